@@ -1,0 +1,3 @@
+//! The `pve` binary.
+
+fn main() {}
