@@ -1,1 +1,3 @@
-//! Placeholder until the crate's first module lands.
+//! The configuration language: text to an evaluated configuration.
+
+pub mod syntax;
