@@ -1,0 +1,98 @@
+//! The pure half of a provider: schema, validation and planning of each kind. The other half, which talks to the
+//! cluster, is a port of the executor.
+
+use crate::path::Path;
+use crate::schema::Schema;
+use crate::value::Value;
+
+/// Something wrong with the configured values of a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Where in the configured value.
+    pub path: Path,
+    /// What is wrong, without trailing full stop.
+    pub summary: String,
+    /// The value, the rule and the remedy.
+    pub detail: String,
+    /// Whether it is only worth a warning.
+    pub warning: bool,
+}
+
+/// What is known of one instance when it is planned.
+#[derive(Clone, Copy, Debug)]
+pub struct PlanRequest<'a> {
+    /// The values as last observed; `None` when it is to be created.
+    pub prior: Option<&'a Value>,
+    /// The values as configured: defaults not filled in, absent attributes null.
+    pub config: &'a Value,
+    /// The configured values with defaults, and computed ones kept from `prior` or unknown.
+    pub proposed: &'a Value,
+}
+
+/// A path whose change replaces the resource, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplaceReason {
+    /// The attribute.
+    pub path: Path,
+    /// One clause for the screen, for instance "a guest cannot move to another storage pool in place".
+    pub reason: String,
+}
+
+/// The planned values of one instance.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlanResponse {
+    /// The values after apply; unknown where only apply can tell. `None` keeps `proposed`.
+    pub planned: Option<Value>,
+    /// Changes that replace the resource, beside those that the schema states.
+    pub replace: Vec<ReplaceReason>,
+    /// Remarks for the screen, for instance that a reboot is needed.
+    pub notes: Vec<String>,
+    /// Faults that only show with the prior values.
+    pub problems: Vec<Problem>,
+}
+
+/// The rules of one resource kind or data source.
+pub trait KindRules: Send + Sync {
+    /// The schema.
+    fn schema(&self) -> &Schema;
+
+    /// Faults in the configured values that the schema cannot state. Unknown parts are passed over.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// What is planned. Must be pure: the same request has the same answer.
+    fn plan(&self, request: PlanRequest<'_>) -> PlanResponse {
+        let _ = request;
+        PlanResponse::default()
+    }
+
+    /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
+    /// the same are refused.
+    fn claim(&self, planned: &Value) -> Option<String> {
+        let _ = planned;
+        None
+    }
+}
+
+/// The rules of all kinds that are known.
+pub trait RulesRegistry: Send + Sync {
+    /// The rules of a resource kind.
+    fn resource(&self, kind: &str) -> Option<&dyn KindRules>;
+
+    /// The rules of a data source.
+    fn data(&self, kind: &str) -> Option<&dyn KindRules>;
+
+    /// The schema of a provider block, by the provider's local name.
+    fn provider(&self, local_name: &str) -> Option<&Schema>;
+
+    /// The local name of the provider that a kind belongs to; `terraform` for built-in kinds.
+    fn provider_of(&self, kind: &str) -> Option<&str>;
+
+    /// All resource kinds (for "did you mean").
+    fn resource_kinds(&self) -> Vec<&str>;
+
+    /// All data sources.
+    fn data_kinds(&self) -> Vec<&str>;
+}
