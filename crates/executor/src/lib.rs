@@ -1,1 +1,3 @@
-//! Placeholder until the crate's first module lands.
+//! Carries a plan out: schedules its steps, records intents, tasks and results, and resolves what a crash left open.
+
+pub mod ports;

@@ -116,7 +116,9 @@ pub fn decode(json: &Json, ty: &Type) -> Result<Value, DecodeError> {
             let entries = json.as_object().ok_or_else(mismatch)?;
             let values = attributes
                 .iter()
-                .map(|(name, a)| Ok((name.clone(), decode(entries.get(&**name).unwrap_or(&Json::Null), &a.ty)?)))
+                .map(|(name, a)| {
+                    Ok((name.clone(), decode(entries.get(&**name).unwrap_or(&Json::Null), &a.ty)?))
+                })
                 .collect::<Result<BTreeMap<_, _>, DecodeError>>()?;
             Value::object(values)
         }

@@ -1,1 +1,379 @@
-//! Filled in next.
+//! Events: everything that `pve` knows to have happened, in the order in which it became durable.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::address::InstanceAddress;
+use crate::state::{InstanceRecord, OutputRecord};
+
+/// The newest version of the payloads that this program writes and reads.
+pub const PAYLOAD_VERSION: u32 = 1;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place, from 1, without gaps.
+    pub sequence: u64,
+    /// UUIDv7.
+    pub id: Uuid,
+    /// When it was written, by the writer's clock.
+    pub time: Timestamp,
+    /// The run that wrote it.
+    pub run: Uuid,
+    /// Who wrote it.
+    pub actor: Actor,
+    /// What happened.
+    pub payload: Payload,
+}
+
+/// Who wrote an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The login name.
+    pub user: String,
+    /// The machine.
+    pub host: String,
+    /// The version of `pve`.
+    pub version: String,
+}
+
+/// What one step of a plan does to one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Make it.
+    Create,
+    /// Change it in place.
+    Update,
+    /// Destroy it.
+    Delete,
+    /// Read a data source.
+    Read,
+    /// Take it out of the state, not out of the cluster.
+    Forget,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunResult {
+    /// Everything was done.
+    Succeeded,
+    /// Something failed; the rest was done as far as it could be.
+    Failed,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// The guest or file that an action is about, reserved before the request goes out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The node that the requests go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The VMID that it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vmid: Option<u32>,
+    /// The text left on the guest so that it can be recognised; empty where the kind has no place for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marker: Option<String>,
+}
+
+/// What happened. Kinds are in the past tense; a kind that is not known here is kept as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// A run began.
+    RunStarted(RunStarted),
+    /// A run ended.
+    RunFinished(RunFinished),
+    /// The files of a configuration, by their path, kept so that recovery needs no repository.
+    ConfigurationRecorded(ConfigurationRecorded),
+    /// The plan that is about to be applied.
+    PlanApproved(PlanApproved),
+    /// An action is about to send its first request.
+    ActionIntended(ActionIntended),
+    /// The cluster took a request as a task.
+    TaskSubmitted(TaskSubmitted),
+    /// A step of an action was done.
+    StepCompleted(StepCompleted),
+    /// An action was done.
+    ActionSucceeded(ActionSucceeded),
+    /// An action failed, with what is known to be left.
+    ActionFailed(ActionFailed),
+    /// It cannot be told whether an action happened.
+    ActionIndeterminate(ActionIndeterminate),
+    /// An instance was read and differs from what was known.
+    InstanceObserved(InstanceObserved),
+    /// An instance was found to be gone.
+    InstanceGone(InstanceRemoved),
+    /// An existing object was taken into the state.
+    InstanceImported(InstanceObserved),
+    /// An instance has another address.
+    InstanceMoved(InstanceMoved),
+    /// An instance was taken out of the state, not out of the cluster.
+    InstanceForgotten(InstanceRemoved),
+    /// The outputs of the root module.
+    OutputsRecorded(OutputsRecorded),
+    /// Somebody took the lease from a holder that did not renew it.
+    LeaseTakenOver(LeaseTakenOver),
+    /// A kind or version of a newer program.
+    Unknown(UnknownPayload),
+}
+
+/// See [`Payload::RunStarted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// `apply`, `destroy`, `refresh` ...
+    pub command: String,
+    /// The environment.
+    pub environment: String,
+    /// The cluster: an endpoint, or `simulator`.
+    pub cluster: String,
+}
+
+/// See [`Payload::RunFinished`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFinished {
+    /// How it ended.
+    pub result: RunResult,
+    /// Actions done, by operation.
+    pub done: BTreeMap<Operation, u64>,
+    /// Actions that failed or did not start.
+    pub failed: u64,
+}
+
+/// See [`Payload::ConfigurationRecorded`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationRecorded {
+    /// SHA-256 over paths and contents, in hex.
+    pub digest: String,
+    /// Contents by path relative to the root module. Base64 where a file is no UTF-8.
+    pub files: BTreeMap<String, String>,
+}
+
+/// See [`Payload::PlanApproved`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanApproved {
+    /// SHA-256 of the plan, in hex.
+    pub digest: String,
+    /// The configuration that it was made from.
+    pub configuration: String,
+    /// Changes by operation.
+    pub changes: BTreeMap<Operation, u64>,
+}
+
+/// See [`Payload::ActionIntended`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionIntended {
+    /// Names the action in the events that follow.
+    pub action: Uuid,
+    /// The instance.
+    pub address: InstanceAddress,
+    /// Which deposed object of it, if not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposed: Option<String>,
+    /// What is done.
+    pub operation: Operation,
+    /// The provider configuration, for instance `proxmox` or `proxmox.second`.
+    pub provider: String,
+    /// What it claims.
+    #[serde(default)]
+    pub claim: Claim,
+    /// What is wanted, as far as it is known: typed by the kind's schema.
+    pub planned: Json,
+    /// Paths of sensitive values in `planned`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<crate::path::Path>,
+    /// Whether the present object becomes a deposed one of this name first (replacement, create before destroy).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depose_as: Option<String>,
+    /// What the new object depends on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dependencies: Vec<crate::address::ResourceAddress>,
+    /// Whether the new object is replaced by creating first.
+    #[serde(default)]
+    pub create_before_destroy: bool,
+}
+
+/// See [`Payload::TaskSubmitted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSubmitted {
+    /// The action.
+    pub action: Uuid,
+    /// The step, for instance `clone`, `resize scsi0`.
+    pub step: String,
+    /// The task.
+    pub upid: String,
+}
+
+/// See [`Payload::StepCompleted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepCompleted {
+    /// The action.
+    pub action: Uuid,
+    /// The step.
+    pub step: String,
+}
+
+/// See [`Payload::ActionSucceeded`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionSucceeded {
+    /// The action.
+    pub action: Uuid,
+    /// The instance as it now is; `None` when it is gone.
+    pub record: Option<InstanceRecord>,
+}
+
+/// See [`Payload::ActionFailed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionFailed {
+    /// The action.
+    pub action: Uuid,
+    /// Why, without secrets.
+    pub error: String,
+    /// What is left of a create or was changed by an update; `None` leaves the state as it was.
+    pub record: Option<InstanceRecord>,
+}
+
+/// See [`Payload::ActionIndeterminate`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ActionIndeterminate {
+    /// The action.
+    pub action: Uuid,
+    /// What is not known and how the user can find out.
+    pub reason: String,
+}
+
+/// See [`Payload::InstanceObserved`] and [`Payload::InstanceImported`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceObserved {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// Which deposed object, if not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposed: Option<String>,
+    /// As it was read.
+    pub record: InstanceRecord,
+}
+
+/// See [`Payload::InstanceGone`] and [`Payload::InstanceForgotten`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceRemoved {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// Which deposed object, if not the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deposed: Option<String>,
+}
+
+/// See [`Payload::InstanceMoved`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceMoved {
+    /// The address before.
+    pub from: InstanceAddress,
+    /// The address after.
+    pub to: InstanceAddress,
+}
+
+/// See [`Payload::OutputsRecorded`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputsRecorded {
+    /// By name.
+    pub outputs: BTreeMap<String, OutputRecord>,
+}
+
+/// See [`Payload::LeaseTakenOver`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaseTakenOver {
+    /// The holder that lost it.
+    pub from: String,
+    /// The epoch of the new lease.
+    pub epoch: u64,
+}
+
+/// See [`Payload::Unknown`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnknownPayload {
+    /// The kind as it was written.
+    pub kind: String,
+    /// The version as it was written.
+    pub version: u32,
+    /// The content as it was written.
+    pub body: Json,
+}
+
+/// The form in which payloads are written: a kind, a version and a body.
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    kind: String,
+    version: u32,
+    body: Json,
+}
+
+macro_rules! payload_kinds {
+    ($($variant:ident => $name:literal),* $(,)?) => {
+        impl Payload {
+            /// The kind as it is written.
+            pub fn kind(&self) -> &str {
+                match self {
+                    $(Payload::$variant(_) => $name,)*
+                    Payload::Unknown(unknown) => &unknown.kind,
+                }
+            }
+        }
+
+        impl Serialize for Payload {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let (version, body) = match self {
+                    $(Payload::$variant(body) => {
+                        (PAYLOAD_VERSION, serde_json::to_value(body).map_err(serde::ser::Error::custom)?)
+                    })*
+                    Payload::Unknown(unknown) => (unknown.version, unknown.body.clone()),
+                };
+                Envelope { kind: self.kind().to_string(), version, body }.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Payload {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Payload, D::Error> {
+                let envelope = Envelope::deserialize(deserializer)?;
+                let unknown = |envelope: Envelope| Payload::Unknown(UnknownPayload {
+                    kind: envelope.kind, version: envelope.version, body: envelope.body,
+                });
+                if envelope.version > PAYLOAD_VERSION {
+                    return Ok(unknown(envelope));
+                }
+                match envelope.kind.as_str() {
+                    $($name => serde_json::from_value(envelope.body)
+                        .map(Payload::$variant)
+                        .map_err(serde::de::Error::custom),)*
+                    _ => Ok(unknown(envelope)),
+                }
+            }
+        }
+    };
+}
+
+payload_kinds! {
+    RunStarted => "run_started",
+    RunFinished => "run_finished",
+    ConfigurationRecorded => "configuration_recorded",
+    PlanApproved => "plan_approved",
+    ActionIntended => "action_intended",
+    TaskSubmitted => "task_submitted",
+    StepCompleted => "step_completed",
+    ActionSucceeded => "action_succeeded",
+    ActionFailed => "action_failed",
+    ActionIndeterminate => "action_indeterminate",
+    InstanceObserved => "instance_observed",
+    InstanceGone => "instance_gone",
+    InstanceImported => "instance_imported",
+    InstanceMoved => "instance_moved",
+    InstanceForgotten => "instance_forgotten",
+    OutputsRecorded => "outputs_recorded",
+    LeaseTakenOver => "lease_taken_over",
+}

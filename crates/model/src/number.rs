@@ -52,9 +52,7 @@ impl Number {
 
     fn to_float(&self) -> Float {
         match &self.0 {
-            Repr::Int(int) => {
-                Float::from(IBig::from(*int)).with_precision(PRECISION).value()
-            }
+            Repr::Int(int) => Float::from(IBig::from(*int)).with_precision(PRECISION).value(),
             Repr::Float(float) => (**float).clone(),
             Repr::Infinite(Sign::Positive) => Float::INFINITY,
             Repr::Infinite(Sign::Negative) => Float::NEG_INFINITY,
@@ -272,8 +270,7 @@ impl FromStr for Number {
             return Ok(Number(Repr::Int(int)));
         }
         let decimal = DBig::from_str(text).map_err(|_| fail())?;
-        let binary =
-            decimal.with_rounding::<HalfEven>().with_base_and_precision::<2>(PRECISION).value();
+        let binary = decimal.with_rounding::<HalfEven>().with_base_and_precision::<2>(PRECISION).value();
         Ok(Number::from_float(binary))
     }
 }

@@ -108,7 +108,11 @@ impl Type {
                     attributes.iter().map(|(name, a)| (name.to_string(), a.ty.to_json())).collect();
                 let optional: Vec<&str> =
                     attributes.iter().filter(|(_, a)| a.optional).map(|(name, _)| &**name).collect();
-                if optional.is_empty() { json!(["object", types]) } else { json!(["object", types, optional]) }
+                if optional.is_empty() {
+                    json!(["object", types])
+                } else {
+                    json!(["object", types, optional])
+                }
             }
         }
     }

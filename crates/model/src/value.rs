@@ -374,11 +374,9 @@ impl Value {
         if paths.is_empty() {
             return self.clone();
         }
-        self.transform(
-            &mut |path, value| {
-                if paths.contains(path) { value.sensitive() } else { value }
-            },
-        )
+        self.transform(&mut |path, value| {
+            if paths.contains(path) { value.sensitive() } else { value }
+        })
     }
 }
 

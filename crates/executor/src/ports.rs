@@ -1,0 +1,183 @@
+//! The ports through which the executor works: the provider, the journal and the resolver of planned values.
+
+use async_trait::async_trait;
+use pve_model::event::{Claim, Operation, Payload};
+use pve_model::plan::Step;
+use pve_model::state::{InstanceRecord, OpenAction};
+use pve_model::{InstanceAddress, Value};
+use uuid::Uuid;
+
+/// Why a provider could not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ProviderError {
+    /// Which operation on what failed and why, without secrets.
+    pub message: String,
+    /// What the user can do, if anything is known.
+    pub hint: Option<String>,
+    /// What of the object is known to exist after the failure. `None` when nothing was made or changed.
+    pub left: Option<Value>,
+    /// Whether it cannot be told if the request took effect (a lost response whose outcome could not be read).
+    pub indeterminate: bool,
+}
+
+/// One instance to be read.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// The provider configuration, for instance `proxmox`.
+    pub provider: String,
+    /// The values as last known.
+    pub prior: Value,
+}
+
+/// One change to be made.
+#[derive(Clone, Debug)]
+pub struct ApplyRequest {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// The provider configuration, for instance `proxmox`.
+    pub provider: String,
+    /// Create, update or delete.
+    pub operation: Operation,
+    /// The values before; `None` for a create.
+    pub prior: Option<Value>,
+    /// The values wanted, unknown only where the provider decides; `None` for a delete.
+    pub planned: Option<Value>,
+    /// The configured values, absent attributes null; `None` for a delete.
+    pub config: Option<Value>,
+    /// The claim made for this action, recorded with its intent.
+    pub claim: Claim,
+}
+
+/// What became of an action that a crash left open.
+#[derive(Clone, Debug)]
+pub enum Recovery {
+    /// Nothing came of it: the request never took effect.
+    NothingDone,
+    /// The object exists as read; what is missing of it shows as a difference in the next plan.
+    Exists(Value),
+    /// The object is gone, as a delete wanted.
+    Gone,
+    /// It cannot be proved what happened; the text tells the user what to look at.
+    Unclear(String),
+}
+
+/// The half of a provider that talks to the cluster. Every method may be called from many tasks at once.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Reads an instance. `None` when it is proved to be gone.
+    ///
+    /// # Errors
+    /// When it cannot be told whether it is there.
+    async fn read(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError>;
+
+    /// Reads a data source with the configured values.
+    ///
+    /// # Errors
+    /// When the data source cannot be read or what it asks for does not exist.
+    async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError>;
+
+    /// Reserves what a create needs before its intent is recorded (a VMID when none is configured) and names the
+    /// marker it will leave. `taken` are VMIDs that this run or other plans reserved.
+    ///
+    /// # Errors
+    /// When nothing is left to reserve or the cluster cannot be asked.
+    async fn claim(&self, request: &ApplyRequest, action: Uuid) -> Result<Claim, ProviderError>;
+
+    /// Makes one change and returns the values afterwards, wholly known (`None` after a delete). Each task is handed
+    /// to `progress` as soon as its UPID is known, and each step when it is done; both are durable when they return.
+    ///
+    /// # Errors
+    /// With what is left in [`ProviderError::left`].
+    async fn apply(
+        &self,
+        request: ApplyRequest,
+        progress: &dyn ActionProgress,
+    ) -> Result<Option<Value>, ProviderError>;
+
+    /// Finds out what became of an action without a result: by its tasks, else by the object and its marker. Waits
+    /// for tasks that still run. Changes nothing.
+    ///
+    /// # Errors
+    /// When the cluster cannot be asked; the action then stays open.
+    async fn recover(&self, open: &OpenAction) -> Result<Recovery, ProviderError>;
+
+    /// Reads an existing object by the id that users import it by.
+    ///
+    /// # Errors
+    /// When there is none or the id is malformed.
+    async fn import(&self, kind: &str, provider: &str, id: &str) -> Result<Value, ProviderError>;
+}
+
+/// Takes what an action reports while it runs.
+#[async_trait]
+pub trait ActionProgress: Send + Sync {
+    /// A task was submitted. Durable on return.
+    ///
+    /// # Errors
+    /// When it could not be recorded: the action must send no further request.
+    async fn task_submitted(&self, step: &str, upid: &str) -> Result<(), ProviderError>;
+
+    /// A step was completed. Durable on return.
+    ///
+    /// # Errors
+    /// When it could not be recorded: the action must send no further request.
+    async fn step_completed(&self, step: &str) -> Result<(), ProviderError>;
+
+    /// A line for the screen, for instance a percentage.
+    fn status(&self, text: &str);
+
+    /// Whether the run was interrupted: finish what cannot be left, start no further step.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// Why something could not be recorded.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct JournalError {
+    /// What failed.
+    pub message: String,
+    /// Whether another writer has taken over: nothing more may be sent.
+    pub lost: bool,
+}
+
+/// Makes events durable, in order. Concurrent calls are committed together.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends one event. Durable on return.
+    ///
+    /// # Errors
+    /// When it is not known to be durable.
+    async fn record(&self, payload: Payload) -> Result<(), JournalError>;
+}
+
+/// What is to be done in one step, with everything that is known by now.
+#[derive(Clone, Debug)]
+pub struct ResolvedStep {
+    /// The values before, for update and delete.
+    pub prior: Option<Value>,
+    /// The values wanted, for create and update.
+    pub planned: Option<Value>,
+    /// The configured values, for create, update and read.
+    pub config: Option<Value>,
+}
+
+/// Completes planned values during apply: what was unknown in the plan becomes known step by step.
+pub trait Resolver: Send {
+    /// The values of a step whose predecessors are all done.
+    ///
+    /// # Errors
+    /// With rendered text when an expression or condition fails, or when the result contradicts the plan.
+    fn resolve(&mut self, step: &Step) -> Result<ResolvedStep, String>;
+
+    /// Takes in the outcome of a step. Returns the record to be kept, `None` after a delete.
+    ///
+    /// # Errors
+    /// With rendered text when a postcondition fails.
+    fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String>;
+
+    /// The record for what a failed step left.
+    fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord;
+}
