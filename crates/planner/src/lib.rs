@@ -1,1 +1,5 @@
-//! Placeholder until the crate's first module lands.
+//! Configuration, state and what was observed make a plan. Pure: no I/O, clock or randomness.
+
+pub mod difference;
+pub mod order;
+pub mod proposed;

@@ -1,0 +1,312 @@
+//! The order of steps: creation follows dependencies, destruction goes against them, and both kinds of replacement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_model::event::Operation;
+use pve_model::plan::{Action, Change, Step};
+use pve_model::{InstanceAddress, ResourceAddress};
+
+/// A dependency between steps that no order can satisfy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these changes wait for each other: {}", .0.join(", "))]
+pub struct OrderError(pub Vec<String>);
+
+/// A resource whatever its module instance: dependencies are kept between blocks, not between instances.
+type BlockKey = (Vec<String>, String, String);
+
+fn block_key(resource: &ResourceAddress) -> BlockKey {
+    let module = resource.module.call_names().into_iter().map(String::from).collect();
+    (module, resource.kind.clone(), resource.name.clone())
+}
+
+/// What one change needs besides itself.
+pub struct Ordered<'a> {
+    /// The change.
+    pub change: &'a Change,
+    /// What the configuration makes it depend on.
+    pub needs: &'a [ResourceAddress],
+    /// What the object in the state depended on when it was applied.
+    pub needed: &'a [ResourceAddress],
+}
+
+/// The steps of all changes, in an order in which every step follows those it waits for.
+///
+/// - A create or update follows the creates, updates and reads of what it needs.
+/// - A delete follows the deletes of what depended on it, and updates of what no longer will.
+/// - Destroy before create: the create follows its own delete.
+/// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
+///
+/// # Errors
+/// When steps wait for each other.
+pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
+    let mut graph = Graph::default();
+    for (index, ordered) in changes.iter().enumerate() {
+        graph.add_change(index, ordered);
+    }
+    graph.connect(changes);
+    graph.sorted(changes)
+}
+
+#[derive(Default)]
+struct Graph {
+    steps: Vec<Step>,
+    /// Create, update or read steps of a block.
+    makes: BTreeMap<BlockKey, Vec<usize>>,
+    /// Delete steps of a block.
+    removes: BTreeMap<BlockKey, Vec<usize>>,
+}
+
+impl Graph {
+    fn push(&mut self, change: usize, operation: Operation, deposed: Option<String>) -> usize {
+        self.steps.push(Step { change, operation, deposed, after: Vec::new() });
+        self.steps.len() - 1
+    }
+
+    fn add_change(&mut self, index: usize, ordered: &Ordered<'_>) {
+        let key = block_key(&ordered.change.address.resource);
+        let deposed = ordered.change.deposed.clone();
+        let make = |graph: &mut Graph, operation, name| {
+            let step = graph.push(index, operation, name);
+            graph.makes.entry(key.clone()).or_default().push(step);
+            step
+        };
+        match ordered.change.action {
+            Action::NoOp => {}
+            Action::Create => {
+                make(self, Operation::Create, None);
+            }
+            Action::Update => {
+                make(self, Operation::Update, None);
+            }
+            Action::Read => {
+                make(self, Operation::Read, None);
+            }
+            Action::Forget => {
+                self.push(index, Operation::Forget, deposed);
+            }
+            Action::Delete => {
+                let step = self.push(index, Operation::Delete, deposed);
+                self.removes.entry(key).or_default().push(step);
+            }
+            Action::DeleteThenCreate => {
+                let remove = self.push(index, Operation::Delete, None);
+                let create = make(self, Operation::Create, None);
+                self.removes.entry(key).or_default().push(remove);
+                self.steps[create].after.push(remove);
+            }
+            Action::CreateThenDelete => {
+                let name = deposed_name(&ordered.change.address);
+                let create = make(self, Operation::Create, Some(name.clone()));
+                let remove = self.push(index, Operation::Delete, Some(name));
+                self.removes.entry(key).or_default().push(remove);
+                self.steps[remove].after.push(create);
+            }
+        }
+    }
+
+    fn connect(&mut self, changes: &[Ordered<'_>]) {
+        let mut edges: BTreeSet<(usize, usize)> = BTreeSet::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            let ordered = &changes[step.change];
+            let all = |map: &BTreeMap<BlockKey, Vec<usize>>, resource: &ResourceAddress| {
+                map.get(&block_key(resource)).cloned().unwrap_or_default()
+            };
+            match step.operation {
+                Operation::Create | Operation::Update | Operation::Read => {
+                    for needed in ordered.needs {
+                        edges.extend(all(&self.makes, needed).into_iter().map(|before| (at, before)));
+                    }
+                    // What is destroyed and stays destroyed waits for those that stop using it.
+                    if step.operation != Operation::Create {
+                        for gone in ordered.needed {
+                            for remove in all(&self.removes, gone) {
+                                if changes[self.steps[remove].change].change.action == Action::Delete {
+                                    edges.insert((remove, at));
+                                }
+                            }
+                        }
+                    }
+                }
+                Operation::Delete | Operation::Forget => {
+                    for needed in ordered.needed {
+                        edges.extend(all(&self.removes, needed).into_iter().map(|later| (later, at)));
+                    }
+                    if changes[step.change].change.action == Action::CreateThenDelete {
+                        let own = block_key(&ordered.change.address.resource);
+                        for (other, candidate) in self.steps.iter().enumerate() {
+                            let depends = changes[candidate.change].needs.iter().any(|n| block_key(n) == own);
+                            let makes = matches!(candidate.operation, Operation::Create | Operation::Update);
+                            if depends && makes {
+                                edges.insert((at, other));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (step, before) in edges {
+            if step != before {
+                self.steps[step].after.push(before);
+            }
+        }
+    }
+
+    /// Kahn's algorithm, by place among steps that are equally ready, so that equal plans have equal order.
+    fn sorted(self, changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
+        let count = self.steps.len();
+        let mut waiting: Vec<usize> = Vec::with_capacity(count);
+        let mut followers: Vec<Vec<usize>> = vec![Vec::new(); count];
+        for (at, step) in self.steps.iter().enumerate() {
+            let before: BTreeSet<usize> = step.after.iter().copied().collect();
+            waiting.push(before.len());
+            before.into_iter().for_each(|b| followers[b].push(at));
+        }
+        let mut ready: BTreeSet<usize> = (0..count).filter(|at| waiting[*at] == 0).collect();
+        let mut order = Vec::with_capacity(count);
+        while let Some(at) = ready.pop_first() {
+            order.push(at);
+            for follower in &followers[at] {
+                waiting[*follower] -= 1;
+                if waiting[*follower] == 0 {
+                    ready.insert(*follower);
+                }
+            }
+        }
+        if order.len() < count {
+            let stuck = (0..count).filter(|at| waiting[*at] > 0);
+            let names: BTreeSet<String> =
+                stuck.map(|at| changes[self.steps[at].change].change.address.to_string()).collect();
+            return Err(OrderError(names.into_iter().collect()));
+        }
+        let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let mut steps: Vec<Step> = order.iter().map(|old| self.steps[*old].clone()).collect();
+        for step in &mut steps {
+            let after: BTreeSet<usize> = step.after.iter().map(|old| place[old]).collect();
+            step.after = after.into_iter().collect();
+        }
+        Ok(steps)
+    }
+}
+
+/// The name of a deposed object: eight hexadecimal digits as Terraform has, from the address, so that planning stays
+/// pure. One address has at most one object that is being replaced.
+fn deposed_name(address: &InstanceAddress) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(address.to_string().as_bytes());
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The blocks that must be replaced by creating first because something that depends on them is.
+pub fn propagate_create_before_destroy(
+    own: &BTreeMap<ResourceAddress, bool>,
+    needs: &BTreeMap<ResourceAddress, Vec<ResourceAddress>>,
+) -> BTreeSet<ResourceAddress> {
+    let mut forced: BTreeSet<ResourceAddress> =
+        own.iter().filter(|(_, flag)| **flag).map(|(resource, _)| resource.clone()).collect();
+    let mut open: Vec<ResourceAddress> = forced.iter().cloned().collect();
+    while let Some(resource) = open.pop() {
+        for needed in needs.get(&resource).into_iter().flatten() {
+            if forced.insert(needed.clone()) {
+                open.push(needed.clone());
+            }
+        }
+    }
+    forced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(address: &str, action: Action) -> Change {
+        Change {
+            address: address.parse().unwrap(),
+            deposed: None,
+            previous_address: None,
+            provider: "p".into(),
+            action,
+            reason: None,
+            before: None,
+            after: None,
+            replace_paths: vec![],
+            notes: vec![],
+            importing: None,
+            dependencies: vec![],
+            create_before_destroy: false,
+        }
+    }
+
+    /// Each line is `ADDRESS ACTION NEEDS... / NEEDED...`; the answer is the order of steps.
+    fn check(lines: &[(&str, Action, &[&str], &[&str])], expected: &[&str]) {
+        let resource = |text: &&str| text.parse::<InstanceAddress>().unwrap().resource;
+        let parts: Vec<_> = lines
+            .iter()
+            .map(|(address, action, needs, needed)| {
+                let needs: Vec<_> = needs.iter().map(resource).collect();
+                let needed: Vec<_> = needed.iter().map(resource).collect();
+                (change(address, *action), needs, needed)
+            })
+            .collect();
+        let ordered: Vec<_> =
+            parts.iter().map(|(change, needs, needed)| Ordered { change, needs, needed }).collect();
+        let steps = steps(&ordered).unwrap();
+        for (at, step) in steps.iter().enumerate() {
+            assert!(step.after.iter().all(|before| *before < at));
+        }
+        let seen: Vec<String> = steps
+            .iter()
+            .map(|step| format!("{:?} {}", step.operation, ordered[step.change].change.address))
+            .collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn creation_follows_dependencies_and_destruction_goes_against_them() {
+        check(
+            &[("t.b", Action::Create, &["t.a"], &[]), ("t.a", Action::Create, &[], &[])],
+            &["Create t.a", "Create t.b"],
+        );
+        check(
+            &[("t.a", Action::Delete, &[], &[]), ("t.b", Action::Delete, &[], &["t.a"])],
+            &["Delete t.b", "Delete t.a"],
+        );
+    }
+
+    #[test]
+    fn a_replaced_dependency_is_destroyed_after_its_dependants_and_made_before_them() {
+        check(
+            &[
+                ("t.a", Action::DeleteThenCreate, &[], &[]),
+                ("t.b", Action::DeleteThenCreate, &["t.a"], &["t.a"]),
+            ],
+            &["Delete t.b", "Delete t.a", "Create t.a", "Create t.b"],
+        );
+    }
+
+    #[test]
+    fn created_first_the_old_object_goes_when_all_dependants_use_the_new_one() {
+        check(
+            &[("t.a", Action::CreateThenDelete, &[], &[]), ("t.b", Action::Update, &["t.a"], &["t.a"])],
+            &["Create t.a", "Update t.b", "Delete t.a"],
+        );
+    }
+
+    #[test]
+    fn what_is_no_longer_used_goes_after_the_update_that_stops_using_it() {
+        check(
+            &[("t.a", Action::Delete, &[], &[]), ("t.b", Action::Update, &[], &["t.a"])],
+            &["Update t.b", "Delete t.a"],
+        );
+    }
+
+    #[test]
+    fn steps_that_wait_for_each_other_are_an_error() {
+        let (a, b) = (change("t.a", Action::Create), change("t.b", Action::Create));
+        let (on_a, on_b) = ([a.address.resource.clone()], [b.address.resource.clone()]);
+        let ordered = [
+            Ordered { change: &a, needs: &on_b, needed: &[] },
+            Ordered { change: &b, needs: &on_a, needed: &[] },
+        ];
+        assert_eq!(steps(&ordered), Err(OrderError(vec!["t.a".into(), "t.b".into()])));
+    }
+}
