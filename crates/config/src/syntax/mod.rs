@@ -2,8 +2,14 @@
 
 pub mod ast;
 pub mod diagnostic;
+mod lexer;
+mod parser;
+mod references;
 pub mod span;
 
 pub use ast::{Attribute, Block, Body, Expr, ExprKind, Item, Name, Traversal};
 pub use diagnostic::{Diagnostic, Severity};
+pub use parser::{
+    MAX_DEPTH, Parsed, parse_body, parse_expression, parse_template, parse_traversal, with_stack,
+};
 pub use span::{Source, SourceId, SourceMap, Span};

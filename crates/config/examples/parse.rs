@@ -1,0 +1,75 @@
+//! Parses every configuration file under the given paths and tells which are refused, and how fast it was.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use pve_config::syntax::{Diagnostic, SourceId, SourceMap, parse_body};
+
+fn main() -> ExitCode {
+    let mut files = Vec::new();
+    for path in std::env::args_os().skip(1) {
+        collect_files(Path::new(&path), &mut files);
+    }
+    files.sort();
+    let (mut passed, mut failed, mut bytes, mut elapsed) = (0, 0, 0, Duration::ZERO);
+    for file in files {
+        let start = Instant::now();
+        let (size, error) = parse_file(&file);
+        elapsed += start.elapsed();
+        bytes += size;
+        match error {
+            None => passed += 1,
+            Some(error) => {
+                failed += 1;
+                println!("{}: {error}", file.display());
+            }
+        }
+    }
+    let megabytes = bytes as f64 / 1e6;
+    println!("{megabytes:.2} MB, {:.1} MB/s", megabytes / elapsed.as_secs_f64().max(1e-9));
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Adds the file, or all configuration files below the folder; symbolic links are not followed.
+fn collect_files(path: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(metadata) = path.symlink_metadata() else { return };
+    if metadata.is_file() {
+        files.extend(is_configuration(path).then(|| path.to_owned()));
+    } else if metadata.is_dir() {
+        for entry in path.read_dir().into_iter().flatten().flatten() {
+            collect_files(&entry.path(), files);
+        }
+    }
+}
+
+fn is_configuration(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    [".tf", ".tofu", ".tfvars"].iter().any(|extension| name.ends_with(extension))
+}
+
+/// Size of the file and its first error.
+fn parse_file(path: &Path) -> (usize, Option<String>) {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return (0, Some(error.to_string())),
+    };
+    let size = bytes.len();
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return (size, Some(error.to_string())),
+    };
+    let diagnostics = parse_body(SourceId(0), &text).diagnostics;
+    let first = diagnostics.into_iter().find(Diagnostic::is_error);
+    (size, first.map(|diagnostic| describe(path, &text, &diagnostic)))
+}
+
+fn describe(path: &Path, text: &str, diagnostic: &Diagnostic) -> String {
+    let mut sources = SourceMap::new();
+    let id = sources.add(path.display().to_string(), text);
+    let place = diagnostic.span.zip(sources.get(id)).map(|(span, source)| source.line_column(span.start));
+    let (line, column) = place.unwrap_or((0, 0));
+    format!("{line}:{column}: {}: {}", diagnostic.summary, diagnostic.detail)
+}

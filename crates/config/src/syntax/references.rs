@@ -1,0 +1,177 @@
+//! Which names expressions and bodies refer to.
+
+use super::ast::{
+    Body, Expr, ExprKind, ForIntro, Identifier, Item, Literal, Name, ObjectKey, Step, TemplatePart,
+    Traversal, TraversalStep, TraversalStepKind,
+};
+use super::parser::with_stack;
+
+impl Expr {
+    /// All references in this expression in source order, each as far as its steps are literal. Names bound
+    /// by `for` within the expression are not references; names in keys and indices are.
+    pub fn references(&self) -> Vec<Traversal> {
+        let mut collector = Collector::default();
+        collector.expr(self);
+        collector.found
+    }
+
+    /// This expression as a reference, if it is one without anything to evaluate in it.
+    pub fn as_static_traversal(&self) -> Option<Traversal> {
+        match &self.kind {
+            ExprKind::Variable(name) => {
+                let root = Identifier { name: name.clone(), span: self.span };
+                Some(Traversal { root, steps: Vec::new(), span: self.span })
+            }
+            ExprKind::Traversal(base, steps) => {
+                let (traversal, literal) = literal_prefix(base, steps)?;
+                (literal == steps.len()).then_some(traversal)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Body {
+    /// All references in all attributes of this body and the blocks in it, in source order.
+    pub fn references(&self) -> Vec<Traversal> {
+        let mut collector = Collector::default();
+        collector.body(self);
+        collector.found
+    }
+}
+
+/// The reference that `base` and its first steps are, with the number of steps in it.
+fn literal_prefix(base: &Expr, steps: &[Step]) -> Option<(Traversal, usize)> {
+    let ExprKind::Variable(name) = &base.kind else { return None };
+    let literal: Vec<TraversalStep> = steps.iter().map_while(literal_step).collect();
+    let span = literal.last().map_or(base.span, |step| base.span.to(step.span));
+    let count = literal.len();
+    let root = Identifier { name: name.clone(), span: base.span };
+    Some((Traversal { root, steps: literal, span }, count))
+}
+
+fn literal_step(step: &Step) -> Option<TraversalStep> {
+    let (kind, span) = match step {
+        Step::Attribute(identifier) => {
+            (TraversalStepKind::Attribute(identifier.name.clone()), identifier.span)
+        }
+        Step::LegacyIndex(digits, span) => (TraversalStepKind::Index(digits.clone()), *span),
+        Step::Index(key, span) => match &key.kind {
+            ExprKind::Literal(Literal::Number(number)) => (TraversalStepKind::Index(number.clone()), *span),
+            ExprKind::Literal(Literal::String(text)) => (TraversalStepKind::Key(text.clone()), *span),
+            _ => return None,
+        },
+        Step::AttributeSplat(..) | Step::FullSplat(..) => return None,
+    };
+    Some(TraversalStep { kind, span })
+}
+
+#[derive(Default)]
+struct Collector {
+    found: Vec<Traversal>,
+    /// Names bound around the place being looked at.
+    bound: Vec<Name>,
+}
+
+impl Collector {
+    fn body(&mut self, body: &Body) {
+        for item in &body.items {
+            match item {
+                Item::Attribute(attribute) => self.expr(&attribute.expr),
+                Item::Block(block) => with_stack(|| self.body(&block.body)),
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        with_stack(|| self.expr_kind(expr));
+    }
+
+    fn expr_kind(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Literal(_) => {}
+            ExprKind::Variable(_) => self.found_traversal(expr, &[]),
+            ExprKind::Traversal(base, steps) => {
+                self.found_traversal(base, steps);
+                self.steps(steps);
+            }
+            ExprKind::Template(parts) => self.parts(parts),
+            ExprKind::TemplateWrap(inner) | ExprKind::Unary(_, inner) | ExprKind::Parenthesised(inner) => {
+                self.expr(inner);
+            }
+            ExprKind::FunctionCall(call) => call.arguments.iter().for_each(|argument| self.expr(argument)),
+            ExprKind::Binary(binary) => {
+                self.expr(&binary.left);
+                self.expr(&binary.right);
+            }
+            ExprKind::Conditional(conditional) => {
+                self.expr(&conditional.condition);
+                self.expr(&conditional.if_true);
+                self.expr(&conditional.if_false);
+            }
+            ExprKind::Tuple(elements) => elements.iter().for_each(|element| self.expr(element)),
+            ExprKind::Object(items) => {
+                for item in items {
+                    if let ObjectKey::Expression(key) = &item.key {
+                        self.expr(key);
+                    }
+                    self.expr(&item.value);
+                }
+            }
+            ExprKind::ForTuple(tuple) => self.bound(&tuple.intro, |collector| {
+                collector.expr(&tuple.element);
+                tuple.condition.iter().for_each(|condition| collector.expr(condition));
+            }),
+            ExprKind::ForObject(object) => self.bound(&object.intro, |collector| {
+                collector.expr(&object.key);
+                collector.expr(&object.value);
+                object.condition.iter().for_each(|condition| collector.expr(condition));
+            }),
+        }
+    }
+
+    fn found_traversal(&mut self, base: &Expr, steps: &[Step]) {
+        match literal_prefix(base, steps) {
+            Some((traversal, _)) if !self.bound.contains(&traversal.root.name) => self.found.push(traversal),
+            Some(_) => {}
+            None => self.expr(base),
+        }
+    }
+
+    fn steps(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Index(key, _) => self.expr(key),
+                Step::AttributeSplat(each, _) | Step::FullSplat(each, _) => with_stack(|| self.steps(each)),
+                Step::Attribute(_) | Step::LegacyIndex(..) => {}
+            }
+        }
+    }
+
+    fn parts(&mut self, parts: &[TemplatePart]) {
+        for part in parts {
+            match part {
+                TemplatePart::Literal(..) => {}
+                TemplatePart::Interpolation(expr, _) => self.expr(expr),
+                TemplatePart::If(directive) => with_stack(|| {
+                    self.expr(&directive.condition);
+                    self.parts(&directive.if_true);
+                    self.parts(&directive.if_false);
+                }),
+                TemplatePart::For(directive) => with_stack(|| {
+                    self.bound(&directive.intro, |collector| collector.parts(&directive.body));
+                }),
+            }
+        }
+    }
+
+    /// Looks at the collection, and then at what sees the names bound by `intro`.
+    fn bound(&mut self, intro: &ForIntro, look: impl FnOnce(&mut Self)) {
+        self.expr(&intro.collection);
+        let before = self.bound.len();
+        self.bound.extend(intro.key.iter().map(|key| key.name.clone()));
+        self.bound.push(intro.value.name.clone());
+        look(self);
+        self.bound.truncate(before);
+    }
+}
