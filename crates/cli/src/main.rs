@@ -1,3 +1,7 @@
 //! The `pve` binary.
 
+mod arguments;
+mod render;
+mod terraform_json;
+
 fn main() {}

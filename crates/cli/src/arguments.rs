@@ -1,0 +1,345 @@
+//! The command line. Terraform's habits work: `-out=FILE`, `-var-file FILE`, `-chdir=DIR` with one dash or two.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Infrastructure as code for Proxmox VE.
+#[derive(Debug, Parser)]
+#[command(name = "pve", version, propagate_version = true, max_term_width = 100)]
+pub struct Arguments {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalOptions {
+    /// Folder of the root module
+    #[arg(short = 'C', long = "chdir", global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Environment: a folder of tfvars, with a log of its own
+    #[arg(short = 'e', long, global = true, value_name = "NAME", env = "PVE_ENVIRONMENT")]
+    pub environment: Option<String>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Ask for what is missing when there is a terminal (true or false)
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub input: bool,
+    /// Log more to standard error (also PVE_LOG)
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a project, or prepare the present one
+    Init(InitOptions),
+    /// Check the configuration
+    Validate(VariableOptions),
+    /// Show what apply would do
+    Plan(PlanOptions),
+    /// Make the cluster as the configuration says
+    Apply(ApplyOptions),
+    /// Destroy what the log says is managed
+    Destroy(DestroyOptions),
+    /// Take in what changed in the cluster, changing nothing there
+    Refresh(RefreshOptions),
+    /// Show a saved plan, or the state
+    Show(ShowOptions),
+    /// Who did what, when, with which result
+    Log(LogOptions),
+    /// Show the state as it was after some event
+    Replay(ReplayOptions),
+    /// Print outputs of the root module
+    Output(OutputOptions),
+    /// Look into the state
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Write configuration files in their canonical layout
+    Fmt(FormatOptions),
+    /// Run a Proxmox VE API double as a server
+    Simulator(SimulatorOptions),
+}
+
+/// See [`Command::Init`].
+#[derive(Debug, Args)]
+pub struct InitOptions {
+    /// Folder to make the project in; without it the present folder is prepared
+    pub folder: Option<PathBuf>,
+    /// Accepted for Terraform's sake: providers are built in
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub upgrade: Option<bool>,
+    /// Accepted for Terraform's sake
+    #[arg(long, hide = true)]
+    pub reconfigure: bool,
+    /// Accepted for Terraform's sake
+    #[arg(long, hide = true, value_name = "BOOL|KEY=VALUE")]
+    pub backend: Option<String>,
+}
+
+/// Where variables come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct VariableOptions {
+    /// Value of a variable
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+    /// File of variables
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub variable_files: Vec<PathBuf>,
+}
+
+/// What to plan, and how.
+#[derive(Clone, Debug, Args)]
+pub struct PlanningOptions {
+    /// Variables.
+    #[command(flatten)]
+    pub variables: VariableOptions,
+    /// Only this address and what it depends on
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Not this address nor what depends on it
+    #[arg(long, value_name = "ADDRESS")]
+    pub exclude: Vec<String>,
+    /// Replace this instance
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// Plan to destroy everything
+    #[arg(long)]
+    pub destroy: bool,
+    /// Only take in what changed in the cluster
+    #[arg(long)]
+    pub refresh_only: bool,
+    /// Read the cluster first (true or false)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub refresh: bool,
+    /// Requests or steps at a time
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub parallelism: u16,
+    /// Work on the built-in simulator
+    #[arg(long)]
+    pub simulate: bool,
+    /// Accepted for Terraform's sake: reading never waits, writing always locks
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub lock: Option<bool>,
+    /// How long to wait for another run, for instance 30s or 5m
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub lock_timeout: String,
+    /// Accepted for Terraform's sake
+    #[arg(long, hide = true)]
+    pub compact_warnings: bool,
+}
+
+/// See [`Command::Plan`].
+#[derive(Debug, Args)]
+pub struct PlanOptions {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// Save the plan to this file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// See [`Command::Apply`].
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// A saved plan; without it a plan is made and must be approved
+    pub plan: Option<PathBuf>,
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+}
+
+/// See [`Command::Destroy`].
+#[derive(Debug, Args)]
+pub struct DestroyOptions {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// Leave what prevent_destroy protects and destroy the rest
+    #[arg(long)]
+    pub keep_protected: bool,
+}
+
+/// See [`Command::Refresh`].
+#[derive(Debug, Args)]
+pub struct RefreshOptions {
+    /// How to plan.
+    #[command(flatten)]
+    pub planning: PlanningOptions,
+}
+
+/// See [`Command::Show`].
+#[derive(Debug, Args)]
+pub struct ShowOptions {
+    /// A saved plan; without it the state is shown
+    pub plan: Option<PathBuf>,
+}
+
+/// See [`Command::Log`].
+#[derive(Debug, Args)]
+pub struct LogOptions {
+    /// What to do; without it the log is shown
+    #[command(subcommand)]
+    pub command: Option<LogCommand>,
+    /// Only events about this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<String>,
+    /// Only the last N events
+    #[arg(short = 'n', long, value_name = "N")]
+    pub last: Option<usize>,
+    /// Every event, with its id, instead of a line an action
+    #[arg(long)]
+    pub events: bool,
+}
+
+/// See [`LogOptions`].
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Check that no event was edited, dropped or swapped
+    Verify,
+}
+
+/// See [`Command::Replay`].
+#[derive(Debug, Args)]
+pub struct ReplayOptions {
+    /// A sequence, an event id or a time (RFC 3339, or a date and time of this machine's zone)
+    #[arg(long, value_name = "EVENT")]
+    pub to: String,
+}
+
+/// See [`Command::Output`].
+#[derive(Debug, Args)]
+pub struct OutputOptions {
+    /// Only this one
+    pub name: Option<String>,
+    /// Print a string, number or bool as it is
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// See [`Command::State`].
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// Addresses of what is managed
+    List {
+        /// Only these modules, resources or instances
+        addresses: Vec<String>,
+    },
+    /// The attributes of one instance
+    Show {
+        /// The instance
+        address: String,
+    },
+}
+
+/// See [`Command::Fmt`].
+#[derive(Debug, Args)]
+pub struct FormatOptions {
+    /// Files or folders; the present folder without any, standard input for `-`
+    pub paths: Vec<PathBuf>,
+    /// Change nothing; exit with 3 when something would change
+    #[arg(long)]
+    pub check: bool,
+    /// Show what changes
+    #[arg(long)]
+    pub diff: bool,
+    /// Folders in folders too
+    #[arg(long)]
+    pub recursive: bool,
+}
+
+/// See [`Command::Simulator`].
+#[derive(Debug, Args)]
+pub struct SimulatorOptions {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8006")]
+    pub listen: SocketAddr,
+    /// The API token that is accepted
+    #[arg(long, value_name = "USER@REALM!NAME=UUID")]
+    pub token: Option<String>,
+    /// Keep the cluster in this file; without it, it is gone afterwards
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// The arguments with Terraform's single dash before long names turned into two.
+pub fn with_double_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut only_operands = false;
+    arguments
+        .into_iter()
+        .map(|argument| {
+            let Some(text) = argument.to_str() else {
+                return argument;
+            };
+            only_operands |= text == "--";
+            let Some(name) = text.strip_prefix('-').filter(|_| !only_operands) else {
+                return argument;
+            };
+            let word = name.split('=').next().unwrap_or_default();
+            let is_long = word.len() > 1
+                && word.starts_with(|c: char| c.is_ascii_lowercase())
+                && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            // `-vv` is a repeated short flag, `-eprod` an environment.
+            let is_short = word.chars().all(|c| c == 'v')
+                || (word.starts_with('e') && word != "exclude" && word != "environment" && word != "events");
+            if is_long && !is_short { format!("-{text}").into() } else { argument }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Arguments {
+        Arguments::try_parse_from(with_double_dashes(line.split(' ').map(OsString::from))).unwrap()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn terraforms_single_dashes_work() {
+        let line = "pve -chdir=x plan -input=false -out=p.plan -var-file a.tfvars -var a=-b -parallelism=4 -target a.b -no-color";
+        let arguments = parse(line);
+        assert_eq!(arguments.global.directory.as_deref(), Some(std::path::Path::new("x")));
+        assert!(!arguments.global.input);
+        let Command::Plan(plan) = arguments.command else { panic!("no plan") };
+        assert_eq!(plan.planning.variables.variables, ["a=-b"]);
+        assert_eq!(plan.planning.parallelism, 4);
+    }
+
+    #[test]
+    fn short_flags_stay_short() {
+        let arguments = parse("pve -C x -e prod -vv apply --simulate --auto-approve");
+        assert_eq!(arguments.global.environment.as_deref(), Some("prod"));
+        assert_eq!(arguments.global.verbose, 2);
+        assert_eq!(parse("pve -eprod log").global.environment.as_deref(), Some("prod"));
+    }
+}

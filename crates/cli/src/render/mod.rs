@@ -1,0 +1,6 @@
+//! Text for the screen: plans, values, diagnostics, the log.
+
+pub mod diagnostics;
+pub mod paint;
+pub mod plan;
+pub mod value;

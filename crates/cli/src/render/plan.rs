@@ -1,0 +1,322 @@
+//! A plan as a Terraform user reads it.
+
+use std::fmt::Write as _;
+
+use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan, PlanMode};
+use pve_model::schema::{Block, Schema};
+use pve_model::{ResourceMode, Value};
+
+use super::paint::Paint;
+use super::value::{SENSITIVE, UNKNOWN, render_key, render_value};
+
+/// Finds the schema of a resource kind or data source.
+pub type FindSchema<'a> = &'a dyn Fn(ResourceMode, &str) -> Option<&'a Schema>;
+
+/// The plan with its summary line.
+pub fn render_plan(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint) -> String {
+    let mut text = String::new();
+    render_drift(plan, find_schema, paint, &mut text);
+    let shown: Vec<&Change> = plan.changes.iter().filter(|change| is_shown(change)).collect();
+    let outputs = plan.outputs.iter().any(|(_, output)| output.before != output.after);
+    if shown.is_empty() && !outputs {
+        text.push_str(&paint.green("No changes."));
+        text.push_str(match plan.mode {
+            PlanMode::Destroy => " There is nothing to destroy.\n",
+            PlanMode::RefreshOnly => " The cluster is as it was recorded.\n",
+            PlanMode::Normal => " The cluster matches the configuration.\n",
+        });
+        return text;
+    }
+    if !shown.is_empty() {
+        text.push_str("pve will do the following:\n");
+    }
+    for change in &shown {
+        let schema = find_schema(change.address.resource.mode, &change.address.resource.kind);
+        text.push('\n');
+        render_change(change, schema.map(|schema| &schema.block), paint, &mut text);
+    }
+    if !shown.is_empty() {
+        let _ = writeln!(text, "\n{}", paint.bold(&summary(plan)));
+    }
+    if outputs {
+        text.push_str("\nChanges to outputs:\n");
+        for (name, output) in &plan.outputs {
+            render_output(name, output, paint, &mut text);
+        }
+    }
+    text
+}
+
+/// `Plan: 2 to add, 0 to change, 1 to destroy.`
+pub fn summary(plan: &Plan) -> String {
+    let count = |wanted: &[Action]| plan.changes.iter().filter(|c| wanted.contains(&c.action)).count();
+    let replaced = [Action::DeleteThenCreate, Action::CreateThenDelete];
+    let add = count(&[Action::Create]) + count(&replaced);
+    let destroy = count(&[Action::Delete]) + count(&replaced);
+    let mut text = String::from("Plan: ");
+    let imports = plan.changes.iter().filter(|change| change.importing.is_some()).count();
+    if imports > 0 {
+        let _ = write!(text, "{imports} to import, ");
+    }
+    let _ = write!(text, "{add} to add, {} to change, {destroy} to destroy", count(&[Action::Update]));
+    let forgotten = count(&[Action::Forget]);
+    if forgotten > 0 {
+        let _ = write!(text, ", {forgotten} to forget");
+    }
+    text.push('.');
+    text
+}
+
+fn is_shown(change: &Change) -> bool {
+    change.action != Action::NoOp || change.previous_address.is_some() || change.importing.is_some()
+}
+
+fn render_drift(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint, text: &mut String) {
+    if plan.drift.is_empty() {
+        return;
+    }
+    text.push_str(&paint.bold("Changed outside of pve since the last apply:\n"));
+    for change in &plan.drift {
+        let schema = find_schema(change.address.resource.mode, &change.address.resource.kind);
+        text.push('\n');
+        let what = if change.after.is_none() { "is gone" } else { "has changed" };
+        let _ = writeln!(text, "  # {} {what}", change.address);
+        render_body(change, schema.map(|schema| &schema.block), paint, text);
+    }
+    text.push('\n');
+}
+
+fn sign(action: Action, paint: Paint) -> String {
+    match action {
+        Action::NoOp => "   ".into(),
+        Action::Create => paint.green("  +"),
+        Action::Read => paint.cyan(" <="),
+        Action::Update => paint.yellow("  ~"),
+        Action::DeleteThenCreate => format!("{}/{}", paint.red("-"), paint.green("+")),
+        Action::CreateThenDelete => format!("{}/{}", paint.green("+"), paint.red("-")),
+        Action::Delete => paint.red("  -"),
+        Action::Forget => paint.dim("  ."),
+    }
+}
+
+fn render_change(change: &Change, block: Option<&Block>, paint: Paint, text: &mut String) {
+    let does = match change.action {
+        Action::NoOp if change.importing.is_some() => "will be imported",
+        Action::NoOp => "has moved",
+        Action::Create => "will be created",
+        Action::Read => "will be read during apply",
+        Action::Update => "will be updated in place",
+        Action::DeleteThenCreate | Action::CreateThenDelete => "must be replaced",
+        Action::Delete => "will be destroyed",
+        Action::Forget => "will be forgotten (it stays in the cluster)",
+    };
+    let deposed = change.deposed.as_ref().map(|name| format!(" (deposed object {name})")).unwrap_or_default();
+    let _ = writeln!(text, "  # {} {does}", paint.bold(&format!("{}{deposed}", change.address)));
+    if let Some(previous) = &change.previous_address {
+        let _ = writeln!(text, "  # (moved from {previous})");
+    }
+    if let Some(reason) = change.reason.and_then(reason_text) {
+        let _ = writeln!(text, "  # ({reason})");
+    }
+    for (path, why) in change.replace_paths.iter().filter(|(_, why)| !why.is_empty()) {
+        let _ = writeln!(text, "  # ({path}: {why})");
+    }
+    for note in &change.notes {
+        let _ = writeln!(text, "  # ({note})");
+    }
+    render_body(change, block, paint, text);
+}
+
+fn reason_text(reason: ActionReason) -> Option<&'static str> {
+    Some(match reason {
+        ActionReason::ReplaceBecauseTainted => "its creation failed halfway, so it is replaced",
+        ActionReason::ReplaceByRequest => "as asked for with -replace",
+        ActionReason::ReplaceByTriggers => "because of replace_triggered_by",
+        ActionReason::DeleteBecauseNoResourceConfig => "because it is not in the configuration",
+        ActionReason::DeleteBecauseWrongRepetition => "because count or for_each was added or taken away",
+        ActionReason::DeleteBecauseCountIndex => "because its index is not below count",
+        ActionReason::DeleteBecauseEachKey => "because its key is not in for_each",
+        ActionReason::DeleteBecauseNoModule => "because its module is not in the configuration",
+        ActionReason::DeleteBecauseNoMoveTarget => "because it was moved to where nothing is configured",
+        ActionReason::ReadBecauseConfigUnknown => "its arguments are not all known yet",
+        ActionReason::ReadBecauseDependencyPending => "it depends on something that will change",
+        ActionReason::ReplaceBecauseCannotUpdate => return None,
+    })
+}
+
+fn render_body(change: &Change, block: Option<&Block>, paint: Paint, text: &mut String) {
+    let word = if change.address.resource.mode == ResourceMode::Data { "data" } else { "resource" };
+    let (kind, name) = (&change.address.resource.kind, &change.address.resource.name);
+    let _ = writeln!(text, "{} {word} \"{kind}\" \"{name}\" {{", sign(change.action, paint));
+    let body = BodyRenderer { change, paint };
+    body.render(block, change.before.as_ref(), change.after.as_ref(), 6, &pve_model::Path::default(), text);
+    text.push_str("    }\n");
+}
+
+struct BodyRenderer<'a> {
+    change: &'a Change,
+    paint: Paint,
+}
+
+impl BodyRenderer<'_> {
+    fn render(
+        &self,
+        block: Option<&Block>,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        indent: usize,
+        path: &pve_model::Path,
+        text: &mut String,
+    ) {
+        let names: std::collections::BTreeSet<&str> = [before, after]
+            .into_iter()
+            .flatten()
+            .filter_map(Value::entries)
+            .flat_map(|entries| entries.keys().map(|name| &**name))
+            .collect();
+        let is_block = |name: &str| block.is_some_and(|block| block.blocks.contains_key(name));
+        let part = |value: Option<&Value>, name: &str| value.and_then(|v| v.get(name)).cloned();
+        let mut hidden = 0;
+        let attributes: Vec<&str> = names.iter().copied().filter(|name| !is_block(name)).collect();
+        let width = attributes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for name in attributes {
+            let here = path.child(pve_model::PathStep::Attribute(name.to_string()));
+            let (old, new) = (part(before, name), part(after, name));
+            hidden +=
+                usize::from(!self.attribute(name, width, old.as_ref(), new.as_ref(), indent, &here, text));
+        }
+        if hidden > 0 && before.is_some() && after.is_some() {
+            let pad = " ".repeat(indent);
+            let _ = writeln!(text, "{pad}{}", self.paint.dim(&format!("# ({hidden} unchanged)")));
+        }
+        for name in names.into_iter().filter(|name| is_block(name)) {
+            let nested = block.and_then(|block| block.blocks.get(name)).map(|nested| &nested.block);
+            let here = path.child(pve_model::PathStep::Attribute(name.to_string()));
+            self.blocks(name, nested, part(before, name), part(after, name), indent, &here, text);
+        }
+    }
+
+    /// Returns false when there is nothing to show.
+    #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one line")]
+    fn attribute(
+        &self,
+        name: &str,
+        width: usize,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        indent: usize,
+        path: &pve_model::Path,
+        text: &mut String,
+    ) -> bool {
+        let absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
+        let forces = self.change.replace_paths.iter().any(|(p, _)| p == path);
+        let mark = if forces { self.paint.red(" # forces replacement") } else { String::new() };
+        let (sign, shown) = match (before, after) {
+            (_, Some(after)) if absent(before) && !absent(Some(after)) => {
+                (self.paint.green("+"), render_value(after, indent + 2))
+            }
+            (Some(before), _) if absent(after) && !absent(Some(before)) => {
+                (self.paint.red("-"), format!("{} -> null", render_value(before, indent + 2)))
+            }
+            (Some(before), Some(after)) if !pve_planner::difference::same(before, after) => {
+                (self.paint.yellow("~"), changed(before, after, indent + 2))
+            }
+            _ => return false,
+        };
+        let pad = " ".repeat(indent);
+        let _ = writeln!(text, "{pad}{sign} {:<width$} = {shown}{mark}", render_key(name));
+        true
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one block")]
+    fn blocks(
+        &self,
+        name: &str,
+        nested: Option<&Block>,
+        before: Option<Value>,
+        after: Option<Value>,
+        indent: usize,
+        path: &pve_model::Path,
+        text: &mut String,
+    ) {
+        let pad = " ".repeat(indent);
+        if after.as_ref().is_some_and(|value| !value.is_known()) {
+            let _ = writeln!(text, "{pad}{} {name} {UNKNOWN}", self.paint.yellow("~"));
+            return;
+        }
+        let (old, new) = (elements(before.as_ref()), elements(after.as_ref()));
+        let mut unchanged = 0;
+        for i in 0..old.len().max(new.len()) {
+            let here = path.child(pve_model::PathStep::Index(i as u64));
+            let sign = match (old.get(i), new.get(i)) {
+                (None, _) => self.paint.green("+"),
+                (_, None) => self.paint.red("-"),
+                (Some(a), Some(b)) if pve_planner::difference::same(a, b) => {
+                    unchanged += 1;
+                    continue;
+                }
+                _ => self.paint.yellow("~"),
+            };
+            let _ = writeln!(text, "{pad}{sign} {name} {{");
+            self.render(nested, old.get(i), new.get(i), indent + 4, &here, text);
+            let _ = writeln!(text, "{pad}  }}");
+        }
+        if unchanged > 0 && self.change.before.is_some() && self.change.after.is_some() {
+            let note =
+                format!("# ({unchanged} unchanged {name} block{})", if unchanged == 1 { "" } else { "s" });
+            let _ = writeln!(text, "{pad}{}", self.paint.dim(&note));
+        }
+    }
+}
+
+fn elements(value: Option<&Value>) -> Vec<Value> {
+    match value {
+        Some(value) if value.elements().is_some() => {
+            value.elements().map(<[Value]>::to_vec).unwrap_or_default()
+        }
+        Some(value) if value.entries().is_some() => vec![value.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn changed(before: &Value, after: &Value, indent: usize) -> String {
+    let (old, new) = (before.unmark_deep().0, after.unmark_deep().0);
+    if before.marks.is_sensitive() || after.marks.is_sensitive() {
+        return format!("{SENSITIVE} -> {SENSITIVE}");
+    }
+    match (old.as_str(), new.as_str()) {
+        (Some(old), Some(new)) if old.trim_end().contains('\n') || new.trim_end().contains('\n') => {
+            let pad = " ".repeat(indent + 2);
+            let difference = similar::TextDiff::from_lines(old, new);
+            let mut lines = String::from("<<-EOT\n");
+            for change in difference.iter_all_changes() {
+                let sign = match change.tag() {
+                    similar::ChangeTag::Delete => "-",
+                    similar::ChangeTag::Insert => "+",
+                    similar::ChangeTag::Equal => " ",
+                };
+                let _ = writeln!(lines, "{pad}{sign} {}", change.value().trim_end_matches('\n'));
+            }
+            let _ = write!(lines, "{}EOT", " ".repeat(indent));
+            lines
+        }
+        _ => format!("{} -> {}", render_value(before, indent), render_value(after, indent)),
+    }
+}
+
+fn render_output(name: &str, output: &OutputChange, paint: Paint, text: &mut String) {
+    if output.before == output.after {
+        return;
+    }
+    let show = |value: &Value| {
+        if output.sensitive { SENSITIVE.to_string() } else { render_value(value, 4) }
+    };
+    let _ = match (&output.before, &output.after) {
+        (None, Some(after)) => writeln!(text, "  {} {name} = {}", paint.green("+"), show(after)),
+        (Some(before), None) => writeln!(text, "  {} {name} = {} -> null", paint.red("-"), show(before)),
+        (Some(before), Some(after)) => {
+            writeln!(text, "  {} {name} = {} -> {}", paint.yellow("~"), show(before), show(after))
+        }
+        (None, None) => Ok(()),
+    };
+}
