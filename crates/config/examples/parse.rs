@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use pve_config::syntax::{Diagnostic, SourceId, SourceMap, parse_body};
+use pve_config::syntax::{Diagnostic, SourceId, SourceMap, json, parse_body};
 
 fn main() -> ExitCode {
     let mut files = Vec::new();
@@ -61,9 +61,21 @@ fn parse_file(path: &Path) -> (usize, Option<String>) {
         Ok(text) => text,
         Err(error) => return (size, Some(error.to_string())),
     };
-    let diagnostics = parse_body(SourceId(0), &text).diagnostics;
+    let diagnostics = if path.extension().is_some_and(|extension| extension == "json") {
+        parse_json(path, &text)
+    } else {
+        parse_body(SourceId(0), &text).diagnostics
+    };
     let first = diagnostics.into_iter().find(Diagnostic::is_error);
     (size, first.map(|diagnostic| describe(path, &text, &diagnostic)))
+}
+
+fn parse_json(path: &Path, text: &str) -> Vec<Diagnostic> {
+    let parsed = json::parse_body(SourceId(0), text);
+    let is_variables = path.to_string_lossy().ends_with(".tfvars.json");
+    let content =
+        if is_variables { parsed.value.attributes() } else { parsed.value.content(&json::language_blocks) };
+    parsed.diagnostics.into_iter().chain(content.diagnostics).collect()
 }
 
 fn describe(path: &Path, text: &str, diagnostic: &Diagnostic) -> String {

@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod json;
 mod lexer;
 mod parser;
 mod references;

@@ -11,7 +11,7 @@ impl Parser<'_> {
             return Ok(term);
         }
         let steps = self.steps()?;
-        let span = self.span_from(term.span.start);
+        let span = term.span.to(self.span(self.last_end, self.last_end));
         Ok(Expr { kind: ExprKind::Traversal(Box::new(term), steps), span })
     }
 

@@ -74,6 +74,20 @@ pub fn parse_template(source: SourceId, text: &str) -> Parsed<Option<Expr>> {
     parser.finish(expr)
 }
 
+/// Parses a template or expression that stands inside of another text, such as a JSON string. `place` is where
+/// it stands there; spans are exact if it has the same length, and otherwise all of `place`.
+pub(crate) fn parse_embedded(place: Span, text: &str, template: bool) -> Parsed<Option<Expr>> {
+    let mode = if template { LexMode::Template } else { LexMode::Main };
+    let mut parser = Parser::new(place.source, text, mode);
+    parser.place = if place.len() == text.len() { Place::At(place.start) } else { Place::Within(place) };
+    for diagnostic in &mut parser.diagnostics {
+        diagnostic.span = diagnostic.span.map(|span| parser.place.locate(span));
+    }
+    parser.newlines = template;
+    let expr = if template { parser.whole_template().ok() } else { parser.whole_expression().ok() };
+    parser.finish(expr)
+}
+
 /// Parses a reference such as `module.net["a"].id` that is the whole text.
 pub fn parse_traversal(source: SourceId, text: &str) -> Parsed<Option<Traversal>> {
     let mut parser = Parser::new(source, text, LexMode::Main);
@@ -87,8 +101,27 @@ struct Failed;
 
 type Parse<T> = Result<T, Failed>;
 
+/// Where the text being parsed stands in its source.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// It starts at this offset.
+    At(u32),
+    /// Somewhere in here, with escapes in between.
+    Within(Span),
+}
+
+impl Place {
+    fn locate(self, span: Span) -> Span {
+        match self {
+            Place::At(offset) => Span::new(span.source, span.start + offset, span.end + offset),
+            Place::Within(whole) => whole,
+        }
+    }
+}
+
 struct Parser<'a> {
     source: SourceId,
+    place: Place,
     text: &'a str,
     tokens: Vec<Token>,
     position: usize,
@@ -106,6 +139,7 @@ impl<'a> Parser<'a> {
         let (tokens, diagnostics) = lex(source, text, mode);
         Self {
             source,
+            place: Place::At(0),
             text,
             tokens,
             position: 0,
@@ -158,7 +192,7 @@ impl<'a> Parser<'a> {
     }
 
     fn span(&self, start: u32, end: u32) -> Span {
-        Span::new(self.source, start, end)
+        self.place.locate(Span::new(self.source, start, end))
     }
 
     fn token_span(&self, token: Token) -> Span {
