@@ -1,0 +1,17 @@
+//! `proxmox_virtual_environment_container`: an LXC container.
+
+mod plan;
+mod schema;
+
+use crate::registry::Rules;
+use crate::vm::claim_guest;
+
+pub(crate) use schema::fields;
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_container"];
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    Rules { validate: plan::validate, plan: plan::plan, claim: claim_guest }
+}

@@ -1,0 +1,20 @@
+//! Data sources: what can be asked of a cluster.
+
+mod schema;
+
+use crate::definition::Fields;
+
+/// The names and attributes of every data source.
+pub(crate) fn sources() -> Vec<(&'static [&'static str], Fields)> {
+    vec![
+        (&["proxmox_virtual_environment_nodes"], schema::nodes()),
+        (&["proxmox_virtual_environment_node"], schema::node()),
+        (&["proxmox_datastores", "proxmox_virtual_environment_datastores"], schema::datastores()),
+        (&["proxmox_version", "proxmox_virtual_environment_version"], schema::version()),
+        (&["proxmox_virtual_environment_vms"], schema::guests("vms")),
+        (&["proxmox_virtual_environment_containers"], schema::guests("containers")),
+        (&["proxmox_virtual_environment_vm"], schema::guest()),
+        (&["proxmox_virtual_environment_container"], schema::guest()),
+        (&["proxmox_file", "proxmox_virtual_environment_file"], schema::file()),
+    ]
+}

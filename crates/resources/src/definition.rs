@@ -1,0 +1,291 @@
+//! The compact notation in which kinds are defined: one line an attribute, with its type, default and limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pve_model::rules::Problem;
+use pve_model::schema::{Attribute, Block, NestedBlock, Nesting, Schema};
+use pve_model::{Path, PathStep, Type, Value};
+
+/// The attributes and blocks of one level, by name.
+pub(crate) type Fields = Vec<(&'static str, Item)>;
+
+/// One attribute or nested block.
+pub(crate) struct Item {
+    attribute: Attribute,
+    nested: Option<Nested>,
+    check: Option<Check>,
+}
+
+struct Nested {
+    nesting: Nesting,
+    fields: Fields,
+    least: u64,
+    most: u64,
+}
+
+/// A limit on a single value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Check {
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// A number from the first to the second, both included.
+    Range(i64, i64),
+    /// A rule of its own: what is wrong with the text.
+    Text(fn(&str) -> Option<String>),
+}
+
+/// A value that a default is made from.
+pub(crate) trait Literal {
+    fn value(self) -> Value;
+}
+
+impl Literal for bool {
+    fn value(self) -> Value {
+        Value::bool(self)
+    }
+}
+
+impl Literal for i64 {
+    fn value(self) -> Value {
+        Value::number(self)
+    }
+}
+
+impl Literal for &'static str {
+    fn value(self) -> Value {
+        Value::string(self)
+    }
+}
+
+fn attribute(ty: Type) -> Item {
+    Item { attribute: Attribute { ty, optional: true, ..Attribute::default() }, nested: None, check: None }
+}
+
+/// An optional string.
+pub(crate) fn text() -> Item {
+    attribute(Type::String)
+}
+
+/// An optional number.
+pub(crate) fn number() -> Item {
+    attribute(Type::Number)
+}
+
+/// An optional bool.
+pub(crate) fn flag() -> Item {
+    attribute(Type::Bool)
+}
+
+/// An optional list of strings.
+pub(crate) fn texts() -> Item {
+    attribute(Type::list(Type::String))
+}
+
+/// An optional attribute of any type.
+pub(crate) fn of_type(ty: Type) -> Item {
+    attribute(ty)
+}
+
+/// A list of nested blocks.
+pub(crate) fn blocks(fields: Fields) -> Item {
+    Item {
+        attribute: Attribute::default(),
+        nested: Some(Nested { nesting: Nesting::List, fields, least: 0, most: 0 }),
+        check: None,
+    }
+}
+
+impl Item {
+    /// It must be set.
+    pub(crate) fn required(mut self) -> Item {
+        self.attribute.required = true;
+        self.attribute.optional = false;
+        self
+    }
+
+    /// It may be set; the cluster decides it otherwise.
+    pub(crate) fn computed(mut self) -> Item {
+        self.attribute.computed = true;
+        self
+    }
+
+    /// It cannot be set.
+    pub(crate) fn read_only(mut self) -> Item {
+        self.attribute.computed = true;
+        self.attribute.optional = false;
+        self
+    }
+
+    /// It is never shown.
+    pub(crate) fn sensitive(mut self) -> Item {
+        self.attribute.sensitive = true;
+        self
+    }
+
+    /// What an absent value means.
+    pub(crate) fn or(mut self, default: impl Literal) -> Item {
+        self.attribute.default = Some(default.value());
+        self
+    }
+
+    /// A change replaces the resource.
+    pub(crate) fn replaces(mut self) -> Item {
+        self.attribute.replace = true;
+        self
+    }
+
+    /// It is deprecated; `instead` says what to do.
+    pub(crate) fn deprecated(mut self, instead: &'static str) -> Item {
+        self.attribute.deprecated = Some(instead);
+        self
+    }
+
+    /// What it means, with units.
+    pub(crate) fn means(mut self, description: &'static str) -> Item {
+        self.attribute.description = description;
+        self
+    }
+
+    /// Only these texts are accepted.
+    pub(crate) fn one_of(mut self, accepted: &'static [&'static str]) -> Item {
+        self.check = Some(Check::OneOf(accepted));
+        self
+    }
+
+    /// Only numbers from `least` to `most` are accepted.
+    pub(crate) fn range(mut self, least: i64, most: i64) -> Item {
+        self.check = Some(Check::Range(least, most));
+        self
+    }
+
+    /// Only texts are accepted of which `fault` says nothing.
+    pub(crate) fn checked(mut self, fault: fn(&str) -> Option<String>) -> Item {
+        self.check = Some(Check::Text(fault));
+        self
+    }
+
+    /// At most `count` blocks.
+    pub(crate) fn most(mut self, count: u64) -> Item {
+        if let Some(nested) = &mut self.nested {
+            nested.most = count;
+        }
+        self
+    }
+}
+
+/// A schema with the limits that a schema has no place for.
+pub(crate) struct Definition {
+    pub(crate) schema: Schema,
+    checks: Vec<(Vec<&'static str>, Check)>,
+}
+
+impl Definition {
+    /// The definition of a kind with these fields.
+    pub(crate) fn new(fields: Fields) -> Definition {
+        let mut checks = Vec::new();
+        let block = build(fields, &mut Vec::new(), &mut checks);
+        Definition { schema: Schema { version: 0, block }, checks }
+    }
+
+    /// What in `config` is beyond the limits.
+    pub(crate) fn check(&self, config: &Value) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (names, check) in &self.checks {
+            check_at(config, names, *check, &Path::default(), &mut problems);
+        }
+        problems
+    }
+}
+
+fn build(fields: Fields, at: &mut Vec<&'static str>, checks: &mut Vec<(Vec<&'static str>, Check)>) -> Block {
+    let mut block = Block { attributes: BTreeMap::new(), blocks: BTreeMap::new() };
+    for (name, item) in fields {
+        at.push(name);
+        if let Some(check) = item.check {
+            checks.push((at.clone(), check));
+        }
+        match item.nested {
+            None => {
+                block.attributes.insert(Arc::from(name), item.attribute);
+            }
+            Some(nested) => {
+                let inner = build(nested.fields, at, checks);
+                let nested = NestedBlock {
+                    nesting: nested.nesting,
+                    block: inner,
+                    min_items: nested.least,
+                    max_items: nested.most,
+                    replace: item.attribute.replace,
+                };
+                block.blocks.insert(Arc::from(name), nested);
+            }
+        }
+        at.pop();
+    }
+    block
+}
+
+fn check_at(value: &Value, names: &[&str], check: Check, path: &Path, problems: &mut Vec<Problem>) {
+    if let Some(elements) = value.elements() {
+        for (index, element) in elements.iter().enumerate() {
+            check_at(element, names, check, &path.child(PathStep::Index(index as u64)), problems);
+        }
+        return;
+    }
+    let Some((name, rest)) = names.split_first() else {
+        problems.extend(fault(value, check, path));
+        return;
+    };
+    if let Some(part) = value.get(name) {
+        check_at(part, rest, check, &path.child(PathStep::Attribute((*name).to_string())), problems);
+    }
+}
+
+fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
+    let detail = match check {
+        Check::OneOf(accepted) => {
+            let text = value.as_str().filter(|text| !accepted.contains(text))?;
+            let accepted: Vec<String> = accepted.iter().map(|one| format!("{one:?}")).collect();
+            format!("{path} is {text:?}; accepted are {}", accepted.join(", "))
+        }
+        Check::Range(least, most) => {
+            let number = value.as_number()?.to_f64();
+            if number >= least as f64 && number <= most as f64 {
+                return None;
+            }
+            match most {
+                i64::MAX => format!("{path} is {number}; it must be {least} or more"),
+                _ => format!("{path} is {number}; it must be from {least} to {most}"),
+            }
+        }
+        Check::Text(fault) => format!("{path}: {}", fault(value.as_str()?)?),
+    };
+    Some(problem(path.clone(), format!("Invalid value for {path}"), detail))
+}
+
+/// A fault at `path`.
+pub(crate) fn problem(path: Path, summary: impl Into<String>, detail: impl Into<String>) -> Problem {
+    Problem { path, summary: summary.into(), detail: detail.into(), warning: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pve_model::codec::decode;
+    use serde_json::json;
+
+    #[test]
+    fn limits_are_checked_inside_of_blocks_and_lists() {
+        let definition = Definition::new(vec![
+            ("mode", text().one_of(&["a", "b"])),
+            ("disk", blocks(vec![("size", number().or(8).range(1, i64::MAX))])),
+        ]);
+        let ty = definition.schema.block.implied_type();
+        let check = |json| definition.check(&decode(&json, &ty).unwrap());
+        assert_eq!(check(json!({"mode": "a", "disk": [{"size": 1}, {"size": null}]})), vec![]);
+        let found = check(json!({"mode": "c", "disk": [{"size": 1}, {"size": 0}]}));
+        let paths: Vec<String> = found.iter().map(|problem| problem.path.to_string()).collect();
+        assert_eq!(paths, ["mode", "disk[1].size"]);
+    }
+}

@@ -1,0 +1,78 @@
+//! `proxmox_virtual_environment_download_file`: a file that a node downloads into a datastore.
+
+mod schema;
+
+use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::{Path, Value};
+
+use crate::definition::problem;
+use crate::registry::Rules;
+use crate::values::{settle, text};
+
+pub(crate) use schema::fields;
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_download_file", "proxmox_download_file"];
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    Rules { validate, plan, claim }
+}
+
+fn validate(config: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(url) = text(config, "url") {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            let detail = format!("{url} must begin with http:// or https://");
+            problems.push(problem(Path::attribute("url"), "Invalid URL", detail));
+        }
+    }
+    let known = |name: &str| config.get(name).is_some_and(Value::is_known);
+    let set = |name: &str| text(config, name).is_some();
+    if known("checksum") && known("checksum_algorithm") && set("checksum") != set("checksum_algorithm") {
+        let detail = "checksum and checksum_algorithm belong together: set both or neither";
+        problems.push(problem(Path::attribute("checksum"), "Half a checksum", detail));
+    }
+    problems
+}
+
+fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    let planned = request.prior.map(|prior| settle(prior, request.proposed));
+    PlanResponse { planned, ..PlanResponse::default() }
+}
+
+/// The file name that the configuration leads to: the configured one, else the last part of the URL.
+pub(crate) fn file_name(value: &Value) -> Option<String> {
+    if let Some(name) = text(value, "file_name") {
+        return Some(name.to_string());
+    }
+    let url = text(value, "url")?;
+    let path = url.split(['?', '#']).next()?;
+    path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_string)
+}
+
+fn claim(planned: &Value) -> Option<String> {
+    let (datastore, content) = (text(planned, "datastore_id")?, text(planned, "content_type")?);
+    Some(format!("{datastore}:{content}/{}", file_name(planned)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_model::codec::decode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::definition::Definition;
+
+    #[test]
+    fn a_file_is_claimed_by_name_or_by_the_end_of_its_url() {
+        let ty = Definition::new(fields()).schema.block.implied_type();
+        let value = |json| decode(&json, &ty).unwrap();
+        let from_url =
+            json!({"datastore_id": "local", "content_type": "iso", "url": "https://x.test/a/b.img?c=/d"});
+        assert_eq!(claim(&value(from_url)).as_deref(), Some("local:iso/b.img"));
+        let named = json!({"datastore_id": "local", "content_type": "iso", "file_name": "n.iso", "url": "https://x/y"});
+        assert_eq!(claim(&value(named)).as_deref(), Some("local:iso/n.iso"));
+        assert_eq!(validate(&value(json!({"url": "ftp://x", "checksum": "00"}))).len(), 2);
+    }
+}

@@ -1,0 +1,95 @@
+//! `proxmox_virtual_environment_file`: a file that is uploaded into a datastore. Other content under the same name is
+//! a change in place.
+
+mod schema;
+
+use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::{Path, Type, Value};
+
+use crate::definition::problem;
+use crate::registry::Rules;
+use crate::values::{all_blocks, block, changed, settle, text, with, with_unknown};
+
+pub(crate) use schema::fields;
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_file"];
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    Rules { validate, plan, claim }
+}
+
+fn validate(config: &Value) -> Vec<Problem> {
+    let known = |name: &str| config.get(name).is_none_or(Value::is_known);
+    let sources = all_blocks(config, "source_file").len() + all_blocks(config, "source_raw").len();
+    if known("source_file") && known("source_raw") && sources != 1 {
+        let detail = "set exactly one of source_file and source_raw";
+        return vec![problem(Path::default(), "A file needs one source", detail)];
+    }
+    Vec::new()
+}
+
+fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    let Some(prior) = request.prior else {
+        return PlanResponse {
+            planned: Some(with_content_type(request.proposed)),
+            ..PlanResponse::default()
+        };
+    };
+    let mut planned = settle(prior, request.proposed);
+    let changes = changed(prior, &planned);
+    if changes.contains("source_raw") || changes.contains("source_file") {
+        for name in ["file_modification_date", "file_size", "file_tag"] {
+            planned = with_unknown(&planned, name);
+        }
+    }
+    PlanResponse { planned: Some(planned), ..PlanResponse::default() }
+}
+
+/// Without a configured content type it follows from the name.
+fn with_content_type(proposed: &Value) -> Value {
+    let unknown = proposed.get("content_type").is_some_and(|value| !value.is_known());
+    match content_type(proposed).filter(|_| unknown) {
+        Some(content) => with(proposed, "content_type", Value::string(content)),
+        None => proposed.clone(),
+    }
+}
+
+/// The configured content type, or the one that the file name tells.
+pub(crate) fn content_type(value: &Value) -> Option<String> {
+    if let Some(content) = text(value, "content_type") {
+        return Some(content.to_string());
+    }
+    let name = file_name(value)?;
+    let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
+    if ends(&[".tar.gz", ".tar.xz", ".tar.zst"]) {
+        return Some("vztmpl".to_string());
+    }
+    if ends(&[".iso", ".img"]) {
+        return Some("iso".to_string());
+    }
+    ends(&[".yaml", ".yml", ".cfg"]).then(|| "snippets".to_string())
+}
+
+/// The name in the datastore.
+pub(crate) fn file_name(value: &Value) -> Option<String> {
+    if let Some(raw) = block(value, "source_raw") {
+        return text(raw, "file_name").map(str::to_string);
+    }
+    let source = block(value, "source_file")?;
+    if let Some(name) = text(source, "file_name") {
+        return Some(name.to_string());
+    }
+    let path = text(source, "path")?.split(['?', '#']).next()?;
+    path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_string)
+}
+
+fn claim(planned: &Value) -> Option<String> {
+    Some(format!("{}:{}/{}", text(planned, "datastore_id")?, content_type(planned)?, file_name(planned)?))
+}
+
+/// A text that is not there.
+pub(crate) fn no_text() -> Value {
+    Value::null(Type::String)
+}

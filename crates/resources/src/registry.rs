@@ -1,0 +1,138 @@
+//! The registry: which kinds there are and by which names.
+
+use std::collections::BTreeMap;
+
+use pve_model::Value;
+use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
+use pve_model::schema::Schema;
+
+use crate::definition::{Definition, Fields};
+use crate::{container, data, download_file, file, firewall_options, firewall_rules, provider_block};
+use crate::{terraform_data, vm};
+
+/// One resource kind or data source with its rules.
+pub(crate) struct Kind {
+    definition: Definition,
+    rules: Rules,
+}
+
+/// The rules of a kind beyond its schema. Plain functions: each must be pure.
+pub(crate) struct Rules {
+    pub(crate) validate: fn(&Value) -> Vec<Problem>,
+    pub(crate) plan: fn(PlanRequest<'_>) -> PlanResponse,
+    pub(crate) claim: fn(&Value) -> Option<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules { validate: |_| Vec::new(), plan: |_| PlanResponse::default(), claim: |_| None }
+    }
+}
+
+impl Kind {
+    fn new(fields: Fields, rules: Rules) -> Kind {
+        Kind { definition: Definition::new(fields), rules }
+    }
+}
+
+impl KindRules for Kind {
+    fn schema(&self) -> &Schema {
+        &self.definition.schema
+    }
+
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let mut problems = self.definition.check(config);
+        problems.extend((self.rules.validate)(config));
+        problems
+    }
+
+    fn plan(&self, request: PlanRequest<'_>) -> PlanResponse {
+        (self.rules.plan)(request)
+    }
+
+    fn claim(&self, planned: &Value) -> Option<String> {
+        (self.rules.claim)(planned)
+    }
+}
+
+/// All kinds that are known.
+pub struct Registry {
+    kinds: Vec<Kind>,
+    resources: BTreeMap<&'static str, usize>,
+    data: BTreeMap<&'static str, usize>,
+    provider: Schema,
+    terraform: Schema,
+}
+
+/// The built-in kind.
+pub(crate) const TERRAFORM_DATA: &str = "terraform_data";
+
+/// The registry of every kind in this crate.
+pub fn registry() -> Registry {
+    let mut registry = Registry {
+        kinds: Vec::new(),
+        resources: BTreeMap::new(),
+        data: BTreeMap::new(),
+        provider: Definition::new(provider_block::fields()).schema,
+        terraform: Schema::default(),
+    };
+    registry.add_resource(vm::NAMES, vm::fields(), vm::rules());
+    registry.add_resource(container::NAMES, container::fields(), container::rules());
+    registry.add_resource(download_file::NAMES, download_file::fields(), download_file::rules());
+    registry.add_resource(file::NAMES, file::fields(), file::rules());
+    registry.add_resource(firewall_rules::NAMES, firewall_rules::fields(), firewall_rules::rules());
+    registry.add_resource(firewall_options::NAMES, firewall_options::fields(), firewall_options::rules());
+    registry.add_resource(&[TERRAFORM_DATA], terraform_data::fields(), terraform_data::rules());
+    for (names, fields) in data::sources() {
+        let index = registry.kinds.len();
+        registry.kinds.push(Kind::new(fields, Rules::default()));
+        registry.data.extend(names.iter().map(|name| (*name, index)));
+    }
+    registry
+}
+
+impl Registry {
+    fn add_resource(&mut self, names: &[&'static str], fields: Fields, rules: Rules) {
+        let index = self.kinds.len();
+        self.kinds.push(Kind::new(fields, rules));
+        self.resources.extend(names.iter().map(|name| (*name, index)));
+    }
+
+    fn find(&self, names: &BTreeMap<&'static str, usize>, kind: &str) -> Option<&Kind> {
+        self.kinds.get(*names.get(kind)?)
+    }
+}
+
+impl RulesRegistry for Registry {
+    fn resource(&self, kind: &str) -> Option<&dyn KindRules> {
+        self.find(&self.resources, kind).map(|kind| kind as &dyn KindRules)
+    }
+
+    fn data(&self, kind: &str) -> Option<&dyn KindRules> {
+        self.find(&self.data, kind).map(|kind| kind as &dyn KindRules)
+    }
+
+    fn provider(&self, local_name: &str) -> Option<&Schema> {
+        match local_name {
+            "proxmox" => Some(&self.provider),
+            "terraform" => Some(&self.terraform),
+            _ => None,
+        }
+    }
+
+    fn provider_of(&self, kind: &str) -> Option<&str> {
+        match kind {
+            TERRAFORM_DATA => Some("terraform"),
+            _ if self.resources.contains_key(kind) || self.data.contains_key(kind) => Some("proxmox"),
+            _ => None,
+        }
+    }
+
+    fn resource_kinds(&self) -> Vec<&str> {
+        self.resources.keys().copied().collect()
+    }
+
+    fn data_kinds(&self) -> Vec<&str> {
+        self.data.keys().copied().collect()
+    }
+}

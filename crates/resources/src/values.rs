@@ -1,0 +1,219 @@
+//! Looking into and rebuilding values: blocks, attributes, sameness of what is written differently.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pve_model::{Type, Value, ValueKind};
+
+/// The only block of a kind that may stand once.
+pub(crate) fn block<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.get(name)?.elements()?.first().filter(|block| block.is_known() && !block.is_null())
+}
+
+/// All blocks of a kind, none if they are not known.
+pub(crate) fn all_blocks<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::elements).unwrap_or_default()
+}
+
+/// A known text that is not empty.
+pub(crate) fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
+    value.get(name)?.as_str().filter(|text| !text.is_empty())
+}
+
+/// A known whole number.
+pub(crate) fn int(value: &Value, name: &str) -> Option<i64> {
+    value.get(name)?.as_i64()
+}
+
+/// A known number.
+pub(crate) fn float(value: &Value, name: &str) -> Option<f64> {
+    value.get(name)?.as_number().map(pve_model::Number::to_f64)
+}
+
+/// A known bool.
+pub(crate) fn flag(value: &Value, name: &str) -> Option<bool> {
+    value.get(name)?.as_bool()
+}
+
+/// The known texts of a list or set.
+pub(crate) fn texts(value: &Value, name: &str) -> Vec<String> {
+    let elements = value.get(name).and_then(Value::elements).unwrap_or_default();
+    elements.iter().filter_map(Value::as_str).map(str::to_string).collect()
+}
+
+/// The value with one attribute set.
+pub(crate) fn with(value: &Value, name: &str, part: Value) -> Value {
+    let mut entries: BTreeMap<Arc<str>, Value> = value.entries().cloned().unwrap_or_default();
+    entries.insert(Arc::from(name), part);
+    Value::object(entries).with_marks(value.marks)
+}
+
+/// The value with one attribute unknown, if it has that attribute.
+pub(crate) fn with_unknown(value: &Value, name: &str) -> Value {
+    match value.get(name) {
+        Some(part) => with(value, name, Value::unknown(part.ty())),
+        None => value.clone(),
+    }
+}
+
+/// The value with the elements of one list replaced.
+pub(crate) fn with_elements(value: &Value, name: &str, elements: Vec<Value>) -> Value {
+    match value.get(name) {
+        Some(Value { kind: ValueKind::List(element, _), marks }) => {
+            with(value, name, Value::list(element.clone(), elements).with_marks(*marks))
+        }
+        _ => value.clone(),
+    }
+}
+
+/// A list of strings.
+pub(crate) fn text_list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Value {
+    Value::list(Type::String, texts.into_iter().map(|text| Value::string(text.as_ref())).collect())
+}
+
+/// Whether two values are the same, whatever their marks.
+pub(crate) fn same(before: &Value, after: &Value) -> bool {
+    before == after || before.unmark_deep().0 == after.unmark_deep().0
+}
+
+/// Nothing was written: null, an empty text or an empty list.
+pub(crate) fn is_unset(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::Null(_) => true,
+        ValueKind::String(text) => text.is_empty(),
+        ValueKind::List(_, elements) | ValueKind::Set(_, elements) => elements.is_empty(),
+        ValueKind::Map(_, entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
+/// The planned value, with the prior one wherever both mean the same: nothing written in one way or another, or texts
+/// that differ only in blank space at their ends.
+pub(crate) fn settle(prior: &Value, planned: &Value) -> Value {
+    if !planned.is_known() || same(prior, planned) {
+        return planned.clone();
+    }
+    if is_unset(prior) && is_unset(planned) {
+        return prior.clone().with_marks(planned.marks);
+    }
+    let kind = match (&prior.kind, &planned.kind) {
+        (ValueKind::String(before), ValueKind::String(after)) if before.trim_end() == after.trim_end() => {
+            prior.kind.clone()
+        }
+        (ValueKind::Object(before), ValueKind::Object(after)) => {
+            let entries = after.iter().map(|(name, part)| {
+                let settled = before.get(name).map_or_else(|| part.clone(), |before| settle(before, part));
+                (name.clone(), settled)
+            });
+            ValueKind::Object(Arc::new(entries.collect()))
+        }
+        (ValueKind::List(_, before), ValueKind::List(ty, after)) if before.len() == after.len() => {
+            let parts = before.iter().zip(after.iter()).map(|(before, after)| settle(before, after));
+            ValueKind::List(ty.clone(), Arc::new(parts.collect()))
+        }
+        _ => return planned.clone(),
+    };
+    Value { kind, marks: planned.marks }
+}
+
+/// The values read, with the planned ones wherever those are known: what a read can tell differently (another order,
+/// another spelling) must not contradict the plan.
+pub(crate) fn complete(planned: &Value, read: &Value) -> Value {
+    if planned.is_wholly_known() {
+        return planned.clone();
+    }
+    let kind = match (&planned.kind, &read.kind) {
+        (ValueKind::Object(wanted), ValueKind::Object(found)) => {
+            let entries = wanted.iter().map(|(name, part)| {
+                let value = found.get(name).map_or_else(|| blank(part), |found| complete(part, found));
+                (name.clone(), value)
+            });
+            ValueKind::Object(Arc::new(entries.collect()))
+        }
+        (ValueKind::List(ty, wanted), ValueKind::List(_, found)) => {
+            let parts = wanted.iter().enumerate().map(|(index, part)| match found.get(index) {
+                Some(found) => complete(part, found),
+                None => blank(part),
+            });
+            ValueKind::List(ty.clone(), Arc::new(parts.collect()))
+        }
+        (ValueKind::Unknown(..), _) => read.kind.clone(),
+        _ => return blank(planned),
+    };
+    Value { kind, marks: planned.marks }
+}
+
+/// The value with null for every unknown part.
+pub(crate) fn blank(value: &Value) -> Value {
+    value.transform(&mut |_, part| match part.kind {
+        ValueKind::Unknown(ty, _) => Value::null(ty).with_marks(part.marks),
+        _ => part,
+    })
+}
+
+/// The names of the attributes and blocks that differ.
+pub(crate) fn changed(prior: &Value, planned: &Value) -> BTreeSet<String> {
+    let Some(entries) = planned.entries() else {
+        return BTreeSet::new();
+    };
+    let differs = |name: &Arc<str>, part: &Value| prior.get(name).is_none_or(|before| !same(before, part));
+    entries.iter().filter(|(name, part)| differs(name, part)).map(|(name, _)| name.to_string()).collect()
+}
+
+/// Lists of texts whose order does not matter: the prior one if both have the same elements.
+pub(crate) fn settle_as_set(prior: &Value, planned: &Value) -> Value {
+    let sorted = |value: &Value| -> Option<BTreeSet<String>> {
+        if value.is_null() {
+            return Some(BTreeSet::new());
+        }
+        let elements = value.elements()?;
+        let texts: BTreeSet<String> = elements.iter().filter_map(Value::as_str).map(str::to_string).collect();
+        value.is_wholly_known().then_some(texts)
+    };
+    match (sorted(prior), sorted(planned)) {
+        (Some(before), Some(after)) if before == after => prior.clone().with_marks(planned.marks),
+        _ => planned.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_model::codec::decode;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn value(json: Json) -> Value {
+        let inner = Type::object([("b", Type::String), ("n", Type::Number)]);
+        let ty = Type::object([
+            ("a", Type::String),
+            ("tags", Type::list(Type::String)),
+            ("block", Type::list(inner)),
+        ]);
+        decode(&json, &ty).unwrap()
+    }
+
+    #[test]
+    fn what_means_the_same_keeps_its_prior_form() {
+        let prior = value(json!({"a": "text\n", "tags": null, "block": [{"b": null, "n": 1}]}));
+        let planned = value(json!({"a": "text", "tags": [], "block": [{"b": "", "n": 2}]}));
+        let settled = settle(&prior, &planned);
+        assert_eq!(settled, value(json!({"a": "text\n", "tags": null, "block": [{"b": null, "n": 2}]})));
+        assert_eq!(changed(&prior, &settled).into_iter().collect::<Vec<_>>(), ["block"]);
+    }
+
+    #[test]
+    fn tags_are_compared_as_sets() {
+        let list = |texts: &[&str]| text_list(texts.iter());
+        assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a", "b"])), list(&["b", "a"]));
+        assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a"])), list(&["a"]));
+        assert_eq!(settle_as_set(&Value::null(Type::list(Type::String)), &list(&[])).is_null(), true);
+    }
+
+    #[test]
+    fn only_unknown_parts_are_taken_from_what_was_read() {
+        let planned = with_unknown(&value(json!({"a": "x", "tags": ["p"], "block": []})), "tags");
+        let read = value(json!({"a": "y", "tags": ["q"], "block": [{"b": "z"}]}));
+        assert_eq!(complete(&planned, &read), value(json!({"a": "x", "tags": ["q"], "block": []})));
+    }
+}

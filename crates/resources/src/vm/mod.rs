@@ -1,0 +1,25 @@
+//! `proxmox_virtual_environment_vm`: a QEMU virtual machine.
+
+mod devices;
+mod plan;
+mod schema;
+mod validate;
+
+use pve_model::Value;
+
+use crate::registry::Rules;
+
+pub(crate) use schema::fields;
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_vm"];
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    Rules { validate: validate::validate, plan: plan::plan, claim: claim_guest }
+}
+
+/// VMs and containers share one space of ids in a cluster.
+pub(crate) fn claim_guest(planned: &Value) -> Option<String> {
+    crate::values::int(planned, "vm_id").map(|id| format!("vm {id}"))
+}

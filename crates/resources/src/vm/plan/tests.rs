@@ -1,0 +1,104 @@
+//! What is planned for VMs, by cases.
+
+use pve_model::codec::decode;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::definition::Definition;
+
+fn value(json: Json) -> Value {
+    let definition = Definition::new(crate::vm::fields());
+    let value = decode(&json, &definition.schema.block.implied_type()).unwrap();
+    // Absent list blocks are empty lists.
+    definition.schema.block.blocks.keys().fold(value, |value, name| {
+        let absent = value.get(name).is_some_and(Value::is_null);
+        let Some(Value { kind: pve_model::ValueKind::Null(pve_model::Type::List(ty)), .. }) = value.get(name)
+        else {
+            return value;
+        };
+        let empty = Value::list((**ty).clone(), vec![]);
+        if absent { with(&value, name, empty) } else { value }
+    })
+}
+
+fn update(prior: Json, config: Json) -> (Value, PlanResponse) {
+    let (prior, config) = (value(prior), value(config));
+    let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+    (prior, response)
+}
+
+fn differences(prior: Json, config: Json) -> Vec<String> {
+    let (prior, response) = update(prior, config);
+    changed(&prior, &response.planned.unwrap()).into_iter().collect()
+}
+
+#[test]
+fn another_order_of_tags_or_disks_is_no_change() {
+    let disk = |name: &str| json!({"interface": name, "size": 8});
+    assert_eq!(
+        differences(
+            json!({"tags": ["b", "a"], "disk": [disk("scsi0"), disk("scsi1")]}),
+            json!({"tags": ["a", "b"], "disk": [disk("scsi1"), disk("scsi0")]}),
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_disk_keeps_its_volume_when_one_before_it_is_taken_out() {
+    let (_, response) = update(
+        json!({"disk": [
+            {"interface": "scsi0", "size": 8, "path_in_datastore": "vm-1-disk-0"},
+            {"interface": "scsi1", "size": 8, "path_in_datastore": "vm-1-disk-1"}]}),
+        json!({"disk": [{"interface": "scsi1", "size": 8}]}),
+    );
+    let planned = response.planned.unwrap();
+    assert_eq!(text(&all_blocks(&planned, "disk")[0], "path_in_datastore"), Some("vm-1-disk-1"));
+    assert_eq!(response.notes, ["destroys disk scsi0 and its data"]);
+}
+
+#[test]
+fn a_network_device_keeps_its_address_when_one_before_it_is_taken_out() {
+    let (_, response) = update(
+        json!({"network_device": [
+            {"bridge": "vmbr0", "mac_address": "BC:24:11:00:00:01"},
+            {"bridge": "vmbr1", "mac_address": "BC:24:11:00:00:02"}]}),
+        json!({"network_device": [{"bridge": "vmbr1"}]}),
+    );
+    let planned = response.planned.unwrap();
+    assert_eq!(text(&all_blocks(&planned, "network_device")[0], "mac_address"), Some("BC:24:11:00:00:02"));
+    assert!(!planned.get("mac_addresses").unwrap().is_known());
+}
+
+#[test]
+fn a_changed_network_device_keeps_its_address() {
+    let (_, response) = update(
+        json!({"network_device": [{"bridge": "vmbr0", "mac_address": "BC:24:11:00:00:01"}]}),
+        json!({"network_device": [{"bridge": "vmbr1"}, {"bridge": "vmbr2"}]}),
+    );
+    let planned = response.planned.unwrap();
+    let devices = all_blocks(&planned, "network_device");
+    assert_eq!(text(&devices[0], "mac_address"), Some("BC:24:11:00:00:01"));
+    assert!(!devices[1].get("mac_address").unwrap().is_known());
+}
+
+#[test]
+fn a_smaller_disk_is_refused_but_an_image_larger_than_the_default_is_not() {
+    let prior = json!({"disk": [{"interface": "scsi0", "size": 20}]});
+    let (_, refused) = update(prior.clone(), json!({"disk": [{"interface": "scsi0", "size": 10}]}));
+    assert_eq!(refused.problems.len(), 1);
+    let (prior, config) = (value(prior), value(json!({"disk": [{"interface": "scsi0"}]})));
+    let proposed = value(json!({"disk": [{"interface": "scsi0", "size": 8}]}));
+    let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &proposed });
+    assert!(response.problems.is_empty());
+    assert_eq!(int(&all_blocks(&response.planned.unwrap(), "disk")[0], "size"), Some(20));
+}
+
+#[test]
+fn a_template_is_replaced_to_become_a_vm_and_another_node_is_no_replacement() {
+    let (_, response) = update(json!({"template": true}), json!({"template": false}));
+    assert_eq!(response.replace.len(), 1);
+    let (_, response) = update(json!({"node_name": "a"}), json!({"node_name": "b"}));
+    assert_eq!(response.replace, vec![]);
+    assert_eq!(response.notes, ["migrates from a to b"]);
+}
