@@ -14,9 +14,8 @@ fn main() -> ExitCode {
     files.sort();
     let (mut passed, mut failed, mut bytes, mut elapsed) = (0, 0, 0, Duration::ZERO);
     for file in files {
-        let start = Instant::now();
-        let (size, error) = parse_file(&file);
-        elapsed += start.elapsed();
+        let (size, time, error) = parse_file(&file);
+        elapsed += time;
         bytes += size;
         match error {
             None => passed += 1,
@@ -50,24 +49,22 @@ fn is_configuration(path: &Path) -> bool {
     [".tf", ".tofu", ".tfvars"].iter().any(|extension| name.ends_with(extension))
 }
 
-/// Size of the file and its first error.
-fn parse_file(path: &Path) -> (usize, Option<String>) {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return (0, Some(error.to_string())),
-    };
-    let size = bytes.len();
-    let text = match String::from_utf8(bytes) {
+/// Size of the file, how long parsing it took (without reading it), and its first error.
+fn parse_file(path: &Path) -> (usize, Duration, Option<String>) {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => return (size, Some(error.to_string())),
+        Err(error) => return (0, Duration::ZERO, Some(error.to_string())),
     };
-    let diagnostics = if path.extension().is_some_and(|extension| extension == "json") {
-        parse_json(path, &text)
+    let start = Instant::now();
+    let (time, diagnostics) = if path.extension().is_some_and(|extension| extension == "json") {
+        let diagnostics = parse_json(path, &text);
+        (start.elapsed(), diagnostics)
     } else {
-        parse_body(SourceId(0), &text).diagnostics
+        let parsed = parse_body(SourceId(0), &text);
+        (start.elapsed(), parsed.diagnostics)
     };
     let first = diagnostics.into_iter().find(Diagnostic::is_error);
-    (size, first.map(|diagnostic| describe(path, &text, &diagnostic)))
+    (text.len(), time, first.map(|diagnostic| describe(path, &text, &diagnostic)))
 }
 
 fn parse_json(path: &Path, text: &str) -> Vec<Diagnostic> {

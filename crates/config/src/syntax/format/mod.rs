@@ -70,7 +70,7 @@ impl FormatToken<'_> {
 }
 
 fn read_tokens(source: SourceId, text: &str) -> Vec<FormatToken<'_>> {
-    let (tokens, _) = lex(source, text, LexMode::MainWithComments);
+    let tokens = lex(source, text, LexMode::MainWithComments);
     let mut end = 0;
     tokens
         .into_iter()

@@ -22,35 +22,12 @@ pub(crate) enum LexMode {
     Template,
 }
 
-/// Tokens of `text`, the last of which is `End`, and what is wrong with its characters.
-pub(crate) fn lex(source: SourceId, text: &str, mode: LexMode) -> (Vec<Token>, Vec<Diagnostic>) {
-    let mut lexer = Lexer {
-        text,
-        bytes: text.as_bytes(),
-        position: 0,
-        source,
-        keep_comments: mode == LexMode::MainWithComments,
-        tokens: Vec::with_capacity(text.len() / 5 + 8),
-        contexts: Vec::new(),
-        braces: 0,
-        diagnostics: Vec::new(),
-    };
-    if u32::try_from(text.len()).is_err() {
-        lexer.diagnostics.push(Diagnostic::error(
-            Span::new(source, 0, 0),
-            "File too large",
-            "A configuration file must be smaller than 4 GiB.",
-        ));
-        lexer.position = 0;
-        lexer.bytes = &[];
-    }
-    if mode == LexMode::Template {
-        lexer.contexts.push(Context::Bare);
-    } else if text.starts_with('\u{feff}') {
-        lexer.position = '\u{feff}'.len_utf8();
-    }
-    lexer.run();
-    (lexer.tokens, lexer.diagnostics)
+/// All tokens of `text`, the last of which is `End`.
+pub(crate) fn lex(source: SourceId, text: &str, mode: LexMode) -> Vec<Token> {
+    let mut lexer = Lexer::new(source, text, mode);
+    let mut tokens = Vec::with_capacity(text.len() / 5 + 8);
+    lexer.fill(&mut tokens, usize::MAX);
+    tokens
 }
 
 /// What the lexer is inside of.
@@ -75,21 +52,60 @@ struct Heredoc {
     line_start: bool,
 }
 
-struct Lexer<'a> {
+/// Turns a text into tokens, some at a time.
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     bytes: &'a [u8],
     position: usize,
     source: SourceId,
     keep_comments: bool,
+    finished: bool,
     tokens: Vec<Token>,
     contexts: Vec<Context>,
     braces: u32,
-    diagnostics: Vec<Diagnostic>,
+    /// What is wrong with the characters so far.
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-impl Lexer<'_> {
-    fn run(&mut self) {
-        while self.position < self.bytes.len() {
+impl<'a> Lexer<'a> {
+    pub(crate) fn new(source: SourceId, text: &'a str, mode: LexMode) -> Self {
+        let mut lexer = Lexer {
+            text,
+            bytes: text.as_bytes(),
+            position: 0,
+            source,
+            keep_comments: mode == LexMode::MainWithComments,
+            finished: false,
+            tokens: Vec::new(),
+            contexts: Vec::new(),
+            braces: 0,
+            diagnostics: Vec::new(),
+        };
+        if u32::try_from(text.len()).is_err() {
+            lexer.report(0, 0, "File too large", "A configuration file must be smaller than 4 GiB.");
+            lexer.bytes = &[];
+        }
+        if mode == LexMode::Template {
+            lexer.contexts.push(Context::Bare);
+        } else if text.starts_with('\u{feff}') {
+            lexer.position = '\u{feff}'.len_utf8();
+        }
+        lexer
+    }
+
+    /// Adds tokens until there are `count`, or all, of which the last is `End`.
+    pub(crate) fn fill(&mut self, tokens: &mut Vec<Token>, count: usize) {
+        if self.finished {
+            return;
+        }
+        std::mem::swap(&mut self.tokens, tokens);
+        while self.tokens.len() < count && !self.finished {
+            if self.position >= self.bytes.len() {
+                self.close_at_end();
+                self.push(TokenKind::End, self.position);
+                self.finished = true;
+                break;
+            }
             match self.contexts.last().copied() {
                 None | Some(Context::Sequence(_)) => self.main(),
                 Some(Context::Quoted(open)) => self.quoted(open),
@@ -97,8 +113,7 @@ impl Lexer<'_> {
                 Some(Context::Bare) => self.bare(),
             }
         }
-        self.close_at_end();
-        self.push(TokenKind::End, self.position);
+        std::mem::swap(&mut self.tokens, tokens);
     }
 
     /// Reports a string or heredoc the text ends in, and closes it so that the parser need not.

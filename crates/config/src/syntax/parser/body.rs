@@ -44,6 +44,9 @@ impl Parser<'_> {
                 }
                 TokenKind::CloseBrace | TokenKind::End => return,
                 _ => {
+                    if self.depth == 0 {
+                        self.forget_tokens();
+                    }
                     let start = self.position;
                     match self.item() {
                         Ok(item) => items.push(item),
@@ -161,7 +164,10 @@ impl Parser<'_> {
                     labels.push(self.identifier(token));
                 }
                 TokenKind::OpenQuote => labels.push(self.quoted_literal()?),
-                _ => return Ok(labels),
+                _ => {
+                    labels.shrink_to_fit();
+                    return Ok(labels);
+                }
             }
         }
     }
@@ -256,6 +262,8 @@ impl Parser<'_> {
     /// Reports attributes set twice and drops all but the first.
     fn check_duplicates(&mut self, items: &mut Vec<Item>) {
         let duplicates = if items.len() <= SMALL_BODY { compare_names(items) } else { hash_names(items) };
+        // Bodies are kept; what growing left unused is given back, here and wherever the tree has lists.
+        items.shrink_to_fit();
         for (duplicate, first) in duplicates.into_iter().rev() {
             let Item::Attribute(attribute) = items.remove(duplicate) else { continue };
             let detail = format!("\"{}\" is set above already; an argument can be set once.", attribute.name);

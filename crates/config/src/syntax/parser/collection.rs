@@ -21,6 +21,7 @@ impl Parser<'_> {
         let mut elements = Vec::new();
         loop {
             if self.take(TokenKind::CloseBracket).is_some() {
+                elements.shrink_to_fit();
                 return Ok(elements);
             }
             elements.push(self.expression()?);
@@ -44,9 +45,13 @@ impl Parser<'_> {
     }
 
     /// `for` expressions may start on a later line although line ends separate the items of an object.
-    fn first_word_is_for(&self) -> bool {
-        let first = self.tokens[self.position..].iter().find(|token| token.kind != TokenKind::Newline);
-        first.is_some_and(|token| token.kind == TokenKind::Identifier && token.text(self.text) == "for")
+    fn first_word_is_for(&mut self) -> bool {
+        let mut index = self.position;
+        while self.token_at(index).kind == TokenKind::Newline {
+            index += 1;
+        }
+        let first = self.token_at(index);
+        first.kind == TokenKind::Identifier && first.text(self.text) == "for"
     }
 
     fn object_items(&mut self, open: Token) -> Parse<Vec<ObjectItem>> {
@@ -54,6 +59,7 @@ impl Parser<'_> {
         loop {
             while self.take(TokenKind::Newline).is_some() {}
             if self.take(TokenKind::CloseBrace).is_some() {
+                items.shrink_to_fit();
                 return Ok(items);
             }
             let key = self.object_key(open)?;

@@ -106,6 +106,7 @@ impl Parser<'_> {
         let mut arguments = Vec::new();
         loop {
             if self.take(TokenKind::CloseParenthesis).is_some() {
+                arguments.shrink_to_fit();
                 return Ok((arguments, false));
             }
             arguments.push(self.expression()?);
@@ -127,7 +128,7 @@ impl Parser<'_> {
 
     /// Steps up to something that is none.
     fn steps(&mut self) -> Parse<Vec<Step>> {
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(self.names_ahead().max(1));
         loop {
             match self.peek_kind() {
                 TokenKind::Dot => {
@@ -145,6 +146,14 @@ impl Parser<'_> {
                 _ => return Ok(steps),
             }
         }
+    }
+
+    /// How many names with dots before them follow; most traversals are just these.
+    fn names_ahead(&self) -> usize {
+        let pairs = self.tokens[self.position..].chunks_exact(2);
+        pairs
+            .take_while(|pair| pair[0].kind == TokenKind::Dot && pair[1].kind == TokenKind::Identifier)
+            .count()
     }
 
     fn dot_step(&mut self, dot: Token) -> Parse<Step> {

@@ -19,12 +19,19 @@ mod traversal;
 
 use super::ast::{Body, Expr, Identifier, Name, Traversal};
 use super::diagnostic::Diagnostic;
-use super::lexer::{LexMode, Token, TokenKind, lex};
+use super::lexer::{LexMode, Lexer, Token, TokenKind};
 use super::span::{SourceId, Span};
 pub(crate) use string::normalised;
 
 /// How deep blocks and expressions may be nested.
 pub const MAX_DEPTH: u32 = 1000;
+
+/// How many tokens behind the current one the parser may look at without asking.
+const LOOK_AHEAD: usize = 4;
+
+/// How many tokens are read at once, and after how many the ones that are done are forgotten.
+const FILL_SIZE: usize = 1024;
+const FORGET_SIZE: usize = 16 * 1024;
 
 /// Stack that must be left before going one level deeper, and how much is added when it is not.
 const STACK_RED_ZONE: usize = 128 * 1024;
@@ -80,9 +87,6 @@ pub(crate) fn parse_embedded(place: Span, text: &str, template: bool) -> Parsed<
     let mode = if template { LexMode::Template } else { LexMode::Main };
     let mut parser = Parser::new(place.source, text, mode);
     parser.place = if place.len() == text.len() { Place::At(place.start) } else { Place::Within(place) };
-    for diagnostic in &mut parser.diagnostics {
-        diagnostic.span = diagnostic.span.map(|span| parser.place.locate(span));
-    }
     parser.newlines = template;
     let expr = if template { parser.whole_template().ok() } else { parser.whole_expression().ok() };
     parser.finish(expr)
@@ -123,6 +127,9 @@ struct Parser<'a> {
     source: SourceId,
     place: Place,
     text: &'a str,
+    lexer: Lexer<'a>,
+    /// The tokens around `position`: from the start of the item of the file it is in, and at least
+    /// [`LOOK_AHEAD`] further, or up to `End`.
     tokens: Vec<Token>,
     position: usize,
     /// End of the last token taken.
@@ -136,22 +143,51 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn new(source: SourceId, text: &'a str, mode: LexMode) -> Self {
-        let (tokens, diagnostics) = lex(source, text, mode);
-        Self {
+        let mut parser = Self {
             source,
             place: Place::At(0),
             text,
-            tokens,
+            lexer: Lexer::new(source, text, mode),
+            tokens: Vec::new(),
             position: 0,
             last_end: 0,
             newlines: true,
             depth: 0,
             height: 0,
-            diagnostics,
+            diagnostics: Vec::new(),
+        };
+        parser.fill();
+        parser
+    }
+
+    /// Sees to it that the tokens next to `position` are there.
+    fn fill(&mut self) {
+        if self.position + LOOK_AHEAD >= self.tokens.len() {
+            self.lexer.fill(&mut self.tokens, self.position + LOOK_AHEAD + FILL_SIZE);
+        }
+    }
+
+    /// The token at this index; all that were before it must have been looked at.
+    fn token_at(&mut self, index: usize) -> Token {
+        if index >= self.tokens.len() {
+            self.lexer.fill(&mut self.tokens, index + FILL_SIZE);
+        }
+        self.tokens[index.min(self.tokens.len() - 1)]
+    }
+
+    /// Forgets the tokens of items that are done; only between items of the file.
+    fn forget_tokens(&mut self) {
+        if self.position >= FORGET_SIZE {
+            self.tokens.drain(..self.position);
+            self.position = 0;
         }
     }
 
     fn finish<T>(mut self, value: T) -> Parsed<T> {
+        for mut diagnostic in self.lexer.diagnostics {
+            diagnostic.span = diagnostic.span.map(|span| self.place.locate(span));
+            self.diagnostics.push(diagnostic);
+        }
         self.diagnostics.sort_by_key(|diagnostic| diagnostic.span.map_or(0, |span| span.start));
         Parsed { value, diagnostics: self.diagnostics }
     }
@@ -161,6 +197,7 @@ impl<'a> Parser<'a> {
         if !self.newlines {
             while self.tokens[self.position].kind == TokenKind::Newline {
                 self.position += 1;
+                self.fill();
             }
         }
         self.tokens[self.position]
@@ -175,6 +212,7 @@ impl<'a> Parser<'a> {
         let token = self.peek();
         if token.kind != TokenKind::End {
             self.position += 1;
+            self.fill();
         }
         self.last_end = token.end;
         token

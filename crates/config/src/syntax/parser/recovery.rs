@@ -15,7 +15,7 @@ impl Parser<'_> {
         let mut open: Vec<TokenKind> = Vec::new();
         let mut index = start;
         loop {
-            let token = self.tokens[index];
+            let token = self.token_at(index);
             match token.kind {
                 TokenKind::End => break,
                 TokenKind::Newline => {
@@ -35,39 +35,37 @@ impl Parser<'_> {
             index += 1;
         }
         self.position = index;
+        self.fill();
         self.last_end = self.tokens[index.saturating_sub(1)].end;
     }
 
     /// Whether the line that starts at token `line` is an item of its own although brackets are open: it is
     /// indented no deeper than the faulty item and looks like a block, or like an argument where none can
     /// be.
-    fn starts_other_item(&self, start: usize, line: usize, open: &[TokenKind]) -> bool {
-        let Some(first) = self.tokens.get(line).filter(|token| token.kind == TokenKind::Identifier) else {
-            return false;
-        };
-        if self.column(*first) > self.column(self.tokens[start]) {
+    fn starts_other_item(&mut self, start: usize, line: usize, open: &[TokenKind]) -> bool {
+        let first = self.token_at(line);
+        if first.kind != TokenKind::Identifier || self.column(first) > self.column(self.tokens[start]) {
             return false;
         }
         let in_object = open.last() == Some(&TokenKind::OpenBrace);
-        match self.tokens.get(line + 1).map(|token| token.kind) {
-            Some(TokenKind::Equal) => !in_object,
-            Some(TokenKind::OpenQuote | TokenKind::OpenBrace | TokenKind::Identifier) => {
+        match self.token_at(line + 1).kind {
+            TokenKind::Equal => !in_object,
+            TokenKind::OpenQuote | TokenKind::OpenBrace | TokenKind::Identifier => {
                 self.is_block_header(line + 1)
             }
             _ => false,
         }
     }
 
-    fn is_block_header(&self, mut index: usize) -> bool {
-        while let Some(token) = self.tokens.get(index) {
-            match token.kind {
+    fn is_block_header(&mut self, mut index: usize) -> bool {
+        loop {
+            match self.token_at(index).kind {
                 TokenKind::Identifier | TokenKind::OpenQuote | TokenKind::Text | TokenKind::CloseQuote => {
                     index += 1
                 }
                 kind => return kind == TokenKind::OpenBrace,
             }
         }
-        false
     }
 
     /// The line end before this token, or the token itself on the first line.

@@ -58,6 +58,7 @@ impl<'a> Parser<'a> {
             _ => return None,
         };
         self.position += 1;
+        self.fill();
         self.last_end = close.end;
         Some(Expr { kind: ExprKind::Literal(Literal::String(text)), span: self.span(open.start, close.end) })
     }
@@ -326,6 +327,7 @@ impl<'a> PartList<'a> {
 
     fn finish(mut self) -> Vec<TemplatePart> {
         self.end_text();
+        self.parts.shrink_to_fit();
         self.parts
     }
 }
