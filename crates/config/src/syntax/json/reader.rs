@@ -45,7 +45,7 @@ impl Reader<'_> {
 
     /// An error about the next `length` bytes.
     fn error(&self, length: usize, summary: &str, detail: impl Into<String>) -> Diagnostic {
-        let end = (self.position + length).min(self.text.len());
+        let end = self.text.ceil_char_boundary(self.position + length);
         let span = Span::new(self.source, self.position as u32, end as u32);
         Diagnostic::error(span, summary, detail)
     }

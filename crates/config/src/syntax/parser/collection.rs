@@ -24,6 +24,7 @@ impl Parser<'_> {
                 elements.shrink_to_fit();
                 return Ok(elements);
             }
+            self.check_end(open, "list")?;
             elements.push(self.expression()?);
             if self.take(TokenKind::Comma).is_none() && self.peek_kind() != TokenKind::CloseBracket {
                 let detail = "Expected a comma or the closing bracket \"]\" after this element.".to_owned();
@@ -88,9 +89,7 @@ impl Parser<'_> {
             self.bump();
             ObjectKey::Name(self.identifier(token))
         } else {
-            if token.kind == TokenKind::End {
-                return self.fail_in(open, "object", String::new());
-            }
+            self.check_end(open, "object")?;
             ObjectKey::Expression(self.expression()?)
         };
         if self.take(TokenKind::Equal).is_some() || self.take(TokenKind::Colon).is_some() {

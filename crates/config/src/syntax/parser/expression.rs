@@ -109,6 +109,7 @@ impl Parser<'_> {
                 arguments.shrink_to_fit();
                 return Ok((arguments, false));
             }
+            self.check_end(open, "function call")?;
             arguments.push(self.expression()?);
             if self.take(TokenKind::Comma).is_some() || self.peek_kind() == TokenKind::CloseParenthesis {
                 continue;

@@ -278,6 +278,11 @@ impl<'a> Parser<'a> {
         self.fail(&format!("Invalid {what}"), detail)
     }
 
+    /// Fails if the text ends within the brackets of `opener`.
+    fn check_end(&mut self, opener: Token, what: &str) -> Parse<()> {
+        if self.peek_kind() == TokenKind::End { self.fail_in(opener, what, String::new()) } else { Ok(()) }
+    }
+
     /// Runs `parse` with line ends as tokens or not.
     fn with_newlines<T>(&mut self, newlines: bool, parse: impl FnOnce(&mut Self) -> Parse<T>) -> Parse<T> {
         let before = std::mem::replace(&mut self.newlines, newlines);
