@@ -233,6 +233,28 @@ fn dedenting_follows_trimming() {
     );
 }
 
+/// The texts are those that Terraform 1.11 printed for these heredocs.
+#[test]
+fn trimming_and_dedenting_give_the_text_of_terraform() {
+    check_body(
+        "r = <<-E\n      a $ b\n    $x\n  ${~ s ~}\n      c\n  E\n",
+        "(template \"      a $ b\\n    $x\\n\" (s) \"      c\\n\")",
+    );
+    check_body(
+        "r = <<-E\n    %{ if true }\n      x\n    %{ else }\n      y\n    %{ endif }\n  E\n",
+        "(template (if true (\"\\n  x\\n\") (\"\\n  y\\n\")) \"\\n\")",
+    );
+    check_body("r = <<-E\n   a\n\tb\n     c\n  E\n", "\"  a\\nb\\n    c\\n\"");
+    check_body(
+        "r = <<E\n  a\n  ${~ s}\n   b ${s ~}\n\n  c\n  E\n",
+        "(template \"  a\\n\" (s) \"\\n   b \" (s) \"\\n  c\\n\")",
+    );
+    check(
+        "\"%{ for i, x in xs ~}  ${i}=${x} %{~ endfor } \"",
+        "(template (for i,x xs ((i) \"=\" (x))) \" \")",
+    );
+}
+
 #[test]
 fn whole_text_templates_need_no_quotes() {
     check_template("a \"b\" ${c}\n", "(template \"a \\\"b\\\" \" (c) \"\\n\")");

@@ -98,7 +98,7 @@ fn check_spans(diagnostics: &[Diagnostic], text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(4096), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn native_parsers_never_panic(text in texts()) {
