@@ -1,67 +1,81 @@
-//! Defaults of `optional()` attributes.
+//! Defaults of `optional()` attributes, put in before a value is converted to its constraint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pve_model::{Value, ValueKind};
+use pve_model::{Type, Value, ValueKind};
 
-/// The defaults that a type constraint has, at their places.
+use super::{ConvertError, convert};
+
+/// A type with the defaults of its optional attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TypeConstraint {
+    /// The type.
+    pub ty: Type,
+    /// The defaults inside it.
+    pub defaults: Defaults,
+}
+
+/// Defaults of one level of a type. A key of `children` is the name of an attribute, the index of an element of a
+/// tuple, or empty for every element of a collection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Defaults {
-    /// Defaults of the attributes of this object.
-    pub attributes: BTreeMap<Arc<str>, Value>,
-    /// Defaults inside attributes, or under the empty name those inside the elements of a collection.
+    /// Defaults of attributes of this object.
+    pub values: BTreeMap<Arc<str>, Value>,
+    /// Defaults further in.
     pub children: BTreeMap<Arc<str>, Defaults>,
 }
 
-impl Defaults {
-    /// Whether there is none at all.
-    pub fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.children.values().all(Defaults::is_empty)
+impl TypeConstraint {
+    /// The value with defaults, converted to the type.
+    ///
+    /// # Errors
+    /// When the value does not fit the type.
+    pub fn apply(&self, value: &Value) -> Result<Value, ConvertError> {
+        let value = if value.is_null() { value.clone() } else { self.defaults.apply(value) };
+        convert(&value, &self.ty)
     }
 }
 
-/// The value with defaults in place of attributes that are absent or null.
-pub fn apply_defaults(defaults: &Defaults, value: &Value) -> Value {
-    if defaults.is_empty() || !value.is_known() || value.is_null() {
-        return value.clone();
+impl Defaults {
+    /// Whether there is no default.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty() && self.children.values().all(Defaults::is_empty)
     }
-    let inside = defaults.children.get("");
-    let all = |elements: &[Value]| -> Vec<Value> {
-        elements
-            .iter()
-            .enumerate()
-            .map(|(i, element)| match inside.or_else(|| defaults.children.get(i.to_string().as_str())) {
-                Some(child) => apply_defaults(child, element),
-                None => element.clone(),
-            })
-            .collect()
-    };
-    let kind = match &value.kind {
-        // Element types may change before conversion: tuples stand for lists whose elements differ.
-        ValueKind::List(_, elements) | ValueKind::Tuple(elements) | ValueKind::Set(_, elements) => {
-            ValueKind::Tuple(Arc::new(all(elements)))
+
+    /// The value with every absent or null attribute that has a default set to it. Values that do not fit are left as
+    /// they are: converting them tells what is wrong.
+    pub fn apply(&self, value: &Value) -> Value {
+        if self.is_empty() || value.is_null() || !value.is_known() {
+            return value.clone();
         }
-        ValueKind::Map(_, entries) | ValueKind::Object(entries) => {
-            let mut applied = BTreeMap::new();
-            for (name, part) in entries.iter() {
-                let part = match (part.is_null(), defaults.attributes.get(name)) {
-                    (true, Some(default)) => default.clone(),
-                    _ => part.clone(),
-                };
-                let child = defaults.children.get(name).or(inside);
-                let part = child.map_or(part.clone(), |child| apply_defaults(child, &part));
-                applied.insert(name.clone(), part);
+        let kind = match &value.kind {
+            ValueKind::List(_, values) | ValueKind::Set(_, values) | ValueKind::Tuple(values) => {
+                let parts = values.iter().enumerate().map(|(i, value)| self.child(&i.to_string()).apply(value));
+                ValueKind::Tuple(Arc::new(parts.collect()))
             }
-            for (name, default) in &defaults.attributes {
-                applied.entry(name.clone()).or_insert_with(|| match defaults.children.get(name) {
-                    Some(child) => apply_defaults(child, default),
-                    None => default.clone(),
-                });
+            ValueKind::Map(_, values) | ValueKind::Object(values) => {
+                let mut parts: BTreeMap<Arc<str>, Value> =
+                    values.iter().map(|(key, value)| (key.clone(), self.child(key).apply(value))).collect();
+                for (name, default) in &self.values {
+                    if parts.get(name).is_none_or(Value::is_null) {
+                        parts.insert(name.clone(), self.child(name).apply(default));
+                    }
+                }
+                ValueKind::Object(Arc::new(parts))
             }
-            ValueKind::Object(Arc::new(applied))
-        }
-        other => other.clone(),
-    };
-    Value { kind, marks: value.marks }
+            other => other.clone(),
+        };
+        Value { kind, marks: value.marks }
+    }
+
+    fn child(&self, key: &str) -> &Defaults {
+        static NONE: Defaults = Defaults { values: BTreeMap::new(), children: BTreeMap::new() };
+        self.children.get(key).or_else(|| self.children.get("")).unwrap_or(&NONE)
+    }
+}
+
+/// The value with defaults put in; see [`Defaults::apply`].
+pub fn apply_defaults(value: &Value, defaults: &Defaults) -> Value {
+    defaults.apply(value)
 }

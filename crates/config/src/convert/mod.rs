@@ -1,4 +1,4 @@
-//! Conversion between types, and the one type that several types have in common.
+//! Conversion of values between types, and the type that several types have in common.
 
 mod defaults;
 mod unify;
@@ -6,18 +6,18 @@ mod unify;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pve_model::{Number, Type, Value, ValueKind};
+use pve_model::{Number, Refinement, Type, Value, ValueKind};
 
-pub use defaults::{Defaults, apply_defaults};
-pub use unify::{converts_safely, unify};
+pub use defaults::{Defaults, TypeConstraint, apply_defaults};
+pub use unify::unify;
 
-/// Why a value cannot be converted.
+/// Why a value cannot be converted. `path` leads to the part at fault, as it is written: `.disks[0].size`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
 pub struct ConvertError {
-    /// Where in the value, for instance `[2].name`; empty for the value itself.
+    /// Where in the value.
     pub path: String,
-    /// What was expected and found, for instance `string required, but this is a list`.
+    /// What is wrong there.
     pub message: String,
 }
 
@@ -32,251 +32,274 @@ impl ConvertError {
     }
 }
 
-/// Converts a value to a type. Unknown values become unknown values of the type, null becomes null of the type, marks
-/// stay. What is missing of `optional()` attributes becomes null.
+/// Converts `value` to `target`; `any` inside `target` takes the type that the parts there have in common. Unknown
+/// values stay unknown, null stays null, marks stay where they are.
 ///
 /// # Errors
-/// When no conversion exists or the value does not fit it.
-pub fn convert(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
-    if *ty == Type::Dynamic {
+/// When no conversion exists, or a string is no number or bool.
+pub fn convert(value: &Value, target: &Type) -> Result<Value, ConvertError> {
+    if *target == Type::Dynamic {
+        return Ok(value.clone());
+    }
+    let concrete = replace_any(&value.ty(), target);
+    convert_to(value, &concrete)
+}
+
+/// Whether a conversion between the types exists; it may still fail for single values.
+pub fn is_convertible(from: &Type, to: &Type) -> bool {
+    conversion_fault(from, to).is_none()
+}
+
+/// The conversion with `any` replaced already.
+fn convert_to(value: &Value, target: &Type) -> Result<Value, ConvertError> {
+    if *target == Type::Dynamic || (value.ty() == *target && !has_optional(target)) {
         return Ok(value.clone());
     }
     let converted = match &value.kind {
-        ValueKind::Null(own) => {
-            check_possible(own, ty)?;
-            Value::null(target_type(own, ty))
+        ValueKind::Null(from) => {
+            conversion_fault(from, target).map_or(Ok(()), Err)?;
+            Value::null(plain_type(target))
         }
-        ValueKind::Unknown(own, refinement) => {
-            check_possible(own, ty)?;
-            let target = target_type(own, ty);
-            match refinement {
-                Some(refinement) if own == &target => {
-                    ValueKind::Unknown(target, Some(refinement.clone())).into()
-                }
-                Some(refinement) if refinement.not_null => {
-                    let kept = pve_model::value::Refinement { not_null: true, ..Default::default() };
-                    Value::unknown_refined(target, kept)
-                }
-                _ => Value::unknown(target),
-            }
+        ValueKind::Unknown(from, refinement) => {
+            conversion_fault(from, target).map_or(Ok(()), Err)?;
+            convert_unknown(from, refinement.as_deref(), target)
         }
-        _ => convert_known(value, ty)?,
+        _ => convert_known(value, target)?,
     };
     Ok(converted.with_marks(value.marks))
 }
 
-fn convert_known(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
-    match (&value.kind, ty) {
-        (ValueKind::String(_), Type::String)
-        | (ValueKind::Number(_), Type::Number)
-        | (ValueKind::Bool(_), Type::Bool) => Ok(value.clone()),
+fn convert_unknown(from: &Type, refinement: Option<&Refinement>, target: &Type) -> Value {
+    let Some(refinement) = refinement else { return Value::unknown(plain_type(target)) };
+    let mut kept = Refinement { not_null: refinement.not_null, ..Refinement::default() };
+    let lengths = matches!((from, target), (Type::List(_), Type::List(_)) | (Type::Set(_), Type::List(_)))
+        || matches!((from, target), (Type::Map(_), Type::Map(_)));
+    if lengths {
+        kept.min_length = refinement.min_length;
+        kept.max_length = refinement.max_length;
+    }
+    Value::unknown_refined(plain_type(target), kept)
+}
+
+fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
+    match (&value.kind, target) {
+        (ValueKind::Bool(flag), Type::String) => Ok(Value::string(if *flag { "true" } else { "false" })),
         (ValueKind::Number(number), Type::String) => Ok(Value::string(number.to_string())),
-        (ValueKind::Bool(flag), Type::String) => Ok(Value::string(flag.to_string())),
-        (ValueKind::String(text), Type::Number) => {
-            text.parse::<Number>().map(Value::number).map_err(|_| ConvertError::new("a number is required"))
+        (ValueKind::String(text), Type::Number) => parse_number(text),
+        (ValueKind::String(text), Type::Bool) => parse_bool(text),
+        (ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_), Type::List(element)) => {
+            Ok(Value::list(plain_type(element), convert_elements(value, element)?))
         }
-        (ValueKind::String(text), Type::Bool) => match &**text {
-            "true" | "1" => Ok(Value::bool(true)),
-            "false" | "0" => Ok(Value::bool(false)),
-            "True" | "TRUE" | "False" | "FALSE" => {
-                let meant = text.to_lowercase();
-                Err(ConvertError::new(format!("a bool is required; to convert from string, use lowercase \"{meant}\"")))
-            }
-            _ => Err(ConvertError::new("a bool is required")),
-        },
-        (
-            ValueKind::List(_, elements) | ValueKind::Set(_, elements) | ValueKind::Tuple(elements),
-            Type::List(element) | Type::Set(element),
-        ) => {
-            let (element, elements) = convert_elements(elements, element)?;
-            Ok(if matches!(ty, Type::List(_)) { Value::list(element, elements) } else { Value::set(element, elements) })
+        (ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_), Type::Set(element)) => {
+            Ok(Value::set(plain_type(element), convert_elements(value, element)?))
         }
-        (ValueKind::Tuple(elements), Type::Tuple(types)) => {
-            if elements.len() != types.len() {
-                let (want, have) = (types.len(), elements.len());
-                return Err(ConvertError::new(format!("a tuple of {want} elements is required, this has {have}")));
-            }
-            let converted = elements.iter().zip(types.iter()).enumerate();
-            let converted = converted.map(|(i, (e, t))| convert(e, t).map_err(|error| error.within(&step_index(i))));
-            Ok(Value::tuple(converted.collect::<Result<_, _>>()?))
+        (ValueKind::Tuple(values), Type::Tuple(types)) if values.len() == types.len() => {
+            let parts = values.iter().zip(types.iter()).enumerate().map(|(i, (value, ty))| {
+                convert_to(value, ty).map_err(|error| error.within(&format!("[{i}]")))
+            });
+            Ok(Value::tuple(parts.collect::<Result<_, _>>()?))
         }
-        (ValueKind::Map(_, entries) | ValueKind::Object(entries), Type::Map(element)) => {
-            let (element, entries) = convert_entries(entries, element)?;
-            Ok(Value::map(element, entries))
+        (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Map(element)) => {
+            let parts = values.iter().map(|(key, value)| {
+                let part = convert_to(value, element).map_err(|error| error.within(&format!("[\"{key}\"]")))?;
+                Ok((key.clone(), part))
+            });
+            Ok(Value::map(plain_type(element), parts.collect::<Result<_, ConvertError>>()?))
         }
-        (ValueKind::Map(_, entries) | ValueKind::Object(entries), Type::Object(attributes)) => {
-            let mut converted = BTreeMap::new();
-            for (name, attribute) in attributes.iter() {
-                let value = match entries.get(name) {
-                    Some(value) => {
-                        convert(value, &attribute.ty).map_err(|error| error.within(&format!(".{name}")))?
-                    }
-                    None if attribute.optional => Value::null(attribute.ty.clone()),
-                    None => return Err(ConvertError::new(missing(attributes, entries))),
-                };
-                converted.insert(name.clone(), value);
-            }
-            Ok(Value::object(converted))
-        }
-        _ => Err(ConvertError::new(mismatch(&value.ty(), ty))),
+        (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Object(_)) => convert_to_object(values, target),
+        _ => Err(conversion_fault(&value.ty(), target).unwrap_or_else(|| mismatch(&value.ty(), target))),
     }
 }
 
-fn step_index(index: usize) -> String {
-    format!("[{index}]")
-}
-
-fn missing(
-    attributes: &BTreeMap<Arc<str>, pve_model::types::AttributeType>,
-    entries: &BTreeMap<Arc<str>, Value>,
-) -> String {
-    let absent: Vec<String> = attributes
-        .iter()
-        .filter(|(name, attribute)| !attribute.optional && !entries.contains_key(*name))
-        .map(|(name, _)| format!("\"{name}\""))
-        .collect();
-    match &absent[..] {
-        [one] => format!("attribute {one} is required"),
-        several => format!("attributes {} are required", several.join(", ")),
-    }
-}
-
-fn convert_elements(elements: &[Value], ty: &Type) -> Result<(Type, Vec<Value>), ConvertError> {
-    let ty = common_type(ty, elements.iter())?;
-    let converted = elements
+fn convert_elements(value: &Value, element: &Type) -> Result<Vec<Value>, ConvertError> {
+    let elements = value.elements().unwrap_or_default();
+    let parts = elements
         .iter()
         .enumerate()
-        .map(|(i, element)| convert(element, &ty).map_err(|error| error.within(&step_index(i))))
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok((settled(ty, converted.iter()), converted))
+        .map(|(i, part)| convert_to(part, element).map_err(|error| error.within(&format!("[{i}]"))));
+    parts.collect()
 }
 
-type Entries = BTreeMap<Arc<str>, Value>;
-
-fn convert_entries(entries: &Entries, ty: &Type) -> Result<(Type, Entries), ConvertError> {
-    let ty = common_type(ty, entries.values())?;
-    let converted = entries
-        .iter()
-        .map(|(key, element)| {
-            let value = convert(element, &ty).map_err(|error| error.within(&format!("[{key:?}]")))?;
-            Ok((key.clone(), value))
-        })
-        .collect::<Result<BTreeMap<_, _>, ConvertError>>()?;
-    Ok((settled(ty, converted.values()), converted))
-}
-
-/// With `any` inside a collection, the one type that all elements have in common.
-fn common_type<'v>(ty: &Type, values: impl Iterator<Item = &'v Value> + Clone) -> Result<Type, ConvertError> {
-    if ty.is_wholly_known() {
-        return Ok(ty.clone());
+fn convert_to_object(values: &BTreeMap<Arc<str>, Value>, target: &Type) -> Result<Value, ConvertError> {
+    let Type::Object(attributes) = target else { return Err(ConvertError::new("object required")) };
+    let mut result = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, attribute) in attributes.iter() {
+        let part = match values.get(name) {
+            Some(part) => convert_to(part, &attribute.ty).map_err(|error| error.within(&format!(".{name}")))?,
+            None if attribute.optional => Value::null(plain_type(&attribute.ty)),
+            None => {
+                missing.push(format!("\"{name}\""));
+                continue;
+            }
+        };
+        result.insert(name.clone(), part);
     }
-    let types: Vec<Type> = if *ty == Type::Dynamic {
-        values.map(Value::ty).collect()
-    } else {
-        values
-            .enumerate()
-            .map(|(i, value)| convert(value, ty).map(|v| v.ty()).map_err(|error| error.within(&step_index(i))))
-            .collect::<Result<_, _>>()?
-    };
-    if types.is_empty() {
-        return Ok(ty.clone());
+    match &missing[..] {
+        [] => Ok(Value::object(result)),
+        [one] => Err(ConvertError::new(format!("attribute {one} is required"))),
+        many => Err(ConvertError::new(format!("attributes {} are required", many.join(", ")))),
     }
-    unify(&types).ok_or_else(|| ConvertError::new("all elements must have the same type"))
 }
 
-/// The element type of a converted collection: that of its elements where the constraint left it open.
-fn settled<'v>(ty: Type, mut values: impl Iterator<Item = &'v Value>) -> Type {
-    if ty.is_wholly_known() {
-        return without_optional(&ty);
-    }
-    values.next().map_or(ty, Value::ty)
+/// A number in decimal notation, as a string that is converted may hold it.
+fn parse_number(text: &str) -> Result<Value, ConvertError> {
+    text.parse::<Number>().map(Value::number).map_err(|_| ConvertError::new("a number is required"))
 }
 
-/// A type as values have it: nothing is optional any more.
-pub fn without_optional(ty: &Type) -> Type {
+fn parse_bool(text: &str) -> Result<Value, ConvertError> {
+    match text {
+        "true" | "1" => Ok(Value::bool(true)),
+        "false" | "0" => Ok(Value::bool(false)),
+        _ => {
+            let lower = text.to_lowercase();
+            let hint = match lower.as_str() {
+                "true" | "false" => format!("; write \"{lower}\" in lower case"),
+                _ => String::new(),
+            };
+            Err(ConvertError::new(format!("a bool is required{hint}")))
+        }
+    }
+}
+
+/// The type of values that fit a constraint: `optional` is no part of it.
+pub fn plain_type(ty: &Type) -> Type {
+    if !has_optional(ty) {
+        return ty.clone();
+    }
     match ty {
-        Type::List(t) => Type::list(without_optional(t)),
-        Type::Set(t) => Type::set(without_optional(t)),
-        Type::Map(t) => Type::map(without_optional(t)),
-        Type::Tuple(ts) => Type::tuple(ts.iter().map(without_optional)),
+        Type::List(element) => Type::list(plain_type(element)),
+        Type::Set(element) => Type::set(plain_type(element)),
+        Type::Map(element) => Type::map(plain_type(element)),
+        Type::Tuple(types) => Type::tuple(types.iter().map(plain_type)),
         Type::Object(attributes) => {
-            Type::object(attributes.iter().map(|(name, a)| (name.clone(), without_optional(&a.ty))))
+            Type::object(attributes.iter().map(|(name, attribute)| (name.clone(), plain_type(&attribute.ty))))
         }
         other => other.clone(),
     }
 }
 
-/// The type of a null or unknown value after conversion.
-fn target_type(own: &Type, ty: &Type) -> Type {
-    if ty.is_wholly_known() {
-        return without_optional(ty);
-    }
-    match (own, ty) {
-        (_, Type::Dynamic) => own.clone(),
-        (Type::List(a) | Type::Set(a), Type::List(b)) => Type::list(target_type(a, b)),
-        (Type::List(a) | Type::Set(a), Type::Set(b)) => Type::set(target_type(a, b)),
-        (Type::Map(a), Type::Map(b)) => Type::map(target_type(a, b)),
-        (Type::Tuple(parts), Type::List(b)) if **b == Type::Dynamic => {
-            unify(parts).map_or_else(|| ty.clone(), Type::list)
-        }
-        (Type::Tuple(parts), Type::Set(b)) if **b == Type::Dynamic => {
-            unify(parts).map_or_else(|| ty.clone(), Type::set)
-        }
-        (Type::Object(parts), Type::Map(b)) if **b == Type::Dynamic => {
-            let parts: Vec<Type> = parts.values().map(|a| a.ty.clone()).collect();
-            unify(&parts).map_or_else(|| ty.clone(), Type::map)
-        }
-        _ => without_optional(ty),
+fn has_optional(ty: &Type) -> bool {
+    match ty {
+        Type::List(element) | Type::Set(element) | Type::Map(element) => has_optional(element),
+        Type::Tuple(types) => types.iter().any(has_optional),
+        Type::Object(attributes) => attributes.values().any(|a| a.optional || has_optional(&a.ty)),
+        _ => false,
     }
 }
 
-/// Whether some value of type `from` could be converted.
-fn check_possible(from: &Type, to: &Type) -> Result<(), ConvertError> {
-    let possible = match (from, to) {
-        (Type::Dynamic, _) | (_, Type::Dynamic) => true,
-        (Type::Bool | Type::Number, Type::String) | (Type::String, Type::Bool | Type::Number) => true,
-        (a, b) if a.is_primitive() || b.is_primitive() => a == b,
+/// `target` with each `any` replaced by what `from` has there.
+fn replace_any(from: &Type, target: &Type) -> Type {
+    if *target == Type::Dynamic {
+        return from.clone();
+    }
+    if target.is_wholly_known() || *from == Type::Dynamic {
+        return target.clone();
+    }
+    let common = |types: Vec<Type>, element: &Type| {
+        let types: Vec<Type> = types.iter().map(|ty| replace_any(ty, element)).collect();
+        if types.is_empty() { element.clone() } else { unify(&types).unwrap_or(Type::Dynamic) }
+    };
+    let parts = |element: &Type| match from {
+        Type::List(inner) | Type::Set(inner) | Type::Map(inner) => replace_any(inner, element),
+        Type::Tuple(types) => common(types.to_vec(), element),
+        Type::Object(attributes) => common(attributes.values().map(|a| a.ty.clone()).collect(), element),
+        _ => element.clone(),
+    };
+    match target {
+        Type::List(element) => Type::list(parts(element)),
+        Type::Set(element) => Type::set(parts(element)),
+        Type::Map(element) => Type::map(parts(element)),
+        Type::Tuple(types) => match from {
+            Type::Tuple(given) if given.len() == types.len() => {
+                Type::tuple(given.iter().zip(types.iter()).map(|(from, to)| replace_any(from, to)))
+            }
+            _ => target.clone(),
+        },
+        Type::Object(attributes) => {
+            let replaced = attributes.iter().map(|(name, attribute)| {
+                let given = match from {
+                    Type::Object(given) => given.get(name).map(|a| a.ty.clone()),
+                    Type::Map(element) => Some((**element).clone()),
+                    _ => None,
+                };
+                let mut attribute = attribute.clone();
+                if let Some(given) = given {
+                    attribute.ty = replace_any(&given, &attribute.ty);
+                }
+                (name.clone(), attribute)
+            });
+            Type::Object(Arc::new(replaced.collect()))
+        }
+        other => other.clone(),
+    }
+}
+
+/// Why no value of `from` can become one of `to`; none if some can.
+fn conversion_fault(from: &Type, to: &Type) -> Option<ConvertError> {
+    if from == to || *from == Type::Dynamic || *to == Type::Dynamic {
+        return None;
+    }
+    match (from, to) {
+        (Type::Bool | Type::Number, Type::String) | (Type::String, Type::Bool | Type::Number) => None,
         (Type::List(a) | Type::Set(a), Type::List(b) | Type::Set(b)) | (Type::Map(a), Type::Map(b)) => {
-            return check_possible(a, b);
+            conversion_fault(a, b).map(|error| error.within("[...]"))
         }
-        (Type::Tuple(parts), Type::List(b) | Type::Set(b)) => {
-            return parts.iter().try_for_each(|part| check_possible(part, b));
-        }
+        (Type::Tuple(types), Type::List(element) | Type::Set(element)) => elements_fault(types, element),
+        (Type::Tuple(a), Type::Tuple(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b.iter())
+            .enumerate()
+            .find_map(|(i, (a, b))| conversion_fault(a, b).map(|error| error.within(&format!("[{i}]")))),
         (Type::Tuple(a), Type::Tuple(b)) => {
-            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| check_possible(a, b).is_ok())
+            Some(ConvertError::new(format!("a tuple of {} elements is required, and this has {}", b.len(), a.len())))
         }
-        (Type::Object(parts), Type::Map(b)) => {
-            return parts.values().try_for_each(|part| check_possible(&part.ty, b));
+        (Type::Object(attributes), Type::Map(element)) => {
+            let types: Vec<Type> = attributes.values().map(|a| a.ty.clone()).collect();
+            elements_fault(&types, element)
         }
-        (Type::Map(a), Type::Object(attributes)) => {
-            attributes.values().all(|attribute| check_possible(a, &attribute.ty).is_ok())
-        }
-        (Type::Object(parts), Type::Object(attributes)) => attributes.iter().all(|(name, attribute)| {
-            match parts.get(name) {
-                Some(part) => check_possible(&part.ty, &attribute.ty).is_ok(),
-                None => attribute.optional,
+        (Type::Object(given), Type::Object(wanted)) => wanted.iter().find_map(|(name, attribute)| {
+            match given.get(name) {
+                Some(given) => {
+                    conversion_fault(&given.ty, &attribute.ty).map(|error| error.within(&format!(".{name}")))
+                }
+                None if attribute.optional => None,
+                None => Some(ConvertError::new(format!("attribute \"{name}\" is required"))),
             }
         }),
-        _ => false,
-    };
-    if possible { Ok(()) } else { Err(ConvertError::new(mismatch(from, to))) }
+        (Type::Map(element), Type::Object(wanted)) => wanted.iter().find_map(|(name, attribute)| {
+            conversion_fault(element, &attribute.ty).map(|error| error.within(&format!(".{name}")))
+        }),
+        _ => Some(mismatch(from, to)),
+    }
 }
 
-fn mismatch(from: &Type, to: &Type) -> String {
-    format!("{} is required, but this is {}", article(to), article(from))
+fn elements_fault(types: &[Type], element: &Type) -> Option<ConvertError> {
+    if *element == Type::Dynamic && !types.is_empty() && unify(types).is_none() {
+        return Some(ConvertError::new("all elements must have the same type"));
+    }
+    types
+        .iter()
+        .enumerate()
+        .find_map(|(i, ty)| conversion_fault(ty, element).map(|error| error.within(&format!("[{i}]"))))
 }
 
-/// A type in words: `a list of string`, `an object`.
-pub fn article(ty: &Type) -> String {
+fn mismatch(from: &Type, to: &Type) -> ConvertError {
+    ConvertError::new(format!("{} is required, and this is {}", kind_name(to), kind_name(from)))
+}
+
+/// The kind of a type in words, for messages.
+pub fn kind_name(ty: &Type) -> String {
     match ty {
-        Type::Dynamic => "any value".into(),
+        Type::Dynamic => "a value of any type".into(),
         Type::Bool => "a bool".into(),
         Type::Number => "a number".into(),
         Type::String => "a string".into(),
-        Type::List(t) => format!("a list of {t}"),
-        Type::Set(t) => format!("a set of {t}"),
-        Type::Map(t) => format!("a map of {t}"),
+        Type::List(element) => format!("a list of {element}"),
+        Type::Set(element) => format!("a set of {element}"),
+        Type::Map(element) => format!("a map of {element}"),
         Type::Tuple(_) => "a tuple".into(),
         Type::Object(_) => "an object".into(),
     }
 }
+

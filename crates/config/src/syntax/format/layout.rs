@@ -131,6 +131,10 @@ fn align(
 
 /// The width of tokens with the spaces before them, in characters as seen.
 fn columns(tokens: &[FormatToken<'_>]) -> usize {
-    let width = |text: &str| if text.is_ascii() { text.len() } else { text.graphemes(true).count() };
+    let width = |text: &str| {
+        // A carriage return and the line feed behind it are one character as seen.
+        let bytes_are_characters = text.is_ascii() && !text.contains('\r');
+        if bytes_are_characters { text.len() } else { text.graphemes(true).count() }
+    };
     tokens.iter().map(|token| token.spaces + width(&token.text)).sum()
 }

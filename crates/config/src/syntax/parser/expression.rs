@@ -178,7 +178,7 @@ impl Parser<'_> {
             TokenKind::Number => {
                 self.bump();
                 let text = token.text(self.text);
-                if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                if text.contains('.') || !is_number(text) {
                     self.report(self.token_span(token), "Invalid index", legacy_index_detail(text));
                 }
                 Ok(Step::LegacyIndex(Name::new(text), self.span_from(dot.start)))
@@ -230,7 +230,7 @@ fn legacy_index_detail(text: &str) -> String {
         Some((first, second)) => {
             format!("Indices written with dots cannot follow each other; write [{first}][{second}].")
         }
-        None => "An index after a dot is written with digits only.".to_owned(),
+        None => "An index after a dot is a whole number.".to_owned(),
     }
 }
 
