@@ -130,7 +130,7 @@ pub enum Step {
     Attribute(Identifier),
     /// `[key]`; the span holds the brackets.
     Index(Expr, Span),
-    /// `.0`; the digits as written, and the span with its dot.
+    /// `.0`; the number as written, and the span with its dot.
     LegacyIndex(SmolStr, Span),
     /// `.*` and the attribute steps behind it, which are taken on each element.
     AttributeSplat(Vec<Step>, Span),

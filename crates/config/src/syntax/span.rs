@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::diagnostic::Diagnostic;
+
 /// Index of a source in its [`SourceMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SourceId(pub u32);
@@ -84,6 +86,19 @@ impl SourceMap {
         let id = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(Source { name: name.into(), text: text.into() });
         id
+    }
+
+    /// Adds what was read from a file. Bytes that are not UTF-8 are replaced and the first is reported.
+    pub fn add_bytes(&mut self, name: impl Into<String>, bytes: Vec<u8>) -> (SourceId, Option<Diagnostic>) {
+        let error = match String::from_utf8(bytes) {
+            Ok(text) => return (self.add(name, text), None),
+            Err(error) => error,
+        };
+        let start = error.utf8_error().valid_up_to() as u32;
+        let id = self.add(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let span = Span::new(id, start, start + char::REPLACEMENT_CHARACTER.len_utf8() as u32);
+        let detail = "Configuration files are UTF-8 text; this byte is not. Save the file in this encoding.";
+        (id, Some(Diagnostic::error(span, "Invalid character encoding", detail)))
     }
 
     /// The source with this id, if the map made it.

@@ -116,6 +116,12 @@ impl<'a> Lexer<'a> {
         std::mem::swap(&mut self.tokens, tokens);
     }
 
+    /// Whether something that starts in `start..=end` was reported.
+    pub(crate) fn reported_between(&self, start: u32, end: u32) -> bool {
+        let spans = self.diagnostics.iter().rev().filter_map(|diagnostic| diagnostic.span);
+        spans.map(|span| span.start).any(|reported| (start..=end).contains(&reported))
+    }
+
     /// Reports a string or heredoc the text ends in, and closes it so that the parser need not.
     fn close_at_end(&mut self) {
         match self.contexts.last().copied() {
@@ -308,7 +314,8 @@ impl<'a> Lexer<'a> {
         let (summary, detail) = self.describe_invalid(length);
         self.take(TokenKind::Invalid, length);
         let repeated = self.diagnostics.last().is_some_and(|last| {
-            last.span.is_some_and(|span| span.end as usize == start) && last.summary == summary
+            let between = last.span.and_then(|span| self.text.get(span.end as usize..start));
+            last.detail == detail && between.is_some_and(|between| !between.contains('\n'))
         });
         if !repeated {
             self.report(start, self.position, summary, detail);

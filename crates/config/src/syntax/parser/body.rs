@@ -47,13 +47,31 @@ impl Parser<'_> {
                     if self.depth == 0 {
                         self.forget_tokens();
                     }
-                    let start = self.position;
+                    let start = self.peek();
+                    let start_position = self.position;
                     match self.item() {
                         Ok(item) => items.push(item),
-                        Err(Failed) => self.recover(start),
+                        Err(Failed) => {
+                            self.drop_consequence(start);
+                            self.recover(start_position);
+                        }
                     }
                 }
             }
+        }
+    }
+
+    /// Drops the error that made an item fail if the lexer has reported another one in that item, as the first
+    /// then is a consequence of the second.
+    fn drop_consequence(&mut self, start: Token) {
+        let failed_at = self.peek();
+        let last = self.diagnostics.last().and_then(|last| last.span).map(|span| span.start);
+        let made_it_fail = last.is_some_and(|last| {
+            last == failed_at.start || failed_at.kind == TokenKind::End && last >= start.start
+        });
+        let is_consequence = made_it_fail && self.lexer.reported_between(start.start, failed_at.start);
+        if is_consequence {
+            self.diagnostics.pop();
         }
     }
 
