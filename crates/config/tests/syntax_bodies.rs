@@ -232,3 +232,24 @@ fn long_flat_texts_are_not_deep() {
     let steps = format!("a{}", ".b".repeat(100_000));
     assert_eq!(parse_expression(SourceId(0), &steps).diagnostics, []);
 }
+
+/// Faults without end must not take time that grows with the square of the text.
+#[test]
+fn many_faults_are_found_in_linear_time() {
+    let count = 20_000;
+    for (line, errors) in [
+        ("a = 1 2\n", count),
+        ("a = [\n", count),
+        ("a = 'x'\n", count),
+        ("'", 1),
+        ("a = 1\n", count - 1),
+        ("a = \"x${f(\n", 1),
+        ("a {\na = (\n", 1),
+        ("}\n", count),
+        ("x ", 1),
+        ("a = <<E\n", 1),
+    ] {
+        let parsed = parse(&line.repeat(count));
+        assert!(parsed.diagnostics.len() >= errors, "{line:?}: {}", parsed.diagnostics.len());
+    }
+}

@@ -11,6 +11,9 @@ use super::diagnostic::Diagnostic;
 use super::span::{SourceId, Span};
 pub(crate) use token::{Token, TokenKind};
 
+/// How many of the last diagnostics are searched for those about a place.
+const MAX_RECENT: usize = 2048;
+
 /// What a lexer starts in, and what becomes of comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LexMode {
@@ -60,6 +63,8 @@ pub(crate) struct Lexer<'a> {
     source: SourceId,
     keep_comments: bool,
     finished: bool,
+    /// End of the last invalid character; those of one line are reported once.
+    last_invalid: usize,
     tokens: Vec<Token>,
     contexts: Vec<Context>,
     braces: u32,
@@ -76,6 +81,7 @@ impl<'a> Lexer<'a> {
             source,
             keep_comments: mode == LexMode::MainWithComments,
             finished: false,
+            last_invalid: 0,
             tokens: Vec::new(),
             contexts: Vec::new(),
             braces: 0,
@@ -118,7 +124,9 @@ impl<'a> Lexer<'a> {
 
     /// Whether something that starts in `start..=end` was reported.
     pub(crate) fn reported_between(&self, start: u32, end: u32) -> bool {
-        let spans = self.diagnostics.iter().rev().filter_map(|diagnostic| diagnostic.span);
+        // The lexer is ahead of the parser by a bounded number of tokens only.
+        let recent = self.diagnostics.iter().rev().take(MAX_RECENT);
+        let spans = recent.filter_map(|diagnostic| diagnostic.span);
         spans.map(|span| span.start).any(|reported| (start..=end).contains(&reported))
     }
 
@@ -313,10 +321,10 @@ impl<'a> Lexer<'a> {
         let start = self.position;
         let (summary, detail) = self.describe_invalid(length);
         self.take(TokenKind::Invalid, length);
-        let repeated = self.diagnostics.last().is_some_and(|last| {
-            let between = last.span.and_then(|span| self.text.get(span.end as usize..start));
-            last.detail == detail && between.is_some_and(|between| !between.contains('\n'))
-        });
+        let between = self.text.get(self.last_invalid..start);
+        let repeated = self.diagnostics.last().is_some_and(|last| last.detail == detail)
+            && between.is_some_and(|between| !between.contains('\n'));
+        self.last_invalid = self.position;
         if !repeated {
             self.report(start, self.position, summary, detail);
         }

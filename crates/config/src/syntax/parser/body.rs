@@ -280,16 +280,21 @@ impl Parser<'_> {
     /// Reports attributes set twice and drops all but the first.
     fn check_duplicates(&mut self, items: &mut Vec<Item>) {
         let duplicates = if items.len() <= SMALL_BODY { compare_names(items) } else { hash_names(items) };
+        for (duplicate, first) in &duplicates {
+            let Item::Attribute(attribute) = &items[*duplicate] else { continue };
+            let detail = format!("\"{}\" is set above already; an argument can be set once.", attribute.name);
+            let diagnostic = Diagnostic::error(attribute.name_span, "Argument set twice", detail);
+            self.diagnostics.push(diagnostic.with_related(*first, "first set here"));
+        }
+        let mut dropped = duplicates.iter().map(|(index, _)| *index).peekable();
+        let mut index = 0;
+        items.retain(|_| {
+            let keep = dropped.next_if_eq(&index).is_none();
+            index += 1;
+            keep
+        });
         // Bodies are kept; what growing left unused is given back, here and wherever the tree has lists.
         items.shrink_to_fit();
-        for (duplicate, first) in duplicates.into_iter().rev() {
-            let Item::Attribute(attribute) = items.remove(duplicate) else { continue };
-            let detail = format!("\"{}\" is set above already; an argument can be set once.", attribute.name);
-            self.diagnostics.push(
-                Diagnostic::error(attribute.name_span, "Argument set twice", detail)
-                    .with_related(first, "first set here"),
-            );
-        }
     }
 }
 

@@ -12,6 +12,7 @@ impl Parser<'_> {
         self.newlines = true;
         let failed_at = self.position;
         let failed_line = self.line_start(failed_at);
+        let start_column = self.column(self.tokens[start]);
         let mut open: Vec<TokenKind> = Vec::new();
         let mut index = start;
         loop {
@@ -19,7 +20,7 @@ impl Parser<'_> {
             match token.kind {
                 TokenKind::End => break,
                 TokenKind::Newline => {
-                    let ends_item = open.is_empty() || self.starts_other_item(start, index + 1, &open);
+                    let ends_item = open.is_empty() || self.starts_other_item(start_column, index + 1, &open);
                     if ends_item && index >= failed_line {
                         index += 1;
                         break;
@@ -40,11 +41,11 @@ impl Parser<'_> {
     }
 
     /// Whether the line that starts at token `line` is an item of its own although brackets are open: it is
-    /// indented no deeper than the faulty item and looks like a block, or like an argument where none can
+    /// indented no deeper than the faulty item, which is at `start_column`, and looks like a block, or like an argument where none can
     /// be.
-    fn starts_other_item(&mut self, start: usize, line: usize, open: &[TokenKind]) -> bool {
+    fn starts_other_item(&mut self, start_column: usize, line: usize, open: &[TokenKind]) -> bool {
         let first = self.token_at(line);
-        if first.kind != TokenKind::Identifier || self.column(first) > self.column(self.tokens[start]) {
+        if first.kind != TokenKind::Identifier || self.column(first) > start_column {
             return false;
         }
         let in_object = open.last() == Some(&TokenKind::OpenBrace);
