@@ -81,8 +81,42 @@ const PIECES: &[&str] = &[
     "}\n",
 ];
 
+/// A valid text with most of the constructs, to be damaged.
+const SAMPLE: &str = r#"
+resource "vm" "web" { # comment
+  name  = "web-${var.env}-%{ if a }b%{ else }c%{ endif }"
+  count = var.enabled && length(var.nodes) > 0 ? 3 : -1.5e3 /* why */
+  tags  = [for i, x in var.tags : upper(x) if x != null]
+  map   = { for k, v in local.m : k => v... }
+  ids   = vm.other[*].id[0] == vm.more.*.x.0 ? { a = 1, (b) : 2, "c" = [3,], } : null
+  disk { size = 10 }
+  data = <<-EOT
+    #cloud-config
+    %{ for user in var.users ~}
+    - ${user.name} $${escaped} %%{too}
+    %{ endfor ~}
+  EOT
+  call = provider::a::b(var.x...)
+}
+"#;
+
+/// The sample with pieces put in and ranges of characters taken out.
+fn damaged_samples() -> impl Strategy<Value = String> {
+    let damage = (any::<prop::sample::Index>(), prop::sample::select(PIECES), 0_usize..6);
+    prop::collection::vec(damage, 1..6).prop_map(|damages| {
+        let mut characters: Vec<char> = SAMPLE.chars().collect();
+        for (place, piece, length) in damages {
+            let start = place.index(characters.len());
+            let end = (start + length).min(characters.len());
+            characters.splice(start..end, piece.chars());
+        }
+        characters.into_iter().collect()
+    })
+}
+
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
+        damaged_samples(),
         prop::collection::vec(prop::sample::select(PIECES), 0..60).prop_map(|pieces| pieces.concat()),
         any::<String>(),
     ]

@@ -51,7 +51,8 @@ impl Defaults {
         }
         let kind = match &value.kind {
             ValueKind::List(_, values) | ValueKind::Set(_, values) | ValueKind::Tuple(values) => {
-                let parts = values.iter().enumerate().map(|(i, value)| self.child(&i.to_string()).apply(value));
+                let parts =
+                    values.iter().enumerate().map(|(i, value)| self.child(&i.to_string()).apply(value));
                 ValueKind::Tuple(Arc::new(parts.collect()))
             }
             ValueKind::Map(_, values) | ValueKind::Object(values) => {

@@ -6,7 +6,8 @@ mod unify;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pve_model::{Number, Refinement, Type, Value, ValueKind};
+use pve_model::value::Refinement;
+use pve_model::{Number, Type, Value, ValueKind};
 
 pub use defaults::{Defaults, TypeConstraint, apply_defaults};
 pub use unify::unify;
@@ -101,12 +102,15 @@ fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
         }
         (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Map(element)) => {
             let parts = values.iter().map(|(key, value)| {
-                let part = convert_to(value, element).map_err(|error| error.within(&format!("[\"{key}\"]")))?;
+                let part =
+                    convert_to(value, element).map_err(|error| error.within(&format!("[\"{key}\"]")))?;
                 Ok((key.clone(), part))
             });
             Ok(Value::map(plain_type(element), parts.collect::<Result<_, ConvertError>>()?))
         }
-        (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Object(_)) => convert_to_object(values, target),
+        (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Object(_)) => {
+            convert_to_object(values, target)
+        }
         _ => Err(conversion_fault(&value.ty(), target).unwrap_or_else(|| mismatch(&value.ty(), target))),
     }
 }
@@ -126,7 +130,9 @@ fn convert_to_object(values: &BTreeMap<Arc<str>, Value>, target: &Type) -> Resul
     let mut missing = Vec::new();
     for (name, attribute) in attributes.iter() {
         let part = match values.get(name) {
-            Some(part) => convert_to(part, &attribute.ty).map_err(|error| error.within(&format!(".{name}")))?,
+            Some(part) => {
+                convert_to(part, &attribute.ty).map_err(|error| error.within(&format!(".{name}")))?
+            }
             None if attribute.optional => Value::null(plain_type(&attribute.ty)),
             None => {
                 missing.push(format!("\"{name}\""));
@@ -251,22 +257,24 @@ fn conversion_fault(from: &Type, to: &Type) -> Option<ConvertError> {
             .zip(b.iter())
             .enumerate()
             .find_map(|(i, (a, b))| conversion_fault(a, b).map(|error| error.within(&format!("[{i}]")))),
-        (Type::Tuple(a), Type::Tuple(b)) => {
-            Some(ConvertError::new(format!("a tuple of {} elements is required, and this has {}", b.len(), a.len())))
-        }
+        (Type::Tuple(a), Type::Tuple(b)) => Some(ConvertError::new(format!(
+            "a tuple of {} elements is required, and this has {}",
+            b.len(),
+            a.len()
+        ))),
         (Type::Object(attributes), Type::Map(element)) => {
             let types: Vec<Type> = attributes.values().map(|a| a.ty.clone()).collect();
             elements_fault(&types, element)
         }
-        (Type::Object(given), Type::Object(wanted)) => wanted.iter().find_map(|(name, attribute)| {
-            match given.get(name) {
+        (Type::Object(given), Type::Object(wanted)) => {
+            wanted.iter().find_map(|(name, attribute)| match given.get(name) {
                 Some(given) => {
                     conversion_fault(&given.ty, &attribute.ty).map(|error| error.within(&format!(".{name}")))
                 }
                 None if attribute.optional => None,
                 None => Some(ConvertError::new(format!("attribute \"{name}\" is required"))),
-            }
-        }),
+            })
+        }
         (Type::Map(element), Type::Object(wanted)) => wanted.iter().find_map(|(name, attribute)| {
             conversion_fault(element, &attribute.ty).map(|error| error.within(&format!(".{name}")))
         }),
@@ -302,4 +310,3 @@ pub fn kind_name(ty: &Type) -> String {
         Type::Object(_) => "an object".into(),
     }
 }
-

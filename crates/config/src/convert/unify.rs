@@ -48,7 +48,9 @@ pub fn unify(types: &[Type]) -> Option<Type> {
     if has_any {
         return Some(Type::Dynamic);
     }
-    candidates(types).into_iter().find(|wanted| types.iter().all(|ty| ty == wanted || is_convertible(ty, wanted)))
+    candidates(types)
+        .into_iter()
+        .find(|wanted| types.iter().all(|ty| ty == wanted || is_convertible(ty, wanted)))
 }
 
 /// The types, the most general first.

@@ -1,152 +1,162 @@
-//! `for` expressions.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Attributes and elements of values.
 
 use pve_model::{Marks, Type, Value, ValueKind};
 
-use super::scope::Bindings;
-use super::{Evaluated, Evaluator, fault, key_text};
-use crate::convert::{article, convert};
-use crate::syntax::ast::{ForIntro, ForObject, ForTuple};
-use crate::syntax::{Diagnostic, Expr};
+use super::suggestion::closest;
+use crate::convert::{convert, kind_name};
 
-/// What is iterated over: key and value of each element.
-pub(super) enum Elements {
-    /// The collection is not known.
-    Unknown,
-    /// In order of iteration.
-    Known(Vec<(Value, Value)>),
+/// Why a step leads nowhere: summary, detail and hint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepError {
+    /// In a few words.
+    pub summary: String,
+    /// In sentences.
+    pub detail: String,
+    /// What to do.
+    pub hint: Option<String>,
 }
 
-impl Evaluator<'_> {
-    /// The elements of a collection, with the marks of the collection itself.
-    pub(super) fn elements(
-        &self,
-        intro: &ForIntro,
-        bindings: &Bindings<'_>,
-    ) -> Result<(Elements, Marks), Vec<Diagnostic>> {
-        let collection = self.value(&intro.collection, bindings)?;
-        let span = intro.collection.span;
-        let marks = collection.marks;
-        if collection.is_null() {
-            return fault(span, "Iteration over null", "The collection is null; it must be a list, set, map or object.");
-        }
-        if !collection.is_known() {
-            let ty = collection.ty();
-            if ty.is_primitive() {
-                let detail = format!("This is {}; it must be a list, set, map or object.", article(&ty));
-                return fault(span, "This cannot be iterated over", detail);
-            }
-            return Ok((Elements::Unknown, marks));
-        }
-        let pairs = match &collection.kind {
-            ValueKind::List(_, values) | ValueKind::Tuple(values) => {
-                values.iter().enumerate().map(|(i, value)| (Value::number(i as u64), value.clone())).collect()
-            }
-            ValueKind::Set(_, values) => values.iter().map(|value| (value.clone(), value.clone())).collect(),
-            ValueKind::Map(_, entries) | ValueKind::Object(entries) => {
-                entries.iter().map(|(key, value)| (Value::string(key.clone()), value.clone())).collect()
-            }
-            _ => {
-                let detail =
-                    format!("This is {}; it must be a list, set, map or object.", article(&collection.ty()));
-                return fault(span, "This cannot be iterated over", detail);
-            }
-        };
-        Ok((Elements::Known(pairs), marks))
-    }
+fn fault(summary: &str, detail: impl Into<String>) -> StepError {
+    StepError { summary: summary.into(), detail: detail.into(), hint: None }
+}
 
-    pub(super) fn for_tuple(&self, expr: &ForTuple, bindings: &Bindings<'_>) -> Evaluated {
-        let (elements, mut marks) = self.elements(&expr.intro, bindings)?;
-        let Elements::Known(pairs) = elements else {
-            return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
-        };
-        let mut values = Vec::with_capacity(pairs.len());
-        let mut open = false;
-        for (key, value) in &pairs {
-            let with_key = bindings.bind_key(expr.intro.key.as_ref().map(|name| name.name.as_str()), key);
-            let inner = with_key.bind(&expr.intro.value.name, value);
-            let (wanted, found) = self.wanted(expr.condition.as_ref(), &inner)?;
-            marks = marks.union(found);
-            match wanted {
-                Some(false) => continue,
-                None => open = true,
-                Some(true) => values.push(self.value(&expr.element, &inner)?),
-            }
-        }
-        let value = if open { Value::unknown(Type::Dynamic) } else { Value::tuple(values) };
-        Ok(value.with_marks(marks))
-    }
-
-    pub(super) fn for_object(&self, expr: &ForObject, bindings: &Bindings<'_>) -> Evaluated {
-        let (elements, mut marks) = self.elements(&expr.intro, bindings)?;
-        let Elements::Known(pairs) = elements else {
-            return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
-        };
-        let mut entries: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
-        let mut open = false;
-        for (key, value) in &pairs {
-            let with_key = bindings.bind_key(expr.intro.key.as_ref().map(|name| name.name.as_str()), key);
-            let inner = with_key.bind(&expr.intro.value.name, value);
-            let (wanted, found) = self.wanted(expr.condition.as_ref(), &inner)?;
-            marks = marks.union(found);
-            match wanted {
-                Some(false) => continue,
-                None => {
-                    open = true;
-                    continue;
+/// `value.name`
+///
+/// # Errors
+/// When there is no such attribute or the value has none.
+pub fn get_attribute(value: &Value, name: &str) -> Result<Value, StepError> {
+    let marks = value.marks;
+    match &value.kind {
+        ValueKind::Null(_) => Err(fault("The value is null", "Null has no attributes.")),
+        ValueKind::Object(values) => values
+            .get(name)
+            .cloned()
+            .ok_or_else(|| missing("attribute", name, values.keys().map(|name| &**name), value.marks_deep())),
+        ValueKind::Map(_, values) => values
+            .get(name)
+            .cloned()
+            .ok_or_else(|| missing("element", name, values.keys().map(|name| &**name), marks)),
+        ValueKind::Unknown(Type::Dynamic, _) => Ok(Value::unknown(Type::Dynamic)),
+        ValueKind::Unknown(Type::Map(element), _) => Ok(Value::unknown((**element).clone())),
+        ValueKind::Unknown(Type::Object(attributes), _) => attributes
+            .get(name)
+            .map(|attribute| Value::unknown(attribute.ty.clone()))
+            .ok_or_else(|| missing("attribute", name, attributes.keys().map(|name| &**name), Marks::NONE)),
+        _ => {
+            let mut error = fault(
+                "The value has no attributes",
+                format!("It is {}, which has none.", kind_name(&value.ty())),
+            );
+            error.hint = match value.ty() {
+                Type::List(_) | Type::Tuple(_) => {
+                    Some(format!("For one element write [0].{name}, for all of them [*].{name}."))
                 }
-                Some(true) => {}
-            }
-            let (name, found) = key_text(&self.value(&expr.key, &inner)?, expr.key.span)?;
-            marks = marks.union(found);
-            let value = self.value(&expr.value, &inner)?;
-            let Some(name) = name else {
-                open = true;
-                continue;
+                Type::Set(_) => Some(format!("For all elements write [for x in ... : x.{name}].")),
+                _ => None,
             };
-            let values = entries.entry(name.clone()).or_default();
-            if !expr.group && !values.is_empty() {
-                let shown = if found.is_sensitive() { "(sensitive)" } else { &*name };
-                let detail = format!("Two elements have the key \"{shown}\".");
-                let hint = "Add `...` after the value to gather the values of equal keys in a list.";
-                return Err(vec![Diagnostic::error(expr.key.span, "Duplicate object key", detail).with_hint(hint)]);
-            }
-            values.push(value);
+            Err(error)
         }
-        if open {
-            return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
-        }
-        let object = entries.into_iter().filter_map(|(name, mut values)| {
-            let value = if expr.group { Value::tuple(values) } else { values.pop()? };
-            Some((name, value))
-        });
-        Ok(Value::object(object.collect()).with_marks(marks))
     }
+    .map(|found| found.with_marks(marks))
+}
 
-    /// Whether an element is kept; `None` when that is not known.
-    fn wanted(
-        &self,
-        condition: Option<&Expr>,
-        bindings: &Bindings<'_>,
-    ) -> Result<(Option<bool>, Marks), Vec<Diagnostic>> {
-        let Some(condition) = condition else { return Ok((Some(true), Marks::NONE)) };
-        let value = self.value(condition, bindings)?;
-        if value.is_null() {
-            return fault(condition.span, "The condition is null", "`if` needs true or false.");
+fn missing<'a>(word: &str, name: &str, names: impl Iterator<Item = &'a str>, marks: Marks) -> StepError {
+    let names: Vec<&str> = names.collect();
+    let mut error = fault(&format!("There is no {word} \"{name}\""), "");
+    if marks.is_empty() {
+        error.detail = match &names[..] {
+            [] => format!("The value has no {word}s."),
+            few if few.len() <= 12 => format!("The value has: {}.", few.join(", ")),
+            many => format!("The value has {} others.", many.len()),
+        };
+        error.hint = closest(name, names).map(|near| format!("Did you mean \"{near}\"?"));
+    } else {
+        error.detail = "The value is sensitive.".into();
+    }
+    error
+}
+
+/// `value[key]`
+///
+/// # Errors
+/// When there is no such element or the value has none.
+pub fn get_index(value: &Value, key: &Value) -> Result<Value, StepError> {
+    let marks = value.marks.union(key.marks);
+    let mut key = key.clone();
+    key.marks = Marks::NONE;
+    if value.is_null() {
+        return Err(fault("The value is null", "Null has no elements."));
+    }
+    if key.is_null() {
+        return Err(fault("The key is null", "An index must be a number or a string."));
+    }
+    let ty = value.ty();
+    if ty == Type::Dynamic {
+        return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
+    }
+    let key_type = match ty {
+        Type::List(_) | Type::Tuple(_) => Type::Number,
+        Type::Map(_) | Type::Object(_) => Type::String,
+        Type::Set(_) => {
+            let mut error = fault("A set has no order", "Its elements cannot be taken by index.");
+            error.hint = Some("Use one() for a set of one element, or tolist() to give it an order.".into());
+            return Err(error);
         }
-        let value = convert(&value, &Type::Bool).map_err(|error| {
-            let detail = format!("`if` needs true or false: {error}.");
-            vec![Diagnostic::error(condition.span, "This is no condition", detail)]
-        })?;
-        Ok((value.as_bool(), value.marks))
+        other => {
+            return Err(fault(
+                "The value has no elements",
+                format!("It is {}, which has none.", kind_name(&other)),
+            ));
+        }
+    };
+    if key.ty() == Type::Dynamic {
+        return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
+    }
+    let key = convert(&key, &key_type).map_err(|error| {
+        fault("The key has the wrong type", format!("The value is {}: {error}.", kind_name(&ty)))
+    })?;
+    element(value, &ty, &key).map(|found| found.with_marks(marks))
+}
+
+fn element(value: &Value, ty: &Type, key: &Value) -> Result<Value, StepError> {
+    if !key.is_known() {
+        return Ok(Value::unknown(ty.element().cloned().unwrap_or(Type::Dynamic)));
+    }
+    match (&value.kind, ty) {
+        (ValueKind::Unknown(..), Type::List(element)) => {
+            if key.as_i64().is_none_or(|index| index < 0) {
+                return Err(outside(key, None));
+            }
+            Ok(Value::unknown((**element).clone()))
+        }
+        (ValueKind::Unknown(..), Type::Map(element)) => Ok(Value::unknown((**element).clone())),
+        (ValueKind::Unknown(..), Type::Object(_)) => get_attribute(value, key.as_str().unwrap_or_default()),
+        (ValueKind::Unknown(..), Type::Tuple(types)) => {
+            let found = position(key).and_then(|index| types.get(index));
+            found.map(|ty| Value::unknown(ty.clone())).ok_or_else(|| outside(key, Some(types.len())))
+        }
+        (_, Type::Map(_) | Type::Object(_)) => get_attribute(value, key.as_str().unwrap_or_default()),
+        _ => {
+            let elements = value.elements().unwrap_or_default();
+            let found = position(key).and_then(|index| elements.get(index));
+            found.cloned().ok_or_else(|| outside(key, Some(elements.len())))
+        }
     }
 }
 
-impl<'b> Bindings<'b> {
-    /// Binds the key if it has a name; else a name that no expression can have.
-    pub(super) fn bind_key(&'b self, name: Option<&'b str>, key: &'b Value) -> Bindings<'b> {
-        self.bind(name.unwrap_or(""), key)
-    }
+fn position(key: &Value) -> Option<usize> {
+    key.as_i64().and_then(|index| usize::try_from(index).ok())
+}
+
+fn outside(key: &Value, length: Option<usize>) -> StepError {
+    let index = key.as_number().map(ToString::to_string).unwrap_or_default();
+    let detail = match (key.as_i64(), length) {
+        (None, _) => "An index must be a whole number.".to_string(),
+        (_, Some(0)) => "The value has no elements.".to_string(),
+        (_, Some(length)) => {
+            format!("The value has {length} elements, with the indices 0 to {}.", length - 1)
+        }
+        _ => "An index must not be negative.".to_string(),
+    };
+    fault(&format!("There is no element [{index}]"), detail)
 }

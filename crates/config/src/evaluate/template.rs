@@ -1,136 +1,132 @@
-//! Templates: text with interpolations and directives.
+//! Templates: text with values in it.
 
-use pve_model::value::Refinement;
-use pve_model::{Marks, Type, Value};
 use std::sync::Arc;
 
-use super::collection::Elements;
-use super::scope::Bindings;
-use super::{Evaluated, Evaluator, fault};
-use crate::convert::convert;
-use crate::syntax::ast::{TemplateFor, TemplateIf, TemplatePart};
-use crate::syntax::{Diagnostic, Span};
+use pve_model::value::Refinement;
+use pve_model::{Marks, Type, Value, ValueKind};
+use unicode_normalization::UnicodeNormalization;
 
-/// Text as far as it is known.
+use super::{Evaluated, Frame, split_marks};
+use crate::convert::convert;
+use crate::syntax::Diagnostic;
+use crate::syntax::ast::{Expr, TemplateFor, TemplateIf, TemplatePart};
+
+/// Text as it grows; once something is unknown, only what stands before it counts.
+#[derive(Default)]
 struct Text {
     text: String,
-    /// Whether everything after `text` is unknown.
-    open: bool,
     marks: Marks,
-}
-
-impl Evaluator<'_> {
-    pub(super) fn template(&self, parts: &[TemplatePart], span: Span, bindings: &Bindings<'_>) -> Evaluated {
-        let mut text = Text { text: String::new(), open: false, marks: Marks::NONE };
-        self.parts(parts, span, bindings, &mut text)?;
-        let value = if text.open {
-            let prefix = (!text.text.is_empty()).then(|| Arc::from(text.text.as_str()));
-            Value::unknown_refined(Type::String, Refinement { not_null: true, prefix, ..Refinement::default() })
-        } else {
-            Value::string(crate::syntax::normalised(&text.text))
-        };
-        Ok(value.with_marks(text.marks))
-    }
-
-    fn parts(
-        &self,
-        parts: &[TemplatePart],
-        span: Span,
-        bindings: &Bindings<'_>,
-        text: &mut Text,
-    ) -> Result<(), Vec<Diagnostic>> {
-        for part in parts {
-            match part {
-                TemplatePart::Literal(literal, _) => text.push(literal),
-                TemplatePart::Interpolation(expr, _) => {
-                    let value = self.value(expr, bindings)?;
-                    text.push_value(&value, expr.span)?;
-                }
-                TemplatePart::If(directive) => self.template_if(directive, span, bindings, text)?,
-                TemplatePart::For(directive) => self.template_for(directive, span, bindings, text)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn template_if(
-        &self,
-        directive: &TemplateIf,
-        span: Span,
-        bindings: &Bindings<'_>,
-        text: &mut Text,
-    ) -> Result<(), Vec<Diagnostic>> {
-        let condition = self.value(&directive.condition, bindings)?;
-        let at = directive.condition.span;
-        if condition.is_null() {
-            return fault(at, "The condition is null", "`if` needs true or false.");
-        }
-        let condition = convert(&condition, &Type::Bool).map_err(|error| {
-            vec![Diagnostic::error(at, "This is no condition", format!("`if` needs true or false: {error}."))]
-        })?;
-        text.marks = text.marks.union(condition.marks);
-        match condition.as_bool() {
-            Some(true) => self.parts(&directive.if_true, span, bindings, text),
-            Some(false) => self.parts(&directive.if_false, span, bindings, text),
-            None => {
-                text.open = true;
-                Ok(())
-            }
-        }
-    }
-
-    fn template_for(
-        &self,
-        directive: &TemplateFor,
-        span: Span,
-        bindings: &Bindings<'_>,
-        text: &mut Text,
-    ) -> Result<(), Vec<Diagnostic>> {
-        let (elements, marks) = self.elements(&directive.intro, bindings)?;
-        text.marks = text.marks.union(marks);
-        let Elements::Known(pairs) = elements else {
-            text.open = true;
-            return Ok(());
-        };
-        for (key, value) in &pairs {
-            let with_key = bindings.bind_key(directive.intro.key.as_ref().map(|name| name.name.as_str()), key);
-            let inner = with_key.bind(&directive.intro.value.name, value);
-            self.parts(&directive.body, span, &inner, text)?;
-        }
-        Ok(())
-    }
+    unknown: bool,
 }
 
 impl Text {
-    fn push(&mut self, literal: &str) {
-        if !self.open {
-            self.text.push_str(literal);
+    fn push(&mut self, text: &str) {
+        if !self.unknown {
+            self.text.push_str(text);
         }
     }
 
-    fn push_value(&mut self, value: &Value, span: Span) -> Result<(), Vec<Diagnostic>> {
-        if value.is_null() {
-            let detail = "The expression is null, which cannot stand in a text.";
-            return fault(span, "Null in a template", detail);
-        }
-        let value = convert(value, &Type::String).map_err(|error| {
-            let detail = format!("What stands in a text must be a string, number or bool: {error}.");
-            vec![Diagnostic::error(span, "This cannot stand in a template", detail)
-                .with_hint("Use jsonencode(...) or join(...) to write a list or object as text.")]
-        })?;
-        self.marks = self.marks.union(value.marks);
-        match value.as_str() {
-            Some(text) => self.push(text),
-            None => {
-                // The beginning that is known of an unknown text continues the beginning here.
-                if let (false, pve_model::ValueKind::Unknown(_, Some(refinement))) = (self.open, &value.kind)
-                    && let Some(prefix) = &refinement.prefix
-                {
-                    self.text.push_str(prefix);
+    fn finish(self) -> Value {
+        let value = if self.unknown {
+            let prefix = (!self.text.is_empty()).then(|| Arc::from(self.text.as_str()));
+            Value::unknown_refined(
+                Type::String,
+                Refinement { not_null: true, prefix, ..Refinement::default() },
+            )
+        } else if self.text.is_ascii() {
+            Value::string(self.text)
+        } else {
+            Value::string(self.text.nfc().collect::<String>())
+        };
+        value.with_marks(self.marks)
+    }
+}
+
+impl Frame<'_> {
+    pub(super) fn template(&self, parts: &[TemplatePart]) -> Evaluated {
+        let mut text = Text::default();
+        let faults = self.append(parts, &mut text);
+        if faults.is_empty() { Ok(text.finish()) } else { Err(faults) }
+    }
+
+    fn append(&self, parts: &[TemplatePart], text: &mut Text) -> Vec<Diagnostic> {
+        let mut faults = Vec::new();
+        for part in parts {
+            let result = match part {
+                TemplatePart::Literal(literal, _) => {
+                    text.push(literal);
+                    Ok(())
                 }
-                self.open = true;
+                TemplatePart::Interpolation(expr, _) => self.interpolate(expr, text),
+                TemplatePart::If(branch) => self.template_if(branch, text),
+                TemplatePart::For(repeat) => self.template_for(repeat, text),
+            };
+            faults.extend(result.err().unwrap_or_default());
+        }
+        faults
+    }
+
+    fn interpolate(&self, expr: &Expr, text: &mut Text) -> Result<(), Vec<Diagnostic>> {
+        let (value, marks) = split_marks(self.evaluate(expr)?);
+        text.marks = text.marks.union(marks);
+        if value.is_null() {
+            let fault = Diagnostic::error(expr.span, "The value is null", "A template cannot hold null.");
+            return Err(self.explain(fault, &[expr]));
+        }
+        let value = convert(&value, &Type::String).map_err(|error| {
+            let detail = format!("A template takes strings, numbers and bools: {error}.");
+            let fault = Diagnostic::error(expr.span, "The value cannot be part of a template", detail)
+                .with_hint("Use jsonencode() or join() to make a string of it.");
+            self.explain(fault, &[expr])
+        })?;
+        match &value.kind {
+            ValueKind::String(part) => text.push(part),
+            ValueKind::Unknown(_, refinement) => {
+                if let Some(prefix) = refinement.as_ref().and_then(|refinement| refinement.prefix.as_deref())
+                {
+                    text.push(prefix);
+                }
+                text.unknown = true;
             }
+            _ => {}
         }
         Ok(())
     }
+
+    fn template_if(&self, branch: &TemplateIf, text: &mut Text) -> Result<(), Vec<Diagnostic>> {
+        let (condition, marks) = self.condition(&branch.condition)?;
+        text.marks = text.marks.union(marks);
+        let taken = match condition {
+            Some(true) => &branch.if_true,
+            Some(false) => &branch.if_false,
+            None => {
+                text.unknown = true;
+                return Ok(());
+            }
+        };
+        let faults = self.append(taken, text);
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+
+    fn template_for(&self, repeat: &TemplateFor, text: &mut Text) -> Result<(), Vec<Diagnostic>> {
+        let (collection, marks) = self.collection(&repeat.intro)?;
+        text.marks = text.marks.union(marks);
+        let Some(pairs) = collection else {
+            text.unknown = true;
+            return Ok(());
+        };
+        let mut faults = Vec::new();
+        for (key, value) in pairs {
+            let names = Frame::names(&repeat.intro, key, value);
+            let frame = Frame { scope: self.scope, parent: Some(self), names: &names };
+            faults.extend(frame.append(&repeat.body, text));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+/// Strings are in Unicode normal form C: parts that are may make a whole that is not.
+fn normal_form(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    if text.is_ascii() { text.to_string() } else { text.nfc().collect() }
 }

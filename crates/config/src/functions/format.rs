@@ -17,7 +17,13 @@ pub(super) const FUNCTIONS: &[super::Function] = &[
             false => Ok(Value::unknown(Type::String)),
         }
     ),
-    function!("formatlist", [parameter("format", Text)], ..parameter("args", Any).null().unknown(), any_type, list),
+    function!(
+        "formatlist",
+        [parameter("format", Text)],
+        ..parameter("args", Any).null().unknown(),
+        any_type,
+        list
+    ),
 ];
 
 fn list(arguments: &[Value], _: &super::Context) -> Outcome {
@@ -140,7 +146,8 @@ impl Verb {
         if value.is_null() && self.letter != 'v' && self.letter != '#' {
             return fail_at(argument, format!("%{} cannot show null", self.letter));
         }
-        let number = || match convert(value, &Type::Number).ok().as_ref().and_then(Value::as_number).cloned() {
+        let number = || match convert(value, &Type::Number).ok().as_ref().and_then(Value::as_number).cloned()
+        {
             Some(number) => Ok(number),
             None => fail_at(argument, format!("%{} needs a number", self.letter)),
         };
@@ -244,11 +251,13 @@ fn fixed(number: &Number, digits: usize) -> String {
     if !whole.bytes().all(|b| b.is_ascii_digit()) {
         return plain;
     }
-    let mut kept: Vec<u8> = whole.bytes().chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(digits)).collect();
+    let mut kept: Vec<u8> =
+        whole.bytes().chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(digits)).collect();
     let rest = fraction.as_bytes().get(digits..).unwrap_or_default();
     let half = rest.first().is_some_and(|digit| *digit > b'5')
         || (rest.first() == Some(&b'5')
-            && (rest[1..].iter().any(|digit| *digit != b'0') || kept.last().is_some_and(|digit| digit % 2 == 1)));
+            && (rest[1..].iter().any(|digit| *digit != b'0')
+                || kept.last().is_some_and(|digit| digit % 2 == 1)));
     if half {
         let mut at = kept.len();
         loop {
@@ -288,7 +297,11 @@ fn general(number: &Number, precision: Option<usize>) -> String {
         let digits = precision.map_or(17, |precision| precision.max(1) - 1);
         let text = if precision.is_none() { format!("{value:e}") } else { format!("{value:.digits$e}") };
         let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
-        let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+        let mantissa = if mantissa.contains('.') {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            mantissa
+        };
         let (sign, power) = power.strip_prefix('-').map_or(('+', power), |rest| ('-', rest));
         return format!("{mantissa}e{sign}{power:0>2}");
     }
@@ -297,7 +310,11 @@ fn general(number: &Number, precision: Option<usize>) -> String {
         Some(precision) => {
             let digits = usize::try_from(limit - 1 - exponent).unwrap_or(0).min(precision.max(1) + 5);
             let text = fixed(number, digits);
-            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+            if text.contains('.') {
+                text.trim_end_matches('0').trim_end_matches('.').to_string()
+            } else {
+                text
+            }
         }
     }
 }

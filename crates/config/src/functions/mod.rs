@@ -55,7 +55,7 @@ pub struct Context {
 
 impl Context {
     /// Whether there is a function of this name.
-    pub fn has(&self, name: &str) -> bool {
+    pub fn is_offered(&self, name: &str) -> bool {
         TABLE.contains_key(name)
     }
 
@@ -221,11 +221,8 @@ pub fn call(name: &str, arguments: &[Value], context: &Context) -> Outcome {
         unknown |= !value.is_known() && !parameter.unknown;
         values.push(value);
     }
-    let result = if unknown {
-        not_null((function.returns)(&values))
-    } else {
-        (function.run)(&values, context)?
-    };
+    let result =
+        if unknown { not_null((function.returns)(&values)) } else { (function.run)(&values, context)? };
     Ok(result.with_marks(marks))
 }
 

@@ -39,7 +39,12 @@ pub(super) const FUNCTIONS: &[super::Function] = &[
     function!("strcontains", [STR, parameter("substr", Text)], bool_type, |a, _| {
         Ok(Value::bool(text(a, 0).contains(text(a, 1))))
     }),
-    function!("substr", [STR, parameter("offset", Number), parameter("length", Number)], string_type, substring),
+    function!(
+        "substr",
+        [STR, parameter("offset", Number), parameter("length", Number)],
+        string_type,
+        substring
+    ),
     function!("indent", [parameter("spaces", Number), STR], string_type, |a, _| {
         let spaces = usize::try_from(whole(a, 0)?).unwrap_or(0);
         string(text(a, 1).replace('\n', &format!("\n{}", " ".repeat(spaces))))
@@ -71,7 +76,11 @@ fn title(text: &str) -> String {
     let mut before = ' ';
     for c in text.chars() {
         let starts_word = !(before.is_alphanumeric() || before == '_' || before == '\'');
-        if starts_word { result.extend(c.to_uppercase()) } else { result.push(c) }
+        if starts_word {
+            result.extend(c.to_uppercase())
+        } else {
+            result.push(c)
+        }
         before = c;
     }
     result
@@ -142,7 +151,10 @@ fn braced(replacement: &str) -> String {
 pub(super) fn compile(pattern: &str, argument: usize) -> Result<Regex, FunctionError> {
     Regex::new(pattern).map_err(|error| FunctionError {
         argument: Some(argument),
-        message: format!("the pattern is no regular expression: {}", error.to_string().lines().last().unwrap_or("")),
+        message: format!(
+            "the pattern is no regular expression: {}",
+            error.to_string().lines().last().unwrap_or("")
+        ),
     })
 }
 

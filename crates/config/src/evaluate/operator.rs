@@ -1,0 +1,140 @@
+//! Operators.
+
+use pve_model::value::Refinement;
+use pve_model::{Marks, Number, Type, Value};
+
+use super::{Evaluated, Frame, equality, split_marks};
+use crate::convert::convert;
+use crate::syntax::ast::{BinaryExpr, BinaryOperator as Op, Expr, UnaryOperator};
+use crate::syntax::{Diagnostic, Span};
+
+/// Unknown, and certainly not null, as results of operators are.
+pub(super) fn unknown_not_null(ty: Type) -> Value {
+    Value::unknown_refined(ty, Refinement { not_null: true, ..Refinement::default() })
+}
+
+impl Frame<'_> {
+    pub(super) fn unary(&self, operator: UnaryOperator, operand: &Expr) -> Evaluated {
+        let ty = match operator {
+            UnaryOperator::Negate => Type::Number,
+            UnaryOperator::Not => Type::Bool,
+        };
+        let (value, marks) = self.operand(operand, &ty)?;
+        let result = match operator {
+            UnaryOperator::Negate => value.as_number().map(|number| Value::number(number.negate())),
+            UnaryOperator::Not => value.as_bool().map(|flag| Value::bool(!flag)),
+        };
+        Ok(result.unwrap_or_else(|| unknown_not_null(ty)).with_marks(marks))
+    }
+
+    pub(super) fn binary(&self, binary: &BinaryExpr) -> Evaluated {
+        match binary.operator {
+            Op::Or => self.logical(binary, true),
+            Op::And => self.logical(binary, false),
+            Op::Equal | Op::NotEqual => {
+                let (left, right) = self.both(self.evaluate(&binary.left), self.evaluate(&binary.right))?;
+                let marks = left.marks_deep().union(right.marks_deep());
+                let equal = equality::compare(&left, &right);
+                let result = equal.map(|equal| Value::bool(equal == (binary.operator == Op::Equal)));
+                Ok(result.unwrap_or_else(|| unknown_not_null(Type::Bool)).with_marks(marks))
+            }
+            _ => self.arithmetic(binary),
+        }
+    }
+
+    fn both<T>(
+        &self,
+        left: Result<T, Vec<Diagnostic>>,
+        right: Result<T, Vec<Diagnostic>>,
+    ) -> Result<(T, T), Vec<Diagnostic>> {
+        match (left, right) {
+            (Ok(left), Ok(right)) => Ok((left, right)),
+            (left, right) => {
+                let mut faults = left.err().unwrap_or_default();
+                faults.extend(right.err().unwrap_or_default());
+                Err(faults)
+            }
+        }
+    }
+
+    /// An operand converted to what the operator takes, without marks.
+    fn operand(&self, expr: &Expr, ty: &Type) -> Result<(Value, Marks), Vec<Diagnostic>> {
+        let (value, marks) = split_marks(self.evaluate(expr)?);
+        let wanted = if *ty == Type::Bool { "a bool" } else { "a number" };
+        if value.is_null() {
+            let detail = format!("This operator takes {wanted}, and this is null.");
+            return Err(self.explain(Diagnostic::error(expr.span, "The operand is null", detail), &[expr]));
+        }
+        match convert(&value, ty) {
+            Ok(value) => Ok((value, marks)),
+            Err(error) => {
+                let detail = format!("This operator takes {wanted}: {error}.");
+                Err(self
+                    .explain(Diagnostic::error(expr.span, "The operand has the wrong type", detail), &[expr]))
+            }
+        }
+    }
+
+    /// `||` (decided by a true) and `&&` (decided by a false). A side that decides hides what is wrong with the other.
+    fn logical(&self, binary: &BinaryExpr, decisive: bool) -> Evaluated {
+        let left = self.operand(&binary.left, &Type::Bool);
+        if let Ok((value, marks)) = &left {
+            if value.as_bool() == Some(decisive) {
+                return Ok(Value::bool(decisive).with_marks(*marks));
+            }
+        }
+        let right = self.operand(&binary.right, &Type::Bool);
+        if let (Err(_), Ok((value, marks))) | (Ok((_, marks)), Ok((value, _))) = (&left, &right) {
+            if value.as_bool() == Some(decisive) && left.is_ok() {
+                let other = right.as_ref().map_or(Marks::NONE, |(_, marks)| *marks);
+                return Ok(Value::bool(decisive).with_marks(marks.union(other)));
+            }
+        }
+        let ((left, left_marks), (right, right_marks)) = self.both(left, right)?;
+        let marks = left_marks.union(right_marks);
+        let result = match (left.as_bool(), right.as_bool()) {
+            (Some(_), Some(_)) => Value::bool(!decisive),
+            _ => unknown_not_null(Type::Bool),
+        };
+        Ok(result.with_marks(marks))
+    }
+
+    fn arithmetic(&self, binary: &BinaryExpr) -> Evaluated {
+        let left = self.operand(&binary.left, &Type::Number);
+        let right = self.operand(&binary.right, &Type::Number);
+        let ((left, left_marks), (right, right_marks)) = self.both(left, right)?;
+        let marks = left_marks.union(right_marks);
+        let is_comparison =
+            matches!(binary.operator, Op::Less | Op::LessOrEqual | Op::Greater | Op::GreaterOrEqual);
+        let (Some(a), Some(b)) = (left.as_number(), right.as_number()) else {
+            let ty = if is_comparison { Type::Bool } else { Type::Number };
+            return Ok(unknown_not_null(ty).with_marks(marks));
+        };
+        let result = calculate(binary.operator, a, b).map_err(|reason| {
+            let span: Span = binary.left.span.to(binary.right.span);
+            let fault = Diagnostic::error(span, "The operation has no result", reason);
+            self.explain(fault, &[&binary.left, &binary.right])
+        })?;
+        Ok(result.with_marks(marks))
+    }
+}
+
+fn calculate(operator: Op, a: &Number, b: &Number) -> Result<Value, String> {
+    let number = |result: Result<Number, pve_model::number::ArithmeticError>| {
+        result.map(Value::number).map_err(|error| format!("Of {a} and {b}, {error}."))
+    };
+    match operator {
+        Op::Less => Ok(Value::bool(a < b)),
+        Op::LessOrEqual => Ok(Value::bool(a <= b)),
+        Op::Greater => Ok(Value::bool(a > b)),
+        Op::GreaterOrEqual => Ok(Value::bool(a >= b)),
+        Op::Add => number(a.add(b)),
+        Op::Subtract => number(a.subtract(b)),
+        Op::Multiply => number(a.multiply(b)),
+        Op::Divide if b.is_zero() && a.is_zero() => Err("Zero divided by zero is no number.".into()),
+        Op::Divide => number(a.divide(b)),
+        Op::Modulo if b.is_zero() => Err("Nothing can be divided by zero with a remainder.".into()),
+        Op::Modulo => number(a.remainder(b)),
+        _ => Err("This operator is not arithmetic.".into()),
+    }
+}
