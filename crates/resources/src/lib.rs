@@ -1,5 +1,10 @@
 //! Resource kinds: schemas, planning rules, and what they become in calls to the Proxmox VE API.
 
+// The error of the executor's port is as large as it is.
+#![allow(clippy::result_large_err)]
+
+mod base64;
+mod cluster;
 mod container;
 mod data;
 mod definition;
@@ -8,11 +13,18 @@ mod file;
 mod firewall_options;
 mod firewall_rules;
 mod limits;
+mod observed;
+mod params;
+mod pools;
+mod property;
+mod provider;
 mod provider_block;
 mod registry;
 mod size;
 mod terraform_data;
 mod values;
 mod vm;
+mod volumes;
 
+pub use provider::{ClusterSettings, ProxmoxProvider};
 pub use registry::{Registry, registry};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pve_model::Value;
 use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
-use pve_model::schema::Schema;
+use pve_model::schema::{Block, Schema};
 
 use crate::definition::{Definition, Fields};
 use crate::{container, data, download_file, file, firewall_options, firewall_rules, provider_block};
@@ -32,6 +32,11 @@ impl Default for Rules {
 impl Kind {
     fn new(fields: Fields, rules: Rules) -> Kind {
         Kind { definition: Definition::new(fields), rules }
+    }
+
+    /// The attributes and blocks of the kind.
+    pub(crate) fn block(&self) -> &Block {
+        &self.definition.schema.block
     }
 }
 
@@ -96,6 +101,16 @@ impl Registry {
         let index = self.kinds.len();
         self.kinds.push(Kind::new(fields, rules));
         self.resources.extend(names.iter().map(|name| (*name, index)));
+    }
+
+    /// The definition of a resource kind.
+    pub(crate) fn kind(&self, name: &str) -> Option<&Kind> {
+        self.find(&self.resources, name)
+    }
+
+    /// The definition of a data source.
+    pub(crate) fn data_kind(&self, name: &str) -> Option<&Kind> {
+        self.find(&self.data, name)
     }
 
     fn find(&self, names: &BTreeMap<&'static str, usize>, kind: &str) -> Option<&Kind> {

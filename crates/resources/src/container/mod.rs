@@ -1,11 +1,16 @@
 //! `proxmox_virtual_environment_container`: an LXC container.
 
+mod apply;
+mod decode;
+mod encode;
 mod plan;
 mod schema;
 
 use crate::registry::Rules;
 use crate::vm::claim_guest;
 
+pub(crate) use apply::Target;
+pub(crate) use decode::decode_container;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

@@ -1,8 +1,11 @@
 //! Data sources: what can be asked of a cluster.
 
+mod read;
 mod schema;
 
 use crate::definition::Fields;
+
+pub(crate) use read::read;
 
 /// The names and attributes of every data source.
 pub(crate) fn sources() -> Vec<(&'static [&'static str], Fields)> {

@@ -1,5 +1,6 @@
 //! `proxmox_virtual_environment_download_file`: a file that a node downloads into a datastore.
 
+mod io;
 mod schema;
 
 use pve_model::rules::{PlanRequest, PlanResponse, Problem};
@@ -9,6 +10,7 @@ use crate::definition::problem;
 use crate::registry::Rules;
 use crate::values::{settle, text};
 
+pub(crate) use io::{create, imported, read, update, volume};
 pub(crate) use schema::fields;
 
 /// The names of the kind.
@@ -21,11 +23,12 @@ pub(crate) fn rules() -> Rules {
 
 fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Some(url) = text(config, "url") {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            let detail = format!("{url} must begin with http:// or https://");
-            problems.push(problem(Path::attribute("url"), "Invalid URL", detail));
-        }
+    if let Some(url) = text(config, "url")
+        && !url.starts_with("http://")
+        && !url.starts_with("https://")
+    {
+        let detail = format!("{url} must begin with http:// or https://");
+        problems.push(problem(Path::attribute("url"), "Invalid URL", detail));
     }
     let known = |name: &str| config.get(name).is_some_and(Value::is_known);
     let set = |name: &str| text(config, name).is_some();

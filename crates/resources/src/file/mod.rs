@@ -1,15 +1,17 @@
 //! `proxmox_virtual_environment_file`: a file that is uploaded into a datastore. Other content under the same name is
 //! a change in place.
 
+mod io;
 mod schema;
 
 use pve_model::rules::{PlanRequest, PlanResponse, Problem};
-use pve_model::{Path, Type, Value};
+use pve_model::{Path, Value};
 
 use crate::definition::problem;
 use crate::registry::Rules;
 use crate::values::{all_blocks, block, changed, settle, text, with, with_unknown};
 
+pub(crate) use io::{imported, read, volume, write};
 pub(crate) use schema::fields;
 
 /// The names of the kind.
@@ -87,9 +89,4 @@ pub(crate) fn file_name(value: &Value) -> Option<String> {
 
 fn claim(planned: &Value) -> Option<String> {
     Some(format!("{}:{}/{}", text(planned, "datastore_id")?, content_type(planned)?, file_name(planned)?))
-}
-
-/// A text that is not there.
-pub(crate) fn no_text() -> Value {
-    Value::null(Type::String)
 }

@@ -1,5 +1,6 @@
 //! `proxmox_virtual_environment_firewall_options`: the firewall switches of a VM or container.
 
+mod io;
 mod schema;
 
 use pve_model::rules::{PlanRequest, PlanResponse, Problem};
@@ -10,6 +11,7 @@ use crate::firewall_rules::owner;
 use crate::registry::Rules;
 use crate::values::settle;
 
+pub(crate) use io::{delete, read, write};
 pub(crate) use schema::fields;
 
 /// The names of the kind.

@@ -1,5 +1,6 @@
 //! `proxmox_virtual_environment_firewall_rules`: the rules of a cluster, node, VM or container, in order.
 
+mod io;
 mod schema;
 
 use pve_model::Value;
@@ -9,6 +10,7 @@ use crate::definition::problem;
 use crate::registry::Rules;
 use crate::values::{all_blocks, int, settle, text, with, with_elements};
 
+pub(crate) use io::{create, delete, id, owner_of, path, read, update};
 pub(crate) use schema::fields;
 
 /// The names of the kind.

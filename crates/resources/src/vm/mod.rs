@@ -1,6 +1,14 @@
 //! `proxmox_virtual_environment_vm`: a QEMU virtual machine.
 
+mod agent;
+mod apply;
+mod decode;
+mod decode_devices;
 mod devices;
+mod drive_changes;
+mod drives;
+mod encode;
+mod encode_devices;
 mod plan;
 mod schema;
 mod validate;
@@ -9,6 +17,10 @@ use pve_model::Value;
 
 use crate::registry::Rules;
 
+pub(crate) use agent::addresses;
+pub(crate) use apply::{Target, timeout};
+pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
+pub(crate) use encode::encode_ip_config;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

@@ -86,10 +86,10 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>) -> Value {
         }
     }
     // An image may be larger than the default size; without a configured size the disk stays as it is.
-    if unset("size") {
-        if let Some(size) = old.get("size").filter(|_| int(old, "size") > int(&disk, "size")) {
-            disk = with(&disk, "size", size.clone());
-        }
+    if unset("size")
+        && let Some(size) = old.get("size").filter(|_| int(old, "size") > int(&disk, "size"))
+    {
+        disk = with(&disk, "size", size.clone());
     }
     disk
 }

@@ -25,11 +25,11 @@ fn in_block(name: &str, index: usize, attribute: &str) -> Path {
 fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for (index, disk) in all_blocks(config, "disk").iter().enumerate() {
-        if let Some(interface) = text(disk, "interface") {
-            if !seen.insert(interface.to_string()) {
-                let detail = format!("two disks have the interface {interface}; give each its own");
-                problems.push(problem(in_block("disk", index, "interface"), "Interface used twice", detail));
-            }
+        if let Some(interface) = text(disk, "interface")
+            && !seen.insert(interface.to_string())
+        {
+            let detail = format!("two disks have the interface {interface}; give each its own");
+            problems.push(problem(in_block("disk", index, "interface"), "Interface used twice", detail));
         }
         if text(disk, "file_id").is_some() && text(disk, "import_from").is_some() {
             let detail = "a disk is made from one image: set either file_id or import_from";

@@ -1,0 +1,91 @@
+//! The few verbs in which this crate speaks to a cluster. `pve-api-client` implements them; tests may script them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+/// The verb of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+/// Why a request or a task failed.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    /// What the cluster said, without secrets.
+    pub(crate) message: String,
+    /// What the user can do, if anything is known.
+    pub(crate) hint: Option<String>,
+    /// The status of the response, if there was one.
+    pub(crate) status: Option<u16>,
+    /// The request may have taken effect without a response.
+    pub(crate) lost: bool,
+}
+
+impl ApiError {
+    /// A guest, volume or storage is not there. Proxmox VE answers 500 with a text, never 404.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status == Some(404)
+            || ["does not exist", "no such", "doesn't exist", "unable to find"]
+                .iter()
+                .any(|text| self.message.contains(text))
+    }
+
+    /// A VMID or file is taken already.
+    pub(crate) fn is_taken(&self) -> bool {
+        ["already exists", "config file already exists"].iter().any(|text| self.message.contains(text))
+    }
+
+    /// Somebody else works on the guest or storage just now.
+    pub(crate) fn is_locked(&self) -> bool {
+        ["can't lock file", "is locked", "got lock timeout", "got lock request timeout"]
+            .iter()
+            .any(|text| self.message.contains(text))
+    }
+}
+
+/// Content to be uploaded.
+pub(crate) enum Content<'a> {
+    /// Bytes that are there already.
+    Bytes(Vec<u8>),
+    /// A local file.
+    File(&'a Path),
+}
+
+/// A cluster.
+#[async_trait]
+pub(crate) trait Api: Send + Sync {
+    /// Sends one request and returns its `data`.
+    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError>;
+
+    /// Waits for a task. An error when it failed, or still runs after `most`.
+    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError>;
+
+    /// Uploads through the API and returns the UPID of the task that moves it into place.
+    async fn upload(
+        &self,
+        node: &str,
+        datastore: &str,
+        content_type: &str,
+        file_name: &str,
+        content: Content<'_>,
+    ) -> Result<String, ApiError>;
+
+    /// Writes a file on a node by SSH, with the mode if one is given. Folders are made.
+    async fn write_file(
+        &self,
+        node: &str,
+        path: &str,
+        content: Content<'_>,
+        mode: Option<u32>,
+    ) -> Result<(), ApiError>;
+
+    /// The user that the requests are made as, for instance `root@pam`.
+    fn user(&self) -> String;
+}

@@ -1,0 +1,81 @@
+//! One action's calls: each task is reported before it is waited for, each step when it is done.
+
+use std::time::Duration;
+
+use pve_executor::ports::{ActionProgress, ProviderError};
+use serde_json::Value as Json;
+
+use super::api::{ApiError, Method};
+use super::listing::Cluster;
+use super::{failed, refused};
+use crate::params::Params;
+
+/// How often a request is repeated that met a lock of somebody else.
+const LOCK_TRIES: u32 = 8;
+
+/// The calls of one action on one object.
+pub(crate) struct Call<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) progress: &'a dyn ActionProgress,
+    /// What is acted on, for messages: `vm 104 on pve1`.
+    pub(crate) object: String,
+}
+
+impl Call<'_> {
+    /// Sends a request that may become a task, waits for it and reports the step.
+    pub(crate) async fn step(
+        &self,
+        step: &str,
+        method: Method,
+        path: &str,
+        params: &Params,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        self.go_on(step)?;
+        let data = self.send(method, path, params).await.map_err(|error| self.failed(step, &error))?;
+        if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
+            self.await_task(step, upid, most).await?;
+        }
+        self.progress.step_completed(step).await
+    }
+
+    /// Reports a task and waits for it.
+    pub(crate) async fn await_task(
+        &self,
+        step: &str,
+        upid: &str,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        self.progress.task_submitted(step, upid).await?;
+        self.progress.status(step);
+        self.cluster.api.wait(upid, most).await.map_err(|error| self.failed(step, &error))
+    }
+
+    /// Sends a request. One that meets a lock is repeated after a while: it had no effect.
+    pub(crate) async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Json, ApiError> {
+        let pairs = params.pairs();
+        let mut pause = Duration::from_millis(250);
+        for _ in 1..LOCK_TRIES {
+            match self.cluster.api.send(method, path, &pairs).await {
+                Err(error) if error.is_locked() && !error.lost => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+        self.cluster.api.send(method, path, &pairs).await
+    }
+
+    /// An error that names the step and the object.
+    pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
+        failed(format!("{step} {}", self.object), error)
+    }
+
+    /// No further step is begun after an interrupt.
+    pub(crate) fn go_on(&self, step: &str) -> Result<(), ProviderError> {
+        if self.progress.is_cancelled() {
+            let message = format!("interrupted before {step} of {}", self.object);
+            return Err(refused(message, Some("run apply again to finish it")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! The shared view of a cluster: one list of all guests, asked for once and shared by all reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+use tokio::sync::Mutex;
+
+use super::api::{Api, ApiError, Method};
+use crate::observed::Observed;
+
+/// A guest in the list of the cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct Guest {
+    pub(crate) node: String,
+    pub(crate) vmid: u32,
+    /// `qemu` or `lxc`.
+    pub(crate) kind: String,
+    pub(crate) name: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) pool: Option<String>,
+    pub(crate) tags: Option<String>,
+    pub(crate) template: bool,
+}
+
+type Shared<T> = Mutex<Option<Arc<T>>>;
+
+/// A cluster with what was read of it once.
+pub(crate) struct Cluster {
+    pub(crate) api: Arc<dyn Api>,
+    /// The longest wait for a guest agent.
+    pub(crate) agent_wait: Duration,
+    guests: Shared<Vec<Guest>>,
+    content: Mutex<BTreeMap<(String, String), Arc<Vec<Json>>>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(api: Arc<dyn Api>, agent_wait: Duration) -> Cluster {
+        Cluster { api, agent_wait, guests: Mutex::new(None), content: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// One GET without parameters.
+    pub(crate) async fn get(&self, path: &str) -> Result<Json, ApiError> {
+        self.api.send(Method::Get, path, &[]).await
+    }
+
+    /// All guests. Concurrent callers share one request.
+    pub(crate) async fn guests(&self) -> Result<Arc<Vec<Guest>>, ApiError> {
+        let mut cached = self.guests.lock().await;
+        if let Some(guests) = &*cached {
+            return Ok(guests.clone());
+        }
+        let params = [("type".to_string(), "vm".to_string())];
+        let list = self.api.send(Method::Get, "/cluster/resources", &params).await?;
+        let guests = list.as_array().map(|list| list.iter().filter_map(parse_guest).collect());
+        let guests: Arc<Vec<Guest>> = Arc::new(guests.unwrap_or_default());
+        *cached = Some(guests.clone());
+        Ok(guests)
+    }
+
+    /// Makes the next caller ask again.
+    pub(crate) async fn forget_guests(&self) {
+        *self.guests.lock().await = None;
+    }
+
+    /// The volumes of a datastore, as one node sees it. Concurrent callers share one request.
+    pub(crate) async fn content(&self, node: &str, datastore: &str) -> Result<Arc<Vec<Json>>, ApiError> {
+        let mut cached = self.content.lock().await;
+        let key = (node.to_string(), datastore.to_string());
+        if let Some(list) = cached.get(&key) {
+            return Ok(list.clone());
+        }
+        let list = self.get(&format!("/nodes/{node}/storage/{datastore}/content")).await?;
+        let list = Arc::new(list.as_array().cloned().unwrap_or_default());
+        cached.insert(key, list.clone());
+        Ok(list)
+    }
+
+    /// Makes the next caller ask again.
+    pub(crate) async fn forget_content(&self) {
+        self.content.lock().await.clear();
+    }
+
+    /// A guest by its list entry and its own configuration: one request, beside the shared list. `None` when both say
+    /// that it is not there; an error when they contradict each other or one cannot be asked.
+    pub(crate) async fn observe(
+        &self,
+        kind: &str,
+        vmid: u32,
+        last_node: &str,
+    ) -> Result<Option<Observed>, ApiError> {
+        let entry = self.find(vmid).await?;
+        let node = entry.as_ref().map_or(last_node, |guest| guest.node.as_str()).to_string();
+        match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
+            Ok(config) => Ok(Some(observed(&node, vmid, entry.as_ref(), config))),
+            Err(error) if error.is_missing() => self.observe_again(kind, vmid, &node, error).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The list may be older than a migration or a deletion: it is asked once more before a guest counts as gone.
+    async fn observe_again(
+        &self,
+        kind: &str,
+        vmid: u32,
+        asked: &str,
+        error: ApiError,
+    ) -> Result<Option<Observed>, ApiError> {
+        self.forget_guests().await;
+        match self.find(vmid).await? {
+            None => Ok(None),
+            Some(guest) if guest.kind != kind => Ok(None),
+            Some(guest) if guest.node != asked => {
+                let config = self.get(&format!("/nodes/{}/{kind}/{vmid}/config", guest.node)).await?;
+                Ok(Some(observed(&guest.node, vmid, Some(&guest), config)))
+            }
+            Some(_) => Err(error),
+        }
+    }
+
+    async fn find(&self, vmid: u32) -> Result<Option<Guest>, ApiError> {
+        Ok(self.guests().await?.iter().find(|guest| guest.vmid == vmid).cloned())
+    }
+
+    /// A guest as it is right now, from its own node, past every cache. `None` when it is not there.
+    pub(crate) async fn look(&self, kind: &str, vmid: u32, node: &str) -> Result<Option<Observed>, ApiError> {
+        let config = match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
+            Ok(config) => config,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let status = self.get(&format!("/nodes/{node}/{kind}/{vmid}/status/current")).await?;
+        let mut seen = observed(node, vmid, None, config);
+        seen.running = status.get("status").and_then(Json::as_str).map(|status| status == "running");
+        Ok(Some(seen))
+    }
+}
+
+fn parse_guest(entry: &Json) -> Option<Guest> {
+    let text = |name: &str| entry.get(name).and_then(Json::as_str).map(str::to_string);
+    Some(Guest {
+        node: text("node")?,
+        vmid: u32::try_from(entry.get("vmid")?.as_u64()?).ok()?,
+        kind: text("type")?,
+        name: text("name"),
+        status: text("status"),
+        pool: text("pool"),
+        tags: text("tags"),
+        template: entry.get("template").and_then(Json::as_u64) == Some(1),
+    })
+}
+
+fn observed(node: &str, vmid: u32, entry: Option<&Guest>, config: Json) -> Observed {
+    let status = entry.and_then(|guest| guest.status.as_deref());
+    Observed {
+        node: node.to_string(),
+        vmid,
+        running: status.filter(|status| *status != "unknown").map(|status| status == "running"),
+        pool: entry.and_then(|guest| guest.pool.clone()),
+        config: match config {
+            Json::Object(config) => config,
+            _ => Map::new(),
+        },
+    }
+}

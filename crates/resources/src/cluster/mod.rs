@@ -1,0 +1,31 @@
+//! What every kind needs of a cluster: requests, tasks with their reports, the shared list of guests.
+
+mod api;
+mod call;
+mod listing;
+
+pub(crate) use api::{Api, ApiError, Content, Method};
+pub(crate) use call::Call;
+pub(crate) use listing::{Cluster, Guest};
+
+use pve_executor::ports::ProviderError;
+
+/// An error of an operation on something, without anything left behind.
+pub(crate) fn failed(operation: impl std::fmt::Display, error: &ApiError) -> ProviderError {
+    ProviderError {
+        message: format!("{operation}: {}", error.message),
+        hint: error.hint.clone(),
+        left: None,
+        indeterminate: error.lost,
+    }
+}
+
+/// An error that no request caused.
+pub(crate) fn refused(message: impl Into<String>, hint: Option<&str>) -> ProviderError {
+    ProviderError {
+        message: message.into(),
+        hint: hint.map(str::to_string),
+        left: None,
+        indeterminate: false,
+    }
+}

@@ -1,0 +1,349 @@
+//! Making, changing and destroying containers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::decode::{decode_container, with_interfaces};
+use super::encode::{Purpose, encode_mount_point, encode_new, encode_options, encode_root_disk, new_volume};
+use crate::cluster::{Call, Method, refused};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+use crate::registry::Kind;
+use crate::values::{all_blocks, blank, block, complete, flag, int, text};
+use crate::vm::{Extent, MARKER, timeout};
+
+/// The container that an action is about.
+pub(crate) struct Target<'a> {
+    pub(crate) call: Call<'a>,
+    pub(crate) kind: &'a Kind,
+    pub(crate) node: String,
+    pub(crate) vmid: u32,
+}
+
+impl Target<'_> {
+    fn path(&self, rest: &str) -> String {
+        format!("/nodes/{}/lxc/{}{rest}", self.node, self.vmid)
+    }
+
+    /// The container as it is now.
+    pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
+        let looked = self.call.cluster.look("lxc", self.vmid, &self.node).await;
+        looked.map_err(|error| self.call.failed("read", &error))
+    }
+
+    async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
+        let gone = || refused(format!("{} is gone", self.call.object), Some("plan again"));
+        self.look().await?.ok_or_else(gone)
+    }
+
+    /// The values of the container as it is now, in the words of the plan.
+    pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let mut observed = self.look_at_existing().await?;
+        observed.pool = text(planned, "pool_id").map(str::to_string);
+        Ok(decode_container(self.kind.block(), &observed, &blank(planned), Extent::Guided))
+    }
+
+    /// Makes the container from a template file.
+    pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
+        let mut params = encode_new(planned);
+        params.put("vmid", Some(self.vmid));
+        params.put("description", marker);
+        let path = format!("/nodes/{}/lxc", self.node);
+        let most = timeout(planned, "timeout_create");
+        self.call.step("create", Method::Post, &path, &params, most).await
+    }
+
+    /// Makes the container as a clone.
+    pub(crate) async fn clone_from(
+        &self,
+        planned: &Value,
+        clone: &Value,
+        marker: Option<&str>,
+    ) -> Result<(), ProviderError> {
+        let source = int(clone, "vm_id").unwrap_or_default();
+        let source_node = text(clone, "node_name").unwrap_or(&self.node);
+        let full = flag(clone, "full") != Some(false);
+        let mut params = Params::default();
+        params.put("newid", Some(self.vmid));
+        params.put("hostname", block(planned, "initialization").and_then(|init| text(init, "hostname")));
+        params.put("pool", text(planned, "pool_id"));
+        params.put("description", marker);
+        params.put_flag("full", Some(full));
+        params.put("target", (source_node != self.node).then_some(&self.node));
+        params.put("storage", text(clone, "datastore_id").filter(|_| full));
+        let path = format!("/nodes/{source_node}/lxc/{source}/clone");
+        let most = timeout(planned, "timeout_clone");
+        self.call.step("clone", Method::Post, &path, &params, most).await
+    }
+
+    /// Brings the container from `prior` (`None` after a create or clone) to `planned`.
+    pub(crate) async fn bring_to(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+        cloned: bool,
+    ) -> Result<(), ProviderError> {
+        let was_running = self.look_at_existing().await?.running == Some(true);
+        if prior.is_some() || cloned {
+            self.move_root_disk(planned).await?;
+        }
+        self.configure(prior, planned, cloned).await?;
+        if prior.is_some() || cloned {
+            self.resize(planned).await?;
+        }
+        if let Some(prior) = prior {
+            let pools = (text(prior, "pool_id"), text(planned, "pool_id"));
+            crate::pools::change_pool(&self.call, self.vmid, pools.0, pools.1).await?;
+        }
+        if flag(planned, "template") == Some(true) {
+            if self.look_at_existing().await?.flag("template") != Some(true) {
+                let most = timeout(planned, "timeout_create");
+                self.call
+                    .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
+                    .await?;
+            }
+            return Ok(());
+        }
+        self.change_power(planned, was_running, prior.is_some()).await
+    }
+
+    async fn move_root_disk(&self, planned: &Value) -> Result<(), ProviderError> {
+        let Some(datastore) = block(planned, "disk").and_then(|disk| text(disk, "datastore_id")) else {
+            return Ok(());
+        };
+        let root = self.look_at_existing().await?.text("rootfs").unwrap_or_default();
+        if root.split(':').next() == Some(datastore) {
+            return Ok(());
+        }
+        let mut params = Params::default();
+        params.put("volume", Some("rootfs"));
+        params.put("storage", Some(datastore));
+        params.put_flag("delete", Some(true));
+        let most = timeout(planned, "timeout_update");
+        self.call.step("move rootfs", Method::Post, &self.path("/move_volume"), &params, most).await
+    }
+
+    async fn configure(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+        cloned: bool,
+    ) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        let (mut set, mut delete) = match prior {
+            Some(prior) => encode_options(planned, Purpose::All).since(&encode_options(prior, Purpose::All)),
+            None if cloned => (encode_options(planned, Purpose::Clone), BTreeSet::new()),
+            None => {
+                let mut set = Params::default();
+                set.put("description", text(planned, "description"));
+                (set, BTreeSet::new())
+            }
+        };
+        if prior.is_some() || cloned {
+            volumes(&observed, prior, planned, &mut set, &mut delete);
+        }
+        let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));
+        match text(planned, "description") {
+            Some(description) if marked => set.put("description", Some(description)),
+            None if marked => {
+                delete.insert("description".to_string());
+            }
+            _ => {}
+        }
+        keep_addresses(&observed, &mut set);
+        // These are settled when the container is made.
+        for fixed in ["ostype", "arch"] {
+            let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
+            if same || prior.is_none() {
+                set.0.remove(fixed);
+            }
+        }
+        delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
+        if set.0.is_empty() && delete.is_empty() {
+            return Ok(());
+        }
+        if !delete.is_empty() {
+            set.put("delete", Some(delete.iter().cloned().collect::<Vec<_>>().join(",")));
+        }
+        set.put("digest", observed.text("digest"));
+        let most = timeout(planned, "timeout_update");
+        self.call.step("configure", Method::Put, &self.path("/config"), &set, most).await
+    }
+
+    async fn resize(&self, planned: &Value) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        let mut wanted = Vec::new();
+        if let Some(size) = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0)
+        {
+            wanted.push(("rootfs".to_string(), format!("{size}G")));
+        }
+        for point in all_blocks(planned, "mount_point") {
+            if let (Some(slot), Some(size)) = (slot_of(&observed, point), text(point, "size")) {
+                wanted.push((slot, size.to_string()));
+            }
+        }
+        for (slot, size) in wanted {
+            let now = observed.text(&slot).map(|volume| Properties::parse(&volume));
+            let now = now.as_ref().and_then(|now| now.get("size")).and_then(crate::size::parse_size);
+            if now.is_none() || now >= crate::size::parse_size(&size) {
+                continue;
+            }
+            let mut params = Params::default();
+            params.put("disk", Some(&slot));
+            params.put("size", Some(size));
+            let step = format!("resize {slot}");
+            let most = timeout(planned, "timeout_update");
+            self.call.step(&step, Method::Put, &self.path("/resize"), &params, most).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_power(
+        &self,
+        planned: &Value,
+        was_running: bool,
+        update: bool,
+    ) -> Result<(), ProviderError> {
+        let started = flag(planned, "started") != Some(false);
+        match (was_running, started) {
+            (false, true) => {
+                let most = Duration::from_secs(300);
+                self.call
+                    .step("start", Method::Post, &self.path("/status/start"), &Params::default(), most)
+                    .await
+            }
+            (true, false) => self.shut_down().await,
+            (true, true) if update => self.reboot_if_pending().await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn shut_down(&self) -> Result<(), ProviderError> {
+        let mut params = Params::default();
+        params.put_flag("forceStop", Some(true));
+        params.put("timeout", Some(60));
+        let most = Duration::from_secs(120);
+        self.call.step("shut down", Method::Post, &self.path("/status/shutdown"), &params, most).await
+    }
+
+    async fn reboot_if_pending(&self) -> Result<(), ProviderError> {
+        let pending = self.call.cluster.get(&self.path("/pending")).await;
+        let pending = pending.map_err(|error| self.call.failed("read pending changes of", &error))?;
+        let waits =
+            |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
+        if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
+            return Ok(());
+        }
+        let most = Duration::from_secs(300);
+        self.call.step("reboot", Method::Post, &self.path("/status/reboot"), &Params::default(), most).await
+    }
+
+    /// Destroys the container.
+    pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        let Some(observed) = self.look().await? else { return Ok(()) };
+        if observed.flag("protection") == Some(true) {
+            let message = format!("destroy {}: it is protected", self.call.object);
+            return Err(refused(message, Some("set protection = false and apply, then destroy it")));
+        }
+        if observed.running == Some(true) {
+            self.shut_down().await?;
+        }
+        let mut params = Params::default();
+        params.put_flag("purge", Some(true));
+        params.put_flag("destroy-unreferenced-disks", Some(true));
+        let most = timeout(prior, "timeout_delete").max(Duration::from_secs(60));
+        self.call.step("destroy", Method::Delete, &self.path(""), &params, most).await
+    }
+
+    /// Moves the container to the planned node; a running one restarts there.
+    pub(crate) async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
+        let running = self.look_at_existing().await?.running == Some(true);
+        let mut params = Params::default();
+        params.put("target", Some(to));
+        params.put_flag("restart", running.then_some(true));
+        let most = timeout(planned, "timeout_update");
+        self.call.step("migrate", Method::Post, &self.path("/migrate"), &params, most).await
+    }
+
+    /// The values after everything is done.
+    pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let mut read = self.read(planned).await?;
+        if flag(planned, "started") != Some(false)
+            && flag(planned, "template") != Some(true)
+            && let Ok(answer) = self.call.cluster.get(&self.path("/interfaces")).await
+        {
+            read = with_interfaces(&read, &answer);
+        }
+        Ok(complete(planned, &read))
+    }
+}
+
+/// The slot (`mp0`) of a mount point, found by its path.
+fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
+    let path = text(point, "path")?;
+    let names = observed.numbered("mp").into_iter().map(|(_, name)| name);
+    names.into_iter().find(|name| {
+        observed.text(name).is_some_and(|volume| Properties::parse(&volume).get("mp") == Some(path))
+    })
+}
+
+/// What becomes of the root disk's options and the mount points.
+fn volumes(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    set: &mut Params,
+    delete: &mut BTreeSet<String>,
+) {
+    let root = observed.text("rootfs").map(|root| Properties::parse(&root));
+    if let (Some(root), Some(disk)) = (root, block(planned, "disk")) {
+        let volume = root.first_or("volume").unwrap_or_default();
+        let options = encode_root_disk(disk, volume);
+        let before = prior.and_then(|prior| block(prior, "disk")).map(|disk| encode_root_disk(disk, volume));
+        if before.is_some_and(|before| before != options) {
+            set.put("rootfs", Some(options.with("size", root.get("size"))));
+        }
+    }
+    let mut free = (0..256).map(|index| format!("mp{index}"));
+    for point in all_blocks(planned, "mount_point") {
+        let Some(slot) = slot_of(observed, point) else {
+            let next = free.find(|slot| !observed.config.contains_key(slot));
+            set.put(&next.unwrap_or_default(), Some(encode_mount_point(point, &new_volume(point))));
+            continue;
+        };
+        let now = Properties::parse(&observed.text(&slot).unwrap_or_default());
+        let volume = now.first_or("volume").unwrap_or_default();
+        let old = prior.and_then(|prior| {
+            all_blocks(prior, "mount_point").iter().find(|old| text(old, "path") == text(point, "path"))
+        });
+        let options = encode_mount_point(point, volume);
+        if old.is_some_and(|old| encode_mount_point(old, volume) != options) {
+            set.put(&slot, Some(options.with("size", now.get("size"))));
+        }
+    }
+    for old in prior.map(|prior| all_blocks(prior, "mount_point")).unwrap_or_default() {
+        let stays =
+            all_blocks(planned, "mount_point").iter().any(|new| text(new, "path") == text(old, "path"));
+        if !stays {
+            delete.extend(slot_of(observed, old));
+        }
+    }
+}
+
+/// Puts the present MAC address into each interface that is to be sent without one.
+fn keep_addresses(observed: &Observed, set: &mut Params) {
+    for (name, interface) in &mut set.0 {
+        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
+            continue;
+        }
+        let wanted = Properties::parse(interface);
+        let now = observed.text(name).map(|now| Properties::parse(&now));
+        if let (None, Some(mac)) = (wanted.get("hwaddr"), now.as_ref().and_then(|now| now.get("hwaddr"))) {
+            *interface = wanted.with("hwaddr", Some(mac)).to_string();
+        }
+    }
+}

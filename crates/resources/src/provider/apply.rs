@@ -1,0 +1,296 @@
+//! Making changes: create, update and delete of every kind.
+
+use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
+use pve_model::Value;
+use pve_model::event::Operation;
+
+use super::claims::vmid_is_free;
+use super::{Connection, Family, ProxmoxProvider};
+use crate::cluster::{Call, refused};
+use crate::registry::Kind;
+use crate::values::{block, complete, text, with};
+use crate::{container, download_file, file, firewall_options, firewall_rules, terraform_data, vm};
+
+/// How many VMIDs are tried when others are faster.
+const RACES: u32 = 10;
+
+impl ProxmoxProvider {
+    pub(super) async fn apply_change(
+        &self,
+        request: ApplyRequest,
+        progress: &dyn ActionProgress,
+    ) -> Result<Option<Value>, ProviderError> {
+        let (kind, family) = self.kind(&request.address.resource.kind)?;
+        if family == Family::TerraformData {
+            let id = request.claim.marker.clone().unwrap_or_default();
+            return Ok(request.planned.map(|planned| terraform_data::applied(&planned, &id)));
+        }
+        let connection = self.connection(&request.provider)?;
+        match family {
+            Family::Vm | Family::Container => {
+                GuestChange { connection, kind, family, request: &request, progress }.apply().await
+            }
+            _ => {
+                let object = request.address.to_string();
+                let call = Call { cluster: &connection.cluster, progress, object };
+                apply_other(&call, kind, family, &request).await
+            }
+        }
+    }
+}
+
+/// Files and firewalls: their changes are single steps.
+async fn apply_other(
+    call: &Call<'_>,
+    kind: &Kind,
+    family: Family,
+    request: &ApplyRequest,
+) -> Result<Option<Value>, ProviderError> {
+    let prior = request.prior.as_ref();
+    let Some(planned) = request.planned.as_ref() else {
+        let Some(prior) = prior else { return Ok(None) };
+        match family {
+            Family::DownloadFile => delete_file(call, download_file::volume(prior)).await?,
+            Family::File => delete_file(call, file::volume(prior)).await?,
+            Family::FirewallRules => firewall_rules::delete(call, prior).await?,
+            _ => firewall_options::delete(call, prior).await?,
+        }
+        return Ok(None);
+    };
+    let done = match (family, prior) {
+        (Family::DownloadFile, None) => download_file::create(call, planned).await?,
+        (Family::DownloadFile, Some(prior)) => download_file::update(planned, prior),
+        (Family::File, Some(prior)) if same_content(prior, planned) => complete(planned, prior),
+        (Family::File, prior) => file::write(call, planned, prior.is_some()).await?,
+        (Family::FirewallRules, None) => firewall_rules::create(call, planned).await?,
+        (Family::FirewallRules, Some(prior))
+            if firewall_rules::path(prior) != firewall_rules::path(planned) =>
+        {
+            let made = firewall_rules::create(call, planned).await?;
+            firewall_rules::delete(call, prior).await?;
+            made
+        }
+        (Family::FirewallRules, Some(_)) => firewall_rules::update(call, planned).await?,
+        (_, Some(prior)) if firewall_rules::path(prior) != firewall_rules::path(planned) => {
+            firewall_options::delete(call, prior).await?;
+            firewall_options::write(call, None, planned).await?
+        }
+        (_, prior) => firewall_options::write(call, prior, planned).await?,
+    };
+    let _ = kind;
+    Ok(Some(done))
+}
+
+/// Whether an update of a file leaves its content alone.
+fn same_content(prior: &Value, planned: &Value) -> bool {
+    let same = |name: &str| match (prior.get(name), planned.get(name)) {
+        (Some(before), Some(after)) => crate::values::same(before, after),
+        _ => true,
+    };
+    same("source_raw") && same("source_file")
+}
+
+async fn delete_file(call: &Call<'_>, volume: Option<crate::volumes::Volume>) -> Result<(), ProviderError> {
+    match volume {
+        Some(volume) => volume.delete(call, "delete").await,
+        None => Ok(()),
+    }
+}
+
+/// One change of a VM or container.
+struct GuestChange<'a> {
+    connection: &'a Connection,
+    kind: &'a Kind,
+    family: Family,
+    request: &'a ApplyRequest,
+    progress: &'a dyn ActionProgress,
+}
+
+/// A VM or container as the target of calls.
+pub(super) enum Guest<'a> {
+    Vm(vm::Target<'a>),
+    Container(container::Target<'a>),
+}
+
+impl<'a> Guest<'a> {
+    pub(super) fn new(family: Family, kind: &'a Kind, call: Call<'a>, node: String, vmid: u32) -> Guest<'a> {
+        match family {
+            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid }),
+            _ => Guest::Container(container::Target { call, kind, node, vmid }),
+        }
+    }
+
+    pub(super) async fn look(&self) -> Result<Option<crate::observed::Observed>, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.look().await,
+            Guest::Container(container) => container.look().await,
+        }
+    }
+
+    pub(super) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.read(planned).await,
+            Guest::Container(container) => container.read(planned).await,
+        }
+    }
+
+    async fn make(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
+        match (self, block(planned, "clone")) {
+            (Guest::Vm(vm), Some(clone)) => vm.clone_from(planned, clone, marker).await,
+            (Guest::Vm(vm), None) => vm.create(planned, marker).await,
+            (Guest::Container(container), Some(clone)) => container.clone_from(planned, clone, marker).await,
+            (Guest::Container(container), None) => container.create(planned, marker).await,
+        }
+    }
+
+    async fn bring_to(&self, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+        let cloned = block(planned, "clone").is_some();
+        match self {
+            Guest::Vm(vm) => vm.bring_to(prior, planned, cloned).await,
+            Guest::Container(container) => container.bring_to(prior, planned, cloned).await,
+        }
+    }
+
+    async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.finish(planned).await,
+            Guest::Container(container) => container.finish(planned).await,
+        }
+    }
+
+    async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.delete(prior).await,
+            Guest::Container(container) => container.delete(prior).await,
+        }
+    }
+
+    async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.migrate(planned, to).await,
+            Guest::Container(container) => container.migrate(planned, to).await,
+        }
+    }
+}
+
+impl<'a> GuestChange<'a> {
+    fn guest(&self, node: &str, vmid: u32) -> Guest<'a> {
+        let label = if self.family == Family::Vm { "vm" } else { "container" };
+        let object = format!("{label} {vmid} on {node}");
+        let call = Call { cluster: &self.connection.cluster, progress: self.progress, object };
+        Guest::new(self.family, self.kind, call, node.to_string(), vmid)
+    }
+
+    async fn apply(&self) -> Result<Option<Value>, ProviderError> {
+        let done = match (self.request.operation, &self.request.planned, &self.request.prior) {
+            (Operation::Create, Some(planned), _) => self.create(planned).await.map(Some),
+            (Operation::Update, Some(planned), Some(prior)) => self.update(prior, planned).await.map(Some),
+            (Operation::Delete, _, Some(prior)) => self.delete(prior).await.map(|()| None),
+            _ => Err(refused(format!("{}: nothing to apply", self.request.address), None)),
+        };
+        self.connection.cluster.forget_guests().await;
+        done
+    }
+
+    async fn create(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let node = text(planned, "node_name").unwrap_or_default().to_string();
+        let mut vmid = self.request.claim.vmid.unwrap_or_default();
+        let marker = self.request.claim.marker.as_deref();
+        for race in 0.. {
+            let planned = with(planned, "vm_id", Value::number(i64::from(vmid)));
+            let guest = self.guest(&node, vmid);
+            match guest.make(&planned, marker).await {
+                Ok(()) => return self.complete(&guest, &planned).await,
+                Err(error) if is_taken(&error, vmid) => {
+                    if !vmid_is_free(self.request) || race >= RACES {
+                        return Err(taken(error, vmid));
+                    }
+                    self.connection.cluster.forget_guests().await;
+                    vmid = self.connection.reserve().await?;
+                    // Recorded, so that recovery looks for the guest under this id.
+                    self.progress.step_completed(&format!("vmid {vmid}")).await?;
+                }
+                Err(error) => return Err(self.with_left(&guest, &planned, error, marker).await),
+            }
+        }
+        Err(refused(format!("create {}: no free VMID", self.request.address), None))
+    }
+
+    async fn complete(&self, guest: &Guest<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let finished = async {
+            guest.bring_to(None, planned).await?;
+            guest.finish(planned).await
+        };
+        match finished.await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(ProviderError { left: guest.read(planned).await.ok(), ..error }),
+        }
+    }
+
+    /// After a failed create: what is there under the id, if our marker is on it.
+    async fn with_left(
+        &self,
+        guest: &Guest<'_>,
+        planned: &Value,
+        error: ProviderError,
+        marker: Option<&str>,
+    ) -> ProviderError {
+        let ours = match guest.look().await {
+            Ok(Some(observed)) => marker
+                .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker)),
+            _ => false,
+        };
+        let left = if ours { guest.read(planned).await.ok() } else { None };
+        ProviderError { left, ..error }
+    }
+
+    async fn update(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        let vmid = self.vmid(prior)?;
+        let from = text(prior, "node_name").unwrap_or_default();
+        let to = text(planned, "node_name").unwrap_or_default();
+        if from != to {
+            self.guest(from, vmid).migrate(planned, to).await?;
+        }
+        let guest = self.guest(to, vmid);
+        let finished = async {
+            guest.bring_to(Some(prior), planned).await?;
+            guest.finish(planned).await
+        };
+        match finished.await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(ProviderError { left: guest.read(planned).await.ok(), ..error }),
+        }
+    }
+
+    async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        let vmid = self.vmid(prior)?;
+        // It may have been moved to another node since it was read.
+        let known = text(prior, "node_name").unwrap_or_default();
+        let guests = self.connection.cluster.guests().await.ok();
+        let node = guests.iter().flat_map(|guests| guests.iter()).find(|guest| guest.vmid == vmid);
+        let node = node.map_or(known, |guest| &guest.node).to_string();
+        self.guest(&node, vmid).delete(prior).await
+    }
+
+    fn vmid(&self, prior: &Value) -> Result<u32, ProviderError> {
+        crate::values::int(prior, "vm_id")
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| refused(format!("{}: its vm_id is not known", self.request.address), None))
+    }
+}
+
+/// Whether somebody else has the VMID. Proxmox VE has several wordings for it.
+fn is_taken(error: &ProviderError, vmid: u32) -> bool {
+    let texts = [
+        format!("VM {vmid} already exists"),
+        format!("CT {vmid} already exists"),
+        format!("unable to create VM {vmid}: config file already exists"),
+        format!("unable to create CT {vmid}: config file already exists"),
+    ];
+    texts.iter().any(|text| error.message.contains(text))
+}
+
+fn taken(error: ProviderError, vmid: u32) -> ProviderError {
+    let hint = format!("guest {vmid} is there already and was not touched: import it, or set another vm_id");
+    ProviderError { hint: Some(hint), left: None, ..error }
+}

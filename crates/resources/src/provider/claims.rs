@@ -1,0 +1,94 @@
+//! Reserving VMIDs and naming markers before an intent is recorded.
+
+use std::collections::BTreeSet;
+
+use pve_executor::ports::{ApplyRequest, ProviderError};
+use pve_model::event::{Claim, Operation};
+use pve_model::{Path, Value};
+use uuid::Uuid;
+
+use super::{Connection, Family, ProxmoxProvider};
+use crate::cluster::{Method, failed, refused};
+use crate::values::{int, text};
+use crate::vm::MARKER;
+
+/// The largest VMID.
+const LAST_VMID: u32 = 999_999_999;
+
+impl ProxmoxProvider {
+    pub(super) async fn claim_for(
+        &self,
+        request: &ApplyRequest,
+        action: Uuid,
+    ) -> Result<Claim, ProviderError> {
+        let (_, family) = self.kind(&request.address.resource.kind)?;
+        let values = request.planned.as_ref().or(request.prior.as_ref());
+        let node = values.and_then(|values| text(values, "node_name")).map(str::to_string);
+        let guest = matches!(family, Family::Vm | Family::Container);
+        let known = values.and_then(|values| int(values, "vm_id")).and_then(|id| u32::try_from(id).ok());
+        let vmid = match (guest, request.operation, known) {
+            (false, _, _) => None,
+            (true, Operation::Create, None) => Some(self.connection(&request.provider)?.reserve().await?),
+            (true, _, known) => known,
+        };
+        let marker = match (request.operation, family) {
+            (Operation::Create, Family::TerraformData) => Some(action.to_string()),
+            (Operation::Create, _) if guest => Some(format!("{MARKER}{action}")),
+            _ => None,
+        };
+        Ok(Claim { node, vmid, marker })
+    }
+}
+
+impl Connection {
+    /// A VMID that is free in the cluster and that nobody here has reserved.
+    pub(super) async fn reserve(&self) -> Result<u32, ProviderError> {
+        let cluster = &self.cluster;
+        let fail = |error: &_| failed("find a free VMID", error);
+        let guests = cluster.guests().await.map_err(|error| fail(&error))?;
+        let mut used: BTreeSet<u32> = guests.iter().map(|guest| guest.vmid).collect();
+        let first = match self.random_vm_ids {
+            Some(_) => None,
+            None => {
+                let next = cluster.get("/cluster/nextid").await.map_err(|error| fail(&error))?;
+                let text = next.as_str().map_or_else(|| next.to_string(), str::to_string);
+                Some(text.parse::<u32>().unwrap_or(100))
+            }
+        };
+        for _ in 0..1000 {
+            let Some(candidate) = self.pick(first, &used) else { break };
+            // The list may not show guests that the user may not see; nextid knows them all.
+            let params = [("vmid".to_string(), candidate.to_string())];
+            match cluster.api.send(Method::Get, "/cluster/nextid", &params).await {
+                Ok(_) => return Ok(candidate),
+                Err(error) if error.is_taken() => {
+                    used.insert(candidate);
+                }
+                Err(error) => return Err(fail(&error)),
+            }
+        }
+        Err(refused("find a free VMID: none is left in the range", Some("set vm_id or widen the range")))
+    }
+
+    /// Picks and reserves in one go, so that concurrent callers get different ones.
+    fn pick(&self, first: Option<u32>, used: &BTreeSet<u32>) -> Option<u32> {
+        let mut reserved = self.reserved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let free = |id: &u32| !used.contains(id) && !reserved.contains(id);
+        let candidate = match (first, self.random_vm_ids) {
+            (Some(first), _) => (first..=LAST_VMID).find(free),
+            (None, Some((low, high))) => (0..10_000)
+                .map(|_| fastrand::u32(low..=high.max(low)))
+                .find(free)
+                .or_else(|| (low..=high).find(free)),
+            (None, None) => None,
+        }?;
+        reserved.insert(candidate);
+        Some(candidate)
+    }
+}
+
+/// Whether the configuration leaves the VMID to the cluster.
+pub(super) fn vmid_is_free(request: &ApplyRequest) -> bool {
+    let at = Path::attribute("vm_id");
+    request.config.as_ref().and_then(|config| config.at(&at)).is_none_or(Value::is_null)
+}

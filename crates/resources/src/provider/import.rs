@@ -1,0 +1,96 @@
+//! Taking in objects that exist, by the ids that users import them by.
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::{Family, ProxmoxProvider};
+use crate::cluster::{ApiError, failed, refused};
+use crate::observed::defaults;
+use crate::registry::Kind;
+use crate::values::with;
+use crate::vm::Extent;
+use crate::volumes::{Volume, size_of};
+use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+
+impl ProxmoxProvider {
+    pub(super) async fn import_object(
+        &self,
+        name: &str,
+        provider: &str,
+        id: &str,
+    ) -> Result<Value, ProviderError> {
+        let (kind, family) = self.kind(name)?;
+        let base = defaults(kind.block());
+        if family == Family::TerraformData {
+            return Ok(with(&base, "id", Value::string(id)));
+        }
+        let cluster = &self.connection(provider)?.cluster;
+        let fail = |error: &ApiError| failed(format!("import {id}"), error);
+        let found = match family {
+            Family::Vm | Family::Container => return self.import_guest(kind, family, provider, id).await,
+            Family::DownloadFile | Family::File => {
+                let volume = self.volume_of(provider, id).await?;
+                let entry = volume.find(cluster).await.map_err(|error| fail(&error))?;
+                entry.map(|entry| match family {
+                    Family::File => file::imported(&base, &volume, size_of(&entry)),
+                    _ => download_file::imported(&base, &volume, size_of(&entry)),
+                })
+            }
+            _ => {
+                let owner = firewall_rules::owner_of(&base, id).ok_or_else(|| {
+                    malformed(id, "cluster, node/NODE, vm/NODE/VMID or container/NODE/VMID")
+                })?;
+                let read = match family {
+                    Family::FirewallRules => firewall_rules::read(kind.block(), cluster, &owner).await,
+                    _ => firewall_options::read(kind.block(), cluster, &owner).await,
+                };
+                read.map_err(|error| fail(&error))?
+            }
+        };
+        found.ok_or_else(|| refused(format!("import {id}: there is none"), Some("check the id and the node")))
+    }
+
+    /// `NODE/VMID`, or the VMID alone.
+    async fn import_guest(
+        &self,
+        kind: &Kind,
+        family: Family,
+        provider: &str,
+        id: &str,
+    ) -> Result<Value, ProviderError> {
+        let (node, vmid) = id.rsplit_once('/').unwrap_or(("", id));
+        let vmid: u32 = vmid.parse().map_err(|_| malformed(id, "NODE/VMID"))?;
+        let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
+        let cluster = &self.connection(provider)?.cluster;
+        cluster.forget_guests().await;
+        let observed = cluster.observe(api_kind, vmid, node).await;
+        let observed = observed.map_err(|error| failed(format!("import {id}"), &error))?;
+        let observed = observed.ok_or_else(|| {
+            refused(format!("import {id}: there is no such guest"), Some("check the VMID and the node"))
+        })?;
+        let base = defaults(kind.block());
+        Ok(match family {
+            Family::Vm => vm::decode_vm(kind.block(), &observed, &base, Extent::Everything),
+            _ => container::decode_container(kind.block(), &observed, &base, Extent::Everything),
+        })
+    }
+
+    /// `NODE/DATASTORE:CONTENT/FILE`, or without the node where there is only one that is online.
+    async fn volume_of(&self, provider: &str, id: &str) -> Result<Volume, ProviderError> {
+        let shape = "NODE/DATASTORE:CONTENT/FILE";
+        let before_colon = id.split(':').next().unwrap_or_default();
+        if let Some((node, _)) = before_colon.split_once('/') {
+            let rest = &id[node.len() + 1..];
+            return Volume::parse(node, rest).ok_or_else(|| malformed(id, shape));
+        }
+        let cluster = &self.connection(provider)?.cluster;
+        let nodes = cluster.get("/nodes").await.map_err(|error| failed(format!("import {id}"), &error))?;
+        let node =
+            nodes.as_array().and_then(|nodes| nodes.first()?.get("node")?.as_str().map(str::to_string));
+        Volume::parse(&node.unwrap_or_default(), id).ok_or_else(|| malformed(id, shape))
+    }
+}
+
+fn malformed(id: &str, shape: &str) -> ProviderError {
+    refused(format!("import {id}: the id is malformed"), Some(&format!("write it as {shape}")))
+}

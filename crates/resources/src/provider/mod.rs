@@ -1,0 +1,153 @@
+//! The half of the provider that talks to clusters: every request goes to the kind that it is about.
+
+mod apply;
+mod claims;
+mod import;
+mod read;
+mod recovery;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
+use pve_model::Value;
+use pve_model::event::Claim;
+use pve_model::state::OpenAction;
+use uuid::Uuid;
+
+use crate::cluster::{Api, Cluster, refused};
+use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
+use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+
+/// How the provider uses a cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The range that VMIDs are drawn from at random; the next free one is taken without it.
+    pub random_vm_ids: Option<(u32, u32)>,
+    /// The longest wait for a guest agent, however long `agent.timeout` is.
+    pub agent_wait: Duration,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> ClusterSettings {
+        ClusterSettings { random_vm_ids: None, agent_wait: Duration::from_secs(900) }
+    }
+}
+
+/// One cluster with its settings and the VMIDs that this process reserved in it.
+pub(crate) struct Connection {
+    pub(crate) cluster: Cluster,
+    random_vm_ids: Option<(u32, u32)>,
+    reserved: Mutex<BTreeSet<u32>>,
+}
+
+impl Connection {
+    pub(crate) fn new(api: Arc<dyn Api>, settings: &ClusterSettings) -> Connection {
+        Connection {
+            cluster: Cluster::new(api, settings.agent_wait),
+            random_vm_ids: settings.random_vm_ids,
+            reserved: Mutex::new(BTreeSet::new()),
+        }
+    }
+}
+
+/// Talks to the clusters of all provider configurations.
+pub struct ProxmoxProvider {
+    registry: Registry,
+    connections: BTreeMap<String, Connection>,
+}
+
+/// What a kind name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Vm,
+    Container,
+    DownloadFile,
+    File,
+    FirewallRules,
+    FirewallOptions,
+    TerraformData,
+}
+
+impl Family {
+    pub(crate) fn of(kind: &str) -> Option<Family> {
+        let families = [
+            (vm::NAMES, Family::Vm),
+            (container::NAMES, Family::Container),
+            (download_file::NAMES, Family::DownloadFile),
+            (file::NAMES, Family::File),
+            (firewall_rules::NAMES, Family::FirewallRules),
+            (firewall_options::NAMES, Family::FirewallOptions),
+        ];
+        if kind == TERRAFORM_DATA {
+            return Some(Family::TerraformData);
+        }
+        families.into_iter().find(|(names, _)| names.contains(&kind)).map(|(_, family)| family)
+    }
+}
+
+impl ProxmoxProvider {
+    /// A provider over these connections, by the names of their configurations.
+    pub(crate) fn over(connections: BTreeMap<String, Connection>) -> ProxmoxProvider {
+        ProxmoxProvider { registry: registry(), connections }
+    }
+
+    /// Never hands out these VMIDs: other resources of the plan are configured to use them.
+    pub fn keep_free(&self, provider: &str, vmids: impl IntoIterator<Item = u32>) {
+        if let Some(connection) = self.connections.get(provider) {
+            let mut reserved = connection.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+            reserved.extend(vmids);
+        }
+    }
+
+    fn connection(&self, provider: &str) -> Result<&Connection, ProviderError> {
+        self.connections.get(provider).ok_or_else(|| {
+            let hint = "configure it with an endpoint and an API token";
+            refused(format!("the provider {provider} is not configured"), Some(hint))
+        })
+    }
+
+    fn kind(&self, name: &str) -> Result<(&Kind, Family), ProviderError> {
+        match (self.registry.kind(name), Family::of(name)) {
+            (Some(kind), Some(family)) => Ok((kind, family)),
+            _ => Err(refused(format!("{name} is not supported"), None)),
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for ProxmoxProvider {
+    async fn read(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
+        self.read_instance(request).await
+    }
+
+    async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError> {
+        let Some(definition) = self.registry.data_kind(kind) else {
+            return Err(refused(format!("the data source {kind} is not supported"), None));
+        };
+        let connection = self.connection(provider)?;
+        crate::data::read(kind, definition.block(), &connection.cluster, &config).await
+    }
+
+    async fn claim(&self, request: &ApplyRequest, action: Uuid) -> Result<Claim, ProviderError> {
+        self.claim_for(request, action).await
+    }
+
+    async fn apply(
+        &self,
+        request: ApplyRequest,
+        progress: &dyn ActionProgress,
+    ) -> Result<Option<Value>, ProviderError> {
+        self.apply_change(request, progress).await
+    }
+
+    async fn recover(&self, open: &OpenAction) -> Result<Recovery, ProviderError> {
+        self.recover_action(open).await
+    }
+
+    async fn import(&self, kind: &str, provider: &str, id: &str) -> Result<Value, ProviderError> {
+        self.import_object(kind, provider, id).await
+    }
+}

@@ -1,0 +1,61 @@
+//! Reading instances.
+
+use pve_executor::ports::{ProviderError, ReadRequest};
+use pve_model::Value;
+
+use super::{Family, ProxmoxProvider};
+use crate::cluster::{Cluster, failed};
+use crate::registry::Kind;
+use crate::values::{blank, block, flag, int, text};
+use crate::vm::Extent;
+use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+
+impl ProxmoxProvider {
+    pub(super) async fn read_instance(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
+        let (kind, family) = self.kind(&request.address.resource.kind)?;
+        if family == Family::TerraformData {
+            return Ok(Some(request.prior));
+        }
+        let cluster = &self.connection(&request.provider)?.cluster;
+        let prior = blank(&request.prior);
+        let block = kind.block();
+        let read = match family {
+            Family::Vm | Family::Container => return read_guest(cluster, kind, family, &prior).await,
+            Family::DownloadFile => download_file::read(cluster, &prior).await,
+            Family::File => file::read(cluster, &prior).await,
+            Family::FirewallRules => firewall_rules::read(block, cluster, &prior).await,
+            Family::FirewallOptions => firewall_options::read(block, cluster, &prior).await,
+            Family::TerraformData => Ok(None),
+        };
+        read.map_err(|error| failed(format!("read {}", request.address), &error))
+    }
+}
+
+/// Reads a guest by its list entry and one request for its configuration. A running VM whose agent has not reported
+/// any address yet is asked once more for those.
+async fn read_guest(
+    cluster: &Cluster,
+    kind: &Kind,
+    family: Family,
+    prior: &Value,
+) -> Result<Option<Value>, ProviderError> {
+    let Some(vmid) = int(prior, "vm_id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
+    let node = text(prior, "node_name").unwrap_or_default();
+    let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
+    let observed = cluster.observe(api_kind, vmid, node).await;
+    let observed = observed.map_err(|error| failed(format!("read guest {vmid}"), &error))?;
+    let Some(observed) = observed else { return Ok(None) };
+    let value = match family {
+        Family::Vm => vm::decode_vm(kind.block(), &observed, prior, Extent::Guided),
+        _ => container::decode_container(kind.block(), &observed, prior, Extent::Guided),
+    };
+    let agent = block(prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
+    let unknown = prior.get("ipv4_addresses").and_then(Value::elements).is_none_or(<[Value]>::is_empty);
+    if family == Family::Vm && agent && unknown && observed.running == Some(true) {
+        let path = format!("/nodes/{}/qemu/{vmid}/agent/network-get-interfaces", observed.node);
+        if let Ok(answer) = cluster.get(&path).await {
+            return Ok(Some(vm::addresses(&answer, None, &value).unwrap_or(value)));
+        }
+    }
+    Ok(Some(value))
+}

@@ -1,0 +1,239 @@
+//! Finding out what became of an action that a crash left open. Nothing is changed here.
+
+use std::time::Duration;
+
+use pve_executor::ports::{ActionProgress, ProviderError, Recovery};
+use pve_model::Value;
+use pve_model::codec::decode;
+use pve_model::event::Operation;
+use pve_model::state::OpenAction;
+use serde_json::Value as Json;
+
+use super::apply::Guest;
+use super::{Family, ProxmoxProvider};
+use crate::cluster::{Call, Cluster, Method, failed};
+use crate::registry::Kind;
+use crate::values::{blank, block, int, text, with};
+use crate::{download_file, file, firewall_options, firewall_rules, terraform_data};
+
+/// The longest wait for a task that still runs.
+const MOST: Duration = Duration::from_secs(4 * 3600);
+
+/// Nobody listens while an action is looked into.
+struct Silent;
+
+#[async_trait::async_trait]
+impl ActionProgress for Silent {
+    async fn task_submitted(&self, _: &str, _: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    async fn step_completed(&self, _: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    fn status(&self, _: &str) {}
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+impl ProxmoxProvider {
+    pub(super) async fn recover_action(&self, open: &OpenAction) -> Result<Recovery, ProviderError> {
+        let intent = &open.intent;
+        let (kind, family) = self.kind(&intent.address.resource.kind)?;
+        let planned = decode(&intent.planned, &kind.block().implied_type()).ok().map(|value| blank(&value));
+        if family == Family::TerraformData {
+            let id = intent.claim.marker.clone().unwrap_or_default();
+            return Ok(match (intent.operation, planned) {
+                (Operation::Delete, _) => Recovery::Gone,
+                (_, Some(planned)) => Recovery::Exists(terraform_data::applied(&planned, &id)),
+                _ => Recovery::NothingDone,
+            });
+        }
+        let cluster = &self.connection(&intent.provider)?.cluster;
+        cluster.forget_guests().await;
+        cluster.forget_content().await;
+        await_tasks(cluster, open).await?;
+        match family {
+            Family::Vm | Family::Container => {
+                let search = Search { cluster, kind, family, open };
+                search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await
+            }
+            _ => recover_other(cluster, kind, family, open, planned).await,
+        }
+    }
+}
+
+/// Waits until every recorded task has ended; how it ended shows in the object.
+async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<(), ProviderError> {
+    for (step, upid) in &open.tasks {
+        match cluster.api.wait(upid, MOST).await {
+            Err(error) if error.status.is_none() && error.lost => {
+                return Err(failed(format!("ask for {step}"), &error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Looks for a guest.
+struct Search<'a> {
+    cluster: &'a Cluster,
+    kind: &'a Kind,
+    family: Family,
+    open: &'a OpenAction,
+}
+
+impl Search<'_> {
+    async fn recover(&self, planned: Value) -> Result<Recovery, ProviderError> {
+        let Some(vmid) = self.vmid(&planned) else { return Ok(Recovery::NothingDone) };
+        let known =
+            text(&planned, "node_name").map(str::to_string).or_else(|| self.open.intent.claim.node.clone());
+        self.await_unrecorded(vmid, known.as_deref().unwrap_or_default()).await?;
+        let fail = |error: &_| failed(format!("look for guest {vmid}"), error);
+        let guests = self.cluster.guests().await.map_err(|error| fail(&error))?;
+        let entry = guests.iter().find(|guest| guest.vmid == vmid);
+        let node = entry.map(|guest| guest.node.clone()).or(known).unwrap_or_default();
+        let object = format!("guest {vmid} on {node}");
+        let call = Call { cluster: self.cluster, progress: &Silent, object };
+        let guest = Guest::new(self.family, self.kind, call, node.clone(), vmid);
+        let observed = guest.look().await?;
+        let operation = self.open.intent.operation;
+        let Some(observed) = observed else {
+            return Ok(match (operation, entry) {
+                (Operation::Delete, None) => Recovery::Gone,
+                (Operation::Create, None) => Recovery::NothingDone,
+                (_, None) => Recovery::Gone,
+                (_, Some(_)) => Recovery::Unclear(format!(
+                    "guest {vmid} is in the cluster's list but has no configuration on {node}: look at it there"
+                )),
+            });
+        };
+        if operation == Operation::Delete {
+            return Ok(Recovery::NothingDone);
+        }
+        let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
+        if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
+            return Ok(Recovery::Exists(guest.read(&planned).await?));
+        }
+        if self.open.tasks.is_empty() && self.open.completed.is_empty() {
+            // The id was free when it was claimed; a guest without the marker is somebody else's.
+            let marker = self.open.intent.claim.marker.clone().unwrap_or_default();
+            let note = format!(
+                "guest {vmid} on {node} exists but does not carry the marker {marker}: if it is yours, import it; \
+                 if not, forget this action and apply again"
+            );
+            return Ok(Recovery::Unclear(note));
+        }
+        Ok(Recovery::Unclear(format!(
+            "guest {vmid} on {node} exists, but it cannot be proved to be from this run"
+        )))
+    }
+
+    /// The id that the action used: the one it changed to in a race, else the claimed one.
+    fn vmid(&self, planned: &Value) -> Option<u32> {
+        let raced =
+            self.open.completed.iter().rev().find_map(|step| step.strip_prefix("vmid ")?.parse().ok());
+        raced.or(self.open.intent.claim.vmid).or(int(planned, "vm_id").and_then(|id| u32::try_from(id).ok()))
+    }
+
+    /// The marker is on it, or this action's own create or clone went well.
+    fn is_ours(&self, description: Option<String>, vmid: u32) -> bool {
+        let marker = self.open.intent.claim.marker.as_deref();
+        let marked = marker.is_some_and(|marker| description.is_some_and(|text| text.trim() == marker));
+        let made = self.open.completed.iter().any(|step| step == "create" || step == "clone");
+        let names_it = self.open.tasks.iter().any(|(step, upid)| {
+            step == "create" && upid.split(':').nth(6) == Some(vmid.to_string().as_str())
+        });
+        marked || made || (names_it && self.open.completed.iter().any(|step| step == "configure"))
+    }
+
+    /// A request may have become a task before its UPID was recorded: such a task of our own user is waited for.
+    async fn await_unrecorded(&self, vmid: u32, node: &str) -> Result<(), ProviderError> {
+        if !self.open.tasks.is_empty() || node.is_empty() {
+            return Ok(());
+        }
+        let planned = decode(&self.open.intent.planned, &self.kind.block().implied_type()).ok();
+        let source = planned
+            .as_ref()
+            .and_then(|planned| block(planned, "clone"))
+            .and_then(|clone| int(clone, "vm_id"));
+        let mut ids = vec![vmid.to_string()];
+        ids.extend(source.map(|source| source.to_string()));
+        for upid in running_tasks(self.cluster, node, self.open.since, &ids).await? {
+            let _ = self.cluster.api.wait(&upid, MOST).await;
+        }
+        Ok(())
+    }
+}
+
+/// Tasks of our own user since the intent that still run, about one of these ids.
+async fn running_tasks(
+    cluster: &Cluster,
+    node: &str,
+    since: i64,
+    ids: &[String],
+) -> Result<Vec<String>, ProviderError> {
+    // Clocks of the writer and the cluster may differ by some minutes.
+    let params = [("source".to_string(), "active".to_string())];
+    let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/tasks"), &params).await;
+    let list = list.map_err(|error| failed(format!("list the tasks of {node}"), &error))?;
+    let user = cluster.api.user();
+    let mine = |task: &Json| {
+        let text = |name: &str| task.get(name).and_then(Json::as_str).unwrap_or_default();
+        let start = task.get("starttime").and_then(Json::as_i64).unwrap_or_default();
+        ids.iter().any(|id| id == text("id"))
+            && (user.is_empty() || user.starts_with(text("user")))
+            && start >= since - 300
+    };
+    let upids = list.as_array().map(|list| {
+        list.iter()
+            .filter(|task| mine(task))
+            .filter_map(|task| Some(task.get("upid")?.as_str()?.to_string()))
+            .collect()
+    });
+    Ok(upids.unwrap_or_default())
+}
+
+async fn recover_other(
+    cluster: &Cluster,
+    kind: &Kind,
+    family: Family,
+    open: &OpenAction,
+    planned: Option<Value>,
+) -> Result<Recovery, ProviderError> {
+    let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
+        return Ok(Recovery::NothingDone);
+    };
+    let volume = match family {
+        Family::DownloadFile => download_file::volume(&planned),
+        Family::File => file::volume(&planned),
+        _ => None,
+    };
+    if let Some(volume) = &volume {
+        for upid in running_tasks(cluster, &volume.node, open.since, &[volume.name.clone()]).await? {
+            let _ = cluster.api.wait(&upid, MOST).await;
+        }
+    }
+    let block = kind.block();
+    let read = match family {
+        Family::DownloadFile => download_file::read(cluster, &planned).await,
+        Family::File => file::read(cluster, &planned).await,
+        Family::FirewallRules => firewall_rules::read(block, cluster, &planned).await,
+        _ => firewall_options::read(block, cluster, &planned).await,
+    };
+    let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
+    Ok(match (open.intent.operation, read) {
+        (Operation::Delete, None) => Recovery::Gone,
+        (Operation::Delete, Some(_)) | (Operation::Create, None) => Recovery::NothingDone,
+        (_, None) => Recovery::Gone,
+        (Operation::Create, Some(value)) if family == Family::DownloadFile && open.tasks.is_empty() => {
+            // Our own download has no marker; without its task the file may be older than the action.
+            let id = text(&value, "id").unwrap_or_default().to_string();
+            Recovery::Unclear(format!(
+                "{id} exists, but it cannot be proved that this run downloaded it: import it"
+            ))
+        }
+        (_, Some(value)) => Recovery::Exists(value),
+    })
+}

@@ -1,0 +1,364 @@
+//! Making, changing and destroying VMs.
+
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::decode::{Extent, decode_vm};
+use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
+use super::encode::encode_options;
+use crate::cluster::{Call, Method, refused};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::registry::Kind;
+use crate::values::{blank, complete, flag, int, text};
+
+/// The VM that an action is about.
+pub(crate) struct Target<'a> {
+    pub(crate) call: Call<'a>,
+    pub(crate) kind: &'a Kind,
+    pub(crate) node: String,
+    pub(crate) vmid: u32,
+}
+
+/// The configured limit of an operation, in seconds.
+pub(crate) fn timeout(value: &Value, name: &str) -> Duration {
+    Duration::from_secs(int(value, name).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1800))
+}
+
+impl Target<'_> {
+    fn path(&self, rest: &str) -> String {
+        format!("/nodes/{}/qemu/{}{rest}", self.node, self.vmid)
+    }
+
+    /// The VM as it is now.
+    pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
+        let looked = self.call.cluster.look("qemu", self.vmid, &self.node).await;
+        looked.map_err(|error| self.call.failed("read", &error))
+    }
+
+    async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
+        let gone = || refused(format!("{} is gone", self.call.object), Some("plan again"));
+        self.look().await?.ok_or_else(gone)
+    }
+
+    /// The values of the VM as it is now, in the words of the plan.
+    pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let mut observed = self.look_at_existing().await?;
+        observed.pool = text(planned, "pool_id").map(str::to_string);
+        let guide = blank(planned);
+        Ok(decode_vm(self.kind.block(), &observed, &guide, Extent::Guided))
+    }
+
+    /// Makes the VM from nothing. The marker is its description until it is finished.
+    pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
+        let mut params = encode_options(planned, true);
+        params.0.extend(initial_drives(planned).0);
+        params.put("vmid", Some(self.vmid));
+        params.put("pool", text(planned, "pool_id"));
+        params.put("description", marker);
+        let path = format!("/nodes/{}/qemu", self.node);
+        let most = timeout(planned, "timeout_create");
+        self.call.step("create", Method::Post, &path, &params, most).await
+    }
+
+    /// Makes the VM as a clone.
+    pub(crate) async fn clone_from(
+        &self,
+        planned: &Value,
+        clone: &Value,
+        marker: Option<&str>,
+    ) -> Result<(), ProviderError> {
+        let source = int(clone, "vm_id").unwrap_or_default();
+        let source_node = match text(clone, "node_name") {
+            Some(node) => node.to_string(),
+            None => self.find_source(source).await?,
+        };
+        let full = flag(clone, "full") != Some(false);
+        let mut params = Params::default();
+        params.put("newid", Some(self.vmid));
+        params.put("name", text(planned, "name"));
+        params.put("pool", text(planned, "pool_id"));
+        params.put("description", marker);
+        params.put_flag("full", Some(full));
+        params.put("target", (source_node != self.node).then_some(&self.node));
+        params.put("storage", text(clone, "datastore_id").filter(|_| full));
+        let path = format!("/nodes/{source_node}/qemu/{source}/clone");
+        let most = timeout(planned, "timeout_clone");
+        self.call.step("clone", Method::Post, &path, &params, most).await
+    }
+
+    /// The node of the template: where the list has it, else the VM's own.
+    async fn find_source(&self, source: i64) -> Result<String, ProviderError> {
+        let cluster = self.call.cluster;
+        for fresh in [false, true] {
+            if fresh {
+                cluster.forget_guests().await;
+            }
+            let guests =
+                cluster.guests().await.map_err(|error| self.call.failed("find the template of", &error))?;
+            if let Some(guest) = guests.iter().find(|guest| i64::from(guest.vmid) == source) {
+                return Ok(guest.node.clone());
+            }
+        }
+        Ok(self.node.clone())
+    }
+
+    /// Brings the VM from `prior` (`None` after a create or clone) to `planned`.
+    pub(crate) async fn bring_to(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+        cloned: bool,
+    ) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        let was_running = observed.running == Some(true);
+        let drives = drive_changes(&observed, prior, planned);
+        self.move_disks(&drives, planned).await?;
+        self.configure(prior, planned, cloned, &drives).await?;
+        self.resize_disks(&drives, planned).await?;
+        self.change_pool(prior, planned).await?;
+        if flag(planned, "template") == Some(true) {
+            if observed.flag("template") != Some(true) {
+                let most = timeout(planned, "timeout_create");
+                self.call
+                    .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
+                    .await?;
+            }
+            return Ok(());
+        }
+        self.change_power(planned, was_running, prior.is_some()).await
+    }
+
+    async fn move_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {
+        for moved in &drives.moves {
+            let mut params = Params::default();
+            params.put("disk", Some(&moved.interface));
+            params.put("storage", Some(&moved.datastore));
+            params.put("format", moved.format.as_deref());
+            params.put_flag("delete", Some(true));
+            let step = format!("move {}", moved.interface);
+            let most = timeout(planned, "timeout_move_disk");
+            self.call.step(&step, Method::Post, &self.path("/move_disk"), &params, most).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the options that differ. The description comes with them, in place of the marker.
+    async fn configure(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+        cloned: bool,
+        drives: &DriveChanges,
+    ) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        let (mut set, mut delete) = match prior {
+            Some(prior) => encode_options(planned, true).since(&encode_options(prior, true)),
+            None if cloned => (encode_options(planned, false), Default::default()),
+            None => {
+                let mut set = Params::default();
+                set.put("description", text(planned, "description"));
+                (set, Default::default())
+            }
+        };
+        let fresh = super::drive_changes::with_current_volumes(&observed, &drives.set);
+        set.0.extend(fresh.0);
+        delete.extend(drives.delete.iter().cloned());
+        let marked = observed.text("description").is_some_and(|text| text.starts_with(super::decode::MARKER));
+        match text(planned, "description") {
+            Some(description) if marked => set.put("description", Some(description)),
+            None if marked => {
+                delete.insert("description".to_string());
+            }
+            _ => {}
+        }
+        // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
+        keep_addresses(&observed, &mut set);
+        delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
+        if set.0.is_empty() && delete.is_empty() {
+            return Ok(());
+        }
+        if !delete.is_empty() {
+            set.put("delete", Some(delete.iter().cloned().collect::<Vec<_>>().join(",")));
+        }
+        set.put("digest", observed.text("digest"));
+        let most = timeout(planned, "timeout_create");
+        self.call.step("configure", Method::Post, &self.path("/config"), &set, most).await?;
+        self.destroy_unused(&observed, drives).await
+    }
+
+    /// Destroys the volumes of disks that were taken out: the API only sets them aside.
+    async fn destroy_unused(&self, before: &Observed, drives: &DriveChanges) -> Result<(), ProviderError> {
+        let volume = |drive: String| drive.split(',').next().unwrap_or_default().to_string();
+        let volumes: Vec<String> =
+            drives.delete.iter().filter_map(|name| before.text(name)).map(volume).collect();
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        let now = self.look_at_existing().await?;
+        let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
+        let unused: Vec<String> = unused
+            .filter(|name| now.text(name).is_some_and(|drive| volumes.contains(&volume(drive))))
+            .collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let mut params = Params::default();
+        params.put("delete", Some(unused.join(",")));
+        let most = Duration::from_secs(600);
+        self.call.step("destroy disks", Method::Post, &self.path("/config"), &params, most).await
+    }
+
+    async fn resize_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {
+        if drives.sizes.is_empty() {
+            return Ok(());
+        }
+        let observed = self.look_at_existing().await?;
+        for (interface, size) in &drives.sizes {
+            let bytes = |text: &str| crate::size::parse_size(text);
+            let drive = observed.text(interface).map(|drive| crate::property::Properties::parse(&drive));
+            let now = drive.as_ref().and_then(|drive| drive.get("size")).and_then(bytes);
+            let wanted = format!("{size}G");
+            if now.is_some() && now >= bytes(&wanted) {
+                continue;
+            }
+            let mut params = Params::default();
+            params.put("disk", Some(interface));
+            params.put("size", Some(wanted));
+            let step = format!("resize {interface}");
+            let most = timeout(planned, "timeout_create");
+            self.call.step(&step, Method::Put, &self.path("/resize"), &params, most).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_pool(&self, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+        let Some(prior) = prior else { return Ok(()) };
+        crate::pools::change_pool(&self.call, self.vmid, text(prior, "pool_id"), text(planned, "pool_id"))
+            .await
+    }
+
+    /// Starts, stops or reboots as planned.
+    async fn change_power(
+        &self,
+        planned: &Value,
+        was_running: bool,
+        update: bool,
+    ) -> Result<(), ProviderError> {
+        let started = flag(planned, "started") != Some(false);
+        match (was_running, started) {
+            (false, true) => self.start(planned).await,
+            (true, false) => self.shut_down(planned).await,
+            (true, true) if update && flag(planned, "reboot_after_update") != Some(false) => {
+                self.reboot_if_pending(planned).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn start(&self, planned: &Value) -> Result<(), ProviderError> {
+        let most = timeout(planned, "timeout_start_vm");
+        self.call.step("start", Method::Post, &self.path("/status/start"), &Params::default(), most).await?;
+        if flag(planned, "reboot") == Some(true) {
+            let most = timeout(planned, "timeout_reboot");
+            return self
+                .call
+                .step("reboot", Method::Post, &self.path("/status/reboot"), &Params::default(), most)
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Asks the guest to shut down, and stops it when it does not within the configured time.
+    async fn shut_down(&self, planned: &Value) -> Result<(), ProviderError> {
+        let most = timeout(planned, "timeout_shutdown_vm");
+        let mut params = Params::default();
+        params.put_flag("forceStop", Some(true));
+        params.put("timeout", Some(most.as_secs()));
+        let most = most + Duration::from_secs(60);
+        self.call.step("shut down", Method::Post, &self.path("/status/shutdown"), &params, most).await
+    }
+
+    /// Reboots only when the running VM could not take over every change.
+    async fn reboot_if_pending(&self, planned: &Value) -> Result<(), ProviderError> {
+        let pending = self.call.cluster.get(&self.path("/pending")).await;
+        let pending = pending.map_err(|error| self.call.failed("read pending changes of", &error))?;
+        let waits =
+            |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
+        if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
+            return Ok(());
+        }
+        let most = timeout(planned, "timeout_reboot");
+        let mut params = Params::default();
+        params.put("timeout", Some(most.as_secs()));
+        self.call.step("reboot", Method::Post, &self.path("/status/reboot"), &params, most).await
+    }
+
+    /// Destroys the VM.
+    pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        let Some(observed) = self.look().await? else { return Ok(()) };
+        if observed.flag("protection") == Some(true) {
+            let message = format!("destroy {}: it is protected", self.call.object);
+            return Err(refused(message, Some("set protection = false and apply, then destroy it")));
+        }
+        if observed.running == Some(true) {
+            if flag(prior, "stop_on_destroy") == Some(true) {
+                let most = timeout(prior, "timeout_stop_vm");
+                self.call
+                    .step("stop", Method::Post, &self.path("/status/stop"), &Params::default(), most)
+                    .await?;
+            } else {
+                self.shut_down(prior).await?;
+            }
+        }
+        let mut params = Params::default();
+        params.put_flag("purge", Some(flag(prior, "purge_on_destroy") != Some(false)));
+        let unreferenced = flag(prior, "delete_unreferenced_disks_on_destroy") != Some(false);
+        params.put_flag("destroy-unreferenced-disks", Some(unreferenced));
+        let most = timeout(prior, "timeout_stop_vm");
+        self.call.step("destroy", Method::Delete, &self.path(""), &params, most).await
+    }
+
+    /// Moves the VM to the planned node. Returns the target there.
+    pub(crate) async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
+        let running = self.look_at_existing().await?.running == Some(true);
+        let mut params = Params::default();
+        params.put("target", Some(to));
+        params.put_flag("with-local-disks", Some(true));
+        params.put_flag("online", running.then_some(true));
+        let most = timeout(planned, "timeout_migrate");
+        self.call.step("migrate", Method::Post, &self.path("/migrate"), &params, most).await
+    }
+
+    /// The values after everything is done: known parts as planned, the others as read.
+    pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let mut read = self.read(planned).await?;
+        if flag(planned, "started") != Some(false) && flag(planned, "template") != Some(true) {
+            read = super::agent::with_addresses(self, planned, read).await;
+        }
+        Ok(complete(planned, &read))
+    }
+
+    /// The path of the agent's list of interfaces.
+    pub(crate) fn interfaces_path(&self) -> String {
+        self.path("/agent/network-get-interfaces")
+    }
+}
+
+/// Puts the present MAC address into each device that is to be sent without one.
+fn keep_addresses(observed: &Observed, set: &mut Params) {
+    for (name, device) in &mut set.0 {
+        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
+            continue;
+        }
+        let has_mac = super::decode_devices::device_mac(device).is_some();
+        let now = observed.text(name).and_then(|now| super::decode_devices::device_mac(&now));
+        if let (false, Some(mac)) = (has_mac, now) {
+            let (model, rest) = device.split_once(',').unwrap_or((device.as_str(), ""));
+            let comma = if rest.is_empty() { "" } else { "," };
+            *device = format!("{model}={mac}{comma}{rest}");
+        }
+    }
+}

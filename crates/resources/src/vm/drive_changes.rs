@@ -1,0 +1,226 @@
+//! What becomes of a VM's drives: which are made, moved, grown, changed and taken out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_model::Value;
+
+use super::drives::{
+    Volume, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk,
+    encode_tpm_state,
+};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+use crate::values::{all_blocks, block, int, same, text};
+
+/// A disk that goes to another datastore.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Move {
+    pub(super) interface: String,
+    pub(super) datastore: String,
+    pub(super) format: Option<String>,
+}
+
+/// Everything that becomes of the drives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct DriveChanges {
+    pub(super) moves: Vec<Move>,
+    /// Drives to be set. An existing one is `=` and its options: its volume is looked up when it is sent, since a move
+    /// changes it.
+    pub(super) set: Params,
+    pub(super) delete: BTreeSet<String>,
+    /// Sizes in gibibytes.
+    pub(super) sizes: BTreeMap<String, i64>,
+}
+
+/// In place of the volume of an existing drive.
+const PRESENT: &str = "=";
+
+/// The drives of a new VM.
+pub(super) fn initial_drives(planned: &Value) -> Params {
+    let mut params = Params::default();
+    for disk in all_blocks(planned, "disk") {
+        if let Some(interface) = text(disk, "interface") {
+            params.put(interface, Some(encode_disk(disk, Volume::New)));
+        }
+    }
+    params.put("efidisk0", block(planned, "efi_disk").map(encode_efi_disk));
+    params.put("tpmstate0", block(planned, "tpm_state").map(encode_tpm_state));
+    for (interface, drive) in encode_cdrom(planned).into_iter().chain(encode_cloud_init(planned)) {
+        params.put(&interface, Some(drive));
+    }
+    params
+}
+
+/// What has to become of the drives of a VM that exists. `prior` is `None` for one that was just made.
+pub(super) fn drive_changes(observed: &Observed, prior: Option<&Value>, planned: &Value) -> DriveChanges {
+    let mut changes = DriveChanges::default();
+    for disk in all_blocks(planned, "disk") {
+        let Some(interface) = text(disk, "interface") else { continue };
+        let old = prior.and_then(|prior| {
+            all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == Some(interface))
+        });
+        change_disk(observed, interface, old, disk, &mut changes);
+    }
+    for old in prior.map(|prior| all_blocks(prior, "disk")).unwrap_or_default() {
+        let Some(interface) = text(old, "interface") else { continue };
+        if !all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(interface)) {
+            changes.delete.insert(interface.to_string());
+        }
+    }
+    change_small_drives(observed, prior, planned, &mut changes);
+    change_cloud_init(observed, prior, planned, &mut changes);
+    // A slot that is given to something else is set, not deleted.
+    let set: Vec<String> = changes.set.0.keys().cloned().collect();
+    changes.delete.retain(|name| !set.contains(name));
+    changes
+}
+
+fn change_disk(
+    observed: &Observed,
+    interface: &str,
+    old: Option<&Value>,
+    disk: &Value,
+    changes: &mut DriveChanges,
+) {
+    let size = int(disk, "size");
+    let Some(now) = observed.text(interface).map(|drive| Properties::parse(&drive)) else {
+        changes.set.put(interface, Some(encode_disk(disk, Volume::New)));
+        if text(disk, "file_id").or_else(|| text(disk, "import_from")).is_some() {
+            changes.sizes.extend(size.map(|size| (interface.to_string(), size)));
+        }
+        return;
+    };
+    changes.sizes.extend(size.map(|size| (interface.to_string(), size)));
+    let datastore = now.first_or("file").and_then(|volume| volume.split_once(':')).map(|(name, _)| name);
+    let wanted = text(disk, "datastore_id").unwrap_or_default();
+    let format = text(disk, "file_format");
+    let reformatted = old.is_some_and(|old| format.is_some() && text(old, "file_format") != format);
+    if !wanted.is_empty() && (datastore != Some(wanted) || reformatted) {
+        changes.moves.push(Move {
+            interface: interface.to_string(),
+            datastore: wanted.to_string(),
+            format: format.map(str::to_string),
+        });
+    }
+    let encoded = encode_disk(disk, Volume::Existing(PRESENT));
+    if old.is_none_or(|old| encode_disk(old, Volume::Existing(PRESENT)) != encoded) && differs(&now, &encoded)
+    {
+        changes.set.put(interface, Some(encoded));
+    }
+}
+
+/// Whether the options of a drive are other than those wanted, apart from its volume, size and format.
+fn differs(now: &Properties, wanted: &Properties) -> bool {
+    let options = |drive: &Properties| -> BTreeMap<String, String> {
+        let kept =
+            drive.pairs().iter().filter(|(key, _)| !matches!(key.as_str(), "size" | "format" | "file"));
+        kept.cloned().collect()
+    };
+    options(now) != options(wanted)
+}
+
+/// The drives to be set, with the volumes and sizes that they have by now.
+pub(super) fn with_current_volumes(observed: &Observed, set: &Params) -> Params {
+    let mut fresh = Params::default();
+    for (name, wanted) in &set.0 {
+        let now = observed.text(name).map(|drive| Properties::parse(&drive));
+        let options = wanted.strip_prefix(PRESENT);
+        match (options, now.as_ref().and_then(|now| now.first_or("file"))) {
+            (Some(options), Some(volume)) => {
+                let size = now.as_ref().and_then(|now| now.get("size"));
+                let size = size.map(|size| format!(",size={size}")).unwrap_or_default();
+                fresh.put(name, Some(format!("{volume}{options}{size}")));
+            }
+            _ => fresh.put(name, Some(wanted)),
+        }
+    }
+    fresh
+}
+
+fn change_small_drives(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    changes: &mut DriveChanges,
+) {
+    type Encode = fn(&Value) -> Properties;
+    let drives: [(&str, &str, Encode); 2] =
+        [("efi_disk", "efidisk0", encode_efi_disk), ("tpm_state", "tpmstate0", encode_tpm_state)];
+    for (name, slot, encode) in drives {
+        let before = prior.and_then(|prior| block(prior, name));
+        match (block(planned, name), observed.text(slot)) {
+            (Some(wanted), None) => changes.set.put(slot, Some(encode(wanted))),
+            (Some(wanted), Some(now)) => {
+                let datastore = text(wanted, "datastore_id").unwrap_or_default();
+                if now.split_once(':').is_some_and(|(name, _)| name != datastore) {
+                    changes.moves.push(Move {
+                        interface: slot.to_string(),
+                        datastore: datastore.to_string(),
+                        format: None,
+                    });
+                }
+            }
+            (None, Some(_)) if before.is_some() => {
+                changes.delete.insert(slot.to_string());
+            }
+            _ => {}
+        }
+    }
+    let before = prior.and_then(encode_cdrom);
+    let wanted = encode_cdrom(planned);
+    if before != wanted {
+        if let Some((interface, _)) = before {
+            changes.delete.insert(interface);
+        }
+        if let Some((interface, drive)) = wanted {
+            changes.set.put(&interface, Some(drive));
+        }
+    }
+}
+
+/// There may be only one cloud-init drive, so one at another place goes first.
+fn change_cloud_init(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    changes: &mut DriveChanges,
+) {
+    let present = observed.config.keys().find(|name| {
+        let buses = ["ide", "sata", "scsi", "virtio"];
+        buses.iter().any(|bus| name.strip_prefix(bus).is_some_and(|n| n.parse::<u8>().is_ok()))
+            && observed.text(name).is_some_and(|drive| drive.contains("cloudinit"))
+    });
+    let before = prior.and_then(|prior| block(prior, "initialization"));
+    let Some(initialization) = block(planned, "initialization") else {
+        if before.is_some() {
+            changes.delete.extend(present.cloned());
+        }
+        return;
+    };
+    let interface = cloud_init_interface(initialization);
+    let datastore = text(initialization, "datastore_id").unwrap_or("local-lvm");
+    match present {
+        // A drive of the template stays where it is unless the configuration names another place.
+        Some(name)
+            if *name == interface
+                || (before.is_none_or(|before| same(before, initialization))
+                    && text(initialization, "interface").is_none()) =>
+        {
+            let drive = observed.text(name).unwrap_or_default();
+            if drive.split_once(':').is_some_and(|(now, _)| now != datastore) {
+                changes.moves.push(Move {
+                    interface: name.clone(),
+                    datastore: datastore.to_string(),
+                    format: None,
+                });
+            }
+        }
+        present => {
+            changes.delete.extend(present.cloned());
+            if let Some((interface, drive)) = encode_cloud_init(planned) {
+                changes.set.put(&interface, Some(drive));
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A VM's drives as parameters of the API: disks, EFI and TPM state, CD-ROM and cloud-init.
+
+use pve_model::Value;
+
+use crate::property::Properties;
+use crate::values::{block, flag, int, text};
+
+/// Where a disk's content comes from.
+pub(super) enum Volume<'a> {
+    /// A new volume, empty or made from an image.
+    New,
+    /// A volume that exists.
+    Existing(&'a str),
+}
+
+/// One disk.
+pub(super) fn encode_disk(disk: &Value, volume: Volume<'_>) -> Properties {
+    let datastore = text(disk, "datastore_id").unwrap_or_default();
+    let image = text(disk, "import_from").or_else(|| text(disk, "file_id"));
+    let mut properties = match volume {
+        Volume::Existing(volume) => Properties::starting(volume),
+        Volume::New => {
+            let existing = text(disk, "path_in_datastore");
+            match (image, existing) {
+                (Some(image), _) => {
+                    Properties::starting(format!("{datastore}:0")).with("import-from", Some(image))
+                }
+                (None, Some(path)) if datastore.is_empty() => Properties::starting(path),
+                (None, Some(path)) => Properties::starting(format!("{datastore}:{path}")),
+                (None, None) => {
+                    Properties::starting(format!("{datastore}:{}", int(disk, "size").unwrap_or(8)))
+                }
+            }
+            .with("format", text(disk, "file_format"))
+        }
+    };
+    properties = properties
+        .with("aio", text(disk, "aio").filter(|aio| *aio != "io_uring"))
+        .with_flag("backup", flag(disk, "backup").filter(|on| !on))
+        .with("cache", text(disk, "cache").filter(|cache| *cache != "none"))
+        .with("discard", text(disk, "discard").filter(|discard| *discard != "ignore"))
+        .with_flag("iothread", flag(disk, "iothread").filter(|on| *on))
+        .with("queues", int(disk, "queues").filter(|queues| *queues > 0))
+        .with_flag("replicate", flag(disk, "replicate").filter(|on| !on))
+        .with("serial", text(disk, "serial"))
+        .with_flag("ssd", flag(disk, "ssd").filter(|on| *on));
+    if let Some(speed) = block(disk, "speed") {
+        for (attribute, key) in SPEEDS {
+            properties = properties.with(key, int(speed, attribute).filter(|limit| *limit > 0));
+        }
+    }
+    if let Volume::Existing(_) = volume {
+        properties = properties.with("size", int(disk, "size").map(|size| format!("{size}G")));
+    }
+    properties
+}
+
+/// The limits of a disk: megabytes a second and operations a second.
+pub(super) const SPEEDS: &[(&str, &str)] = &[
+    ("iops_read", "iops_rd"),
+    ("iops_read_burstable", "iops_rd_max"),
+    ("iops_write", "iops_wr"),
+    ("iops_write_burstable", "iops_wr_max"),
+    ("read", "mbps_rd"),
+    ("read_burstable", "mbps_rd_max"),
+    ("write", "mbps_wr"),
+    ("write_burstable", "mbps_wr_max"),
+];
+
+/// The EFI disk of a new VM. The API wants a size and ignores it.
+pub(super) fn encode_efi_disk(disk: &Value) -> Properties {
+    Properties::starting(format!("{}:1", text(disk, "datastore_id").unwrap_or_default()))
+        .with("format", text(disk, "file_format"))
+        .with("efitype", text(disk, "type"))
+        .with_flag("pre-enrolled-keys", flag(disk, "pre_enrolled_keys"))
+}
+
+/// The TPM state of a new VM. The API wants a size and ignores it.
+pub(super) fn encode_tpm_state(state: &Value) -> Properties {
+    Properties::starting(format!("{}:1", text(state, "datastore_id").unwrap_or_default()))
+        .with("version", text(state, "version"))
+}
+
+/// The CD-ROM drive: its interface and what is in it.
+pub(super) fn encode_cdrom(value: &Value) -> Option<(String, Properties)> {
+    let cdrom = block(value, "cdrom")?;
+    let interface = text(cdrom, "interface").unwrap_or("ide3").to_string();
+    let file = text(cdrom, "file_id").unwrap_or("cdrom");
+    Some((interface, Properties::starting(file).with("media", Some("cdrom"))))
+}
+
+/// The interface of the cloud-init drive.
+pub(super) fn cloud_init_interface(initialization: &Value) -> String {
+    text(initialization, "interface").unwrap_or("ide2").to_string()
+}
+
+/// The cloud-init drive of a new VM.
+pub(super) fn encode_cloud_init(value: &Value) -> Option<(String, Properties)> {
+    let initialization = block(value, "initialization")?;
+    let datastore = text(initialization, "datastore_id").unwrap_or("local-lvm");
+    let drive = Properties::starting(format!("{datastore}:cloudinit"))
+        .with("media", Some("cdrom"))
+        .with("format", text(initialization, "file_format"));
+    Some((cloud_init_interface(initialization), drive))
+}

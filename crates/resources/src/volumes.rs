@@ -1,0 +1,134 @@
+//! Files in datastores: finding, downloading, uploading and deleting volumes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use serde_json::Value as Json;
+
+use crate::cluster::{ApiError, Call, Cluster, Content, Method, refused};
+use crate::params::Params;
+
+/// A file in a datastore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Volume {
+    pub(crate) node: String,
+    pub(crate) datastore: String,
+    pub(crate) content: String,
+    pub(crate) name: String,
+}
+
+impl Volume {
+    /// `local:iso/x.iso`
+    pub(crate) fn id(&self) -> String {
+        format!("{}:{}/{}", self.datastore, self.content, self.name)
+    }
+
+    /// The volume of an id such as `local:iso/x.iso`.
+    pub(crate) fn parse(node: &str, id: &str) -> Option<Volume> {
+        let (datastore, rest) = id.split_once(':')?;
+        let (content, name) = rest.split_once('/')?;
+        Some(Volume {
+            node: node.to_string(),
+            datastore: datastore.to_string(),
+            content: content.to_string(),
+            name: name.to_string(),
+        })
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/nodes/{}/storage/{}{rest}", self.node, self.datastore)
+    }
+
+    /// The entry of the volume in the list of its datastore, if it is there.
+    pub(crate) async fn find(&self, cluster: &Cluster) -> Result<Option<Json>, ApiError> {
+        let list = cluster.content(&self.node, &self.datastore).await?;
+        let id = self.id();
+        Ok(list.iter().find(|entry| entry.get("volid").and_then(Json::as_str) == Some(&id)).cloned())
+    }
+
+    /// The size in bytes, past every cache.
+    pub(crate) async fn size_now(&self, cluster: &Cluster) -> Result<Option<i64>, ApiError> {
+        cluster.forget_content().await;
+        Ok(self.find(cluster).await?.map(|entry| size_of(&entry)))
+    }
+
+    /// Deletes the volume. One that is gone already is no error.
+    pub(crate) async fn delete(&self, call: &Call<'_>, step: &str) -> Result<(), ProviderError> {
+        if self.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?.is_none() {
+            return Ok(());
+        }
+        let path = self.path(&format!("/content/{}", self.id()));
+        let deleted =
+            call.step(step, Method::Delete, &path, &Params::default(), Duration::from_secs(600)).await;
+        call.cluster.forget_content().await;
+        deleted
+    }
+
+    /// Has the node download the volume.
+    pub(crate) async fn download(
+        &self,
+        call: &Call<'_>,
+        mut params: Params,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        params.put("content", Some(&self.content));
+        params.put("filename", Some(&self.name));
+        call.step("download", Method::Post, &self.path("/download-url"), &params, most).await
+    }
+
+    /// Uploads the volume: through the API where it takes the content type, else by SSH into the datastore's folder.
+    pub(crate) async fn upload(
+        &self,
+        call: &Call<'_>,
+        content: Content<'_>,
+        mode: Option<u32>,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        call.go_on("upload")?;
+        let api = &call.cluster.api;
+        if matches!(self.content.as_str(), "iso" | "vztmpl" | "import") {
+            let upid = api.upload(&self.node, &self.datastore, &self.content, &self.name, content).await;
+            let upid = upid.map_err(|error| call.failed("upload", &error))?;
+            if upid.starts_with("UPID:") {
+                call.await_task("upload", &upid, most).await?;
+            }
+        } else {
+            let path = self.path_on_node(call).await?;
+            let written = api.write_file(&self.node, &path, content, mode).await;
+            written.map_err(|error| call.failed("upload", &error))?;
+        }
+        call.progress.step_completed("upload").await
+    }
+
+    /// The folders of a directory storage (`pvesm(1)`, "Directory Backend").
+    async fn path_on_node(&self, call: &Call<'_>) -> Result<String, ProviderError> {
+        let storage = call.cluster.get(&format!("/storage/{}", self.datastore)).await;
+        let storage = storage.map_err(|error| call.failed("find the folder of", &error))?;
+        let folder = match self.content.as_str() {
+            "backup" => "dump",
+            other => other,
+        };
+        match storage.get("path").and_then(Json::as_str) {
+            Some(path) => Ok(format!("{}/{folder}/{}", path.trim_end_matches('/'), self.name)),
+            None => {
+                let message = format!("upload {}: {} is no storage with files", call.object, self.datastore);
+                Err(refused(message, Some("use a directory, NFS or CIFS storage with this content type")))
+            }
+        }
+    }
+}
+
+/// The size in bytes of an entry of a content list.
+pub(crate) fn size_of(entry: &Json) -> i64 {
+    entry.get("size").and_then(Json::as_i64).unwrap_or_default()
+}
+
+/// When a local file was changed and how large it is: RFC 3339, bytes, and both as one tag.
+pub(crate) fn local_stamp(path: &Path) -> Option<(String, i64, String)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let modified = jiff::Timestamp::try_from(metadata.modified().ok()?).ok()?;
+    let size = i64::try_from(metadata.len()).ok()?;
+    let tag = format!("{:x}-{size:x}", modified.as_second());
+    Some((modified.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), size, tag))
+}
