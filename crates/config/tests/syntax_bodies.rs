@@ -122,6 +122,16 @@ fn what_is_open_at_the_end_is_reported_where_it_opens() {
 }
 
 #[test]
+fn a_missing_brace_is_looked_for_by_indentation() {
+    let text = "a \"x\" {\n  b {\n    c = 1\n}\n\nd \"y\" {\n  e = 1\n}\n";
+    let parsed = parse(text);
+    assert_eq!(parsed.diagnostics.len(), 1);
+    assert_eq!(parsed.diagnostics[0].span.unwrap().slice(text), "a \"x\" {");
+    assert_eq!(parsed.diagnostics[0].related[0].0.slice(text), "d \"y\"");
+    check_faulty("a {\n  b {\n    c {\n", "a {b {c {}}}", &["3: Unclosed block"]);
+}
+
+#[test]
 fn what_is_no_item_is_reported() {
     check_faulty("}\na = 1\n", "a=1", &["1: Unexpected closing brace"]);
     check_faulty("\"a\" = 1\nb = 1\n", "b=1", &["1: Argument or block expected"]);

@@ -220,11 +220,30 @@ impl Parser<'_> {
         self.check_duplicates(&mut items);
         let end = self.peek();
         if self.take(TokenKind::CloseBrace).is_none() {
-            let detail = "The text ends before the brace that closes this block. A brace may be missing here, or \
-                          in a block within.";
-            self.report(self.span(block_type.start, open.end), "Unclosed block", detail);
+            self.report_unclosed(block_type, open, &items);
         }
         Body { items, span: self.span(open.end, end.start) }
+    }
+
+    /// Reports a block that the text ends in; blocks around it are then open for the same reason.
+    fn report_unclosed(&mut self, block_type: Token, open: Token, items: &[Item]) {
+        const SUMMARY: &str = "Unclosed block";
+        if self.diagnostics.last().is_some_and(|last| last.summary == SUMMARY) {
+            return;
+        }
+        let detail = "The text ends before the brace that closes this block. A brace may be missing here, or in a \
+                      block within.";
+        let mut diagnostic = Diagnostic::error(self.span(block_type.start, open.end), SUMMARY, detail);
+        let column = self.column(block_type.start);
+        let suspect = items.iter().find_map(|item| match item {
+            Item::Block(block) if self.column(block.type_span.start) <= column => Some(block.header_span),
+            _ => None,
+        });
+        if let Some(suspect) = suspect {
+            diagnostic =
+                diagnostic.with_related(suspect, "indented no deeper: the brace may be missing before this");
+        }
+        self.diagnostics.push(diagnostic);
     }
 
     /// The one attribute of a block on one line, and the closing brace.

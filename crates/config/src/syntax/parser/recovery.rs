@@ -1,7 +1,7 @@
 //! Finding the end of a faulty item, so that the items behind it are parsed.
 
 use super::Parser;
-use crate::syntax::lexer::{Token, TokenKind};
+use crate::syntax::lexer::TokenKind;
 
 impl Parser<'_> {
     /// Moves behind the item that starts at token `start`: to behind the first line end outside of its
@@ -12,7 +12,7 @@ impl Parser<'_> {
         self.newlines = true;
         let failed_at = self.position;
         let failed_line = self.line_start(failed_at);
-        let start_column = self.column(self.tokens[start]);
+        let start_column = self.column(self.tokens[start].start);
         let mut open: Vec<TokenKind> = Vec::new();
         let mut index = start;
         loop {
@@ -45,7 +45,7 @@ impl Parser<'_> {
     /// be.
     fn starts_other_item(&mut self, start_column: usize, line: usize, open: &[TokenKind]) -> bool {
         let first = self.token_at(line);
-        if first.kind != TokenKind::Identifier || self.column(first) > start_column {
+        if first.kind != TokenKind::Identifier || self.column(first.start) > start_column {
             return false;
         }
         let in_object = open.last() == Some(&TokenKind::OpenBrace);
@@ -74,9 +74,9 @@ impl Parser<'_> {
         self.tokens[..index].iter().rposition(|token| token.kind == TokenKind::Newline).unwrap_or(index)
     }
 
-    /// Bytes between the start of the line and the token.
-    fn column(&self, token: Token) -> usize {
-        let before = self.text.get(..token.start as usize).unwrap_or("");
+    /// Bytes between the start of the line and this place.
+    pub(super) fn column(&self, offset: u32) -> usize {
+        let before = self.text.get(..offset as usize).unwrap_or("");
         before.len() - before.rfind('\n').map_or(0, |newline| newline + 1)
     }
 }
