@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pve_model::{Type, Value, ValueKind};
+use pve_model::rules::ReplaceReason;
+use pve_model::{Path, PathStep, Type, Value, ValueKind};
 
 /// The only block of a kind that may stand once.
 pub(crate) fn block<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
@@ -173,6 +174,41 @@ pub(crate) fn settle_as_set(prior: &Value, planned: &Value) -> Value {
     match (sorted(prior), sorted(planned)) {
         (Some(before), Some(after)) if before == after => prior.clone().with_marks(planned.marks),
         _ => planned.clone(),
+    }
+}
+
+/// The paths below `at` of the named attributes that differ, each as a reason to replace.
+pub(crate) fn reasons(
+    before: &Value,
+    after: &Value,
+    at: &Path,
+    names: &[&str],
+    reason: &str,
+) -> Vec<ReplaceReason> {
+    let differs = |name: &&&str| match (before.get(name), after.get(name)) {
+        (Some(before), Some(after)) => !same(before, after) && !(is_unset(before) && is_unset(after)),
+        _ => false,
+    };
+    let paths = names.iter().filter(differs).map(|name| at.child(PathStep::Attribute((*name).to_string())));
+    paths.map(|path| ReplaceReason { path, reason: reason.to_string() }).collect()
+}
+
+/// What was known of how a guest was made, and differs now. A guest that was imported, or made otherwise, has no such
+/// block; adding one changes nothing of what is there.
+pub(crate) fn origin_reasons(
+    prior: &Value,
+    planned: &Value,
+    name: &str,
+    names: &[&str],
+) -> Vec<ReplaceReason> {
+    let at = Path::attribute(name);
+    let reason = "a guest is made from its source only once";
+    match (block(prior, name), block(planned, name)) {
+        (Some(before), Some(after)) => reasons(before, after, &at.child(PathStep::Index(0)), names, reason),
+        (Some(_), None) if planned.get(name).is_some_and(Value::is_known) => {
+            vec![ReplaceReason { path: at, reason: reason.to_string() }]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -44,7 +44,11 @@ impl Target<'_> {
     pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
         let mut observed = self.look_at_existing().await?;
         observed.pool = text(planned, "pool_id").map(str::to_string);
-        Ok(decode_container(self.kind.block(), &observed, &blank(planned), Extent::Guided))
+        Ok(self.decode(&observed, planned))
+    }
+
+    fn decode(&self, observed: &Observed, planned: &Value) -> Value {
+        decode_container(self.kind.block(), observed, &blank(planned), Extent::Guided)
     }
 
     /// Makes the container from a template file.
@@ -136,7 +140,11 @@ impl Target<'_> {
         let observed = self.look_at_existing().await?;
         let (mut set, mut delete) = match prior {
             Some(prior) => encode_options(planned, Purpose::All).since(&encode_options(prior, Purpose::All)),
-            None if cloned => (encode_options(planned, Purpose::Clone), BTreeSet::new()),
+            // A clone begins as its template: what is stated is brought about, the rest stays.
+            None if cloned => {
+                let now = encode_options(&self.decode(&observed, planned), Purpose::Clone);
+                encode_options(planned, Purpose::Clone).since(&now)
+            }
             None => {
                 let mut set = Params::default();
                 set.put("description", text(planned, "description"));

@@ -6,7 +6,8 @@ use pve_model::{Path, PathStep, Value};
 use crate::definition::problem;
 use crate::size::same_size;
 use crate::values::{
-    all_blocks, block, changed, flag, int, settle, settle_as_set, text, with, with_elements, with_unknown,
+    all_blocks, block, changed, flag, int, origin_reasons, settle, settle_as_set, text, with, with_elements,
+    with_unknown,
 };
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -104,7 +105,9 @@ fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
         let reason = "a template cannot become a container again".to_string();
         return vec![ReplaceReason { path: Path::attribute("template"), reason }];
     }
-    Vec::new()
+    let mut found = origin_reasons(prior, planned, "clone", &["datastore_id", "full", "node_name", "vm_id"]);
+    found.extend(origin_reasons(prior, planned, "operating_system", &["template_file_id"]));
+    found
 }
 
 fn notes(prior: &Value, planned: &Value) -> Vec<String> {

@@ -25,7 +25,7 @@ pub(crate) fn fields() -> Fields {
         ("mount_point", blocks(mount_point()).most(256)),
         ("network_interface", blocks(network_interface()).most(10)),
         ("node_name", text().required().checked(limits::not_empty)),
-        ("operating_system", blocks(operating_system()).most(1).replaces()),
+        ("operating_system", blocks(operating_system()).most(1)),
         ("pool_id", text()),
         ("protection", flag().or(false)),
         ("start_on_boot", flag().or(true)),
@@ -46,10 +46,10 @@ pub(crate) fn fields() -> Fields {
 
 fn clone() -> Fields {
     vec![
-        ("datastore_id", text().replaces()),
-        ("full", flag().or(true).replaces()),
-        ("node_name", text().replaces()),
-        ("vm_id", number().required().replaces().range(100, 2147483647)),
+        ("datastore_id", text()),
+        ("full", flag().or(true)),
+        ("node_name", text()),
+        ("vm_id", number().required().range(100, 2147483647)),
     ]
 }
 
@@ -178,7 +178,7 @@ fn network_interface() -> Fields {
 
 fn operating_system() -> Fields {
     vec![
-        ("template_file_id", text().required().replaces()),
+        ("template_file_id", text().required()),
         (
             "type",
             text().or("unmanaged").one_of(&[

@@ -8,13 +8,16 @@ use pve_model::{Path, Value};
 
 use crate::definition::problem;
 use crate::registry::Rules;
-use crate::values::{settle, text};
+use crate::values::{reasons, settle, text};
 
 pub(crate) use io::{create, imported, read, update, volume};
 pub(crate) use schema::fields;
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_download_file", "proxmox_download_file"];
+
+/// What a file is made from.
+const ORIGIN: &[&str] = &["checksum", "checksum_algorithm", "decompression_algorithm", "url"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
@@ -40,8 +43,14 @@ fn validate(config: &Value) -> Vec<Problem> {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| settle(prior, request.proposed));
-    PlanResponse { planned, ..PlanResponse::default() }
+    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let planned = settle(prior, request.proposed);
+    // An imported file does not tell where it came from.
+    let replace = match text(prior, "url") {
+        Some(_) => reasons(prior, &planned, &Path::default(), ORIGIN, "another file has to be downloaded"),
+        None => Vec::new(),
+    };
+    PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }
 
 /// The file name that the configuration leads to: the configured one, else the last part of the URL.

@@ -4,7 +4,7 @@
 mod io;
 mod schema;
 
-use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, Value};
 
 use crate::definition::problem;
@@ -46,7 +46,15 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
             planned = with_unknown(&planned, name);
         }
     }
-    PlanResponse { planned: Some(planned), ..PlanResponse::default() }
+    let mut replace = Vec::new();
+    if let (Some(before), Some(after)) = (text(prior, "file_name"), file_name(&planned)) {
+        if before != after {
+            let reason = format!("{before} becomes {after}: another file");
+            replace.push(ReplaceReason { path: Path::attribute("file_name"), reason });
+            planned = with_unknown(&with_unknown(&planned, "file_name"), "id");
+        }
+    }
+    PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }
 
 /// Without a configured content type it follows from the name.

@@ -23,23 +23,21 @@ pub(crate) fn fields() -> Fields {
             blocks(vec![
                 ("changed", flag().or(false)),
                 ("checksum", text()),
-                ("file_name", text().replaces()),
-                ("insecure", flag().or(false).replaces()),
-                ("min_tls", text().replaces()),
+                ("file_name", text()),
+                ("insecure", flag().or(false)),
+                ("min_tls", text()),
                 ("path", text().required()),
             ])
-            .most(1)
-            .replaces(),
+            .most(1),
         ),
         (
             "source_raw",
             blocks(vec![
                 ("data", text().required()),
-                ("file_name", text().required().replaces()),
+                ("file_name", text().required()),
                 ("resize", number().or(0)),
             ])
-            .most(1)
-            .replaces(),
+            .most(1),
         ),
         ("timeout_upload", number().or(1800)),
         ("upload_mode", text().or("stream").one_of(&["sftp", "stream"])),

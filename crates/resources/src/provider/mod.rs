@@ -151,3 +151,6 @@ impl Provider for ProxmoxProvider {
         self.import_object(kind, provider, id).await
     }
 }
+
+#[cfg(test)]
+mod tests;

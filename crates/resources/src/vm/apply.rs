@@ -47,8 +47,11 @@ impl Target<'_> {
     pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
         let mut observed = self.look_at_existing().await?;
         observed.pool = text(planned, "pool_id").map(str::to_string);
-        let guide = blank(planned);
-        Ok(decode_vm(self.kind.block(), &observed, &guide, Extent::Guided))
+        Ok(self.decode(&observed, planned))
+    }
+
+    fn decode(&self, observed: &Observed, planned: &Value) -> Value {
+        decode_vm(self.kind.block(), observed, &blank(planned), Extent::Guided)
     }
 
     /// Makes the VM from nothing. The marker is its description until it is finished.
@@ -155,8 +158,9 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
         let (mut set, mut delete) = match prior {
-            Some(prior) => encode_options(planned, true).since(&encode_options(prior, true)),
-            None if cloned => (encode_options(planned, false), Default::default()),
+            Some(prior) => changed_options(prior, planned),
+            // A clone begins as its template: what is stated is brought about, the rest stays.
+            None if cloned => changed_options(&self.decode(&observed, planned), planned),
             None => {
                 let mut set = Params::default();
                 set.put("description", text(planned, "description"));
@@ -165,6 +169,9 @@ impl Target<'_> {
         };
         let fresh = super::drive_changes::with_current_volumes(&observed, &drives.set);
         set.0.extend(fresh.0);
+        if cloned && prior.is_none() {
+            set.put("cipassword", encode_options(planned, false).0.get("cipassword"));
+        }
         delete.extend(drives.delete.iter().cloned());
         let marked = observed.text("description").is_some_and(|text| text.starts_with(super::decode::MARKER));
         match text(planned, "description") {
@@ -345,6 +352,18 @@ impl Target<'_> {
     pub(crate) fn interfaces_path(&self) -> String {
         self.path("/agent/network-get-interfaces")
     }
+}
+
+/// The options to set and to delete. What only the cluster can tell stays as it is.
+fn changed_options(prior: &Value, planned: &Value) -> (Params, std::collections::BTreeSet<String>) {
+    let before = encode_options(prior, true);
+    let mut wanted = encode_options(planned, true);
+    for (attribute, option) in [("boot_order", "boot"), ("hotplug", "hotplug")] {
+        if planned.get(attribute).is_some_and(|value| !value.is_known()) {
+            wanted.put(option, before.0.get(option));
+        }
+    }
+    wanted.since(&before)
 }
 
 /// Puts the present MAC address into each device that is to be sent without one.

@@ -276,8 +276,10 @@ fn decode_single_devices(observed: &Observed, guide: &Value, blocks: &mut Map<St
 
 /// Every VM has an smbios1 with a UUID; only one that the configuration mentions is shown.
 fn decode_smbios_and_sev(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
-    if block(guide, "smbios").is_some() {
-        let smbios = Properties::parse(&observed.written("smbios1").unwrap_or_default());
+    let smbios = Properties::parse(&observed.written("smbios1").unwrap_or_default());
+    if block(guide, "smbios").is_some()
+        || smbios.pairs().iter().any(|(key, _)| key != "uuid" && key != "base64")
+    {
         let encoded = smbios.flag("base64") == Some(true);
         let text = |key: &str| {
             let text = smbios.get(key)?;

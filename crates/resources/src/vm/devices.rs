@@ -27,7 +27,7 @@ pub(super) fn disk() -> Fields {
         ("datastore_id", text().or("local-lvm")),
         ("discard", text().or("ignore")),
         ("file_format", text().computed().one_of(&["qcow2", "raw", "vmdk"])),
-        ("file_id", text().replaces()),
+        ("file_id", text()),
         ("import_from", text()),
         ("interface", text().required().checked(limits::disk_interface)),
         ("iothread", flag().or(false)),

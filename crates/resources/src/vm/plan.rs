@@ -5,8 +5,8 @@ use pve_model::{Path, PathStep, Value};
 
 use crate::definition::problem;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_as_set, text, with, with_elements,
-    with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, origin_reasons, reasons, same, settle, settle_as_set,
+    text, with, with_elements, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -32,7 +32,7 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
         planned = with(&planned, "tags", settle_as_set(before, after));
     }
     planned = settle(prior, &planned);
-    planned = forget_stale(prior, planned);
+    planned = forget_stale(request, prior, planned);
     let mut response = PlanResponse {
         problems: shrinking_disks(request, prior),
         replace: replacements(prior, &planned),
@@ -141,7 +141,7 @@ fn same_device(old: &Value, device: &Value, config: &Value) -> bool {
 }
 
 /// Marks as unknown what a change makes stale.
-fn forget_stale(prior: &Value, mut planned: Value) -> Value {
+fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> Value {
     let changes = changed(prior, &planned);
     let has = |name: &str| changes.contains(name);
     if has("network_device") {
@@ -159,8 +159,9 @@ fn forget_stale(prior: &Value, mut planned: Value) -> Value {
             .map(str::to_string)
             .collect()
     };
-    // A configured boot order differs by itself; one that was read is made anew when the disks change.
-    if interfaces(prior) != interfaces(&planned) && !has("boot_order") {
+    // A boot order that was never configured follows the disks.
+    let free = request.config.get("boot_order").is_some_and(Value::is_null);
+    if interfaces(prior) != interfaces(&planned) && free {
         planned = with_unknown(&planned, "boot_order");
     }
     planned
@@ -196,7 +197,17 @@ fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
         let reason = "a template cannot become a virtual machine again".to_string();
         return vec![ReplaceReason { path: Path::attribute("template"), reason }];
     }
-    Vec::new()
+    let mut found = origin_reasons(prior, planned, "clone", &["datastore_id", "full", "node_name", "vm_id"]);
+    for (index, disk) in all_blocks(planned, "disk").iter().enumerate() {
+        let old =
+            all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(disk, "interface"));
+        // An imported disk does not tell what it was made from.
+        if let Some(old) = old.filter(|old| text(old, "file_id").is_some()) {
+            let at = Path::attribute("disk").child(PathStep::Index(index as u64));
+            found.extend(reasons(old, disk, &at, &["file_id"], "a disk is made from its image only once"));
+        }
+    }
+    found
 }
 
 /// Changes of these take effect without a restart of a running VM.

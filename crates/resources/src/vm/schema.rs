@@ -119,11 +119,11 @@ fn amd_sev() -> Fields {
 
 fn clone() -> Fields {
     vec![
-        ("datastore_id", text().replaces()),
-        ("full", flag().or(true).replaces()),
-        ("node_name", text().replaces()),
+        ("datastore_id", text()),
+        ("full", flag().or(true)),
+        ("node_name", text()),
         ("retries", number().or(1)),
-        ("vm_id", number().required().replaces().range(100, 2147483647)),
+        ("vm_id", number().required().range(100, 2147483647)),
     ]
 }
 

@@ -1,0 +1,268 @@
+//! Objects are made, read, changed and destroyed.
+
+use pve_executor::ports::Provider;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::{Recorder, World};
+use crate::values::{all_blocks, int, text};
+
+pub(super) const VM: &str = "proxmox_virtual_environment_vm";
+
+pub(super) fn full_vm() -> Json {
+    json!({
+        "node_name": "pve", "vm_id": 511, "name": "web-1", "description": "first", "tags": ["b", "a"],
+        "started": true, "machine": "q35", "boot_order": ["scsi0"],
+        "agent": [{"enabled": true, "timeout": "1s"}],
+        "cpu": [{"cores": 2, "type": "x86-64-v2-AES", "flags": ["+aes"], "limit": 1.5}],
+        "memory": [{"dedicated": 1024, "floating": 512}],
+        "disk": [
+            {"datastore_id": "local-lvm", "interface": "scsi0", "size": 10, "iothread": true, "discard": "on",
+             "import_from": "local:import/d.qcow2", "speed": [{"read": 60}]},
+            {"datastore_id": "local-lvm", "interface": "scsi1", "size": 4, "backup": false}],
+        "efi_disk": [{"datastore_id": "local-lvm", "type": "4m"}],
+        "tpm_state": [{"datastore_id": "local-lvm"}],
+        "cdrom": [{"file_id": "none"}],
+        "network_device": [{"bridge": "vmbr0", "vlan_id": 10}, {"bridge": "vmbr1", "firewall": true}],
+        "initialization": [{
+            "datastore_id": "local-lvm",
+            "ip_config": [{"ipv4": [{"address": "198.51.100.10/24", "gateway": "198.51.100.1"}]}],
+            "dns": [{"servers": ["198.51.100.2"], "domain": "example.test"}],
+            "user_account": [{"username": "ops", "password": "secret", "keys": ["ssh-ed25519 AAAA a@b"]}],
+            "vendor_data_file_id": "local:snippets/v.yaml"}],
+        "operating_system": [{"type": "l26"}],
+        "serial_device": [{}], "vga": [{"type": "serial0"}], "startup": [{"order": 3, "up_delay": 10}],
+        "smbios": [{"manufacturer": "a, b", "serial": "7"}], "rng": [{"source": "/dev/urandom"}],
+        "usb": [{"host": "1234:5678", "usb3": true}], "hostpci": [{"device": "hostpci0", "mapping": "gpu", "pcie": true}],
+        "virtiofs": [{"mapping": "data"}], "watchdog": [{"enabled": true, "action": "reset"}],
+        "audio_device": [{}], "numa": [{"device": "numa0", "cpus": "0-1", "memory": 512}],
+    })
+}
+
+fn changed(mut json: Json, pointer: &str, value: Json) -> Json {
+    *json.pointer_mut(pointer).unwrap() = value;
+    json
+}
+
+#[tokio::test]
+async fn a_vm_lives() {
+    let world = World::new(VM);
+    let made = world.apply(None, full_vm()).await;
+    assert_eq!(world.option(511, "description").as_deref(), Some("first"));
+    assert!(world.option(511, "scsi0").unwrap().ends_with("size=10G"), "the image was grown");
+    let mac = text(&all_blocks(&made, "network_device")[1], "mac_address").unwrap().to_string();
+
+    let mut next = changed(full_vm(), "/cpu/0/cores", json!(4));
+    next = changed(next, "/disk/1/size", json!(6));
+    next = changed(next, "/disk/1/datastore_id", json!("other"));
+    next = changed(next, "/initialization/0/user_account/0/password", json!("another"));
+    next = changed(next, "/network_device", json!([{"bridge": "vmbr1", "firewall": true}]));
+    next = changed(next, "/tags", json!([]));
+    let next = changed(next, "/description", json!(null));
+    let updated = world.apply(Some(&made), next.clone()).await;
+    assert_eq!(world.option(511, "cores").as_deref(), Some("4"));
+    assert!(world.option(511, "scsi1").unwrap().starts_with("other:"));
+    assert!(world.option(511, "net0").unwrap().contains(&mac), "the device that stays keeps its address");
+    assert_eq!(world.option(511, "net1"), None);
+    assert_eq!(world.option(511, "tags"), None);
+    assert_eq!(world.option(511, "description"), None);
+
+    let next = changed(next, "/disk", json!([full_vm()["disk"][0].clone()]));
+    let updated = world.apply(Some(&updated), changed(next, "/started", json!(false))).await;
+    assert_eq!((world.option(511, "scsi1"), world.option(511, "unused0")), (None, None));
+    assert!(!world.double.0.lock().unwrap().guests[&511].running);
+    world.destroy(&updated).await;
+}
+
+#[tokio::test]
+async fn a_minimal_vm_gets_the_next_id_and_settles() {
+    let world = World::new(VM);
+    let made = world.apply(None, json!({"node_name": "pve", "name": "x", "started": false})).await;
+    assert_eq!(int(&made, "vm_id"), Some(100));
+    assert_eq!(text(&made, "id"), Some("100"));
+    assert_eq!(world.option(100, "description"), None);
+}
+
+#[tokio::test]
+async fn a_clone_keeps_what_it_is_not_asked_to_change() {
+    let world = World::new(VM);
+    let mut template = full_vm();
+    template["template"] = json!(true);
+    template["vm_id"] = json!(9000);
+    world.apply(None, template).await;
+    let config = json!({
+        "node_name": "pve", "vm_id": 600, "name": "clone-1", "started": true,
+        "clone": [{"vm_id": 9000, "datastore_id": "fast"}],
+        "cpu": [{"cores": 8, "type": "host"}],
+        "disk": [{"interface": "scsi0", "datastore_id": "fast", "size": 20, "iothread": true, "discard": "on"}],
+        "network_device": [{"bridge": "vmbr7"}],
+        "initialization": [{"datastore_id": "fast", "user_account": [{"username": "me"}]}],
+    });
+    let made = world.apply(None, config).await;
+    assert_eq!(world.option(600, "cores").as_deref(), Some("8"));
+    assert_eq!(world.option(600, "memory").as_deref(), Some("1024"), "from the template");
+    assert!(world.option(600, "scsi0").unwrap().starts_with("fast:"));
+    assert!(world.option(600, "scsi0").unwrap().contains("size=20G"));
+    assert!(world.option(600, "net0").unwrap().contains("bridge=vmbr7"));
+    assert_eq!(world.option(600, "template"), None);
+    assert!(world.double.0.lock().unwrap().guests[&600].running);
+    world.destroy(&made).await;
+}
+
+#[tokio::test]
+async fn a_refresh_of_many_guests_is_one_request_each_and_one_list() {
+    let world = World::new(VM);
+    let mut made = Vec::new();
+    for id in 700..720 {
+        let config = json!({"node_name": "pve", "vm_id": id, "name": format!("n-{id}")});
+        made.push(world.apply(None, config).await);
+    }
+    world.provider.cluster("proxmox").forget_guests().await;
+    world.double.0.lock().unwrap().requests.clear();
+    for value in &made {
+        assert_eq!(world.read(value).await.as_ref(), Some(value));
+    }
+    assert_eq!(world.double.0.lock().unwrap().requests.len(), made.len() + 1);
+}
+
+#[tokio::test]
+async fn a_configured_id_that_is_taken_is_refused_and_the_guest_there_is_not_touched() {
+    let world = World::new(VM);
+    world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "old"})).await;
+    let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "new"}));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.hint.unwrap().contains("import it"));
+    assert_eq!(error.left, None);
+    assert_eq!(world.option(500, "name").as_deref(), Some("old"));
+}
+
+#[tokio::test]
+async fn an_id_lost_to_somebody_else_is_replaced_by_the_next() {
+    let world = World::new(VM);
+    let config = world.config(json!({"node_name": "pve", "name": "mine"}));
+    let mut request = world.request(None, Some(&config));
+    request.claim = world.provider.claim(&request, super::ACTION).await.unwrap();
+    assert_eq!(request.claim.vmid, Some(100));
+    World::apply(&world, None, json!({"node_name": "pve", "vm_id": 100, "name": "faster"})).await;
+    let recorder = Recorder::default();
+    let made = world.provider.apply(request, &recorder).await.unwrap().unwrap();
+    assert_eq!(int(&made, "vm_id"), Some(101));
+    assert_eq!(world.option(100, "name").as_deref(), Some("faster"));
+    assert!(recorder.0.lock().unwrap().contains(&"done vmid 101".to_string()));
+}
+
+#[tokio::test]
+async fn an_imported_vm_plans_no_change() {
+    let world = World::new(VM);
+    let config = world.config(full_vm());
+    world.apply(None, full_vm()).await;
+    let imported = world.provider.import(VM, "proxmox", "pve/511").await.unwrap();
+    let response = world.plan(Some(&imported), &config);
+    assert_eq!(response.replace, vec![]);
+    let planned = response.planned.unwrap();
+    let names: Vec<String> = crate::values::changed(&imported, &planned).into_iter().collect();
+    // What cannot be read: a password, where an image came from, how long to wait for an agent. The last three are
+    // what the agent would tell anew.
+    let expected =
+        ["agent", "disk", "initialization", "ipv4_addresses", "ipv6_addresses", "network_interface_names"];
+    assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn a_container_lives() {
+    let world = World::new("proxmox_virtual_environment_container");
+    let config = json!({
+        "node_name": "pve", "vm_id": 610, "description": "d", "tags": ["z", "a"], "started": true, "unprivileged": true,
+        "cpu": [{"cores": 2}], "memory": [{"dedicated": 256, "swap": 128}],
+        "disk": [{"datastore_id": "local-lvm", "size": 4}],
+        "features": [{"nesting": true}], "console": [{"tty_count": 3}],
+        "initialization": [{
+            "hostname": "ct-1", "dns": [{"servers": ["198.51.100.2"]}],
+            "ip_config": [{"ipv4": [{"address": "dhcp"}]}],
+            "user_account": [{"keys": ["ssh-ed25519 AAAA"], "password": "secret"}]}],
+        "network_interface": [{"name": "eth0", "bridge": "vmbr0", "vlan_id": 30}],
+        "mount_point": [{"volume": "local-lvm", "size": "4G", "path": "/srv"}],
+        "operating_system": [{"template_file_id": "local:vztmpl/d.tar.zst", "type": "debian"}],
+        "startup": [{"order": 2}],
+    });
+    let made = world.apply(None, config.clone()).await;
+    assert_eq!(world.option(610, "description").as_deref(), Some("d"));
+    let mut next = changed(config, "/memory/0/dedicated", json!(512));
+    next = changed(next, "/disk/0/size", json!(8));
+    next = changed(next, "/network_interface/0/vlan_id", json!(31));
+    next = changed(next, "/features", json!([]));
+    next = changed(next, "/initialization/0/user_account/0/password", json!("another"));
+    let next = changed(next, "/mount_point/0/size", json!("6G"));
+    let updated = world.apply(Some(&made), next).await;
+    assert!(world.option(610, "rootfs").unwrap().ends_with("size=8G"));
+    assert!(world.option(610, "mp0").unwrap().ends_with("size=6G"));
+    assert!(world.option(610, "net0").unwrap().contains("tag=31"));
+    assert_eq!(world.option(610, "features"), None);
+    world.destroy(&updated).await;
+}
+
+#[tokio::test]
+async fn files_live() {
+    let world = World::new("proxmox_virtual_environment_download_file");
+    let config = json!({
+        "node_name": "pve", "datastore_id": "local", "content_type": "import",
+        "url": "https://images.example.test/d.qcow2"});
+    let made = world.apply(None, config.clone()).await;
+    assert_eq!((text(&made, "id"), int(&made, "size")), (Some("local:import/d.qcow2"), Some(4096)));
+    let made = world.apply(Some(&made), changed_insert(config, "overwrite", json!(false))).await;
+    world.destroy(&made).await;
+
+    let world = World::new("proxmox_virtual_environment_file");
+    let config = json!({
+        "node_name": "pve", "datastore_id": "local", "content_type": "snippets",
+        "source_raw": [{"data": "#cloud-config\n", "file_name": "u.yaml"}]});
+    let made = world.apply(None, config.clone()).await;
+    assert_eq!((text(&made, "id"), int(&made, "file_size")), (Some("local:snippets/u.yaml"), Some(14)));
+    let updated =
+        world.apply(Some(&made), changed(config, "/source_raw/0/data", json!("#!/bin/sh\necho\n"))).await;
+    assert_eq!((text(&updated, "id"), int(&updated, "file_size")), (Some("local:snippets/u.yaml"), Some(15)));
+    world.destroy(&updated).await;
+}
+
+fn changed_insert(mut json: Json, name: &str, value: Json) -> Json {
+    json[name] = value;
+    json
+}
+
+#[tokio::test]
+async fn firewall_rules_keep_their_order() {
+    let world = World::new("proxmox_virtual_environment_firewall_rules");
+    let rule = |port: &str| json!({"type": "in", "action": "ACCEPT", "proto": "tcp", "dport": port});
+    let config = |rules: Vec<Json>| json!({"node_name": "pve", "vm_id": 100, "rule": rules});
+    let ports = |world: &World| -> Vec<String> {
+        let state = world.double.0.lock().unwrap();
+        let rules = &state.rules["/nodes/pve/qemu/100/firewall"];
+        rules.iter().map(|rule| rule.get("dport").and_then(Json::as_str).unwrap_or("-").to_string()).collect()
+    };
+    let made = world.apply(None, config(vec![rule("22"), rule("80"), rule("443")])).await;
+    assert_eq!(ports(&world), ["22", "80", "443"]);
+    let group = json!({"security_group": "web"});
+    let updated = world
+        .apply(Some(&made), config(vec![group, rule("80"), rule("22"), rule("443"), rule("8080")]))
+        .await;
+    assert_eq!(ports(&world), ["-", "80", "22", "443", "8080"]);
+    let updated = world.apply(Some(&updated), config(vec![rule("22")])).await;
+    assert_eq!(ports(&world), ["22"]);
+    world.destroy(&updated).await;
+}
+
+#[tokio::test]
+async fn firewall_options_go_back_to_what_the_cluster_does() {
+    let world = World::new("proxmox_virtual_environment_firewall_options");
+    let base = json!({"node_name": "pve", "vm_id": 100, "enabled": true, "ipfilter": true});
+    let made = world.apply(None, base.clone()).await;
+    let updated =
+        world.apply(Some(&made), json!({"node_name": "pve", "vm_id": 100, "input_policy": "REJECT"})).await;
+    let options = |world: &World| {
+        world.double.0.lock().unwrap().options["/nodes/pve/qemu/100/firewall/options"].clone()
+    };
+    assert_eq!(options(&world).get("policy_in"), Some(&json!("REJECT")));
+    assert_eq!(options(&world).get("ipfilter"), None);
+    let gone = world.try_apply(Some(&updated), None, &Recorder::default()).await.unwrap();
+    assert_eq!((gone, options(&world).len()), (None::<Value>, 0));
+}

@@ -1,0 +1,124 @@
+//! A crash at every request of a create, and what the next run makes of it.
+
+use std::sync::PoisonError;
+
+use pve_executor::ports::{Provider, Recovery};
+use pve_model::codec::encode;
+use pve_model::event::{ActionIntended, Operation};
+use pve_model::state::OpenAction;
+use serde_json::{Value as Json, json};
+
+use super::lives::{VM, full_vm};
+use super::{ACTION, Recorder, World};
+use crate::values::changed;
+
+/// The action as the log has it after a crash.
+async fn open_action(world: &World, config: &pve_model::Value, recorder: &Recorder) -> OpenAction {
+    let request = world.request(None, Some(config));
+    let claim = world.provider.claim(&request, ACTION).await.unwrap();
+    let planned = request.planned.unwrap();
+    let reports = recorder.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let tasks = reports.iter().filter_map(|report| {
+        let (step, upid) = report.strip_prefix("task ")?.rsplit_once(' ')?;
+        Some((step.to_string(), upid.to_string()))
+    });
+    OpenAction {
+        intent: ActionIntended {
+            action: ACTION,
+            address: world.address.clone(),
+            deposed: None,
+            operation: Operation::Create,
+            provider: "proxmox".into(),
+            claim,
+            planned: encode(&planned, &planned.ty()),
+            sensitive: vec![],
+            depose_as: None,
+            dependencies: vec![],
+            create_before_destroy: false,
+        },
+        tasks: tasks.collect(),
+        completed: reports
+            .iter()
+            .filter_map(|report| report.strip_prefix("done "))
+            .map(str::to_string)
+            .collect(),
+        since: 0,
+        indeterminate: None,
+    }
+}
+
+/// Fails each write in turn, recovers, and lets an update finish the guest. Nothing is made twice or lost.
+async fn crash_everywhere(kind: &'static str, config: Json, prepare: fn(&World), vmid: u32) {
+    for fail_at in 1.. {
+        let world = World::new(kind);
+        prepare(&world);
+        let config = world.config(config.clone());
+        let recorder = Recorder::default();
+        world.double.0.lock().unwrap().fail_at = Some(fail_at);
+        let result = world.try_apply(None, Some(&config), &recorder).await;
+        world.double.0.lock().unwrap().fail_at = None;
+        if result.is_ok() {
+            assert!(fail_at > 3, "there were several writes to fail");
+            return;
+        }
+        let open = open_action(&world, &config, &recorder).await;
+        let before = world.double.0.lock().unwrap().guests.len();
+        match world.provider.recover(&open).await.unwrap() {
+            Recovery::NothingDone => assert_eq!(fail_at, 1, "only the first request left nothing"),
+            Recovery::Exists(value) => {
+                let after = world.try_apply(Some(&value), Some(&config), &Recorder::default()).await;
+                let after = after.unwrap().unwrap();
+                world.assert_settled(&after, &config).await;
+                assert_eq!(world.option(vmid, "description").as_deref(), Some("first"));
+                assert!(world.double.0.lock().unwrap().guests[&vmid].running);
+            }
+            other => panic!("request {fail_at}: {other:?}"),
+        }
+        assert_eq!(world.double.0.lock().unwrap().guests.len(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_vm_survives_a_crash_at_every_request() {
+    crash_everywhere(VM, full_vm(), |_| {}, 511).await;
+}
+
+#[tokio::test]
+async fn a_clone_survives_a_crash_at_every_request() {
+    let config = json!({
+        "node_name": "pve", "vm_id": 600, "name": "clone-1", "description": "first",
+        "clone": [{"vm_id": 9000}], "cpu": [{"cores": 8}],
+        "disk": [{"interface": "scsi0", "size": 20}, {"interface": "scsi5", "size": 1}],
+        "initialization": [{"user_account": [{"username": "me", "password": "p"}]}],
+    });
+    let prepare = |world: &World| {
+        let config = json!({"template": 1, "cores": 1, "memory": "512", "scsi0": "local-lvm:vm-9000-disk-0,size=2G",
+                            "description": "the template"});
+        let Json::Object(config) = config else { return };
+        let guest = super::double::FakeGuest { kind: "qemu".into(), config, running: false, pool: None };
+        world.double.0.lock().unwrap().guests.insert(9000, guest);
+    };
+    crash_everywhere(VM, config, prepare, 600).await;
+}
+
+#[tokio::test]
+async fn a_guest_without_our_marker_is_never_taken_for_ours() {
+    let world = World::new(VM);
+    let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "mine"}));
+    let open = open_action(&world, &config, &Recorder::default()).await;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::NothingDone));
+    world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "theirs"})).await;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Unclear(_)));
+}
+
+#[tokio::test]
+async fn a_delete_is_recovered_by_looking() {
+    let world = World::new(VM);
+    let made = world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "x"})).await;
+    let mut open = open_action(&world, &made, &Recorder::default()).await;
+    open.intent.operation = Operation::Delete;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::NothingDone));
+    world.destroy(&made).await;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Gone));
+    assert!(changed(&made, &made).is_empty());
+}
