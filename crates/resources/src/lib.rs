@@ -26,5 +26,9 @@ mod values;
 mod vm;
 mod volumes;
 
-pub use provider::{ClusterSettings, ProxmoxProvider};
+pub use cluster::{Api, ApiError, Content, Method};
+pub use provider::{
+    ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
+    SshConfiguration,
+};
 pub use registry::{Registry, registry};

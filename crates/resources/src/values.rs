@@ -186,7 +186,7 @@ pub(crate) fn reasons(
     reason: &str,
 ) -> Vec<ReplaceReason> {
     let differs = |name: &&&str| match (before.get(name), after.get(name)) {
-        (Some(before), Some(after)) => !same(before, after) && !(is_unset(before) && is_unset(after)),
+        (Some(before), Some(after)) => !(same(before, after) || is_unset(before) && is_unset(after)),
         _ => false,
     };
     let paths = names.iter().filter(differs).map(|name| at.child(PathStep::Attribute((*name).to_string())));
@@ -243,7 +243,7 @@ mod tests {
         let list = |texts: &[&str]| text_list(texts.iter());
         assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a", "b"])), list(&["b", "a"]));
         assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a"])), list(&["a"]));
-        assert_eq!(settle_as_set(&Value::null(Type::list(Type::String)), &list(&[])).is_null(), true);
+        assert!(settle_as_set(&Value::null(Type::list(Type::String)), &list(&[])).is_null());
     }
 
     #[test]

@@ -8,29 +8,33 @@ use serde_json::Value as Json;
 
 /// The verb of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Method {
+pub enum Method {
+    /// Reads.
     Get,
+    /// Creates or acts.
     Post,
+    /// Changes.
     Put,
+    /// Destroys.
     Delete,
 }
 
 /// Why a request or a task failed.
 #[derive(Clone, Debug)]
-pub(crate) struct ApiError {
+pub struct ApiError {
     /// What the cluster said, without secrets.
-    pub(crate) message: String,
+    pub message: String,
     /// What the user can do, if anything is known.
-    pub(crate) hint: Option<String>,
+    pub hint: Option<String>,
     /// The status of the response, if there was one.
-    pub(crate) status: Option<u16>,
+    pub status: Option<u16>,
     /// The request may have taken effect without a response.
-    pub(crate) lost: bool,
+    pub lost: bool,
 }
 
 impl ApiError {
     /// A guest, volume or storage is not there. Proxmox VE answers 500 with a text, never 404.
-    pub(crate) fn is_missing(&self) -> bool {
+    pub fn is_missing(&self) -> bool {
         self.status == Some(404)
             || ["does not exist", "no such", "doesn't exist", "unable to find"]
                 .iter()
@@ -38,12 +42,12 @@ impl ApiError {
     }
 
     /// A VMID or file is taken already.
-    pub(crate) fn is_taken(&self) -> bool {
+    pub fn is_taken(&self) -> bool {
         ["already exists", "config file already exists"].iter().any(|text| self.message.contains(text))
     }
 
     /// Somebody else works on the guest or storage just now.
-    pub(crate) fn is_locked(&self) -> bool {
+    pub fn is_locked(&self) -> bool {
         ["can't lock file", "is locked", "got lock timeout", "got lock request timeout"]
             .iter()
             .any(|text| self.message.contains(text))
@@ -51,7 +55,7 @@ impl ApiError {
 }
 
 /// Content to be uploaded.
-pub(crate) enum Content<'a> {
+pub enum Content<'a> {
     /// Bytes that are there already.
     Bytes(Vec<u8>),
     /// A local file.
@@ -60,7 +64,7 @@ pub(crate) enum Content<'a> {
 
 /// A cluster.
 #[async_trait]
-pub(crate) trait Api: Send + Sync {
+pub trait Api: Send + Sync {
     /// Sends one request and returns its `data`.
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError>;
 

@@ -67,7 +67,9 @@ impl Call<'_> {
 
     /// An error that names the step and the object.
     pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
-        failed(format!("{step} {}", self.object), error)
+        let mut failure = failed(format!("{step} {}", self.object), error);
+        failure.hint = failure.hint.or_else(|| hint(error).map(str::to_string));
+        failure
     }
 
     /// No further step is begun after an interrupt.
@@ -78,4 +80,22 @@ impl Call<'_> {
         }
         Ok(())
     }
+}
+
+/// What to do about refusals that are ours to explain, since they follow from attributes of a kind.
+fn hint(error: &ApiError) -> Option<&'static str> {
+    let says = |text: &str| error.message.contains(text);
+    if says("has wrong type 'iso'") {
+        return Some(
+            "Proxmox VE imports disks only from content of type import: set content_type = \"import\" on the file \
+             (with a name that ends in .qcow2, .raw or .vmdk), and enable Import on its datastore",
+        );
+    }
+    if says("checksum mismatch") || says("detected modified configuration") {
+        return Some("somebody changed the guest in the meantime: plan again");
+    }
+    if says("only allowed for root@pam") || says("only root can") || says("Only root can") {
+        return Some("an API token cannot do this, not even root's: log in as root@pam with a password");
+    }
+    None
 }

@@ -24,6 +24,7 @@ pub(crate) struct Guest {
     pub(crate) template: bool,
 }
 
+type Volumes = Arc<Vec<Json>>;
 type Shared<T> = Mutex<Option<Arc<T>>>;
 
 /// A cluster with what was read of it once.
@@ -32,7 +33,8 @@ pub(crate) struct Cluster {
     /// The longest wait for a guest agent.
     pub(crate) agent_wait: Duration,
     guests: Shared<Vec<Guest>>,
-    content: Mutex<BTreeMap<(String, String), Arc<Vec<Json>>>>,
+    /// By node and datastore.
+    content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
 
 impl Cluster {
@@ -65,7 +67,7 @@ impl Cluster {
     }
 
     /// The volumes of a datastore, as one node sees it. Concurrent callers share one request.
-    pub(crate) async fn content(&self, node: &str, datastore: &str) -> Result<Arc<Vec<Json>>, ApiError> {
+    pub(crate) async fn content(&self, node: &str, datastore: &str) -> Result<Volumes, ApiError> {
         let mut cached = self.content.lock().await;
         let key = (node.to_string(), datastore.to_string());
         if let Some(list) = cached.get(&key) {

@@ -4,7 +4,7 @@ mod api;
 mod call;
 mod listing;
 
-pub(crate) use api::{Api, ApiError, Content, Method};
+pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::Call;
 pub(crate) use listing::{Cluster, Guest};
 

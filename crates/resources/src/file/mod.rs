@@ -47,12 +47,12 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
         }
     }
     let mut replace = Vec::new();
-    if let (Some(before), Some(after)) = (text(prior, "file_name"), file_name(&planned)) {
-        if before != after {
-            let reason = format!("{before} becomes {after}: another file");
-            replace.push(ReplaceReason { path: Path::attribute("file_name"), reason });
-            planned = with_unknown(&with_unknown(&planned, "file_name"), "id");
-        }
+    if let (Some(before), Some(after)) = (text(prior, "file_name"), file_name(&planned))
+        && before != after
+    {
+        let reason = format!("{before} becomes {after}: another file");
+        replace.push(ReplaceReason { path: Path::attribute("file_name"), reason });
+        planned = with_unknown(&with_unknown(&planned, "file_name"), "id");
     }
     PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }

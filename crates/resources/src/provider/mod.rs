@@ -2,6 +2,7 @@
 
 mod apply;
 mod claims;
+mod configuration;
 mod import;
 mod read;
 mod recovery;
@@ -9,6 +10,8 @@ mod recovery;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use configuration::{IncompleteConfiguration, Login, ProviderConfiguration, Secret, SshConfiguration};
 
 use async_trait::async_trait;
 use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
@@ -89,8 +92,15 @@ impl Family {
 }
 
 impl ProxmoxProvider {
-    /// A provider over these connections, by the names of their configurations.
-    pub(crate) fn over(connections: BTreeMap<String, Connection>) -> ProxmoxProvider {
+    /// A provider over these clusters, by the names of their configurations (`proxmox`, `proxmox.second`). The
+    /// built-in kinds need none.
+    pub fn over(
+        clusters: impl IntoIterator<Item = (String, Arc<dyn Api>, ClusterSettings)>,
+    ) -> ProxmoxProvider {
+        let connections = clusters
+            .into_iter()
+            .map(|(name, api, settings)| (name, Connection::new(api, &settings)))
+            .collect();
         ProxmoxProvider { registry: registry(), connections }
     }
 

@@ -211,7 +211,9 @@ async fn recover_other(
         _ => None,
     };
     if let Some(volume) = &volume {
-        for upid in running_tasks(cluster, &volume.node, open.since, &[volume.name.clone()]).await? {
+        for upid in
+            running_tasks(cluster, &volume.node, open.since, std::slice::from_ref(&volume.name)).await?
+        {
             let _ = cluster.api.wait(&upid, MOST).await;
         }
     }

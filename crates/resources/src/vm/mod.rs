@@ -10,6 +10,8 @@ mod drives;
 mod encode;
 mod encode_devices;
 mod plan;
+#[cfg(test)]
+mod round_trips;
 mod schema;
 mod validate;
 

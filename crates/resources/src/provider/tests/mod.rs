@@ -4,7 +4,6 @@ mod double;
 mod lives;
 mod recovered;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +17,8 @@ use pve_model::{InstanceAddress, Value, ValueKind};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{ClusterSettings, Connection, ProxmoxProvider};
+use super::{ClusterSettings, ProxmoxProvider};
+use crate::cluster::Api;
 use crate::values::{changed, same, with};
 use double::Double;
 
@@ -56,8 +56,8 @@ impl World {
     pub(super) fn new(kind: &'static str) -> World {
         let double = Arc::new(Double::default());
         let settings = ClusterSettings { agent_wait: Duration::ZERO, ..ClusterSettings::default() };
-        let connection = Connection::new(double.clone(), &settings);
-        let provider = ProxmoxProvider::over(BTreeMap::from([("proxmox".to_string(), connection)]));
+        let provider =
+            ProxmoxProvider::over([("proxmox".to_string(), double.clone() as Arc<dyn Api>, settings)]);
         World { double, provider, address: format!("{kind}.a").parse().unwrap(), kind }
     }
 
