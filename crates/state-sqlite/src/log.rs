@@ -1,0 +1,278 @@
+//! The log in a SQLite file: write-ahead journal, every commit synced.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use pve_model::event::{Actor, Event};
+use pve_state::{
+    Draft, EventLog, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use uuid::Uuid;
+
+/// The newest format that this program writes and reads; kept in `user_version`.
+const FORMAT: u32 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta (id BLOB NOT NULL, head INTEGER NOT NULL, hash BLOB NOT NULL);
+    CREATE TABLE events (
+        sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, time TEXT NOT NULL, run BLOB NOT NULL,
+        user TEXT NOT NULL, host TEXT NOT NULL, version TEXT NOT NULL, kind TEXT NOT NULL,
+        sealed BLOB NOT NULL, hash BLOB NOT NULL);
+";
+
+/// A log in a file.
+pub struct SqliteLog {
+    id: Uuid,
+    key: Key,
+    place: String,
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl SqliteLog {
+    /// Opens the log at `path`, or makes it.
+    ///
+    /// # Errors
+    /// When the file cannot be used or is of a newer program.
+    pub fn open(path: &Path, key: Key) -> Result<SqliteLog, LogError> {
+        let place = path.display().to_string();
+        let storage = |error: rusqlite::Error| storage(&place, &error);
+        make_private(path)
+            .map_err(|error| LogError::Storage { place: place.clone(), reason: error.to_string() })?;
+        let mut connection = Connection::open(path).map_err(storage)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(storage)?;
+        let format: u32 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(storage)?;
+        if format > FORMAT {
+            return Err(LogError::Newer { place, found: format, known: FORMAT });
+        }
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(storage)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(storage)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(storage)?;
+        let format: u32 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(storage)?;
+        if format == 0 {
+            transaction.execute_batch(SCHEMA).map_err(storage)?;
+            let insert = "INSERT INTO meta (id, head, hash) VALUES (?1, 0, ?2)";
+            transaction.execute(insert, params![Uuid::now_v7().as_bytes(), [0_u8; 32]]).map_err(storage)?;
+            transaction.pragma_update(None, "user_version", FORMAT).map_err(storage)?;
+        }
+        let id: [u8; 16] =
+            transaction.query_row("SELECT id FROM meta", [], |row| row.get(0)).map_err(storage)?;
+        transaction.commit().map_err(storage)?;
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(SqliteLog { id: Uuid::from_bytes(id), key, place, connection })
+    }
+
+    /// Runs a blocking piece of work on the connection.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let connection = Arc::clone(&self.connection);
+        let place = self.place.clone();
+        let run = move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner));
+        tokio::task::spawn_blocking(run)
+            .await
+            .unwrap_or_else(|error| Err(LogError::Storage { place, reason: error.to_string() }))
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    async fn head(&self) -> Result<u64, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| Ok(read_head(connection, &place)?.0)).await
+    }
+
+    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
+        let (place, key, id) = (self.place.clone(), self.key.clone(), self.id);
+        self.with(move |connection| {
+            let fail = |error: rusqlite::Error| storage(&place, &error);
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+            let (head, hash) = read_head(&transaction, &place)?;
+            if head != expected_head {
+                return Err(LogError::Conflict { expected: expected_head, found: head });
+            }
+            let stored = seal_batch(&key, id, head, hash, &batch)?;
+            for event in &stored {
+                insert(&transaction, event).map_err(fail)?;
+            }
+            if let Some(last) = stored.last() {
+                let update = "UPDATE meta SET head = ?1, hash = ?2";
+                transaction.execute(update, params![signed(last.sequence), last.hash]).map_err(fail)?;
+            }
+            transaction.commit().map_err(fail)?;
+            open_events(&key, id, &stored)
+        })
+        .await
+    }
+
+    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
+        let (place, key, id) = (self.place.clone(), self.key.clone(), self.id);
+        self.with(move |connection| open_events(&key, id, &read_stored(connection, after, &place)?)).await
+    }
+
+    async fn verify(&self) -> Result<Verification, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| {
+            let (head, hash) = read_head(connection, &place)?;
+            Ok(verify_chain(&read_stored(connection, 0, &place)?, head, &hash))
+        })
+        .await
+    }
+}
+
+fn storage(place: &str, error: &rusqlite::Error) -> LogError {
+    LogError::Storage { place: place.into(), reason: error.to_string() }
+}
+
+fn signed(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+fn read_head(connection: &Connection, place: &str) -> Result<(u64, [u8; 32]), LogError> {
+    let row = connection
+        .query_row("SELECT head, hash FROM meta", [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()
+        .map_err(|error| storage(place, &error))?;
+    let damaged = || LogError::Damaged(format!("the log {place} has no head"));
+    let (head, hash) = row.ok_or_else(damaged)?;
+    Ok((u64::try_from(head).map_err(|_| damaged())?, hash))
+}
+
+fn insert(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<usize> {
+    connection.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
+        params![
+            signed(event.sequence),
+            event.id.as_bytes(),
+            event.time.to_string(),
+            event.run.as_bytes(),
+            event.actor.user,
+            event.actor.host,
+            event.actor.version,
+            event.kind,
+            event.sealed,
+            event.hash,
+        ],
+    )
+}
+
+fn read_stored(connection: &Connection, after: u64, place: &str) -> Result<Vec<StoredEvent>, LogError> {
+    let fail = |error: rusqlite::Error| storage(place, &error);
+    let query = "SELECT sequence, id, time, run, user, host, version, kind, sealed, hash FROM events
+                 WHERE sequence > ?1 ORDER BY sequence";
+    let mut statement = connection.prepare_cached(query).map_err(fail)?;
+    let rows = statement.query_map(params![signed(after)], stored_event).map_err(fail)?;
+    rows.collect::<Result<Vec<_>, _>>().map_err(fail)
+}
+
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    let time: String = row.get(2)?;
+    Ok(StoredEvent {
+        sequence: row.get::<_, i64>(0)?.unsigned_abs(),
+        id: Uuid::from_bytes(row.get(1)?),
+        time: time.parse().unwrap_or_default(),
+        run: Uuid::from_bytes(row.get(3)?),
+        actor: Actor { user: row.get(4)?, host: row.get(5)?, version: row.get(6)? },
+        kind: row.get(7)?,
+        sealed: row.get(8)?,
+        hash: row.get(9)?,
+    })
+}
+
+/// Makes the file before SQLite does, readable by its owner alone.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    options.open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_state::Fault;
+    use pve_state::conformance::{draft, run};
+
+    use super::*;
+
+    fn key() -> Key {
+        Key::from_bytes([3; 32])
+    }
+
+    #[tokio::test]
+    async fn the_sqlite_log_is_a_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = std::sync::atomic::AtomicU32::new(0);
+        run(|| {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let path = folder.path().join(format!("{number}.db"));
+            async move { Arc::new(SqliteLog::open(&path, key()).unwrap()) }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn events_are_there_after_reopening_and_sealed_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = SqliteLog::open(&path, key()).unwrap();
+        log.append(0, vec![draft("hunter2-hunter2")]).await.unwrap();
+        drop(log);
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(15).any(|window| window == b"hunter2-hunter2"));
+        }
+        let log = SqliteLog::open(&path, key()).unwrap();
+        assert_eq!(log.read(0).await.unwrap()[0].payload, draft("hunter2-hunter2").payload);
+        let other = SqliteLog::open(&path, Key::from_bytes([4; 32])).unwrap();
+        let error = other.read(0).await.unwrap_err().to_string();
+        assert!(error.contains("another key"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        drop(SqliteLog::open(&path, key()).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Newer { .. })));
+    }
+
+    #[tokio::test]
+    async fn verification_names_the_event_that_was_tampered_with() {
+        let tampering = [
+            ("UPDATE events SET user = 'mallory' WHERE sequence = 2", Fault::Changed { sequence: 2 }),
+            ("UPDATE events SET sealed = x'00' WHERE sequence = 3", Fault::Changed { sequence: 3 }),
+            ("DELETE FROM events WHERE sequence = 2", Fault::Missing { sequence: 2 }),
+            ("DELETE FROM events WHERE sequence = 4", Fault::Truncated { last: 3, written: 4 }),
+            (
+                "UPDATE events SET sequence = 9 WHERE sequence = 2; UPDATE events SET sequence = 2 WHERE sequence = 3;
+                 UPDATE events SET sequence = 3 WHERE sequence = 9",
+                Fault::Changed { sequence: 2 },
+            ),
+        ];
+        for (statement, expected) in tampering {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.db");
+            let log = SqliteLog::open(&path, key()).unwrap();
+            log.append(0, ["a", "b", "c", "d"].map(draft).to_vec()).await.unwrap();
+            Connection::open(&path).unwrap().execute_batch(statement).unwrap();
+            assert_eq!(log.verify().await.unwrap().fault, Some(expected), "{statement}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The port of an event log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use pve_model::event::{Actor, Event, Payload};
+use uuid::Uuid;
+
+use crate::chain::{StoredEvent, Verification};
+use crate::key::{Key, KeyError};
+
+/// An event that has no place yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// When it was made.
+    pub time: Timestamp,
+    /// The run.
+    pub run: Uuid,
+    /// Who made it.
+    pub actor: Actor,
+    /// What happened.
+    pub payload: Payload,
+}
+
+/// Why a log could not be read or appended to.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Somebody else appended first. Nothing was written.
+    #[error("the log ends at event {found}, not at event {expected}: somebody else wrote to it")]
+    Conflict {
+        /// The head that the writer expected.
+        expected: u64,
+        /// The head that there is.
+        found: u64,
+    },
+    /// The log was written by a newer program. It was not touched.
+    #[error("the log {place} has format {found}, and this version of pve knows formats up to {known}")]
+    Newer {
+        /// Where it is.
+        place: String,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known here.
+        known: u32,
+    },
+    /// An event is not what it was when it was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// The key does not fit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The storage failed; whether something was written can only be told by reading.
+    #[error("the log {place} cannot be used: {reason}")]
+    Storage {
+        /// Where it is.
+        place: String,
+        /// What the storage said.
+        reason: String,
+    },
+}
+
+impl LogError {
+    /// Whether another writer was faster: nothing was written, and the writer's view is old.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, LogError::Conflict { .. })
+    }
+}
+
+/// A log of events. What `append` has returned for is durable and is seen by every later read; events are never
+/// changed or removed; sequences have no gaps.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Names the log; sealed payloads are bound to it.
+    fn id(&self) -> Uuid;
+
+    /// The sequence of the last event; 0 for an empty log.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn head(&self) -> Result<u64, LogError>;
+
+    /// Appends a batch after the event `expected_head`, all or nothing. Durable on return.
+    ///
+    /// # Errors
+    /// [`LogError::Conflict`] when the log has another head; other errors when the storage fails.
+    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError>;
+
+    /// The events after the event `after`, in order.
+    ///
+    /// # Errors
+    /// When the storage fails, the key does not fit, or an event is damaged.
+    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError>;
+
+    /// Checks that no event was edited, dropped, added, swapped or cut off. Needs no key.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn verify(&self) -> Result<Verification, LogError>;
+}
+
+fn place(log: Uuid, sequence: u64) -> String {
+    format!("{log}/{sequence}")
+}
+
+/// Gives drafts their places after an event and seals their payloads.
+///
+/// # Errors
+/// When a payload cannot be sealed.
+pub fn seal_batch(
+    key: &Key,
+    log: Uuid,
+    head: u64,
+    head_hash: [u8; 32],
+    batch: &[Draft],
+) -> Result<Vec<StoredEvent>, LogError> {
+    let mut before = head_hash;
+    let mut stored = Vec::with_capacity(batch.len());
+    for (sequence, draft) in (head + 1..).zip(batch) {
+        let json = zeroize::Zeroizing::new(
+            serde_json::to_vec(&draft.payload)
+                .map_err(|error| LogError::Damaged(format!("an event cannot be written: {error}")))?,
+        );
+        let mut event = StoredEvent {
+            sequence,
+            id: draft.id,
+            time: draft.time,
+            run: draft.run,
+            actor: draft.actor.clone(),
+            kind: draft.payload.kind().to_string(),
+            sealed: key.seal(&json, &place(log, sequence))?,
+            hash: [0; 32],
+        };
+        event.hash = event.expected_hash(&before);
+        before = event.hash;
+        stored.push(event);
+    }
+    Ok(stored)
+}
+
+/// Opens stored events.
+///
+/// # Errors
+/// When the key does not fit or a payload is no payload.
+pub fn open_events(key: &Key, log: Uuid, stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
+    stored
+        .iter()
+        .map(|event| {
+            let what = format!("event {}", event.sequence);
+            let json = key.open(&event.sealed, &place(log, event.sequence), &what)?;
+            let payload: Payload = serde_json::from_slice(&json).map_err(|error| {
+                LogError::Damaged(format!("event {} cannot be read: {error}", event.sequence))
+            })?;
+            Ok(Event {
+                sequence: event.sequence,
+                id: event.id,
+                time: event.time,
+                run: event.run,
+                actor: event.actor.clone(),
+                payload,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,76 @@
+//! A log in memory, for tests and as the measure of the others.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use pve_model::event::Event;
+use uuid::Uuid;
+
+use crate::chain::{ORIGIN, StoredEvent, Verification, verify_chain};
+use crate::key::Key;
+use crate::log::{Draft, EventLog, LogError, open_events, seal_batch};
+
+/// A log that is gone with the process.
+pub struct MemoryLog {
+    id: Uuid,
+    key: Key,
+    events: Mutex<Vec<StoredEvent>>,
+}
+
+impl MemoryLog {
+    /// An empty log.
+    pub fn new(key: Key) -> MemoryLog {
+        MemoryLog { id: Uuid::now_v7(), key, events: Mutex::new(Vec::new()) }
+    }
+
+    fn stored(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    async fn head(&self) -> Result<u64, LogError> {
+        Ok(self.stored().len() as u64)
+    }
+
+    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
+        let mut events = self.stored();
+        let found = events.len() as u64;
+        if found != expected_head {
+            return Err(LogError::Conflict { expected: expected_head, found });
+        }
+        let hash = events.last().map_or(ORIGIN, |event| event.hash);
+        let stored = seal_batch(&self.key, self.id, found, hash, &batch)?;
+        events.extend(stored.clone());
+        open_events(&self.key, self.id, &stored)
+    }
+
+    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
+        let events = self.stored();
+        let from = usize::try_from(after).unwrap_or(usize::MAX).min(events.len());
+        open_events(&self.key, self.id, &events[from..])
+    }
+
+    async fn verify(&self) -> Result<Verification, LogError> {
+        let events = self.stored();
+        let hash = events.last().map_or(ORIGIN, |event| event.hash);
+        Ok(verify_chain(&events, events.len() as u64, &hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_memory_log_is_a_log() {
+        crate::conformance::run(|| async { Arc::new(MemoryLog::new(Key::from_bytes([7; 32]))) }).await;
+    }
+}

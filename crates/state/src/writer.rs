@@ -1,0 +1,148 @@
+//! One run's hand on the log: commits concurrent events together and keeps the projection up to date.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use pve_model::event::{Actor, Payload};
+use pve_model::state::{ProjectionError, State};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::log::{Draft, EventLog, LogError};
+
+/// Why an event is not known to be durable.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct WriterError {
+    /// What failed.
+    pub message: String,
+    /// Whether another writer was faster; nothing more may be done in this run.
+    pub lost: bool,
+}
+
+type Request = (Draft, oneshot::Sender<Result<(), WriterError>>);
+
+/// Records events of one run. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    requests: mpsc::UnboundedSender<Request>,
+    state: Arc<Mutex<State>>,
+    run: Uuid,
+    actor: Actor,
+}
+
+impl Writer {
+    /// A writer that continues after `state`, the projection of the whole log. Must be called within a runtime.
+    pub fn start(log: Arc<dyn EventLog>, state: State, actor: Actor) -> Writer {
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let state = Arc::new(Mutex::new(state));
+        tokio::spawn(commit(log, receiver, Arc::clone(&state)));
+        Writer { requests, state, run: Uuid::now_v7(), actor }
+    }
+
+    /// The run.
+    pub fn run(&self) -> Uuid {
+        self.run
+    }
+
+    /// The projection of everything durable.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Appends an event. Durable on return.
+    ///
+    /// # Errors
+    /// When it is not known to be durable.
+    pub async fn record(&self, payload: Payload) -> Result<(), WriterError> {
+        let draft = Draft {
+            id: Uuid::now_v7(),
+            time: Timestamp::now(),
+            run: self.run,
+            actor: self.actor.clone(),
+            payload,
+        };
+        let gone = || WriterError { message: "the log was closed after an error".into(), lost: true };
+        let (sender, receiver) = oneshot::channel();
+        self.requests.send((draft, sender)).map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())?
+    }
+}
+
+/// Appends what was asked for while the append before ran: concurrency costs no extra latency. After an error nothing
+/// more is taken, so that no event becomes durable behind one that did not.
+async fn commit(
+    log: Arc<dyn EventLog>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+    state: Arc<Mutex<State>>,
+) {
+    let mut batch = Vec::new();
+    while requests.recv_many(&mut batch, 256).await > 0 {
+        let (drafts, replies): (Vec<Draft>, Vec<_>) = batch.drain(..).unzip();
+        let head = state.lock().unwrap_or_else(PoisonError::into_inner).sequence;
+        let result = match log.append(head, drafts).await {
+            Ok(events) => {
+                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+                events.iter().try_for_each(|event| state.apply(event)).map_err(|error| failed(&error))
+            }
+            Err(error) => Err(lost(&error)),
+        };
+        let failed = result.is_err();
+        for reply in replies {
+            // The asker may be gone: the event is durable all the same.
+            let _ = reply.send(result.clone());
+        }
+        if failed {
+            return;
+        }
+    }
+}
+
+fn lost(error: &LogError) -> WriterError {
+    WriterError { message: error.to_string(), lost: error.is_conflict() }
+}
+
+fn failed(error: &ProjectionError) -> WriterError {
+    WriterError { message: error.to_string(), lost: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::draft;
+    use crate::{Key, MemoryLog};
+
+    fn actor() -> Actor {
+        draft("").actor
+    }
+
+    #[tokio::test]
+    async fn concurrent_events_all_become_durable_and_are_projected() {
+        let log = Arc::new(MemoryLog::new(Key::from_bytes([1; 32])));
+        let writer = Writer::start(log.clone(), State::default(), actor());
+        let all = (0..20).map(|i| writer.record(draft(&i.to_string()).payload));
+        for result in futures_join(all).await {
+            result.unwrap();
+        }
+        assert_eq!(log.head().await.unwrap(), 20);
+        assert_eq!(writer.state().sequence, 20);
+    }
+
+    #[tokio::test]
+    async fn a_faster_writer_ends_this_one() {
+        let log = Arc::new(MemoryLog::new(Key::from_bytes([1; 32])));
+        let writer = Writer::start(log.clone(), State::default(), actor());
+        log.append(0, vec![draft("other")]).await.unwrap();
+        assert!(writer.record(draft("mine").payload).await.unwrap_err().lost);
+        assert!(writer.record(draft("again").payload).await.unwrap_err().lost);
+        assert_eq!(log.head().await.unwrap(), 1);
+    }
+
+    async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+        let mut results = Vec::new();
+        for one in all {
+            results.push(one.await);
+        }
+        results
+    }
+}
