@@ -206,7 +206,9 @@ pub(crate) fn origin_reasons(
     match (block(prior, name), block(planned, name)) {
         (Some(before), Some(after)) => reasons(before, after, &at.child(PathStep::Index(0)), names, reason),
         (Some(_), None) if planned.get(name).is_some_and(Value::is_known) => {
-            vec![ReplaceReason { path: at, reason: reason.to_string() }]
+            let key = names.last().copied().unwrap_or_default().to_string();
+            let path = at.child(PathStep::Index(0)).child(PathStep::Attribute(key));
+            vec![ReplaceReason { path, reason: reason.to_string() }]
         }
         _ => Vec::new(),
     }

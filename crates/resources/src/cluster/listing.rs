@@ -125,15 +125,25 @@ impl Cluster {
         Ok(self.guests().await?.iter().find(|guest| guest.vmid == vmid).cloned())
     }
 
+    /// The configuration of a guest right now, from its own node, past every cache. Whether it runs is not asked.
+    /// `None` when it is not there.
+    pub(crate) async fn look_at_options(
+        &self,
+        kind: &str,
+        vmid: u32,
+        node: &str,
+    ) -> Result<Option<Observed>, ApiError> {
+        match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
+            Ok(config) => Ok(Some(observed(node, vmid, None, config))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A guest as it is right now, from its own node, past every cache. `None` when it is not there.
     pub(crate) async fn look(&self, kind: &str, vmid: u32, node: &str) -> Result<Option<Observed>, ApiError> {
-        let config = match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
-            Ok(config) => config,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(mut seen) = self.look_at_options(kind, vmid, node).await? else { return Ok(None) };
         let status = self.get(&format!("/nodes/{node}/{kind}/{vmid}/status/current")).await?;
-        let mut seen = observed(node, vmid, None, config);
         seen.running = status.get("status").and_then(Json::as_str).map(|status| status == "running");
         Ok(Some(seen))
     }

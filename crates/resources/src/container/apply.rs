@@ -36,8 +36,17 @@ impl Target<'_> {
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        let gone = || refused(format!("{} is gone", self.call.object), Some("plan again"));
-        self.look().await?.ok_or_else(gone)
+        self.look().await?.ok_or_else(|| self.gone())
+    }
+
+    /// Its options only: half the requests.
+    async fn look_at_options(&self) -> Result<Observed, ProviderError> {
+        let looked = self.call.cluster.look_at_options("lxc", self.vmid, &self.node).await;
+        looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
+    }
+
+    fn gone(&self) -> ProviderError {
+        refused(format!("{} is gone", self.call.object), Some("plan again"))
     }
 
     /// The values of the container as it is now, in the words of the plan.
@@ -91,7 +100,8 @@ impl Target<'_> {
         planned: &Value,
         cloned: bool,
     ) -> Result<(), ProviderError> {
-        let was_running = self.look_at_existing().await?.running == Some(true);
+        // A guest that was just made does not run.
+        let was_running = prior.is_some() && self.look_at_existing().await?.running == Some(true);
         if prior.is_some() || cloned {
             self.move_root_disk(planned).await?;
         }
@@ -104,7 +114,7 @@ impl Target<'_> {
             crate::pools::change_pool(&self.call, self.vmid, pools.0, pools.1).await?;
         }
         if flag(planned, "template") == Some(true) {
-            if self.look_at_existing().await?.flag("template") != Some(true) {
+            if self.look_at_options().await?.flag("template") != Some(true) {
                 let most = timeout(planned, "timeout_create");
                 self.call
                     .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
@@ -119,7 +129,7 @@ impl Target<'_> {
         let Some(datastore) = block(planned, "disk").and_then(|disk| text(disk, "datastore_id")) else {
             return Ok(());
         };
-        let root = self.look_at_existing().await?.text("rootfs").unwrap_or_default();
+        let root = self.look_at_options().await?.text("rootfs").unwrap_or_default();
         if root.split(':').next() == Some(datastore) {
             return Ok(());
         }
@@ -137,7 +147,7 @@ impl Target<'_> {
         planned: &Value,
         cloned: bool,
     ) -> Result<(), ProviderError> {
-        let observed = self.look_at_existing().await?;
+        let observed = self.look_at_options().await?;
         let (mut set, mut delete) = match prior {
             Some(prior) => encode_options(planned, Purpose::All).since(&encode_options(prior, Purpose::All)),
             // A clone begins as its template: what is stated is brought about, the rest stays.
@@ -183,7 +193,7 @@ impl Target<'_> {
     }
 
     async fn resize(&self, planned: &Value) -> Result<(), ProviderError> {
-        let observed = self.look_at_existing().await?;
+        let observed = self.look_at_options().await?;
         let mut wanted = Vec::new();
         if let Some(size) = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0)
         {
@@ -279,7 +289,10 @@ impl Target<'_> {
 
     /// The values after everything is done.
     pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let mut read = self.read(planned).await?;
+        // Whether it runs is as planned: its tasks went well.
+        let mut observed = self.look_at_options().await?;
+        observed.pool = text(planned, "pool_id").map(str::to_string);
+        let mut read = self.decode(&observed, planned);
         if flag(planned, "started") != Some(false)
             && flag(planned, "template") != Some(true)
             && let Ok(answer) = self.call.cluster.get(&self.path("/interfaces")).await

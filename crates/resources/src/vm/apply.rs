@@ -12,7 +12,7 @@ use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
-use crate::values::{blank, complete, flag, int, text};
+use crate::values::{all_blocks, blank, complete, flag, int, text, with, with_elements};
 
 /// The VM that an action is about.
 pub(crate) struct Target<'a> {
@@ -28,7 +28,7 @@ pub(crate) fn timeout(value: &Value, name: &str) -> Duration {
 }
 
 impl Target<'_> {
-    fn path(&self, rest: &str) -> String {
+    pub(super) fn path(&self, rest: &str) -> String {
         format!("/nodes/{}/qemu/{}{rest}", self.node, self.vmid)
     }
 
@@ -39,8 +39,17 @@ impl Target<'_> {
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        let gone = || refused(format!("{} is gone", self.call.object), Some("plan again"));
-        self.look().await?.ok_or_else(gone)
+        self.look().await?.ok_or_else(|| self.gone())
+    }
+
+    /// Its options only: half the requests.
+    async fn look_at_options(&self) -> Result<Observed, ProviderError> {
+        let looked = self.call.cluster.look_at_options("qemu", self.vmid, &self.node).await;
+        looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
+    }
+
+    fn gone(&self) -> ProviderError {
+        refused(format!("{} is gone", self.call.object), Some("plan again"))
     }
 
     /// The values of the VM as it is now, in the words of the plan.
@@ -56,14 +65,34 @@ impl Target<'_> {
 
     /// Makes the VM from nothing. The marker is its description until it is finished.
     pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
+        let images = self.with_image_paths(planned).await?;
         let mut params = encode_options(planned, true);
-        params.0.extend(initial_drives(planned).0);
+        params.0.extend(initial_drives(&images).0);
         params.put("vmid", Some(self.vmid));
         params.put("pool", text(planned, "pool_id"));
         params.put("description", marker);
         let path = format!("/nodes/{}/qemu", self.node);
         let most = timeout(planned, "timeout_create");
         self.call.step("create", Method::Post, &path, &params, most).await
+    }
+
+    /// Proxmox VE does not import from content of type iso, but root@pam itself (not a token of it) may name any path.
+    async fn with_image_paths(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let mut disks = all_blocks(planned, "disk").to_vec();
+        if self.call.cluster.api.user() != "root@pam" {
+            return Ok(planned.clone());
+        }
+        for disk in &mut disks {
+            let Some(image) = text(disk, "file_id").filter(|image| image.contains(":iso/")) else { continue };
+            let datastore = image.split(':').next().unwrap_or_default();
+            let path = format!("/nodes/{}/storage/{datastore}/content/{image}", self.node);
+            let volume = self.call.cluster.get(&path).await;
+            let volume = volume.map_err(|error| self.call.failed("find the image of", &error))?;
+            if let Some(path) = volume.get("path").and_then(serde_json::Value::as_str) {
+                *disk = with(disk, "file_id", Value::string(path));
+            }
+        }
+        Ok(with_elements(planned, "disk", disks))
     }
 
     /// Makes the VM as a clone.
@@ -115,11 +144,16 @@ impl Target<'_> {
         planned: &Value,
         cloned: bool,
     ) -> Result<(), ProviderError> {
-        let observed = self.look_at_existing().await?;
+        // A guest that was just made does not run.
+        let observed = match prior {
+            Some(_) => self.look_at_existing().await?,
+            None => self.look_at_options().await?,
+        };
         let was_running = observed.running == Some(true);
         let drives = drive_changes(&observed, prior, planned);
         self.move_disks(&drives, planned).await?;
-        self.configure(prior, planned, cloned, &drives).await?;
+        let observed = if drives.moves.is_empty() { observed } else { self.look_at_options().await? };
+        self.configure(prior, planned, cloned, &drives, &observed).await?;
         self.resize_disks(&drives, planned).await?;
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
@@ -155,19 +189,19 @@ impl Target<'_> {
         planned: &Value,
         cloned: bool,
         drives: &DriveChanges,
+        observed: &Observed,
     ) -> Result<(), ProviderError> {
-        let observed = self.look_at_existing().await?;
         let (mut set, mut delete) = match prior {
             Some(prior) => changed_options(prior, planned),
             // A clone begins as its template: what is stated is brought about, the rest stays.
-            None if cloned => changed_options(&self.decode(&observed, planned), planned),
+            None if cloned => changed_options(&self.decode(observed, planned), planned),
             None => {
                 let mut set = Params::default();
                 set.put("description", text(planned, "description"));
                 (set, Default::default())
             }
         };
-        let fresh = super::drive_changes::with_current_volumes(&observed, &drives.set);
+        let fresh = super::drive_changes::with_current_volumes(observed, &drives.set);
         set.0.extend(fresh.0);
         if cloned && prior.is_none() {
             set.put("cipassword", encode_options(planned, false).0.get("cipassword"));
@@ -182,7 +216,7 @@ impl Target<'_> {
             _ => {}
         }
         // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
-        keep_addresses(&observed, &mut set);
+        keep_addresses(observed, &mut set);
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());
@@ -193,7 +227,7 @@ impl Target<'_> {
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_create");
         self.call.step("configure", Method::Post, &self.path("/config"), &set, most).await?;
-        self.destroy_unused(&observed, drives).await
+        self.destroy_unused(observed, drives).await
     }
 
     /// Destroys the volumes of disks that were taken out: the API only sets them aside.
@@ -204,7 +238,7 @@ impl Target<'_> {
         if volumes.is_empty() {
             return Ok(());
         }
-        let now = self.look_at_existing().await?;
+        let now = self.look_at_options().await?;
         let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
         let unused: Vec<String> = unused
             .filter(|name| now.text(name).is_some_and(|drive| volumes.contains(&volume(drive))))
@@ -222,7 +256,7 @@ impl Target<'_> {
         if drives.sizes.is_empty() {
             return Ok(());
         }
-        let observed = self.look_at_existing().await?;
+        let observed = self.look_at_options().await?;
         for (interface, size) in &drives.sizes {
             let bytes = |text: &str| crate::size::parse_size(text);
             let drive = observed.text(interface).map(|drive| crate::property::Properties::parse(&drive));
@@ -245,62 +279,6 @@ impl Target<'_> {
         let Some(prior) = prior else { return Ok(()) };
         crate::pools::change_pool(&self.call, self.vmid, text(prior, "pool_id"), text(planned, "pool_id"))
             .await
-    }
-
-    /// Starts, stops or reboots as planned.
-    async fn change_power(
-        &self,
-        planned: &Value,
-        was_running: bool,
-        update: bool,
-    ) -> Result<(), ProviderError> {
-        let started = flag(planned, "started") != Some(false);
-        match (was_running, started) {
-            (false, true) => self.start(planned).await,
-            (true, false) => self.shut_down(planned).await,
-            (true, true) if update && flag(planned, "reboot_after_update") != Some(false) => {
-                self.reboot_if_pending(planned).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) async fn start(&self, planned: &Value) -> Result<(), ProviderError> {
-        let most = timeout(planned, "timeout_start_vm");
-        self.call.step("start", Method::Post, &self.path("/status/start"), &Params::default(), most).await?;
-        if flag(planned, "reboot") == Some(true) {
-            let most = timeout(planned, "timeout_reboot");
-            return self
-                .call
-                .step("reboot", Method::Post, &self.path("/status/reboot"), &Params::default(), most)
-                .await;
-        }
-        Ok(())
-    }
-
-    /// Asks the guest to shut down, and stops it when it does not within the configured time.
-    async fn shut_down(&self, planned: &Value) -> Result<(), ProviderError> {
-        let most = timeout(planned, "timeout_shutdown_vm");
-        let mut params = Params::default();
-        params.put_flag("forceStop", Some(true));
-        params.put("timeout", Some(most.as_secs()));
-        let most = most + Duration::from_secs(60);
-        self.call.step("shut down", Method::Post, &self.path("/status/shutdown"), &params, most).await
-    }
-
-    /// Reboots only when the running VM could not take over every change.
-    async fn reboot_if_pending(&self, planned: &Value) -> Result<(), ProviderError> {
-        let pending = self.call.cluster.get(&self.path("/pending")).await;
-        let pending = pending.map_err(|error| self.call.failed("read pending changes of", &error))?;
-        let waits =
-            |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
-        if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
-            return Ok(());
-        }
-        let most = timeout(planned, "timeout_reboot");
-        let mut params = Params::default();
-        params.put("timeout", Some(most.as_secs()));
-        self.call.step("reboot", Method::Post, &self.path("/status/reboot"), &params, most).await
     }
 
     /// Destroys the VM.
@@ -341,7 +319,10 @@ impl Target<'_> {
 
     /// The values after everything is done: known parts as planned, the others as read.
     pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let mut read = self.read(planned).await?;
+        // Whether it runs is as planned: its tasks went well.
+        let mut observed = self.look_at_options().await?;
+        observed.pool = text(planned, "pool_id").map(str::to_string);
+        let mut read = self.decode(&observed, planned);
         if flag(planned, "started") != Some(false) && flag(planned, "template") != Some(true) {
             read = super::agent::with_addresses(self, planned, read).await;
         }

@@ -91,7 +91,9 @@ fn change_disk(
         }
         return;
     };
-    changes.sizes.extend(size.map(|size| (interface.to_string(), size)));
+    let present = now.get("size").and_then(crate::size::parse_size).unwrap_or_default();
+    let grown = size.filter(|size| u64::try_from(*size).is_ok_and(|size| size << 30 > present));
+    changes.sizes.extend(grown.map(|size| (interface.to_string(), size)));
     let datastore = now.first_or("file").and_then(|volume| volume.split_once(':')).map(|(name, _)| name);
     let wanted = text(disk, "datastore_id").unwrap_or_default();
     let format = text(disk, "file_format");

@@ -10,6 +10,7 @@ mod drives;
 mod encode;
 mod encode_devices;
 mod plan;
+mod power;
 #[cfg(test)]
 mod round_trips;
 mod schema;

@@ -95,14 +95,16 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>) -> Value {
 }
 
 /// Network devices have no name: a device is the one before it that has the same configured values, else the one in
-/// its place. So a device keeps its MAC address when one before it is taken out.
+/// its place. So a device keeps its MAC address when one before it is taken out. As long as their number stays the
+/// same, each stays in its place.
 fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let before = all_blocks(prior, "network_device");
     let proposed = all_blocks(request.proposed, "network_device");
     let configured = all_blocks(request.config, "network_device");
     let mut taken = vec![false; before.len()];
     let mut matches: Vec<Option<usize>> = vec![None; proposed.len()];
-    for in_place in [true, false] {
+    let passes: &[bool] = if before.len() == proposed.len() { &[true] } else { &[true, false] };
+    for &in_place in passes {
         for (index, device) in proposed.iter().enumerate() {
             let fits = |old: usize| {
                 !taken[old]
@@ -247,6 +249,9 @@ fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     if changes.contains("node_name") {
         let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
         notes.push(format!("migrates from {} to {}", names.0, names.1));
+    }
+    if block(prior, "clone").is_none() && block(planned, "clone").is_some() {
+        notes.push("the clone block is only recorded: the VM is there already".to_string());
     }
     for disk in all_blocks(prior, "disk") {
         let interface = text(disk, "interface");

@@ -126,6 +126,25 @@ async fn a_refresh_of_many_guests_is_one_request_each_and_one_list() {
 }
 
 #[tokio::test]
+async fn a_plain_vm_costs_five_requests_beside_its_tasks() {
+    let world = World::new(VM);
+    let config = json!({
+        "node_name": "pve", "vm_id": 700, "name": "n", "description": "d",
+        "disk": [{"interface": "scsi0", "size": 8}], "network_device": [{}]});
+    let config = world.config(config);
+    world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
+    let requests = world.double.0.lock().unwrap().requests.clone();
+    let expected = [
+        "Post /nodes/pve/qemu",
+        "Get /nodes/pve/qemu/700/config",
+        "Post /nodes/pve/qemu/700/config",
+        "Post /nodes/pve/qemu/700/status/start",
+        "Get /nodes/pve/qemu/700/config",
+    ];
+    assert_eq!(requests, expected);
+}
+
+#[tokio::test]
 async fn a_configured_id_that_is_taken_is_refused_and_the_guest_there_is_not_touched() {
     let world = World::new(VM);
     world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "old"})).await;

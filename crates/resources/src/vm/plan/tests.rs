@@ -102,3 +102,36 @@ fn a_template_is_replaced_to_become_a_vm_and_another_node_is_no_replacement() {
     assert_eq!(response.replace, vec![]);
     assert_eq!(response.notes, ["migrates from a to b"]);
 }
+
+#[test]
+fn the_source_of_a_clone_replaces_it_but_how_often_it_was_tried_does_not() {
+    let cloned = |json: Json| json!({ "clone": [json] });
+    let reasons = |prior: Json, config: Json| -> Vec<String> {
+        update(prior, config).1.replace.iter().map(|reason| reason.path.to_string()).collect()
+    };
+    let base = json!({"vm_id": 9000, "full": true, "retries": 1});
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        reasons(cloned(base.clone()), cloned(json!({"vm_id": 9000, "full": true, "retries": 3}))),
+        none
+    );
+    let other = cloned(json!({"vm_id": 9001, "full": true, "retries": 1}));
+    assert_eq!(reasons(cloned(base.clone()), other), ["clone[0].vm_id"]);
+    assert_eq!(reasons(cloned(base.clone()), json!({})), ["clone[0].vm_id"]);
+    assert_eq!(
+        reasons(json!({}), cloned(base)),
+        none,
+        "an imported VM does not tell what it was cloned from"
+    );
+}
+
+#[test]
+fn devices_that_trade_places_keep_the_addresses_of_the_places() {
+    let device = |bridge: &str, mac: &str| json!({"bridge": bridge, "mac_address": mac});
+    let (_, response) = update(
+        json!({"network_device": [device("vmbr0", "BC:24:11:00:00:01"), device("vmbr1", "BC:24:11:00:00:02")]}),
+        json!({"network_device": [{"bridge": "vmbr1"}, {"bridge": "vmbr0"}]}),
+    );
+    let planned = response.planned.unwrap();
+    assert_eq!(text(&all_blocks(&planned, "network_device")[0], "mac_address"), Some("BC:24:11:00:00:01"));
+}
