@@ -1,3 +1,10 @@
 //! Carries a plan out: schedules its steps, records intents, tasks and results, and resolves what a crash left open.
 
+mod execute;
 pub mod ports;
+mod recover;
+mod report;
+
+pub use execute::{Failure, Options, Outcome, execute};
+pub use recover::{Recorder, RecoveryReport, recover};
+pub use report::{Reporter, SilentReporter};

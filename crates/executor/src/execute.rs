@@ -1,0 +1,315 @@
+//! The walk over the steps of a plan: as many at a time as allowed, each after those it waits for.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use pve_model::codec::to_plain_json;
+use pve_model::event::{
+    ActionFailed, ActionIndeterminate, ActionIntended, ActionSucceeded, Claim, InstanceRemoved, Operation,
+    Payload, StepCompleted, TaskSubmitted,
+};
+use pve_model::plan::{Action, Change, Plan, Step};
+use pve_model::{InstanceAddress, Value};
+use uuid::Uuid;
+
+use crate::ports::{
+    ActionProgress, ApplyRequest, Journal, JournalError, Provider, ProviderError, ResolvedStep, Resolver,
+};
+use crate::report::Reporter;
+
+/// How to walk.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Steps at a time, at least 1.
+    pub parallelism: usize,
+    /// Set to start no further step; those that run are finished.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// What was to be done.
+    pub operation: Operation,
+    /// Why it failed, without secrets.
+    pub error: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Steps done.
+    pub done: BTreeMap<Operation, u64>,
+    /// Steps that failed.
+    pub failures: Vec<Failure>,
+    /// Instances whose steps were not started.
+    pub skipped: Vec<InstanceAddress>,
+    /// Whether the run was stopped by the user or lost its log before everything was started.
+    pub interrupted: bool,
+}
+
+impl Outcome {
+    /// Whether every step was done.
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && self.skipped.is_empty() && !self.interrupted
+    }
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    provider: &'a dyn Provider,
+    resolver: Mutex<&'a mut dyn Resolver>,
+    journal: &'a dyn Journal,
+    reporter: &'a dyn Reporter,
+    options: &'a Options,
+    /// The journal takes nothing more: no request may be sent.
+    closed: AtomicBool,
+}
+
+/// Carries out the steps of a plan. A failed step stops those that wait for it, not the rest.
+pub async fn execute(
+    plan: &Plan,
+    provider: &dyn Provider,
+    resolver: &mut dyn Resolver,
+    journal: &dyn Journal,
+    reporter: &dyn Reporter,
+    options: &Options,
+) -> Outcome {
+    let run = Run {
+        plan,
+        provider,
+        resolver: Mutex::new(resolver),
+        journal,
+        reporter,
+        options,
+        closed: AtomicBool::new(false),
+    };
+    run.walk().await
+}
+
+impl Run<'_> {
+    fn may_start(&self) -> bool {
+        !self.closed.load(Ordering::SeqCst) && !self.options.cancelled.load(Ordering::SeqCst)
+    }
+
+    async fn walk(&self) -> Outcome {
+        let steps = &self.plan.steps;
+        let mut waiting: Vec<usize> = steps.iter().map(|step| step.after.len()).collect();
+        let mut followers: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
+        for (at, step) in steps.iter().enumerate() {
+            step.after.iter().for_each(|before| followers[*before].push(at));
+        }
+        let mut ready: std::collections::VecDeque<usize> =
+            (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
+        let mut running = FuturesUnordered::new();
+        let mut outcome = Outcome::default();
+        let mut finished = vec![false; steps.len()];
+        loop {
+            while self.may_start() && running.len() < self.options.parallelism.max(1) {
+                let Some(at) = ready.pop_front() else { break };
+                running.push(async move { (at, self.step(&steps[at]).await) });
+            }
+            let Some((at, result)) = running.next().await else { break };
+            finished[at] = true;
+            match result {
+                Ok(()) => {
+                    *outcome.done.entry(steps[at].operation).or_default() += 1;
+                    for follower in &followers[at] {
+                        waiting[*follower] -= 1;
+                        if waiting[*follower] == 0 {
+                            ready.push_back(*follower);
+                        }
+                    }
+                }
+                Err(failure) => outcome.failures.push(failure),
+            }
+        }
+        for at in (0..steps.len()).filter(|at| !finished[*at]) {
+            let address = &self.plan.changes[steps[at].change].address;
+            if !outcome.skipped.contains(address) {
+                self.reporter.skipped(address);
+                outcome.skipped.push(address.clone());
+            }
+        }
+        outcome.interrupted = !self.may_start();
+        outcome
+    }
+
+    async fn step(&self, step: &Step) -> Result<(), Failure> {
+        let change = &self.plan.changes[step.change];
+        self.reporter.started(&change.address, step.operation);
+        let result = match step.operation {
+            Operation::Forget => self.forget(change).await,
+            Operation::Read => self.read(step, change).await,
+            _ => self.act(step, change).await,
+        };
+        match result {
+            Ok(()) => {
+                self.reporter.succeeded(&change.address, step.operation);
+                Ok(())
+            }
+            Err(error) => {
+                self.reporter.failed(&change.address, step.operation, &error.message);
+                Err(Failure {
+                    address: change.address.clone(),
+                    operation: step.operation,
+                    error: error.message,
+                    hint: error.hint,
+                })
+            }
+        }
+    }
+
+    async fn record(&self, payload: Payload) -> Result<(), ProviderError> {
+        self.journal.record(payload).await.map_err(|error| {
+            // What is not known to be durable must not be built upon.
+            self.closed.store(true, Ordering::SeqCst);
+            journal_failed(&error)
+        })
+    }
+
+    fn resolved(&self, step: &Step) -> Result<ResolvedStep, ProviderError> {
+        self.resolver.lock().unwrap_or_else(PoisonError::into_inner).resolve(step).map_err(plain_error)
+    }
+
+    async fn forget(&self, change: &Change) -> Result<(), ProviderError> {
+        let removed = InstanceRemoved { address: change.address.clone(), deposed: change.deposed.clone() };
+        self.record(Payload::InstanceForgotten(removed)).await
+    }
+
+    async fn read(&self, step: &Step, change: &Change) -> Result<(), ProviderError> {
+        let config = self.resolved(step)?.config.unwrap_or_else(|| Value::null(pve_model::Type::Dynamic));
+        let kind = &change.address.resource.kind;
+        let value = self.provider.read_data(kind, &change.provider, config).await?;
+        let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        resolver.completed(step, Some(&value)).map(drop).map_err(plain_error)
+    }
+
+    /// Intent, request, tasks, result: each durable before what follows.
+    async fn act(&self, step: &Step, change: &Change) -> Result<(), ProviderError> {
+        let resolved = self.resolved(step)?;
+        let action = Uuid::now_v7();
+        let mut request = ApplyRequest {
+            address: change.address.clone(),
+            provider: change.provider.clone(),
+            operation: step.operation,
+            prior: resolved.prior,
+            planned: resolved.planned,
+            config: resolved.config,
+            claim: Claim::default(),
+        };
+        request.claim = self.provider.claim(&request, action).await?;
+        self.record(Payload::ActionIntended(intent(step, change, &request, action))).await?;
+        let progress = Progress { run: self, address: &change.address, action };
+        match self.provider.apply(request, &progress).await {
+            Ok(value) => self.succeeded(step, action, value.as_ref()).await,
+            Err(error) => self.failed(step, action, error).await,
+        }
+    }
+
+    async fn succeeded(&self, step: &Step, action: Uuid, value: Option<&Value>) -> Result<(), ProviderError> {
+        let (record, complaint) = {
+            let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+            match resolver.completed(step, value) {
+                Ok(record) => (record, None),
+                // A postcondition failed: the object is there all the same.
+                Err(complaint) => (value.map(|value| resolver.left(step, value)), Some(complaint)),
+            }
+        };
+        self.record(Payload::ActionSucceeded(ActionSucceeded { action, record })).await?;
+        complaint.map_or(Ok(()), |complaint| Err(plain_error(complaint)))
+    }
+
+    async fn failed(&self, step: &Step, action: Uuid, error: ProviderError) -> Result<(), ProviderError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(error);
+        }
+        let payload = if error.indeterminate {
+            Payload::ActionIndeterminate(ActionIndeterminate { action, reason: error.message.clone() })
+        } else {
+            let left = error.left.as_ref();
+            let record = left
+                .map(|value| self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value));
+            Payload::ActionFailed(ActionFailed { action, error: error.message.clone(), record })
+        };
+        self.record(payload).await?;
+        Err(error)
+    }
+}
+
+fn intent(step: &Step, change: &Change, request: &ApplyRequest, action: Uuid) -> ActionIntended {
+    let creates = step.operation == Operation::Create;
+    let deposes = creates && change.action == Action::CreateThenDelete;
+    let deposed = if step.operation == Operation::Delete {
+        change.deposed.clone().or_else(|| step.deposed.clone())
+    } else {
+        None
+    };
+    let planned = request.planned.as_ref();
+    ActionIntended {
+        action,
+        address: change.address.clone(),
+        deposed,
+        operation: step.operation,
+        provider: change.provider.clone(),
+        claim: request.claim.clone(),
+        planned: planned.map(to_plain_json).unwrap_or_default(),
+        sensitive: planned.map(Value::sensitive_paths).unwrap_or_default(),
+        depose_as: if deposes { step.deposed.clone() } else { None },
+        dependencies: change.dependencies.clone(),
+        create_before_destroy: change.create_before_destroy,
+    }
+}
+
+struct Progress<'r, 'a> {
+    run: &'r Run<'a>,
+    address: &'r InstanceAddress,
+    action: Uuid,
+}
+
+#[async_trait]
+impl ActionProgress for Progress<'_, '_> {
+    async fn task_submitted(&self, step: &str, upid: &str) -> Result<(), ProviderError> {
+        let task = TaskSubmitted { action: self.action, step: step.into(), upid: upid.into() };
+        self.run.record(Payload::TaskSubmitted(task)).await
+    }
+
+    async fn step_completed(&self, step: &str) -> Result<(), ProviderError> {
+        let completed = StepCompleted { action: self.action, step: step.into() };
+        self.run.record(Payload::StepCompleted(completed)).await
+    }
+
+    fn status(&self, text: &str) {
+        self.run.reporter.status(self.address, text);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        !self.run.may_start()
+    }
+}
+
+fn plain_error(message: String) -> ProviderError {
+    ProviderError { message, hint: None, left: None, indeterminate: false }
+}
+
+fn journal_failed(error: &JournalError) -> ProviderError {
+    let hint = if error.lost {
+        "Another run took over. Nothing more was sent; run `pve plan` to see where things stand."
+    } else {
+        "Nothing more was sent. Once the log can be written again, run `pve apply`: it continues from here."
+    };
+    ProviderError {
+        message: format!("the log could not be written: {error}"),
+        hint: Some(hint.into()),
+        left: None,
+        indeterminate: true,
+    }
+}

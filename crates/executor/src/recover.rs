@@ -1,0 +1,63 @@
+//! Resolves what a crash left open: actions whose intent is in the log and whose result is not.
+
+use pve_model::InstanceAddress;
+use pve_model::Value;
+use pve_model::event::{ActionFailed, ActionIndeterminate, ActionIntended, ActionSucceeded, Payload};
+use pve_model::state::{InstanceRecord, OpenAction};
+
+use crate::ports::{Journal, JournalError, Provider, Recovery};
+
+/// Builds the record of an object that was found.
+pub type Recorder<'a> = &'a (dyn Fn(&ActionIntended, &Value) -> InstanceRecord + Sync);
+
+/// What became of the open actions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// One line for each action that was resolved.
+    pub resolved: Vec<(InstanceAddress, String)>,
+    /// Actions that could not be resolved, and why. Nothing may be planned for these instances.
+    pub unclear: Vec<(InstanceAddress, String)>,
+}
+
+/// Finds out what became of each open action and records it. Changes nothing in the cluster.
+///
+/// # Errors
+/// When a finding could not be recorded.
+pub async fn recover(
+    open_actions: &[OpenAction],
+    provider: &dyn Provider,
+    journal: &dyn Journal,
+    recorder: Recorder<'_>,
+) -> Result<RecoveryReport, JournalError> {
+    let mut report = RecoveryReport::default();
+    for open in open_actions {
+        let (action, address) = (open.intent.action, &open.intent.address);
+        let unclear = |reason: String| Payload::ActionIndeterminate(ActionIndeterminate { action, reason });
+        let (payload, line) = match provider.recover(open).await {
+            Ok(Recovery::Exists(value)) => {
+                let record = Some(recorder(&open.intent, &value));
+                let payload = Payload::ActionSucceeded(ActionSucceeded { action, record });
+                (payload, Ok("it exists; the next plan completes it"))
+            }
+            Ok(Recovery::Gone) => (
+                Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
+                Ok("it is gone, as was wanted"),
+            ),
+            Ok(Recovery::NothingDone) => {
+                let error = "interrupted before it took effect".to_string();
+                (
+                    Payload::ActionFailed(ActionFailed { action, error, record: None }),
+                    Ok("nothing came of it"),
+                )
+            }
+            Ok(Recovery::Unclear(reason)) => (unclear(reason.clone()), Err(reason)),
+            Err(error) => (unclear(error.message.clone()), Err(error.message)),
+        };
+        match line {
+            Ok(line) => report.resolved.push((address.clone(), line.to_string())),
+            Err(reason) => report.unclear.push((address.clone(), reason)),
+        }
+        journal.record(payload).await?;
+    }
+    Ok(report)
+}
