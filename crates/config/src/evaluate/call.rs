@@ -17,17 +17,35 @@ impl Frame<'_> {
             _ => {}
         }
         let context = self.scope.functions();
+        let arguments = self.arguments(call);
         if !context.is_offered(name) {
-            let detail = format!("No function is called \"{name}\".");
-            let fault = Diagnostic::error(call.name_span, format!("There is no function \"{name}\""), detail);
-            let near = closest(name, functions::names().iter().copied());
-            return Err(vec![match near {
-                Some(near) => fault.with_hint(format!("Did you mean {near}()?")),
-                None => fault,
-            }]);
+            return self.call_provided(call, span, arguments);
         }
-        let Some(arguments) = self.arguments(call)? else { return Ok(Value::unknown(Type::Dynamic)) };
+        let Some(arguments) = arguments? else { return Ok(Value::unknown(Type::Dynamic)) };
         functions::call(name, &arguments, context).map_err(|error| self.call_fault(call, span, error))
+    }
+
+    /// A function that is not the language's own.
+    fn call_provided(
+        &self,
+        call: &FunctionCall,
+        span: Span,
+        arguments: Result<Option<Vec<Value>>, Vec<Diagnostic>>,
+    ) -> Evaluated {
+        let given = arguments.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();
+        if let Some(result) = self.scope.call_provided(&call.name, given) {
+            return match arguments? {
+                Some(_) => result.map_err(|error| self.call_fault(call, span, error)),
+                None => Ok(Value::unknown(Type::Dynamic)),
+            };
+        }
+        let detail = format!("No function is called \"{}\".", call.name);
+        let fault =
+            Diagnostic::error(call.name_span, format!("There is no function \"{}\"", call.name), detail);
+        Err(vec![match closest(&call.name, functions::names()) {
+            Some(near) => fault.with_hint(format!("Did you mean {near}()?")),
+            None => fault,
+        }])
     }
 
     fn call_fault(

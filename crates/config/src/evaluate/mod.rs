@@ -13,11 +13,12 @@ mod traversal;
 
 use pve_model::{Marks, Number, Type, Value};
 
-use crate::functions::Context;
+use crate::functions::{Context, FunctionError};
 use crate::syntax::ast::{Expr, ExprKind, Literal, Name};
 use crate::syntax::{Diagnostic, Span, with_stack};
 
 pub use collection::{get_attribute, get_index};
+pub(crate) use equality::compare;
 pub use equality::equals;
 pub use suggestion::closest;
 
@@ -53,6 +54,13 @@ pub trait Scope {
 
     /// What functions may use.
     fn functions(&self) -> &Context;
+
+    /// Calls a function that is none of the language's own, such as one that a provider defines; none if there is no
+    /// such function.
+    fn call_provided(&self, name: &str, arguments: &[Value]) -> Option<Result<Value, FunctionError>> {
+        let _ = (name, arguments);
+        None
+    }
 }
 
 /// The value of an expression. Unknown and marked values flow through every operation.

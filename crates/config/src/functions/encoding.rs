@@ -1,216 +1,186 @@
-//! JSON, Base64, URL and CSV.
+//! JSON, Base64, URLs, CSV, compression and character sets.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use pve_model::{Type, Value, ValueKind, codec};
+use base64::prelude::BASE64_STANDARD;
+use pve_model::value::Refinement;
+use pve_model::{Type, Value};
 
-use super::Kind::{Any, String as Text};
-use super::strings::string;
-use super::{FunctionError, Outcome, any_type, fail, fail_at, function, parameter, string_type, text};
+use super::parameter::{Call, Function, Outcome, Returns, any, text};
+use super::string::string;
+use super::{FunctionError, json};
 
-const STR: super::Parameter = parameter("str", Text);
-
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("jsonencode", [parameter("val", Any).null().unknown()], string_type, |a, _| {
-        if a[0].is_wholly_known() { string(json_text(&a[0])) } else { Ok(Value::unknown(Type::String)) }
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("jsonencode", &[any("val").null().unknown().dynamic()], Returns::Text, json_encode),
+    Function::new("jsondecode", &[text("str")], Returns::Any, |c| {
+        json::decode(c.text(0)).map_err(|message| FunctionError::argument(0, message))
+    })
+    .may_be_null(),
+    Function::new("base64encode", &[text("str")], Returns::Text, |c| {
+        Ok(Value::string(BASE64_STANDARD.encode(c.text(0))))
     }),
-    function!("jsondecode", [STR], any_type, |a, _| match serde_json::from_str(text(a, 0)) {
-        Ok(json) => Ok(codec::from_plain_json(&json)),
-        Err(error) => fail_at(0, format!("this is no JSON: {error}")),
-    }),
-    function!("base64encode", [STR], string_type, |a, _| string(STANDARD.encode(text(a, 0)))),
-    function!("base64decode", [STR], string_type, |a, _| {
-        let bytes = decode_base64(text(a, 0))?;
-        match String::from_utf8(bytes) {
-            Ok(text) => string(text),
-            Err(_) => fail_at(0, "the decoded bytes are no UTF-8 text"),
-        }
-    }),
-    function!("base64gzip", [STR], string_type, |a, _| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        let written = encoder.write_all(text(a, 0).as_bytes()).and_then(|()| encoder.finish());
-        match written {
-            Ok(bytes) => string(STANDARD.encode(bytes)),
-            Err(error) => fail(error.to_string()),
-        }
-    }),
-    function!("base64gunzip", [STR], string_type, |a, _| {
-        let bytes = decode_base64(text(a, 0))?;
-        let mut result = String::new();
-        match flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut result) {
-            Ok(_) => string(result),
-            Err(error) => fail_at(0, format!("the decoded bytes are no gzip: {error}")),
-        }
-    }),
-    function!(
-        "textencodebase64",
-        [parameter("string", Text), parameter("encoding", Text)],
-        string_type,
-        |a, _| {
-            let encoding = encoding(text(a, 1))?;
-            let whole = text(a, 0);
-            let bytes = match encoding.name() {
-                "UTF-16LE" => whole.encode_utf16().flat_map(u16::to_le_bytes).collect(),
-                "UTF-16BE" => whole.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-                _ => {
-                    let (bytes, _, lossy) = encoding.encode(whole);
-                    if lossy {
-                        return fail_at(
-                            0,
-                            format!("the text has characters that {} cannot show", encoding.name()),
-                        );
-                    }
-                    bytes.into_owned()
-                }
-            };
-            string(STANDARD.encode(bytes))
-        }
-    ),
-    function!(
-        "textdecodebase64",
-        [parameter("source", Text), parameter("encoding", Text)],
-        string_type,
-        |a, _| {
-            let bytes = decode_base64(text(a, 0))?;
-            let (decoded, lossy) = encoding(text(a, 1))?.decode_without_bom_handling(&bytes);
-            if lossy {
-                fail_at(0, "the bytes are no text in this encoding")
-            } else {
-                string(decoded.into_owned())
-            }
-        }
-    ),
-    function!("urlencode", [STR], string_type, |a, _| {
-        let mut encoded = String::new();
-        for byte in text(a, 0).bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    encoded.push(char::from(byte))
-                }
-                b' ' => encoded.push('+'),
-                other => drop(write!(encoded, "%{other:02X}")),
-            }
-        }
-        string(encoded)
-    }),
-    function!("urldecode", [STR], string_type, |a, _| url_decode(text(a, 0))),
-    function!("csvdecode", [STR], any_type, csv_decode),
+    Function::new("base64decode", &[text("str")], Returns::Text, |c| as_text(from_base64(c)?)),
+    Function::new("base64gzip", &[text("str")], Returns::Text, compress),
+    Function::new("base64gunzip", &[text("str")], Returns::Text, decompress),
+    Function::new("urlencode", &[text("str")], Returns::Text, |c| string(url_encode(c.text(0)))),
+    Function::new("urldecode", &[text("str")], Returns::Text, url_decode),
+    Function::new("csvdecode", &[text("str")], Returns::Any, csv_decode),
+    Function::new("textencodebase64", &[text("string"), text("encoding")], Returns::Text, text_encode),
+    Function::new("textdecodebase64", &[text("source"), text("encoding")], Returns::Text, text_decode),
 ];
 
-fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, FunctionError> {
-    match encoding_rs::Encoding::for_label(name.as_bytes()) {
-        Some(encoding) => Ok(encoding),
-        None => fail_at(1, format!("{name:?} is no known encoding")),
+fn json_encode(call: &Call<'_>) -> Outcome {
+    let value = &call.arguments[0];
+    if !value.is_wholly_known() {
+        let prefix = match value.ty() {
+            _ if !value.is_known() => None,
+            Type::Object(_) | Type::Map(_) => Some(Arc::from("{")),
+            Type::Tuple(_) | Type::List(_) | Type::Set(_) => Some(Arc::from("[")),
+            _ => None,
+        };
+        let refinement = Refinement { not_null: true, prefix, ..Refinement::default() };
+        return Ok(Value::unknown_refined(Type::String, refinement));
     }
+    let mut out = String::new();
+    json::encode(value, &mut out);
+    Ok(Value::string(out))
 }
 
-fn decode_base64(text: &str) -> Result<Vec<u8>, FunctionError> {
-    STANDARD
-        .decode(text.replace(['\n', '\r'], ""))
-        .or_else(|error| fail_at(0, format!("this is no Base64: {error}")))
+fn from_base64(call: &Call<'_>) -> Result<Vec<u8>, FunctionError> {
+    let text: String = call.text(0).chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    BASE64_STANDARD
+        .decode(text)
+        .map_err(|error| FunctionError::argument(0, format!("this is no Base64: {error}")))
 }
 
-fn url_decode(encoded: &str) -> Outcome {
-    let mut bytes = Vec::new();
-    let mut rest = encoded.bytes();
-    while let Some(byte) = rest.next() {
+fn as_text(bytes: Vec<u8>) -> Outcome {
+    let text = String::from_utf8(bytes)
+        .map_err(|_| FunctionError::argument(0, "the decoded bytes are not UTF-8, and so no string"))?;
+    string(text)
+}
+
+fn compress(call: &Call<'_>) -> Outcome {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let written = encoder.write_all(call.text(0).as_bytes()).and_then(|()| encoder.finish());
+    written
+        .map(|bytes| Value::string(BASE64_STANDARD.encode(bytes)))
+        .map_err(|error| FunctionError::new(error.to_string()))
+}
+
+/// Most bytes that are decompressed.
+const MOST_BYTES: u64 = 256 << 20;
+
+fn decompress(call: &Call<'_>) -> Outcome {
+    let bytes = from_base64(call)?;
+    let mut text = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(&bytes[..]).take(MOST_BYTES + 1);
+    decoder
+        .read_to_end(&mut text)
+        .map_err(|error| FunctionError::argument(0, format!("this is no gzip data: {error}")))?;
+    if text.len() as u64 > MOST_BYTES {
+        return Err(FunctionError::argument(0, "the data has more than 256 MiB"));
+    }
+    as_text(text)
+}
+
+fn url_encode(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for byte in text.bytes() {
         match byte {
-            b'+' => bytes.push(b' '),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                result.push(char::from(byte))
+            }
+            b' ' => result.push('+'),
+            other => result.push_str(&format!("%{other:02X}")),
+        }
+    }
+    result
+}
+
+fn url_decode(call: &Call<'_>) -> Outcome {
+    let bytes = call.text(0).as_bytes();
+    let mut result = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'+' => result.push(b' '),
             b'%' => {
-                let pair = [rest.next().unwrap_or(b'?'), rest.next().unwrap_or(b'?')];
-                let digits =
-                    std::str::from_utf8(&pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-                match digits {
-                    Some(byte) => bytes.push(byte),
-                    None => return fail_at(0, "a `%` is not followed by two hexadecimal digits"),
-                }
+                let digits = bytes.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+                let byte = digits
+                    .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+                    .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+                    .ok_or_else(|| {
+                        FunctionError::argument(0, format!("% without two hexadecimal digits at byte {at}"))
+                    })?;
+                result.push(byte);
+                at += 2;
             }
-            other => bytes.push(other),
+            other => result.push(other),
         }
+        at += 1;
     }
-    String::from_utf8(bytes).map(Value::string).or_else(|_| fail_at(0, "the decoded bytes are no UTF-8 text"))
+    string(String::from_utf8_lossy(&result))
 }
 
-/// JSON without spaces, keys sorted, `<`, `>` and `&` escaped as the reference does.
-pub(super) fn json_text(value: &Value) -> String {
-    let mut text = String::new();
-    write_json(value, &mut text);
-    text
-}
-
-fn write_json(value: &Value, out: &mut String) {
-    match &value.kind {
-        ValueKind::Null(_) | ValueKind::Unknown(..) => out.push_str("null"),
-        ValueKind::Bool(flag) => drop(write!(out, "{flag}")),
-        ValueKind::Number(number) => drop(write!(out, "{number}")),
-        ValueKind::String(text) => write_json_string(text, out),
-        ValueKind::List(_, values) | ValueKind::Set(_, values) | ValueKind::Tuple(values) => {
-            out.push('[');
-            for (i, value) in values.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_json(value, out);
-            }
-            out.push(']');
-        }
-        ValueKind::Map(_, entries) | ValueKind::Object(entries) => {
-            out.push('{');
-            for (i, (key, value)) in entries.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_json_string(key, out);
-                out.push(':');
-                write_json(value, out);
-            }
-            out.push('}');
-        }
+fn csv_decode(call: &Call<'_>) -> Outcome {
+    let fault = |error: csv::Error| FunctionError::argument(0, format!("this is no CSV: {error}"));
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(call.text(0).as_bytes());
+    let mut records = reader.records();
+    let headers: Vec<Arc<str>> = match records.next() {
+        Some(record) => record.map_err(fault)?.iter().map(Arc::from).collect(),
+        None => return Err(FunctionError::argument(0, "the line of column names is missing")),
+    };
+    let mut unique = headers.clone();
+    unique.sort();
+    if let Some(pair) = unique.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(FunctionError::argument(0, format!("the column name \"{}\" occurs twice", pair[0])));
     }
-}
-
-fn write_json_string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => drop(write!(out, "\\u{:04x}", c as u32)),
-            c if (c as u32) < 0x20 => drop(write!(out, "\\u{:04x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-fn csv_decode(arguments: &[Value], _: &super::Context) -> Outcome {
-    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text(arguments, 0).as_bytes());
-    let headers = reader.headers().cloned().or_else(|error| fail_at(0, error.to_string()))?;
-    let mut names: Vec<&str> = headers.iter().collect();
-    names.sort_unstable();
-    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return fail_at(0, format!("two columns are named {:?}", pair[0]));
-    }
-    let ty = Type::object(headers.iter().map(|name| (name, Type::String)));
     let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.or_else(|error| fail_at(0, error.to_string()))?;
-        let entries: BTreeMap<Arc<str>, Value> = headers
-            .iter()
-            .zip(record.iter())
-            .map(|(name, cell)| (Arc::from(name), Value::string(cell)))
-            .collect();
-        rows.push(Value::object(entries));
+    for record in records {
+        let record = record.map_err(fault)?;
+        let cells = headers.iter().cloned().zip(record.iter().map(Value::string));
+        rows.push(Value::object(cells.collect::<BTreeMap<_, _>>()));
     }
+    let ty = Type::object(headers.into_iter().map(|name| (name, Type::String)));
     Ok(Value::list(ty, rows))
+}
+
+fn character_set(call: &Call<'_>) -> Result<&'static encoding_rs::Encoding, FunctionError> {
+    let name = call.text(1);
+    encoding_rs::Encoding::for_label(name.as_bytes())
+        .ok_or_else(|| FunctionError::argument(1, format!("\"{name}\" is no known character set")))
+}
+
+/// The sets of two bytes a unit, which the library for the others does not write.
+fn utf16(call: &Call<'_>) -> Option<fn(u16) -> [u8; 2]> {
+    match call.text(1).to_ascii_uppercase().as_str() {
+        "UTF-16LE" => Some(u16::to_le_bytes),
+        "UTF-16BE" => Some(u16::to_be_bytes),
+        _ => None,
+    }
+}
+
+fn text_encode(call: &Call<'_>) -> Outcome {
+    if let Some(to_bytes) = utf16(call) {
+        let bytes: Vec<u8> = call.text(0).encode_utf16().flat_map(to_bytes).collect();
+        return Ok(Value::string(BASE64_STANDARD.encode(bytes)));
+    }
+    let set = character_set(call)?;
+    let (bytes, _, lossy) = set.encode(call.text(0));
+    if lossy {
+        return Err(FunctionError::argument(0, format!("{} has not all of its characters", set.name())));
+    }
+    Ok(Value::string(BASE64_STANDARD.encode(bytes)))
+}
+
+fn text_decode(call: &Call<'_>) -> Outcome {
+    let set = character_set(call)?;
+    let bytes = from_base64(call)?;
+    let text = set
+        .decode_without_bom_handling_and_without_replacement(&bytes)
+        .ok_or_else(|| FunctionError::argument(0, format!("the bytes are no text in {}", set.name())))?;
+    string(text)
 }

@@ -1,191 +1,256 @@
-//! Files, paths and templates in files.
+//! Files, paths and templates.
 
-use std::path::{Component, Path};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use pve_model::{Type, Value};
 
-use super::Kind::{Any, String as Text};
-use super::strings::string;
-use super::{
-    Context, FunctionError, Outcome, any_type, bool_type, fail, fail_at, function, parameter, string_type,
-    text,
-};
+use super::parameter::{Call, Function, Outcome, Returns, any, text};
+use super::string::string;
+use super::{Context, Files, FunctionError, LocalFiles};
 use crate::evaluate::{Resolved, Scope, ScopeError, evaluate};
 use crate::syntax::{SourceId, parse_template};
 
-const PATH: super::Parameter = parameter("path", Text);
-
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("file", [PATH], string_type, |a, context| string(read_text(text(a, 0), context)?)),
-    function!("filebase64", [PATH], string_type, |a, context| {
-        string(base64::engine::general_purpose::STANDARD.encode(read(text(a, 0), context)?))
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("file", &[text("path")], Returns::Text, |c| string(read_text(c, 0)?)),
+    Function::new("filebase64", &[text("path")], Returns::Text, |c| {
+        Ok(Value::string(BASE64_STANDARD.encode(read(c, 0)?)))
     }),
-    function!("fileexists", [PATH], bool_type, |a, context| {
-        Ok(Value::bool(context.files.is_file(&context.path(text(a, 0)))))
+    Function::new("fileexists", &[text("path")], Returns::Flag, |c| {
+        let path = locate(c.context, c.text(0));
+        let exists = c.context.files.exists(&path);
+        exists
+            .map(Value::bool)
+            .map_err(|error| FunctionError::argument(0, format!("\"{}\": {error}", c.text(0))))
     }),
-    function!("fileset", [PATH, parameter("pattern", Text)], |_| Type::set(Type::String), file_set),
-    function!("templatefile", [PATH, parameter("vars", Any)], any_type, |a, context| {
-        let template = read_text(text(a, 0), context)?;
-        render(&template, text(a, 0), &a[1], context)
-    }),
-    function!(
-        "templatestring",
-        [parameter("template", Text), parameter("vars", Any)],
-        any_type,
-        |a, context| { render(text(a, 0), "template", &a[1], context) }
+    Function::new(
+        "fileset",
+        &[text("path"), text("pattern")],
+        Returns::Of(|_| Ok(Type::set(Type::String))),
+        fileset,
     ),
-    function!("abspath", [PATH], string_type, |a, context| {
-        let path = context.path(text(a, 0));
-        let absolute = std::path::absolute(&path).or_else(|error| fail_at(0, error.to_string()))?;
-        string(clean(&absolute.to_string_lossy()))
+    Function::new("templatefile", &[text("path"), any("vars")], Returns::Any, template_file).may_be_null(),
+    Function::new("templatestring", &[text("template"), any("vars")], Returns::Any, |c| {
+        render(c, c.text(0), c.text(0))
+    })
+    .may_be_null(),
+    Function::new("basename", &[text("path")], Returns::Text, |c| string(base_name(c.text(0)))),
+    Function::new("dirname", &[text("path")], Returns::Text, |c| string(directory_name(c.text(0)))),
+    Function::new("abspath", &[text("path")], Returns::Text, |c| {
+        let path = c.context.base_dir.join(c.text(0));
+        let path = std::path::absolute(&path).unwrap_or(path);
+        string(clean(&path.to_string_lossy()))
     }),
-    function!("pathexpand", [PATH], string_type, |a, _| string(expand_home(text(a, 0)))),
-    function!("dirname", [PATH], string_type, |a, _| {
-        let path = text(a, 0);
-        string(match path.rsplit_once('/') {
-            None => ".".to_string(),
-            Some(("", _)) => "/".to_string(),
-            Some((folder, _)) => clean(folder),
-        })
-    }),
-    function!("basename", [PATH], string_type, |a, _| {
-        let path = text(a, 0);
-        let trimmed = path.trim_end_matches('/');
-        string(match (path.is_empty(), trimmed.is_empty()) {
-            (true, _) => ".",
-            (false, true) => "/",
-            _ => trimmed.rsplit('/').next().unwrap_or(trimmed),
-        })
-    }),
+    Function::new("pathexpand", &[text("path")], Returns::Text, |c| string(expand(c.text(0)))),
 ];
 
-/// `~` at the beginning is the home folder.
-pub(super) fn expand_home(path: &str) -> String {
-    let home = || std::env::home_dir().map(|home| home.to_string_lossy().into_owned());
-    match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => match home() {
-            Some(home) => format!("{home}{rest}"),
-            None => path.to_string(),
-        },
-        _ => path.to_string(),
+impl Files for LocalFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => Ok(true),
+            Ok(_) => Err(io::Error::other("it is there, but it is no regular file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut folders = vec![(folder.to_path_buf(), String::new())];
+        while let Some((folder, prefix)) = folders.pop() {
+            let entries = match folder.read_dir() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && prefix.is_empty() => {
+                    return Ok(found);
+                }
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+                // Through a symbolic link files count, but folders are not entered, so that loops end.
+                let metadata = std::fs::metadata(entry.path());
+                if metadata.is_ok_and(|metadata| metadata.is_file()) {
+                    found.push(name);
+                } else if entry.file_type()?.is_dir() {
+                    folders.push((entry.path(), format!("{name}/")));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 }
 
-/// A path without `.`, `..` and doubled separators.
+/// A path as functions mean it: `~` is the home folder, relative ones start at the context's folder.
+fn locate(context: &Context, path: &str) -> PathBuf {
+    context.base_dir.join(expand(path))
+}
+
+pub(super) fn read(call: &Call<'_>, index: usize) -> Result<Vec<u8>, FunctionError> {
+    let path = call.text(index);
+    call.context.files.read(&locate(call.context, path)).map_err(|error| {
+        let message = match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no file \"{path}\""),
+            _ => format!("\"{path}\" cannot be read: {error}"),
+        };
+        FunctionError::argument(index, message)
+    })
+}
+
+fn read_text(call: &Call<'_>, index: usize) -> Result<String, FunctionError> {
+    String::from_utf8(read(call, index)?).map_err(|_| {
+        let path = call.text(index);
+        FunctionError::argument(index, format!("\"{path}\" is not UTF-8; use filebase64() for other files"))
+    })
+}
+
+fn expand(path: &str) -> String {
+    let rest = match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => return path.to_string(),
+    };
+    match std::env::var("HOME") {
+        Ok(home) => format!("{home}{rest}"),
+        Err(_) => path.to_string(),
+    }
+}
+
+fn base_name(path: &str) -> &str {
+    if path.is_empty() {
+        return ".";
+    }
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() { "/" } else { trimmed.rsplit('/').next().unwrap_or(trimmed) }
+}
+
+fn directory_name(path: &str) -> String {
+    let folder = path.rfind('/').map_or("", |slash| &path[..=slash]);
+    clean(folder)
+}
+
+/// The shortest path that names the same place without asking the file system.
 fn clean(path: &str) -> String {
+    let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
-    let absolute = path.starts_with('/');
-    for component in Path::new(path).components() {
-        match component {
-            Component::ParentDir if parts.last().is_some_and(|part| *part != "..") => drop(parts.pop()),
-            Component::ParentDir if absolute => {}
-            Component::ParentDir => parts.push(".."),
-            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
-            _ => {}
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => match parts.last() {
+                Some(&"..") | None if !rooted => parts.push(".."),
+                Some(_) => drop(parts.pop()),
+                None => {}
+            },
+            other => parts.push(other),
         }
     }
-    match (absolute, parts.is_empty()) {
+    match (rooted, parts.is_empty()) {
         (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".into(),
+        (false, true) => ".".to_string(),
         (false, false) => parts.join("/"),
     }
 }
 
-pub(super) fn read(path: &str, context: &Context) -> Result<Vec<u8>, FunctionError> {
-    context.files.read(&context.path(path)).or_else(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => fail_at(0, format!("there is no file \"{path}\"")),
-        _ => fail_at(0, format!("\"{path}\" cannot be read: {error}")),
-    })
+fn fileset(call: &Call<'_>) -> Outcome {
+    let folder = locate(call.context, call.text(0));
+    let pattern = super::pattern::from_glob(call.text(1))
+        .ok_or_else(|| FunctionError::argument(1, "this is no pattern of file names"))?;
+    let files = call
+        .context
+        .files
+        .list(&folder)
+        .map_err(|error| FunctionError::argument(0, format!("\"{}\": {error}", call.text(0))))?;
+    let found = files.into_iter().filter(|name| pattern.is_match(name)).map(Value::string);
+    Ok(Value::set(Type::String, found.collect()))
 }
 
-fn read_text(path: &str, context: &Context) -> Result<String, FunctionError> {
-    String::from_utf8(read(path, context)?)
-        .or_else(|_| fail_at(0, format!("\"{path}\" is no UTF-8 text; use filebase64() for it")))
+fn template_file(call: &Call<'_>) -> Outcome {
+    let template = read_text(call, 0)?;
+    render(call, &template, call.text(0))
 }
 
-/// The variables of a template are its only names.
-struct Variables<'a> {
-    values: &'a Value,
-    context: &'a Context,
+/// The names of a template: its variables and no others.
+struct TemplateScope<'a> {
+    variables: BTreeMap<&'a str, &'a Value>,
+    functions: Context,
 }
 
-impl Scope for Variables<'_> {
-    fn resolve(&self, root: &str, _: &[&str]) -> Result<Resolved, ScopeError> {
-        match self.values.get(root) {
-            Some(value) => Ok(Resolved { value: value.clone(), consumed: 0 }),
-            None => Err(ScopeError {
-                summary: "Unknown variable".into(),
-                detail: format!("the template uses `{root}`, which is not among the variables given"),
-                hint: None,
-            }),
+impl Scope for TemplateScope<'_> {
+    fn resolve(&self, root: &str, _steps: &[&str]) -> Result<Resolved, ScopeError> {
+        match self.variables.get(root) {
+            Some(value) => Ok(Resolved { value: (*value).clone(), consumed: 0 }),
+            None => {
+                let near = crate::evaluate::closest(root, self.variables.keys().copied());
+                Err(ScopeError {
+                    summary: format!("The template has no variable \"{root}\""),
+                    detail: "A template sees only the variables of the call.".into(),
+                    hint: near.map(|near| format!("Did you mean \"{near}\"?")),
+                })
+            }
         }
     }
 
     fn functions(&self) -> &Context {
-        self.context
+        &self.functions
     }
 }
 
-fn render(template: &str, name: &str, variables: &Value, context: &Context) -> Outcome {
-    if variables.entries().is_none() {
-        return fail_at(1, "a map or object of variables is needed");
-    }
-    let parsed = parse_template(SourceId::default(), template);
-    let place = |offset: u32| {
-        let before = template.get(..offset as usize).unwrap_or(template);
-        format!("{name}, line {}", before.matches('\n').count() + 1)
-    };
-    let describe = |found: &[crate::syntax::Diagnostic]| {
-        let first = found.first();
-        let at = first.and_then(|d| d.span).map(|span| place(span.start)).unwrap_or_else(|| name.to_string());
-        let what = first.map(|d| format!("{}: {}", d.summary, d.detail)).unwrap_or_default();
-        format!("{at}: {}", what.trim_end_matches('.'))
-    };
-    let Some(expr) = parsed.value.as_ref().filter(|_| !parsed.has_errors()) else {
-        return fail_at(0, describe(&parsed.diagnostics));
-    };
-    evaluate(expr, &Variables { values: variables, context }).or_else(|found| fail(describe(&found)))
+/// Most templates inside templates.
+const DEEPEST_TEMPLATES: u32 = 1024;
+
+thread_local! {
+    static DEPTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-fn file_set(arguments: &[Value], context: &Context) -> Outcome {
-    let folder = context.path(text(arguments, 0));
-    let pattern = glob(text(arguments, 1))?;
-    let mut found = Vec::new();
-    walk(&folder, "", context, &mut found);
-    let matching = found.into_iter().filter(|path| pattern.is_match(path)).map(Value::string).collect();
-    Ok(Value::set(Type::String, matching))
-}
-
-fn walk(folder: &Path, prefix: &str, context: &Context, found: &mut Vec<String>) {
-    for (name, is_folder) in context.files.list(folder).unwrap_or_default() {
-        let path = format!("{prefix}{name}");
-        if is_folder {
-            walk(&folder.join(&name), &format!("{path}/"), context, found);
-        } else {
-            found.push(path);
+fn render(call: &Call<'_>, template: &str, name: &str) -> Outcome {
+    let variables = &call.arguments[1];
+    let Some(entries) = variables.entries() else {
+        return Err(FunctionError::argument(1, "a map or object of variables is required"));
+    };
+    for key in entries.keys() {
+        if !is_name(key) {
+            return Err(FunctionError::argument(1, format!("\"{key}\" cannot be the name of a variable")));
         }
     }
+    let parsed = parse_template(SourceId(u32::MAX), template);
+    let describe = |faults: Vec<crate::syntax::Diagnostic>| {
+        let place = |fault: &crate::syntax::Diagnostic| {
+            let start = fault.span.map_or(0, |span| span.start as usize).min(template.len());
+            let before = template.get(..start).unwrap_or_default();
+            before.matches('\n').count() + 1
+        };
+        let found = faults
+            .iter()
+            .find(|fault| fault.is_error())
+            .map(|fault| format!("{name}, line {}: {}: {}", place(fault), fault.summary, fault.detail));
+        FunctionError::argument(0, found.unwrap_or_else(|| "the template is wrong".into()))
+    };
+    let expr = match parsed.value {
+        Some(expr) if !parsed.diagnostics.iter().any(crate::syntax::Diagnostic::is_error) => expr,
+        _ => return Err(describe(parsed.diagnostics)),
+    };
+    let scope = TemplateScope {
+        variables: entries.iter().map(|(key, value)| (&**key, value)).collect(),
+        functions: call.context.clone(),
+    };
+    let depth = DEPTH.get();
+    if depth >= DEEPEST_TEMPLATES {
+        return Err(FunctionError::argument(0, "templates call each other without end"));
+    }
+    DEPTH.set(depth + 1);
+    let result = evaluate(&expr, &scope);
+    DEPTH.set(depth);
+    result.map_err(describe)
 }
 
-/// `*`, `**`, `?`, `[...]` and `{a,b}` as a regular expression over the whole path.
-fn glob(pattern: &str) -> Result<regex::Regex, FunctionError> {
-    let mut text = String::from("^");
-    let mut characters = pattern.chars().peekable();
-    while let Some(c) = characters.next() {
-        match c {
-            '*' if characters.next_if_eq(&'*').is_some() => {
-                text.push_str(if characters.next_if_eq(&'/').is_some() { "(?:.*/)?" } else { ".*" });
-            }
-            '*' => text.push_str("[^/]*"),
-            '?' => text.push_str("[^/]"),
-            '{' => text.push_str("(?:"),
-            '}' => text.push(')'),
-            ',' => text.push('|'),
-            '[' | ']' | '^' | '-' => text.push(c),
-            c => text.push_str(&regex::escape(&c.to_string())),
-        }
-    }
-    text.push('$');
-    super::strings::compile(&text, 1)
+fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|c| unicode_ident::is_xid_start(c) || c == '_')
+        && characters.all(|c| unicode_ident::is_xid_continue(c) || c == '-')
 }

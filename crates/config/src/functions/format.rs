@@ -1,60 +1,74 @@
 //! `format`, `formatlist` and their verbs.
 
-use pve_model::{Number, Type, Value, ValueKind};
+use std::sync::Arc;
 
-use super::Kind::{Any, String as Text};
-use super::{FunctionError, Outcome, any_type, fail, fail_at, function, parameter, string_type};
+use pve_model::value::Refinement;
+use pve_model::{Number, Type, Value, ValueKind};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::parameter::{Call, Function, Outcome, Returns, any, text};
+use super::string::string;
+use super::{FunctionError, json};
 use crate::convert::convert;
 
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!(
-        "format",
-        [parameter("format", Text)],
-        ..parameter("args", Any).null().unknown(),
-        string_type,
-        |a, _| match a[1..].iter().all(Value::is_wholly_known) {
-            true => render(super::text(a, 0), &a[1..]).map(Value::string),
-            false => Ok(Value::unknown(Type::String)),
-        }
-    ),
-    function!(
-        "formatlist",
-        [parameter("format", Text)],
-        ..parameter("args", Any).null().unknown(),
-        any_type,
-        list
-    ),
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("format", &[text("format")], Returns::Text, format)
+        .and_more(any("args").null().unknown().dynamic()),
+    Function::new("formatlist", &[text("format")], Returns::Texts, format_list)
+        .and_more(any("args").null().unknown().dynamic()),
 ];
 
-fn list(arguments: &[Value], _: &super::Context) -> Outcome {
-    let format = super::text(arguments, 0);
-    let is_list = |value: &Value| matches!(value.ty(), Type::List(_) | Type::Set(_) | Type::Tuple(_));
-    let rest = &arguments[1..];
-    if rest.iter().any(|value| is_list(value) && !value.is_known()) {
-        return Ok(Value::unknown(Type::list(Type::String)));
+fn format(call: &Call<'_>) -> Outcome {
+    format_one(call.text(0), &call.arguments[1..])
+}
+
+fn format_one(format: &str, arguments: &[Value]) -> Outcome {
+    if arguments.iter().all(Value::is_wholly_known) {
+        return string(render(format, arguments)?);
     }
-    let lengths: Vec<usize> =
-        rest.iter().filter(|value| is_list(value)).filter_map(Value::elements).map(<[Value]>::len).collect();
-    let length = lengths.first().copied().unwrap_or(1);
-    if lengths.iter().any(|other| *other != length) {
-        return fail("all lists must have the same length");
+    let prefix = format.split('%').next().filter(|prefix| !prefix.is_empty()).map(Arc::from);
+    Ok(Value::unknown_refined(Type::String, Refinement { not_null: true, prefix, ..Refinement::default() }))
+}
+
+fn format_list(call: &Call<'_>) -> Outcome {
+    let arguments = &call.arguments[1..];
+    let is_sequence = |value: &Value| {
+        matches!(value.ty(), Type::List(_) | Type::Set(_) | Type::Tuple(_)) && !value.is_null()
+    };
+    let (mut length, mut unknown) = (None, false);
+    for (index, argument) in arguments.iter().enumerate() {
+        let found = match (&argument.kind, argument.ty()) {
+            (_, Type::Tuple(types)) if !argument.is_null() => Some(types.len()),
+            (ValueKind::Unknown(Type::Dynamic, _), _) => None,
+            (ValueKind::Set(_, values), _) if values.len() > 1 && !argument.is_wholly_known() => None,
+            _ if is_sequence(argument) => argument.elements().map(<[Value]>::len),
+            _ => continue,
+        };
+        unknown |= found.is_none() || !argument.is_known();
+        match (length, found) {
+            (Some(length), Some(found)) if length != found => {
+                let message =
+                    format!("all lists must have the same length; this has {found}, one before {length}");
+                return Err(FunctionError::argument(index + 1, message));
+            }
+            (None, found) => length = found,
+            _ => {}
+        }
     }
-    let mut texts = Vec::with_capacity(length);
-    for i in 0..length {
-        let row: Vec<Value> = rest
+    if unknown {
+        return Ok(Value::unknown(call.ty.clone()));
+    }
+    let rows = (0..length.unwrap_or(1)).map(|row| {
+        let values: Vec<Value> = arguments
             .iter()
-            .map(|value| match value.elements() {
-                Some(elements) if is_list(value) => elements[i].clone(),
-                _ => value.clone(),
+            .map(|argument| match argument.elements() {
+                Some(elements) if is_sequence(argument) => elements[row].clone(),
+                _ => argument.clone(),
             })
             .collect();
-        texts.push(if row.iter().all(Value::is_wholly_known) {
-            Value::string(render(format, &row)?)
-        } else {
-            Value::unknown(Type::String)
-        });
-    }
-    Ok(Value::list(Type::String, texts))
+        format_one(call.text(0), &values)
+    });
+    Ok(Value::list(Type::String, rows.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// One verb: `%[3]+08.2f`.
@@ -70,251 +84,381 @@ struct Verb {
     letter: char,
 }
 
+/// Widest that a verb may ask for.
+const WIDEST: usize = 1 << 20;
+
 fn render(format: &str, arguments: &[Value]) -> Result<String, FunctionError> {
-    let mut text = String::new();
-    let mut next = 0;
-    let mut highest = 0;
-    let mut explicit = false;
-    let mut characters = format.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c != '%' {
-            text.push(c);
-            continue;
-        }
-        if characters.peek() == Some(&'%') {
-            characters.next();
-            text.push('%');
+    let mut result = String::new();
+    let (mut next, mut highest) = (0, 0);
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        result.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('%') {
+            result.push('%');
+            rest = after;
             continue;
         }
         let mut verb = Verb::default();
-        while let Some(flag) = characters.peek() {
-            match flag {
-                '+' => verb.plus = true,
-                '-' => verb.minus = true,
-                ' ' => verb.space = true,
-                '0' => verb.zero = true,
-                '#' => verb.sharp = true,
-                _ => break,
-            }
-            characters.next();
-        }
-        let mut digits = || {
-            let mut number = String::new();
-            while let Some(digit) = characters.next_if(char::is_ascii_digit) {
-                number.push(digit);
-            }
-            number
-        };
-        verb.width = digits().parse().ok();
-        let has_precision = characters.next_if_eq(&'.').is_some();
-        if has_precision {
-            let mut number = String::new();
-            while let Some(digit) = characters.next_if(char::is_ascii_digit) {
-                number.push(digit);
-            }
-            verb.precision = Some(number.parse().unwrap_or(0));
-        }
-        if characters.next_if_eq(&'[').is_some() {
-            let number: String = std::iter::from_fn(|| characters.next_if(|c| *c != ']')).collect();
-            characters.next();
-            match number.parse::<usize>() {
-                Ok(place) if place >= 1 => next = place - 1,
-                _ => return fail_at(0, "an argument number in brackets must be 1 or more"),
-            }
-            explicit = true;
-        }
-        let Some(letter) = characters.next() else {
-            return fail_at(0, "the format ends in the middle of a verb");
-        };
-        verb.letter = letter;
+        rest = verb.read(rest, &mut next)?;
         let Some(argument) = arguments.get(next) else {
-            let needed = next + 1;
-            return fail_at(0, format!("not enough arguments for %{letter}: {needed} needed"));
+            let message =
+                format!("%{} asks for argument {}, and there are {}", verb.letter, next + 1, arguments.len());
+            return Err(FunctionError::argument(0, message));
         };
         next += 1;
         highest = highest.max(next);
-        text.push_str(&verb.render(argument, next)?);
+        let shown = verb.render(argument).map_err(|message| FunctionError::argument(next, message))?;
+        result.push_str(&shown);
     }
-    if !explicit && highest < arguments.len() {
-        return fail_at(highest + 1, format!("too many arguments; only {highest} used by the format"));
+    result.push_str(rest);
+    if highest < arguments.len() {
+        let message = format!("there are too many arguments; the format uses {highest}");
+        return Err(FunctionError::argument(highest + 1, message));
     }
-    Ok(text)
+    Ok(result)
+}
+
+fn take_digits<'a>(rest: &mut &'a str) -> &'a str {
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let digits = &rest[..end];
+    *rest = &rest[end..];
+    digits
 }
 
 impl Verb {
-    fn render(&self, value: &Value, argument: usize) -> Result<String, FunctionError> {
-        if value.is_null() && self.letter != 'v' && self.letter != '#' {
-            return fail_at(argument, format!("%{} cannot show null", self.letter));
+    /// Reads what follows a percent sign; an index in brackets sets the next argument.
+    fn read<'a>(&mut self, text: &'a str, next: &mut usize) -> Result<&'a str, FunctionError> {
+        let fault = |message: &str| FunctionError::argument(0, message);
+        let mut rest = text;
+        while let Some(flag @ ('+' | '-' | ' ' | '0' | '#')) = rest.chars().next() {
+            match flag {
+                '+' => self.plus = true,
+                '-' => self.minus = true,
+                ' ' => self.space = true,
+                '0' => self.zero = true,
+                _ => self.sharp = true,
+            }
+            rest = &rest[1..];
         }
-        let number = || match convert(value, &Type::Number).ok().as_ref().and_then(Value::as_number).cloned()
-        {
-            Some(number) => Ok(number),
-            None => fail_at(argument, format!("%{} needs a number", self.letter)),
-        };
-        let body = match self.letter {
-            'v' if self.sharp => return Ok(self.pad(super::encoding::json_text(value))),
-            'v' => match &value.kind {
-                ValueKind::Number(number) => self.sign(number.to_string()),
-                ValueKind::String(text) => self.cut(text),
-                ValueKind::Bool(flag) => flag.to_string(),
-                _ => super::encoding::json_text(value),
-            },
+        self.read_index(&mut rest, next)?;
+        let size = |digits: &str| digits.parse::<usize>().ok().filter(|size| *size <= WIDEST);
+        let digits = take_digits(&mut rest);
+        if !digits.is_empty() {
+            self.width = Some(size(digits).ok_or_else(|| fault("the width is too large"))?);
+        }
+        if let Some(after) = rest.strip_prefix('.') {
+            rest = after;
+            let digits = take_digits(&mut rest);
+            let precision = if digits.is_empty() { Some(0) } else { size(digits) };
+            self.precision = Some(precision.ok_or_else(|| fault("the precision is too large"))?);
+        }
+        self.read_index(&mut rest, next)?;
+        let letter = rest
+            .chars()
+            .next()
+            .ok_or_else(|| fault("the format ends within a verb; for a percent sign write %%"))?;
+        self.letter = letter;
+        Ok(&rest[letter.len_utf8()..])
+    }
+
+    fn read_index(&self, rest: &mut &str, next: &mut usize) -> Result<(), FunctionError> {
+        let Some(after) = rest.strip_prefix('[') else { return Ok(()) };
+        let number =
+            after.split_once(']').and_then(|(number, after)| Some((number.parse::<usize>().ok()?, after)));
+        match number {
+            Some((number, after)) if number > 0 => {
+                *next = number - 1;
+                *rest = after;
+                Ok(())
+            }
+            _ => Err(FunctionError::argument(0, "an index in brackets must be a number from 1")),
+        }
+    }
+
+    fn render(&self, value: &Value) -> Result<String, String> {
+        let letter = self.letter;
+        if !"vtbdoxXeEfgGsq".contains(letter) {
+            return Err(format!("there is no verb %{letter}"));
+        }
+        if value.is_null() && letter != 'v' {
+            return Err(format!("%{letter} cannot show null; %v can"));
+        }
+        let needs = |what: &str| format!("%{letter} needs {what}");
+        match letter {
+            'v' => Ok(self.pad(&self.as_is(value))),
             't' => match convert(value, &Type::Bool).ok().and_then(|value| value.as_bool()) {
-                Some(flag) => flag.to_string(),
-                None => return fail_at(argument, "%t needs true or false"),
+                Some(flag) => Ok(flag.to_string()),
+                None => Err(needs("a bool")),
             },
-            's' | 'q' => match convert(value, &Type::String).ok().as_ref().and_then(Value::as_str) {
-                Some(text) if self.letter == 's' => self.cut(text),
-                Some(text) => super::encoding::json_text(&Value::string(self.cut(text))),
-                None => return fail_at(argument, format!("%{} needs a string", self.letter)),
-            },
-            'd' => {
-                let number = number()?;
-                self.sign(number.truncate().to_string())
+            's' | 'q' => {
+                let value = convert(value, &Type::String)
+                    .map_err(|error| format!("{}: {error}", needs("a string")))?;
+                let cut = self.cut(value.as_str().unwrap_or_default());
+                if letter == 's' {
+                    return Ok(self.pad(&cut));
+                }
+                let mut quoted = String::new();
+                json::encode(&Value::string(cut), &mut quoted);
+                Ok(self.pad(&quoted))
             }
-            'b' => self.sign(radix(&number()?, 2, argument)?),
-            'o' => self.sign(radix(&number()?, 8, argument)?),
-            'x' => self.sign(radix(&number()?, 16, argument)?),
-            'X' => self.sign(radix(&number()?, 16, argument)?.to_uppercase()),
-            'f' | 'F' => self.sign(fixed(&number()?, self.precision.unwrap_or(6))),
-            'e' | 'E' => {
-                let text = scientific(number()?.to_f64(), self.precision.unwrap_or(6));
-                self.sign(if self.letter == 'E' { text.to_uppercase() } else { text })
-            }
-            'g' | 'G' => {
-                let text = general(&number()?, self.precision);
-                self.sign(if self.letter == 'G' { text.to_uppercase() } else { text })
-            }
-            other => return fail_at(0, format!("there is no verb %{other}")),
-        };
-        Ok(self.pad(body))
-    }
-
-    fn sign(&self, text: String) -> String {
-        match (text.starts_with('-'), self.plus, self.space) {
-            (false, true, _) => format!("+{text}"),
-            (false, false, true) => format!(" {text}"),
-            _ => text,
-        }
-    }
-
-    /// A precision cuts strings, counted in grapheme clusters.
-    fn cut(&self, text: &str) -> String {
-        use unicode_segmentation::UnicodeSegmentation;
-        match self.precision {
-            Some(length) => text.graphemes(true).take(length).collect(),
-            None => text.to_string(),
-        }
-    }
-
-    fn pad(&self, text: String) -> String {
-        use unicode_segmentation::UnicodeSegmentation;
-        let missing = self.width.unwrap_or(0).saturating_sub(text.graphemes(true).count());
-        if missing == 0 {
-            text
-        } else if self.minus {
-            format!("{text}{}", " ".repeat(missing))
-        } else if self.zero {
-            let (sign, digits) = match text.strip_prefix(['-', '+']) {
-                Some(digits) => (&text[..1], digits),
-                None => ("", text.as_str()),
-            };
-            format!("{sign}{}{digits}", "0".repeat(missing))
-        } else {
-            format!("{}{text}", " ".repeat(missing))
-        }
-    }
-}
-
-fn radix(number: &Number, base: u32, argument: usize) -> Result<String, FunctionError> {
-    let Some(mut rest) = number.truncate().to_i128().map(i128::unsigned_abs) else {
-        return fail_at(argument, "the number is too large");
-    };
-    let mut digits = Vec::new();
-    while rest > 0 || digits.is_empty() {
-        let digit = u32::try_from(rest % u128::from(base)).unwrap_or(0);
-        digits.push(char::from_digit(digit, base).unwrap_or('0'));
-        rest /= u128::from(base);
-    }
-    let sign = if number.to_f64() < 0.0 { "-" } else { "" };
-    Ok(format!("{sign}{}", digits.iter().rev().collect::<String>()))
-}
-
-/// Decimal notation with a fixed number of digits, rounded half to even on the exact value.
-fn fixed(number: &Number, digits: usize) -> String {
-    let plain = number.to_string();
-    let (sign, magnitude) = match plain.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", plain.as_str()),
-    };
-    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
-    if !whole.bytes().all(|b| b.is_ascii_digit()) {
-        return plain;
-    }
-    let mut kept: Vec<u8> =
-        whole.bytes().chain(fraction.bytes().chain(std::iter::repeat(b'0')).take(digits)).collect();
-    let rest = fraction.as_bytes().get(digits..).unwrap_or_default();
-    let half = rest.first().is_some_and(|digit| *digit > b'5')
-        || (rest.first() == Some(&b'5')
-            && (rest[1..].iter().any(|digit| *digit != b'0')
-                || kept.last().is_some_and(|digit| digit % 2 == 1)));
-    if half {
-        let mut at = kept.len();
-        loop {
-            if at == 0 {
-                kept.insert(0, b'1');
-                break;
-            }
-            at -= 1;
-            if kept[at] == b'9' {
-                kept[at] = b'0';
-            } else {
-                kept[at] += 1;
-                break;
+            _ => {
+                let value = convert(value, &Type::Number)
+                    .map_err(|error| format!("{}: {error}", needs("a number")))?;
+                let number = value.as_number().ok_or_else(|| needs("a number"))?;
+                self.number(number)
             }
         }
     }
-    let text: String = kept.iter().map(|digit| char::from(*digit)).collect();
-    let (whole, fraction) = text.split_at(text.len() - digits);
-    if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
-}
 
-fn scientific(number: f64, digits: usize) -> String {
-    let text = format!("{number:.digits$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(rest) => ('-', rest),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{exponent:0>2}")
-}
-
-fn general(number: &Number, precision: Option<usize>) -> String {
-    let value = number.to_f64();
-    let exponent = if value == 0.0 { 0 } else { value.abs().log10().floor() as i32 };
-    let limit = precision.map_or(21, |precision| i32::try_from(precision.max(1)).unwrap_or(21));
-    if exponent < -4 || exponent >= limit {
-        let digits = precision.map_or(17, |precision| precision.max(1) - 1);
-        let text = if precision.is_none() { format!("{value:e}") } else { format!("{value:.digits$e}") };
-        let (mantissa, power) = text.split_once('e').unwrap_or((&text, "0"));
-        let mantissa = if mantissa.contains('.') {
-            mantissa.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            mantissa
-        };
-        let (sign, power) = power.strip_prefix('-').map_or(('+', power), |rest| ('-', rest));
-        return format!("{mantissa}e{sign}{power:0>2}");
-    }
-    match precision {
-        None => number.to_string(),
-        Some(precision) => {
-            let digits = usize::try_from(limit - 1 - exponent).unwrap_or(0).min(precision.max(1) + 5);
-            let text = fixed(number, digits);
-            if text.contains('.') {
-                text.trim_end_matches('0').trim_end_matches('.').to_string()
-            } else {
+    fn as_is(&self, value: &Value) -> String {
+        match &value.kind {
+            ValueKind::String(text) if !self.sharp => text.to_string(),
+            ValueKind::Number(number) if !self.sharp => general(number, None, false),
+            _ => {
+                let mut text = String::new();
+                json::encode(value, &mut text);
                 text
             }
         }
     }
+
+    fn number(&self, number: &Number) -> Result<String, String> {
+        let text = match self.letter {
+            'b' | 'd' | 'o' | 'x' | 'X' => {
+                if !number.is_integer() {
+                    return Err(format!("%{} needs a whole number", self.letter));
+                }
+                self.integer(number)
+            }
+            'f' => fixed(number, self.precision.unwrap_or(6)),
+            'e' | 'E' => exponential(number, self.precision.unwrap_or(6)),
+            _ => general(number, self.precision, self.sharp),
+        };
+        let text = if self.letter.is_uppercase() { text.to_uppercase() } else { text };
+        Ok(self.pad_number(&text))
+    }
+
+    fn integer(&self, number: &Number) -> String {
+        let (radix, prefix) = match self.letter {
+            'b' => (2, "0b"),
+            'o' => (8, "0"),
+            'd' => (10, ""),
+            _ => (16, "0x"),
+        };
+        let plain = number.to_string();
+        let (sign, digits) = match plain.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", plain.as_str()),
+        };
+        let mut digits = in_radix(digits, radix);
+        if let Some(precision) = self.precision {
+            let missing = precision.saturating_sub(digits.len());
+            digits.insert_str(0, &"0".repeat(missing));
+        }
+        let prefix = if self.sharp { prefix } else { "" };
+        format!("{sign}{prefix}{digits}")
+    }
+
+    /// A precision cuts strings, counted in what a reader takes for one character.
+    fn cut(&self, text: &str) -> String {
+        match self.precision {
+            Some(length) if length > 0 => text.graphemes(true).take(length).collect(),
+            _ => text.to_string(),
+        }
+    }
+
+    fn pad(&self, text: &str) -> String {
+        let missing = self.width.unwrap_or(0).saturating_sub(text.graphemes(true).count());
+        match (self.minus, self.zero) {
+            (true, _) => format!("{text}{}", " ".repeat(missing)),
+            (false, true) => format!("{}{text}", "0".repeat(missing)),
+            (false, false) => format!("{}{text}", " ".repeat(missing)),
+        }
+    }
+
+    fn pad_number(&self, text: &str) -> String {
+        let (sign, digits) = match text.strip_prefix(['-', '+']) {
+            Some(digits) => (&text[..1], digits),
+            None => ("", text),
+        };
+        let sign = match sign {
+            "" if self.plus => "+",
+            "" if self.space => " ",
+            "+" if !self.plus && !text.ends_with("INF") && !text.ends_with("Inf") => "",
+            sign => sign,
+        };
+        let missing = self.width.unwrap_or(0).saturating_sub(sign.len() + digits.len());
+        let has_precision = self.precision.is_some() && "bdoxX".contains(self.letter);
+        if self.minus {
+            format!("{sign}{digits}{}", " ".repeat(missing))
+        } else if self.zero && !has_precision {
+            format!("{sign}{}{digits}", "0".repeat(missing))
+        } else {
+            format!("{}{sign}{digits}", " ".repeat(missing))
+        }
+    }
 }
+
+/// A whole number in decimal digits, in another radix.
+fn in_radix(decimal: &str, radix: u32) -> String {
+    if radix == 10 {
+        return decimal.to_string();
+    }
+    let mut digits: Vec<u32> = decimal.chars().filter_map(|c| c.to_digit(10)).collect();
+    let mut result = Vec::new();
+    while !digits.is_empty() {
+        let mut rest = 0;
+        let mut quotient = Vec::with_capacity(digits.len());
+        for digit in digits {
+            let current = rest * 10 + digit;
+            if !quotient.is_empty() || current >= radix {
+                quotient.push(current / radix);
+            }
+            rest = current % radix;
+        }
+        result.extend(char::from_digit(rest, radix));
+        digits = quotient;
+    }
+    if result.is_empty() { "0".to_string() } else { result.iter().rev().collect() }
+}
+
+/// A number as `0.DIGITS * 10^point`; no digits for zero, none at all for infinity.
+struct Decimal {
+    negative: bool,
+    digits: Vec<u8>,
+    point: i64,
+}
+
+impl Decimal {
+    fn of(number: &Number) -> Option<Decimal> {
+        let text = number.to_string();
+        let (negative, plain) = match text.strip_prefix('-') {
+            Some(plain) => (true, plain),
+            None => (false, text.as_str()),
+        };
+        if !plain.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+        let all: Vec<u8> = whole.bytes().chain(fraction.bytes()).map(|byte| byte - b'0').collect();
+        let leading = all.iter().take_while(|digit| **digit == 0).count();
+        let mut digits = all[leading..].to_vec();
+        while digits.last() == Some(&0) {
+            digits.pop();
+        }
+        let point = if digits.is_empty() { 0 } else { whole.len() as i64 - leading as i64 };
+        Some(Decimal { negative, digits, point })
+    }
+
+    /// Keeps so many digits, rounding half to even.
+    fn round(&mut self, keep: i64) {
+        let Ok(keep) = usize::try_from(keep) else {
+            self.digits.clear();
+            self.point = 0;
+            return;
+        };
+        if keep >= self.digits.len() {
+            return;
+        }
+        let rest = self.digits.split_off(keep);
+        let odd = self.digits.last().is_some_and(|digit| digit % 2 == 1);
+        let up = rest[0] > 5 || (rest[0] == 5 && (rest[1..].iter().any(|digit| *digit > 0) || odd));
+        if up {
+            loop {
+                match self.digits.pop() {
+                    Some(9) => {}
+                    Some(digit) => {
+                        self.digits.push(digit + 1);
+                        break;
+                    }
+                    None => {
+                        self.digits.push(1);
+                        self.point += 1;
+                        break;
+                    }
+                }
+            }
+        }
+        while self.digits.last() == Some(&0) {
+            self.digits.pop();
+        }
+        if self.digits.is_empty() {
+            self.point = 0;
+        }
+    }
+
+    fn digit(&self, index: i64) -> char {
+        let digit =
+            usize::try_from(index).ok().and_then(|index| self.digits.get(index)).copied().unwrap_or(0);
+        char::from(b'0' + digit)
+    }
+
+    fn sign(&self) -> &'static str {
+        if self.negative { "-" } else { "" }
+    }
+
+    fn plain(&self, places: usize) -> String {
+        let mut text = self.sign().to_string();
+        if self.point > 0 {
+            text.extend((0..self.point).map(|index| self.digit(index)));
+        } else {
+            text.push('0');
+        }
+        if places > 0 {
+            text.push('.');
+            text.extend((0..places as i64).map(|place| self.digit(self.point + place)));
+        }
+        text
+    }
+
+    fn scientific(&self, places: usize) -> String {
+        let mut text = format!("{}{}", self.sign(), self.digit(0));
+        if places > 0 {
+            text.push('.');
+            text.extend((1..=places as i64).map(|index| self.digit(index)));
+        }
+        let exponent = if self.digits.is_empty() { 0 } else { self.point - 1 };
+        let sign = if exponent < 0 { '-' } else { '+' };
+        text.push_str(&format!("e{sign}{:02}", exponent.abs()));
+        text
+    }
+}
+
+fn fixed(number: &Number, places: usize) -> String {
+    let Some(mut decimal) = Decimal::of(number) else { return number.to_string() };
+    decimal.round(decimal.point + places as i64);
+    decimal.plain(places)
+}
+
+fn exponential(number: &Number, places: usize) -> String {
+    let Some(mut decimal) = Decimal::of(number) else { return number.to_string() };
+    decimal.round(1 + places as i64);
+    decimal.scientific(places)
+}
+
+/// With few digits before or after the point plain, else with an exponent; without a precision as many digits as
+/// tell the number apart.
+fn general(number: &Number, precision: Option<usize>, _sharp: bool) -> String {
+    let Some(mut decimal) = Decimal::of(number) else { return number.to_string() };
+    if let Some(precision) = precision {
+        decimal.round(precision.max(1) as i64);
+    }
+    let count = decimal.digits.len().max(1);
+    let limit = match precision {
+        None => 6,
+        Some(precision) if precision > count && count as i64 >= decimal.point => count as i64,
+        Some(precision) => precision.max(1) as i64,
+    };
+    let exponent = if decimal.digits.is_empty() { 0 } else { decimal.point - 1 };
+    // The limit for the shortest form is that of the reference: at 21 digits for large numbers, see its big floats.
+    let limit = if precision.is_none() { SHORTEST_LIMIT.max(limit) } else { limit };
+    if exponent < -4 || exponent >= limit {
+        return decimal.scientific(count - 1);
+    }
+    let places = usize::try_from(count as i64 - decimal.point).unwrap_or(0);
+    decimal.plain(places)
+}
+
+/// Digits before the point from which the shortest form has an exponent.
+const SHORTEST_LIMIT: i64 = 6;

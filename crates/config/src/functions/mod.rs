@@ -1,307 +1,211 @@
-//! The functions of the language. A table says what each takes; null, unknown and marked arguments are dealt with here.
+//! Functions of the language. Each says what its parameters take; null, unknown and marked arguments are then handled
+//! in one place, [`call`].
 
-mod collections;
+mod collection;
+mod conversion;
 mod encoding;
 mod filesystem;
 mod format;
 mod hash;
+mod json;
 mod network;
-mod numbers;
+mod number;
+mod parameter;
+mod pattern;
+mod sequence;
 mod sets;
-mod strings;
+mod string;
 mod time;
-mod types;
 mod yaml;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use pve_model::value::Refinement;
 use pve_model::{Marks, Type, Value};
 
 use crate::convert::convert;
+use parameter::{Call, Function, Parameter};
 
-/// Reads files and folders: from disk, or from a recorded configuration.
+/// Access to files for functions that read them.
 pub trait Files: Send + Sync {
     /// The content of a file.
     ///
     /// # Errors
-    /// As the operating system reports them.
+    /// As the operating system has them.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The entries of a folder: names, and whether each is a folder.
+    /// Whether there is a regular file.
     ///
     /// # Errors
-    /// As the operating system reports them.
-    fn list(&self, path: &Path) -> io::Result<Vec<(String, bool)>>;
+    /// When that cannot be found out, or there is something that is no regular file.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
 
-    /// Whether there is a file (not a folder).
-    fn is_file(&self, path: &Path) -> bool;
+    /// The paths of all regular files below a folder, relative to it with `/` between names, in order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read. A missing folder has no files.
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
 }
 
-/// What functions need to know of their surroundings.
+/// The files of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalFiles;
+
+/// What functions may use beside their arguments.
 #[derive(Clone)]
 pub struct Context {
-    /// Where relative paths start.
-    pub base_directory: PathBuf,
-    /// `plantimestamp()`, RFC 3339. Empty before there is a plan: the function is unknown then.
-    pub plan_timestamp: String,
-    /// Whether functions whose results differ from call to call are unknown, as they are while planning.
+    /// The folder that relative paths start at.
+    pub base_dir: PathBuf,
+    /// What `plantimestamp()` gives.
+    pub plan_timestamp: jiff::Timestamp,
+    /// Whether functions that differ at each call are left unknown, as in a plan.
     pub pure: bool,
-    /// Files.
+    /// Access to files.
     pub files: Arc<dyn Files>,
 }
 
 impl Context {
-    /// Whether there is a function of this name.
-    pub fn is_offered(&self, name: &str) -> bool {
-        TABLE.contains_key(name)
+    /// A context for planning, with the files of this machine.
+    pub fn new(base_dir: impl Into<PathBuf>, plan_timestamp: jiff::Timestamp) -> Context {
+        Context { base_dir: base_dir.into(), plan_timestamp, pure: true, files: Arc::new(LocalFiles) }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
-        self.base_directory.join(filesystem::expand_home(path))
+    /// Whether there is a function of this name.
+    pub fn is_offered(&self, name: &str) -> bool {
+        matches!(name, "try" | "can") || REGISTRY.contains_key(name)
     }
 }
 
-/// Why a function has no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("base_dir", &self.base_dir)
+            .field("plan_timestamp", &self.plan_timestamp)
+            .field("pure", &self.pure)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct FunctionError {
-    /// The argument at fault, from 0.
+    /// The argument at fault, counted from 0.
     pub argument: Option<usize>,
-    /// What is wrong, without full stop.
+    /// What is wrong, without a full stop.
     pub message: String,
 }
 
-pub(crate) type Outcome = Result<Value, FunctionError>;
+impl FunctionError {
+    /// An error about the whole call.
+    pub fn new(message: impl Into<String>) -> FunctionError {
+        FunctionError { argument: None, message: message.into() }
+    }
 
-pub(crate) fn fail<T>(message: impl Into<String>) -> Result<T, FunctionError> {
-    Err(FunctionError { argument: None, message: message.into() })
-}
-
-pub(crate) fn fail_at<T>(argument: usize, message: impl Into<String>) -> Result<T, FunctionError> {
-    Err(FunctionError { argument: Some(argument), message: message.into() })
-}
-
-/// The type of a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Any,
-    Bool,
-    Number,
-    String,
-    ListAny,
-    ListString,
-    ListNumber,
-    ListBool,
-    SetAny,
-    SetString,
-    MapAny,
-}
-
-impl Kind {
-    fn ty(self) -> Type {
-        match self {
-            Kind::Any => Type::Dynamic,
-            Kind::Bool => Type::Bool,
-            Kind::Number => Type::Number,
-            Kind::String => Type::String,
-            Kind::ListAny => Type::list(Type::Dynamic),
-            Kind::ListString => Type::list(Type::String),
-            Kind::ListNumber => Type::list(Type::Number),
-            Kind::ListBool => Type::list(Type::Bool),
-            Kind::SetAny => Type::set(Type::Dynamic),
-            Kind::SetString => Type::set(Type::String),
-            Kind::MapAny => Type::map(Type::Dynamic),
-        }
+    /// An error about an argument.
+    pub fn argument(index: usize, message: impl Into<String>) -> FunctionError {
+        FunctionError { argument: Some(index), message: message.into() }
     }
 }
 
-/// What a function does with one argument.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Parameter {
-    pub name: &'static str,
-    pub kind: Kind,
-    /// Takes null.
-    pub null: bool,
-    /// Takes unknown values; else the result is unknown.
-    pub unknown: bool,
-    /// Takes marked values; else marks are taken off and put on the result.
-    pub marked: bool,
-}
-
-pub(crate) const fn parameter(name: &'static str, kind: Kind) -> Parameter {
-    Parameter { name, kind, null: false, unknown: false, marked: false }
-}
-
-impl Parameter {
-    pub(crate) const fn null(mut self) -> Parameter {
-        self.null = true;
-        self
-    }
-
-    pub(crate) const fn unknown(mut self) -> Parameter {
-        self.unknown = true;
-        self
-    }
-
-    pub(crate) const fn marked(mut self) -> Parameter {
-        self.marked = true;
-        self
-    }
-}
-
-/// One function.
-pub(crate) struct Function {
-    pub name: &'static str,
-    pub parameters: &'static [Parameter],
-    /// Any number of further arguments.
-    pub variadic: Option<Parameter>,
-    /// How many of `parameters` may be left out at the end.
-    pub optional: usize,
-    /// The type of the result when it is not known.
-    pub returns: fn(&[Value]) -> Type,
-    pub run: fn(&[Value], &Context) -> Outcome,
-}
-
-static TABLE: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
-    let families: [&'static [Function]; 10] = [
-        strings::FUNCTIONS,
-        format::FUNCTIONS,
-        collections::FUNCTIONS,
-        sets::FUNCTIONS,
+static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock::new(|| {
+    [
+        collection::FUNCTIONS,
+        conversion::FUNCTIONS,
         encoding::FUNCTIONS,
-        numbers::FUNCTIONS,
-        types::FUNCTIONS,
         filesystem::FUNCTIONS,
-        network::FUNCTIONS,
+        format::FUNCTIONS,
         hash::FUNCTIONS,
-    ];
-    let all = families.into_iter().flatten().chain(time::FUNCTIONS).chain(yaml::FUNCTIONS);
-    all.map(|function| (function.name, function)).collect()
+        network::FUNCTIONS,
+        number::FUNCTIONS,
+        pattern::FUNCTIONS,
+        sequence::FUNCTIONS,
+        sets::FUNCTIONS,
+        string::FUNCTIONS,
+        time::FUNCTIONS,
+        yaml::FUNCTIONS,
+    ]
+    .into_iter()
+    .flatten()
+    .map(|function| (function.name, function))
+    .collect()
 });
 
 /// The names of all functions, with `try` and `can`, which the evaluator knows itself.
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = TABLE.keys().copied().chain(["try", "can"]).collect();
+    let mut names: Vec<&'static str> = REGISTRY.keys().copied().chain(["try", "can"]).collect();
     names.sort_unstable();
     names
 }
 
-/// Calls a function.
+/// Calls a function. Unless a parameter says otherwise an unknown argument makes the result unknown, null is refused,
+/// and marks of arguments go to the result.
 ///
 /// # Errors
-/// When there is no such function, an argument does not fit, or the function has no result for the arguments.
-pub fn call(name: &str, arguments: &[Value], context: &Context) -> Outcome {
-    let Some(function) = TABLE.get(name) else {
-        return fail(format!("there is no function named \"{name}\""));
+/// When there is no such function, an argument does not fit, or the function has no result for them. `try` and `can`
+/// are no functions in this sense, as they see errors; the evaluator has them.
+pub fn call(name: &str, arguments: &[Value], context: &Context) -> Result<Value, FunctionError> {
+    let Some(function) = REGISTRY.get(name) else {
+        return Err(FunctionError::new(format!("there is no function \"{name}\"")));
     };
-    check_count(function, arguments.len())?;
-    let mut values = Vec::with_capacity(arguments.len());
     let mut marks = Marks::NONE;
-    let mut unknown = false;
-    for (i, argument) in arguments.iter().enumerate() {
-        let Some(parameter) = function.parameters.get(i).or(function.variadic.as_ref()) else { continue };
-        let mut value = argument.clone();
-        if !parameter.marked {
-            let (plain, found) = value.unmark_deep();
-            marks = marks.union(found);
-            value = plain;
-        }
-        if value.is_null() && !parameter.null {
-            return fail_at(i, format!("`{}` must not be null", parameter.name));
-        }
-        let untyped = value.ty() == Type::Dynamic;
-        if !untyped || value.is_null() {
-            value = convert(&value, &parameter.kind.ty()).map_err(|error| FunctionError {
-                argument: Some(i),
-                message: format!("`{}`: {error}", parameter.name),
-            })?;
-        }
+    let (mut dynamic, mut unknown) = (false, false);
+    let mut converted = Vec::with_capacity(arguments.len());
+    check_count(function, arguments.len())?;
+    for (index, argument) in arguments.iter().enumerate() {
+        let Some(parameter) = function.parameter(index) else { continue };
+        let value = accept(argument, parameter, index, &mut marks)?;
+        dynamic |= value.ty() == Type::Dynamic && !parameter.dynamic;
         unknown |= !value.is_known() && !parameter.unknown;
-        values.push(value);
+        converted.push(value);
     }
-    let result =
-        if unknown { not_null((function.returns)(&values)) } else { (function.run)(&values, context)? };
-    Ok(result.with_marks(marks))
+    if dynamic {
+        return Ok(Value::unknown(Type::Dynamic).with_marks(marks));
+    }
+    let ty = function.returns.type_for(&converted)?;
+    let mut result = if unknown {
+        Value::unknown_refined(ty, Refinement { not_null: function.never_null, ..Refinement::default() })
+    } else {
+        (function.run)(&Call { arguments: &converted, ty: &ty, context })?
+    };
+    result.marks = result.marks.union(marks);
+    Ok(result)
 }
 
-/// Functions never give null unless they say so; a result that is open could be null only if its type is.
-fn not_null(ty: Type) -> Value {
-    Value::unknown(ty)
-}
-
-fn check_count(function: &Function, given: usize) -> Result<(), FunctionError> {
-    let most = function.parameters.len();
-    let least = most - function.optional;
-    if given < least {
-        let missing = function.parameters[given].name;
-        return fail(format!("argument `{missing}` is missing: {least} needed, {given} given"));
+fn check_count(function: &Function, count: usize) -> Result<(), FunctionError> {
+    let least = function.parameters.len();
+    if count < least {
+        let missing = function.parameters[count].name;
+        return Err(FunctionError::new(format!("it takes {least} arguments; \"{missing}\" is missing")));
     }
-    if given > most && function.variadic.is_none() {
-        return fail_at(most, format!("too many arguments: {most} at most, {given} given"));
+    if count > least && function.variadic.is_none() {
+        let word = if least == 1 { "argument" } else { "arguments" };
+        return Err(FunctionError::argument(least, format!("it takes only {least} {word}")));
     }
     Ok(())
 }
 
-/// Shorthand for the tables of the families.
-macro_rules! function {
-    ($name:literal, [$($parameter:expr),* $(,)?], $returns:expr, $run:expr) => {
-        $crate::functions::Function {
-            name: $name, parameters: &[$($parameter),*], variadic: None, optional: 0, returns: $returns, run: $run,
-        }
-    };
-    ($name:literal, [$($parameter:expr),* $(,)?], ..$variadic:expr, $returns:expr, $run:expr) => {
-        $crate::functions::Function {
-            name: $name, parameters: &[$($parameter),*], variadic: Some($variadic), optional: 0, returns: $returns,
-            run: $run,
-        }
-    };
-}
-pub(crate) use function;
-
-pub(crate) fn string_type(_: &[Value]) -> Type {
-    Type::String
-}
-
-pub(crate) fn number_type(_: &[Value]) -> Type {
-    Type::Number
-}
-
-pub(crate) fn bool_type(_: &[Value]) -> Type {
-    Type::Bool
-}
-
-pub(crate) fn list_string_type(_: &[Value]) -> Type {
-    Type::list(Type::String)
-}
-
-pub(crate) fn any_type(_: &[Value]) -> Type {
-    Type::Dynamic
-}
-
-pub(crate) fn first_type(arguments: &[Value]) -> Type {
-    arguments.first().map_or(Type::Dynamic, Value::ty)
-}
-
-/// The text of an argument that the table says is a string.
-pub(crate) fn text(arguments: &[Value], at: usize) -> &str {
-    arguments.get(at).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A whole number.
-pub(crate) fn whole(arguments: &[Value], at: usize) -> Result<i64, FunctionError> {
-    match arguments.get(at).and_then(Value::as_i64) {
-        Some(number) => Ok(number),
-        None => fail_at(at, "a whole number is needed"),
+/// The argument as the parameter takes it; marks that it does not take are moved to `marks`.
+fn accept(
+    argument: &Value,
+    parameter: &Parameter,
+    index: usize,
+    marks: &mut Marks,
+) -> Result<Value, FunctionError> {
+    let wanted = parameter.kind.to_type();
+    let mut value = convert(argument, &wanted)
+        .map_err(|error| FunctionError::argument(index, format!("{}: {error}", parameter.name)))?;
+    if value.is_null() && !parameter.null {
+        return Err(FunctionError::argument(index, format!("{} must not be null", parameter.name)));
     }
-}
-
-/// The strings of a list; an unknown or null element has none.
-pub(crate) fn strings_of(value: &Value) -> Option<Vec<&str>> {
-    value.elements()?.iter().map(Value::as_str).collect()
-}
-
-pub(crate) fn list_of_strings<S: Into<Arc<str>>>(texts: impl IntoIterator<Item = S>) -> Value {
-    Value::list(Type::String, texts.into_iter().map(Value::string).collect())
+    if !parameter.marked {
+        let (plain, found) = value.unmark_deep();
+        *marks = marks.union(found);
+        value = plain;
+    }
+    Ok(value)
 }

@@ -1,123 +1,181 @@
-//! Functions on IP networks.
+//! IP networks.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use pve_model::{Number as N, Value};
+use pve_model::{Number, Type, Value};
 
-use super::Kind::{Number, String as Text};
-use super::strings::string;
-use super::{
-    FunctionError, bool_type, fail, fail_at, function, list_of_strings, list_string_type, parameter,
-    string_type, text, whole,
-};
+use super::FunctionError;
+use super::parameter::{Call, Function, Outcome, Returns, number, text};
 
-const PREFIX: super::Parameter = parameter("prefix", Text);
-
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("cidrhost", [PREFIX, parameter("hostnum", Number)], string_type, |a, _| {
-        let network = network(text(a, 0))?;
-        let Some(host) = a[1].as_number().and_then(N::to_i128) else {
-            return fail_at(1, "a whole number is needed");
-        };
-        let bits = network.max_prefix_len() - network.prefix_len();
-        let size = if bits >= 127 { i128::MAX } else { 1_i128 << bits };
-        let offset = if host < 0 { host + size } else { host };
-        if offset < 0 || offset >= size {
-            return fail_at(1, format!("{network} does not have a host number {host}"));
-        }
-        string(address_at(network, offset.unsigned_abs()).to_string())
-    }),
-    function!("cidrnetmask", [PREFIX], string_type, |a, _| match network(text(a, 0))? {
-        IpNet::V4(network) => string(network.netmask().to_string()),
-        IpNet::V6(_) => fail_at(0, "IPv6 networks have no netmask"),
-    }),
-    function!(
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("cidrhost", &[text("prefix"), number("hostnum")], Returns::Text, host),
+    Function::new("cidrnetmask", &[text("prefix")], Returns::Text, netmask),
+    Function::new(
         "cidrsubnet",
-        [PREFIX, parameter("newbits", Number), parameter("netnum", Number)],
-        string_type,
-        |a, _| {
-            let network = network(text(a, 0))?;
-            let number = a[2].as_number().and_then(N::to_i128).unwrap_or(-1);
-            string(subnet(network, whole(a, 1)?, number)?.to_string())
-        }
+        &[text("prefix"), number("newbits"), number("netnum")],
+        Returns::Text,
+        subnet,
     ),
-    function!("cidrsubnets", [PREFIX], ..parameter("newbits", Number), list_string_type, |a, _| {
-        let whole_network = network(text(a, 0))?;
-        let mut next: u128 = 0;
-        let mut found = Vec::new();
-        for i in 1..a.len() {
-            let bits = whole(a, i)?;
-            let free = i64::from(whole_network.max_prefix_len() - whole_network.prefix_len()) - bits;
-            if bits < 1 || free < 0 {
-                return fail_at(i, format!("{whole_network} cannot be extended by {bits} bits"));
-            }
-            let step = 1_u128.checked_shl(u32::try_from(free).unwrap_or(0)).unwrap_or(u128::MAX);
-            let start = next.div_ceil(step).saturating_mul(step);
-            let number = i128::try_from(start / step).unwrap_or(i128::MAX);
-            let subnet = subnet(whole_network, bits, number).map_err(|mut error| {
-                error.argument = Some(i);
-                error
-            })?;
-            found.push(subnet.to_string());
-            next = start.saturating_add(step);
-        }
-        Ok(list_of_strings(found))
-    }),
-    function!(
+    Function::new("cidrsubnets", &[text("prefix")], Returns::Texts, subnets).and_more(number("newbits")),
+    Function::new(
         "cidrcontains",
-        [parameter("containing", Text), parameter("contained", Text)],
-        bool_type,
-        |a, _| {
-            let outer = network(text(a, 0))?;
-            let inner: IpNet = match text(a, 1).parse::<IpAddr>() {
-                Ok(address) => IpNet::from(address),
-                Err(_) => network_at(text(a, 1), 1)?,
-            };
-            if outer.max_prefix_len() != inner.max_prefix_len() {
-                return fail("both must be of one address family");
-            }
-            Ok(Value::bool(outer.contains(&inner)))
-        }
+        &[text("containing_prefix"), text("contained_ip_or_prefix")],
+        Returns::Flag,
+        contains,
     ),
 ];
 
-fn network(text: &str) -> Result<IpNet, FunctionError> {
-    network_at(text, 0)
+/// A network: its first address, the bits of the prefix, and of an address.
+#[derive(Clone, Copy)]
+struct Network {
+    address: u128,
+    prefix: u32,
+    bits: u32,
 }
 
-fn network_at(text: &str, argument: usize) -> Result<IpNet, FunctionError> {
-    match text.parse::<IpNet>() {
-        Ok(network) => Ok(network.trunc()),
-        Err(_) => fail_at(argument, format!("{text:?} is no network in CIDR notation, such as 10.0.0.0/16")),
+impl Network {
+    fn parse(text: &str) -> Option<Network> {
+        let (address, prefix) = text.split_once('/')?;
+        let (address, bits) = parse_address(address)?;
+        let well_formed = prefix.len() <= 3 && prefix.bytes().all(|b| b.is_ascii_digit());
+        let prefix: u32 = prefix.parse().ok().filter(|prefix| well_formed && *prefix <= bits)?;
+        Some(Network { address: address & !host_mask(bits - prefix), prefix, bits })
+    }
+
+    fn write(self) -> String {
+        format!("{}/{}", write_address(self.address, self.bits), self.prefix)
     }
 }
 
-fn address_at(network: IpNet, offset: u128) -> IpAddr {
-    match network.network() {
-        IpAddr::V4(base) => {
-            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-            IpAddr::V4(Ipv4Addr::from(u32::from(base).saturating_add(offset)))
+/// Decimal parts may begin with zeros, as in older tools.
+fn parse_address(text: &str) -> Option<(u128, u32)> {
+    if !text.contains(':') {
+        let parts: Vec<&str> = text.split('.').collect();
+        if parts.len() != 4 {
+            return None;
         }
-        IpAddr::V6(base) => IpAddr::V6(Ipv6Addr::from(u128::from(base).saturating_add(offset))),
+        let mut address = 0;
+        for part in parts {
+            let digits_only = !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+            let byte: u8 = part.parse().ok().filter(|_| digits_only)?;
+            address = address << 8 | u128::from(byte);
+        }
+        return Some((address, 32));
+    }
+    match text.parse().ok()? {
+        IpAddr::V6(address) => Some((address.to_bits(), 128)),
+        IpAddr::V4(_) => None,
     }
 }
 
-fn subnet(network: IpNet, new_bits: i64, number: i128) -> Result<IpNet, FunctionError> {
-    let length = i64::from(network.prefix_len()) + new_bits;
-    let most = network.max_prefix_len();
-    let Some(length) = u8::try_from(length).ok().filter(|length| new_bits >= 0 && *length <= most) else {
-        return fail_at(1, format!("{network} cannot be extended by {new_bits} bits: {most} bits in all"));
-    };
-    let count = 1_i128.checked_shl(u32::try_from(new_bits).unwrap_or(0)).unwrap_or(i128::MAX);
-    if number < 0 || (new_bits < 127 && number >= count) {
-        return fail_at(2, format!("{new_bits} bits cannot hold the network number {number}"));
+fn write_address(address: u128, bits: u32) -> String {
+    if bits == 32 {
+        std::net::Ipv4Addr::from_bits(address as u32).to_string()
+    } else {
+        let address = std::net::Ipv6Addr::from_bits(address);
+        match address.to_ipv4_mapped() {
+            Some(mapped) => mapped.to_string(),
+            None => address.to_string(),
+        }
     }
-    let offset = number.unsigned_abs().checked_shl(u32::from(most - length)).unwrap_or(0);
-    let address = address_at(network, offset);
-    let result = match address {
-        IpAddr::V4(address) => Ipv4Net::new(address, length).map(IpNet::V4),
-        IpAddr::V6(address) => Ipv6Net::new(address, length).map(IpNet::V6),
+}
+
+fn host_mask(bits: u32) -> u128 {
+    1u128.checked_shl(bits).map_or(u128::MAX, |mask| mask - 1)
+}
+
+fn network(call: &Call<'_>, index: usize) -> Result<Network, FunctionError> {
+    let text = call.text(index);
+    Network::parse(text).ok_or_else(|| {
+        FunctionError::argument(index, format!("\"{text}\" is no network such as 10.0.0.0/16"))
+    })
+}
+
+fn host(call: &Call<'_>) -> Outcome {
+    let network = network(call, 0)?;
+    let bits = network.bits - network.prefix;
+    let wanted = call.arguments[1].as_number().and_then(Number::to_i128);
+    let wanted = wanted.ok_or_else(|| FunctionError::argument(1, "a whole number is required"))?;
+    let mask = host_mask(bits);
+    let fits = if wanted >= 0 { wanted as u128 <= mask } else { wanted.unsigned_abs() - 1 <= mask };
+    if !fits {
+        return Err(FunctionError::argument(1, format!("{} has no host {wanted}", network.write())));
+    }
+    // A negative number counts from the end: -1 is the last address.
+    let host = if wanted >= 0 { wanted as u128 } else { mask - (wanted.unsigned_abs() - 1) };
+    Ok(Value::string(write_address(network.address | host, network.bits)))
+}
+
+fn netmask(call: &Call<'_>) -> Outcome {
+    let network = network(call, 0)?;
+    if network.bits == 128 {
+        return Err(FunctionError::argument(0, "IPv6 networks have no netmask"));
+    }
+    let mask = !host_mask(32 - network.prefix) & u128::from(u32::MAX);
+    Ok(Value::string(write_address(mask, 32)))
+}
+
+fn extended(network: Network, new_bits: i64, index: usize) -> Result<u32, FunctionError> {
+    let room = network.bits - network.prefix;
+    u32::try_from(new_bits).ok().filter(|bits| *bits <= room).map(|bits| network.prefix + bits).ok_or_else(
+        || FunctionError::argument(index, format!("{} can be extended by 0 to {room} bits", network.write())),
+    )
+}
+
+fn subnet(call: &Call<'_>) -> Outcome {
+    let network = network(call, 0)?;
+    let new_bits = call.whole(1)?;
+    let prefix = extended(network, new_bits, 1)?;
+    let number = call.arguments[2].as_number().and_then(Number::to_i128);
+    let number = number.ok_or_else(|| FunctionError::argument(2, "a whole number is required"))?;
+    let number = u128::try_from(number).ok().filter(|number| *number <= host_mask(prefix - network.prefix));
+    let number = number.ok_or_else(|| {
+        FunctionError::argument(2, format!("{new_bits} bits do not hold this number of a network"))
+    })?;
+    let address = network.address | number.checked_shl(network.bits - prefix).unwrap_or(0);
+    Ok(Value::string(Network { address, prefix, bits: network.bits }.write()))
+}
+
+fn subnets(call: &Call<'_>) -> Outcome {
+    let network = network(call, 0)?;
+    let mut next = Some(network.address);
+    let last = network.address | host_mask(network.bits - network.prefix);
+    let mut found = Vec::new();
+    for index in 1..call.arguments.len() {
+        let new_bits = call.whole(index)?;
+        if new_bits < 1 {
+            return Err(FunctionError::argument(index, "a network must be extended by at least one bit"));
+        }
+        let prefix = extended(network, new_bits, index)?;
+        let mask = host_mask(network.bits - prefix);
+        let full = || {
+            FunctionError::argument(index, format!("{} has no room left for this network", network.write()))
+        };
+        let start = next.ok_or_else(full)?;
+        // Networks start at multiples of their size.
+        let start = if start & mask == 0 { start } else { (start | mask).checked_add(1).ok_or_else(full)? };
+        let end = start | mask;
+        if end > last || start < network.address {
+            return Err(full());
+        }
+        found.push(Value::string(Network { address: start, prefix, bits: network.bits }.write()));
+        next = end.checked_add(1).filter(|next| *next <= last);
+    }
+    Ok(Value::list(Type::String, found))
+}
+
+fn contains(call: &Call<'_>) -> Outcome {
+    let outer = network(call, 0)?;
+    let text = call.text(1);
+    let inner = match parse_address(text) {
+        Some((address, bits)) => Network { address, prefix: bits, bits },
+        None => Network::parse(text)
+            .ok_or_else(|| FunctionError::argument(1, format!("\"{text}\" is no address and no network")))?,
     };
-    result.or_else(|error| fail(error.to_string()))
+    if inner.bits != outer.bits {
+        return Err(FunctionError::argument(1, "both must be of the same version of IP"));
+    }
+    let same = outer.prefix <= inner.prefix
+        && inner.address & !host_mask(outer.bits - outer.prefix) == outer.address;
+    Ok(Value::bool(same))
 }

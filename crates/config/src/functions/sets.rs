@@ -1,67 +1,130 @@
-//! Functions on sets.
+//! Sets.
 
-use pve_model::{Type, Value};
+use pve_model::{Marks, Type, Value, ValueKind};
 
-use super::Kind::{SetAny, SetString};
-use super::{Outcome, any_type, fail, fail_at, function, parameter};
+use super::FunctionError;
+use super::parameter::{Call, Function, Kind, Outcome, Parameter, Returns, any};
 use crate::convert::{convert, unify};
 
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("setunion", [], ..parameter("sets", SetAny), any_type, |a, _| combine(a, |sets| {
-        sets.concat()
-    })),
-    function!("setintersection", [], ..parameter("sets", SetAny), any_type, |a, _| combine(a, |sets| {
-        let (first, rest) = (&sets[0], &sets[1..]);
-        first.iter().filter(|value| rest.iter().all(|set| set.contains(value))).cloned().collect()
-    })),
-    function!("setsubtract", [parameter("a", SetAny), parameter("b", SetAny)], any_type, |a, _| combine(
-        a,
-        |sets| { sets[0].iter().filter(|value| !sets[1].contains(value)).cloned().collect() }
-    )),
-    function!("setsymmetricdifference", [], ..parameter("sets", SetAny), any_type, |a, _| combine(
-        a,
-        |sets| {
-            let mut kept: Vec<Value> = Vec::new();
-            for set in sets {
-                for value in set {
-                    match kept.iter().position(|other| other == value) {
-                        Some(at) => drop(kept.remove(at)),
-                        None => kept.push(value.clone()),
-                    }
-                }
-            }
-            kept
-        }
-    )),
-    function!(
-        "sethaselement",
-        [parameter("set", SetString), parameter("elem", super::Kind::String)],
-        super::bool_type,
-        |a, _| { Ok(Value::bool(a[0].elements().unwrap_or_default().contains(&a[1]))) }
-    ),
+const SET: Parameter = Parameter::new("set", Kind::Set).dynamic();
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("setunion", &[SET], Returns::Of(common_type), |c| {
+        operate(c, true, |a, b| a.iter().chain(b).cloned().collect())
+    })
+    .and_more(SET),
+    Function::new("setintersection", &[SET], Returns::Of(common_type), |c| {
+        operate(c, false, |a, b| a.iter().filter(|value| b.contains(value)).cloned().collect())
+    })
+    .and_more(SET),
+    Function::new("setsubtract", &[SET, SET], Returns::Of(common_type), |c| {
+        operate(c, false, |a, b| a.iter().filter(|value| !b.contains(value)).cloned().collect())
+    }),
+    Function::new("setsymmetricdifference", &[SET], Returns::Of(common_type), |c| {
+        operate(c, false, |a, b| {
+            let left = a.iter().filter(|value| !b.contains(value));
+            left.chain(b.iter().filter(|value| !a.contains(value))).cloned().collect()
+        })
+    })
+    .and_more(SET),
+    Function::new("setproduct", &[], Returns::Of(product_type), product)
+        .and_more(any("sets").unknown().marked()),
 ];
 
-fn combine(sets: &[Value], operation: fn(&[Vec<Value>]) -> Vec<Value>) -> Outcome {
-    if sets.is_empty() {
-        return fail("at least one set is needed");
-    }
-    let types: Vec<Type> = sets
+fn common_type(arguments: &[Value]) -> Result<Type, FunctionError> {
+    let elements: Vec<Type> = arguments
         .iter()
-        .filter(|set| !(set.elements() == Some(&[]) && set.ty().element() == Some(&Type::Dynamic)))
-        .filter_map(|set| set.ty().element().cloned())
+        .filter_map(|set| {
+            let element = set.ty().element().cloned()?;
+            let is_bare_empty = element == Type::Dynamic && set.elements().is_some_and(<[Value]>::is_empty);
+            (!is_bare_empty).then_some(element)
+        })
         .collect();
-    let element = if types.is_empty() { Some(Type::Dynamic) } else { unify(&types) };
-    let Some(element) = element else {
-        return fail("the sets must have one type of element");
+    if elements.is_empty() {
+        return Ok(Type::set(Type::Dynamic));
+    }
+    let common =
+        unify(&elements).ok_or_else(|| FunctionError::new("the sets must have elements of one type"))?;
+    Ok(Type::set(common))
+}
+
+fn operate(call: &Call<'_>, takes_unknown: bool, combine: fn(&[Value], &[Value]) -> Vec<Value>) -> Outcome {
+    let element = call.ty.element().cloned().unwrap_or(Type::Dynamic);
+    let mut result: Option<Value> = None;
+    for (index, argument) in call.arguments.iter().enumerate() {
+        let set =
+            convert(argument, call.ty).map_err(|error| FunctionError::argument(index, error.to_string()))?;
+        if !set.is_known() || (!takes_unknown && !set.is_wholly_known()) {
+            return Ok(Value::unknown(call.ty.clone()));
+        }
+        result = Some(match result {
+            None => set,
+            Some(before) => {
+                let combined =
+                    combine(before.elements().unwrap_or_default(), set.elements().unwrap_or_default());
+                Value::set(element.clone(), combined)
+            }
+        });
+    }
+    Ok(result.unwrap_or_else(|| Value::set(element, Vec::new())))
+}
+
+fn product_type(arguments: &[Value]) -> Result<Type, FunctionError> {
+    if arguments.len() < 2 {
+        return Err(FunctionError::new("at least two arguments are required"));
+    }
+    let mut ordered = true;
+    let mut elements = Vec::new();
+    for (index, argument) in arguments.iter().enumerate() {
+        elements.push(match argument.ty() {
+            Type::Set(element) => {
+                ordered = false;
+                (*element).clone()
+            }
+            Type::List(element) => (*element).clone(),
+            Type::Tuple(types) if types.is_empty() => Type::Dynamic,
+            Type::Tuple(types) => unify(&types)
+                .ok_or_else(|| FunctionError::argument(index, "all elements must have the same type"))?,
+            _ => return Err(FunctionError::argument(index, "a set or list is required")),
+        });
+    }
+    let element = Type::tuple(elements);
+    Ok(if ordered { Type::list(element) } else { Type::set(element) })
+}
+
+fn product(call: &Call<'_>) -> Outcome {
+    let marks = call.arguments.iter().fold(Marks::NONE, |marks, argument| marks.union(argument.marks));
+    let has_unknown_length = call.arguments.iter().any(|argument| match &argument.kind {
+        ValueKind::Unknown(..) => true,
+        ValueKind::Set(..) => !argument.is_wholly_known(),
+        _ => false,
+    });
+    let element = call.ty.element().cloned().unwrap_or(Type::Dynamic);
+    if has_unknown_length {
+        return Ok(Value::unknown(call.ty.clone()).with_marks(marks));
+    }
+    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    for (index, argument) in call.arguments.iter().enumerate() {
+        let wanted = match &element {
+            Type::Tuple(types) => types[index].clone(),
+            _ => Type::Dynamic,
+        };
+        let mut longer = Vec::new();
+        for row in &rows {
+            for value in argument.elements().unwrap_or_default() {
+                let value = convert(value, &wanted)
+                    .map_err(|error| FunctionError::argument(index, error.to_string()))?;
+                let mut row = row.clone();
+                row.push(value);
+                longer.push(row);
+            }
+        }
+        rows = longer;
+    }
+    let tuples = rows.into_iter().map(Value::tuple).collect();
+    let result = match call.ty {
+        Type::List(_) => Value::list(element, tuples),
+        _ => Value::set(element, tuples),
     };
-    if !sets.iter().all(Value::is_wholly_known) {
-        return Ok(Value::unknown(Type::set(element)));
-    }
-    let ty = Type::set(element.clone());
-    let mut lists = Vec::new();
-    for (i, set) in sets.iter().enumerate() {
-        let set = convert(set, &ty).or_else(|error| fail_at(i, error.to_string()))?;
-        lists.push(set.elements().unwrap_or_default().to_vec());
-    }
-    Ok(Value::set(element, operation(&lists)))
+    Ok(result.with_marks(marks))
 }

@@ -1,178 +1,243 @@
-//! Times.
-
-use std::fmt::Write as _;
+//! Points in time.
 
 use jiff::civil::DateTime;
-use jiff::fmt::temporal::Pieces;
-use jiff::{SignedDuration, Timestamp, tz};
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use pve_model::value::Refinement;
 use pve_model::{Type, Value};
 
-use super::Kind::String as Text;
-use super::strings::string;
-use super::{FunctionError, fail_at, function, number_type, parameter, string_type, text};
+use super::FunctionError;
+use super::parameter::{Call, Function, Outcome, Returns, text};
 
-const TIME: super::Parameter = parameter("timestamp", Text);
-
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("timestamp", [], string_type, |_, context| {
-        if context.pure { Ok(Value::unknown(Type::String)) } else { string(context.plan_timestamp.as_str()) }
-    }),
-    function!("plantimestamp", [], string_type, |_, context| match context.plan_timestamp.is_empty() {
-        true => Ok(Value::unknown(Type::String)),
-        false => string(context.plan_timestamp.as_str()),
-    }),
-    function!("timeadd", [TIME, parameter("duration", Text)], string_type, |a, _| {
-        let time = parse(text(a, 0), 0)?;
-        let later = duration(text(a, 1)).and_then(|duration| time.timestamp.checked_add(duration).ok());
-        match later {
-            Some(timestamp) => string(rfc3339(&Time { timestamp, offset: time.offset })),
-            None => fail_at(1, format!("{:?} is no duration, such as 1h30m", text(a, 1))),
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("timestamp", &[], Returns::Text, |call| {
+        if call.context.pure {
+            return Ok(Value::unknown_refined(
+                Type::String,
+                Refinement { not_null: true, ..Refinement::default() },
+            ));
         }
+        Ok(Value::string(in_utc(Timestamp::now())))
     }),
-    function!(
-        "timecmp",
-        [parameter("timestamp_a", Text), parameter("timestamp_b", Text)],
-        number_type,
-        |a, _| {
-            let (a, b) = (parse(text(a, 0), 0)?.timestamp, parse(text(a, 1), 1)?.timestamp);
-            Ok(Value::number(a.cmp(&b) as i64))
-        }
-    ),
-    function!("formatdate", [parameter("format", Text), parameter("time", Text)], string_type, |a, _| {
-        string(format_date(text(a, 0), &parse(text(a, 1), 1)?)?)
+    Function::new("plantimestamp", &[], Returns::Text, |call| {
+        Ok(Value::string(in_utc(call.context.plan_timestamp)))
     }),
+    Function::new("timeadd", &[text("timestamp"), text("duration")], Returns::Text, add),
+    Function::new("timecmp", &[text("timestamp_a"), text("timestamp_b")], Returns::Number, |call| {
+        let (a, b) = (Moment::read(call, 0)?, Moment::read(call, 1)?);
+        Ok(Value::number(a.timestamp().cmp(&b.timestamp()) as i8))
+    }),
+    Function::new("formatdate", &[text("format"), text("time")], Returns::Text, format_date),
 ];
 
-/// A time in the offset that it was written with.
-struct Time {
-    timestamp: Timestamp,
-    offset: tz::Offset,
+fn in_utc(timestamp: Timestamp) -> String {
+    timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-impl Time {
-    fn local(&self) -> DateTime {
-        self.offset.to_datetime(self.timestamp)
+/// A point in time with the offset it is written with.
+struct Moment {
+    local: DateTime,
+    seconds_east: i32,
+}
+
+impl Moment {
+    fn read(call: &Call<'_>, index: usize) -> Result<Moment, FunctionError> {
+        let text = call.text(index);
+        Moment::parse(text).ok_or_else(|| {
+            let message = format!("\"{text}\" is no time such as 2026-01-02T03:04:05Z");
+            FunctionError::argument(index, message)
+        })
     }
 
-    /// `+0230`, or `+02:30` with a separator.
-    fn zone(&self, separator: &str) -> String {
-        let seconds = self.offset.seconds();
-        let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
-        format!("{sign}{:02}{separator}{:02}", minutes / 60, minutes % 60)
+    /// Reads the form of RFC 3339, strictly: `T` and `Z` in upper case, an offset with a colon.
+    fn parse(text: &str) -> Option<Moment> {
+        let bytes = text.as_bytes();
+        let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+        if !text.is_ascii() || separators.iter().any(|(at, byte)| bytes.get(*at) != Some(byte)) {
+            return None;
+        }
+        let digits = |range: std::ops::Range<usize>| -> Option<i16> {
+            let part = text.get(range)?;
+            part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
+        };
+        let small = |range| digits(range).and_then(|number| i8::try_from(number).ok());
+        let mut rest = text.get(19..)?;
+        let mut nanoseconds = 0;
+        if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+            let end = fraction.find(|c: char| !c.is_ascii_digit())?;
+            let kept = &fraction[..end.min(9)];
+            nanoseconds = format!("{kept:0<9}").parse().ok().filter(|_| end > 0)?;
+            rest = &fraction[end..];
+        }
+        let seconds_east = match rest.as_bytes() {
+            b"Z" => 0,
+            [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+                let part = |range| -> Option<i32> {
+                    let part: &str = rest.get::<std::ops::Range<usize>>(range)?;
+                    part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())?
+                };
+                let (hours, minutes) = (part(1..3)?, part(4..6)?);
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                (hours * 3600 + minutes * 60) * if *sign == b'-' { -1 } else { 1 }
+            }
+            _ => return None,
+        };
+        let (year, month, day) = (digits(0..4)?, small(5..7)?, small(8..10)?);
+        let (hour, minute, second) = (small(11..13)?, small(14..16)?, small(17..19)?);
+        let local = DateTime::new(year, month, day, hour, minute, second, nanoseconds)
+            .ok()
+            .filter(|_| second < 60)?;
+        Some(Moment { local, seconds_east })
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        Offset::from_seconds(self.seconds_east).ok()?.to_timestamp(self.local).ok()
+    }
+
+    fn offset(&self, colon: bool) -> String {
+        let sign = if self.seconds_east < 0 { '-' } else { '+' };
+        let minutes = self.seconds_east.abs() / 60;
+        let colon = if colon { ":" } else { "" };
+        format!("{sign}{:02}{colon}{:02}", minutes / 60, minutes % 60)
+    }
+
+    fn write(&self) -> String {
+        let zone = if self.seconds_east == 0 { "Z".to_string() } else { self.offset(true) };
+        format!("{}{zone}", self.local.strftime("%Y-%m-%dT%H:%M:%S"))
     }
 }
 
-fn parse(text: &str, argument: usize) -> Result<Time, FunctionError> {
-    let fail =
-        || fail_at(argument, format!("{text:?} is no time in RFC 3339 form, such as 2026-01-02T03:04:05Z"));
-    let strict = text.len() >= 20 && text.as_bytes()[10] == b'T' && !text.contains('[');
-    let (Ok(timestamp), true) = (text.parse::<Timestamp>(), strict) else { return fail() };
-    let offset =
-        Pieces::parse(text).ok().and_then(|pieces| pieces.to_numeric_offset()).unwrap_or(tz::Offset::UTC);
-    Ok(Time { timestamp, offset })
-}
-
-fn rfc3339(time: &Time) -> String {
-    let seconds = time.local().strftime("%Y-%m-%dT%H:%M:%S").to_string();
-    if time.offset == tz::Offset::UTC {
-        format!("{seconds}Z")
-    } else {
-        format!("{seconds}{}", time.zone(":"))
-    }
-}
-
-/// A duration as `-1h30m5.5s`.
-fn duration(text: &str) -> Option<SignedDuration> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+/// A sum of decimal numbers with units: `1h30m`, `-1.5h`, in nanoseconds.
+fn parse_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     if rest == "0" {
-        return Some(SignedDuration::ZERO);
+        return Some(0);
     }
-    let mut nanoseconds = 0.0;
     if rest.is_empty() {
         return None;
     }
+    let mut total: f64 = 0.0;
+    let mut whole: i64 = 0;
     while !rest.is_empty() {
         let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let number: f64 = rest[..end].parse().ok()?;
+        let amount = &rest[..end];
         rest = &rest[end..];
-        let units =
-            [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 6e10), ("h", 3.6e12)];
-        let (unit, scale) = units.iter().find(|(unit, _)| {
-            rest.strip_prefix(unit).is_some_and(|tail| {
-                tail.is_empty() || tail.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            })
-        })?;
-        nanoseconds += number * scale;
-        rest = &rest[unit.len()..];
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit: i64 = match &rest[..end] {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        rest = &rest[end..];
+        match amount.parse::<i64>() {
+            Ok(amount) => whole = whole.checked_add(amount.checked_mul(unit)?)?,
+            Err(_) => total += amount.parse::<f64>().ok()? * unit as f64,
+        }
     }
-    Some(SignedDuration::from_nanos((sign * nanoseconds) as i64))
+    let sum = whole.checked_add(total as i64)?;
+    Some(if negative { -sum } else { sum })
 }
 
-fn format_date(format: &str, time: &Time) -> Result<String, FunctionError> {
-    let mut out = String::new();
-    let mut characters = format.chars().peekable();
-    while let Some(c) = characters.next() {
-        if c == '\'' {
-            loop {
-                match characters.next() {
-                    None => return fail_at(0, "a quote is not closed"),
-                    Some('\'') if characters.next_if_eq(&'\'').is_some() => out.push('\''),
-                    Some('\'') => break,
-                    Some(other) => out.push(other),
-                }
+fn add(call: &Call<'_>) -> Outcome {
+    let moment = Moment::read(call, 0)?;
+    let text = call.text(1);
+    let duration = parse_duration(text)
+        .ok_or_else(|| FunctionError::argument(1, format!("\"{text}\" is no duration such as 1h30m")))?;
+    let local = moment
+        .local
+        .checked_add(SignedDuration::from_nanos(duration))
+        .map_err(|_| FunctionError::new("the result is too far away"))?;
+    Ok(Value::string(Moment { local, ..moment }.write()))
+}
+
+fn format_date(call: &Call<'_>) -> Outcome {
+    let (format, moment) = (call.text(0), Moment::read(call, 1)?);
+    let mut result = String::new();
+    let mut rest = format;
+    while let Some(first) = rest.chars().next() {
+        if first == '\'' {
+            rest = quoted(&rest[1..], &mut result)
+                .ok_or_else(|| FunctionError::argument(0, "a closing quote is missing"))?;
+            continue;
+        }
+        let end = rest.find(|c| c != first).unwrap_or(rest.len());
+        let verb = &rest[..end];
+        rest = &rest[end..];
+        if first.is_ascii_alphabetic() {
+            let part = moment.part(verb).ok_or_else(|| {
+                FunctionError::argument(
+                    0,
+                    format!("\"{verb}\" is no part of a time; put text in single quotes"),
+                )
+            })?;
+            result.push_str(&part);
+        } else {
+            result.push_str(verb);
+        }
+    }
+    super::string::string(result)
+}
+
+/// Takes text up to a closing quote; two quotes stand for one.
+fn quoted<'a>(text: &'a str, result: &mut String) -> Option<&'a str> {
+    let mut rest = text;
+    loop {
+        let end = rest.find('\'')?;
+        result.push_str(&rest[..end]);
+        rest = &rest[end + 1..];
+        match rest.strip_prefix('\'') {
+            Some(after) => {
+                result.push('\'');
+                rest = after;
             }
-            continue;
+            None => return Some(rest),
         }
-        if !c.is_ascii_alphabetic() {
-            out.push(c);
-            continue;
-        }
-        let mut count = 1;
-        while characters.next_if_eq(&c).is_some() {
-            count += 1;
-        }
-        date_part(c, count, time, &mut out)?;
     }
-    Ok(out)
 }
 
-fn date_part(letter: char, count: usize, whole: &Time, out: &mut String) -> Result<(), FunctionError> {
-    let time = whole.local();
-    let utc = whole.offset == tz::Offset::UTC;
-    let hour12 = (time.hour() + 11) % 12 + 1;
-    let written = match (letter, count) {
-        ('Y', 4) => write!(out, "{:04}", time.year()),
-        ('Y', 2) => write!(out, "{:02}", time.year() % 100),
-        ('M', 4) => write!(out, "{}", time.strftime("%B")),
-        ('M', 3) => write!(out, "{}", time.strftime("%b")),
-        ('M', 2) => write!(out, "{:02}", time.month()),
-        ('M', 1) => write!(out, "{}", time.month()),
-        ('D', 2) => write!(out, "{:02}", time.day()),
-        ('D', 1) => write!(out, "{}", time.day()),
-        ('E', 4) => write!(out, "{}", time.strftime("%A")),
-        ('E', 3) => write!(out, "{}", time.strftime("%a")),
-        ('h', 2) => write!(out, "{:02}", time.hour()),
-        ('h', 1) => write!(out, "{}", time.hour()),
-        ('H', 2) => write!(out, "{hour12:02}"),
-        ('H', 1) => write!(out, "{hour12}"),
-        ('A', 2) => write!(out, "{}", if time.hour() < 12 { "AM" } else { "PM" }),
-        ('a', 2) => write!(out, "{}", if time.hour() < 12 { "am" } else { "pm" }),
-        ('m', 2) => write!(out, "{:02}", time.minute()),
-        ('m', 1) => write!(out, "{}", time.minute()),
-        ('s', 2) => write!(out, "{:02}", time.second()),
-        ('s', 1) => write!(out, "{}", time.second()),
-        ('Z', 1) if utc => write!(out, "Z"),
-        ('Z', 3) if utc => write!(out, "UTC"),
-        ('Z', 4 | 3) => write!(out, "{}", whole.zone("")),
-        ('Z', 1 | 5) => write!(out, "{}", whole.zone(":")),
-        _ => {
-            let verb: String = std::iter::repeat_n(letter, count).collect();
-            return fail_at(0, format!("there is no date verb {verb:?}; put text in single quotes"));
-        }
-    };
-    let _ = written;
-    Ok(())
+impl Moment {
+    fn part(&self, verb: &str) -> Option<String> {
+        let at = &self.local;
+        let twelve = match at.hour() % 12 {
+            0 => 12,
+            hour => hour,
+        };
+        let named = |format: &str| at.strftime(format).to_string();
+        Some(match verb {
+            "YYYY" => format!("{:04}", at.year()),
+            "YY" => format!("{:02}", at.year() % 100),
+            "MMMM" => named("%B"),
+            "MMM" => named("%b"),
+            "MM" => format!("{:02}", at.month()),
+            "M" => at.month().to_string(),
+            "DD" => format!("{:02}", at.day()),
+            "D" => at.day().to_string(),
+            "EEEE" => named("%A"),
+            "EEE" => named("%a"),
+            "hh" => format!("{:02}", at.hour()),
+            "h" => at.hour().to_string(),
+            "HH" => format!("{twelve:02}"),
+            "H" => twelve.to_string(),
+            "AA" => if at.hour() < 12 { "AM" } else { "PM" }.to_string(),
+            "aa" => if at.hour() < 12 { "am" } else { "pm" }.to_string(),
+            "mm" => format!("{:02}", at.minute()),
+            "m" => at.minute().to_string(),
+            "ss" => format!("{:02}", at.second()),
+            "s" => at.second().to_string(),
+            "Z" if self.seconds_east == 0 => "Z".to_string(),
+            "ZZZ" if self.seconds_east == 0 => "UTC".to_string(),
+            "Z" | "ZZZZZ" => self.offset(true),
+            "ZZZ" | "ZZZZ" => self.offset(false),
+            _ => return None,
+        })
+    }
 }

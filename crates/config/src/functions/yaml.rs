@@ -1,105 +1,120 @@
-//! YAML: `yamlencode` in the reference's layout, `yamldecode` by a library.
+//! YAML: written as the reference lays it out, and read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use pve_model::{Type, Value, ValueKind};
-use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
+use pve_model::value::Refinement;
+use pve_model::{Number, Type, Value, ValueKind};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
-use super::Kind::{Any, String as Text};
-use super::strings::string;
-use super::{Outcome, any_type, fail_at, function, parameter, string_type, text};
+use super::FunctionError;
+use super::parameter::{Call, Function, Outcome, Returns, any, text};
+use super::string::string;
+use crate::convert::convert;
+use crate::syntax::with_stack;
 
-pub(super) const FUNCTIONS: &[super::Function] = &[
-    function!("yamlencode", [parameter("value", Any).null().unknown()], string_type, |a, _| {
-        if !a[0].is_wholly_known() {
-            return Ok(Value::unknown(Type::String));
-        }
-        let mut out = String::new();
-        write_node(&a[0], 0, false, &mut out);
-        if !out.ends_with('\n') {
-            out.push('\n');
-        }
-        string(out)
-    }),
-    function!("yamldecode", [parameter("src", Text)], any_type, |a, _| {
-        let documents =
-            Yaml::load_from_str(text(a, 0)).or_else(|e| fail_at(0, format!("this is no YAML: {e}")))?;
-        match &documents[..] {
-            [] => Ok(Value::null(Type::Dynamic)),
-            [one] => from_yaml(one),
-            _ => fail_at(0, "there must be one document, not several"),
-        }
-    }),
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("yamlencode", &[any("value").null().unknown().dynamic()], Returns::Text, encode),
+    Function::new("yamldecode", &[text("src")], Returns::Any, decode).may_be_null(),
 ];
 
-/// Block style, strings in double quotes, keys quoted and sorted, two spaces a level, lists at the level of their key.
-fn write_node(value: &Value, indent: usize, in_list: bool, out: &mut String) {
+fn encode(call: &Call<'_>) -> Outcome {
+    let value = &call.arguments[0];
+    if !value.is_wholly_known() {
+        return Ok(Value::unknown_refined(
+            Type::String,
+            Refinement { not_null: true, ..Refinement::default() },
+        ));
+    }
+    let mut out = String::new();
+    write_node(value, 0, &mut out);
+    // A document that is one bare word needs its end marked.
+    if matches!(value.kind, ValueKind::Null(_) | ValueKind::Bool(_) | ValueKind::Number(_)) {
+        out.push_str("...\n");
+    }
+    string(out)
+}
+
+fn is_block(value: &Value) -> bool {
+    let has_parts = |parts: Option<usize>| parts.is_some_and(|count| count > 0);
+    has_parts(value.elements().map(<[Value]>::len)) || has_parts(value.entries().map(BTreeMap::len))
+}
+
+/// Writes a value whose first line is begun already, and its line break; further lines are indented.
+fn write_node(value: &Value, indent: usize, out: &mut String) {
     let pad = " ".repeat(indent);
-    match &value.kind {
-        ValueKind::List(_, values) | ValueKind::Set(_, values) | ValueKind::Tuple(values)
-            if !values.is_empty() =>
-        {
-            for (i, element) in values.iter().enumerate() {
-                if i > 0 || !in_list {
-                    out.push_str(&pad);
-                }
-                out.push_str("- ");
-                write_node(element, indent + 2, true, out);
-                newline(out);
-            }
+    if let Some(elements) = value.elements().filter(|elements| !elements.is_empty()) {
+        for (i, element) in elements.iter().enumerate() {
+            out.push_str(if i > 0 { &pad } else { "" });
+            out.push_str("- ");
+            with_stack(|| write_node(element, indent + 2, out));
         }
-        ValueKind::Map(_, entries) | ValueKind::Object(entries) if !entries.is_empty() => {
-            for (i, (key, element)) in entries.iter().enumerate() {
-                if i > 0 || !in_list {
-                    out.push_str(&pad);
+        return;
+    }
+    if let Some(entries) = value.entries().filter(|entries| !entries.is_empty()) {
+        for (i, (key, element)) in entries.iter().enumerate() {
+            out.push_str(if i > 0 { &pad } else { "" });
+            quote(key, out);
+            out.push(':');
+            match (is_block(element), element.elements()) {
+                // A list stands at the level of its key.
+                (true, Some(_)) => {
+                    let _ = write!(out, "\n{pad}");
+                    with_stack(|| write_node(element, indent, out));
                 }
-                let _ = write!(out, "{}:", super::encoding::json_text(&Value::string(key.clone())));
-                let nested_list = element.elements().is_some_and(|elements| !elements.is_empty());
-                let nested_map = element.entries().is_some_and(|entries| !entries.is_empty());
-                if nested_list {
-                    out.push('\n');
-                    write_node(element, indent, false, out);
-                } else if nested_map {
-                    out.push('\n');
-                    write_node(element, indent + 2, false, out);
-                } else {
+                (true, None) => {
+                    let _ = write!(out, "\n{pad}  ");
+                    with_stack(|| write_node(element, indent + 2, out));
+                }
+                (false, _) => {
                     out.push(' ');
-                    write_node(element, indent + 2, false, out);
+                    write_node(element, indent + 2, out);
                 }
-                newline(out);
             }
         }
-        ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_) => out.push_str("[]"),
-        ValueKind::Map(..) | ValueKind::Object(_) => out.push_str("{}"),
-        ValueKind::String(text) if text.contains('\n') && is_plain_text(text) => {
-            write_literal(text, indent, out)
+        return;
+    }
+    match &value.kind {
+        ValueKind::String(text) if text.contains('\n') && fits_literal(text) => {
+            // At the top there is no indentation to add to.
+            write_literal(text, indent.max(2), out);
+            return;
         }
-        _ => out.push_str(&super::encoding::json_text(value)),
+        ValueKind::String(text) => quote(text, out),
+        ValueKind::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        ValueKind::Number(number) => out.push_str(&number.to_string()),
+        ValueKind::Map(..) | ValueKind::Object(_) => out.push_str("{}"),
+        ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_) => out.push_str("[]"),
+        _ => out.push_str("null"),
     }
+    out.push('\n');
 }
 
-fn newline(out: &mut String) {
-    if !out.ends_with('\n') {
-        out.push('\n');
-    }
+fn is_printable(c: char) -> bool {
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-fn is_plain_text(text: &str) -> bool {
-    !text.starts_with([' ', '\n', '\t']) && text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control())
+/// Whether a text can be written line by line: no spaces at the ends of lines, nothing that needs an escape.
+fn fits_literal(text: &str) -> bool {
+    !text.contains(" \n") && !text.ends_with(' ') && text.chars().all(is_printable)
 }
 
-/// A literal block keeps lines as they are; its indicator says how many newlines end it.
+/// The indicator tells how many line breaks end the text, and the indentation where the first line hides it.
 fn write_literal(text: &str, indent: usize, out: &mut String) {
-    let trimmed = text.trim_end_matches('\n');
-    out.push_str(match text.len() - trimmed.len() {
-        0 => "|-\n",
-        1 => "|\n",
-        _ => "|+\n",
-    });
-    let body = text.strip_suffix('\n').unwrap_or(text);
-    for line in body.split('\n') {
+    out.push('|');
+    if text.starts_with([' ', '\n']) {
+        out.push('2');
+    }
+    let body = text.trim_end_matches('\n');
+    let breaks = text.len() - body.len();
+    match breaks {
+        0 => out.push('-'),
+        1 if !body.is_empty() => {}
+        _ => out.push('+'),
+    }
+    out.push('\n');
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         if !line.is_empty() {
             let _ = write!(out, "{}{line}", " ".repeat(indent));
         }
@@ -107,32 +122,229 @@ fn write_literal(text: &str, indent: usize, out: &mut String) {
     }
 }
 
-fn from_yaml(node: &Yaml<'_>) -> Outcome {
-    Ok(match node {
-        Yaml::Value(Scalar::Null) => Value::null(Type::Dynamic),
-        Yaml::Value(Scalar::Boolean(flag)) => Value::bool(*flag),
-        Yaml::Value(Scalar::Integer(number)) => Value::number(*number),
-        Yaml::Value(Scalar::FloatingPoint(number)) => {
-            match pve_model::Number::from_f64(number.into_inner()) {
-                Some(number) => Value::number(number.to_string().parse().unwrap_or(number)),
-                None => return fail_at(0, "a number is not a number"),
+fn quote(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        let escape = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\0' => "\\0",
+            '\u{7}' => "\\a",
+            '\u{8}' => "\\b",
+            '\t' => "\\t",
+            '\n' => "\\n",
+            '\u{b}' => "\\v",
+            '\u{c}' => "\\f",
+            '\r' => "\\r",
+            '\u{1b}' => "\\e",
+            '\u{85}' => "\\N",
+            '\u{2028}' => "\\L",
+            '\u{2029}' => "\\P",
+            other if is_printable(other) => {
+                out.push(other);
+                continue;
+            }
+            other => {
+                let code = u32::from(other);
+                let _ = match code {
+                    0..=0xff => write!(out, "\\x{code:02X}"),
+                    0x100..=0xffff => write!(out, "\\u{code:04X}"),
+                    _ => write!(out, "\\U{code:08X}"),
+                };
+                continue;
+            }
+        };
+        out.push_str(escape);
+    }
+    out.push('"');
+}
+
+fn decode(call: &Call<'_>) -> Outcome {
+    let mut reader = Reader { parser: Parser::new_from_str(call.text(0)), anchors: HashMap::new(), taken: 0 };
+    reader.document().map_err(|message| FunctionError::argument(0, format!("this is no YAML: {message}")))
+}
+
+/// Most values that aliases may repeat, so that a small text cannot fill the memory.
+const MOST_VALUES: usize = 10_000_000;
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    anchors: HashMap<usize, (Value, usize)>,
+    taken: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<Event<'a>, String> {
+        match self.parser.next() {
+            Some(Ok((event, _))) => Ok(event),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Ok(Event::StreamEnd),
+        }
+    }
+
+    fn document(&mut self) -> Result<Value, String> {
+        let mut event = self.next()?;
+        while matches!(event, Event::StreamStart | Event::DocumentStart(_) | Event::Nothing) {
+            event = self.next()?;
+        }
+        if event == Event::StreamEnd {
+            return Ok(Value::null(Type::Dynamic));
+        }
+        let value = self.node(event)?;
+        loop {
+            match self.next()? {
+                Event::DocumentEnd | Event::Nothing => {}
+                Event::StreamEnd => return Ok(value),
+                _ => return Err("it has more than one document".into()),
             }
         }
-        Yaml::Value(Scalar::String(text)) => Value::string(&**text),
-        Yaml::Sequence(elements) => {
-            Value::tuple(elements.iter().map(from_yaml).collect::<Result<Vec<_>, _>>()?)
-        }
-        Yaml::Mapping(entries) => {
-            let mut object: BTreeMap<Arc<str>, Value> = BTreeMap::new();
-            for (key, value) in entries {
-                let key = crate::convert::convert(&from_yaml(key)?, &Type::String)
-                    .or_else(|error| fail_at(0, format!("a key is no string: {error}")))?;
-                let name = key.as_str().unwrap_or("null");
-                object.insert(Arc::from(name), from_yaml(value)?);
+    }
+
+    fn node(&mut self, event: Event<'a>) -> Result<Value, String> {
+        with_stack(|| self.node_kind(event))
+    }
+
+    fn node_kind(&mut self, event: Event<'a>) -> Result<Value, String> {
+        self.taken += 1;
+        let before = self.taken;
+        let (value, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => (scalar(&text, style, tag.as_deref())?, anchor),
+            Event::SequenceStart(anchor, _) => {
+                let mut values = Vec::new();
+                loop {
+                    match self.next()? {
+                        Event::SequenceEnd => break,
+                        event => values.push(self.node(event)?),
+                    }
+                }
+                (Value::tuple(values), anchor)
             }
-            Value::object(object)
+            Event::MappingStart(anchor, _) => (self.mapping()?, anchor),
+            Event::Alias(anchor) => {
+                let (value, size) =
+                    self.anchors.get(&anchor).cloned().ok_or("an alias has no anchor before it")?;
+                self.taken += size;
+                if self.taken > MOST_VALUES {
+                    return Err("aliases repeat too much".into());
+                }
+                return Ok(value);
+            }
+            _ => return Err("a value is missing".into()),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, (value.clone(), self.taken - before + 1));
         }
-        Yaml::Tagged(_, inner) => from_yaml(inner)?,
-        _ => return fail_at(0, "this part of YAML is not supported"),
-    })
+        Ok(value)
+    }
+
+    fn mapping(&mut self) -> Result<Value, String> {
+        let (mut entries, mut merged): (BTreeMap<Arc<str>, Value>, Vec<Value>) = Default::default();
+        loop {
+            let event = self.next()?;
+            if event == Event::MappingEnd {
+                break;
+            }
+            let merges = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, _, _) if text == "<<");
+            let key = self.node(event)?;
+            let event = self.next()?;
+            let value = self.node(event)?;
+            if merges {
+                match value.kind {
+                    ValueKind::Tuple(values) => merged.extend(values.iter().cloned()),
+                    _ => merged.push(value),
+                }
+                continue;
+            }
+            let key = convert(&key, &Type::String).map_err(|error| format!("a key of a mapping: {error}"))?;
+            let name = key.as_str().ok_or("a key of a mapping is null")?;
+            entries.insert(Arc::from(name), value);
+        }
+        for value in merged {
+            let parts = value.entries().ok_or("<< needs a mapping, or a list of them")?;
+            for (key, value) in parts {
+                entries.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        Ok(Value::object(entries))
+    }
+}
+
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, String> {
+    let quoted = || string(text).map_err(|error| error.message);
+    if let Some(tag) = tag {
+        let plain = plain_scalar(text);
+        let wanted = match tag.suffix.as_str() {
+            "str" => return quoted(),
+            "int" | "float" => Type::Number,
+            "bool" => Type::Bool,
+            "null" => return Ok(Value::null(Type::Dynamic)),
+            "binary" => return Ok(Value::string(text.split_whitespace().collect::<String>())),
+            _ => return Err(format!("the tag {}{} is not known", tag.handle, tag.suffix)),
+        };
+        return plain
+            .filter(|value| value.ty() == wanted)
+            .ok_or_else(|| format!("\"{text}\" is not of the type that its tag says"));
+    }
+    if style != ScalarStyle::Plain {
+        return quoted();
+    }
+    match plain_scalar(text) {
+        Some(value) => Ok(value),
+        None => quoted(),
+    }
+}
+
+/// The value of a word without quotes if it is more than text.
+fn plain_scalar(text: &str) -> Option<Value> {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::null(Type::Dynamic)),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            return Some(Value::bool(true));
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            return Some(Value::bool(false));
+        }
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => {
+            return Number::from_f64(f64::INFINITY).map(Value::number);
+        }
+        "-.inf" | "-.Inf" | "-.INF" => return Number::from_f64(f64::NEG_INFINITY).map(Value::number),
+        _ => {}
+    }
+    number(text).map(Value::number).or_else(|| date(text))
+}
+
+fn number(text: &str) -> Option<Number> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let in_radix = |digits: &str, radix| i128::from_str_radix(digits, radix).ok().map(Number::from);
+    let unsigned = |digits: &str| digits.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let value = if let Some(digits) = digits.strip_prefix("0x").filter(|digits| unsigned(digits)) {
+        in_radix(digits, 16)?
+    } else if let Some(digits) = digits.strip_prefix("0o").filter(|digits| unsigned(digits)) {
+        in_radix(digits, 8)?
+    } else if let Some(digits) = digits.strip_prefix("0b").filter(|digits| unsigned(digits)) {
+        in_radix(digits, 2)?
+    } else if digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit()) {
+        in_radix(digits, 8)?
+    } else {
+        let begins = digits.starts_with(|c: char| c.is_ascii_digit())
+            || digits.strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let padded = if digits.starts_with('.') { format!("0{digits}") } else { digits.to_string() };
+        padded.parse::<Number>().ok().filter(|_| begins)?
+    };
+    Some(if negative { value.negate() } else { value })
+}
+
+/// Dates become points in time, as in YAML 1.1.
+fn date(text: &str) -> Option<Value> {
+    let bytes = text.as_bytes();
+    let shaped = bytes.len() == 10
+        && bytes
+            .iter()
+            .enumerate()
+            .all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+    let date: jiff::civil::Date = text.parse().ok().filter(|_| shaped)?;
+    Some(Value::string(format!("{date}T00:00:00Z")))
 }
