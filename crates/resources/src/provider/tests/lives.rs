@@ -187,11 +187,11 @@ async fn an_imported_vm_plans_no_change() {
     assert_eq!(names, expected);
 }
 
-#[tokio::test]
-async fn a_container_lives() {
-    let world = World::new("proxmox_virtual_environment_container");
-    let config = json!({
-        "node_name": "pve", "vm_id": 610, "description": "d", "tags": ["z", "a"], "started": true, "unprivileged": true,
+pub(super) const CONTAINER: &str = "proxmox_virtual_environment_container";
+
+pub(super) fn full_container() -> Json {
+    json!({
+        "node_name": "pve", "vm_id": 610, "description": "first", "tags": ["z", "a"], "started": true, "unprivileged": true,
         "cpu": [{"cores": 2}], "memory": [{"dedicated": 256, "swap": 128}],
         "disk": [{"datastore_id": "local-lvm", "size": 4}],
         "features": [{"nesting": true}], "console": [{"tty_count": 3}],
@@ -203,9 +203,15 @@ async fn a_container_lives() {
         "mount_point": [{"volume": "local-lvm", "size": "4G", "path": "/srv"}],
         "operating_system": [{"template_file_id": "local:vztmpl/d.tar.zst", "type": "debian"}],
         "startup": [{"order": 2}],
-    });
+    })
+}
+
+#[tokio::test]
+async fn a_container_lives() {
+    let world = World::new(CONTAINER);
+    let config = full_container();
     let made = world.apply(None, config.clone()).await;
-    assert_eq!(world.option(610, "description").as_deref(), Some("d"));
+    assert_eq!(world.option(610, "description").as_deref(), Some("first"));
     let mut next = changed(config, "/memory/0/dedicated", json!(512));
     next = changed(next, "/disk/0/size", json!(8));
     next = changed(next, "/network_interface/0/vlan_id", json!(31));
@@ -284,4 +290,49 @@ async fn firewall_options_go_back_to_what_the_cluster_does() {
     assert_eq!(options(&world).get("ipfilter"), None);
     let gone = world.try_apply(Some(&updated), None, &Recorder::default()).await.unwrap();
     assert_eq!((gone, options(&world).len()), (None::<Value>, 0));
+}
+
+#[tokio::test]
+async fn an_imported_container_plans_no_replacement() {
+    let world = World::new(CONTAINER);
+    world.apply(None, full_container()).await;
+    let imported = world.provider.import(CONTAINER, "proxmox", "pve/610").await.unwrap();
+    let response = world.plan(Some(&imported), &world.config(full_container()));
+    assert_eq!(response.replace, vec![]);
+    let names = crate::values::changed(&imported, &response.planned.unwrap());
+    // A password, keys, the template file and the datastore of a mount point cannot be read.
+    let expected = ["initialization", "ipv4", "ipv6", "mount_point", "operating_system"];
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_file_whose_local_source_changed_is_uploaded_again() {
+    let world = World::new("proxmox_virtual_environment_file");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.iso");
+    std::fs::write(&path, "one").unwrap();
+    let config = json!({"node_name": "pve", "datastore_id": "local", "source_file": [{"path": path}]});
+    let made = world.apply(None, config.clone()).await;
+    assert_eq!((text(&made, "id"), text(&made, "content_type")), (Some("local:iso/d.iso"), Some("iso")));
+    std::fs::write(&path, "three").unwrap();
+    let read = world.read(&made).await.unwrap();
+    let updated = world.apply(Some(&read), config).await;
+    assert_eq!(int(&updated, "file_size"), Some(5));
+}
+
+#[tokio::test]
+async fn data_sources_filter_guests() {
+    let world = World::new(VM);
+    for (id, tags) in [(701, vec!["web"]), (702, vec!["db"])] {
+        let config = json!({"node_name": "pve", "vm_id": id, "name": format!("n-{id}"), "tags": tags});
+        world.apply(None, config).await;
+    }
+    let kind = "proxmox_virtual_environment_vms";
+    let block = &world.provider.registry.data_kind(kind).unwrap().block();
+    let config =
+        json!({"filter": [{"name": "status", "regex": true, "values": ["^run"]}], "node_name": "pve"});
+    let config = pve_model::codec::decode(&config, &block.implied_type()).unwrap();
+    let read = world.provider.read_data(kind, "proxmox", config).await.unwrap();
+    let ids: Vec<i64> = all_blocks(&read, "vms").iter().filter_map(|guest| int(guest, "vm_id")).collect();
+    assert_eq!(ids, [701, 702]);
 }

@@ -8,7 +8,7 @@ use pve_model::event::{ActionIntended, Operation};
 use pve_model::state::OpenAction;
 use serde_json::{Value as Json, json};
 
-use super::lives::{VM, full_vm};
+use super::lives::{CONTAINER, VM, full_container, full_vm};
 use super::{ACTION, Recorder, World};
 use crate::values::changed;
 
@@ -58,7 +58,7 @@ async fn crash_everywhere(kind: &'static str, config: Json, prepare: fn(&World),
         let result = world.try_apply(None, Some(&config), &recorder).await;
         world.double.0.lock().unwrap().fail_at = None;
         if result.is_ok() {
-            assert!(fail_at > 3, "there were several writes to fail");
+            assert!(fail_at > 2, "there were several writes to fail");
             return;
         }
         let open = open_action(&world, &config, &recorder).await;
@@ -81,6 +81,11 @@ async fn crash_everywhere(kind: &'static str, config: Json, prepare: fn(&World),
 #[tokio::test]
 async fn a_vm_survives_a_crash_at_every_request() {
     crash_everywhere(VM, full_vm(), |_| {}, 511).await;
+}
+
+#[tokio::test]
+async fn a_container_survives_a_crash_at_every_request() {
+    crash_everywhere(CONTAINER, full_container(), |_| {}, 610).await;
 }
 
 #[tokio::test]
