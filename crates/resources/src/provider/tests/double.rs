@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) requests: Vec<String>,
     /// The request of this number, from 1, fails before it takes effect.
     pub(crate) fail_at: Option<usize>,
+    /// Whether that request takes effect all the same and only its response is lost.
+    pub(crate) lose_response: bool,
     volume_number: u32,
     writes: usize,
 }
@@ -97,10 +99,22 @@ impl State {
         self.requests.push(format!("{method:?} {path}"));
         if method != Method::Get {
             self.writes += 1;
-            if self.fail_at == Some(self.writes) {
-                return Err(error("this request fails"));
-            }
         }
+        if method == Method::Get || self.fail_at != Some(self.writes) {
+            return self.answer(method, path, params);
+        }
+        if self.lose_response {
+            self.answer(method, path, params)?;
+        }
+        Err(ApiError { lost: self.lose_response, ..error("the connection broke") })
+    }
+
+    fn answer(
+        &mut self,
+        method: Method,
+        path: &str,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Json, ApiError> {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match (method, parts.as_slice()) {
             (Method::Get, ["cluster", "resources"]) => Ok(self.list()),

@@ -49,12 +49,25 @@ async fn open_action(world: &World, config: &pve_model::Value, recorder: &Record
 
 /// Fails each write in turn, recovers, and lets an update finish the guest. Nothing is made twice or lost.
 async fn crash_everywhere(kind: &'static str, config: Json, prepare: fn(&World), vmid: u32) {
+    for lose_response in [false, true] {
+        crash_in_turn(kind, &config, prepare, vmid, lose_response).await;
+    }
+}
+
+async fn crash_in_turn(
+    kind: &'static str,
+    config: &Json,
+    prepare: fn(&World),
+    vmid: u32,
+    lose_response: bool,
+) {
     for fail_at in 1.. {
         let world = World::new(kind);
         prepare(&world);
         let config = world.config(config.clone());
         let recorder = Recorder::default();
         world.double.0.lock().unwrap().fail_at = Some(fail_at);
+        world.double.0.lock().unwrap().lose_response = lose_response;
         let result = world.try_apply(None, Some(&config), &recorder).await;
         world.double.0.lock().unwrap().fail_at = None;
         if result.is_ok() {
@@ -64,7 +77,11 @@ async fn crash_everywhere(kind: &'static str, config: Json, prepare: fn(&World),
         let open = open_action(&world, &config, &recorder).await;
         let before = world.double.0.lock().unwrap().guests.len();
         match world.provider.recover(&open).await.unwrap() {
-            Recovery::NothingDone => assert_eq!(fail_at, 1, "only the first request left nothing"),
+            Recovery::NothingDone => assert_eq!(
+                (fail_at, lose_response),
+                (1, false),
+                "only a first request that never arrived left nothing"
+            ),
             Recovery::Exists(value) => {
                 let after = world.try_apply(Some(&value), Some(&config), &Recorder::default()).await;
                 let after = after.unwrap().unwrap();
