@@ -1,5 +1,16 @@
 //! Configuration, state and what was observed make a plan. Pure: no I/O, clock or randomness.
 
 pub mod difference;
+pub mod evaluation;
+pub mod graph;
+mod imports;
+mod instance;
+mod leftovers;
+mod moves;
 pub mod order;
+pub mod planning;
 pub mod proposed;
+mod protection;
+pub mod resolution;
+pub mod scope;
+mod selection;

@@ -1,0 +1,498 @@
+//! Evaluates declarations in the order of the graph, for every instance of every module. What a resource is worth is
+//! asked of a [`ResourceValues`]: planned values while planning, real ones while applying.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use pve_config::configuration::{Configuration, Module, Resource, decode_body};
+use pve_config::convert::convert;
+use pve_config::evaluate::evaluate;
+use pve_config::functions::Context;
+use pve_config::syntax::{Diagnostic, Expr};
+use pve_model::rules::RulesRegistry;
+use pve_model::{InstanceAddress, ModulePath, ResourceAddress, ResourceMode, Type, Value};
+
+use crate::graph::{Graph, Item, Node};
+use crate::scope::{
+    Instances, ModuleScope, ModuleValues, Repetition, Shape, Surroundings, gather, unevaluated,
+};
+
+/// What does not change during an evaluation.
+pub struct Inputs<'a> {
+    /// The configuration.
+    pub configuration: &'a Configuration,
+    /// Values of the root module's variables.
+    pub variables: &'a BTreeMap<String, Value>,
+    /// What is known of kinds.
+    pub registry: &'a dyn RulesRegistry,
+    /// Functions.
+    pub functions: &'a Context,
+    /// What the run is called.
+    pub surroundings: &'a Surroundings,
+}
+
+/// Gives the values of resource instances.
+pub trait ResourceValues {
+    /// The value of one instance. `evaluation` has everything that the instance refers to.
+    ///
+    /// # Errors
+    /// With diagnostics; the instance then counts as unknown.
+    fn value_of(
+        &mut self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+    ) -> Result<Value, Vec<Diagnostic>>;
+}
+
+/// One instance of a resource that is being evaluated.
+pub struct Instance<'a> {
+    /// Its address.
+    pub address: InstanceAddress,
+    /// Its declaration.
+    pub resource: &'a Resource,
+    /// The module that it stands in.
+    pub module: &'a Module,
+    /// `each` or `count`.
+    pub repetition: &'a Repetition,
+    /// Its node in the graph.
+    pub place: usize,
+}
+
+/// Values of declarations, as far as they are evaluated.
+pub struct Evaluation<'a> {
+    /// What does not change.
+    pub inputs: Inputs<'a>,
+    /// The order.
+    pub graph: &'a Graph,
+    /// By module instance.
+    pub modules: Instances,
+    /// Instances of each module of the configuration, by the names of the calls.
+    instances: BTreeMap<Vec<String>, Vec<ModulePath>>,
+    /// How module calls repeat, by calling instance and name.
+    calls: HashMap<(ModulePath, String), (Shape, Vec<Repetition>)>,
+    /// Provider configurations of the root module by address: `proxmox`, `proxmox.second`.
+    pub providers: BTreeMap<String, Value>,
+    /// The shape of each evaluated resource.
+    pub shapes: BTreeMap<ResourceAddress, Shape>,
+    done: Vec<bool>,
+    /// What was found wrong so far.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl<'a> Evaluation<'a> {
+    /// An evaluation in which nothing is evaluated yet.
+    pub fn new(inputs: Inputs<'a>, graph: &'a Graph) -> Evaluation<'a> {
+        Evaluation {
+            done: vec![false; graph.nodes.len()],
+            inputs,
+            graph,
+            modules: BTreeMap::from([(ModulePath::root(), ModuleValues::default())]),
+            instances: BTreeMap::from([(Vec::new(), vec![ModulePath::root()])]),
+            calls: HashMap::new(),
+            providers: BTreeMap::new(),
+            shapes: BTreeMap::new(),
+            diagnostics: Vec::new(),
+        }
+    }
+
+    /// Evaluates everything.
+    pub fn run(&mut self, values: &mut dyn ResourceValues) {
+        for place in 0..self.graph.nodes.len() {
+            self.process(place, values);
+        }
+    }
+
+    /// Evaluates the given declarations and what they need, as far as that is not done.
+    pub fn ensure(&mut self, places: impl IntoIterator<Item = usize>, values: &mut dyn ResourceValues) {
+        for place in self.graph.closure(places) {
+            self.process(place, values);
+        }
+    }
+
+    /// The module of the configuration that an instance is of.
+    pub fn module(&self, path: &[String]) -> Option<&'a Module> {
+        path.iter().try_fold(&self.inputs.configuration.root, |module, call| {
+            module.module_calls.get(call).and_then(|call| call.child.as_ref())
+        })
+    }
+
+    /// The instances of a module of the configuration.
+    pub fn instances_of(&self, path: &[String]) -> &[ModulePath] {
+        self.instances.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Names as they are seen by an instance of a resource or of the module itself.
+    pub fn scope<'s>(
+        &'s self,
+        module: &'s Module,
+        path: &ModulePath,
+        repetition: &'s Repetition,
+        self_value: Option<&'s Value>,
+    ) -> Option<ModuleScope<'s>> {
+        Some(ModuleScope {
+            values: self.modules.get(path)?,
+            directory: &module.directory,
+            surroundings: self.inputs.surroundings,
+            functions: self.inputs.functions,
+            repetition,
+            self_value,
+        })
+    }
+
+    /// The value of an expression in a module instance.
+    ///
+    /// # Errors
+    /// With diagnostics.
+    pub fn expression(
+        &self,
+        expr: &Expr,
+        module: &Module,
+        path: &ModulePath,
+        repetition: &Repetition,
+    ) -> Result<Value, Vec<Diagnostic>> {
+        match self.scope(module, path, repetition, None) {
+            Some(scope) => evaluate(expr, &scope).map_err(|found| located(found, path)),
+            None => Ok(unevaluated()),
+        }
+    }
+
+    fn process(&mut self, place: usize, values: &mut dyn ResourceValues) {
+        if std::mem::replace(&mut self.done[place], true) {
+            return;
+        }
+        let node = &self.graph.nodes[place];
+        let Some(module) = self.module(&node.module) else {
+            return;
+        };
+        for path in self.instances_of(&node.module).to_vec() {
+            match &node.item {
+                Item::Variable(name) => self.variable(name, module, &path),
+                Item::Local(name) => {
+                    let Some(local) = module.locals.get(name) else { continue };
+                    let value = self.expression(&local.value, module, &path, &Repetition::Single);
+                    let value = self.checked(value);
+                    self.values_of(&path).locals.insert(name.clone(), value);
+                }
+                Item::Output(name) => self.output(name, module, &path),
+                Item::Call(name) => self.call(name, module, &path),
+                Item::Provider(name) => self.provider(name, module, &path),
+                Item::Resource(mode, kind, name) => {
+                    let resource = module.resource(*mode, kind, name);
+                    if let Some(resource) = resource {
+                        self.resource(resource, module, &path, place, values);
+                    }
+                }
+            }
+        }
+        self.refresh_calls(node);
+    }
+
+    fn values_of(&mut self, path: &ModulePath) -> &mut ModuleValues {
+        self.modules.entry(path.clone()).or_default()
+    }
+
+    /// The value, or what stands for one that could not be evaluated.
+    fn checked(&mut self, result: Result<Value, Vec<Diagnostic>>) -> Value {
+        result.unwrap_or_else(|found| {
+            self.diagnostics.extend(found);
+            unevaluated()
+        })
+    }
+
+    fn variable(&mut self, name: &str, module: &Module, path: &ModulePath) {
+        let Some(variable) = module.variables.get(name) else { return };
+        let Some((last, outer)) = path.0.split_last() else {
+            let value = self.inputs.variables.get(name).cloned().unwrap_or_else(unevaluated);
+            self.values_of(path).variables.insert(name.into(), value);
+            return;
+        };
+        let caller_path = ModulePath(outer.to_vec());
+        let caller = self.module(&caller_path.0.iter().map(|step| step.name.clone()).collect::<Vec<_>>());
+        let Some((caller, call)) = caller.and_then(|c| Some((c, c.module_calls.get(&last.name)?))) else {
+            return;
+        };
+        let repetition = self.modules.get(path).map(|values| values.repetition.clone()).unwrap_or_default();
+        let given = call.arguments.attribute(name).map(|argument| {
+            (self.expression(&argument.expr, caller, &caller_path, &repetition), argument.expr.span)
+        });
+        let value = match given {
+            Some((Ok(value), span)) => variable.accept(value, Some(span)),
+            Some((Err(found), _)) => Err(found),
+            None => variable.accept(Value::null(Type::Dynamic), Some(call.span)),
+        };
+        let value = self.checked(value);
+        self.values_of(path).variables.insert(name.into(), value);
+        let found = match self.scope(module, path, &Repetition::Single, None) {
+            Some(scope) => variable.validate(&scope),
+            None => Vec::new(),
+        };
+        self.diagnostics.extend(located(found, path));
+    }
+
+    fn output(&mut self, name: &str, module: &Module, path: &ModulePath) {
+        let Some(output) = module.outputs.get(name) else { return };
+        let value = self.expression(&output.value, module, path, &Repetition::Single);
+        let mut value = self.checked(value);
+        let problems = self.conditions(&output.preconditions, module, path, &Repetition::Single, None);
+        self.diagnostics.extend(problems);
+        if output.sensitive {
+            value = value.sensitive();
+        } else if path.0.is_empty() && value.marks_deep().is_sensitive() {
+            let detail = format!(
+                "The value of output \"{name}\" is or contains a sensitive value, which would be shown on the screen."
+            );
+            let fault =
+                Diagnostic::error(output.value.span, "An output would show a sensitive value", detail);
+            self.diagnostics.push(fault.with_hint("Add `sensitive = true` to the output."));
+        }
+        self.values_of(path).outputs.insert(Arc::from(name), value);
+    }
+
+    /// What conditions that are not met say. Unknown conditions are left for apply.
+    pub fn conditions(
+        &self,
+        conditions: &[pve_config::configuration::Condition],
+        module: &Module,
+        path: &ModulePath,
+        repetition: &Repetition,
+        self_value: Option<&Value>,
+    ) -> Vec<Diagnostic> {
+        let Some(scope) = self.scope(module, path, repetition, self_value) else { return Vec::new() };
+        let found = conditions.iter().filter_map(|condition| condition.check(&scope)).collect();
+        located(found, path)
+    }
+
+    fn call(&mut self, name: &str, module: &Module, path: &ModulePath) {
+        let Some(call) = module.module_calls.get(name) else { return };
+        let expansion =
+            self.expand(call.count.as_ref(), call.for_each.as_ref(), call.enabled.as_ref(), module, path);
+        let (shape, repetitions) = match expansion {
+            Ok(expansion) => expansion,
+            Err(found) => {
+                self.diagnostics.extend(found);
+                self.values_of(path).calls.insert(name.into(), unevaluated());
+                return;
+            }
+        };
+        let mut child_path: Vec<String> = path.0.iter().map(|step| step.name.clone()).collect();
+        child_path.push(name.to_string());
+        for repetition in &repetitions {
+            let child = path.child(name, repetition.key());
+            self.instances.entry(child_path.clone()).or_default().push(child.clone());
+            self.values_of(&child).repetition = repetition.clone();
+        }
+        self.calls.insert((path.clone(), name.into()), (shape, repetitions));
+        self.gather_call(path, name);
+    }
+
+    /// After an output is evaluated, the value of its module's call has one attribute more.
+    fn refresh_calls(&mut self, node: &Node) {
+        let (Item::Output(_), Some((name, outer))) = (&node.item, node.module.split_last()) else { return };
+        for path in self.instances_of(outer).to_vec() {
+            self.gather_call(&path, name);
+        }
+    }
+
+    fn gather_call(&mut self, path: &ModulePath, name: &str) {
+        let Some((shape, repetitions)) = self.calls.get(&(path.clone(), name.to_string())) else { return };
+        let outputs = repetitions.iter().map(|repetition| {
+            let child = path.child(name, repetition.key());
+            let outputs = self.modules.get(&child).map(|values| values.outputs.clone()).unwrap_or_default();
+            (repetition.clone(), Value::object(outputs))
+        });
+        let value = gather(*shape, outputs);
+        self.values_of(path).calls.insert(name.to_string(), value);
+    }
+
+    fn provider(&mut self, name: &str, module: &Module, path: &ModulePath) {
+        if !path.0.is_empty() {
+            return;
+        }
+        let Some(provider) = module.providers.iter().find(|provider| provider.address() == name) else {
+            return;
+        };
+        let Some(schema) = self.inputs.registry.provider(&provider.name) else { return };
+        let Some(scope) = self.scope(module, path, &Repetition::Single, None) else { return };
+        let (value, found) = decode_body(&provider.body, &schema.block, &scope);
+        self.diagnostics.extend(found);
+        self.providers.insert(name.to_string(), value);
+    }
+
+    fn resource(
+        &mut self,
+        resource: &Resource,
+        module: &Module,
+        path: &ModulePath,
+        place: usize,
+        values: &mut dyn ResourceValues,
+    ) {
+        let address = ResourceAddress {
+            module: path.clone(),
+            mode: resource.mode,
+            kind: resource.kind.clone(),
+            name: resource.name.clone(),
+        };
+        let value = match self.repetitions(resource, module, path) {
+            Err(found) => {
+                self.diagnostics.extend(found);
+                unevaluated()
+            }
+            Ok((shape, repetitions)) => {
+                self.shapes.insert(address.clone(), shape);
+                let mut instances = Vec::with_capacity(repetitions.len());
+                for repetition in repetitions {
+                    let instance = Instance {
+                        address: address.instance(repetition.key()),
+                        resource,
+                        module,
+                        repetition: &repetition,
+                        place,
+                    };
+                    let value = values.value_of(self, &instance).map_err(|found| located(found, path));
+                    instances.push((repetition.clone(), self.checked(value)));
+                }
+                gather(shape, instances)
+            }
+        };
+        let all = match resource.mode {
+            ResourceMode::Managed => &mut self.values_of(path).managed,
+            ResourceMode::Data => &mut self.values_of(path).data,
+        };
+        all.entry(resource.kind.clone()).or_default().insert(resource.name.clone(), value);
+    }
+
+    /// The instances of a resource in a module instance.
+    ///
+    /// # Errors
+    /// With diagnostics when `count`, `for_each` or `enabled` is of no use.
+    pub fn repetitions(
+        &self,
+        resource: &Resource,
+        module: &Module,
+        path: &ModulePath,
+    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
+        self.expand(
+            resource.count.as_ref(),
+            resource.for_each.as_ref(),
+            resource.enabled.as_ref(),
+            module,
+            path,
+        )
+    }
+
+    /// How often a declaration stands, and the values of `each` or `count`.
+    fn expand(
+        &self,
+        count: Option<&Expr>,
+        for_each: Option<&Expr>,
+        enabled: Option<&Expr>,
+        module: &Module,
+        path: &ModulePath,
+    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
+        let value_of = |expr: &Expr| self.expression(expr, module, path, &Repetition::Single);
+        if let Some(expr) = count {
+            let value = plain(value_of(expr)?, expr, "count")?;
+            let number = convert(&value, &Type::Number).ok().and_then(|number| number.as_i64());
+            let count = number.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
+                let detail = "`count` must be a whole number that is not negative.";
+                vec![Diagnostic::error(expr.span, "This is no count", detail)]
+            })?;
+            return Ok((Shape::Count, (0..count).map(Repetition::Count).collect()));
+        }
+        if let Some(expr) = for_each {
+            return each(value_of(expr)?, expr).map(|repetitions| (Shape::Each, repetitions));
+        }
+        if let Some(expr) = enabled {
+            let value = plain(value_of(expr)?, expr, "enabled")?;
+            let enabled =
+                convert(&value, &Type::Bool).ok().and_then(|value| value.as_bool()).ok_or_else(|| {
+                    vec![Diagnostic::error(
+                        expr.span,
+                        "This is no condition",
+                        "`enabled` must be true or false.",
+                    )]
+                })?;
+            return Ok((Shape::Single, if enabled { vec![Repetition::Single] } else { Vec::new() }));
+        }
+        Ok((Shape::Single, vec![Repetition::Single]))
+    }
+}
+
+/// A value that decides how many instances there are: known, not null and not sensitive.
+fn plain(value: Value, expr: &Expr, argument: &str) -> Result<Value, Vec<Diagnostic>> {
+    let fault = |summary: String, detail: &str, hint: &str| {
+        Err(vec![Diagnostic::error(expr.span, summary, detail).with_hint(hint)])
+    };
+    if value.marks.is_sensitive() || value.marks.is_ephemeral() {
+        return fault(
+            format!("`{argument}` is sensitive"),
+            "The addresses of instances are shown and stored, and would give the value away.",
+            "Use nonsensitive() if the value is no secret.",
+        );
+    }
+    if !value.is_known() {
+        return fault(
+            format!("`{argument}` is only known after apply"),
+            "How many instances there are must be known before anything is planned.",
+            "Use a value from the configuration, or apply what it depends on first with -target.",
+        );
+    }
+    if value.is_null() {
+        return fault(
+            format!("`{argument}` is null"),
+            "It decides how many instances there are.",
+            "Leave the argument out, or give it a value for this case, for instance with coalesce().",
+        );
+    }
+    Ok(value)
+}
+
+fn each(value: Value, expr: &Expr) -> Result<Vec<Repetition>, Vec<Diagnostic>> {
+    let value = plain(value, expr, "for_each")?;
+    if let Some(entries) = value.entries() {
+        return Ok(entries
+            .iter()
+            .map(|(key, value)| Repetition::Each(key.to_string(), value.clone()))
+            .collect());
+    }
+    let fault = |detail: &str| vec![Diagnostic::error(expr.span, "This cannot be iterated over", detail)];
+    let (elements, Type::Set(element)) = (value.elements(), value.ty()) else {
+        return Err(vec![
+            fault(&format!(
+                "`for_each` takes a map or a set of strings, and this is of type {}.",
+                value.ty()
+            ))
+            .remove(0)
+            .with_hint("Use toset(...) for a list of strings, or { for x in ... : x.name => x }."),
+        ]);
+    };
+    let elements = elements.unwrap_or_default();
+    if *element != Type::String && !elements.is_empty() {
+        return Err(fault("A set in `for_each` must be of strings."));
+    }
+    elements
+        .iter()
+        .map(|element| match element.as_str() {
+            Some(key) => Ok(Repetition::Each(key.to_string(), element.clone())),
+            None if element.is_null() => Err(fault("A set in `for_each` must not contain null.")),
+            None => plain(element.clone(), expr, "for_each").map(|_| Repetition::Single),
+        })
+        .collect()
+}
+
+/// Says which module instance an error is about: one declaration can be wrong in one instance only.
+fn located(found: Vec<Diagnostic>, path: &ModulePath) -> Vec<Diagnostic> {
+    if path.0.is_empty() {
+        return found;
+    }
+    let place = format!("(in {path})");
+    found
+        .into_iter()
+        .map(|mut diagnostic| {
+            if !diagnostic.detail.contains("(in module.") {
+                diagnostic.detail = format!("{} {place}", diagnostic.detail).trim_start().to_string();
+            }
+            diagnostic
+        })
+        .collect()
+}

@@ -1,0 +1,231 @@
+//! Plans one instance: configured values, what the kind's rules make of them, and the action that follows.
+
+use pve_config::configuration::{IgnoreChanges, decode_body, span_of};
+use pve_config::syntax::Diagnostic;
+use pve_model::plan::{Action, ActionReason, Change};
+use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem};
+use pve_model::{Path, ResourceMode, Value};
+
+use crate::difference::{replace_paths, same};
+use crate::evaluation::{Evaluation, Instance};
+use crate::proposed::{ignore_changes, propose};
+
+/// The configured values of an instance.
+pub struct Configured {
+    /// Absent attributes null, marks kept.
+    pub config: Value,
+    /// Parts that are sensitive because of where they come from.
+    pub sensitive: Vec<Path>,
+}
+
+/// Decodes and validates the configuration of an instance.
+///
+/// # Errors
+/// With diagnostics that point into the block.
+pub fn configure(
+    evaluation: &Evaluation<'_>,
+    instance: &Instance<'_>,
+    rules: &dyn KindRules,
+) -> Result<Configured, Vec<Diagnostic>> {
+    let path = &instance.address.resource.module;
+    let Some(scope) = evaluation.scope(instance.module, path, instance.repetition, None) else {
+        return Err(Vec::new());
+    };
+    let (config, mut found) = decode_body(&instance.resource.body, &rules.schema().block, &scope);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    let plain = config.unmark_deep().0;
+    found.extend(rules.validate(&plain).into_iter().map(|problem| diagnostic(problem, instance)));
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
+    let sensitive = config.sensitive_paths();
+    Ok(Configured { config, sensitive })
+}
+
+/// The diagnostic for a problem that a kind's rules found.
+pub fn diagnostic(problem: Problem, instance: &Instance<'_>) -> Diagnostic {
+    let span = span_of(&instance.resource.body, &problem.path).unwrap_or(instance.resource.span);
+    let detail = format!("{} (in {})", problem.detail, instance.address);
+    if problem.warning {
+        Diagnostic::warning(span, problem.summary, detail)
+    } else {
+        Diagnostic::error(span, problem.summary, detail)
+    }
+}
+
+/// What is planned for an instance, before it becomes a change.
+pub struct Planned {
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub reason: Option<ActionReason>,
+    /// The values after.
+    pub after: Value,
+    /// Attributes that replace it.
+    pub replace_paths: Vec<(Path, String)>,
+    /// Remarks.
+    pub notes: Vec<String>,
+}
+
+/// Why an instance is replaced although its values may not ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forced {
+    /// Its creation failed.
+    pub tainted: bool,
+    /// `-replace`.
+    pub requested: bool,
+    /// `replace_triggered_by`.
+    pub triggered: bool,
+}
+
+/// Plans a managed instance from what it was (`prior`) and what is configured.
+///
+/// # Errors
+/// With diagnostics for faults that only show with the prior values.
+pub fn plan_instance(
+    instance: &Instance<'_>,
+    rules: &dyn KindRules,
+    prior: Option<&Value>,
+    configured: &Configured,
+    forced: Forced,
+    create_first: bool,
+) -> Result<Planned, Vec<Diagnostic>> {
+    let config = configured.config.unmark_deep().0;
+    let prior = prior.map(|prior| prior.unmark_deep().0);
+    let Some(prior) = prior else {
+        let created = respond(instance, rules, None, &config)?;
+        return Ok(Planned {
+            action: Action::Create,
+            reason: None,
+            after: remark(created.after, rules, configured),
+            replace_paths: Vec::new(),
+            notes: created.response.notes,
+        });
+    };
+    let config = match &instance.resource.lifecycle.ignore_changes {
+        IgnoreChanges::None => config,
+        IgnoreChanges::All => prior.clone(),
+        IgnoreChanges::Paths(paths) => ignore_changes(&config, &prior, paths),
+    };
+    let updated = respond(instance, rules, Some(&prior), &config)?;
+    let mut paths: Vec<(Path, String)> = replace_paths(&rules.schema().block, &prior, &updated.after)
+        .into_iter()
+        .map(|path| (path, String::new()))
+        .collect();
+    for reason in &updated.response.replace {
+        paths.retain(|(path, _)| *path != reason.path);
+        paths.push((reason.path.clone(), reason.reason.clone()));
+    }
+    let reason = if forced.tainted {
+        Some(ActionReason::ReplaceBecauseTainted)
+    } else if !paths.is_empty() {
+        Some(ActionReason::ReplaceBecauseCannotUpdate)
+    } else if forced.requested {
+        Some(ActionReason::ReplaceByRequest)
+    } else if forced.triggered {
+        Some(ActionReason::ReplaceByTriggers)
+    } else {
+        None
+    };
+    if reason.is_some() {
+        let created = respond(instance, rules, None, &config)?;
+        return Ok(Planned {
+            action: if create_first { Action::CreateThenDelete } else { Action::DeleteThenCreate },
+            reason,
+            after: remark(created.after, rules, configured),
+            replace_paths: paths,
+            notes: updated.response.notes,
+        });
+    }
+    let action = if same(&prior, &updated.after) { Action::NoOp } else { Action::Update };
+    Ok(Planned {
+        action,
+        reason: None,
+        after: remark(updated.after, rules, configured),
+        replace_paths: Vec::new(),
+        notes: if action == Action::NoOp { Vec::new() } else { updated.response.notes },
+    })
+}
+
+struct Answer {
+    after: Value,
+    response: PlanResponse,
+}
+
+fn respond(
+    instance: &Instance<'_>,
+    rules: &dyn KindRules,
+    prior: Option<&Value>,
+    config: &Value,
+) -> Result<Answer, Vec<Diagnostic>> {
+    let proposed = propose(&rules.schema().block, prior, config).unmark_deep().0;
+    let response = rules.plan(PlanRequest { prior, config, proposed: &proposed });
+    let faults: Vec<Diagnostic> =
+        response.problems.iter().cloned().map(|problem| diagnostic(problem, instance)).collect();
+    if faults.iter().any(Diagnostic::is_error) {
+        return Err(faults);
+    }
+    let after = response.planned.clone().unwrap_or(proposed);
+    Ok(Answer { after, response })
+}
+
+/// The value with the marks of the schema and of the configuration.
+fn remark(value: Value, rules: &dyn KindRules, configured: &Configured) -> Value {
+    mark_by_schema(&value, rules).mark_sensitive_at(&configured.sensitive)
+}
+
+/// The value with every attribute that the schema calls sensitive marked.
+pub fn mark_by_schema(value: &Value, rules: &dyn KindRules) -> Value {
+    mark_block(value, &rules.schema().block)
+}
+
+fn mark_block(value: &Value, block: &pve_model::schema::Block) -> Value {
+    use pve_model::ValueKind;
+    use std::sync::Arc;
+    let kind = match &value.kind {
+        ValueKind::List(ty, elements) => {
+            ValueKind::List(ty.clone(), Arc::new(elements.iter().map(|e| mark_block(e, block)).collect()))
+        }
+        ValueKind::Object(entries) => {
+            let marked = entries.iter().map(|(name, part)| {
+                let part = if let Some(attribute) = block.attributes.get(name) {
+                    if attribute.sensitive && !part.is_null() {
+                        part.clone().sensitive()
+                    } else {
+                        part.clone()
+                    }
+                } else if let Some(nested) = block.blocks.get(name) {
+                    mark_block(part, &nested.block)
+                } else {
+                    part.clone()
+                };
+                (name.clone(), part)
+            });
+            ValueKind::Object(Arc::new(marked.collect()))
+        }
+        other => other.clone(),
+    };
+    Value { kind, marks: value.marks }
+}
+
+/// The change that a plan keeps for a managed instance.
+pub fn change(instance: &Instance<'_>, provider: String, before: Option<Value>, planned: Planned) -> Change {
+    debug_assert_eq!(instance.resource.mode, ResourceMode::Managed);
+    Change {
+        address: instance.address.clone(),
+        deposed: None,
+        previous_address: None,
+        provider,
+        action: planned.action,
+        reason: planned.reason,
+        before,
+        after: Some(planned.after),
+        replace_paths: planned.replace_paths,
+        notes: planned.notes,
+        importing: None,
+        dependencies: Vec::new(),
+        create_before_destroy: false,
+    }
+}

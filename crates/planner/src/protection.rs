@@ -1,0 +1,130 @@
+//! What a plan must not do: destroy what is protected, or claim one thing twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_config::syntax::Diagnostic;
+use pve_model::rules::RulesRegistry;
+use pve_model::{InstanceAddress, ResourceMode};
+
+use crate::evaluation::Evaluation;
+use crate::planning::Planner;
+
+/// Refuses changes that destroy a protected instance. With `keep_protected`, leaves them and what they depend on out
+/// of the plan instead, and returns what is left alone.
+pub fn enforce(
+    planner: &mut Planner<'_>,
+    evaluation: &Evaluation<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<InstanceAddress> {
+    let protected: Vec<usize> = (0..planner.changes.len())
+        .filter(|at| planner.changes[*at].deposed.is_none() && planner.changes[*at].action.destroys())
+        .filter(|at| is_protected(evaluation, &planner.changes[*at].address))
+        .collect();
+    if planner.options.keep_protected {
+        return keep(planner, &protected);
+    }
+    for at in protected {
+        let change = &planner.changes[at];
+        let address = &change.address;
+        let what = if change.action.replaces() { "replaced, which destroys it" } else { "destroyed" };
+        let why: Vec<String> = change.replace_paths.iter().map(|(path, _)| path.to_string()).collect();
+        let why = if why.is_empty() { String::new() } else { format!(" (changed: {})", why.join(", ")) };
+        let detail = format!("{address} would be {what}{why}, and its lifecycle has `prevent_destroy`.");
+        let summary = format!("{address} is protected");
+        let span = declaration(evaluation, address).map(|resource| resource.span);
+        let fault = match span {
+            Some(span) => Diagnostic::error(span, summary, detail),
+            None => Diagnostic::error_without_span(summary, detail),
+        };
+        let hint = if planner.options.mode == pve_model::plan::PlanMode::Destroy {
+            "`pve destroy --keep-protected` destroys the rest; to destroy this too, take `prevent_destroy` out."
+        } else {
+            "Undo the change, or take `prevent_destroy` out if it may be destroyed."
+        };
+        found.push(fault.with_hint(hint));
+    }
+    Vec::new()
+}
+
+fn declaration<'e>(
+    evaluation: &Evaluation<'e>,
+    address: &InstanceAddress,
+) -> Option<&'e pve_config::configuration::Resource> {
+    let resource = &address.resource;
+    let path: Vec<String> = resource.module.0.iter().map(|step| step.name.clone()).collect();
+    evaluation.module(&path)?.resource(ResourceMode::Managed, &resource.kind, &resource.name)
+}
+
+fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> bool {
+    declaration(evaluation, address).is_some_and(|resource| resource.lifecycle.prevent_destroy)
+}
+
+/// Takes the protected instances out of the plan, and those in the state that they depend on.
+fn keep(planner: &mut Planner<'_>, protected: &[usize]) -> Vec<InstanceAddress> {
+    let mut kept: BTreeSet<InstanceAddress> = BTreeSet::new();
+    let mut open: Vec<InstanceAddress> =
+        protected.iter().map(|at| planner.changes[*at].address.clone()).collect();
+    while let Some(address) = open.pop() {
+        let dependencies =
+            planner.state.current(&address).map(|record| record.dependencies.clone()).unwrap_or_default();
+        if !kept.insert(address.clone()) {
+            continue;
+        }
+        for needed in dependencies {
+            let same_block = |candidate: &&InstanceAddress| {
+                let (a, b) = (&candidate.resource, &needed);
+                // Within one module instance a dependency is on the object of that instance.
+                let within = a.module == address.resource.module
+                    || a.module.call_names() != address.resource.module.call_names();
+                a.kind == b.kind
+                    && a.name == b.name
+                    && a.module.call_names() == b.module.call_names()
+                    && within
+            };
+            open.extend(planner.state.instances.keys().filter(same_block).cloned());
+        }
+    }
+    let mut at = 0;
+    let mut left_alone = Vec::new();
+    while at < planner.changes.len() {
+        let change = &planner.changes[at];
+        if change.deposed.is_none() && change.action.destroys() && kept.contains(&change.address) {
+            left_alone.push(change.address.clone());
+            planner.changes.remove(at);
+            planner.needs.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    left_alone
+}
+
+/// Refuses two instances that claim the same thing, for instance one VMID.
+pub fn refuse_duplicates(
+    changes: &[pve_model::plan::Change],
+    registry: &dyn RulesRegistry,
+    evaluation: &Evaluation<'_>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut claims: BTreeMap<(String, String), &InstanceAddress> = BTreeMap::new();
+    for change in changes {
+        let Some(after) = &change.after else { continue };
+        let Some(rules) = registry.resource(&change.address.resource.kind) else { continue };
+        let Some(claim) = rules.claim(after) else { continue };
+        let Some(first) = claims.insert((change.provider.clone(), claim.clone()), &change.address) else {
+            continue;
+        };
+        let detail =
+            format!("{first} and {} both claim {claim}; only one of them can have it.", change.address);
+        let span = declaration(evaluation, &change.address).map(|resource| resource.span);
+        let summary = format!("Two resources claim {claim}");
+        let mut fault = match span {
+            Some(span) => Diagnostic::error(span, summary, detail),
+            None => Diagnostic::error_without_span(summary, detail),
+        };
+        if let Some(other) = declaration(evaluation, first).filter(|other| Some(other.span) != span) {
+            fault = fault.with_related(other.span, "the other one");
+        }
+        found.push(fault.with_hint("Give one of them another id or name."));
+    }
+}

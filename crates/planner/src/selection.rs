@@ -1,0 +1,101 @@
+//! What `-target` and `-exclude` leave of a plan.
+
+use std::collections::BTreeSet;
+
+use pve_model::address::Target;
+use pve_model::plan::PlanMode;
+use pve_model::{InstanceAddress, ResourceAddress};
+
+use crate::graph::Graph;
+use crate::planning::Options;
+
+/// Decides which instances a plan is about.
+pub struct Selection {
+    targets: Vec<Target>,
+    excludes: Vec<Target>,
+    /// Places of everything that a target needs (or, when destroying, that needs a target).
+    reached: BTreeSet<usize>,
+    /// Places of everything that needs something excluded.
+    dropped: BTreeSet<usize>,
+}
+
+impl Selection {
+    /// The selection that the options ask for.
+    pub fn new(graph: &Graph, options: &Options) -> Selection {
+        let named = |targets: &[Target]| -> BTreeSet<usize> {
+            (0..graph.nodes.len())
+                .filter(|place| {
+                    let address = graph.nodes[*place].resource_address();
+                    address.is_some_and(|address| targets.iter().any(|target| touches(target, &address)))
+                })
+                .collect()
+        };
+        let targeted = named(&options.targets);
+        let excluded = named(&options.excludes);
+        let needing = |wanted: &BTreeSet<usize>| -> BTreeSet<usize> {
+            (0..graph.nodes.len())
+                .filter(|place| !wanted.contains(place))
+                .filter(|place| graph.closure([*place]).iter().any(|needed| wanted.contains(needed)))
+                .collect()
+        };
+        let reached = if options.targets.is_empty() {
+            BTreeSet::new()
+        } else if options.mode == PlanMode::Destroy {
+            needing(&targeted)
+        } else {
+            &graph.closure(targeted.iter().copied()) - &targeted
+        };
+        let dropped = if excluded.is_empty() { BTreeSet::new() } else { needing(&excluded) };
+        Selection { targets: options.targets.clone(), excludes: options.excludes.clone(), reached, dropped }
+    }
+
+    /// Whether the plan is about an instance of the resource at a place.
+    pub fn includes(&self, address: &InstanceAddress, place: usize) -> bool {
+        let named = |targets: &[Target]| targets.iter().any(|target| target.contains(address));
+        let wanted = self.targets.is_empty() || named(&self.targets) || self.reached.contains(&place);
+        wanted && !named(&self.excludes) && !self.dropped.contains(&place)
+    }
+
+    /// Whether the plan is about an instance that the configuration does not have.
+    pub fn includes_leftover(&self, address: &InstanceAddress, place: Option<usize>) -> bool {
+        let named = |targets: &[Target]| targets.iter().any(|target| target.contains(address));
+        let reached = place.is_some_and(|place| self.reached.contains(&place));
+        let dropped = place.is_some_and(|place| self.dropped.contains(&place));
+        (self.targets.is_empty() || named(&self.targets) || reached) && !named(&self.excludes) && !dropped
+    }
+
+    /// Whether everything that a declaration needs is part of the plan, so that its value is up to date.
+    pub fn includes_all_needed(&self, graph: &Graph, place: usize) -> bool {
+        if self.targets.is_empty() && self.excludes.is_empty() {
+            return true;
+        }
+        graph.closure([place]).into_iter().all(|needed| match graph.nodes[needed].resource_address() {
+            Some(address) => {
+                let named = |targets: &[Target]| targets.iter().any(|target| touches(target, &address));
+                (self.targets.is_empty() || named(&self.targets) || self.reached.contains(&needed))
+                    && !named(&self.excludes)
+                    && !self.dropped.contains(&needed)
+            }
+            None => true,
+        })
+    }
+}
+
+/// Whether a target takes in any instance of a block.
+fn touches(target: &Target, block: &ResourceAddress) -> bool {
+    let names = |path: &pve_model::ModulePath| -> Vec<String> {
+        path.0.iter().map(|step| step.name.clone()).collect()
+    };
+    let own = names(&block.module);
+    let same = |resource: &ResourceAddress| {
+        resource.mode == block.mode
+            && resource.kind == block.kind
+            && resource.name == block.name
+            && names(&resource.module) == own
+    };
+    match target {
+        Target::Module(module) => own.starts_with(&names(module)),
+        Target::Resource(resource) => same(resource),
+        Target::Instance(instance) => same(&instance.resource),
+    }
+}
