@@ -25,14 +25,19 @@ pub(crate) struct Guest {
 }
 
 type Volumes = Arc<Vec<Json>>;
-type Shared<T> = Mutex<Option<Arc<T>>>;
+
+/// A list with whether something may have changed since.
+struct Kept {
+    guests: Arc<Vec<Guest>>,
+    stale: bool,
+}
 
 /// A cluster with what was read of it once.
 pub(crate) struct Cluster {
     pub(crate) api: Arc<dyn Api>,
     /// The longest wait for a guest agent.
     pub(crate) agent_wait: Duration,
-    guests: Shared<Vec<Guest>>,
+    guests: Mutex<Option<Kept>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
@@ -50,20 +55,46 @@ impl Cluster {
     /// All guests. Concurrent callers share one request.
     pub(crate) async fn guests(&self) -> Result<Arc<Vec<Guest>>, ApiError> {
         let mut cached = self.guests.lock().await;
-        if let Some(guests) = &*cached {
-            return Ok(guests.clone());
+        if let Some(kept) = cached.as_ref().filter(|kept| !kept.stale) {
+            return Ok(kept.guests.clone());
         }
         let params = [("type".to_string(), "vm".to_string())];
         let list = self.api.send(Method::Get, "/cluster/resources", &params).await?;
         let guests = list.as_array().map(|list| list.iter().filter_map(parse_guest).collect());
         let guests: Arc<Vec<Guest>> = Arc::new(guests.unwrap_or_default());
-        *cached = Some(guests.clone());
+        *cached = Some(Kept { guests: guests.clone(), stale: false });
         Ok(guests)
+    }
+
+    /// All guests as they were listed last: good enough to know where a guest is looked for first.
+    pub(crate) async fn known_guests(&self) -> Result<Arc<Vec<Guest>>, ApiError> {
+        if let Some(kept) = &*self.guests.lock().await {
+            return Ok(kept.guests.clone());
+        }
+        self.guests().await
+    }
+
+    /// The node that has a guest. `None` when both the list and the node say that there is none.
+    pub(crate) async fn locate(
+        &self,
+        kind: &str,
+        vmid: u32,
+        last_node: &str,
+    ) -> Result<Option<String>, ApiError> {
+        let known = self.known_guests().await?;
+        let node = known.iter().find(|guest| guest.vmid == vmid).map_or(last_node, |guest| &guest.node);
+        if self.look_at_options(kind, vmid, node).await?.is_some() {
+            return Ok(Some(node.to_string()));
+        }
+        self.forget_guests().await;
+        Ok(self.find(vmid).await?.filter(|guest| guest.kind == kind).map(|guest| guest.node))
     }
 
     /// Makes the next caller ask again.
     pub(crate) async fn forget_guests(&self) {
-        *self.guests.lock().await = None;
+        if let Some(kept) = &mut *self.guests.lock().await {
+            kept.stale = true;
+        }
     }
 
     /// The volumes of a datastore, as one node sees it. Concurrent callers share one request.

@@ -6,7 +6,7 @@ use pve_model::event::Operation;
 
 use super::claims::vmid_is_free;
 use super::{Connection, Family, ProxmoxProvider};
-use crate::cluster::{Call, refused};
+use crate::cluster::{Call, failed, refused};
 use crate::registry::Kind;
 use crate::values::{block, complete, text, with};
 use crate::{container, download_file, file, firewall_options, firewall_rules, terraform_data, vm};
@@ -33,7 +33,7 @@ impl ProxmoxProvider {
             _ => {
                 let object = request.address.to_string();
                 let call = Call { cluster: &connection.cluster, progress, object };
-                apply_other(&call, kind, family, &request).await
+                apply_other(&call, family, &request).await
             }
         }
     }
@@ -42,7 +42,6 @@ impl ProxmoxProvider {
 /// Files and firewalls: their changes are single steps.
 async fn apply_other(
     call: &Call<'_>,
-    kind: &Kind,
     family: Family,
     request: &ApplyRequest,
 ) -> Result<Option<Value>, ProviderError> {
@@ -77,7 +76,6 @@ async fn apply_other(
         }
         (_, prior) => firewall_options::write(call, prior, planned).await?,
     };
-    let _ = kind;
     Ok(Some(done))
 }
 
@@ -266,10 +264,12 @@ impl<'a> GuestChange<'a> {
         let vmid = self.vmid(prior)?;
         // It may have been moved to another node since it was read.
         let known = text(prior, "node_name").unwrap_or_default();
-        let guests = self.connection.cluster.guests().await.ok();
-        let node = guests.iter().flat_map(|guests| guests.iter()).find(|guest| guest.vmid == vmid);
-        let node = node.map_or(known, |guest| &guest.node).to_string();
-        self.guest(&node, vmid).delete(prior).await
+        let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
+        let node = self.connection.cluster.locate(api_kind, vmid, known).await;
+        match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
+            Some(node) => self.guest(&node, vmid).delete(prior).await,
+            None => Ok(()),
+        }
     }
 
     fn vmid(&self, prior: &Value) -> Result<u32, ProviderError> {

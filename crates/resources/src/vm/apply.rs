@@ -118,18 +118,34 @@ impl Target<'_> {
         params.put("storage", text(clone, "datastore_id").filter(|_| full));
         let path = format!("/nodes/{source_node}/qemu/{source}/clone");
         let most = timeout(planned, "timeout_clone");
-        self.call.step("clone", Method::Post, &path, &params, most).await
+        match self.call.step("clone", Method::Post, &path, &params, most).await {
+            Err(error) if needs_shared_storage(&error) => {
+                // The clone is made beside its template and then moved with its disks.
+                params.0.remove("target");
+                self.call.step("clone", Method::Post, &path, &params, most).await?;
+                let path = format!("/nodes/{source_node}/qemu/{}/migrate", self.vmid);
+                let mut params = Params::default();
+                params.put("target", Some(&self.node));
+                params.put_flag("with-local-disks", Some(true));
+                let most = timeout(planned, "timeout_migrate");
+                self.call.step("migrate", Method::Post, &path, &params, most).await
+            }
+            done => done,
+        }
     }
 
     /// The node of the template: where the list has it, else the VM's own.
     async fn find_source(&self, source: i64) -> Result<String, ProviderError> {
         let cluster = self.call.cluster;
         for fresh in [false, true] {
-            if fresh {
-                cluster.forget_guests().await;
-            }
-            let guests =
-                cluster.guests().await.map_err(|error| self.call.failed("find the template of", &error))?;
+            let guests = match fresh {
+                false => cluster.known_guests().await,
+                true => {
+                    cluster.forget_guests().await;
+                    cluster.guests().await
+                }
+            };
+            let guests = guests.map_err(|error| self.call.failed("find the template of", &error))?;
             if let Some(guest) = guests.iter().find(|guest| i64::from(guest.vmid) == source) {
                 return Ok(guest.node.clone());
             }
@@ -333,6 +349,12 @@ impl Target<'_> {
     pub(crate) fn interfaces_path(&self) -> String {
         self.path("/agent/network-get-interfaces")
     }
+}
+
+/// A clone on another node was refused because its disks are on storage that only the template's node has.
+fn needs_shared_storage(error: &ProviderError) -> bool {
+    !error.indeterminate
+        && ["non-shared storage", "uses local storage"].iter().any(|text| error.message.contains(text))
 }
 
 /// The options to set and to delete. What only the cluster can tell stays as it is.

@@ -46,20 +46,19 @@ fn decode_disks(observed: &Observed, guide: &Value, extent: Extent) -> Json {
             interfaces.extend(names.filter(|name| !is_media(&observed.text(name).unwrap_or_default())));
         }
     }
-    let mut disks = Vec::new();
-    for (index, interface) in interfaces.iter().enumerate() {
-        if let Some(drive) = observed.text(interface).filter(|drive| !is_media(drive)) {
-            disks.push(decode_disk(interface, &drive, all_blocks(guide, "disk").get(index)));
-        } else if let Some(missing) = all_blocks(guide, "disk").get(index) {
-            // Blocks are put over the guide's by place: what follows a missing disk would get its values.
-            let _ = missing;
-            return rest_by_interface(observed, guide, interfaces);
-        }
+    let is_there = |interface: &String| observed.text(interface).is_some_and(|drive| !is_media(&drive));
+    if !interfaces.iter().all(is_there) {
+        return rest_by_interface(observed, guide, interfaces);
     }
-    Json::Array(disks)
+    let disks = interfaces.iter().enumerate().map(|(index, interface)| {
+        let drive = observed.text(interface).unwrap_or_default();
+        decode_disk(interface, &drive, all_blocks(guide, "disk").get(index))
+    });
+    disks.collect()
 }
 
-/// With a disk missing in the middle every value has to be read: places no longer fit.
+/// With a disk missing every value has to be named: blocks are put over those of the guide by place, and places no
+/// longer fit.
 fn rest_by_interface(observed: &Observed, guide: &Value, interfaces: Vec<String>) -> Json {
     let disks = interfaces.into_iter().filter_map(|interface| {
         let drive = observed.text(&interface).filter(|drive| !is_media(drive))?;

@@ -336,3 +336,19 @@ async fn data_sources_filter_guests() {
     let ids: Vec<i64> = all_blocks(&read, "vms").iter().filter_map(|guest| int(guest, "vm_id")).collect();
     assert_eq!(ids, [701, 702]);
 }
+
+#[tokio::test]
+async fn a_disk_that_was_taken_out_by_hand_is_seen_and_put_back() {
+    let world = World::new(VM);
+    let disk = |name: &str, backup: bool| json!({"interface": name, "size": 4, "backup": backup});
+    let config =
+        json!({"node_name": "pve", "vm_id": 700, "disk": [disk("scsi0", true), disk("scsi1", false)]});
+    let made = world.apply(None, config.clone()).await;
+    world.double.0.lock().unwrap().guests.get_mut(&700).unwrap().config.remove("scsi0");
+    let read = world.read(&made).await.unwrap();
+    let left: Vec<_> = all_blocks(&read, "disk").iter().filter_map(|disk| text(disk, "interface")).collect();
+    assert_eq!(left, ["scsi1"]);
+    assert_eq!(all_blocks(&read, "disk")[0].get("backup"), Some(&Value::bool(false)));
+    world.apply(Some(&read), config).await;
+    assert!(world.option(700, "scsi0").is_some());
+}
