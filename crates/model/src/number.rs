@@ -131,7 +131,7 @@ impl Number {
             (Repr::Infinite(a), Repr::Infinite(b)) if a != b => Err(ArithmeticError::NotANumber),
             (Repr::Infinite(_), _) => Ok(self.clone()),
             (_, Repr::Infinite(_)) => Ok(other.clone()),
-            _ => Ok(Number::from_float(self.to_float() + other.to_float())),
+            _ => Ok(Number::from_float(sum(self.to_float(), other.to_float()))),
         }
     }
 
@@ -236,6 +236,16 @@ impl Number {
             _ => self.clone(),
         }
     }
+}
+
+/// The exact sum, rounded once. Where one of the two is far below the precision of the other that would take memory
+/// for nothing.
+fn sum(a: Float, b: Float) -> Float {
+    const FARTHEST: isize = 8 * PRECISION as isize;
+    if (a.repr().exponent() - b.repr().exponent()).abs() > FARTHEST {
+        return a + b;
+    }
+    (a.with_precision(0).value() + b.with_precision(0).value()).with_precision(PRECISION).value()
 }
 
 macro_rules! from_integer {

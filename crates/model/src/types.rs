@@ -180,6 +180,7 @@ impl fmt::Display for Type {
                 f.write_str("object({")?;
                 for (i, (name, a)) in attributes.iter().enumerate() {
                     let comma = if i == 0 { "" } else { "," };
+                    let name = AttributeName(name);
                     if a.optional {
                         write!(f, "{comma}{name}=optional({})", a.ty)?;
                     } else {
@@ -189,6 +190,17 @@ impl fmt::Display for Type {
                 f.write_str("})")
             }
         }
+    }
+}
+
+/// The name of an attribute, in quotes where it is no identifier.
+struct AttributeName<'a>(&'a str);
+
+impl fmt::Display for AttributeName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_identifier = self.0.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && self.0.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        if is_identifier { f.write_str(self.0) } else { write!(f, "{:?}", self.0) }
     }
 }
 

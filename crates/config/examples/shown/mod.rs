@@ -77,7 +77,8 @@ fn difference(case: &Case, outcome: Outcome) -> Option<String> {
                 .then(|| format!("{stage} error: {message} | {:?}", case.result));
         }
         Outcome::Nothing => {
-            return (case.result.is_some() || case.error.is_some()).then(|| "nothing evaluated".to_string());
+            let expects_none = case.error.is_none() && case.result.as_deref().unwrap_or_default().is_empty();
+            return (!expects_none).then(|| "nothing evaluated".to_string());
         }
         Outcome::Value(value) => (show(&value), value.ty().to_string()),
     };

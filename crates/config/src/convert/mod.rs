@@ -150,7 +150,21 @@ fn convert_to_object(values: &BTreeMap<Arc<str>, Value>, target: &Type) -> Resul
 
 /// A number in decimal notation, as a string that is converted may hold it.
 fn parse_number(text: &str) -> Result<Value, ConvertError> {
-    text.parse::<Number>().map(Value::number).map_err(|_| ConvertError::new("a number is required"))
+    let (sign, plain) = match text.as_bytes().first() {
+        Some(b'+' | b'-') => text.split_at(1),
+        _ => ("", text),
+    };
+    if matches!(plain, "Inf" | "inf") {
+        let infinity = if sign == "-" { f64::NEG_INFINITY } else { f64::INFINITY };
+        return Number::from_f64(infinity)
+            .map(Value::number)
+            .ok_or_else(|| ConvertError::new("a number is required"));
+    }
+    let sign = sign.trim_start_matches('+');
+    let zero = if plain.starts_with('.') && plain.len() > 1 { "0" } else { "" };
+    let whole = format!("{sign}{zero}{}", plain.replacen(".e", ".0e", 1));
+    let whole = if whole.ends_with('.') { format!("{whole}0") } else { whole };
+    whole.parse::<Number>().map(Value::number).map_err(|_| ConvertError::new("a number is required"))
 }
 
 fn parse_bool(text: &str) -> Result<Value, ConvertError> {

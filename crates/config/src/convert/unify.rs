@@ -8,7 +8,7 @@ use super::is_convertible;
 
 /// The type that all of `types` have in common; none if there is none, or no type is given. Numbers and bools become
 /// strings where a string is among them; objects with different attributes become maps, tuples of different lengths
-/// lists. Where a type is not known yet the common one is not either.
+/// lists. A type that is not known yet is taken to be that of the others, unless these are collections.
 pub fn unify(types: &[Type]) -> Option<Type> {
     let first = types.first()?;
     if types.iter().all(|ty| ty == first) {
@@ -45,9 +45,6 @@ pub fn unify(types: &[Type]) -> Option<Type> {
     if some(is_object) && some(is_tuple) {
         return None;
     }
-    if has_any {
-        return Some(Type::Dynamic);
-    }
     candidates(types)
         .into_iter()
         .find(|wanted| types.iter().all(|ty| ty == wanted || is_convertible(ty, wanted)))
@@ -56,17 +53,15 @@ pub fn unify(types: &[Type]) -> Option<Type> {
 /// The types, the most general first.
 fn candidates(types: &[Type]) -> Vec<Type> {
     let generality = |ty: &Type| match ty {
-        Type::Dynamic => 0,
-        Type::String => 1,
-        Type::List(_) => 3,
-        Type::Set(_) => 2,
-        Type::Map(_) => 4,
-        _ => 5,
+        Type::String => 0,
+        Type::List(_) | Type::Map(_) => 1,
+        Type::Tuple(_) | Type::Object(_) => 2,
+        Type::Set(_) => 3,
+        Type::Dynamic => 9,
+        _ => 4,
     };
     let mut sorted = types.to_vec();
     sorted.sort_by_key(generality);
-    // A number and a bool have nothing in common, although a string could become either.
-    sorted.retain(|ty| !matches!(ty, Type::Number | Type::Bool));
     sorted
 }
 

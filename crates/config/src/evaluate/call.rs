@@ -18,7 +18,8 @@ impl Frame<'_> {
         }
         let context = self.scope.functions();
         let arguments = self.arguments(call);
-        if !context.is_offered(name) {
+        let is_foreign = call.name.contains("::") && self.scope.call_provided(&call.name, &[]).is_some();
+        if is_foreign || !context.is_offered(name) {
             return self.call_provided(call, span, arguments);
         }
         let Some(arguments) = arguments? else { return Ok(Value::unknown(Type::Dynamic)) };

@@ -46,13 +46,15 @@ impl Frame<'_> {
             let (a, b) = (if_true?, if_false?);
             return Ok(either(&a, &b, common).with_marks(marks.union(a.marks).union(b.marks)));
         };
+        let both =
+            [&if_true, &if_false].into_iter().flatten().fold(marks, |all, value| all.union(value.marks));
         let (taken, expr) =
             if holds { (if_true?, &conditional.if_true) } else { (if_false?, &conditional.if_false) };
         let result = convert(&taken, &common).map_err(|error| {
             let detail = format!("It cannot be converted to the type of both results: {error}.");
             self.explain(Diagnostic::error(expr.span, "The result has the wrong type", detail), &[expr])
         })?;
-        Ok(result.with_marks(marks))
+        Ok(result.with_marks(both))
     }
 }
 

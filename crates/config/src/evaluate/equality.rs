@@ -63,9 +63,6 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Option<bool> {
 }
 
 fn compare_unknown(a: &Value, b: &Value) -> Option<bool> {
-    if types_differ(a, b) {
-        return Some(false);
-    }
     let (unknown, known) = if a.is_known() { (b, a) } else { (a, b) };
     if let ValueKind::Unknown(_, Some(refinement)) = &unknown.kind {
         if let (Some(prefix), Some(text)) = (&refinement.prefix, known.as_str()) {

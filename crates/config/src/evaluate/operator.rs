@@ -76,27 +76,46 @@ impl Frame<'_> {
     }
 
     /// `||` (decided by a true) and `&&` (decided by a false). A side that decides hides what is wrong with the other.
+    /// Null decides `&&`, as the reference has it.
     fn logical(&self, binary: &BinaryExpr, decisive: bool) -> Evaluated {
-        let left = self.operand(&binary.left, &Type::Bool);
+        let left = self.logical_operand(&binary.left);
+        let decides = |value: &Value| value.as_bool() == Some(decisive) || (value.is_null() && !decisive);
         if let Ok((value, marks)) = &left {
-            if value.as_bool() == Some(decisive) {
+            if decides(value) {
                 return Ok(Value::bool(decisive).with_marks(*marks));
             }
         }
-        let right = self.operand(&binary.right, &Type::Bool);
-        if let (Err(_), Ok((value, marks))) | (Ok((_, marks)), Ok((value, _))) = (&left, &right) {
-            if value.as_bool() == Some(decisive) && left.is_ok() {
-                let other = right.as_ref().map_or(Marks::NONE, |(_, marks)| *marks);
-                return Ok(Value::bool(decisive).with_marks(marks.union(other)));
-            }
-        }
+        let right = self.logical_operand(&binary.right);
         let ((left, left_marks), (right, right_marks)) = self.both(left, right)?;
         let marks = left_marks.union(right_marks);
-        let result = match (left.as_bool(), right.as_bool()) {
-            (Some(_), Some(_)) => Value::bool(!decisive),
-            _ => unknown_not_null(Type::Bool),
-        };
-        Ok(result.with_marks(marks))
+        if decides(&right) {
+            return Ok(Value::bool(decisive).with_marks(marks));
+        }
+        if !left.is_known() || !right.is_known() {
+            return Ok(unknown_not_null(Type::Bool).with_marks(marks));
+        }
+        for (value, expr) in [(&left, &binary.left), (&right, &binary.right)] {
+            if value.is_null() {
+                let detail = "This operator takes a bool, and this is null.";
+                return Err(
+                    self.explain(Diagnostic::error(expr.span, "The operand is null", detail), &[expr])
+                );
+            }
+        }
+        Ok(Value::bool(!decisive).with_marks(marks))
+    }
+
+    /// A bool, unknown or null.
+    fn logical_operand(&self, expr: &Expr) -> Result<(Value, Marks), Vec<Diagnostic>> {
+        let (value, marks) = split_marks(self.evaluate(expr)?);
+        match convert(&value, &Type::Bool) {
+            Ok(value) => Ok((value, marks)),
+            Err(error) => {
+                let detail = format!("This operator takes a bool: {error}.");
+                let fault = Diagnostic::error(expr.span, "The operand has the wrong type", detail);
+                Err(self.explain(fault, &[expr]))
+            }
+        }
     }
 
     fn arithmetic(&self, binary: &BinaryExpr) -> Evaluated {
@@ -133,7 +152,8 @@ fn calculate(operator: Op, a: &Number, b: &Number) -> Result<Value, String> {
         Op::Multiply => number(a.multiply(b)),
         Op::Divide if b.is_zero() && a.is_zero() => Err("Zero divided by zero is no number.".into()),
         Op::Divide => number(a.divide(b)),
-        Op::Modulo if b.is_zero() => Err("Nothing can be divided by zero with a remainder.".into()),
+        // As the reference has it.
+        Op::Modulo if b.is_zero() => Ok(Value::number(a.clone())),
         Op::Modulo => number(a.remainder(b)),
         _ => Err("This operator is not arithmetic.".into()),
     }

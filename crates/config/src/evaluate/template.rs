@@ -124,9 +124,3 @@ impl Frame<'_> {
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 }
-
-/// Strings are in Unicode normal form C: parts that are may make a whole that is not.
-fn normal_form(text: &str) -> String {
-    use unicode_normalization::UnicodeNormalization;
-    if text.is_ascii() { text.to_string() } else { text.nfc().collect() }
-}

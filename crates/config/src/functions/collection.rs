@@ -149,9 +149,6 @@ fn key_marks(value: &Value) -> Marks {
 fn lookup(call: &Call<'_>) -> Outcome {
     let (map, key) = (&call.arguments[0], &call.arguments[1]);
     let marks = map.marks.union(key.marks);
-    if !map.is_wholly_known() {
-        return Ok(Value::unknown(call.ty.clone()).with_marks(marks));
-    }
     if let Some(found) = key.as_str().and_then(|key| map.get(key)) {
         return Ok(found.clone().with_marks(marks));
     }

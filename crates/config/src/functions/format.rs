@@ -214,7 +214,7 @@ impl Verb {
     fn as_is(&self, value: &Value) -> String {
         match &value.kind {
             ValueKind::String(text) if !self.sharp => text.to_string(),
-            ValueKind::Number(number) if !self.sharp => general(number, None, false),
+            ValueKind::Number(number) if !self.sharp => general(number, None),
             _ => {
                 let mut text = String::new();
                 json::encode(value, &mut text);
@@ -233,7 +233,7 @@ impl Verb {
             }
             'f' => fixed(number, self.precision.unwrap_or(6)),
             'e' | 'E' => exponential(number, self.precision.unwrap_or(6)),
-            _ => general(number, self.precision, self.sharp),
+            _ => general(number, self.precision),
         };
         let text = if self.letter.is_uppercase() { text.to_uppercase() } else { text };
         Ok(self.pad_number(&text))
@@ -437,28 +437,26 @@ fn exponential(number: &Number, places: usize) -> String {
     decimal.scientific(places)
 }
 
+/// Digits before the point from which the shortest form has an exponent.
+const SHORTEST_LIMIT: i64 = 21;
+
 /// With few digits before or after the point plain, else with an exponent; without a precision as many digits as
 /// tell the number apart.
-fn general(number: &Number, precision: Option<usize>, _sharp: bool) -> String {
+fn general(number: &Number, precision: Option<usize>) -> String {
     let Some(mut decimal) = Decimal::of(number) else { return number.to_string() };
     if let Some(precision) = precision {
         decimal.round(precision.max(1) as i64);
     }
     let count = decimal.digits.len().max(1);
     let limit = match precision {
-        None => 6,
+        None => SHORTEST_LIMIT,
         Some(precision) if precision > count && count as i64 >= decimal.point => count as i64,
         Some(precision) => precision.max(1) as i64,
     };
     let exponent = if decimal.digits.is_empty() { 0 } else { decimal.point - 1 };
-    // The limit for the shortest form is that of the reference: at 21 digits for large numbers, see its big floats.
-    let limit = if precision.is_none() { SHORTEST_LIMIT.max(limit) } else { limit };
     if exponent < -4 || exponent >= limit {
         return decimal.scientific(count - 1);
     }
-    let places = usize::try_from(count as i64 - decimal.point).unwrap_or(0);
+    let places = usize::try_from(decimal.digits.len() as i64 - decimal.point).unwrap_or(0);
     decimal.plain(places)
 }
-
-/// Digits before the point from which the shortest form has an exponent.
-const SHORTEST_LIMIT: i64 = 6;

@@ -42,7 +42,9 @@ fn floats(call: &Call<'_>) -> [f64; 2] {
 }
 
 fn from_float(value: f64) -> Outcome {
-    Number::from_f64(value).map(Value::number).ok_or_else(|| FunctionError::new("the result is not a number"))
+    // The digits that tell the float apart from others are the result; more of them would be noise.
+    let number = if value.is_finite() { value.to_string().parse().ok() } else { Number::from_f64(value) };
+    number.map(Value::number).ok_or_else(|| FunctionError::new("the result is not a number"))
 }
 
 fn log(call: &Call<'_>) -> Outcome {
@@ -59,7 +61,9 @@ fn sum(call: &Call<'_>) -> Outcome {
         return Err(FunctionError::argument(0, "an empty list has no sum"));
     }
     let mut total = Number::from(0);
-    let mut known = list.is_wholly_known();
+    if !list.is_wholly_known() {
+        return Ok(Value::unknown(Type::Number));
+    }
     for (place, element) in elements.iter().enumerate() {
         if element.is_null() {
             return Err(FunctionError::argument(0, format!("element {place} is null")));
@@ -70,10 +74,10 @@ fn sum(call: &Call<'_>) -> Outcome {
             Some(number) => {
                 total = total.add(number).map_err(|error| FunctionError::new(error.to_string()))?
             }
-            None => known = false,
+            None => {}
         }
     }
-    Ok(if known { Value::number(total) } else { Value::unknown(Type::Number) })
+    Ok(Value::number(total))
 }
 
 fn parse_int(call: &Call<'_>) -> Outcome {

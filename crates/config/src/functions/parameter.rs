@@ -57,11 +57,9 @@ pub(super) enum Kind {
     Any,
     Text,
     Number,
-    Flag,
     Texts,
     List,
     Set,
-    TextMap,
     TextsMap,
     Flags,
 }
@@ -72,11 +70,9 @@ impl Kind {
             Kind::Any => Type::Dynamic,
             Kind::Text => Type::String,
             Kind::Number => Type::Number,
-            Kind::Flag => Type::Bool,
             Kind::Texts => Type::list(Type::String),
             Kind::List => Type::list(Type::Dynamic),
             Kind::Set => Type::set(Type::Dynamic),
-            Kind::TextMap => Type::map(Type::String),
             Kind::TextsMap => Type::map(Type::list(Type::String)),
             Kind::Flags => Type::list(Type::Bool),
         }

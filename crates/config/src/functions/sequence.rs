@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::new("coalescelist", &[], Returns::Of(coalescelist_type), coalescelist)
         .and_more(any("vals").unknown().dynamic().null()),
-    Function::new("contains", &[any("list"), any("value").null()], Returns::Flag, contains),
+    Function::new("contains", &[any("list"), any("value")], Returns::Flag, contains),
     Function::new("index", &[any("list"), any("value")], Returns::Number, index),
     Function::new(
         "matchkeys",
@@ -116,12 +116,14 @@ fn flatten_type(arguments: &[Value]) -> Result<Type, FunctionError> {
 fn flatten(call: &Call<'_>) -> Outcome {
     fn collect(value: &Value, values: &mut Vec<Value>, marks: &mut Marks) -> bool {
         *marks = marks.union(value.marks);
-        let Some(elements) = value.elements() else { return false };
+        if !value.is_known() {
+            return false;
+        }
         if matches!(value.kind, ValueKind::Set(..)) && !value.is_wholly_known() {
             return false;
         }
         let mut known = true;
-        for element in elements {
+        for (_, element) in value.children() {
             let is_sequence = matches!(element.ty(), Type::List(_) | Type::Set(_) | Type::Tuple(_));
             if element.kind == ValueKind::Unknown(Type::Dynamic, None) {
                 known = false;
@@ -261,7 +263,11 @@ fn reverse(call: &Call<'_>) -> Outcome {
 fn sort(call: &Call<'_>) -> Outcome {
     let list = &call.arguments[0];
     if !list.is_wholly_known() {
-        return Ok(Value::unknown(call.ty.clone()));
+        let unknown = Value::unknown(Type::String);
+        return Ok(match list.elements() {
+            Some(elements) => Value::list(Type::String, vec![unknown; elements.len()]),
+            None => Value::unknown(call.ty.clone()),
+        });
     }
     let mut values = Vec::new();
     for (place, value) in call.elements(0).iter().enumerate() {
