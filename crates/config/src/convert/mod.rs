@@ -42,7 +42,12 @@ pub fn convert(value: &Value, target: &Type) -> Result<Value, ConvertError> {
     if *target == Type::Dynamic {
         return Ok(value.clone());
     }
-    let concrete = replace_any(&value.ty(), target);
+    if target.is_wholly_known() {
+        return convert_to(value, target);
+    }
+    let from = value.ty();
+    conversion_fault(&from, target).map_or(Ok(()), Err)?;
+    let concrete = replace_any(&from, target);
     convert_to(value, &concrete)
 }
 

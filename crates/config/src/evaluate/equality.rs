@@ -63,6 +63,10 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Option<bool> {
 }
 
 fn compare_unknown(a: &Value, b: &Value) -> Option<bool> {
+    // While both are unknown nothing is said, even of different types.
+    if (a.is_known() || b.is_known()) && types_differ(a, b) {
+        return Some(false);
+    }
     let (unknown, known) = if a.is_known() { (b, a) } else { (a, b) };
     if let ValueKind::Unknown(_, Some(refinement)) = &unknown.kind {
         if let (Some(prefix), Some(text)) = (&refinement.prefix, known.as_str()) {

@@ -49,7 +49,7 @@ fn from_float(value: f64) -> Outcome {
 
 fn log(call: &Call<'_>) -> Outcome {
     let [number, base] = floats(call);
-    from_float(number.ln() / base.ln())
+    from_float(natural_logarithm(number) / natural_logarithm(base))
 }
 
 fn sum(call: &Call<'_>) -> Outcome {
@@ -117,4 +117,37 @@ fn digit_value(digit: char, base: i64) -> Option<i64> {
         'A'..='Z' => Some(offset('A') + 36),
         _ => None,
     }
+}
+
+/// Rounds as FreeBSD's `e_log.c` does, which the reference follows; the platform's own differs in the last bit.
+fn natural_logarithm(x: f64) -> f64 {
+    const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+    const L: [f64; 7] = [
+        6.666_666_666_666_735e-1,
+        3.999_999_999_940_942e-1,
+        2.857_142_874_366_239e-1,
+        2.222_219_843_214_978_4e-1,
+        1.818_357_216_161_805e-1,
+        1.531_383_769_920_937_3e-1,
+        1.479_819_860_511_658_6e-1,
+    ];
+    if !x.is_normal() || x <= 0.0 {
+        return x.ln();
+    }
+    let bits = x.to_bits();
+    let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1022;
+    let mut fraction = f64::from_bits((bits & !(0x7ff << 52)) | (1022 << 52));
+    if fraction < std::f64::consts::FRAC_1_SQRT_2 {
+        fraction *= 2.0;
+        exponent -= 1;
+    }
+    let (f, k) = (fraction - 1.0, exponent as f64);
+    let s = f / (2.0 + f);
+    let s2 = s * s;
+    let s4 = s2 * s2;
+    let odd = s2 * (L[0] + s4 * (L[2] + s4 * (L[4] + s4 * L[6])));
+    let even = s4 * (L[1] + s4 * (L[3] + s4 * L[5]));
+    let half = 0.5 * f * f;
+    k * LN2_HIGH - ((half - (s * (half + (odd + even)) + k * LN2_LOW)) - f)
 }
