@@ -1,4 +1,8 @@
 //! `proxmox_virtual_environment_container`: an LXC container.
+//!
+//! Where it departs from the reference: node, pool, datastore of the root disk, mount points and becoming a template
+//! are changes in place. So are password and keys, but Proxmox VE takes those only when a container is made: a change
+//! is recorded and has to be made inside of the container. `idmap` is recorded only: the API has no place for it.
 
 mod apply;
 mod decode;

@@ -1,5 +1,5 @@
-//! `proxmox_virtual_environment_file`: a file that is uploaded into a datastore. Other content under the same name is
-//! a change in place.
+//! `proxmox_virtual_environment_file`: a file that is uploaded into a datastore. Where it departs from the reference:
+//! other content under the same name is a change in place.
 
 mod io;
 mod schema;

@@ -1,4 +1,6 @@
-//! `proxmox_virtual_environment_firewall_rules`: the rules of a cluster, node, VM or container, in order.
+//! `proxmox_virtual_environment_firewall_rules`: the rules of a cluster, node, VM or container, in order. Where it
+//! departs from the reference: the list is owned as a whole, so a rule added by somebody else is seen, and an owner
+//! that has rules already is refused until they are imported.
 
 mod io;
 mod schema;

@@ -1,14 +1,14 @@
 //! Making changes: create, update and delete of every kind.
 
 use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
-use pve_model::Value;
 use pve_model::event::Operation;
+use pve_model::{Type, Value};
 
 use super::claims::vmid_is_free;
 use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Call, failed, refused};
 use crate::registry::Kind;
-use crate::values::{block, complete, text, with};
+use crate::values::{all_blocks, block, complete, text, with, with_elements};
 use crate::{container, download_file, file, firewall_options, firewall_rules, terraform_data, vm};
 
 /// How many VMIDs are tried when others are faster.
@@ -132,6 +132,16 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// The values of a guest whose change broke off. A password cannot be read back, so it counts as not set: setting
+    /// it once more does no harm.
+    pub(super) async fn read_unfinished(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let value = self.read(planned).await?;
+        Ok(match self {
+            Guest::Vm(_) => without_password(&value),
+            Guest::Container(_) => value,
+        })
+    }
+
     async fn make(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
         match (self, block(planned, "clone")) {
             (Guest::Vm(vm), Some(clone)) => vm.clone_from(planned, clone, marker).await,
@@ -221,7 +231,7 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
-            Err(error) => Err(ProviderError { left: guest.read(planned).await.ok(), ..error }),
+            Err(error) => Err(ProviderError { left: guest.read_unfinished(planned).await.ok(), ..error }),
         }
     }
 
@@ -238,7 +248,7 @@ impl<'a> GuestChange<'a> {
                 .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker)),
             _ => false,
         };
-        let left = if ours { guest.read(planned).await.ok() } else { None };
+        let left = if ours { guest.read_unfinished(planned).await.ok() } else { None };
         ProviderError { left, ..error }
     }
 
@@ -256,7 +266,7 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
-            Err(error) => Err(ProviderError { left: guest.read(planned).await.ok(), ..error }),
+            Err(error) => Err(ProviderError { left: guest.read_unfinished(planned).await.ok(), ..error }),
         }
     }
 
@@ -277,6 +287,17 @@ impl<'a> GuestChange<'a> {
             .and_then(|id| u32::try_from(id).ok())
             .ok_or_else(|| refused(format!("{}: its vm_id is not known", self.request.address), None))
     }
+}
+
+fn without_password(value: &Value) -> Value {
+    let in_each = |value: &Value, name: &str, change: &dyn Fn(&Value) -> Value| {
+        with_elements(value, name, all_blocks(value, name).iter().map(change).collect())
+    };
+    in_each(value, "initialization", &|initialization| {
+        in_each(initialization, "user_account", &|account| {
+            with(account, "password", Value::null(Type::String))
+        })
+    })
 }
 
 /// Whether somebody else has the VMID. Proxmox VE has several wordings for it.

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use pve_executor::ports::{ActionProgress, ProviderError, Recovery};
-use pve_model::Value;
 use pve_model::codec::decode;
 use pve_model::event::Operation;
 use pve_model::state::OpenAction;
+use pve_model::{Type, Value};
 use serde_json::Value as Json;
 
 use super::apply::Guest;
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Cluster, Method, failed};
 use crate::registry::Kind;
-use crate::values::{blank, block, int, text, with};
+use crate::values::{all_blocks, blank, block, int, text, with, with_elements};
 use crate::{download_file, file, firewall_options, firewall_rules, terraform_data};
 
 /// The longest wait for a task that still runs.
@@ -114,7 +114,7 @@ impl Search<'_> {
         }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
-            return Ok(Recovery::Exists(guest.read(&planned).await?));
+            return Ok(Recovery::Exists(guest.read_unfinished(&planned).await?));
         }
         if self.open.tasks.is_empty() && self.open.completed.is_empty() {
             // The id was free when it was claimed; a guest without the marker is somebody else's.
@@ -236,6 +236,27 @@ async fn recover_other(
                 "{id} exists, but it cannot be proved that this run downloaded it: import it"
             ))
         }
+        (operation, Some(value)) if family == Family::File => unfinished_file(open, operation, value),
         (_, Some(value)) => Recovery::Exists(value),
     })
+}
+
+/// A file has no marker. Unless the upload is known to be done, its content counts as older: uploading once more does
+/// no harm.
+fn unfinished_file(open: &OpenAction, operation: Operation, value: Value) -> Recovery {
+    if open.completed.iter().any(|step| step == "upload") {
+        return Recovery::Exists(value);
+    }
+    if operation == Operation::Create {
+        return Recovery::NothingDone;
+    }
+    let older = |name: &str, attribute: &str, content: Value| {
+        let sources = all_blocks(&value, name).iter().map(|source| with(source, attribute, content.clone()));
+        with_elements(&value, name, sources.collect())
+    };
+    let value = match block(&value, "source_raw") {
+        Some(_) => older("source_raw", "data", Value::null(Type::String)),
+        None => older("source_file", "changed", Value::bool(true)),
+    };
+    Recovery::Exists(value)
 }

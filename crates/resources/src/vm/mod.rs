@@ -1,4 +1,9 @@
 //! `proxmox_virtual_environment_vm`: a QEMU virtual machine.
+//!
+//! Where it departs from the reference: another node is a migration, cloud-init files and `clone.retries` change in
+//! place, disks are known by interface, removed tags, disks and network devices are taken away, a smaller disk is
+//! refused while planning, `clone` and `disk.file_id` added to a VM that is there change nothing, and a template is
+//! replaced when it is to be a VM again.
 
 mod agent;
 mod apply;

@@ -90,6 +90,11 @@ impl Api for Double {
 }
 
 impl State {
+    /// How many requests changed something.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes
+    }
+
     fn handle(
         &mut self,
         method: Method,

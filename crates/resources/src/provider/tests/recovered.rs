@@ -144,3 +144,45 @@ async fn a_delete_is_recovered_by_looking() {
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Gone));
     assert!(changed(&made, &made).is_empty());
 }
+
+#[tokio::test]
+async fn a_file_whose_upload_broke_off_is_uploaded_again() {
+    let world = World::new("proxmox_virtual_environment_file");
+    let config = |data: &str| {
+        world.config(json!({
+            "node_name": "pve", "datastore_id": "local", "content_type": "snippets",
+            "source_raw": [{"data": data, "file_name": "u.yaml"}]}))
+    };
+    let made = world.try_apply(None, Some(&config("one")), &Recorder::default()).await.unwrap().unwrap();
+    let mut open = open_action(&world, &config("two"), &Recorder::default()).await;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::NothingDone));
+    open.intent.operation = Operation::Update;
+    let Recovery::Exists(value) = world.provider.recover(&open).await.unwrap() else { panic!("it exists") };
+    assert!(
+        changed(&value, &world.plan(Some(&value), &config("two")).planned.unwrap()).contains("source_raw")
+    );
+    open.completed.push("upload".into());
+    let Recovery::Exists(value) = world.provider.recover(&open).await.unwrap() else { panic!("it exists") };
+    assert!(
+        !changed(&value, &world.plan(Some(&value), &config("two")).planned.unwrap()).contains("source_raw")
+    );
+    world.destroy(&made).await;
+}
+
+#[tokio::test]
+async fn a_password_whose_change_broke_off_is_set_again() {
+    let world = World::new(VM);
+    let config = |password: &str| {
+        let mut json = full_vm();
+        json["initialization"][0]["user_account"][0]["password"] = json!(password);
+        world.config(json)
+    };
+    let made = world.try_apply(None, Some(&config("one")), &Recorder::default()).await.unwrap().unwrap();
+    let next = world.double.0.lock().unwrap().writes() + 1;
+    world.double.0.lock().unwrap().fail_at = Some(next);
+    let failure = world.try_apply(Some(&made), Some(&config("two")), &Recorder::default()).await.unwrap_err();
+    let left = failure.left.unwrap();
+    assert!(
+        changed(&left, &world.plan(Some(&left), &config("two")).planned.unwrap()).contains("initialization")
+    );
+}
