@@ -32,15 +32,19 @@ pub fn unify(types: &[Type]) -> Option<Type> {
         }
         return if is_object(first) { unify_objects(&known) } else { unify_tuples(&known) };
     }
-    if !has_any && some(is_map) && all(|ty| matches!(ty, Type::Map(_) | Type::Object(_))) {
-        if let Some(element) = unify(&parts_of(&known)) {
-            return Some(Type::map(element));
-        }
+    if !has_any
+        && some(is_map)
+        && all(|ty| matches!(ty, Type::Map(_) | Type::Object(_)))
+        && let Some(element) = unify(&parts_of(&known))
+    {
+        return Some(Type::map(element));
     }
-    if !has_any && some(is_list) && all(|ty| matches!(ty, Type::List(_) | Type::Tuple(_))) {
-        if let Some(element) = unify(&parts_of(&known)) {
-            return Some(Type::list(element));
-        }
+    if !has_any
+        && some(is_list)
+        && all(|ty| matches!(ty, Type::List(_) | Type::Tuple(_)))
+        && let Some(element) = unify(&parts_of(&known))
+    {
+        return Some(Type::list(element));
     }
     if some(is_object) && some(is_tuple) {
         return None;

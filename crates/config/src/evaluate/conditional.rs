@@ -60,12 +60,12 @@ impl Frame<'_> {
 
 /// One of two values while it is not known which.
 fn either(a: &Value, b: &Value, common: Type) -> Value {
-    let mut refinement = Refinement::default();
-    refinement.not_null = [a, b].iter().all(|value| match &value.kind {
+    let not_null = [a, b].iter().all(|value| match &value.kind {
         ValueKind::Null(_) => false,
         ValueKind::Unknown(_, known) => known.as_ref().is_some_and(|known| known.not_null),
         _ => true,
     });
+    let mut refinement = Refinement { not_null, ..Refinement::default() };
     if common == Type::Dynamic {
         return Value::unknown(common);
     }

@@ -69,10 +69,10 @@ fn compare_unknown(a: &Value, b: &Value) -> Option<bool> {
     }
     let (unknown, known) = if a.is_known() { (b, a) } else { (a, b) };
     if let ValueKind::Unknown(_, Some(refinement)) = &unknown.kind {
-        if let (Some(prefix), Some(text)) = (&refinement.prefix, known.as_str()) {
-            if !text.starts_with(&**prefix) {
-                return Some(false);
-            }
+        if let (Some(prefix), Some(text)) = (&refinement.prefix, known.as_str())
+            && !text.starts_with(&**prefix)
+        {
+            return Some(false);
         }
         if let (true, Some(length)) = (known.is_known(), known.children().size_hint().1) {
             let is_collection =

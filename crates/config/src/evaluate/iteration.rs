@@ -43,7 +43,7 @@ impl Frame<'_> {
         Ok((pairs, marks))
     }
 
-    pub(super) fn names<'n>(intro: &'n ForIntro, key: Value, value: Value) -> Vec<(&'n Name, Value)> {
+    pub(super) fn names(intro: &ForIntro, key: Value, value: Value) -> Vec<(&Name, Value)> {
         let mut names = vec![(&intro.value.name, value)];
         names.extend(intro.key.as_ref().map(|name| (&name.name, key)));
         names

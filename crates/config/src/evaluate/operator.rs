@@ -80,10 +80,10 @@ impl Frame<'_> {
     fn logical(&self, binary: &BinaryExpr, decisive: bool) -> Evaluated {
         let left = self.logical_operand(&binary.left);
         let decides = |value: &Value| value.as_bool() == Some(decisive) || (value.is_null() && !decisive);
-        if let Ok((value, marks)) = &left {
-            if decides(value) {
-                return Ok(Value::bool(decisive).with_marks(*marks));
-            }
+        if let Ok((value, marks)) = &left
+            && decides(value)
+        {
+            return Ok(Value::bool(decisive).with_marks(*marks));
         }
         let right = self.logical_operand(&binary.right);
         let ((left, left_marks), (right, right_marks)) = self.both(left, right)?;

@@ -136,14 +136,10 @@ fn lookup_type(arguments: &[Value]) -> Result<Type, FunctionError> {
 
 fn no_key(map: &Value, key: &Value) -> FunctionError {
     let shown = match key.as_str() {
-        Some(key) if map.marks.union(key_marks(map)).is_empty() => format!(" \"{key}\""),
+        Some(name) if map.marks.union(key.marks).is_empty() => format!(" \"{name}\""),
         _ => String::new(),
     };
     FunctionError::argument(1, format!("the map has no key{shown}, and there is no default"))
-}
-
-fn key_marks(value: &Value) -> Marks {
-    value.marks
 }
 
 fn lookup(call: &Call<'_>) -> Outcome {

@@ -121,10 +121,11 @@ impl Reader<'_> {
             rest.find(|c: char| !matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-')).unwrap_or(rest.len());
         let text = &rest[..end];
         let digits = text.strip_prefix('-').unwrap_or(text);
-        let well_formed =
-            !(digits.len() > 1 && digits.starts_with('0') && digits.as_bytes()[1].is_ascii_digit())
-                && !text.ends_with(['.', 'e', 'E', '+', '-'])
-                && !digits.contains(".e");
+        let has_leading_zero =
+            digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let is_cut_short =
+            text.ends_with(['.', 'e', 'E', '+', '-']) || digits.contains(".e") || digits.contains(".E");
+        let well_formed = !has_leading_zero && !is_cut_short;
         let number = text.parse::<Number>().ok().filter(|_| well_formed);
         let number = number.ok_or_else(|| self.fault("a number"))?;
         self.position += end;

@@ -70,11 +70,8 @@ fn sum(call: &Call<'_>) -> Outcome {
         }
         let fault = || FunctionError::argument(0, format!("element {place} is not a number"));
         let element = crate::convert::convert(element, &Type::Number).map_err(|_| fault())?;
-        match element.as_number() {
-            Some(number) => {
-                total = total.add(number).map_err(|error| FunctionError::new(error.to_string()))?
-            }
-            None => {}
+        if let Some(number) = element.as_number() {
+            total = total.add(number).map_err(|error| FunctionError::new(error.to_string()))?;
         }
     }
     Ok(Value::number(total))

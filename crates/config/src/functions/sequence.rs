@@ -59,10 +59,10 @@ fn concat_type(arguments: &[Value]) -> Result<Type, FunctionError> {
         return Err(FunctionError::new("at least one argument is required"));
     }
     let types: Vec<Type> = arguments.iter().map(Value::ty).collect();
-    if types.iter().all(is_list) {
-        if let Some(common) = unify(&types) {
-            return Ok(common);
-        }
+    if types.iter().all(is_list)
+        && let Some(common) = unify(&types)
+    {
+        return Ok(common);
     }
     let mut elements = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
@@ -197,14 +197,11 @@ fn slice_range(arguments: &[Value]) -> Result<Option<(usize, usize)>, FunctionEr
         (_, elements) => elements.map(<[Value]>::len),
     };
     let (start, end) = (place(1)?, place(2)?);
-    if let (Some(length), Some(start)) = (length, start) {
-        if start > length {
-            return Err(FunctionError::argument(1, format!("the list has only {length} elements")));
-        }
-    }
-    if let (Some(length), Some(end)) = (length, end) {
-        if end > length {
-            return Err(FunctionError::argument(2, format!("the list has only {length} elements")));
+    for (index, place) in [(1, start), (2, end)] {
+        if let (Some(length), Some(place)) = (length, place)
+            && place > length
+        {
+            return Err(FunctionError::argument(index, format!("the list has only {length} elements")));
         }
     }
     match (start, end) {
