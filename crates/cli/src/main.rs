@@ -1,7 +1,57 @@
-//! The `pve` binary.
+//! The `pve` binary: the only crate that prints.
 
 mod arguments;
+mod commands;
+mod connect;
+mod failure;
+mod plan_file;
+mod progress;
+mod project;
 mod render;
+mod session;
 mod terraform_json;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command, with_double_dashes};
+use render::paint::Paint;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse_from(with_double_dashes(std::env::args_os())) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { 1 } else { 0 };
+            // When the terminal is gone there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let paint = Paint::for_stream(&std::io::stderr(), arguments.global.no_color);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ExitCode::from(failure::Failure::from(error).report(paint)),
+    };
+    let ended = runtime.block_on(run(arguments));
+    ExitCode::from(ended.unwrap_or_else(|failure| failure.report(paint)))
+}
+
+async fn run(arguments: Arguments) -> failure::Ended {
+    let global = &arguments.global;
+    match arguments.command {
+        Command::Init(options) => commands::init::run(global, &options),
+        Command::Validate(options) => commands::validate::run(global, &options),
+        Command::Plan(options) => commands::plan::run(global, &options).await,
+        Command::Apply(options) => commands::apply::run(global, &options).await,
+        Command::Destroy(options) => commands::apply::run_destroy(global, options).await,
+        Command::Refresh(options) => commands::apply::run_refresh(global, options).await,
+        Command::Show(options) => commands::show::run(global, &options).await,
+        Command::Log(options) => commands::log::run(global, &options).await,
+        Command::Replay(options) => commands::replay::run(global, &options).await,
+        Command::Output(options) => commands::output::run(global, &options).await,
+        Command::State(command) => commands::state::run(global, &command).await,
+        Command::Fmt(options) => commands::fmt::run(global, &options),
+        Command::Simulator(_) => Err(failure::Failure::plain("the simulator is not part of this build yet")),
+    }
+}

@@ -262,6 +262,11 @@ impl<'a> Resolution<'a> {
     }
 }
 
+/// The values of a record, with its sensitive parts marked.
+pub fn recorded_value(record: &InstanceRecord, rules: &dyn KindRules) -> Value {
+    recorded(record, rules)
+}
+
 /// Provider configurations as far as they are known before anything is planned: resources count as recorded.
 ///
 /// # Errors

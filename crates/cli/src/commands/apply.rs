@@ -1,0 +1,252 @@
+//! `pve apply`, `pve destroy` and `pve refresh`
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pve_executor::Outcome;
+use pve_executor::ports::Provider;
+use pve_model::event::Operation;
+use pve_model::plan::PlanMode;
+use pve_model::state::State;
+use pve_planner::planning::Planning;
+use pve_state::Writer;
+
+use super::plan::{parse_wait, plan_with, show};
+use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
+use crate::connect::connect;
+use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
+use crate::plan_file::SavedPlan;
+use crate::progress::Progress;
+use crate::project::{Project, Workspace, actor};
+use crate::render::paint::Paint;
+use crate::session::{Application, LogJournal, is_needed, recovered_record};
+
+/// How a plan is applied.
+struct Request<'a> {
+    command: &'static str,
+    saved: Option<&'a std::path::Path>,
+    planning: &'a PlanningOptions,
+    approved: bool,
+    keep_protected: bool,
+}
+
+/// Applies a saved plan, or makes one and asks.
+///
+/// # Errors
+/// When something fails.
+pub async fn run(global: &GlobalOptions, options: &ApplyOptions) -> Ended {
+    let request = Request {
+        command: if options.planning.destroy { "destroy" } else { "apply" },
+        saved: options.plan.as_deref(),
+        planning: &options.planning,
+        approved: options.auto_approve,
+        keep_protected: false,
+    };
+    apply(global, &request).await
+}
+
+/// Destroys what is managed.
+///
+/// # Errors
+/// When something fails.
+pub async fn run_destroy(global: &GlobalOptions, mut options: DestroyOptions) -> Ended {
+    options.planning.destroy = true;
+    let request = Request {
+        command: "destroy",
+        saved: None,
+        planning: &options.planning,
+        approved: options.auto_approve,
+        keep_protected: options.keep_protected,
+    };
+    apply(global, &request).await
+}
+
+/// Takes in what changed in the cluster.
+///
+/// # Errors
+/// When something fails.
+pub async fn run_refresh(global: &GlobalOptions, mut options: RefreshOptions) -> Ended {
+    options.planning.refresh_only = true;
+    let request = Request {
+        command: "refresh",
+        saved: None,
+        planning: &options.planning,
+        approved: true,
+        keep_protected: false,
+    };
+    apply(global, &request).await
+}
+
+async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
+    let project = Project::find(global)?;
+    let saved = match request.saved {
+        Some(path) => Some(SavedPlan::read(&project.root.join(path), &project.key()?)?),
+        None => None,
+    };
+    let project = match &saved {
+        Some(saved) if saved.environment != "default" => {
+            Project { environment: Some(saved.environment.clone()), ..project }
+        }
+        _ => project,
+    };
+    let workspace = match &saved {
+        Some(saved) => saved.workspace(&project)?,
+        None => Workspace::load(&project, &request.planning.variables)?,
+    };
+    let _lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
+    let (log, state) = project.open_log().await?;
+    let clusters = connect(&workspace, &state, request.planning.simulate)?;
+    let writer = Writer::start(log, state, actor());
+    recover(&workspace, &writer, &clusters.provider).await?;
+    let state = writer.state();
+    let planning = match &saved {
+        Some(saved) if saved.sequence != state.sequence => {
+            let message = format!(
+                "the saved plan is stale: it was made at event {}, and the log is at event {} now",
+                saved.sequence, state.sequence
+            );
+            return Err(Failure::hinted(
+                message,
+                "Nothing was changed. Plan again with `pve plan -out FILE`.",
+            ));
+        }
+        Some(saved) => saved.planning(),
+        None => {
+            let planning =
+                plan_with(&workspace, &state, &clusters, request.planning, request.keep_protected).await?;
+            show(global, &workspace, &state, &planning)?;
+            planning
+        }
+    };
+    refuse_blocked(&state, &planning)?;
+    if !is_needed(&planning) {
+        report_kept(&planning);
+        return Ok(0);
+    }
+    if saved.is_none() && !request.approved && !approve(global, &planning)? {
+        eprintln!("Nothing was changed.");
+        return Ok(FAILED);
+    }
+    let cancelled = Arc::new(AtomicBool::new(false));
+    listen_for_interrupts(Arc::clone(&cancelled));
+    let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
+    let application = Application {
+        workspace: &workspace,
+        planning: &planning,
+        command: request.command,
+        cluster: clusters.name.clone(),
+        environment: project.stream().into(),
+        parallelism: usize::from(request.planning.parallelism),
+        cancelled,
+    };
+    let outcome = application.run(&writer, &clusters.provider, &Progress::new(paint)).await?;
+    report_kept(&planning);
+    Ok(report(&outcome, paint))
+}
+
+/// Resolves what an earlier run left open.
+async fn recover(workspace: &Workspace, writer: &Writer, provider: &dyn Provider) -> Result<(), Failure> {
+    let open = writer.state().open_actions;
+    if open.is_empty() {
+        return Ok(());
+    }
+    eprintln!("An earlier run was interrupted. Finding out what became of {} action(s) ...", open.len());
+    let recorder = |intent: &pve_model::event::ActionIntended, value: &pve_model::Value| {
+        recovered_record(workspace, intent, value)
+    };
+    let journal = LogJournal(writer.clone());
+    let report = pve_executor::recover(&open, provider, &journal, &recorder)
+        .await
+        .map_err(|error| Failure::plain(format!("the log could not be written: {error}")))?;
+    for (address, line) in &report.resolved {
+        eprintln!("{address}: {line}");
+    }
+    for (address, reason) in &report.unclear {
+        eprintln!("{address}: it cannot be told what happened: {reason}");
+    }
+    Ok(())
+}
+
+/// What cannot be proved is never touched.
+fn refuse_blocked(state: &State, planning: &Planning) -> Result<(), Failure> {
+    let steps = planning.plan.steps.iter().map(|step| &planning.plan.changes[step.change].address);
+    let touched: std::collections::BTreeSet<_> = steps.collect();
+    let blocked = state.open_actions.iter().find(|open| touched.contains(&open.intent.address));
+    match blocked {
+        None => Ok(()),
+        Some(open) => {
+            let reason = open.indeterminate.as_deref().unwrap_or("no result was recorded");
+            let message = format!("it cannot be told what became of {}: {reason}", open.intent.address);
+            let hint = format!(
+                "Look at it in the cluster. Leave it out with -exclude '{}' to apply the rest.",
+                open.intent.address
+            );
+            Err(Failure::hinted(message, hint))
+        }
+    }
+}
+
+fn approve(global: &GlobalOptions, planning: &Planning) -> Result<bool, Failure> {
+    if !global.input || !std::io::stdin().is_terminal() {
+        let hint = "Give --auto-approve, or save a plan with `pve plan -out FILE` and apply that.";
+        return Err(Failure::hinted("nobody is there to approve the plan", hint));
+    }
+    let question = match planning.plan.mode {
+        PlanMode::Destroy => "Destroy all of this? There is no undo.",
+        _ => "Do this?",
+    };
+    eprint!("\n{question} Only `yes` is taken: ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+/// The first Ctrl-C lets what runs finish; a second one ends the process: the log knows what was intended.
+fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            if cancelled.swap(true, Ordering::SeqCst) {
+                eprintln!("Stopped. `pve apply` finds out what became of what was running.");
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            eprintln!(
+                "Stopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once."
+            );
+        }
+    });
+}
+
+fn report_kept(planning: &Planning) {
+    for address in &planning.kept {
+        eprintln!("{address}: kept (protected, or needed by something protected)");
+    }
+}
+
+fn report(outcome: &Outcome, paint: Paint) -> u8 {
+    let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
+    let counts = format!(
+        "{} added, {} changed, {} destroyed",
+        done(Operation::Create),
+        done(Operation::Update),
+        done(Operation::Delete)
+    );
+    for failure in &outcome.failures {
+        eprintln!("{} {}: {}", paint.red("Error:"), failure.address, failure.error);
+        if let Some(hint) = &failure.hint {
+            eprintln!("{} {hint}", paint.cyan("Hint:"));
+        }
+    }
+    if outcome.is_complete() {
+        println!("Done: {counts}.");
+        return 0;
+    }
+    println!(
+        "Not complete: {counts}; {} failed, {} not started.",
+        outcome.failures.len(),
+        outcome.skipped.len()
+    );
+    eprintln!("{} What was done is recorded. `pve apply` again continues from here.", paint.cyan("Hint:"));
+    if outcome.interrupted { INTERRUPTED } else { FAILED }
+}

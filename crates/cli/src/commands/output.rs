@@ -1,0 +1,58 @@
+//! `pve output`
+
+use pve_model::codec::{decode, to_plain_json};
+
+use super::print_json;
+use crate::arguments::{GlobalOptions, OutputOptions};
+use crate::failure::{Ended, Failure};
+use crate::project::Project;
+use crate::render::value::{render_key, render_value};
+use crate::terraform_json::output_json;
+
+/// Prints outputs.
+///
+/// # Errors
+/// When there is no such output.
+pub async fn run(global: &GlobalOptions, options: &OutputOptions) -> Ended {
+    let state = Project::find(global)?.state().await?;
+    let Some(name) = &options.name else {
+        if global.json {
+            print_json(&output_json(&state.outputs))?;
+            return Ok(0);
+        }
+        for (name, output) in &state.outputs {
+            let value =
+                decode(&output.value, &output.ty).map_err(|error| Failure::plain(error.to_string()))?;
+            let value = if output.sensitive { value.sensitive() } else { value };
+            println!("{} = {}", render_key(name), render_value(&value, 0));
+        }
+        if state.outputs.is_empty() {
+            eprintln!("There are no outputs. They are recorded by `pve apply`.");
+        }
+        return Ok(0);
+    };
+    let output = state.outputs.get(name).ok_or_else(|| {
+        let known: Vec<&str> = state.outputs.keys().map(String::as_str).collect();
+        let hint = if known.is_empty() {
+            "There are none.".into()
+        } else {
+            format!("There are: {}.", known.join(", "))
+        };
+        Failure::hinted(format!("there is no output \"{name}\""), hint)
+    })?;
+    let value = decode(&output.value, &output.ty).map_err(|error| Failure::plain(error.to_string()))?;
+    if global.json {
+        print_json(&to_plain_json(&value))?;
+    } else if options.raw {
+        let text = pve_config::convert::convert(&value, &pve_model::Type::String);
+        match text.ok().as_ref().and_then(pve_model::Value::as_str) {
+            Some(text) => print!("{text}"),
+            None => {
+                return Err(Failure::hinted(format!("output \"{name}\" is no single value"), "Use --json."));
+            }
+        }
+    } else {
+        println!("{}", render_value(&value, 0));
+    }
+    Ok(0)
+}

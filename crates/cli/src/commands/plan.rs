@@ -1,0 +1,157 @@
+//! `pve plan`
+
+use std::time::Duration;
+
+use pve_config::syntax::Diagnostic;
+use pve_model::address::Target;
+use pve_model::plan::PlanMode;
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::State;
+use pve_model::{InstanceAddress, ResourceMode};
+use pve_planner::planning::{Observed, Options, Planning};
+
+use super::{decode_record, print_json, provider_name};
+use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
+use crate::connect::{Clusters, connect};
+use crate::failure::{Ended, Failure};
+use crate::plan_file::SavedPlan;
+use crate::project::{Project, Workspace};
+use crate::render::diagnostics::render_diagnostics;
+use crate::render::paint::Paint;
+use crate::render::plan::render_plan;
+use crate::session::{is_needed, make_plan, observe};
+use crate::terraform_json::{PlanContext, plan_json};
+
+/// The exit code for "there are changes" with `-detailed-exitcode`.
+const CHANGES: u8 = 2;
+
+/// Plans and shows the plan.
+///
+/// # Errors
+/// When there is no plan.
+pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
+    let project = Project::find(global)?;
+    let workspace = Workspace::load(&project, &options.planning.variables)?;
+    let state = project.state().await?;
+    for open in &state.open_actions {
+        eprintln!(
+            "Note: an earlier run was interrupted while it worked on {}; `pve apply` finds out what became of it.",
+            open.intent.address
+        );
+    }
+    let clusters = connect(&workspace, &state, options.planning.simulate)?;
+    let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
+    show(global, &workspace, &state, &planning)?;
+    if let Some(path) = &options.out {
+        let path = project.root.join(path);
+        let saved = SavedPlan::new(&project, &workspace, &planning, &clusters.name, state.sequence);
+        saved.write(&path, &project.key()?)?;
+        if !global.json {
+            eprintln!("Saved to {}. Apply exactly this with `pve apply {}`.", path.display(), path.display());
+        }
+    }
+    Ok(if options.detailed_exitcode && is_needed(&planning) { CHANGES } else { 0 })
+}
+
+/// Makes the plan that the options ask for.
+///
+/// # Errors
+/// When there is no plan.
+pub async fn plan_with(
+    workspace: &Workspace,
+    state: &State,
+    clusters: &Clusters,
+    options: &PlanningOptions,
+    keep_protected: bool,
+) -> Result<Planning, Failure> {
+    let wanted = planner_options(options, keep_protected)?;
+    let observed = if options.refresh {
+        observe(workspace, state, &clusters.provider, usize::from(options.parallelism)).await?
+    } else {
+        Observed::default()
+    };
+    make_plan(workspace, state, observed, &clusters.provider, &wanted).await
+}
+
+fn planner_options(options: &PlanningOptions, keep_protected: bool) -> Result<Options, Failure> {
+    let targets = |texts: &[String]| -> Result<Vec<Target>, Failure> {
+        texts.iter().map(|text| text.parse().map_err(not_an_address)).collect()
+    };
+    let replace = options.replace.iter().map(|text| text.parse::<InstanceAddress>().map_err(not_an_address));
+    Ok(Options {
+        mode: match (options.destroy, options.refresh_only) {
+            (true, true) => return Err(Failure::plain("-destroy and -refresh-only exclude each other")),
+            (true, false) => PlanMode::Destroy,
+            (false, true) => PlanMode::RefreshOnly,
+            (false, false) => PlanMode::Normal,
+        },
+        targets: targets(&options.target)?,
+        excludes: targets(&options.exclude)?,
+        replace: replace.collect::<Result<_, _>>()?,
+        keep_protected,
+    })
+}
+
+fn not_an_address(error: pve_model::address::ParseAddressError) -> Failure {
+    Failure::hinted(
+        error.to_string(),
+        "`pve state list` shows addresses. Quote keys for the shell: 'a.b[\"key\"]'.",
+    )
+}
+
+/// Prints a plan and its warnings.
+///
+/// # Errors
+/// When it cannot be written out.
+pub fn show(
+    global: &GlobalOptions,
+    workspace: &Workspace,
+    state: &State,
+    planning: &Planning,
+) -> Result<(), Failure> {
+    let warnings: Vec<Diagnostic> = workspace.warnings.iter().chain(&planning.warnings).cloned().collect();
+    let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
+    eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
+    if global.json {
+        return print_json(&as_json(workspace, state, planning));
+    }
+    let registry = &workspace.registry;
+    let schema = |mode: ResourceMode, kind: &str| match mode {
+        ResourceMode::Managed => registry.resource(kind).map(|rules| rules.schema()),
+        ResourceMode::Data => registry.data(kind).map(|rules| rules.schema()),
+    };
+    let paint = Paint::for_stream(&std::io::stdout(), global.no_color);
+    print!("{}", render_plan(&planning.plan, &schema, paint));
+    Ok(())
+}
+
+/// The plan in Terraform's JSON format.
+pub fn as_json(workspace: &Workspace, state: &State, planning: &Planning) -> serde_json::Value {
+    let context = PlanContext {
+        variables: &workspace.variables,
+        prior_state: state,
+        provider_name: &provider_name,
+        decode: &|address, record| decode_record(&workspace.registry, address, record),
+        timestamp: workspace.functions.plan_timestamp.to_string(),
+    };
+    plan_json(&planning.plan, &context)
+}
+
+/// A time as `30s`, `5m` or `1h`.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_wait(text: &str) -> Result<Duration, Failure> {
+    let fault =
+        || Failure::hinted(format!("{text:?} is no time"), "Write for instance -lock-timeout=30s or 5m.");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?;
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| fault())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(fault()),
+    };
+    Ok(Duration::from_secs(number * seconds))
+}

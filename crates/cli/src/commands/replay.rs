@@ -1,0 +1,48 @@
+//! `pve replay`
+
+use pve_model::event::Event;
+use pve_model::state::State;
+use pve_state::EventLog as _;
+
+use super::show::print_state;
+use crate::arguments::{GlobalOptions, ReplayOptions};
+use crate::failure::{Ended, Failure};
+use crate::project::Project;
+
+/// Shows the state as it was after some event.
+///
+/// # Errors
+/// When there is no such event.
+pub async fn run(global: &GlobalOptions, options: &ReplayOptions) -> Ended {
+    let project = Project::find(global)?;
+    if !project.log_path().exists() {
+        return Err(Failure::hinted("there is no log yet", "`pve apply` writes the first events."));
+    }
+    let events = project.open_log().await?.0.read(0).await?;
+    let last = find(&events, &options.to)?;
+    let state = State::project(&events[..last])?;
+    if let Some(event) = events[..last].last().filter(|_| !global.json) {
+        eprintln!("The state after event {} of {} ({}):", event.sequence, events.len(), event.time);
+    }
+    print_state(global, &state)
+}
+
+/// How many events to take.
+fn find(events: &[Event], wanted: &str) -> Result<usize, Failure> {
+    let missing = |what: String| {
+        let hint = format!("The log has events 1 to {}; `pve log --events` shows them.", events.len());
+        Failure::hinted(what, hint)
+    };
+    if let Ok(sequence) = wanted.parse::<u64>() {
+        let within = usize::try_from(sequence).ok().filter(|sequence| *sequence <= events.len());
+        return within.ok_or_else(|| missing(format!("there is no event {sequence}")));
+    }
+    if let Ok(id) = wanted.parse::<uuid::Uuid>() {
+        let at = events.iter().position(|event| event.id == id);
+        return at.map(|at| at + 1).ok_or_else(|| missing(format!("there is no event {id}")));
+    }
+    match wanted.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(events.iter().take_while(|event| event.time <= time).count()),
+        Err(_) => Err(missing(format!("{wanted:?} is no sequence, event id or time"))),
+    }
+}

@@ -1,0 +1,117 @@
+//! Saved plans: a plan with the configuration, variables and place in the log that it was made from, sealed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use pve_model::plan::Plan;
+use pve_model::{InstanceAddress, Value};
+use pve_planner::planning::Planning;
+use pve_state::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::project::{Project, Workspace};
+
+/// The first bytes of every saved plan; the last one is the format.
+const HEADER: &[u8] = b"pve plan 1\n";
+/// What a sealed plan is bound to.
+const PLACE: &str = "saved plan";
+
+/// A saved plan.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedPlan {
+    /// The environment.
+    pub environment: String,
+    /// The cluster, as a run records it.
+    pub cluster: String,
+    /// The last event of the log that the plan knows.
+    pub sequence: u64,
+    /// When it was made.
+    pub time: Timestamp,
+    /// The plan.
+    pub plan: Plan,
+    /// Moves, from and to.
+    pub moves: Vec<(InstanceAddress, InstanceAddress)>,
+    /// Values of root variables.
+    pub variables: BTreeMap<String, Value>,
+    /// Files of the configuration, Base64 by path.
+    pub files: BTreeMap<String, String>,
+}
+
+impl SavedPlan {
+    /// What is to be saved.
+    pub fn new(
+        project: &Project,
+        workspace: &Workspace,
+        planning: &Planning,
+        cluster: &str,
+        sequence: u64,
+    ) -> SavedPlan {
+        let files = workspace.recorded_files().into_iter();
+        SavedPlan {
+            environment: project.stream().into(),
+            cluster: cluster.into(),
+            sequence,
+            time: workspace.functions.plan_timestamp,
+            plan: planning.plan.clone(),
+            moves: planning.moves.clone(),
+            variables: workspace.variables.clone(),
+            files: files.map(|(path, bytes)| (path, STANDARD.encode(bytes))).collect(),
+        }
+    }
+
+    /// Writes the plan, sealed with the project's key.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, path: &Path, key: &Key) -> Result<(), Failure> {
+        let json = serde_json::to_vec(self).map_err(|error| Failure::plain(error.to_string()))?;
+        let sealed = key.seal(&json, PLACE)?;
+        let fail =
+            |error: std::io::Error| Failure::plain(format!("{} cannot be written: {error}", path.display()));
+        std::fs::write(path, [HEADER, &sealed].concat()).map_err(fail)
+    }
+
+    /// Reads a saved plan.
+    ///
+    /// # Errors
+    /// When it is no plan, or was sealed with another key.
+    pub fn read(path: &Path, key: &Key) -> Result<SavedPlan, Failure> {
+        let shown = path.display();
+        let bytes = std::fs::read(path)
+            .map_err(|error| Failure::plain(format!("{shown} cannot be read: {error}")))?;
+        let Some(sealed) = bytes.strip_prefix(HEADER) else {
+            let hint = "Make one with `pve plan -out FILE`.";
+            return Err(Failure::hinted(format!("{shown} is no plan of this version of pve"), hint));
+        };
+        let json = key.open(sealed, PLACE, &shown.to_string())?;
+        serde_json::from_slice(&json)
+            .map_err(|error| Failure::plain(format!("{shown} cannot be read: {error}")))
+    }
+
+    /// The configuration that the plan was made from.
+    ///
+    /// # Errors
+    /// When it cannot be restored.
+    pub fn workspace(&self, project: &Project) -> Result<Workspace, Failure> {
+        let decode = |(path, text): (&String, &String)| {
+            let bytes = STANDARD.decode(text).map_err(|error| Failure::plain(error.to_string()))?;
+            Ok((path.clone(), bytes))
+        };
+        let files = self.files.iter().map(decode).collect::<Result<BTreeMap<_, _>, Failure>>()?;
+        Workspace::restore(project, files, self.variables.clone(), self.time)
+    }
+
+    /// The plan as the planner gave it.
+    pub fn planning(&self) -> Planning {
+        Planning {
+            plan: self.plan.clone(),
+            warnings: Vec::new(),
+            moves: self.moves.clone(),
+            kept: Vec::new(),
+        }
+    }
+}

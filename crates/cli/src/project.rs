@@ -1,0 +1,325 @@
+//! Where a project is, and what stands in it: configuration, variables, log.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pve_config::configuration::{
+    Configuration, DiskFiles, Folders, RecordingFiles, SnapshotFiles, VariableInput, VariableSource,
+    collect_variables, environment_files, load, read_variable_file,
+};
+use pve_config::functions::Context;
+use pve_config::syntax::{Diagnostic, SourceMap};
+use pve_model::Value;
+use pve_model::event::Actor;
+use pve_model::state::State;
+use pve_planner::evaluation::Inputs;
+use pve_planner::graph::Graph;
+use pve_planner::scope::Surroundings;
+use pve_resources::Registry;
+use pve_state::{EventLog, Key};
+use pve_state_sqlite::{Holder, SqliteLog, WriterLock};
+
+use crate::arguments::{GlobalOptions, VariableOptions};
+use crate::failure::Failure;
+
+/// The folder for everything that pve keeps in a project.
+const DATA_FOLDER: &str = ".pve";
+
+/// A project on disk.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder of the root module, absolute.
+    pub root: PathBuf,
+    /// The folder in which pve was called.
+    pub working_directory: PathBuf,
+    /// The environment, if one is chosen.
+    pub environment: Option<String>,
+}
+
+impl Project {
+    /// The project that the options name.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn find(options: &GlobalOptions) -> Result<Project, Failure> {
+        let working_directory = std::env::current_dir()?;
+        let root = match &options.directory {
+            Some(folder) => working_directory.join(folder),
+            None => working_directory.clone(),
+        };
+        let root = root.canonicalize().map_err(|_| {
+            Failure::hinted(
+                format!("there is no folder {}", root.display()),
+                "Check -C, or make it with `pve init FOLDER`.",
+            )
+        })?;
+        Ok(Project { root, working_directory, environment: options.environment.clone() })
+    }
+
+    /// The name of the environment's log and workspace.
+    pub fn stream(&self) -> &str {
+        self.environment.as_deref().unwrap_or("default")
+    }
+
+    /// The folder for the environment's data.
+    pub fn data_folder(&self) -> PathBuf {
+        self.root.join(DATA_FOLDER).join(self.stream())
+    }
+
+    /// The file of the log.
+    pub fn log_path(&self) -> PathBuf {
+        self.data_folder().join("log.db")
+    }
+
+    /// The key that everything at rest is sealed with.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub fn key(&self) -> Result<Key, Failure> {
+        Ok(Key::find(&self.root.join(DATA_FOLDER))?)
+    }
+
+    /// Opens the log and projects it.
+    ///
+    /// # Errors
+    /// When the log cannot be used.
+    pub async fn open_log(&self) -> Result<(Arc<SqliteLog>, State), Failure> {
+        let log = Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?);
+        let state = State::project(&log.read(0).await?)?;
+        Ok((log, state))
+    }
+
+    /// The state, without making a log where there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be used.
+    pub async fn state(&self) -> Result<State, Failure> {
+        if !self.log_path().exists() {
+            return Ok(State::default());
+        }
+        Ok(self.open_log().await?.1)
+    }
+
+    /// Takes the lock on writing, waiting for at most `wait`.
+    ///
+    /// # Errors
+    /// When another run still holds it.
+    pub async fn lock(&self, command: &str, wait: std::time::Duration) -> Result<WriterLock, Failure> {
+        let actor = actor();
+        let holder = Holder {
+            user: actor.user,
+            host: actor.host,
+            process: std::process::id(),
+            since: jiff::Timestamp::now(),
+            command: command.to_string(),
+        };
+        std::fs::create_dir_all(self.data_folder())?;
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut told = false;
+        loop {
+            match WriterLock::acquire(&self.log_path(), &holder) {
+                Err(error @ pve_state_sqlite::LockError::Held { .. })
+                    if tokio::time::Instant::now() < deadline =>
+                {
+                    if !std::mem::replace(&mut told, true) {
+                        eprintln!("Waiting: {error}");
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+}
+
+/// Who runs this.
+pub fn actor() -> Actor {
+    let first = |names: &[&str]| {
+        names.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.is_empty())
+    };
+    let hostname = || std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_string());
+    Actor {
+        user: first(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown".into()),
+        host: first(&["HOSTNAME", "COMPUTERNAME"]).or_else(hostname).unwrap_or_else(|| "unknown".into()),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// A configuration with everything that its evaluation needs.
+pub struct Workspace {
+    /// The declarations.
+    pub configuration: Configuration,
+    /// Texts for diagnostics.
+    pub sources: SourceMap,
+    /// Warnings so far.
+    pub warnings: Vec<Diagnostic>,
+    /// Values of the root module's variables.
+    pub variables: BTreeMap<String, Value>,
+    /// Functions.
+    pub functions: Context,
+    /// The run.
+    pub surroundings: Surroundings,
+    /// The order of declarations.
+    pub graph: Graph,
+    /// Kinds.
+    pub registry: Registry,
+    files: Arc<RecordingFiles>,
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// Loads the configuration from disk with its variables.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load(project: &Project, options: &VariableOptions) -> Result<Workspace, Failure> {
+        Workspace::read(project, Arc::new(DiskFiles), jiff::Timestamp::now(), |files, sources| {
+            variable_inputs(files, project, options, sources)
+        })
+    }
+
+    /// Restores a configuration that a saved plan kept.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn restore(
+        project: &Project,
+        files: BTreeMap<String, Vec<u8>>,
+        variables: BTreeMap<String, Value>,
+        timestamp: jiff::Timestamp,
+    ) -> Result<Workspace, Failure> {
+        let snapshot =
+            SnapshotFiles::new(files.into_iter().map(|(path, bytes)| (project.root.join(path), bytes)));
+        let inputs = variables.clone().into_iter().map(|(name, value)| VariableInput {
+            name,
+            value: Ok(value),
+            span: None,
+            source: VariableSource::Environment,
+        });
+        let inputs: Vec<VariableInput> = inputs.collect();
+        let mut workspace = Workspace::read(project, Arc::new(snapshot), timestamp, |_, _| Ok(inputs))?;
+        workspace.variables = variables;
+        Ok(workspace)
+    }
+
+    fn read(
+        project: &Project,
+        files: Arc<dyn Folders>,
+        timestamp: jiff::Timestamp,
+        inputs: impl FnOnce(&dyn Folders, &mut SourceMap) -> Result<Vec<VariableInput>, Vec<Diagnostic>>,
+    ) -> Result<Workspace, Failure> {
+        let files = Arc::new(RecordingFiles::new(files));
+        let loaded = load(&*files, &project.root);
+        let (configuration, mut sources, mut found) =
+            (loaded.configuration, loaded.sources, loaded.diagnostics);
+        let stop = |found: Vec<Diagnostic>, sources: &SourceMap| Failure::Diagnosed {
+            diagnostics: found,
+            sources: sources.clone(),
+        };
+        if found.iter().any(Diagnostic::is_error) {
+            return Err(stop(found, &sources));
+        }
+        let mut functions = Context::new(&project.root, timestamp);
+        functions.files = files.clone();
+        let variables = inputs(&*files, &mut sources)
+            .and_then(|inputs| collect_variables(&configuration.root, &inputs, &mut sources, &functions));
+        let variables = match variables {
+            Ok((variables, warnings)) => {
+                found.extend(warnings);
+                variables
+            }
+            Err(errors) => return Err(stop([found, errors].concat(), &sources)),
+        };
+        let graph = Graph::build(&configuration).map_err(|errors| stop(errors, &sources))?;
+        let surroundings = Surroundings {
+            workspace: project.stream().to_string(),
+            working_directory: project.working_directory.to_string_lossy().into_owned(),
+            root_directory: ".".into(),
+        };
+        Ok(Workspace {
+            configuration,
+            sources,
+            warnings: found,
+            variables,
+            functions,
+            surroundings,
+            graph,
+            registry: pve_resources::registry(),
+            files,
+            root: project.root.clone(),
+        })
+    }
+
+    /// What the planner needs.
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            configuration: &self.configuration,
+            variables: &self.variables,
+            registry: &self.registry,
+            functions: &self.functions,
+            surroundings: &self.surroundings,
+        }
+    }
+
+    /// Every file that was read, by its path relative to the root module.
+    pub fn recorded_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let relative = |path: &Path| {
+            let inside = path.strip_prefix(&self.root).unwrap_or(path);
+            inside.to_string_lossy().replace('\\', "/")
+        };
+        self.files.recorded().into_iter().map(|(path, bytes)| (relative(&path), bytes)).collect()
+    }
+
+    /// A failure with this workspace's sources.
+    pub fn failure(&self, diagnostics: Vec<Diagnostic>) -> Failure {
+        Failure::Diagnosed { diagnostics, sources: self.sources.clone() }
+    }
+}
+
+/// Values of variables in Terraform's order of precedence: environment variables, then files, then the command line.
+fn variable_inputs(
+    files: &dyn Folders,
+    project: &Project,
+    options: &VariableOptions,
+    sources: &mut SourceMap,
+) -> Result<Vec<VariableInput>, Vec<Diagnostic>> {
+    let mut inputs: Vec<VariableInput> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.to_str()?.strip_prefix("TF_VAR_")?.to_string();
+            let text = value.to_str()?.to_string();
+            Some(VariableInput { name, value: Err(text), span: None, source: VariableSource::Environment })
+        })
+        .collect();
+    let mut found = Vec::new();
+    let listed =
+        environment_files(files, &project.root, project.environment.as_deref()).map_err(|d| vec![d])?;
+    let listed = listed.into_iter().map(|path| {
+        let shown = path.to_string_lossy().replace('\\', "/");
+        (project.root.join(&path), shown)
+    });
+    let given =
+        options.variable_files.iter().map(|path| (project.root.join(path), path.display().to_string()));
+    for (path, shown) in listed.chain(given) {
+        match read_variable_file(files, &path, &shown, sources) {
+            Ok(read) => inputs.extend(read),
+            Err(errors) => found.extend(errors),
+        }
+    }
+    for text in &options.variables {
+        match text.split_once('=') {
+            Some((name, value)) => inputs.push(VariableInput {
+                name: name.trim().to_string(),
+                value: Err(value.to_string()),
+                span: None,
+                source: VariableSource::CommandLine,
+            }),
+            None => {
+                let detail = format!("-var {text:?} has no `=`.");
+                let fault = Diagnostic::error_without_span("A value without a name", detail);
+                found.push(fault.with_hint("Write -var 'name=value'."));
+            }
+        }
+    }
+    if found.is_empty() { Ok(inputs) } else { Err(found) }
+}

@@ -1,0 +1,361 @@
+//! From a configuration and a log to a plan, and from a plan to events.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use pve_config::syntax::Diagnostic;
+use pve_executor::ports::{Journal, JournalError, Provider, ReadRequest, ResolvedStep, Resolver};
+use pve_executor::{Outcome, Reporter};
+use pve_model::codec::encode;
+use pve_model::event::{
+    ActionIntended, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, OutputsRecorded,
+    Payload, PlanApproved, RunFinished, RunResult, RunStarted,
+};
+use pve_model::plan::{Action, Plan, Step};
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::{InstanceRecord, State};
+use pve_model::{InstanceAddress, Value};
+use pve_planner::planning::{Observed, Options, Outcome as Planned, Planning, plan};
+use pve_planner::resolution::{Resolution, provider_configurations, recorded_value};
+use pve_state::Writer;
+use sha2::{Digest, Sha256};
+
+use crate::failure::Failure;
+use crate::project::Workspace;
+use crate::render::diagnostics::render_diagnostics;
+use crate::render::paint::Paint;
+
+/// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
+const MOST_ROUNDS: usize = 64;
+
+/// The clusters of a workspace, connected.
+///
+/// # Errors
+/// When a provider block cannot be evaluated or used.
+pub fn provider_values(workspace: &Workspace, state: &State) -> Result<BTreeMap<String, Value>, Failure> {
+    provider_configurations(workspace.inputs(), &workspace.graph, state)
+        .map_err(|found| workspace.failure(found))
+}
+
+/// Reads everything that the state has.
+///
+/// # Errors
+/// When something cannot be read; nothing is guessed.
+pub async fn observe(
+    workspace: &Workspace,
+    state: &State,
+    provider: &dyn Provider,
+    parallelism: usize,
+) -> Result<Observed, Failure> {
+    let requests: Vec<(InstanceAddress, ReadRequest)> = state
+        .instances
+        .iter()
+        .filter_map(|(address, instance)| {
+            let record = instance.current.as_ref()?;
+            let rules = workspace.registry.resource(&address.resource.kind)?;
+            let prior = recorded_value(record, rules).unmark_deep().0;
+            let request = ReadRequest { address: address.clone(), provider: record.provider.clone(), prior };
+            Some((address.clone(), request))
+        })
+        .collect();
+    let read = |(address, request): (InstanceAddress, ReadRequest)| async move {
+        match provider.read(request).await {
+            Ok(value) => Ok((address, value)),
+            Err(error) => Err(Failure::Plain {
+                message: format!("{address} cannot be read: {error}"),
+                hint: error.hint,
+            }),
+        }
+    };
+    let instances = futures::stream::iter(requests)
+        .map(read)
+        .buffer_unordered(parallelism.max(1))
+        .try_collect::<BTreeMap<_, _>>()
+        .await?;
+    Ok(Observed { instances, ..Observed::default() })
+}
+
+/// Plans, reading data sources and imports as the planner asks for them.
+///
+/// # Errors
+/// When the configuration cannot be planned or something cannot be read.
+pub async fn make_plan(
+    workspace: &Workspace,
+    state: &State,
+    mut observed: Observed,
+    provider: &dyn Provider,
+    options: &Options,
+) -> Result<Planning, Failure> {
+    for _ in 0..MOST_ROUNDS {
+        let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
+        match outcome.map_err(|found| workspace.failure(found))? {
+            Planned::Planned(planning) => return Ok(*planning),
+            Planned::Needs(data, imports) => {
+                for request in data {
+                    let kind = &request.address.resource.kind;
+                    let value = provider.read_data(kind, &request.provider, request.config).await;
+                    let value = value.map_err(|error| Failure::Plain {
+                        message: format!("{} cannot be read: {error}", request.address),
+                        hint: error.hint,
+                    })?;
+                    observed.data.insert(request.address, value);
+                }
+                for request in imports {
+                    let kind = &request.address.resource.kind;
+                    let value = provider.import(kind, &request.provider, &request.id).await;
+                    let value = value.map_err(|error| Failure::Plain {
+                        message: format!("{} cannot be imported as {}: {error}", request.address, request.id),
+                        hint: error.hint,
+                    })?;
+                    observed.imports.insert(request.address, value);
+                }
+            }
+        }
+    }
+    Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// Journals through the log's writer.
+pub struct LogJournal(pub Writer);
+
+#[async_trait]
+impl Journal for LogJournal {
+    async fn record(&self, payload: Payload) -> Result<(), JournalError> {
+        self.0
+            .record(payload)
+            .await
+            .map_err(|error| JournalError { message: error.message, lost: error.lost })
+    }
+}
+
+/// Resolves through the planner's resolution, with faults as text.
+struct PlanResolver<'a> {
+    resolution: Resolution<'a>,
+    workspace: &'a Workspace,
+}
+
+impl PlanResolver<'_> {
+    fn text(&self, found: &[Diagnostic]) -> String {
+        render_diagnostics(found, &self.workspace.sources, Paint::plain()).trim_end().to_string()
+    }
+}
+
+impl Resolver for PlanResolver<'_> {
+    fn resolve(&mut self, step: &Step) -> Result<ResolvedStep, String> {
+        match self.resolution.resolve(step) {
+            Ok(values) => Ok(ResolvedStep {
+                prior: values.prior.map(|value| value.unmark_deep().0),
+                planned: values.planned,
+                config: values.config.map(|value| value.unmark_deep().0),
+            }),
+            Err(found) => Err(self.text(&found)),
+        }
+    }
+
+    fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String> {
+        match self.resolution.completed(step, after) {
+            Ok(record) => Ok(record),
+            Err((_, found)) => Err(self.text(&found)),
+        }
+    }
+
+    fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord {
+        self.resolution.record(step, left)
+    }
+}
+
+/// Everything that applying a plan needs.
+pub struct Application<'a> {
+    /// The configuration.
+    pub workspace: &'a Workspace,
+    /// The plan.
+    pub planning: &'a Planning,
+    /// What is recorded as the command.
+    pub command: &'a str,
+    /// What is recorded as the cluster.
+    pub cluster: String,
+    /// The environment.
+    pub environment: String,
+    /// Steps at a time.
+    pub parallelism: usize,
+    /// Set to stop.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl Application<'_> {
+    /// Applies: everything that is done is in the log when this returns.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn run(
+        &self,
+        writer: &Writer,
+        provider: &dyn Provider,
+        reporter: &dyn Reporter,
+    ) -> Result<Outcome, Failure> {
+        let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
+        let plan = &self.planning.plan;
+        record(Payload::RunStarted(RunStarted {
+            command: self.command.into(),
+            environment: self.environment.clone(),
+            cluster: self.cluster.clone(),
+        }))
+        .await?;
+        let configuration = recorded_configuration(self.workspace);
+        let digest = configuration.digest.clone();
+        if writer.state().configuration.as_deref() != Some(&*digest) {
+            record(Payload::ConfigurationRecorded(configuration)).await?;
+        }
+        record(Payload::PlanApproved(PlanApproved {
+            digest: plan_digest(plan),
+            configuration: digest,
+            changes: plan.step_counts(),
+        }))
+        .await?;
+        for payload in self.takings(&writer.state()) {
+            record(payload).await?;
+        }
+        let state = writer.state();
+        let mut resolver = PlanResolver {
+            resolution: Resolution::new(self.workspace.inputs(), &self.workspace.graph, plan, &state),
+            workspace: self.workspace,
+        };
+        let journal = LogJournal(writer.clone());
+        let options =
+            pve_executor::Options { parallelism: self.parallelism, cancelled: Arc::clone(&self.cancelled) };
+        let outcome =
+            pve_executor::execute(plan, provider, &mut resolver, &journal, reporter, &options).await;
+        let (outputs, _) = resolver.resolution.outputs(&state.outputs);
+        if outputs != state.outputs {
+            record(Payload::OutputsRecorded(OutputsRecorded { outputs })).await?;
+        }
+        let result = match (outcome.is_complete(), outcome.interrupted) {
+            (true, _) => RunResult::Succeeded,
+            (_, true) => RunResult::Interrupted,
+            _ => RunResult::Failed,
+        };
+        let failed = (outcome.failures.len() + outcome.skipped.len()) as u64;
+        record(Payload::RunFinished(RunFinished { result, done: outcome.done.clone(), failed })).await?;
+        Ok(outcome)
+    }
+
+    /// What was found and decided before anything is done: moves, changes from outside, imports.
+    fn takings(&self, state: &State) -> Vec<Payload> {
+        let moves = self.planning.moves.iter();
+        let mut payloads: Vec<Payload> = moves
+            .map(|(from, to)| Payload::InstanceMoved(InstanceMoved { from: from.clone(), to: to.clone() }))
+            .collect();
+        for drift in &self.planning.plan.drift {
+            let address = drift.address.clone();
+            let Some(value) = &drift.after else {
+                payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed: None }));
+                continue;
+            };
+            let before = self.planning.moves.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
+            let Some(known) = state.current(before.unwrap_or(&address)) else { continue };
+            let record = self.record_of(&address, value, Some(known));
+            payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
+        }
+        for change in self.planning.plan.changes.iter().filter(|change| change.importing.is_some()) {
+            let Some(before) = &change.before else { continue };
+            let mut record = self.record_of(&change.address, before, None);
+            record.provider.clone_from(&change.provider);
+            record.dependencies.clone_from(&change.dependencies);
+            let address = change.address.clone();
+            payloads.push(Payload::InstanceImported(InstanceObserved { address, deposed: None, record }));
+        }
+        payloads
+    }
+
+    fn record_of(
+        &self,
+        address: &InstanceAddress,
+        value: &Value,
+        known: Option<&InstanceRecord>,
+    ) -> InstanceRecord {
+        let rules = self.workspace.registry.resource(&address.resource.kind);
+        let values = match rules {
+            Some(rules) => encode(value, &rules.schema().block.implied_type()),
+            None => pve_model::codec::to_plain_json(value),
+        };
+        match known {
+            Some(known) => InstanceRecord { values, ..known.clone() },
+            None => InstanceRecord {
+                provider: String::new(),
+                schema_version: rules.map_or(0, |rules| rules.schema().version),
+                values,
+                sensitive: value.sensitive_paths(),
+                dependencies: Vec::new(),
+                create_before_destroy: false,
+                tainted: false,
+            },
+        }
+    }
+}
+
+/// The record of an object that recovery found.
+pub fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Value) -> InstanceRecord {
+    let rules = workspace.registry.resource(&intent.address.resource.kind);
+    InstanceRecord {
+        provider: intent.provider.clone(),
+        schema_version: rules.map_or(0, |rules| rules.schema().version),
+        values: match rules {
+            Some(rules) => encode(value, &rules.schema().block.implied_type()),
+            None => pve_model::codec::to_plain_json(value),
+        },
+        sensitive: intent.sensitive.clone(),
+        dependencies: intent.dependencies.clone(),
+        create_before_destroy: intent.create_before_destroy,
+        tainted: false,
+    }
+}
+
+/// Whether applying a plan would write anything.
+pub fn is_needed(planning: &Planning) -> bool {
+    let plan = &planning.plan;
+    let imports =
+        plan.changes.iter().any(|change| change.importing.is_some() && change.action == Action::NoOp);
+    !plan.is_empty() || !planning.moves.is_empty() || !plan.drift.is_empty() || imports
+}
+
+fn log_failed(error: pve_state::WriterError) -> Failure {
+    let hint = if error.lost {
+        "Another run wrote to the log. Plan again."
+    } else {
+        "What was recorded is kept; `pve apply` continues from there."
+    };
+    Failure::hinted(format!("the log could not be written: {}", error.message), hint)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn recorded_configuration(workspace: &Workspace) -> ConfigurationRecorded {
+    let mut digest = Sha256::new();
+    let mut files = BTreeMap::new();
+    for (path, bytes) in workspace.recorded_files() {
+        digest.update((path.len() as u64).to_be_bytes());
+        digest.update(&path);
+        digest.update((bytes.len() as u64).to_be_bytes());
+        digest.update(&bytes);
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| base64::engine::general_purpose::STANDARD.encode(error.as_bytes()));
+        files.insert(path, text);
+    }
+    ConfigurationRecorded { digest: hex(&digest.finalize()), files }
+}
+
+/// The digest of a plan.
+pub fn plan_digest(plan: &Plan) -> String {
+    hex(&Sha256::digest(serde_json::to_vec(plan).unwrap_or_default()))
+}
+
+/// The addresses of open actions that nobody could resolve.
+pub fn blocked(state: &State) -> BTreeSet<InstanceAddress> {
+    state.open_actions.iter().map(|open| open.intent.address.clone()).collect()
+}
