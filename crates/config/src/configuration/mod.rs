@@ -1,0 +1,379 @@
+//! The declarations of a configuration: its modules with everything in them, as far as that needs no values.
+
+mod declare;
+mod decode;
+mod files;
+mod load;
+mod overrides;
+mod references;
+mod type_constraint;
+mod variables;
+
+use std::collections::BTreeMap;
+
+use pve_model::address::Target;
+use pve_model::{Path, ResourceMode, Type, Value};
+
+pub use decode::{decode_body, span_of};
+pub use files::{DiskFiles, Folders, RecordingFiles, SnapshotFiles};
+pub use load::{Loaded, load};
+pub use type_constraint::parse_type_constraint;
+pub use variables::{
+    VariableInput, VariableSource, collect_variables, environment_files, read_variable_file,
+};
+
+use crate::convert::{TypeConstraint, convert};
+use crate::evaluate::{Scope, evaluate};
+use crate::syntax::{Body, Diagnostic, Expr, Span, Traversal};
+
+/// A root module with all modules that it calls.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// The root module.
+    pub root: Module,
+}
+
+/// A module of the configuration.
+#[derive(Debug, Default)]
+pub struct Module {
+    /// The names of the calls that lead to it; empty for the root.
+    pub path: Vec<String>,
+    /// Its folder, as `path.module` gives it.
+    pub directory: String,
+    /// By name.
+    pub variables: BTreeMap<String, Variable>,
+    /// By name.
+    pub locals: BTreeMap<String, Local>,
+    /// By name.
+    pub outputs: BTreeMap<String, Output>,
+    /// Resources and data sources, in the order of the files.
+    pub resources: Vec<Resource>,
+    /// By name.
+    pub module_calls: BTreeMap<String, ModuleCall>,
+    /// Provider configurations.
+    pub providers: Vec<ProviderConfiguration>,
+    /// Source addresses of providers by local name.
+    pub required_providers: BTreeMap<String, String>,
+    /// The backend: its type and arguments.
+    pub backend: Option<(String, Body)>,
+    /// `moved` blocks.
+    pub moved: Vec<Moved>,
+    /// `import` blocks.
+    pub imports: Vec<Import>,
+    /// `removed` blocks.
+    pub removed: Vec<Removed>,
+    /// `check` blocks.
+    pub checks: Vec<Check>,
+}
+
+/// A `variable` block.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What values it takes.
+    pub constraint: TypeConstraint,
+    /// The value if none is given.
+    pub default: Option<Value>,
+    /// Its conditions.
+    pub validations: Vec<Condition>,
+    /// Never shown.
+    pub sensitive: bool,
+    /// Never stored.
+    pub ephemeral: bool,
+    /// Whether null is a value; else null means the default.
+    pub nullable: bool,
+    /// For people.
+    pub description: String,
+    /// The block.
+    pub span: Span,
+}
+
+/// An entry of `locals`.
+#[derive(Debug)]
+pub struct Local {
+    /// Its value.
+    pub value: Expr,
+}
+
+/// An `output` block.
+#[derive(Debug)]
+pub struct Output {
+    /// Its value.
+    pub value: Expr,
+    /// Never shown.
+    pub sensitive: bool,
+    /// Never stored.
+    pub ephemeral: bool,
+    /// What must be done before it is known.
+    pub depends_on: Vec<Traversal>,
+    /// Conditions.
+    pub preconditions: Vec<Condition>,
+    /// The block.
+    pub span: Span,
+}
+
+/// A `resource` or `data` block.
+#[derive(Debug)]
+pub struct Resource {
+    /// Which of the two.
+    pub mode: ResourceMode,
+    /// The kind.
+    pub kind: String,
+    /// The name.
+    pub name: String,
+    /// `count`
+    pub count: Option<Expr>,
+    /// `for_each`
+    pub for_each: Option<Expr>,
+    /// `enabled` of the lifecycle.
+    pub enabled: Option<Expr>,
+    /// `provider`, as `name` or `name.alias`.
+    pub provider: Option<String>,
+    /// `depends_on`
+    pub depends_on: Vec<Traversal>,
+    /// `lifecycle`
+    pub lifecycle: Lifecycle,
+    /// Everything that the kind defines.
+    pub body: Body,
+    /// The header of the block.
+    pub span: Span,
+}
+
+/// A `lifecycle` block.
+#[derive(Debug, Default)]
+pub struct Lifecycle {
+    /// Replace by creating first.
+    pub create_before_destroy: bool,
+    /// Never destroy.
+    pub prevent_destroy: bool,
+    /// Changes that are passed over.
+    pub ignore_changes: IgnoreChanges,
+    /// What replaces it when it changes.
+    pub replace_triggered_by: Vec<Expr>,
+    /// Checked before.
+    pub preconditions: Vec<Condition>,
+    /// Checked afterwards.
+    pub postconditions: Vec<Condition>,
+}
+
+/// `ignore_changes`
+#[derive(Debug, Default)]
+pub enum IgnoreChanges {
+    /// No change is passed over.
+    #[default]
+    None,
+    /// All are.
+    All,
+    /// Those at these places.
+    Paths(Vec<Path>),
+}
+
+/// A condition with the message for when it is not met.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// What must be true.
+    pub condition: Expr,
+    /// What is said otherwise.
+    pub message: Expr,
+}
+
+/// A `module` block.
+#[derive(Debug)]
+pub struct ModuleCall {
+    /// The name.
+    pub name: String,
+    /// `count`
+    pub count: Option<Expr>,
+    /// `for_each`
+    pub for_each: Option<Expr>,
+    /// `enabled` of the lifecycle.
+    pub enabled: Option<Expr>,
+    /// `depends_on`
+    pub depends_on: Vec<Traversal>,
+    /// `providers`: the name in the module, the name here.
+    pub providers: Vec<(String, String)>,
+    /// Values of the module's variables.
+    pub arguments: Body,
+    /// The module; none when it could not be loaded.
+    pub child: Option<Module>,
+    /// The header of the block.
+    pub span: Span,
+}
+
+/// A `provider` block.
+#[derive(Debug)]
+pub struct ProviderConfiguration {
+    /// The local name.
+    pub name: String,
+    /// The alias.
+    pub alias: Option<String>,
+    /// Its arguments.
+    pub body: Body,
+    /// The header of the block.
+    pub span: Span,
+}
+
+/// A `moved` block.
+#[derive(Debug)]
+pub struct Moved {
+    /// The address before.
+    pub from: Traversal,
+    /// The address after.
+    pub to: Traversal,
+    /// The block.
+    pub span: Span,
+}
+
+/// An `import` block.
+#[derive(Debug)]
+pub struct Import {
+    /// The address; keys in it may be expressions.
+    pub to: Expr,
+    /// The id.
+    pub id: Expr,
+    /// `for_each`
+    pub for_each: Option<Expr>,
+}
+
+/// A `removed` block.
+#[derive(Debug)]
+pub struct Removed {
+    /// What is not in the configuration any more.
+    pub from: Target,
+    /// Whether it is destroyed.
+    pub destroy: bool,
+}
+
+/// A `check` block.
+#[derive(Debug)]
+pub struct Check {
+    /// The name.
+    pub name: String,
+    /// Its conditions.
+    pub assertions: Vec<Condition>,
+}
+
+impl Configuration {
+    /// The provider configuration of the root module that a resource uses: `proxmox` or `proxmox.second`.
+    pub fn provider_address(&self, module: &Module, resource: &Resource) -> String {
+        let own = resource.provider.clone().unwrap_or_else(|| default_provider(&resource.kind).to_string());
+        let mut calls: Vec<&ModuleCall> = Vec::new();
+        let mut at = &self.root;
+        for name in &module.path {
+            let Some(call) = at.module_calls.get(name) else { break };
+            calls.push(call);
+            let Some(child) = &call.child else { break };
+            at = child;
+        }
+        calls.iter().rev().fold(own, |address, call| {
+            let passed = call.providers.iter().find(|(inside, _)| *inside == address);
+            passed.map_or(address, |(_, outside)| outside.clone())
+        })
+    }
+
+    /// The module and address of the `provider` block that a resource uses, if there is one.
+    pub fn provider_node(&self, module: &Module, resource: &Resource) -> Option<(Vec<String>, String)> {
+        let address = self.provider_address(module, resource);
+        let declared = self.root.providers.iter().any(|provider| provider.address() == address);
+        declared.then(|| (Vec::new(), address))
+    }
+
+    /// What `removed` blocks leave in the cluster.
+    pub fn forgotten(&self) -> Vec<Target> {
+        self.root
+            .removed
+            .iter()
+            .filter(|removed| !removed.destroy)
+            .map(|removed| removed.from.clone())
+            .collect()
+    }
+}
+
+/// The local name of the provider that a kind belongs to by its prefix.
+pub fn default_provider(kind: &str) -> &str {
+    if kind == "terraform_data" { "terraform" } else { kind.split('_').next().unwrap_or(kind) }
+}
+
+impl Module {
+    /// A resource or data source.
+    pub fn resource(&self, mode: ResourceMode, kind: &str, name: &str) -> Option<&Resource> {
+        self.resources.iter().find(|r| r.mode == mode && r.kind == kind && r.name == name)
+    }
+}
+
+impl ProviderConfiguration {
+    /// `name` or `name.alias`
+    pub fn address(&self) -> String {
+        match &self.alias {
+            Some(alias) => format!("{}.{alias}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+impl Variable {
+    /// The value that the variable has when `value` is given: converted, defaults filled in, marked.
+    ///
+    /// # Errors
+    /// When the value does not fit.
+    pub fn accept(&self, value: Value, span: Option<Span>) -> Result<Value, Vec<Diagnostic>> {
+        let fault = |summary: String, detail: String| {
+            let diagnostic = match span {
+                Some(span) => Diagnostic::error(span, summary, detail),
+                None => Diagnostic::error_without_span(summary, detail),
+            };
+            vec![diagnostic.with_related(self.span, "the variable is declared here")]
+        };
+        let value = match (&self.default, value.is_null(), self.nullable) {
+            (Some(default), true, false) => default.clone(),
+            (None, true, false) => {
+                let detail = format!("Variable \"{}\" must not be null.", self.name);
+                return Err(fault("A variable is null".into(), detail));
+            }
+            _ => value,
+        };
+        let value = self.constraint.apply(&value).map_err(|error| {
+            let detail = format!("The value of variable \"{}\" does not fit its type: {error}.", self.name);
+            fault(format!("Wrong value for variable \"{}\"", self.name), detail)
+        })?;
+        Ok(self.marked(value))
+    }
+
+    fn marked(&self, value: Value) -> Value {
+        let value = if self.sensitive { value.sensitive() } else { value };
+        if self.ephemeral { value.with_marks(pve_model::Marks::EPHEMERAL) } else { value }
+    }
+
+    /// The conditions that are not met, in a scope in which the variable has its value.
+    pub fn validate(&self, scope: &dyn Scope) -> Vec<Diagnostic> {
+        self.validations.iter().filter_map(|condition| condition.check(scope)).collect()
+    }
+}
+
+impl Condition {
+    /// What is said when the condition is not met. An unknown condition says nothing.
+    pub fn check(&self, scope: &dyn Scope) -> Option<Diagnostic> {
+        let value = match evaluate(&self.condition, scope) {
+            Ok(value) => value,
+            Err(mut found) => return (!found.is_empty()).then(|| found.remove(0)),
+        };
+        if !value.is_known() {
+            return None;
+        }
+        let met = convert(&value, &Type::Bool).ok().and_then(|value| value.as_bool());
+        if met == Some(true) {
+            return None;
+        }
+        let message = match evaluate(&self.message, scope) {
+            Ok(message) if message.marks_deep().is_sensitive() => {
+                "The error message is sensitive and cannot be shown.".to_string()
+            }
+            Ok(message) => message.as_str().unwrap_or("The condition is not met.").trim().to_string(),
+            Err(_) => "The condition is not met, and its error message cannot be evaluated.".to_string(),
+        };
+        let summary =
+            if met.is_none() { "This condition is neither true nor false" } else { "A condition is not met" };
+        Some(Diagnostic::error(self.condition.span, summary, message))
+    }
+}
