@@ -27,8 +27,6 @@ pub enum Failure {
         /// The texts.
         sources: SourceMap,
     },
-    /// Everything was said already.
-    Said(u8),
 }
 
 /// The result of a command: its exit code.
@@ -59,7 +57,6 @@ impl Failure {
                 eprint!("{}", render_diagnostics(&diagnostics, &sources, paint));
                 FAILED
             }
-            Failure::Said(code) => code,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From a configuration and a log to a plan, and from a plan to events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -159,7 +159,7 @@ impl Resolver for PlanResolver<'_> {
     fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String> {
         match self.resolution.completed(step, after) {
             Ok(record) => Ok(record),
-            Err((_, found)) => Err(self.text(&found)),
+            Err(found) => Err(self.text(&found)),
         }
     }
 
@@ -353,9 +353,4 @@ fn recorded_configuration(workspace: &Workspace) -> ConfigurationRecorded {
 /// The digest of a plan.
 pub fn plan_digest(plan: &Plan) -> String {
     hex(&Sha256::digest(serde_json::to_vec(plan).unwrap_or_default()))
-}
-
-/// The addresses of open actions that nobody could resolve.
-pub fn blocked(state: &State) -> BTreeSet<InstanceAddress> {
-    state.open_actions.iter().map(|open| open.intent.address.clone()).collect()
 }

@@ -42,10 +42,12 @@ impl Number {
             return Number(Repr::Infinite(float.sign()));
         }
         // A whole number has an exponent of zero or more once the significand is normalised.
-        if float.repr().exponent() >= 0 && float.repr().exponent() < 128
-            && let Ok(int) = i128::try_from(float.to_int().value()) {
-                return Number(Repr::Int(int));
-            }
+        if float.repr().exponent() >= 0
+            && float.repr().exponent() < 128
+            && let Ok(int) = i128::try_from(float.to_int().value())
+        {
+            return Number(Repr::Int(int));
+        }
         Number(Repr::Float(Arc::new(float.with_precision(PRECISION).value())))
     }
 
@@ -122,9 +124,10 @@ impl Number {
     /// Sum. Errors with opposite infinities.
     pub fn add(&self, other: &Number) -> Result<Number, ArithmeticError> {
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
-            && let Some(sum) = a.checked_add(*b) {
-                return Ok(Number(Repr::Int(sum)));
-            }
+            && let Some(sum) = a.checked_add(*b)
+        {
+            return Ok(Number(Repr::Int(sum)));
+        }
         match (&self.0, &other.0) {
             (Repr::Infinite(a), Repr::Infinite(b)) if a != b => Err(ArithmeticError::NotANumber),
             (Repr::Infinite(_), _) => Ok(self.clone()),
@@ -141,9 +144,10 @@ impl Number {
     /// Product. Errors for zero times infinity.
     pub fn multiply(&self, other: &Number) -> Result<Number, ArithmeticError> {
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
-            && let Some(product) = a.checked_mul(*b) {
-                return Ok(Number(Repr::Int(product)));
-            }
+            && let Some(product) = a.checked_mul(*b)
+        {
+            return Ok(Number(Repr::Int(product)));
+        }
         if self.is_infinite() || other.is_infinite() {
             if self.is_zero() || other.is_zero() {
                 return Err(ArithmeticError::NotANumber);
@@ -169,9 +173,10 @@ impl Number {
             };
         }
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
-            && let (Some(0), Some(quotient)) = (a.checked_rem(*b), a.checked_div(*b)) {
-                return Ok(Number(Repr::Int(quotient)));
-            }
+            && let (Some(0), Some(quotient)) = (a.checked_rem(*b), a.checked_div(*b))
+        {
+            return Ok(Number(Repr::Int(quotient)));
+        }
         Ok(Number::from_float(self.to_float() / other.to_float()))
     }
 
@@ -184,9 +189,10 @@ impl Number {
             return Ok(self.clone());
         }
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
-            && let Some(rest) = a.checked_rem(*b) {
-                return Ok(Number(Repr::Int(rest)));
-            }
+            && let Some(rest) = a.checked_rem(*b)
+        {
+            return Ok(Number(Repr::Int(rest)));
+        }
         let quotient = self.divide(other)?.truncate();
         self.subtract(&quotient.multiply(other)?)
     }

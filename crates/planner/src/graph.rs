@@ -177,7 +177,7 @@ impl Builder<'_> {
             let mut passed: Vec<Node> = inherited.to_vec();
             passed.extend(call.depends_on.iter().flat_map(|reference| self.targets(module, reference)));
             let Some(child) = &call.child else { continue };
-            for (variable, _) in &child.variables {
+            for variable in child.variables.keys() {
                 let references =
                     call.arguments.attribute(variable).map(|a| a.expr.references()).unwrap_or_default();
                 let target = Node { module: child.path.clone(), item: Item::Variable(variable.clone()) };

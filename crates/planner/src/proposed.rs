@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pve_model::schema::{Attribute, Block, NestedBlock, Nesting};
+use pve_model::schema::{Attribute, Block, NestedBlock};
 use pve_model::{Path, PathStep, Value, ValueKind};
 
 /// The configured values with defaults filled in; a computed attribute that is not configured keeps its value from
@@ -125,14 +125,10 @@ fn replace_at(value: &Value, prior: &Value, path: &[PathStep]) -> Value {
     value
 }
 
-/// The nesting is fixed by the schema; used by tests and by kinds that look into blocks.
-pub fn is_list(nested: &NestedBlock) -> bool {
-    nested.nesting == Nesting::List
-}
-
 #[cfg(test)]
 mod tests {
     use pve_model::Type;
+    use pve_model::schema::Nesting;
 
     use super::*;
 

@@ -168,7 +168,7 @@ impl<'a> Resolution<'a> {
         &mut self,
         step: &Step,
         after: Option<&Value>,
-    ) -> Result<Option<InstanceRecord>, (Option<InstanceRecord>, Vec<Diagnostic>)> {
+    ) -> Result<Option<InstanceRecord>, Vec<Diagnostic>> {
         let plan = self.plan;
         let change = &plan.changes[step.change];
         let Some(after) = after else {
@@ -192,7 +192,7 @@ impl<'a> Resolution<'a> {
             ),
             None => Vec::new(),
         };
-        if problems.iter().any(Diagnostic::is_error) { Err((record, problems)) } else { Ok(record) }
+        if problems.iter().any(Diagnostic::is_error) { Err(problems) } else { Ok(record) }
     }
 
     /// The record of an object as it is after a step.

@@ -1,5 +1,7 @@
 //! What every log must do. Each log's tests run this suite.
 
+#![allow(clippy::expect_used, reason = "a suite of tests: what fails should end it")]
+
 use std::future::Future;
 use std::sync::Arc;
 

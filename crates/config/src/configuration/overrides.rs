@@ -56,7 +56,7 @@ fn merge_block(target: &mut Block, over: &Block) {
     for attribute in over.body.attributes() {
         set_attribute(&mut target.body, attribute);
     }
-    let types: Vec<&str> = over.body.blocks().map(|block| effective_type(block)).collect();
+    let types: Vec<&str> = over.body.blocks().map(effective_type).collect();
     for inner in over.body.blocks_of("lifecycle") {
         let existing = target.body.items.iter_mut().find_map(|item| match item {
             Item::Block(block) if block.block_type == "lifecycle" => Some(block),

@@ -124,6 +124,9 @@ pub fn read_variable_file(
     if found.iter().any(Diagnostic::is_error) { Err(found) } else { Ok(inputs) }
 }
 
+/// Values by name, and warnings.
+pub type Collected = (BTreeMap<String, Value>, Vec<Diagnostic>);
+
 /// The values of all variables of the root module.
 ///
 /// # Errors
@@ -133,7 +136,7 @@ pub fn collect_variables(
     inputs: &[VariableInput],
     sources: &mut SourceMap,
     functions: &Context,
-) -> Result<(BTreeMap<String, Value>, Vec<Diagnostic>), Vec<Diagnostic>> {
+) -> Result<Collected, Vec<Diagnostic>> {
     let mut values = BTreeMap::new();
     let mut found = undeclared(root, inputs);
     for variable in root.variables.values() {
