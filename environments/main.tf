@@ -52,6 +52,7 @@ module "lxc" {
   disk_datastore    = var.disk_datastore
   vm_id             = each.value.vm_id
   os_type           = each.value.os_type
+  template_file_id  = each.value.template_file_id
   template_url      = each.value.template_url
   template_checksum = each.value.template_checksum
   cores             = each.value.cores

@@ -124,7 +124,8 @@ variable "lxc_configs" {
     name              = string
     vm_id             = number
     os_type           = optional(string, "debian")
-    template_url      = string
+    template_file_id  = optional(string)
+    template_url      = optional(string)
     template_checksum = optional(string)
     cores             = optional(number, 1)
     memory            = optional(number, 512)
@@ -151,5 +152,15 @@ variable "lxc_configs" {
   validation {
     condition     = alltrue([for container in var.lxc_configs : container.vm_id >= 9200 && container.vm_id < 9300])
     error_message = "Ids of containers are from 9200 to 9299."
+  }
+
+  validation {
+    condition     = length(distinct([for container in var.lxc_configs : container.vm_id])) == length(var.lxc_configs)
+    error_message = "Each container needs an id of its own."
+  }
+
+  validation {
+    condition     = alltrue([for container in var.lxc_configs : (container.template_file_id == null) != (container.template_url == null)])
+    error_message = "A container needs either template_file_id or template_url."
   }
 }

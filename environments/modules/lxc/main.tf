@@ -1,4 +1,6 @@
 resource "proxmox_virtual_environment_download_file" "template" {
+  count = var.template_file_id == null ? 1 : 0
+
   node_name          = var.node_name
   datastore_id       = var.image_datastore
   content_type       = "vztmpl"
@@ -32,7 +34,7 @@ resource "proxmox_virtual_environment_container" "this" {
   }
 
   operating_system {
-    template_file_id = proxmox_virtual_environment_download_file.template.id
+    template_file_id = var.template_file_id == null ? proxmox_virtual_environment_download_file.template[0].id : var.template_file_id
     type             = var.os_type
   }
 

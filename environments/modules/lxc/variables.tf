@@ -92,9 +92,16 @@ variable "os_type" {
   default     = "debian"
 }
 
+variable "template_file_id" {
+  description = "Volume of a container template that is already there; otherwise template_url is downloaded"
+  type        = string
+  default     = null
+}
+
 variable "template_url" {
   description = "URL of the container template"
   type        = string
+  default     = null
 }
 
 variable "template_checksum" {
