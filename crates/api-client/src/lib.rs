@@ -1,1 +1,17 @@
-//! Placeholder until the crate's first module lands.
+//! The Proxmox VE REST API: logging in, requests with form parameters, tasks, uploads.
+
+mod client;
+mod error;
+mod tasks;
+mod upload;
+
+pub use client::{Client, ClientOptions, Credentials, Method, Trust};
+pub use error::{ApiError, ErrorKind};
+pub use tasks::WaitOptions;
+
+/// Chooses the TLS implementation (ring) for the process. Call it once, first thing in `main`; a later call does
+/// nothing.
+pub fn install_crypto_provider() {
+    // An error says that one was installed before: what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

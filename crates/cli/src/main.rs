@@ -19,6 +19,7 @@ use arguments::{Arguments, Command, with_double_dashes};
 use render::paint::Paint;
 
 fn main() -> ExitCode {
+    pve_api_client::install_crypto_provider();
     let arguments = match Arguments::try_parse_from(with_double_dashes(std::env::args_os())) {
         Ok(arguments) => arguments,
         Err(error) => {

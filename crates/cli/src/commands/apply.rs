@@ -96,7 +96,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     let _lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
     let (log, state) = project.open_log().await?;
-    let clusters = connect(&workspace, &state, request.planning.simulate)?;
+    let clusters = connect(&workspace, &state, request.planning.simulate, request.planning.parallelism)?;
     let writer = Writer::start(log, state, actor());
     recover(&workspace, &writer, &clusters.provider).await?;
     let state = writer.state();

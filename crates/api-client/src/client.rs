@@ -1,0 +1,317 @@
+//! One cluster's API: requests and their answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value as Json;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::error::{ApiError, ErrorKind};
+
+/// Which certificates are trusted.
+#[derive(Clone, Debug, Default)]
+pub enum Trust {
+    /// Those that the system trusts.
+    #[default]
+    System,
+    /// Those of a CA in PEM, beside the system's.
+    Authority(Vec<u8>),
+    /// Any: asked for by `insecure`.
+    Anything,
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// `USER@REALM!NAME=SECRET`
+    Token(SecretString),
+    /// A user with realm, and the password; a ticket is fetched with them.
+    Password(String, SecretString),
+    /// A ticket and its CSRF token.
+    Ticket(SecretString, SecretString),
+}
+
+/// How to reach a cluster.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// `https://HOST:8006/`, with or without `api2/json`.
+    pub endpoint: String,
+    /// How to log in.
+    pub credentials: Credentials,
+    /// Which certificates are trusted.
+    pub trust: Trust,
+    /// The longest wait for an answer.
+    pub timeout: Duration,
+    /// Requests at a time.
+    pub parallelism: usize,
+}
+
+/// The verb of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Makes.
+    Post,
+    /// Changes.
+    Put,
+    /// Removes; parameters stand in the address, because a body is refused.
+    Delete,
+}
+
+impl Method {
+    fn name(self) -> reqwest::Method {
+        match self {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
+        }
+    }
+}
+
+/// A connection to a cluster.
+pub struct Client {
+    pub(crate) http: reqwest::Client,
+    base: String,
+    credentials: Credentials,
+    ticket: OnceCell<(SecretString, SecretString)>,
+    permits: Semaphore,
+}
+
+/// Reads are repeated this often when the connection fails: they change nothing.
+const READ_TRIES: u32 = 3;
+
+impl Client {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the endpoint is no URL or the CA no certificate.
+    pub fn new(options: ClientOptions) -> Result<Client, ApiError> {
+        let fault = |message: String| ApiError {
+            operation: format!("connect to {}", options.endpoint),
+            message,
+            parameters: BTreeMap::new(),
+            kind: ErrorKind::Unreachable,
+        };
+        let endpoint = options.endpoint.trim_end_matches('/').trim_end_matches("/api2/json").to_string();
+        let url =
+            reqwest::Url::parse(&endpoint).map_err(|error| fault(format!("this is no URL: {error}")))?;
+        if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+            return Err(fault("the endpoint must be a URL such as https://HOST:8006/".into()));
+        }
+        let mut builder = reqwest::Client::builder().timeout(options.timeout).http1_only();
+        builder = match &options.trust {
+            Trust::System => builder,
+            Trust::Authority(pem) => {
+                let certificate = reqwest::Certificate::from_pem(pem);
+                builder.tls_certs_merge([certificate.map_err(|error| fault(error.to_string()))?])
+            }
+            Trust::Anything => builder.tls_danger_accept_invalid_certs(true),
+        };
+        Ok(Client {
+            http: builder.build().map_err(|error| fault(error.to_string()))?,
+            base: format!("{endpoint}/api2/json/"),
+            credentials: options.credentials,
+            ticket: OnceCell::new(),
+            permits: Semaphore::new(options.parallelism.max(1)),
+        })
+    }
+
+    /// The user that requests are made as: `root@pam`, or `root@pam!name` for a token.
+    pub fn user(&self) -> String {
+        match &self.credentials {
+            Credentials::Token(token) => {
+                token.expose_secret().split('=').next().unwrap_or_default().to_string()
+            }
+            Credentials::Password(user, _) => user.clone(),
+            // PVE:USER@REALM:...
+            Credentials::Ticket(ticket, _) => {
+                ticket.expose_secret().split(':').nth(1).unwrap_or_default().to_string()
+            }
+        }
+    }
+
+    /// Sends a request and returns its `data`. Reads are repeated when the connection fails; nothing else is.
+    ///
+    /// # Errors
+    /// As [`ErrorKind`] tells apart.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(String, String)],
+    ) -> Result<Json, ApiError> {
+        let mut pause = Duration::from_millis(100);
+        for _ in 1..READ_TRIES {
+            match self.send_once(method, path, params).await {
+                Err(error)
+                    if method == Method::Get
+                        && matches!(error.kind, ErrorKind::Lost | ErrorKind::Unreachable) =>
+                {
+                    tokio::time::sleep(pause).await;
+                    pause *= 4;
+                }
+                answer => return answer,
+            }
+        }
+        self.send_once(method, path, params).await
+    }
+
+    async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(String, String)],
+    ) -> Result<Json, ApiError> {
+        let operation = format!("{} {path}", method.name());
+        let headers = self.login(method).await?;
+        let _permit = self.permits.acquire().await;
+        let mut request =
+            self.http.request(method.name(), format!("{}{}", self.base, path.trim_start_matches('/')));
+        request = match method {
+            Method::Get | Method::Delete if params.is_empty() => request,
+            Method::Get | Method::Delete => request.query(params),
+            Method::Post | Method::Put => request.form(params),
+        };
+        tracing::debug!(%operation, "request");
+        let answer = request.headers(headers).send().await;
+        read_answer(operation, answer).await
+    }
+
+    /// The address of a path.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{}", self.base, path.trim_start_matches('/'))
+    }
+
+    /// The headers that log a request in.
+    pub(crate) async fn login(&self, method: Method) -> Result<HeaderMap, ApiError> {
+        let secret = |text: String| {
+            let mut value = HeaderValue::from_str(&text).map_err(|_| ApiError {
+                operation: "log in".into(),
+                message: "the token or ticket has characters that cannot be sent".into(),
+                parameters: BTreeMap::new(),
+                kind: ErrorKind::Malformed,
+            })?;
+            value.set_sensitive(true);
+            Ok::<_, ApiError>(value)
+        };
+        let mut headers = HeaderMap::new();
+        let (ticket, csrf) = match &self.credentials {
+            Credentials::Token(token) => {
+                let value = secret(format!("PVEAPIToken={}", token.expose_secret()))?;
+                headers.insert("Authorization", value);
+                return Ok(headers);
+            }
+            Credentials::Ticket(ticket, csrf) => (ticket, csrf),
+            Credentials::Password(user, password) => {
+                let pair = self.ticket.get_or_try_init(|| self.fetch_ticket(user, password)).await?;
+                (&pair.0, &pair.1)
+            }
+        };
+        headers.insert("Cookie", secret(format!("PVEAuthCookie={}", ticket.expose_secret()))?);
+        if method != Method::Get {
+            headers.insert("CSRFPreventionToken", secret(csrf.expose_secret().to_string())?);
+        }
+        Ok(headers)
+    }
+
+    async fn fetch_ticket(
+        &self,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<(SecretString, SecretString), ApiError> {
+        let form = [("username", user), ("password", password.expose_secret())];
+        let answer = self.http.post(self.address("access/ticket")).form(&form).send().await;
+        let data = read_answer("POST access/ticket".into(), answer).await?;
+        let part = |name: &str| data.get(name).and_then(Json::as_str).map(SecretString::from);
+        part("ticket").zip(part("CSRFPreventionToken")).ok_or_else(|| ApiError {
+            operation: "POST access/ticket".into(),
+            message: "the answer has no ticket; a second factor cannot be given here, use an API token"
+                .into(),
+            parameters: BTreeMap::new(),
+            kind: ErrorKind::Malformed,
+        })
+    }
+}
+
+/// The data of an answer, or why there is none. PVE puts the message into the status line.
+pub(crate) async fn read_answer(
+    operation: String,
+    answer: Result<reqwest::Response, reqwest::Error>,
+) -> Result<Json, ApiError> {
+    let fault = |operation: String, message: String, kind| ApiError {
+        operation,
+        message,
+        parameters: BTreeMap::new(),
+        kind,
+    };
+    let response = match answer {
+        Ok(response) => response,
+        Err(error) => {
+            let (message, kind) = explain(&error);
+            return Err(fault(operation, message, kind));
+        }
+    };
+    let status = response.status();
+    let reason = response
+        .extensions()
+        .get::<hyper::ext::ReasonPhrase>()
+        .map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned())
+        .or_else(|| status.canonical_reason().map(String::from))
+        .unwrap_or_default();
+    let body = match response.bytes().await {
+        Ok(body) => body,
+        Err(error) => return Err(fault(operation, explain(&error).0, ErrorKind::Lost)),
+    };
+    let json: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
+    if status.is_success() {
+        return match json.get("data") {
+            Some(data) => Ok(data.clone()),
+            None => Err(fault(operation, "the answer is none of Proxmox VE's".into(), ErrorKind::Malformed)),
+        };
+    }
+    let parameters: BTreeMap<String, String> = json
+        .get("errors")
+        .and_then(Json::as_object)
+        .map(|errors| {
+            errors
+                .iter()
+                .map(|(name, text)| (name.clone(), text.as_str().unwrap_or_default().trim().into()))
+                .collect()
+        })
+        .unwrap_or_default();
+    let stated = json.get("message").and_then(Json::as_str).map(|text| text.trim().to_string());
+    let mut message = stated.filter(|text| text.len() > reason.len()).unwrap_or(reason);
+    if status == reqwest::StatusCode::UNAUTHORIZED {
+        message = format!("the server refused the login ({message})");
+    }
+    for (name, text) in &parameters {
+        message.push_str(&format!("; {name}: {text}"));
+    }
+    Err(ApiError { operation, message, parameters, kind: ErrorKind::Status(status.as_u16()) })
+}
+
+/// An error of the connection in words, and whether the request may have arrived.
+fn explain(error: &reqwest::Error) -> (String, ErrorKind) {
+    let mut causes = Vec::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    let root = causes.last().cloned().unwrap_or_else(|| "the connection failed".into());
+    let about_certificate =
+        causes.iter().any(|cause| cause.contains("certificate") || cause.contains("UnknownIssuer"));
+    if error.is_connect() && about_certificate {
+        (format!("the server's certificate is not trusted: {root}"), ErrorKind::Untrusted)
+    } else if error.is_connect() || error.is_builder() {
+        (format!("the server cannot be reached: {root}"), ErrorKind::Unreachable)
+    } else if error.is_timeout() {
+        ("the server did not answer in time".into(), ErrorKind::Lost)
+    } else {
+        (format!("the answer was lost: {root}"), ErrorKind::Lost)
+    }
+}

@@ -1,0 +1,70 @@
+//! Why a request has no result, told apart by what the caller can do.
+
+use std::collections::BTreeMap;
+
+/// Why a request failed. The text never has a secret in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: {message}")]
+pub struct ApiError {
+    /// `GET nodes/pve/qemu/100/config`
+    pub operation: String,
+    /// What went wrong.
+    pub message: String,
+    /// Faults of single parameters, as the API names them.
+    pub parameters: BTreeMap<String, String>,
+    /// What kind of failure it is.
+    pub kind: ErrorKind,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The server answered with this status.
+    Status(u16),
+    /// The server could not be reached: the request was not sent.
+    Unreachable,
+    /// The certificate is not trusted: the request was not sent.
+    Untrusted,
+    /// The request was sent and its answer lost: it may have taken effect.
+    Lost,
+    /// The answer is no answer of this API.
+    Malformed,
+    /// A task failed.
+    Task,
+    /// A task still runs after the longest wait.
+    StillRunning,
+}
+
+impl ApiError {
+    /// The status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self.kind {
+            ErrorKind::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the request may have taken effect although it failed here.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.kind, ErrorKind::Lost | ErrorKind::StillRunning)
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.kind {
+            ErrorKind::Unreachable => "check the endpoint and whether the node is up; nothing was sent",
+            ErrorKind::Untrusted => {
+                "trust the certificate on this machine, or set insecure = true if you know that this is your server"
+            }
+            ErrorKind::Lost => "what became of it is looked up at the next apply",
+            ErrorKind::Status(401) => "check the token: USER@REALM!NAME=SECRET, and that it has not expired",
+            ErrorKind::Status(403) => {
+                "give the token the privilege that the message names (pveum acl modify)"
+            }
+            ErrorKind::Status(596 | 595) => {
+                "the node that owns this is not reachable from the one that was asked"
+            }
+            _ => return None,
+        })
+    }
+}
