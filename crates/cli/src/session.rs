@@ -291,6 +291,7 @@ impl Application<'_> {
                 sensitive: value.sensitive_paths(),
                 dependencies: Vec::new(),
                 create_before_destroy: false,
+                keep: false,
                 tainted: false,
             },
         }
@@ -310,6 +311,7 @@ pub fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &
         sensitive: intent.sensitive.clone(),
         dependencies: intent.dependencies.clone(),
         create_before_destroy: intent.create_before_destroy,
+        keep: false,
         tainted: false,
     }
 }

@@ -53,6 +53,10 @@ pub enum ActionReason {
     DeleteBecauseEachKey,
     /// The module instance is not there any more.
     DeleteBecauseNoModule,
+    /// It is not enabled any more.
+    DeleteBecauseEnabledFalse,
+    /// `destroy = false` when it was last applied.
+    ForgotBecauseLifecycleDestroyInState,
     /// A `moved` block leads nowhere.
     DeleteBecauseNoMoveTarget,
     /// The configuration of a data source is not known yet.

@@ -29,6 +29,9 @@ pub struct InstanceRecord {
     /// Whether a replacement is created before it is destroyed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_before_destroy: bool,
+    /// Whether it is taken out of the state rather than destroyed (`destroy = false`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
     /// Whether it must be replaced, because its creation failed in a way that cannot be continued.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tainted: bool,
@@ -302,6 +305,7 @@ mod tests {
             sensitive: vec![],
             dependencies: vec![],
             create_before_destroy: false,
+            keep: false,
             tainted: false,
         }
     }

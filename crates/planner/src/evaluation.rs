@@ -218,7 +218,9 @@ impl<'a> Evaluation<'a> {
         let value = match given {
             Some((Ok(value), span)) => variable.accept(value, Some(span)),
             Some((Err(found), _)) => Err(found),
-            None => variable.accept(Value::null(Type::Dynamic), Some(call.span)),
+            None => variable
+                .absent()
+                .map_or_else(|| variable.accept(Value::null(Type::Dynamic), Some(call.span)), Ok),
         };
         let value = self.checked(value);
         self.values_of(path).variables.insert(name.into(), value);
@@ -235,6 +237,14 @@ impl<'a> Evaluation<'a> {
         let mut value = self.checked(value);
         let problems = self.conditions(&output.preconditions, module, path, &Repetition::Single, None);
         self.diagnostics.extend(problems);
+        if path.0.is_empty() && value.marks_deep().is_ephemeral() {
+            let detail = format!("Output \"{name}\" would be stored, and its value is ephemeral.");
+            self.diagnostics.push(Diagnostic::error(
+                output.value.span,
+                "An output would store an ephemeral value",
+                detail,
+            ));
+        }
         if output.sensitive {
             value = value.sensitive();
         } else if path.0.is_empty() && value.marks_deep().is_sensitive() {

@@ -40,6 +40,19 @@ pub fn configure(
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
+    if let IgnoreChanges::Paths(paths) = &instance.resource.lifecycle.ignore_changes {
+        let block = &rules.schema().block;
+        let known = |name: &str| block.attributes.contains_key(name) || block.blocks.contains_key(name);
+        for path in paths {
+            if let Some(pve_model::PathStep::Attribute(name)) = path.0.first()
+                && !known(name)
+            {
+                let detail = format!("`ignore_changes` names \"{name}\", which this kind does not have.");
+                found.push(Diagnostic::error(instance.resource.span, "There is no such attribute", detail));
+                return Err(found);
+            }
+        }
+    }
     let sensitive = config.sensitive_paths();
     Ok(Configured { config, sensitive })
 }
@@ -93,6 +106,7 @@ pub fn plan_instance(
     create_first: bool,
 ) -> Result<Planned, Vec<Diagnostic>> {
     let config = configured.config.unmark_deep().0;
+    let prior_paths = prior.as_ref().map(|prior| prior.sensitive_paths()).unwrap_or_default();
     let prior = prior.map(|prior| prior.unmark_deep().0);
     let Some(prior) = prior else {
         let created = respond(instance, rules, None, &config)?;
@@ -139,11 +153,15 @@ pub fn plan_instance(
             notes: updated.response.notes,
         });
     }
-    let action = if same(&prior, &updated.after) { Action::NoOp } else { Action::Update };
+    let after = remark(updated.after.clone(), rules, configured);
+    // What becomes or stops being a secret must be recorded as such.
+    let marks_differ = prior_paths.iter().collect::<std::collections::BTreeSet<_>>()
+        != after.sensitive_paths().iter().collect::<std::collections::BTreeSet<_>>();
+    let action = if same(&prior, &updated.after) && !marks_differ { Action::NoOp } else { Action::Update };
     Ok(Planned {
         action,
         reason: None,
-        after: remark(updated.after, rules, configured),
+        after,
         replace_paths: Vec::new(),
         notes: if action == Action::NoOp { Vec::new() } else { updated.response.notes },
     })

@@ -61,11 +61,12 @@ fn remove(
     reason: Option<ActionReason>,
     deposed: Option<String>,
 ) {
-    let forget = deposed.is_none() && planner.forgets(address);
+    let forget = deposed.is_none() && (planner.forgets(address) || record.keep);
+    let reason = if record.keep { Some(ActionReason::ForgotBecauseLifecycleDestroyInState) } else { reason };
     let action = if forget { Action::Forget } else { Action::Delete };
     let mut change = bare_change(address, record.provider.clone(), action);
     change.before = before;
-    change.reason = if forget { None } else { reason };
+    change.reason = reason;
     change.deposed = deposed;
     change.create_before_destroy = record.create_before_destroy;
     planner.push(change, Vec::new());
@@ -94,7 +95,7 @@ fn reason(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Option<Acti
     match (evaluation.shapes.get(resource)?, &address.key) {
         (Shape::Count, Some(InstanceKey::Index(_))) => Some(ActionReason::DeleteBecauseCountIndex),
         (Shape::Each, Some(InstanceKey::Key(_))) => Some(ActionReason::DeleteBecauseEachKey),
-        (Shape::Single, None) => None,
+        (Shape::Single, None) => Some(ActionReason::DeleteBecauseEnabledFalse),
         _ => Some(ActionReason::DeleteBecauseWrongRepetition),
     }
 }

@@ -99,6 +99,11 @@ pub fn plan(
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let (state, moved, mut found) = moves::apply(inputs.configuration, state);
+    found.extend(crate::declarations::check(inputs.configuration));
+    if !options.targets.is_empty() && !options.excludes.is_empty() {
+        let detail = "-target names what a plan is about, -exclude what it is not about: give one of them.";
+        found.push(Diagnostic::error_without_span("-target and -exclude exclude each other", detail));
+    }
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
@@ -252,7 +257,7 @@ impl<'a> Planner<'a> {
         }
         let present = record.and_then(|record| self.present(address, record, rules));
         if self.options.mode != PlanMode::Normal || !self.selection.includes(address, instance.place) {
-            return Ok(self.unplanned(address, record, present, rules));
+            return Ok(self.unplanned(present, rules));
         }
         let problems = evaluation.conditions(
             &instance.resource.lifecycle.preconditions,
@@ -281,7 +286,7 @@ impl<'a> Planner<'a> {
         let forced = Forced {
             tainted: record.is_some_and(|record| record.tainted),
             requested: self.options.replace.contains(address),
-            triggered: self.is_triggered(instance),
+            triggered: self.is_triggered(evaluation, instance),
         };
         let block = self.graph.nodes[instance.place].resource_address();
         let create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
@@ -316,20 +321,8 @@ impl<'a> Planner<'a> {
         evaluation.conditions(conditions, instance.module, module, instance.repetition, value)
     }
 
-    /// The value of an instance that this plan leaves alone. In a normal plan one that exists is kept in view.
-    fn unplanned(
-        &mut self,
-        address: &InstanceAddress,
-        record: Option<&InstanceRecord>,
-        present: Option<Value>,
-        rules: &dyn KindRules,
-    ) -> Value {
-        if let (PlanMode::RefreshOnly, Some(record), Some(value)) = (self.options.mode, record, &present) {
-            let mut same = bare_change(address, record.provider.clone(), Action::NoOp);
-            (same.before, same.after) = (Some(value.clone()), Some(value.clone()));
-            same.dependencies = record.dependencies.clone();
-            self.push(same, Vec::new());
-        }
+    /// The value of an instance that this plan leaves alone.
+    fn unplanned(&self, present: Option<Value>, rules: &dyn KindRules) -> Value {
         present.unwrap_or_else(|| Value::unknown(rules.schema().block.implied_type()))
     }
 
@@ -348,31 +341,18 @@ impl<'a> Planner<'a> {
     }
 
     /// Whether something that `replace_triggered_by` names changes.
-    fn is_triggered(&self, instance: &Instance<'_>) -> bool {
-        instance.resource.lifecycle.replace_triggered_by.iter().any(|expr| {
-            expr.references().iter().any(|reference| {
-                let Some(TraversalStepKind::Attribute(name)) = reference.steps.first().map(|step| &step.kind)
-                else {
-                    return false;
-                };
-                let attribute = reference.steps.iter().skip(1).find_map(|step| match &step.kind {
-                    TraversalStepKind::Attribute(name) => Some(name.to_string()),
-                    _ => None,
-                });
-                let key = reference.steps.get(1).and_then(|step| match &step.kind {
-                    TraversalStepKind::Key(key) => Some(pve_model::InstanceKey::Key(key.to_string())),
-                    TraversalStepKind::Index(index) => index.parse().ok().map(pve_model::InstanceKey::Index),
-                    TraversalStepKind::Attribute(_) => None,
-                });
-                self.changes.iter().any(|change| {
-                    let resource = &change.address.resource;
-                    resource.module == instance.address.resource.module
-                        && resource.kind == reference.root.name.as_str()
-                        && resource.name == name.as_str()
-                        && (key.is_none() || change.address.key == key)
-                        && changes_attribute(change, attribute.as_deref())
-                })
-            })
+    fn is_triggered(&self, evaluation: &Evaluation<'_>, instance: &Instance<'_>) -> bool {
+        let triggers = &instance.resource.lifecycle.replace_triggered_by;
+        triggers.iter().any(|expr| match trigger(evaluation, instance, expr) {
+            Some((kind, name, key, attribute)) => self.changes.iter().any(|change| {
+                let resource = &change.address.resource;
+                resource.module == instance.address.resource.module
+                    && resource.kind == kind
+                    && resource.name == name
+                    && (key.is_none() || change.address.key == key)
+                    && changes_attribute(change, attribute.as_deref())
+            }),
+            None => false,
         })
     }
 
@@ -516,6 +496,42 @@ pub fn bare_change(address: &InstanceAddress, provider: String, action: Action) 
     }
 }
 
+type Trigger = (String, String, Option<pve_model::InstanceKey>, Option<String>);
+
+/// Kind, name, key and attribute of a trigger; its key may be an expression, such as `each.key`.
+fn trigger(
+    evaluation: &Evaluation<'_>,
+    instance: &Instance<'_>,
+    expr: &pve_config::syntax::Expr,
+) -> Option<Trigger> {
+    use pve_config::syntax::ExprKind;
+    use pve_config::syntax::ast::Step;
+    let ExprKind::Traversal(base, steps) = &expr.kind else { return None };
+    let ExprKind::Variable(kind) = &base.kind else { return None };
+    let Some(Step::Attribute(name)) = steps.first() else { return None };
+    let (mut key, mut attribute) = (None, None);
+    for step in &steps[1..] {
+        match step {
+            Step::Attribute(name) => {
+                attribute = Some(name.name.to_string());
+                break;
+            }
+            Step::Index(expr, _) => {
+                let module = &instance.address.resource.module;
+                let value = evaluation.expression(expr, instance.module, module, instance.repetition).ok()?;
+                key = match (value.as_str(), value.as_i64()) {
+                    (Some(text), _) => Some(pve_model::InstanceKey::Key(text.into())),
+                    (_, Some(index)) => u64::try_from(index).ok().map(pve_model::InstanceKey::Index),
+                    _ => None,
+                };
+            }
+            Step::LegacyIndex(digits, _) => key = digits.parse().ok().map(pve_model::InstanceKey::Index),
+            _ => break,
+        }
+    }
+    Some((kind.to_string(), name.name.to_string(), key, attribute))
+}
+
 fn changes_attribute(change: &Change, attribute: Option<&str>) -> bool {
     if matches!(change.action, Action::NoOp | Action::Read) {
         return false;
@@ -550,7 +566,7 @@ fn outputs(
         if place.is_some_and(|place| !selection.includes_all_needed(evaluation.graph, place)) {
             continue;
         }
-        let after = (options.mode != PlanMode::Destroy).then_some(value);
+        let after = (options.mode != PlanMode::Destroy && !value.is_null()).then_some(value);
         changes.insert(name.to_string(), OutputChange { before: before(&name), after, sensitive });
     }
     for (name, record) in &state.outputs {
@@ -559,7 +575,6 @@ fn outputs(
             changes.insert(name.clone(), gone);
         }
     }
-    changes.retain(|_, change| change.before.is_some() || change.after.is_some());
     changes
 }
 

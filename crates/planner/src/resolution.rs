@@ -214,6 +214,7 @@ impl<'a> Resolution<'a> {
             sensitive: sensitive.into_iter().collect(),
             dependencies: change.dependencies.clone(),
             create_before_destroy: change.create_before_destroy,
+            keep: self.declaration(&change.address).is_some_and(|(_, resource, _)| resource.lifecycle.keep),
             tainted: false,
         }
     }

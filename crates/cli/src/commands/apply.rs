@@ -90,7 +90,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         }
         _ => project,
     };
-    let workspace = match &saved {
+    let mut workspace = match &saved {
         Some(saved) => saved.workspace(&project)?,
         None => Workspace::load(&project, &request.planning.variables)?,
     };
@@ -128,6 +128,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         eprintln!("Nothing was changed.");
         return Ok(FAILED);
     }
+    workspace.functions.pure = false;
     let cancelled = Arc::new(AtomicBool::new(false));
     listen_for_interrupts(Arc::clone(&cancelled));
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);

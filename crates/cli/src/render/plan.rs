@@ -137,6 +137,8 @@ fn reason_text(reason: ActionReason) -> Option<&'static str> {
         ActionReason::DeleteBecauseCountIndex => "because its index is not below count",
         ActionReason::DeleteBecauseEachKey => "because its key is not in for_each",
         ActionReason::DeleteBecauseNoModule => "because its module is not in the configuration",
+        ActionReason::DeleteBecauseEnabledFalse => "because it is not enabled",
+        ActionReason::ForgotBecauseLifecycleDestroyInState => "because of `destroy = false`",
         ActionReason::DeleteBecauseNoMoveTarget => "because it was moved to where nothing is configured",
         ActionReason::ReadBecauseConfigUnknown => "its arguments are not all known yet",
         ActionReason::ReadBecauseDependencyPending => "it depends on something that will change",

@@ -110,7 +110,8 @@ fn resource_change(change: &Change, context: &PlanContext<'_>) -> Json {
 
 fn output_change(output: &OutputChange) -> Json {
     let action = match (&output.before, &output.after) {
-        (None, _) => "create",
+        (None, None) => "no-op",
+        (None, Some(_)) => "create",
         (Some(_), None) => "delete",
         (Some(before), Some(after)) if before == after => "no-op",
         _ => "update",

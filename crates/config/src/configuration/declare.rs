@@ -288,6 +288,14 @@ impl Reader<'_> {
             if let (Some(condition), Some(message)) =
                 (inner.required("condition", block), inner.required("error_message", block))
             {
+                if condition.references().is_empty() {
+                    let detail = "It is true or false whatever happens: it must refer to something.";
+                    inner.found.push(Diagnostic::error(
+                        condition.span,
+                        "A condition refers to nothing",
+                        detail,
+                    ));
+                }
                 conditions.push(Condition { condition, message });
             }
         }
@@ -420,9 +428,19 @@ fn read_lifecycle(reader: &mut Reader<'_>) -> Lifecycle {
         Some(ExprKind::Tuple(elements)) => elements,
         _ => Vec::new(),
     };
+    for trigger in &triggers {
+        let roots = trigger.references();
+        let not_a_resource = ["var", "local", "module", "data", "path", "terraform", "self"];
+        if roots.first().is_none_or(|root| not_a_resource.contains(&root.root.name.as_str())) {
+            let detail =
+                "`replace_triggered_by` names managed resources of this module, or their attributes.";
+            reader.found.push(Diagnostic::error(trigger.span, "This is no resource", detail));
+        }
+    }
     Lifecycle {
         create_before_destroy: reader.flag("create_before_destroy", false),
         prevent_destroy: reader.flag("prevent_destroy", false),
+        keep: !reader.flag("destroy", true),
         ignore_changes,
         replace_triggered_by: triggers,
         preconditions: reader.conditions("precondition"),
@@ -509,8 +527,14 @@ fn removed(block: &Block, module: &mut Module, reader: &mut Reader<'_>) {
     let Some(from) = reader.traversal("from") else { return };
     let mut text = from.root.name.to_string();
     for step in &from.steps {
-        if let TraversalStepKind::Attribute(name) = &step.kind {
-            text.push_str(&format!(".{name}"));
+        match &step.kind {
+            TraversalStepKind::Attribute(name) => text.push_str(&format!(".{name}")),
+            _ => {
+                let detail = "`from` names a whole resource or module, without a key.";
+                let fault = Diagnostic::error(from.span, "A single instance cannot be removed", detail);
+                reader.found.push(fault.with_hint("Change `count` or `for_each` instead."));
+                return;
+            }
         }
     }
     let lifecycle = block.body.blocks_of("lifecycle").next();

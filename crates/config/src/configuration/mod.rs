@@ -145,6 +145,8 @@ pub struct Resource {
 pub struct Lifecycle {
     /// Replace by creating first.
     pub create_before_destroy: bool,
+    /// Take out of the state and leave in the cluster instead of destroying.
+    pub keep: bool,
     /// Never destroy.
     pub prevent_destroy: bool,
     /// Changes that are passed over.
@@ -338,6 +340,11 @@ impl Variable {
             fault(format!("Wrong value for variable \"{}\"", self.name), detail)
         })?;
         Ok(self.marked(value))
+    }
+
+    /// The value that the variable has when none is given: its default, marked.
+    pub fn absent(&self) -> Option<Value> {
+        self.default.clone().map(|default| self.marked(default))
     }
 
     fn marked(&self, value: Value) -> Value {
