@@ -1,0 +1,277 @@
+//! The binary as a user runs it, on configurations that need no cluster: what it says, what it changes, how it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A project in a folder of its own.
+struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    fn new(main: &str) -> Project {
+        let project = Project { folder: tempfile::tempdir().unwrap() };
+        project.write("main.tf", main);
+        project
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
+        command.args(words).current_dir(self.path()).env("NO_COLOR", "1");
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if ["TF_VAR_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(name);
+            }
+        }
+        command.output().unwrap()
+    }
+
+    /// Runs a command that must succeed and returns what it prints.
+    fn ok(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must end with 1, and returns what it says.
+    fn fails(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
+        text(&output)
+    }
+
+    fn state(&self) -> Vec<String> {
+        self.ok(&["state", "list"]).lines().map(String::from).collect()
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const TWO: &str = r#"
+resource "terraform_data" "a" {
+  input = "x"
+}
+resource "terraform_data" "b" {
+  input = terraform_data.a.id
+}
+output "a" {
+  value = terraform_data.a.output
+}
+"#;
+
+#[test]
+fn a_second_plan_has_no_changes_and_the_log_tells_what_was_done() {
+    let project = Project::new(TWO);
+    assert!(project.ok(&["plan"]).contains("Plan: 2 to add, 0 to change, 0 to destroy."));
+    assert!(project.ok(&["apply", "-auto-approve"]).contains("Done: 2 added, 0 changed, 0 destroyed."));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert_eq!(project.run(&["plan", "-detailed-exitcode"]).status.code(), Some(0));
+    assert_eq!(project.state(), ["terraform_data.a", "terraform_data.b"]);
+    assert_eq!(project.ok(&["output", "-raw", "a"]), "x");
+    let log = project.ok(&["log"]);
+    assert!(
+        log.contains("create terraform_data.a: done") && log.contains("run finished: succeeded"),
+        "{log}"
+    );
+    assert!(project.ok(&["log", "verify"]).contains("none changed"));
+}
+
+#[test]
+fn replay_shows_the_state_after_an_earlier_event() {
+    let project = Project::new(TWO);
+    project.ok(&["apply", "-auto-approve"]);
+    let events = project.ok(&["log", "--json"]);
+    let last = events.lines().count();
+    project.write("main.tf", "");
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(project.state().is_empty());
+    let then = project.ok(&["replay", "--to", &last.to_string(), "--json"]);
+    assert!(then.contains("terraform_data.a") && then.contains("terraform_data.b"), "{then}");
+    assert!(project.fails(&["replay", "--to", "9999"]).contains("there is no event 9999"));
+}
+
+#[test]
+fn a_syntax_error_names_file_line_and_source() {
+    let project = Project::new("resource \"terraform_data\" \"a\" {\n  input = \n}\n");
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("main.tf:2") && said.contains("input ="), "{said}");
+}
+
+#[test]
+fn an_unknown_attribute_is_refused_with_what_may_have_been_meant() {
+    let project = Project::new("resource \"terraform_data\" \"a\" {\n  imput = 1\n}\n");
+    let said = project.fails(&["validate"]);
+    assert!(said.contains("main.tf:2") && said.contains("Did you mean \"input\"?"), "{said}");
+}
+
+#[test]
+fn a_wrong_type_names_the_variable_and_what_is_needed() {
+    let project = Project::new("variable \"n\" {\n  type = number\n}\n");
+    let said = project.fails(&["plan", "-var", "n=many"]);
+    assert!(said.contains("variable \"n\"") && said.contains("number"), "{said}");
+}
+
+#[test]
+fn a_missing_variable_is_named_with_ways_to_give_it() {
+    let project = Project::new("variable \"node\" {\n  type = string\n}\n");
+    let said = project.fails(&["apply", "-auto-approve"]);
+    assert!(said.contains("No value for variable \"node\"") && said.contains("TF_VAR_node"), "{said}");
+    assert!(!project.path().join(".pve/default/log.db").exists());
+}
+
+#[test]
+fn a_reference_cycle_names_everything_in_it() {
+    let project = Project::new("locals {\n  a = local.b\n  b = local.a\n}\n");
+    let said = project.fails(&["plan"]);
+    assert!(
+        said.contains("local.a -> local.b -> local.a") || said.contains("local.b -> local.a -> local.b"),
+        "{said}"
+    );
+}
+
+#[test]
+fn two_guests_with_one_id_are_refused() {
+    let vm = |name: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"{name}\" {{\n  node_name = \"pve\"\n  vm_id = 100\n}}\n"
+        )
+    };
+    let project = Project::new(&format!("{}{}", vm("a"), vm("b")));
+    let said = project.fails(&["validate"]);
+    assert!(said.contains("vm 100") && said.contains("_vm.a") && said.contains("_vm.b"), "{said}");
+}
+
+#[test]
+fn an_endpoint_that_nobody_listens_at_is_named_and_nothing_is_made() {
+    // The port is bound and closed again: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::new(&format!(
+        "provider \"proxmox\" {{\n  endpoint = \"https://127.0.0.1:{port}/\"\n  api_token = \"root@pam!t=x\"\n}}
+         resource \"proxmox_virtual_environment_vm\" \"a\" {{\n  node_name = \"pve\"\n}}\n"
+    ));
+    let said = project.fails(&["apply", "-auto-approve"]);
+    assert!(said.contains("cannot be reached"), "{said}");
+    assert!(project.state().is_empty());
+}
+
+#[test]
+fn a_stale_plan_is_refused_and_changes_nothing() {
+    let project = Project::new(TWO);
+    project.ok(&["plan", "-out", "a.plan"]);
+    project.ok(&["plan", "-out", "b.plan"]);
+    project.ok(&["apply", "a.plan"]);
+    let before = project.ok(&["log", "--json"]);
+    assert!(project.fails(&["apply", "b.plan"]).contains("stale"));
+    assert_eq!(project.ok(&["log", "--json"]), before);
+}
+
+#[test]
+fn a_saved_plan_is_applied_as_it_is_whatever_the_files_say_by_then() {
+    let project = Project::new(TWO);
+    project.ok(&["plan", "-out", "a.plan"]);
+    project.write("main.tf", "");
+    project.ok(&["apply", "a.plan"]);
+    assert_eq!(project.state().len(), 2);
+}
+
+#[test]
+fn a_log_of_a_newer_version_is_refused() {
+    let project = Project::new(TWO);
+    project.ok(&["apply", "-auto-approve"]);
+    let path = project.path().join(".pve/default/log.db");
+    // The format stands at offset 60 of a SQLite file (`user_version`).
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("has format 99") && said.contains("Update pve"), "{said}");
+}
+
+#[test]
+fn a_second_apply_is_refused_while_one_runs() {
+    let project = Project::new(TWO);
+    project.ok(&["apply", "-auto-approve"]);
+    let lock =
+        std::fs::File::options().write(true).open(project.path().join(".pve/default/log.lock")).unwrap();
+    lock.try_lock().unwrap();
+    project.write("main.tf", "");
+    assert!(project.fails(&["apply", "-auto-approve"]).contains("another run works on this environment"));
+    assert_eq!(project.state().len(), 2);
+    drop(lock);
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(project.state().is_empty());
+}
+
+#[test]
+fn destroy_refuses_what_is_protected_and_can_leave_it_with_what_it_needs() {
+    let project = Project::new(
+        r#"
+        resource "terraform_data" "needed" {}
+        resource "terraform_data" "kept" {
+          input = terraform_data.needed.id
+          lifecycle {
+            prevent_destroy = true
+          }
+        }
+        resource "terraform_data" "other" {}
+        "#,
+    );
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(project.fails(&["destroy", "-auto-approve"]).contains("terraform_data.kept is protected"));
+    assert_eq!(project.state().len(), 3);
+    project.ok(&["destroy", "-auto-approve", "-keep-protected"]);
+    assert_eq!(project.state(), ["terraform_data.kept", "terraform_data.needed"]);
+}
+
+#[test]
+fn secrets_reach_neither_disk_nor_screen() {
+    let secret = "hunter2-hunter2-hunter2";
+    let project = Project::new(
+        "variable \"s\" {\n  sensitive = true\n}\nresource \"terraform_data\" \"a\" {\n  input = var.s\n}\noutput \"s\" {\n  value = var.s\n  sensitive = true\n}\n",
+    );
+    let given = format!("s={secret}");
+    let mut said = text(&project.run(&["plan", "-out", "p.plan", "-var", &given]));
+    for words in [&["apply", "p.plan"][..], &["show", "p.plan"], &["show"], &["log", "--events"], &["output"]]
+    {
+        said.push_str(&text(&project.run(words)));
+    }
+    assert!(!said.contains(secret), "{said}");
+    let mut folders = vec![project.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} has the secret", path.display());
+        }
+    }
+}
+
+#[test]
+fn init_scaffolds_a_project_that_is_valid_in_every_environment() {
+    let project = Project::new("");
+    project.ok(&["init", "infra"]);
+    for environment in ["dev", "staging", "prod"] {
+        let said = project.ok(&["-C", "infra", "validate", "-e", environment]);
+        assert!(said.contains("valid"), "{environment}: {said}");
+    }
+    assert!(project.fails(&["init", "infra"]).contains("is not empty"));
+    assert!(project.fails(&["-C", "infra", "validate", "-e", "nowhere"]).contains("no such environment"));
+}
