@@ -204,6 +204,11 @@ impl<'a> Evaluation<'a> {
         let Some((last, outer)) = path.0.split_last() else {
             let value = self.inputs.variables.get(name).cloned().unwrap_or_else(unevaluated);
             self.values_of(path).variables.insert(name.into(), value);
+            let found = match self.scope(module, path, &Repetition::Single, None) {
+                Some(scope) => variable.validate(&scope),
+                None => Vec::new(),
+            };
+            self.diagnostics.extend(found);
             return;
         };
         let caller_path = ModulePath(outer.to_vec());

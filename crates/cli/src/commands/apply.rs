@@ -14,7 +14,7 @@ use pve_state::Writer;
 
 use super::plan::{parse_wait, plan_with, show};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
-use crate::connect::connect;
+use crate::connect::{Clusters, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
@@ -129,6 +129,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         return Ok(FAILED);
     }
     workspace.functions.pure = false;
+    keep_configured_ids_free(&planning, &clusters);
     let cancelled = Arc::new(AtomicBool::new(false));
     listen_for_interrupts(Arc::clone(&cancelled));
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
@@ -167,6 +168,17 @@ async fn recover(workspace: &Workspace, writer: &Writer, provider: &dyn Provider
         eprintln!("{address}: it cannot be told what happened: {reason}");
     }
     Ok(())
+}
+
+/// An id that is drawn for one guest must not be one that another guest of the plan is configured to have.
+fn keep_configured_ids_free(planning: &Planning, clusters: &Clusters) {
+    for change in &planning.plan.changes {
+        let configured =
+            change.after.as_ref().and_then(|after| after.get("vm_id")).and_then(pve_model::Value::as_i64);
+        if let Some(vmid) = configured.and_then(|id| u32::try_from(id).ok()) {
+            clusters.provider.keep_free(&change.provider, [vmid]);
+        }
+    }
 }
 
 /// What cannot be proved is never touched.

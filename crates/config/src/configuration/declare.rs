@@ -101,6 +101,17 @@ fn declare_block(block: &Block, module: &mut Module, calls: &mut Vec<Call>, foun
         }
         "variable" => {
             let Some([name]) = labels(block, reader.found) else { return };
+            let known = [
+                "type",
+                "default",
+                "description",
+                "sensitive",
+                "ephemeral",
+                "nullable",
+                "deprecated",
+                "const",
+            ];
+            only(block, &known, &["validation"], reader.found);
             let variable = variable(name, block, &mut reader);
             if let Some(other) = module.variables.insert(name.into(), variable) {
                 reader.found.push(duplicate(block, &format!("variable \"{name}\""), other.span));
@@ -108,6 +119,8 @@ fn declare_block(block: &Block, module: &mut Module, calls: &mut Vec<Call>, foun
         }
         "output" => {
             let Some([name]) = labels(block, reader.found) else { return };
+            let known = ["value", "description", "sensitive", "ephemeral", "depends_on", "deprecated"];
+            only(block, &known, &["precondition"], reader.found);
             if let Some(output) = output(block, &mut reader)
                 && let Some(other) = module.outputs.insert(name.into(), output)
             {
@@ -303,6 +316,26 @@ impl Reader<'_> {
     }
 }
 
+/// Reports arguments and blocks that a block of the language does not have: a slip of the keyboard must not pass as
+/// something that does nothing.
+fn only(block: &Block, attributes: &[&str], blocks: &[&str], found: &mut Vec<Diagnostic>) {
+    for item in &block.body.items {
+        let (name, span, known, word) = match item {
+            Item::Attribute(attribute) => (&attribute.name, attribute.name_span, attributes, "argument"),
+            Item::Block(inner) => (&inner.block_type, inner.type_span, blocks, "block"),
+        };
+        if known.contains(&name.as_str()) {
+            continue;
+        }
+        let detail = format!("A \"{}\" block has no {word} \"{name}\".", block.block_type);
+        let fault = Diagnostic::error(span, format!("Unsupported {word}"), detail);
+        found.push(match closest(name, known.iter().copied()) {
+            Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
+            None => fault,
+        });
+    }
+}
+
 /// In the JSON form references are strings: what stands in the string is meant.
 fn unwrapped(expr: &Expr) -> Expr {
     match &expr.kind {
@@ -338,6 +371,7 @@ fn variable(name: &str, block: &Block, reader: &mut Reader<'_>) -> Variable {
         ephemeral: reader.flag("ephemeral", false),
         nullable: reader.flag("nullable", true),
         description: reader.text("description").unwrap_or_default(),
+        typed: reader.attribute("type").is_some(),
         span: block.header_span,
     };
     if let Some(default) = reader.constant("default") {
@@ -368,9 +402,23 @@ fn resource(mode: ResourceMode, kind: &str, name: &str, block: &Block, reader: &
     let mut lifecycle = Lifecycle::default();
     let mut enabled = None;
     for block in lifecycles {
+        let known = [
+            "enabled",
+            "create_before_destroy",
+            "prevent_destroy",
+            "destroy",
+            "ignore_changes",
+            "replace_triggered_by",
+        ];
+        only(block, &known, &["precondition", "postcondition"], reader.found);
         let mut inner = Reader { body: &block.body, found: reader.found };
         enabled = inner.expr("enabled");
         lifecycle = read_lifecycle(&mut inner);
+    }
+    for provisioner in block.body.blocks_of("provisioner") {
+        let detail = "Provisioners are not run by this version of pve, and leaving one out would do half of what is asked.";
+        let fault = Diagnostic::error(provisioner.header_span, "Provisioners are not supported", detail);
+        reader.found.push(fault.with_hint("Take it out, and run what it does after `pve apply`."));
     }
     let (count, for_each) = (reader.expr("count"), reader.expr("for_each"));
     if let (Some(_), Some(for_each)) = (&count, &for_each) {

@@ -85,6 +85,8 @@ pub struct Variable {
     pub nullable: bool,
     /// For people.
     pub description: String,
+    /// Whether a type was written.
+    pub typed: bool,
     /// The block.
     pub span: Span,
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pve_model::{Type, Value};
+use pve_model::Value;
 
 use super::declare::constant;
 use super::files::Folders;
@@ -200,7 +200,7 @@ fn given_value(
         Err(text) => text,
     };
     // A variable of a simple type takes the text as it is; any other takes an expression.
-    if variable.constraint.ty.is_primitive() || variable.constraint.ty == Type::Dynamic {
+    if variable.constraint.ty.is_primitive() || !variable.typed {
         return Ok(Value::string(text.as_str()));
     }
     let name = match input.source {
