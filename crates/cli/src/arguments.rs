@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -89,15 +90,31 @@ pub struct InitOptions {
     pub backend: Option<String>,
 }
 
+/// A value with its place among all values of the command line: of two for one variable the later one wins, whatever
+/// its option is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its place.
+    pub place: usize,
+    /// The value.
+    pub text: String,
+}
+
+/// Values are parsed in the order in which they stand.
+fn placed(text: &str) -> Result<Placed, std::convert::Infallible> {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    Ok(Placed { place: NEXT.fetch_add(1, Ordering::Relaxed), text: text.to_string() })
+}
+
 /// Where variables come from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct VariableOptions {
     /// Value of a variable
-    #[arg(long = "var", value_name = "NAME=VALUE")]
-    pub variables: Vec<String>,
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = placed)]
+    pub variables: Vec<Placed>,
     /// File of variables
-    #[arg(long = "var-file", value_name = "FILE")]
-    pub variable_files: Vec<PathBuf>,
+    #[arg(long = "var-file", value_name = "FILE", value_parser = placed)]
+    pub variable_files: Vec<Placed>,
 }
 
 /// What to plan, and how.
@@ -331,7 +348,8 @@ mod tests {
         assert_eq!(arguments.global.directory.as_deref(), Some(std::path::Path::new("x")));
         assert!(!arguments.global.input);
         let Command::Plan(plan) = arguments.command else { panic!("no plan") };
-        assert_eq!(plan.planning.variables.variables, ["a=-b"]);
+        assert_eq!(plan.planning.variables.variables[0].text, "a=-b");
+        assert!(plan.planning.variables.variable_files[0].place < plan.planning.variables.variables[0].place);
         assert_eq!(plan.planning.parallelism, 4);
     }
 

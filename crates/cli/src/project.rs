@@ -20,7 +20,7 @@ use pve_resources::Registry;
 use pve_state::{EventLog, Key};
 use pve_state_sqlite::{Holder, SqliteLog, WriterLock};
 
-use crate::arguments::{GlobalOptions, VariableOptions};
+use crate::arguments::{GlobalOptions, Placed, VariableOptions};
 use crate::failure::Failure;
 
 /// The folder for everything that pve keeps in a project.
@@ -294,19 +294,25 @@ fn variable_inputs(
     let mut found = Vec::new();
     let listed =
         environment_files(files, &project.root, project.environment.as_deref()).map_err(|d| vec![d])?;
-    let listed = listed.into_iter().map(|path| {
+    for path in listed {
         let shown = path.to_string_lossy().replace('\\', "/");
-        (project.root.join(&path), shown)
-    });
-    let given =
-        options.variable_files.iter().map(|path| (project.root.join(path), path.display().to_string()));
-    for (path, shown) in listed.chain(given) {
-        match read_variable_file(files, &path, &shown, sources) {
+        match read_variable_file(files, &project.root.join(&path), &shown, sources) {
             Ok(read) => inputs.extend(read),
             Err(errors) => found.extend(errors),
         }
     }
-    for text in &options.variables {
+    let given = options.variables.iter().map(|value| (value, false));
+    let mut given: Vec<(&Placed, bool)> =
+        given.chain(options.variable_files.iter().map(|file| (file, true))).collect();
+    given.sort_by_key(|(value, _)| value.place);
+    for (Placed { text, .. }, is_file) in given {
+        if is_file {
+            match read_variable_file(files, &project.root.join(text), text, sources) {
+                Ok(read) => inputs.extend(read),
+                Err(errors) => found.extend(errors),
+            }
+            continue;
+        }
         match text.split_once('=') {
             Some((name, value)) => inputs.push(VariableInput {
                 name: name.trim().to_string(),

@@ -196,7 +196,7 @@ impl Application<'_> {
         writer: &Writer,
         provider: &dyn Provider,
         reporter: &dyn Reporter,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<(Outcome, Vec<Diagnostic>), Failure> {
         let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
         let plan = &self.planning.plan;
         record(Payload::RunStarted(RunStarted {
@@ -229,18 +229,21 @@ impl Application<'_> {
             pve_executor::Options { parallelism: self.parallelism, cancelled: Arc::clone(&self.cancelled) };
         let outcome =
             pve_executor::execute(plan, provider, &mut resolver, &journal, reporter, &options).await;
-        let (outputs, _) = resolver.resolution.outputs(&state.outputs);
+        let (outputs, problems) = resolver.resolution.outputs(&state.outputs);
         if outputs != state.outputs {
             record(Payload::OutputsRecorded(OutputsRecorded { outputs })).await?;
         }
-        let result = match (outcome.is_complete(), outcome.interrupted) {
+        let complete = outcome.is_complete() && !problems.iter().any(Diagnostic::is_error);
+        let result = match (complete, outcome.interrupted) {
             (true, _) => RunResult::Succeeded,
             (_, true) => RunResult::Interrupted,
             _ => RunResult::Failed,
         };
         let failed = (outcome.failures.len() + outcome.skipped.len()) as u64;
         record(Payload::RunFinished(RunFinished { result, done: outcome.done.clone(), failed })).await?;
-        Ok(outcome)
+        // After a failure outputs that need what failed are no news.
+        let problems = if outcome.is_complete() { problems } else { Vec::new() };
+        Ok((outcome, problems))
     }
 
     /// What was found and decided before anything is done: moves, changes from outside, imports.

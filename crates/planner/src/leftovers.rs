@@ -84,11 +84,12 @@ pub fn node(address: &InstanceAddress) -> Node {
 fn reason(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Option<ActionReason> {
     let resource = &address.resource;
     let path: Vec<String> = resource.module.0.iter().map(|step| step.name.clone()).collect();
-    let Some(module) =
-        evaluation.module(&path).filter(|_| evaluation.instances_of(&path).contains(&resource.module))
-    else {
-        return Some(ActionReason::DeleteBecauseNoModule);
+    let Some(module) = evaluation.module(&path) else {
+        return Some(ActionReason::DeleteBecauseNoResourceConfig);
     };
+    if !evaluation.instances_of(&path).contains(&resource.module) {
+        return Some(ActionReason::DeleteBecauseNoModule);
+    }
     if module.resource(ResourceMode::Managed, &resource.kind, &resource.name).is_none() {
         return Some(ActionReason::DeleteBecauseNoResourceConfig);
     }

@@ -566,7 +566,9 @@ fn outputs(
         if place.is_some_and(|place| !selection.includes_all_needed(evaluation.graph, place)) {
             continue;
         }
-        let after = (options.mode != PlanMode::Destroy && !value.is_null()).then_some(value);
+        // An output that is null is none; one that becomes null is a change.
+        let kept = options.mode != PlanMode::Destroy && !(value.is_null() && before(&name).is_none());
+        let after = kept.then_some(value);
         changes.insert(name.to_string(), OutputChange { before: before(&name), after, sensitive });
     }
     for (name, record) in &state.outputs {

@@ -241,6 +241,7 @@ impl<'a> Resolution<'a> {
                 continue;
             }
             match values.get(name.as_str()) {
+                Some(value) if value.is_null() => {}
                 Some(value) if value.is_wholly_known() && !value.marks_deep().is_ephemeral() => {
                     let ty = value.ty();
                     let json = encode(value, &ty);

@@ -142,9 +142,13 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         parallelism: usize::from(request.planning.parallelism),
         cancelled,
     };
-    let outcome = application.run(&writer, &clusters.provider, &Progress::new(paint)).await?;
+    let (outcome, problems) = application.run(&writer, &clusters.provider, &Progress::new(paint)).await?;
     report_kept(&planning);
-    Ok(report(&outcome, paint))
+    let code = report(&outcome, paint);
+    if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
+        return Err(workspace.failure(problems));
+    }
+    Ok(code)
 }
 
 /// Resolves what an earlier run left open.
