@@ -115,9 +115,13 @@ impl Run<'_> {
         loop {
             while self.may_start() && running.len() < self.options.parallelism.max(1) {
                 let Some(at) = ready.pop_front() else { break };
-                running.push(async move { (at, self.step(&steps[at]).await) });
+                running.push(async move {
+                    // Pushed is not begun: the run may have been stopped since.
+                    if self.may_start() { (at, Some(self.step(&steps[at]).await)) } else { (at, None) }
+                });
             }
             let Some((at, result)) = running.next().await else { break };
+            let Some(result) = result else { continue };
             finished[at] = true;
             match result {
                 Ok(()) => {
@@ -139,7 +143,8 @@ impl Run<'_> {
                 outcome.skipped.push(address.clone());
             }
         }
-        outcome.interrupted = !self.may_start();
+        let everything_done = outcome.failures.is_empty() && outcome.skipped.is_empty();
+        outcome.interrupted = !self.may_start() && !everything_done;
         outcome
     }
 

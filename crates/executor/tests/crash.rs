@@ -1,0 +1,187 @@
+//! Runs that are killed at every point, and the runs after them: nothing twice, nothing lost, nothing guessed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod scripted;
+
+use std::collections::BTreeMap;
+
+use pve_executor::{Outcome, RecoveryReport, recover};
+use pve_model::Value;
+use pve_model::event::{ActionIntended, Operation};
+use pve_model::plan::{Plan, Step};
+use pve_model::state::{InstanceRecord, State};
+use scripted::{
+    Accepts, Cluster, Fails, KillPoints, MemoryJournal, address, carry_out, creates, options, plan, record_of,
+};
+
+/// Things that are wanted, each after some of those before it.
+type Wanted = Vec<(String, Vec<usize>)>;
+
+/// What is left to do: what is not in the state is made, what does not run is started.
+fn plan_towards(state: &State, wanted: &Wanted) -> Plan {
+    let operation = |name: &str| match state.current(&address(name)) {
+        None => Some(Operation::Create),
+        Some(record) if record.values["running"] == false => Some(Operation::Update),
+        Some(_) => None,
+    };
+    let mut places = BTreeMap::new();
+    let mut made = plan(&[]);
+    for (at, (name, after)) in wanted.iter().enumerate() {
+        let Some(operation) = operation(name) else { continue };
+        places.insert(at, made.steps.len());
+        let after: Vec<usize> = after.iter().filter_map(|before| places.get(before).copied()).collect();
+        let one = plan(&[(name.as_str(), operation, &[])]);
+        made.steps.push(Step { change: made.changes.len(), after, ..one.steps[0].clone() });
+        made.changes.extend(one.changes);
+    }
+    made
+}
+
+fn recorder(_: &ActionIntended, value: &Value) -> InstanceRecord {
+    record_of(value)
+}
+
+async fn recover_all(cluster: &Cluster, journal: &MemoryJournal) -> RecoveryReport {
+    recover(&journal.state().open_actions, cluster, journal, &recorder).await.unwrap()
+}
+
+fn random_wanted(random: &mut fastrand::Rng) -> Wanted {
+    (0..random.usize(2..6))
+        .map(|at| (format!("t{at}"), (0..at).filter(|_| random.u8(..3) == 0).collect()))
+        .collect()
+}
+
+/// One run of a process: recovery, a plan, an apply. `None` when it was killed.
+async fn run(
+    cluster: &Cluster,
+    journal: &MemoryJournal,
+    wanted: &Wanted,
+    parallelism: usize,
+) -> Option<Outcome> {
+    let work = async {
+        recover_all(cluster, journal).await;
+        let plan = plan_towards(&journal.state(), wanted);
+        carry_out(&plan, cluster, journal, &options(parallelism)).await
+    };
+    tokio::select! {
+        biased;
+        () = cluster.points.death() => None,
+        outcome = work => Some(outcome),
+    }
+}
+
+fn check_settled(cluster: &Cluster, journal: &MemoryJournal, wanted: &Wanted, told: &str) {
+    let state = journal.state();
+    assert!(state.open_actions.is_empty(), "{told}");
+    assert_eq!(plan_towards(&state, wanted).steps, [], "{told}: there is something left to do");
+    let names: Vec<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(cluster.names(), names, "{told}: the cluster has what is wanted and nothing else");
+    for (name, times) in &*cluster.made.lock().unwrap() {
+        assert_eq!(*times, 1, "{told}: {name} was made {times} times");
+    }
+}
+
+#[tokio::test]
+async fn a_run_killed_at_any_point_is_continued_by_the_next() {
+    let mut killed = 0;
+    for seed in 0..12 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (wanted, parallelism) = (random_wanted(&mut random), random.usize(1..4));
+        for point in 1.. {
+            let told = format!("seed {seed}, killed at point {point}");
+            let cluster = Cluster { points: KillPoints::at(point), ..Cluster::default() };
+            let journal = MemoryJournal::beside(&cluster);
+            let first = run(&cluster, &journal, &wanted, parallelism).await;
+            if let Some(outcome) = first {
+                assert!(outcome.is_complete(), "{told}");
+                check_settled(&cluster, &journal, &wanted, &told);
+                break;
+            }
+            killed += 1;
+            let cluster = cluster.after_a_crash();
+            let journal = journal.after_a_crash(&cluster);
+            let outcome = run(&cluster, &journal, &wanted, parallelism).await.expect("nobody kills this one");
+            assert!(outcome.is_complete(), "{told}: {outcome:?}");
+            check_settled(&cluster, &journal, &wanted, &told);
+        }
+    }
+    assert!(killed > 500, "only {killed} points were tried");
+}
+
+#[tokio::test]
+async fn runs_killed_again_and_again_still_get_there() {
+    for seed in 0..40 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (wanted, parallelism) = (random_wanted(&mut random), random.usize(1..4));
+        let mut cluster = Cluster::default();
+        let mut journal = MemoryJournal::beside(&cluster);
+        for life in 0.. {
+            assert!(life < 200, "seed {seed}: no end");
+            cluster = Cluster { points: KillPoints::at(random.usize(1..40)), ..cluster.after_a_crash() };
+            journal = journal.after_a_crash(&cluster);
+            if run(&cluster, &journal, &wanted, parallelism).await.is_some() {
+                break;
+            }
+        }
+        check_settled(&cluster, &journal, &wanted, &format!("seed {seed}"));
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_log_at_any_call_is_continued_by_the_next() {
+    let wanted: Wanted =
+        vec![("t0".into(), vec![]), ("t1".into(), vec![0]), ("t2".into(), vec![]), ("t3".into(), vec![1, 2])];
+    for most in 0..20 {
+        for accepts in [Accepts::Only(most), Accepts::LosesAnswerAfter(most)] {
+            let cluster = Cluster::default();
+            let journal = MemoryJournal { accepts, ..MemoryJournal::beside(&cluster) };
+            let outcome = run(&cluster, &journal, &wanted, 2).await.unwrap();
+            assert!(!outcome.is_complete(), "{accepts:?}");
+            let cluster = cluster.after_a_crash();
+            let journal = journal.after_a_crash(&cluster);
+            assert!(run(&cluster, &journal, &wanted, 2).await.unwrap().is_complete(), "{accepts:?}");
+            check_settled(&cluster, &journal, &wanted, &format!("{accepts:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_proved_stays_open_and_is_told() {
+    let cluster = Cluster { unclear: ["a".into()].into(), ..Cluster::failing("a", Fails::Unclear) };
+    let journal = MemoryJournal::beside(&cluster);
+    carry_out(&creates(&[("a", &[])]), &cluster, &journal, &options(1)).await;
+    for _ in 0..2 {
+        let report = recover_all(&cluster, &journal).await;
+        assert_eq!(report.unclear, [(address("a"), "nobody knows".to_string())]);
+        assert!(report.resolved.is_empty());
+        let state = journal.state();
+        assert_eq!(state.open_actions[0].indeterminate.as_deref(), Some("nobody knows"));
+        assert_eq!(state.current(&address("a")), None, "nothing is guessed");
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_was_interrupted_is_found_done_or_not_begun() {
+    for point in 1.. {
+        let cluster = Cluster::default();
+        let journal = MemoryJournal::beside(&cluster);
+        carry_out(&creates(&[("a", &[])]), &cluster, &journal, &options(1)).await;
+        let cluster = Cluster { points: KillPoints::at(point), ..cluster.after_a_crash() };
+        let journal = journal.after_a_crash(&cluster);
+        let delete = plan(&[("a", Operation::Delete, &[])]);
+        let options = options(1);
+        let work = carry_out(&delete, &cluster, &journal, &options);
+        let killed = tokio::select! { biased; () = cluster.points.death() => true, _ = work => false };
+        let cluster = cluster.after_a_crash();
+        let journal = journal.after_a_crash(&cluster);
+        recover_all(&cluster, &journal).await;
+        let state = journal.state();
+        assert!(state.open_actions.is_empty(), "point {point}");
+        assert_eq!(state.current(&address("a")).is_some(), cluster.names() == ["a"], "point {point}");
+        if !killed {
+            assert!(state.instances.is_empty());
+            break;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A resolver that wants every thing to run, and checks that it is asked in the right order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_executor::ports::{ResolvedStep, Resolver};
+use pve_model::Value;
+use pve_model::event::Operation;
+use pve_model::plan::{Plan, Step};
+use pve_model::state::InstanceRecord;
+
+use super::{Cluster, Trace, name_of, record_of, thing};
+
+/// The resolver.
+pub struct ScriptedResolver {
+    names: Vec<String>,
+    /// The step of each change, for plans of one step a change.
+    done: BTreeSet<usize>,
+    steps: Vec<Step>,
+    trace: Trace,
+    /// Things whose postcondition fails.
+    pub complains_of: BTreeSet<String>,
+    /// What data sources gave.
+    pub data: BTreeMap<String, Value>,
+}
+
+impl ScriptedResolver {
+    pub fn new(plan: &Plan, cluster: &Cluster) -> ScriptedResolver {
+        ScriptedResolver {
+            names: plan.changes.iter().map(|change| name_of(&change.address)).collect(),
+            done: BTreeSet::new(),
+            steps: plan.steps.clone(),
+            trace: cluster.trace.clone(),
+            complains_of: BTreeSet::new(),
+            data: BTreeMap::new(),
+        }
+    }
+
+    fn place(&self, step: &Step) -> usize {
+        self.steps.iter().position(|other| other == step).expect("a step of the plan")
+    }
+}
+
+impl Resolver for ScriptedResolver {
+    fn resolve(&mut self, step: &Step) -> Result<ResolvedStep, String> {
+        let name = &self.names[step.change];
+        for before in &step.after {
+            assert!(self.done.contains(before), "{name} began before step {before} was done");
+        }
+        let wanted = thing(name, true);
+        Ok(match step.operation {
+            Operation::Create => {
+                ResolvedStep { prior: None, planned: Some(wanted.clone()), config: Some(wanted) }
+            }
+            Operation::Delete => ResolvedStep { prior: Some(wanted), planned: None, config: None },
+            _ => ResolvedStep {
+                prior: Some(thing(name, false)),
+                planned: Some(wanted.clone()),
+                config: Some(wanted),
+            },
+        })
+    }
+
+    fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String> {
+        let name = self.names[step.change].clone();
+        self.trace.add(format!("completed {name}"));
+        if self.complains_of.contains(&name) {
+            return Err("the postcondition does not hold".into());
+        }
+        self.done.insert(self.place(step));
+        if let (Operation::Read, Some(value)) = (step.operation, after) {
+            self.data.insert(name, value.clone());
+        }
+        Ok(after.map(record_of))
+    }
+
+    fn left(&mut self, _: &Step, left: &Value) -> InstanceRecord {
+        record_of(left)
+    }
+}
