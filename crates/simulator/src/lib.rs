@@ -1,1 +1,1 @@
-//! Placeholder until the crate's first module lands.
+//! A Proxmox VE API double. The modules beside this file are a draft that is not part of the build yet.

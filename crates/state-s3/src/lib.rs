@@ -1,1 +1,1 @@
-//! Placeholder until the crate's first module lands.
+//! The log on S3: nothing yet.

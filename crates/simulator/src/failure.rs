@@ -1,0 +1,58 @@
+//! What the API answers when it refuses: the status, the text of the status line, and errors by parameter.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Failure {
+    pub status: u16,
+    /// Status line text; the body's `message` is the same with a newline (PVE dies with one).
+    pub reason: String,
+    pub errors: BTreeMap<String, String>,
+    /// `false`: the body is empty, as PVE answers before a handler is reached.
+    pub body: bool,
+}
+
+impl Failure {
+    /// A handler died with `text`: 500.
+    pub fn died(text: impl Into<String>) -> Self {
+        Failure { status: 500, reason: text.into(), errors: BTreeMap::new(), body: true }
+    }
+
+    /// 403 with PVE's prefix.
+    pub fn forbidden(text: &str) -> Self {
+        Failure { status: 403, ..Failure::died(format!("Permission check failed ({text})")) }
+    }
+
+    /// One bad parameter: 400.
+    pub fn parameter(name: &str, text: impl Into<String>) -> Self {
+        Failure::parameters(BTreeMap::from([(name.to_owned(), text.into())]))
+    }
+
+    /// Bad parameters: 400.
+    pub fn parameters(errors: BTreeMap<String, String>) -> Self {
+        Failure { status: 400, reason: "Parameter verification failed.".to_owned(), errors, body: true }
+    }
+
+    /// No handler for this method and path: 501.
+    pub fn not_implemented(method: &str, path: &str) -> Self {
+        Failure { status: 501, ..Failure::died(format!("Method '{method} {path}' not implemented")) }
+    }
+
+    /// An answer without a body (401, malformed requests).
+    pub fn bare(status: u16, reason: impl Into<String>) -> Self {
+        Failure { status, reason: reason.into(), errors: BTreeMap::new(), body: false }
+    }
+
+    /// The JSON body.
+    pub fn json(&self) -> Value {
+        let newline = if self.status == 501 { "" } else { "\n" };
+        let mut body = json!({ "data": null, "message": format!("{}{newline}", self.reason) });
+        if !self.errors.is_empty() {
+            body["errors"] = json!(self.errors);
+        }
+        body
+    }
+}

@@ -1,0 +1,287 @@
+//! Firewall rules: new ones go on top, positions shift, `enable` is 0 when not given.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Scope, check_digest, digest};
+use crate::failure::Failure;
+use crate::request::{Answer, Request};
+use crate::state::Options;
+
+/// Macros of pve-firewall with the protocol they set first.
+const MACROS: &[(&str, &str, &str)] = &[
+    ("BGP", "tcp", "Border Gateway Protocol traffic"),
+    ("Ceph", "tcp", "Ceph Storage Cluster traffic (Ceph Monitors, OSD & MDS Daemons)"),
+    ("DHCPfwd", "udp", "Forwarded DHCP traffic"),
+    ("DHCPv6", "udp", "DHCPv6 traffic"),
+    ("DNS", "udp", "Domain Name System traffic (upd and tcp)"),
+    ("FTP", "tcp", "File Transfer Protocol"),
+    ("Git", "tcp", "Git distributed revision control traffic"),
+    ("HKP", "tcp", "OpenPGP HTTP key server protocol traffic"),
+    ("HTTP", "tcp", "Hypertext Transfer Protocol (WWW)"),
+    ("HTTPS", "tcp", "Hypertext Transfer Protocol (WWW) over SSL"),
+    ("IMAP", "tcp", "Internet Message Access Protocol"),
+    ("IMAPS", "tcp", "Internet Message Access Protocol over SSL"),
+    ("LDAP", "tcp", "Lightweight Directory Access Protocol traffic"),
+    ("LDAPS", "tcp", "Secure Lightweight Directory Access Protocol traffic"),
+    ("MySQL", "tcp", "MySQL server"),
+    ("NTP", "udp", "Network Time Protocol (ntpd)"),
+    ("NeighborDiscovery", "icmpv6", "IPv6 neighbor solicitation, neighbor and router advertisement"),
+    ("OpenVPN", "udp", "OpenVPN traffic"),
+    ("PMG", "tcp", "Proxmox Mail Gateway web interface"),
+    ("POP3", "tcp", "POP3 traffic"),
+    ("Ping", "icmp", "ICMP echo request"),
+    ("PostgreSQL", "tcp", "PostgreSQL server"),
+    ("RDP", "tcp", "Microsoft Remote Desktop Protocol traffic"),
+    ("Rsync", "tcp", "Rsync server"),
+    ("SMB", "udp", "Microsoft SMB traffic"),
+    ("SMTP", "tcp", "Simple Mail Transfer Protocol"),
+    ("SMTPS", "tcp", "Encrypted Simple Mail Transfer Protocol"),
+    ("SNMP", "udp", "Simple Network Management Protocol"),
+    ("SPICEproxy", "tcp", "Proxmox VE SPICE display proxy traffic"),
+    ("SSH", "tcp", "Secure shell traffic"),
+    ("Syslog", "udp", "Syslog protocol (RFC 5424) traffic"),
+    ("Telnet", "tcp", "Telnet traffic"),
+    ("Trcrt", "udp", "Traceroute (for up to 30 hops) traffic"),
+    ("VNC", "tcp", "VNC traffic for VNC display's 0 - 99"),
+    ("Web", "tcp", "WWW traffic (HTTP and HTTPS)"),
+];
+
+const CALL: &[&str] = &["node", "vmid", "digest", "delete", "pos", "moveto", "group"];
+
+/// `GET macros`.
+pub(crate) fn macros(_: &mut Request<'_>) -> Answer {
+    Ok(MACROS.iter().map(|(name, _, text)| json!({ "macro": name, "descr": text })).collect())
+}
+
+fn rules(request: &Request<'_>, scope: Scope) -> Result<Vec<Options>, Failure> {
+    if scope == Scope::Group {
+        let group = request.text("group");
+        let known = request.state.firewalls.get("cluster").is_some_and(|found| found.groups.contains_key(&group));
+        if !known {
+            return Err(Failure::died(format!("no such security group '{group}'")));
+        }
+    }
+    Ok(request.state.firewalls.get(&scope.key(request)).map(|found| found.rules.clone()).unwrap_or_default())
+}
+
+fn store(request: &mut Request<'_>, scope: Scope, rules: Vec<Options>) {
+    let key = scope.key(request);
+    request.state.firewalls.entry(key).or_default().rules = rules;
+}
+
+fn shown(request: &Request<'_>, scope: Scope, rule: &Options, position: Value, digest: &str) -> Value {
+    let mut row: Map<String, Value> = rule
+        .iter()
+        .map(|(name, text)| match text.parse::<i64>() {
+            Ok(number) if name == "enable" => (name.clone(), json!(number)),
+            _ => (name.clone(), json!(text)),
+        })
+        .collect();
+    row.entry("enable").or_insert(json!(0));
+    row.insert("pos".to_owned(), position);
+    row.insert("digest".to_owned(), json!(digest));
+    if let Some(version) = ip_version(request, scope, rule) {
+        row.insert("ipversion".to_owned(), json!(version));
+    }
+    let errors = reference_errors(request, scope, rule);
+    if !errors.is_empty() {
+        row.insert("errors".to_owned(), json!(errors));
+    }
+    Value::Object(row)
+}
+
+fn alias<'a>(request: &'a Request<'_>, scope: Scope, name: &str) -> Option<&'a Options> {
+    let find = |key: &str, name: &str| {
+        request.state.firewalls.get(key).and_then(|found| found.aliases.get(&name.to_lowercase()))
+    };
+    match name.split_once('/') {
+        Some(("dc", name)) => find("cluster", name),
+        Some(("guest", name)) if scope == Scope::Guest => find(&scope.key(request), name),
+        Some(_) => None,
+        None => find(&scope.key(request), name).or_else(|| find("cluster", name)),
+    }
+}
+
+fn has_set(request: &Request<'_>, scope: Scope, name: &str) -> bool {
+    let find = |key: &str, name: &str| {
+        request.state.firewalls.get(key).is_some_and(|found| found.sets.contains_key(name))
+    };
+    match name.split_once('/') {
+        Some(("dc", name)) => find("cluster", name),
+        Some(("guest", name)) => find(&scope.key(request), name),
+        Some(_) => true,
+        None => find(&scope.key(request), name) || find("cluster", name),
+    }
+}
+
+fn is_alias_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && !text.contains(':')
+}
+
+fn ip_version(request: &Request<'_>, scope: Scope, rule: &Options) -> Option<u8> {
+    ["source", "dest"].iter().find_map(|key| version_of(request, scope, rule.get(*key)?))
+}
+
+fn version_of(request: &Request<'_>, scope: Scope, text: &str) -> Option<u8> {
+    if text.starts_with('+') {
+        return None;
+    }
+    if is_alias_name(text) {
+        let cidr = alias(request, scope, text)?.get("cidr")?;
+        return Some(if cidr.contains(':') { 6 } else { 4 });
+    }
+    Some(if text.contains(':') { 6 } else { 4 })
+}
+
+fn reference_errors(request: &Request<'_>, scope: Scope, rule: &Options) -> BTreeMap<String, String> {
+    let mut errors = BTreeMap::new();
+    for key in ["source", "dest"] {
+        let Some(text) = rule.get(key) else { continue };
+        if let Some(set) = text.strip_prefix('+') {
+            if !has_set(request, scope, set) {
+                errors.insert(key.to_owned(), format!("no such ipset '{set}'"));
+            }
+        } else if is_alias_name(text) && alias(request, scope, text).is_none() {
+            errors.insert(key.to_owned(), format!("no such alias '{text}'"));
+        }
+    }
+    errors
+}
+
+/// The checks beyond the schema (`PVE::Firewall::verify_rule`).
+fn verify(request: &Request<'_>, scope: Scope, rule: &Options) -> Result<(), Failure> {
+    let mut errors = reference_errors(request, scope, rule);
+    let mut refuse = |key: &str, text: String| {
+        errors.entry(key.to_owned()).or_insert(text);
+    };
+    let kind = rule.get("type").map(String::as_str).unwrap_or_default();
+    let action = rule.get("action").cloned().unwrap_or_default();
+    if kind == "group" {
+        if scope == Scope::Group {
+            refuse("type", "invalid rule type 'group' for rule_env 'group'".to_owned());
+        }
+    } else if !matches!(action.as_str(), "ACCEPT" | "DROP" | "REJECT") {
+        refuse("action", format!("unknown action '{action}'"));
+    }
+    if let Some(iface) = rule.get("iface").filter(|_| scope == Scope::Guest) {
+        let index = iface.strip_prefix("net").filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+        if index.is_none() {
+            refuse("iface", "value does not match the regex pattern 'net\\d+'".to_owned());
+        }
+    }
+    let protocol = rule.get("proto").map(String::as_str);
+    if let Some(name) = rule.get("macro") {
+        match MACROS.iter().find(|(known, ..)| known == name) {
+            None => refuse("macro", format!("unknown macro '{name}'")),
+            Some((_, sets, _)) if protocol.is_some() => {
+                refuse("proto", format!("parameter 'proto' already define in macro (value = '{sets}')"));
+            }
+            Some(_) => {}
+        }
+    } else {
+        let ports = matches!(protocol, Some("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "6" | "17" | "33" | "132" | "136"));
+        for key in ["dport", "sport"] {
+            if rule.contains_key(key) && !ports {
+                refuse("proto", format!("missing property - '{key}' requires this property"));
+            }
+        }
+        let icmp = matches!(protocol, Some("icmp" | "icmpv6" | "ipv6-icmp" | "1" | "58"));
+        if rule.contains_key("icmp-type") && !icmp {
+            refuse("proto", "missing property - 'icmp-type' requires this property".to_owned());
+        }
+    }
+    let version = |key: &str| rule.get(key).and_then(|text| version_of(request, scope, text));
+    if let (Some(source), Some(dest)) = (version("source"), version("dest"))
+        && source != dest
+    {
+        refuse("dest", "detected mixed ipv4/ipv6 addresses in rule".to_owned());
+    }
+    if errors.is_empty() { Ok(()) } else { Err(Failure::parameters(errors)) }
+}
+
+fn fields(request: &Request<'_>) -> Options {
+    request
+        .parameters
+        .iter()
+        .filter(|(name, _)| !CALL.contains(&name.as_str()))
+        .map(|(name, value)| {
+            let value = if name == "comment" { value.lines().next().unwrap_or_default() } else { value };
+            (name.clone(), value.to_owned())
+        })
+        .collect()
+}
+
+/// `GET rules`.
+pub(crate) fn list(request: &mut Request<'_>, scope: Scope) -> Answer {
+    let rules = rules(request, scope)?;
+    let digest = digest(request, scope);
+    Ok(rules.iter().enumerate().map(|(at, rule)| shown(request, scope, rule, json!(at), &digest)).collect())
+}
+
+/// `GET rules/{pos}`: the position is text here.
+pub(crate) fn read(request: &mut Request<'_>, scope: Scope) -> Answer {
+    let (position, rules) = at(request, scope)?;
+    let digest = digest(request, scope);
+    Ok(shown(request, scope, &rules[position], json!(position.to_string()), &digest))
+}
+
+fn at(request: &Request<'_>, scope: Scope) -> Result<(usize, Vec<Options>), Failure> {
+    let rules = rules(request, scope)?;
+    let position = request.number("pos").unwrap_or(u64::MAX) as usize;
+    if position < rules.len() {
+        return Ok((position, rules));
+    }
+    Err(Failure::died(format!("no rule at position {}", request.text("pos"))))
+}
+
+/// `POST rules`.
+pub(crate) fn create(request: &mut Request<'_>, scope: Scope) -> Answer {
+    let mut rules = rules(request, scope)?;
+    check_digest(request, scope)?;
+    let mut rule = fields(request);
+    verify(request, scope, &rule)?;
+    rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
+    rules.insert(0, rule);
+    store(request, scope, rules);
+    Ok(Value::Null)
+}
+
+/// `PUT rules/{pos}`.
+pub(crate) fn update(request: &mut Request<'_>, scope: Scope) -> Answer {
+    let known = rules(request, scope)?;
+    check_digest(request, scope)?;
+    let (position, mut rules) = at(request, scope)?;
+    if let Some(target) = request.number("moveto") {
+        let rule = rules[position].clone();
+        let target = (target as usize).min(known.len());
+        rules.insert(target, rule);
+        rules.remove(if target <= position { position + 1 } else { position });
+        store(request, scope, rules);
+        return Ok(Value::Null);
+    }
+    let mut rule = rules[position].clone();
+    for name in crate::schema::formats::split_list(request.get("delete").unwrap_or_default()) {
+        rule.remove(name);
+    }
+    rule.extend(fields(request));
+    verify(request, scope, &rule)?;
+    rules[position] = rule;
+    store(request, scope, rules);
+    Ok(Value::Null)
+}
+
+/// `DELETE rules/{pos}`.
+pub(crate) fn delete(request: &mut Request<'_>, scope: Scope) -> Answer {
+    let all = rules(request, scope)?;
+    check_digest(request, scope)?;
+    if all.is_empty() && scope != Scope::Group {
+        let place = "/usr/share/perl5/PVE/API2/Firewall/Rules.pm line 462.";
+        return Err(Failure::died(format!("Can't use an undefined value as an ARRAY reference at {place}")));
+    }
+    let (position, mut rules) = at(request, scope)?;
+    rules.remove(position);
+    store(request, scope, rules);
+    Ok(Value::Null)
+}

@@ -1,0 +1,149 @@
+//! What virtual machines and containers have in common: reading configurations, locks, lists.
+
+use serde_json::{Map, Value, json};
+use sha1::Digest as _;
+
+use crate::failure::Failure;
+use crate::request::{Answer, Request};
+use crate::schema::{self, Keys, Kind};
+use crate::state::{Guest, GuestKind, Options, State};
+
+/// The options of a kind of guest.
+pub(crate) fn option_keys(kind: GuestKind) -> &'static Keys {
+    match kind {
+        GuestKind::Qemu => schema::virtual_machine(),
+        GuestKind::Lxc => schema::container(),
+    }
+}
+
+/// An option as it is read back: numbers where the schema has integers and booleans, text otherwise.
+pub(crate) fn typed(kind: GuestKind, name: &str, text: &str) -> Value {
+    if name == "cipassword" {
+        return json!("**********");
+    }
+    let number = schema::lookup(option_keys(kind), name)
+        .is_some_and(|property| matches!(property.kind, Kind::Integer | Kind::Boolean));
+    match text.parse::<i64>() {
+        Ok(value) if number => json!(value),
+        _ => json!(text),
+    }
+}
+
+/// SHA-1 over the configuration; identical content has the identical digest.
+pub(crate) fn digest(guest: &Guest) -> String {
+    let text = serde_json::to_string(&(&guest.config, &guest.pending, &guest.snapshots)).unwrap_or_default();
+    hex(&sha1::Sha1::digest(text.as_bytes()))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `GET config`.
+pub(crate) fn read(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let guest = request.guest(kind)?;
+    let config = match request.get("snapshot") {
+        Some(name) => match guest.snapshots.get(name) {
+            Some(snapshot) => snapshot.config.clone(),
+            None => return Err(Failure::died(format!("snapshot '{name}' does not exist"))),
+        },
+        None if request.flag("current") => guest.config.clone(),
+        None => guest.effective(),
+    };
+    let mut data: Map<String, Value> =
+        config.iter().map(|(name, text)| (name.clone(), typed(kind, name, text))).collect();
+    data.insert("digest".to_owned(), json!(digest(guest)));
+    Ok(Value::Object(data))
+}
+
+/// `GET pending`.
+pub(crate) fn pending(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let guest = request.guest(kind)?;
+    let mut rows = Vec::new();
+    for (name, text) in &guest.config {
+        let mut row = json!({ "key": name, "value": typed(kind, name, text) });
+        match guest.pending.get(name) {
+            Some(Some(new)) => row["pending"] = typed(kind, name, new),
+            Some(None) => row["delete"] = json!(1),
+            None => {}
+        }
+        rows.push(row);
+    }
+    for (name, value) in &guest.pending {
+        if let Some(text) = value.as_ref().filter(|_| !guest.config.contains_key(name)) {
+            rows.push(json!({ "key": name, "pending": typed(kind, name, text) }));
+        }
+    }
+    rows.push(json!({ "key": "digest", "value": digest(guest) }));
+    Ok(Value::Array(rows))
+}
+
+/// Refuses a locked guest.
+pub(crate) fn check_lock(guest: &Guest) -> Result<(), Failure> {
+    match guest.config.get("lock") {
+        Some(lock) => Err(Failure::died(format!("{} is locked ({lock})", guest.kind.label()))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses `skiplock` to anybody but root.
+pub(crate) fn check_skip_lock(request: &Request<'_>) -> Result<(), Failure> {
+    if request.flag("skiplock") && !request.identity.is_root() {
+        return Err(Failure::parameter("skiplock", "Only root may use this option."));
+    }
+    Ok(())
+}
+
+/// A network address with Proxmox's prefix.
+pub(crate) fn new_mac() -> String {
+    format!("BC:24:11:{:02X}:{:02X}:{:02X}", fastrand::u8(..), fastrand::u8(..), fastrand::u8(..))
+}
+
+/// Puts a tag list in order: unique, lower case, sorted, joined by `;`.
+pub(crate) fn normalise_tags(text: &str) -> String {
+    let mut tags: Vec<String> = schema::formats::split_list(text).map(str::to_ascii_lowercase).collect();
+    tags.sort();
+    tags.dedup();
+    if tags.is_empty() { " ".to_owned() } else { tags.join(";") }
+}
+
+/// Removes an id from pools, as `purge` and a destroy do.
+pub(crate) fn forget(state: &mut State, vmid: u32) {
+    state.guests.remove(&vmid);
+    state.firewalls.remove(&format!("guest/{vmid}"));
+    for pool in state.pools.values_mut() {
+        pool.guests.retain(|member| *member != vmid);
+    }
+}
+
+/// Puts a new guest into a pool, if one is named.
+pub(crate) fn check_pool(request: &Request<'_>) -> Result<(), Failure> {
+    match request.get("pool") {
+        Some(pool) if !request.state.pools.contains_key(pool) => {
+            Err(Failure::forbidden(&format!("pool '{pool}' does not exist")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds the guest to the pool of the request.
+pub(crate) fn join_pool(request: &mut Request<'_>, vmid: u32) {
+    if let Some(name) = request.get("pool").map(str::to_owned)
+        && let Some(pool) = request.state.pools.get_mut(&name)
+    {
+        pool.guests.retain(|member| *member != vmid);
+        pool.guests.push(vmid);
+    }
+}
+
+/// The pool of a guest.
+pub(crate) fn pool_of(state: &State, vmid: u32) -> Option<&String> {
+    state.pools.iter().find(|(_, pool)| pool.guests.contains(&vmid)).map(|(name, _)| name)
+}
+
+/// Bytes of the first disk, for lists.
+pub(crate) fn disk_size(config: &Options, name: &str) -> u64 {
+    let size = config.get(name).and_then(|text| text.split(',').find_map(|part| part.strip_prefix("size=")));
+    size.and_then(crate::volumes::parse_size).unwrap_or(0)
+}

@@ -1,0 +1,165 @@
+//! Clones and templates of containers.
+
+use serde_json::{Value, json};
+
+use super::{KIND, mounts};
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Outcome, Request};
+use crate::schema;
+use crate::state::{Effect, Guest, Options};
+use crate::volumes::{self, Allocation};
+
+/// `POST clone`.
+pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
+    let (vmid, new) = (request.vmid(), request.number("newid").unwrap_or(0) as u32);
+    guests::check_pool(request)?;
+    let source = request.guest(KIND)?.clone();
+    if let Some(other) = request.state.guests.get(&new) {
+        let (label, node) = (other.kind.label(), &request.options.node);
+        return Err(Failure::died(format!("{label} {new} already exists on node '{node}'")));
+    }
+    guests::check_lock(&source)?;
+    let full = match request.get("full") {
+        Some(value) => value == "1",
+        None => !source.is_template(),
+    };
+    if let Some(storage) = request.get("storage") {
+        if !full {
+            return Err(Failure::died("parameter 'storage' not allowed for linked clones"));
+        }
+        volumes::storage(request.state, storage)?;
+        volumes::check_guest_storage(request.state, storage, KIND)?;
+    }
+    let config = match request.get("snapname") {
+        Some(name) => match source.snapshots.get(name) {
+            Some(snapshot) => snapshot.config.clone(),
+            None => return Err(Failure::died(format!("snapshot '{name}' does not exist"))),
+        },
+        None if source.running => {
+            return Err(Failure::died("Full clone of a running container is only possible from a snapshot"));
+        }
+        None => source.effective(),
+    };
+    if !full {
+        check_linked(request, &config)?;
+    }
+    Ok(request.task("vzclone", &vmid.to_string(), |request, outcome| {
+        copy(request, outcome, new, &config, full)
+    }))
+}
+
+fn check_linked(request: &Request<'_>, config: &Options) -> Result<(), Failure> {
+    for (name, text) in config.iter().filter(|(name, _)| mounts::is_mount(name)) {
+        let Some(values) = mounts::parse(name, text) else { continue };
+        let volume = &values["volume"];
+        let block = volumes::split(volume)
+            .and_then(|(storage, _)| request.state.storages.get(storage))
+            .is_some_and(volumes::is_block);
+        if !block || !volume.contains("base-") {
+            return Err(Failure::died(format!("Linked clone feature for '{volume}' is not available")));
+        }
+    }
+    Ok(())
+}
+
+fn copy(request: &mut Request<'_>, outcome: &mut Outcome, new: u32, config: &Options, full: bool) -> Result<(), Failure> {
+    let mut guest = Guest::new(KIND, request.now);
+    for (name, text) in config {
+        let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
+        let text = match stem {
+            "template" | "lock" | "parent" | "unused" => continue,
+            "net" => text
+                .split(',')
+                .map(|part| match part.strip_prefix("hwaddr=") {
+                    Some(_) => format!("hwaddr={}", guests::new_mac()),
+                    None => part.to_owned(),
+                })
+                .collect::<Vec<_>>()
+                .join(","),
+            _ if mounts::is_mount(name) => copy_mount(request, new, name, text, full)?,
+            _ => text.clone(),
+        };
+        guest.config.insert(name.clone(), text);
+    }
+    if let Some(hostname) = request.get("hostname") {
+        guest.config.insert("hostname".to_owned(), hostname.to_owned());
+    }
+    if let Some(description) = request.get("description") {
+        guest.config.insert("description".to_owned(), format!("{}\n", description.trim_end()));
+    }
+    outcome.say(format!("create {} clone of mountpoint rootfs", if full { "full" } else { "linked" }));
+    guest.config.insert("lock".to_owned(), "create".to_owned());
+    outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
+    guest.busy_until = request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
+    request.state.guests.insert(new, guest);
+    guests::join_pool(request, new);
+    Ok(())
+}
+
+fn copy_mount(request: &mut Request<'_>, new: u32, name: &str, text: &str, full: bool) -> Result<String, Failure> {
+    let Some(mut values) = mounts::parse(name, text) else { return Ok(text.to_owned()) };
+    let source = values.get("volume").cloned().unwrap_or_default();
+    let Some(volume) = request.state.volumes.get(&source).cloned() else {
+        if source.starts_with('/') {
+            return Ok(text.to_owned());
+        }
+        return Err(volumes::missing_volume(request.state, &source));
+    };
+    let storage = volumes::split(&source).map_or(String::new(), |(storage, _)| storage.to_owned());
+    let target = request.get("storage").map(str::to_owned).unwrap_or(storage);
+    let wanted = Allocation {
+        storage: &target,
+        owner: new,
+        kind: KIND,
+        format: Some(&volume.format),
+        bytes: volume.size,
+        now: request.seconds(),
+    };
+    let id = volumes::allocate(request.state, &wanted)?;
+    if let Some(copy) = request.state.volumes.get_mut(&id) {
+        copy.parent = (!full).then(|| source.clone());
+        values.insert("size".to_owned(), volumes::format_size(copy.size));
+    }
+    values.insert("volume".to_owned(), id);
+    Ok(mounts::print(name, &values))
+}
+
+/// `POST template`: answers null.
+pub(crate) fn template(request: &mut Request<'_>) -> Answer {
+    let guest = request.guest(KIND)?;
+    guests::check_lock(guest)?;
+    if guest.is_template() {
+        return Err(Failure::died("you can't convert a template to a template"));
+    }
+    if guest.running {
+        return Err(Failure::died("you can't convert a CT to template if the CT is running"));
+    }
+    let config = guest.config.clone();
+    for (name, text) in config.iter().filter(|(name, _)| mounts::is_mount(name)) {
+        if let Some(mut values) = mounts::parse(name, text) {
+            let base = crate::qemu::to_base(request.state, &values["volume"]);
+            values.insert("volume".to_owned(), base);
+            let text = mounts::print(name, &values);
+            request.guest_mut(KIND)?.config.insert(name.clone(), text);
+        }
+    }
+    request.guest_mut(KIND)?.config.insert("template".to_owned(), "1".to_owned());
+    Ok(Value::Null)
+}
+
+/// `GET feature`.
+pub(crate) fn feature(request: &mut Request<'_>) -> Answer {
+    let guest = request.guest(KIND)?;
+    let block = guest.config.iter().filter(|(name, _)| mounts::is_mount(name)).all(|(_, text)| {
+        volumes::split(text)
+            .and_then(|(storage, _)| request.state.storages.get(storage))
+            .is_some_and(volumes::is_block)
+    });
+    let has = match request.get("feature") {
+        Some("copy") => true,
+        Some("clone") => block && guest.is_template(),
+        _ => block,
+    };
+    Ok(json!({ "hasFeature": u8::from(has) }))
+}

@@ -1,0 +1,153 @@
+//! Creating and destroying containers.
+
+use super::{KIND, config, mounts};
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Outcome, Request, missing_guest};
+use crate::state::{Effect, Guest, Options};
+use crate::volumes;
+
+/// `POST /nodes/{node}/lxc`.
+pub(crate) fn create(request: &mut Request<'_>) -> Answer {
+    let vmid = request.vmid();
+    let mut options = config::options(request);
+    let unprivileged = request.get("unprivileged").is_none_or(|value| value == "1");
+    if request.state.guests.contains_key(&vmid) {
+        let label = request.state.guests[&vmid].kind.label();
+        return Err(Failure::died(format!("{label} {vmid} already exists on node '{}'", request.options.node)));
+    }
+    guests::check_pool(request)?;
+    config::check_root_options(request, &options)?;
+    if !options.contains_key("rootfs") {
+        let storage = request.get("storage").unwrap_or("local").to_owned();
+        volumes::storage(request.state, &storage)?;
+        options.insert("rootfs".to_owned(), format!("{storage}:4"));
+    }
+    for (name, text) in &options {
+        if mounts::is_mount(name)
+            && let Some(values) = mounts::parse(name, text)
+        {
+            mounts::check(request, &values)?;
+        }
+    }
+    config::normalise(&mut options);
+    options.remove("unprivileged");
+    if unprivileged {
+        options.insert("unprivileged".to_owned(), "1".to_owned());
+    }
+    let start = request.flag("start");
+    let upid = request.task("vzcreate", &vmid.to_string(), |request, outcome| {
+        build(request, outcome, vmid, options)
+            .map_err(|failure| Failure::died(format!("unable to create CT {vmid} - {}", failure.reason)))
+    });
+    if start && request.state.guests.contains_key(&vmid) {
+        super::lifecycle::start_task(request, vmid);
+    }
+    Ok(upid)
+}
+
+fn build(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32, options: Options) -> Result<(), Failure> {
+    let template = request.text("ostemplate");
+    if !request.state.volumes.contains_key(&template) {
+        return Err(volumes::missing_volume(request.state, &template));
+    }
+    let mut guest = Guest::new(KIND, request.now);
+    let mut names: Vec<&String> = options.keys().collect();
+    // The root's volume gets the first number.
+    names.sort_by_key(|name| (*name != "rootfs", name.len(), (*name).clone()));
+    for name in names {
+        let text = &options[name];
+        let existing = |text: &str| volumes::split(text).is_some_and(|(_, rest)| volumes::allocation_size(KIND, rest).is_none());
+        let text = match mounts::parse(name, text).filter(|_| mounts::is_mount(name)) {
+            Some(values) if existing(&values["volume"]) && request.state.volumes.contains_key(&values["volume"]) => {
+                text.clone()
+            }
+            Some(values) => mounts::realise(request, outcome, vmid, name, values)?,
+            None => text.clone(),
+        };
+        guest.config.insert(name.clone(), text);
+    }
+    outcome.say(format!("extracting archive '{}'", volumes::path(request.state, &template)));
+    let defaults = [
+        ("arch", "amd64".to_owned()),
+        ("memory", "512".to_owned()),
+        ("swap", "512".to_owned()),
+        ("hostname", format!("CT{vmid}")),
+        ("ostype", os_type(&template).to_owned()),
+    ];
+    for (key, value) in defaults {
+        guest.config.entry(key.to_owned()).or_insert(value);
+    }
+    guest.template = Some(template);
+    guest.config.insert("lock".to_owned(), "create".to_owned());
+    outcome.effects.push(Effect::RemoveOption { guest: vmid, key: "lock".to_owned() });
+    request.state.guests.insert(vmid, guest);
+    guests::join_pool(request, vmid);
+    Ok(())
+}
+
+/// The OS that is detected in the template.
+fn os_type(template: &str) -> &'static str {
+    let name = template.rsplit('/').next().unwrap_or_default();
+    let known = [
+        ("debian", "debian"),
+        ("devuan", "devuan"),
+        ("ubuntu", "ubuntu"),
+        ("centos", "centos"),
+        ("rocky", "centos"),
+        ("alma", "centos"),
+        ("fedora", "fedora"),
+        ("opensuse", "opensuse"),
+        ("arch", "archlinux"),
+        ("alpine", "alpine"),
+        ("gentoo", "gentoo"),
+        ("nixos", "nixos"),
+    ];
+    known.iter().find(|(prefix, _)| name.contains(prefix)).map_or("unmanaged", |(_, kind)| kind)
+}
+
+/// `DELETE /nodes/{node}/lxc/{vmid}`.
+pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
+    let vmid = request.vmid();
+    let guest = request.guest(KIND)?;
+    if guest.is_protected() {
+        return Err(Failure::died(format!("can't remove CT {vmid} - protection mode enabled")));
+    }
+    if !guest.destroying {
+        guests::check_lock(guest)?;
+    }
+    if guest.running && !request.flag("force") {
+        return Err(Failure::died(format!("unable to destroy CT {vmid} - container is running")));
+    }
+    let node = request.options.node.clone();
+    Ok(request.task("vzdestroy", &vmid.to_string(), |request, outcome| {
+        let guest = request.guest(KIND)?;
+        if guest.destroying {
+            return Err(missing_guest(KIND, vmid, &node));
+        }
+        let files: Vec<String> = guest
+            .config
+            .iter()
+            .filter(|(name, _)| mounts::is_mount(name) || name.starts_with("unused"))
+            .map(|(_, text)| crate::qemu::drives::file_of(text))
+            .collect();
+        for file in files {
+            if let Some((storage, name)) = volumes::split(&file)
+                && volumes::check_name(request.state, storage, name).is_err()
+            {
+                return volumes::check_name(request.state, storage, name);
+            }
+            if volumes::owner(&file) == Some(vmid) && request.state.volumes.remove(&file).is_some() {
+                outcome.say(format!("  Logical volume \"{}\" successfully removed.", file.rsplit(':').next().unwrap_or("")));
+            }
+        }
+        if request.flag("destroy-unreferenced-disks") {
+            request.state.volumes.retain(|_, volume| volume.owner != Some(vmid) || volume.content != "rootdir");
+        }
+        outcome.effects.push(Effect::RemoveGuest(vmid));
+        let guest = request.guest_mut(KIND)?;
+        guest.destroying = true;
+        guest.running = false;
+        Ok(())
+    }))
+}

@@ -1,0 +1,219 @@
+//! Root and mount points of containers: allocating, attaching, growing and moving their volumes.
+
+use std::collections::BTreeMap;
+
+use super::KIND;
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Outcome, Request};
+use crate::schema::property_string::{self, Values};
+use crate::schema;
+use crate::state::Options;
+use crate::volumes::{self, Allocation};
+
+/// True for `rootfs` and `mpN`.
+pub(crate) fn is_mount(name: &str) -> bool {
+    name == "rootfs" || schema::indexed(name).is_some_and(|(stem, _)| stem == "mp")
+}
+
+/// Reads a mount point.
+pub(crate) fn parse(name: &str, text: &str) -> Option<Values> {
+    let keys = schema::format_keys(schema::lookup(schema::container(), name)?)?;
+    property_string::parse(keys, text).ok().filter(|values| values.contains_key("volume"))
+}
+
+/// Prints a mount point.
+pub(crate) fn print(name: &str, values: &Values) -> String {
+    schema::lookup(schema::container(), name)
+        .and_then(schema::format_keys)
+        .map(|keys| property_string::print(keys, values))
+        .unwrap_or_default()
+}
+
+/// The checks that happen when the request is made.
+pub(crate) fn check(request: &Request<'_>, values: &Values) -> Result<(), Failure> {
+    let volume = values.get("volume").map(String::as_str).unwrap_or_default();
+    if volume.starts_with('/') {
+        if request.identity.is_root() {
+            return Ok(());
+        }
+        let kind = if volume.starts_with("/dev/") { "device" } else { "bind" };
+        return Err(Failure::forbidden(&format!("mount point type {kind} is only allowed for root@pam")));
+    }
+    let Some((storage, name)) = volumes::split(volume) else { return Ok(()) };
+    volumes::storage(request.state, storage)?;
+    volumes::check_guest_storage(request.state, storage, KIND)?;
+    if volumes::allocation_size(KIND, name).is_some() {
+        return Ok(());
+    }
+    volumes::check_name(request.state, storage, name)
+}
+
+/// Makes a mount point real and returns its text for the configuration.
+pub(crate) fn realise(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    name: &str,
+    mut values: Values,
+) -> Result<String, Failure> {
+    let volume = values.get("volume").cloned().unwrap_or_default();
+    if volume.starts_with('/') {
+        return Ok(print(name, &values));
+    }
+    let (storage, rest) = volumes::split(&volume).map_or(("", ""), |pair| pair);
+    if let Some(bytes) = volumes::allocation_size(KIND, rest) {
+        let block = volumes::is_block(volumes::storage(request.state, storage)?);
+        let format = if bytes == 0 && !block { "subvol" } else { "raw" };
+        let wanted =
+            Allocation { storage, owner: vmid, kind: KIND, format: Some(format), bytes, now: request.seconds() };
+        let id = volumes::allocate(request.state, &wanted)?;
+        outcome.say(format!("{name}: created volume '{id}'"));
+        values.insert("volume".to_owned(), id);
+        values.insert("size".to_owned(), volumes::format_size(bytes));
+        return Ok(print(name, &values));
+    }
+    let size = request.state.volumes.get(&volume).map(|volume| volume.size);
+    let size = size.ok_or_else(|| volumes::missing_volume(request.state, &volume))?;
+    values.insert("size".to_owned(), volumes::format_size(size));
+    Ok(print(name, &values))
+}
+
+/// Puts the old volume of a slot into `unusedN`.
+pub(crate) fn release(config: &mut Options, vmid: u32, text: &str) {
+    let volume = crate::qemu::drives::file_of(text);
+    if volumes::owner(&volume) != Some(vmid) {
+        return;
+    }
+    if let Some(slot) = (0..256).map(|n| format!("unused{n}")).find(|key| !config.contains_key(key)) {
+        config.insert(slot, volume);
+    }
+}
+
+fn missing_mount() -> Failure {
+    let text = "property is missing and it is not optional".to_owned();
+    let errors = BTreeMap::from([("volume".to_owned(), text.clone()), ("mp".to_owned(), text)]);
+    Failure { errors, ..Failure::died("format error") }
+}
+
+/// `PUT resize`: refusals are the call's.
+pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
+    let (vmid, disk, wanted) = (request.vmid(), request.text("disk"), request.text("size"));
+    let guest = request.guest(KIND)?;
+    let modified = "detected modified configuration - file changed by other user? Try again.";
+    request.check_digest(&guests::digest(guest), modified)?;
+    guests::check_lock(guest)?;
+    let text = guest.config.get(&disk).ok_or_else(missing_mount)?;
+    let mut values = parse(&disk, text).ok_or_else(missing_mount)?;
+    let volume = values.get("volume").cloned().unwrap_or_default();
+    let present = request.state.volumes.get(&volume).map(|volume| volume.size);
+    let present = present.ok_or_else(|| volumes::missing_volume(request.state, &volume))?;
+    let (plus, number) = wanted.strip_prefix('+').map_or((false, wanted.as_str()), |rest| (true, rest));
+    let bytes = volumes::parse_size(number).unwrap_or(0);
+    let size = if plus { present + bytes } else { bytes };
+    if size < present {
+        return Err(Failure::died("unable to shrink disk size"));
+    }
+    if size == present {
+        return Err(Failure::died("disk is already at specified size"));
+    }
+    Ok(request.task("resize", &vmid.to_string(), |request, outcome| {
+        let storage = volumes::split(&volume).and_then(|(storage, _)| request.state.storages.get(storage)).cloned();
+        let real = volumes::real_size(&storage.unwrap_or_default(), size);
+        if let Some(volume) = request.state.volumes.get_mut(&volume) {
+            volume.size = real;
+            volume.file_size = real;
+        }
+        outcome.say("Image resized.");
+        values.insert("size".to_owned(), volumes::format_size(size));
+        let text = print(&disk, &values);
+        request.guest_mut(KIND)?.config.insert(disk.clone(), text);
+        Ok(())
+    }))
+}
+
+/// `POST move_volume`: to another storage, or to another container.
+pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
+    let (vmid, name) = (request.vmid(), request.text("volume"));
+    let guest = request.guest(KIND)?;
+    if guest.running {
+        return Err(Failure::died("cannot move volumes of a running container"));
+    }
+    guests::check_lock(guest)?;
+    let text = guest.config.get(&name).cloned().ok_or_else(missing_mount)?;
+    let mut values = match schema::indexed(&name) {
+        Some(("unused", _)) => Values::from([("volume".to_owned(), text.clone())]),
+        _ => parse(&name, &text).ok_or_else(missing_mount)?,
+    };
+    let source = values.get("volume").cloned().unwrap_or_default();
+    if let Some(target) = request.number("target-vmid") {
+        return reassign(request, vmid, name, target as u32, values, source);
+    }
+    let storage = request.text("storage");
+    volumes::storage(request.state, &storage)?;
+    volumes::check_guest_storage(request.state, &storage, KIND).or_else(|failure| {
+        // Moving a volume does not ask for the content type of the target where it holds none.
+        if request.state.storages[&storage].get("type").is_some_and(|kind| kind == "dir") { Ok(()) } else { Err(failure) }
+    })?;
+    let delete = request.flag("delete");
+    Ok(request.task("move_volume", &vmid.to_string(), |request, _| {
+        let bytes = request.state.volumes.get(&source).map_or(0, |volume| volume.size);
+        let wanted = Allocation {
+            storage: &storage,
+            owner: vmid,
+            kind: KIND,
+            format: Some("raw"),
+            bytes,
+            now: request.seconds(),
+        };
+        let id = volumes::allocate(request.state, &wanted)?;
+        let size = request.state.volumes.get(&id).map_or(bytes, |volume| volume.size);
+        values.insert("volume".to_owned(), id);
+        values.insert("size".to_owned(), volumes::format_size(size));
+        let mut config = request.guest(KIND)?.config.clone();
+        config.insert(name.clone(), print(&name, &values));
+        if delete {
+            request.state.volumes.remove(&source);
+        } else {
+            release(&mut config, vmid, &text);
+        }
+        request.guest_mut(KIND)?.config = config;
+        Ok(())
+    }))
+}
+
+fn reassign(
+    request: &mut Request<'_>,
+    vmid: u32,
+    name: String,
+    target: u32,
+    mut values: Values,
+    source: String,
+) -> Answer {
+    let slot = request.get("target-volume").unwrap_or(&name).to_owned();
+    match request.state.guests.get(&target).filter(|guest| guest.kind == KIND) {
+        None => return Err(Failure::died(format!("could not find target CT {target}"))),
+        Some(other) if other.config.contains_key(&slot) => {
+            let text = format!("Target volume key '{slot}' is already in use for CT '{target}'");
+            return Err(Failure::died(text));
+        }
+        Some(_) => {}
+    }
+    Ok(request.task("move_volume", &format!("{vmid}-{name}>{target}-{slot}"), |request, _| {
+        let (storage, _) = volumes::split(&source).map_or(("", ""), |pair| pair);
+        let number = volumes::free_number(request.state, storage, target);
+        let stem = format!("vm-{target}-disk-{number}");
+        let new = volumes::volume_id(request.state, storage, target, &stem, "raw");
+        if let Some(mut volume) = request.state.volumes.remove(&source) {
+            volume.owner = Some(target);
+            request.state.volumes.insert(new.clone(), volume);
+        }
+        values.insert("volume".to_owned(), new);
+        let text = print(&slot, &values);
+        if let Some(other) = request.state.guests.get_mut(&target) {
+            other.config.insert(slot.clone(), text);
+        }
+        request.guest_mut(KIND)?.config.remove(&name);
+        Ok(())
+    }))
+}

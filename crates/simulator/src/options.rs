@@ -1,0 +1,127 @@
+//! How a simulator behaves: credentials, speed, and the failures it is told to have.
+
+use std::time::Duration;
+
+/// Options of a simulator. The default is a quick, healthy cluster.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The API token as clients send it: `USER@REALM!ID=UUID`. `None`: `root@pam!pve=` and a random UUID.
+    pub token: Option<String>,
+    /// Password of `root@pam` for tickets and for SFTP.
+    pub password: String,
+    /// The node's name.
+    pub node: String,
+    /// How long a task runs.
+    pub task_duration: Duration,
+    /// Added to every answer.
+    pub latency: Duration,
+    /// How long a refused login waits; 3 s in the real API.
+    pub refusal_delay: Duration,
+    /// How long `/cluster/resources` shows a new guest as `unknown`; about 10 s in the real API, where the
+    /// status daemon has to see the guest first.
+    pub status_cycle: Duration,
+    /// How long after a start the guest agent of a machine with `agent` enabled answers.
+    pub agent_delay: Duration,
+    /// Free and used space that storages report.
+    pub storage_size: u64,
+    /// Failures to inject, the first that matches is taken.
+    pub failures: Vec<FailureRule>,
+    /// Seed of the failures with a probability.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            token: None,
+            password: "simulator".to_owned(),
+            node: "pve".to_owned(),
+            task_duration: Duration::from_millis(20),
+            latency: Duration::ZERO,
+            refusal_delay: Duration::ZERO,
+            status_cycle: Duration::from_secs(10),
+            agent_delay: Duration::ZERO,
+            storage_size: 500 << 30,
+            failures: Vec::new(),
+            seed: 0,
+        }
+    }
+}
+
+/// Requests that fail.
+#[derive(Debug, Clone)]
+pub struct FailureRule {
+    /// `GET`, `POST`, ..., or `*`.
+    pub method: String,
+    /// The path below `/api2/json`; `*` stands for any text.
+    pub path: String,
+    /// Which of the matching requests.
+    pub when: When,
+    /// What happens to them.
+    pub how: How,
+}
+
+/// Which of the matching requests fail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum When {
+    /// The first so many.
+    First(u32),
+    /// The one with this number, counted from 0.
+    Nth(u32),
+    /// Each with this probability (0 to 1), by the seed of the options.
+    Probability(f64),
+    /// All.
+    Always,
+}
+
+/// How a request fails.
+#[derive(Debug, Clone, PartialEq)]
+pub enum How {
+    /// The status and text are answered and nothing is done.
+    Refuse {
+        /// HTTP status, for example 500 or 596.
+        status: u16,
+        /// Text of the status line.
+        reason: String,
+    },
+    /// The request is carried out, then this status is answered.
+    ApplyThenAnswer {
+        /// HTTP status.
+        status: u16,
+        /// Text of the status line.
+        reason: String,
+    },
+    /// The connection is closed and nothing is done.
+    Disconnect,
+    /// The request is carried out, then the connection is closed without an answer.
+    ApplyThenDisconnect,
+    /// The task that the request starts ends with this exit status; nothing is changed.
+    FailTask(String),
+}
+
+impl FailureRule {
+    pub(crate) fn matches(&self, method: &str, path: &str) -> bool {
+        (self.method == "*" || self.method == method) && wildcard(&self.path, path)
+    }
+}
+
+fn wildcard(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((prefix, rest)) => text.strip_prefix(prefix).is_some_and(|tail| {
+            (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| wildcard(rest, &tail[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        assert!(wildcard("/nodes/*/qemu/*/clone", "/nodes/pve/qemu/9000/clone"));
+        assert!(!wildcard("/nodes/*/qemu", "/nodes/pve/qemu/100"));
+        assert!(wildcard("*", "/version"));
+    }
+}

@@ -1,0 +1,149 @@
+//! Creating and destroying machines.
+
+use serde_json::Value;
+
+use super::{KIND, config, drives};
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Outcome, Request, missing_guest};
+use crate::state::{Effect, Guest, State};
+use crate::volumes;
+
+/// `POST /nodes/{node}/qemu`.
+pub(crate) fn create(request: &mut Request<'_>) -> Answer {
+    let vmid = request.vmid();
+    guests::check_pool(request)?;
+    let mut options = config::options(request);
+    config::check_root_options(request, &options, &[])?;
+    if let Some(archive) = request.get("archive").filter(|archive| !request.state.volumes.contains_key(*archive)) {
+        return Err(Failure::died(format!("volume '{archive}' does not exist")));
+    }
+    for (name, text) in &options {
+        if drives::is_drive(name)
+            && let Some(values) = drives::parse(name, text)
+        {
+            drives::check(request, name, &values)?;
+        }
+    }
+    config::check_values(request, &options)?;
+    check_free(request, vmid)?;
+    config::normalise(&mut options);
+    let start = request.flag("start");
+    let upid = request.task("qmcreate", &vmid.to_string(), |request, outcome| {
+        build(request, outcome, vmid, options)
+            .map_err(|failure| Failure::died(format!("unable to create VM {vmid} - {}", failure.reason)))
+    });
+    if start && request.state.guests.contains_key(&vmid) {
+        super::lifecycle::start_task(request, vmid);
+    }
+    Ok(upid)
+}
+
+fn check_free(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
+    match request.state.guests.get(&vmid) {
+        Some(guest) => {
+            let (label, node) = (guest.kind.label(), &request.options.node);
+            let text = format!("unable to create VM {vmid} - {label} {vmid} already exists on node '{node}'");
+            Err(Failure::died(text))
+        }
+        None => Ok(()),
+    }
+}
+
+fn build(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    options: crate::state::Options,
+) -> Result<(), Failure> {
+    let mut guest = Guest::new(KIND, request.now);
+    for (name, text) in options {
+        let text = match drives::parse(&name, &text).filter(|_| drives::is_drive(&name)) {
+            Some(values) => drives::realise(request, outcome, vmid, &name, values)?,
+            None => text,
+        };
+        guest.config.insert(name, text);
+    }
+    let fill = |guest: &mut Guest, key: &str, text: String| {
+        guest.config.entry(key.to_owned()).or_insert(text);
+    };
+    let boot = drives::default_boot(&guest.config);
+    fill(&mut guest, "boot", boot);
+    fill(&mut guest, "smbios1", format!("uuid={}", uuid::Uuid::new_v4()));
+    fill(&mut guest, "vmgenid", uuid::Uuid::new_v4().to_string());
+    let meta = format!("creation-qemu=10.1.2,ctime={}", request.seconds());
+    fill(&mut guest, "meta", meta);
+    guest.config.insert("lock".to_owned(), "create".to_owned());
+    outcome.effects.push(Effect::RemoveOption { guest: vmid, key: "lock".to_owned() });
+    request.state.guests.insert(vmid, guest);
+    guests::join_pool(request, vmid);
+    Ok(())
+}
+
+/// `DELETE /nodes/{node}/qemu/{vmid}`.
+pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
+    guests::check_skip_lock(request)?;
+    let vmid = request.vmid();
+    let guest = request.guest(KIND)?;
+    if guest.is_protected() {
+        return Err(Failure::died(format!("can't remove VM {vmid} - protection mode enabled")));
+    }
+    if guest.running && !guest.destroying {
+        return Err(Failure::died(format!("VM {vmid} is running - destroy failed")));
+    }
+    let (purge, all) = (request.flag("purge"), request.flag("destroy-unreferenced-disks"));
+    let node = request.options.node.clone();
+    Ok(request.task("qmdestroy", &vmid.to_string(), |request, outcome| {
+        let guest = request.guest(KIND)?;
+        if guest.destroying {
+            return Err(missing_guest(KIND, vmid, &node));
+        }
+        if !request.flag("skiplock") {
+            guests::check_lock(guest)?;
+        }
+        remove_disks(request.state, outcome, vmid, all)?;
+        if purge {
+            outcome.say(format!("purging VM {vmid} from related configurations.."));
+        }
+        outcome.effects.push(Effect::RemoveGuest(vmid));
+        let guest = request.guest_mut(KIND)?;
+        guest.destroying = true;
+        Ok(())
+    }))
+}
+
+/// Removes the volumes of a machine that is destroyed.
+fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) -> Result<(), Failure> {
+    let Some(guest) = state.guests.get(&vmid) else { return Ok(()) };
+    let configs = std::iter::once(&guest.config).chain(guest.snapshots.values().map(|snapshot| &snapshot.config));
+    let mut files: Vec<String> = configs
+        .flat_map(|config| config.iter())
+        .chain(guest.pending.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))))
+        .filter(|(name, _)| drives::is_drive(name) || drives::is_unused(name))
+        .map(|(_, text)| drives::file_of(text))
+        .filter(|file| volumes::owner(file) == Some(vmid))
+        .collect();
+    files.sort();
+    files.dedup();
+    for file in &files {
+        let used = state.volumes.values().any(|volume| volume.parent.as_deref() == Some(file));
+        if used && !volumes::split(file).is_some_and(|(s, _)| state.storages.get(s).is_some_and(volumes::is_block)) {
+            return Err(Failure::died(format!("base volume '{file}' is still in use by linked cloned")));
+        }
+    }
+    for file in files {
+        if state.volumes.remove(&file).is_none() {
+            let path = volumes::path(state, &file);
+            outcome.say(format!("disk image '{path}' does not exist"));
+        } else if let Some((_, name)) = volumes::split(&file).filter(|(_, name)| !name.contains('/')) {
+            outcome.say(format!("  Logical volume \"{name}\" successfully removed."));
+        }
+    }
+    if all {
+        state.volumes.retain(|id, volume| {
+            volume.owner != Some(vmid) || !matches!(volume.content.as_str(), "images" | "rootdir") || volumes::owner(id).is_none()
+        });
+    }
+    Ok(())
+}
+

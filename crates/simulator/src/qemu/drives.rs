@@ -1,0 +1,306 @@
+//! Drives of virtual machines: reading, allocating, attaching and detaching (PVE::QemuServer::Drive).
+
+use crate::failure::Failure;
+use crate::request::{Outcome, Request};
+use crate::schema::property_string::{self, Values};
+use crate::schema::{self, Keys};
+use crate::state::{GuestKind, Options, State, Volume};
+use crate::volumes::{self, Allocation};
+
+/// True for the options that are drives (`unusedN` is not).
+pub(crate) fn is_drive(name: &str) -> bool {
+    matches!(name, "efidisk0" | "tpmstate0")
+        || schema::indexed(name)
+            .is_some_and(|(stem, _)| matches!(stem, "ide" | "sata" | "scsi" | "virtio"))
+}
+
+/// True for `unusedN`.
+pub(crate) fn is_unused(name: &str) -> bool {
+    schema::indexed(name).is_some_and(|(stem, _)| stem == "unused")
+}
+
+fn keys(name: &str) -> Option<&'static Keys> {
+    schema::format_keys(schema::lookup(schema::virtual_machine(), name)?)
+}
+
+/// Reads a drive of the configuration.
+pub(crate) fn parse(name: &str, text: &str) -> Option<Values> {
+    property_string::parse(keys(name)?, text).ok().filter(|values| values.contains_key("file"))
+}
+
+/// Prints a drive as the configuration has it.
+pub(crate) fn print(name: &str, values: &Values) -> String {
+    keys(name).map(|keys| property_string::print(keys, values)).unwrap_or_default()
+}
+
+/// A drive with a medium that can be taken out.
+pub(crate) fn is_cdrom(values: &Values) -> bool {
+    values.get("media").is_some_and(|media| media == "cdrom")
+}
+
+/// The drive cloud-init's data is on.
+pub(crate) fn is_cloud_init(values: &Values) -> bool {
+    is_cdrom(values) && values.get("file").is_some_and(|file| is_cloud_init_volume(file))
+}
+
+fn is_cloud_init_volume(volume: &str) -> bool {
+    let stem = volume.rsplit(['/', ':']).next().unwrap_or_default();
+    let stem = stem.split('.').next().unwrap_or_default();
+    stem.starts_with("vm-") && stem.ends_with("-cloudinit")
+}
+
+/// The checks that happen when the request is made; the rest happens in the task.
+pub(crate) fn check(request: &Request<'_>, name: &str, values: &Values) -> Result<(), Failure> {
+    let file = values.get("file").map(String::as_str).unwrap_or_default();
+    let limits = |plain: &str, fine: &[&str]| {
+        values.contains_key(plain) && fine.iter().any(|key| values.contains_key(*key))
+    };
+    if limits("mbps", &["bps", "bps_rd", "bps_wr", "mbps_rd", "mbps_wr"])
+        || limits("iops", &["iops_rd", "iops_wr"])
+    {
+        return Err(Failure::parameter(name, "unable to parse drive options"));
+    }
+    if matches!(file, "none" | "cdrom") {
+        return Ok(());
+    }
+    if file.starts_with('/') {
+        return check_path(request);
+    }
+    let Some((storage, volume)) = volumes::split(file) else { return Ok(()) };
+    volumes::storage(request.state, storage)?;
+    if volume == "cloudinit" || volumes::allocation_size(GuestKind::Qemu, volume).is_some() && !is_cdrom(values) {
+        volumes::check_guest_storage(request.state, storage, GuestKind::Qemu)?;
+        return check_import(request, name, values, volume);
+    }
+    if is_cdrom(values) && volumes::is_block(volumes::storage(request.state, storage)?) && !volume.contains("cloudinit") {
+        let illegal = volume.contains('/') || volume.bytes().all(|byte| byte.is_ascii_digit());
+        if illegal {
+            return Err(Failure::died(format!("lvm name '{volume}' contains illegal characters")));
+        }
+    }
+    volumes::check_name(request.state, storage, volume)?;
+    if volume.starts_with("iso/") && !is_cdrom(values) {
+        return Err(Failure::parameter(name, "explicit 'media=cdrom' is required for iso images"));
+    }
+    Ok(())
+}
+
+fn check_path(request: &Request<'_>) -> Result<(), Failure> {
+    if request.identity.is_root() {
+        return Ok(());
+    }
+    Err(Failure::died("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."))
+}
+
+fn check_import(request: &Request<'_>, name: &str, values: &Values, size: &str) -> Result<(), Failure> {
+    let Some(source) = values.get("import-from") else { return Ok(()) };
+    if source.starts_with('/') {
+        return check_path(request);
+    }
+    if let Some((_, volume)) = volumes::split(source)
+        && let Some((folder, _)) = volume.split_once('/')
+        && matches!(folder, "iso" | "vztmpl" | "snippets" | "backup")
+    {
+        let text = format!("{source} has wrong type '{folder}' - needs to be 'images' or 'import'");
+        return Err(Failure::parameter(name, text));
+    }
+    if size.trim_matches('0') != "" {
+        let text = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>";
+        return Err(Failure::parameter(name, text));
+    }
+    Ok(())
+}
+
+/// Makes the drive real: allocates, imports or finds its volume. Returns the text for the configuration.
+pub(crate) fn realise(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    name: &str,
+    mut values: Values,
+) -> Result<String, Failure> {
+    let file = values.get("file").cloned().unwrap_or_default();
+    if matches!(file.as_str(), "none" | "cdrom") {
+        values.entry("media".to_owned()).or_insert_with(|| "cdrom".to_owned());
+        return Ok(print(name, &values));
+    }
+    let format = values.remove("format");
+    let import = values.remove("import-from");
+    let (storage, volume) = volumes::split(&file).map_or(("", ""), |pair| pair);
+    if volume == "cloudinit" {
+        let id = cloud_init_volume(request, vmid, storage, format.as_deref())?;
+        values.insert("file".to_owned(), id);
+        values.insert("media".to_owned(), "cdrom".to_owned());
+        values.remove("size");
+    } else if let Some(bytes) = volumes::allocation_size(GuestKind::Qemu, volume).filter(|_| !is_cdrom(&values)) {
+        let (id, size) = match import {
+            Some(source) => import_disk(request, outcome, vmid, name, storage, format.as_deref(), &source)?,
+            None => new_disk(request, vmid, name, storage, format.as_deref(), bytes, &values)?,
+        };
+        values.insert("file".to_owned(), id);
+        values.insert("size".to_owned(), volumes::format_size(size));
+    } else {
+        let id = if file.starts_with('/') {
+            volumes::by_path(request.state, &file).unwrap_or(file.clone())
+        } else {
+            file.clone()
+        };
+        let found = request.state.volumes.get(&id).map(volumes::image_size);
+        let size = found.ok_or_else(|| volumes::missing_volume(request.state, &id))?;
+        if !is_cloud_init(&values) {
+            values.insert("size".to_owned(), volumes::format_size(size));
+        }
+        return Ok(print(name, &values));
+    }
+    let text = print(name, &values);
+    outcome.say(format!("{name}: successfully created disk '{text}'"));
+    Ok(text)
+}
+
+fn new_disk(
+    request: &mut Request<'_>,
+    vmid: u32,
+    name: &str,
+    storage: &str,
+    format: Option<&str>,
+    bytes: u64,
+    values: &Values,
+) -> Result<(String, u64), Failure> {
+    let options = volumes::storage(request.state, storage)?.clone();
+    let bytes = match name {
+        "tpmstate0" => 4 << 20,
+        "efidisk0" if volumes::is_block(&options) => 4 << 20,
+        "efidisk0" if values.get("efitype").is_some_and(|kind| kind == "4m") => 528 << 10,
+        "efidisk0" => 128 << 10,
+        _ => bytes,
+    };
+    let default = options.get("format").cloned();
+    let wanted = Allocation {
+        storage,
+        owner: vmid,
+        kind: GuestKind::Qemu,
+        format: format.or(default.as_deref()).or(Some("raw")),
+        bytes,
+        now: request.seconds(),
+    };
+    let id = volumes::allocate(request.state, &wanted)?;
+    Ok((id, bytes))
+}
+
+fn cloud_init_volume(
+    request: &mut Request<'_>,
+    vmid: u32,
+    storage: &str,
+    format: Option<&str>,
+) -> Result<String, Failure> {
+    let options = volumes::storage(request.state, storage)?.clone();
+    let block = volumes::is_block(&options);
+    if let Some(format) = format.filter(|format| block && *format != "raw") {
+        return Err(volumes::unsupported_format(format));
+    }
+    let format = format.unwrap_or(if block { "raw" } else { "qcow2" });
+    let id = volumes::volume_id(request.state, storage, vmid, &format!("vm-{vmid}-cloudinit"), format);
+    let now = request.seconds();
+    let volume = volumes::disk(GuestKind::Qemu, format, 4 << 20, vmid, now);
+    request.state.volumes.insert(id.clone(), volume);
+    Ok(id)
+}
+
+fn import_disk(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    name: &str,
+    storage: &str,
+    format: Option<&str>,
+    source: &str,
+) -> Result<(String, u64), Failure> {
+    let id = if source.starts_with('/') {
+        volumes::by_path(request.state, source)
+    } else {
+        request.state.volumes.contains_key(source).then(|| source.to_owned())
+    };
+    let path = volumes::path(request.state, source);
+    let volume: Option<Volume> = id.as_ref().and_then(|id| request.state.volumes.get(id).cloned());
+    let volume = volume.ok_or_else(|| Failure::died(format!("failed to stat '{path}'")))?;
+    let size = volumes::image_size(&volume);
+    let block = volumes::is_block(volumes::storage(request.state, storage)?);
+    let format = if block { "raw" } else { format.unwrap_or(&volume.format) };
+    outcome.say(format!("create full clone of drive ({source})"));
+    let (new, _) = new_disk(request, vmid, name, storage, Some(format), size, &Values::new())?;
+    outcome.say(format!("allocated target volume '{new}'"));
+    let human = size as f64 / (1u64 << 30) as f64;
+    outcome.say(format!("transferred {human:.1} GiB of {human:.1} GiB (100.00%)"));
+    let real = request.state.volumes.get(&new).map_or(size, |volume| volume.size);
+    Ok((new, real))
+}
+
+/// Where the old volume of a slot goes: into `unusedN`, away (cloud-init), or nowhere (media, others' disks).
+pub(crate) fn release(state: &mut State, config: &mut Options, vmid: u32, name: &str, text: &str) {
+    let Some(values) = parse(name, text) else { return };
+    let file = values.get("file").cloned().unwrap_or_default();
+    if is_cloud_init(&values) {
+        state.volumes.remove(&file);
+        return;
+    }
+    if is_cdrom(&values) || volumes::owner(&file) != Some(vmid) {
+        return;
+    }
+    let referenced = config.iter().any(|(key, value)| {
+        key != name && (is_drive(key) || is_unused(key)) && file_of(value) == file
+    });
+    if !referenced && let Some(slot) = (0..256).map(|n| format!("unused{n}")).find(|key| !config.contains_key(key)) {
+        config.insert(slot, file);
+    }
+}
+
+/// The volume of a drive or of an `unusedN`.
+pub(crate) fn file_of(text: &str) -> String {
+    let first = text.split(',').next().unwrap_or_default();
+    first.strip_prefix("file=").or_else(|| first.strip_prefix("volume=")).unwrap_or(first).to_owned()
+}
+
+/// The drives of a configuration that hold disks (no media), in PVE's order.
+pub(crate) fn disks(config: &Options) -> Vec<(String, Values)> {
+    let mut found: Vec<(String, Values)> = config
+        .iter()
+        .filter(|(name, _)| is_drive(name))
+        .filter_map(|(name, text)| Some((name.clone(), parse(name, text)?)))
+        .filter(|(_, values)| !is_cdrom(values))
+        .collect();
+    found.sort_by_key(|(name, _)| rank(name));
+    found
+}
+
+/// PVE's order of drives: ide, scsi, virtio, sata, then the small ones.
+pub(crate) fn rank(name: &str) -> (u8, u32) {
+    let (stem, index) = schema::indexed(name).unwrap_or((name, 0));
+    let class = match stem {
+        "ide" => 0,
+        "scsi" => 1,
+        "virtio" => 2,
+        "sata" => 3,
+        "efidisk" => 4,
+        _ => 5,
+    };
+    (class, index)
+}
+
+/// The default boot order: first disk, first CD-ROM, first network card.
+pub(crate) fn default_boot(config: &Options) -> String {
+    let mut devices = Vec::new();
+    let all = disks(config);
+    devices.extend(all.iter().find(|(name, _)| rank(name).0 < 4).map(|(name, _)| name.clone()));
+    let mut media: Vec<&String> = config
+        .iter()
+        .filter(|(name, text)| is_drive(name) && parse(name, text).is_some_and(|values| is_cdrom(&values)))
+        .map(|(name, _)| name)
+        .collect();
+    media.sort_by_key(|name| rank(name));
+    devices.extend(media.first().map(|name| (*name).clone()));
+    let mut cards: Vec<u32> =
+        config.keys().filter_map(|key| schema::indexed(key).filter(|(stem, _)| *stem == "net").map(|(_, n)| n)).collect();
+    cards.sort_unstable();
+    devices.extend(cards.first().map(|index| format!("net{index}")));
+    if devices.is_empty() { " ".to_owned() } else { format!("order={}", devices.join(";")) }
+}

@@ -1,0 +1,311 @@
+//! The named formats of the API (`pve-vmid`, `mac-addr`, ...), with PVE's error texts.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+/// Checks `value` against the format; formats that are not known here accept everything.
+pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
+    if let Some(item_format) = format.strip_suffix("-list")
+        && !matches!(format, "pve-tag-list" | "pve-qm-bootdev-list")
+    {
+        return split_list(value).try_for_each(|item| check(item_format, item));
+    }
+    let refuse = |what: &str| Err(format!("value does not look like a valid {what}"));
+    match format {
+        "pve-vmid" if !is_vmid(value) => refuse("VM ID"),
+        "pve-node" if !matches(r"(?i)^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", value) => refuse("node name"),
+        "dns-name" if !is_dns_name(value) => refuse("DNS name"),
+        "pve-configid" if !matches(r"(?i)^[a-z][a-z0-9_-]+$", value) => {
+            Err(format!("invalid configuration ID '{value}'"))
+        }
+        "pve-storage-id" => storage_id(value),
+        "pve-poolid" if !matches(r"(?i)^[a-z0-9.\-_]+(/[a-z0-9.\-_]+){0,2}$", value) => {
+            Err(format!("value '{value}' does not look like a valid pool name"))
+        }
+        "pve-bridge-id" if !matches(r"^[-_.\w]+$", value) => Err(format!("invalid bridge ID '{value}'")),
+        "pve-iface" if !matches(r"(?i)^[a-z][a-z0-9_]{1,20}([:.]\d+)?$", value) => {
+            Err(format!("invalid network interface name '{value}'"))
+        }
+        "mac-addr" if !is_unicast_mac(value) => refuse("unicast MAC address"),
+        "ipv4" if value.parse::<Ipv4Addr>().is_err() => refuse("IPv4 address"),
+        "ipv6" if value.parse::<Ipv6Addr>().is_err() => refuse("IPv6 address"),
+        "ip" if value.parse::<std::net::IpAddr>().is_err() => refuse("IP address"),
+        "pve-ipv4-config" if !matches!(value, "dhcp" | "manual") && !is_cidr4(value) => {
+            refuse("ipv4 network configuration")
+        }
+        "pve-ipv6-config" if !matches!(value, "auto" | "dhcp" | "manual") && !is_cidr6(value) => {
+            refuse("ipv6 network configuration")
+        }
+        "CIDR" if !is_cidr4(value) && !is_cidr6(value) => refuse("CIDR network"),
+        "CIDRv4" if !is_cidr4(value) => refuse("IPv4 network"),
+        "CIDRv6" if !is_cidr6(value) => refuse("IPv6 network"),
+        "IPorCIDR" if !is_address_or_network(value) => refuse("IP address or CIDR network"),
+        "IPorCIDRorAlias" if !is_address_or_network(value) && !is_alias(value) => {
+            refuse("IP address or CIDR network")
+        }
+        "disk-size" if !matches(r"^(\d+(\.\d+)?)([KMGT])?$", value) => refuse("disk size"),
+        "pve-volume-id" if !is_volume_id(value) => Err(format!("unable to parse volume ID '{value}'")),
+        "pve-volume-id-or-qm-path"
+            if !matches!(value, "none" | "cdrom") && !value.starts_with('/') && !is_volume_id(value) =>
+        {
+            Err(format!("unable to parse volume ID '{value}'"))
+        }
+        "pve-volume-id-or-absolute-path" if !value.starts_with('/') && !is_volume_id(value) => {
+            Err(format!("unable to parse volume ID '{value}'"))
+        }
+        "urlencoded" if !matches(r"^[-%a-zA-Z0-9_.!~*'()]*$", value) => {
+            Err(format!("invalid urlencoded string: {value}"))
+        }
+        "pve-storage-path" if !value.starts_with('/') => refuse("absolute path"),
+        "pve-cpuset" if !matches(r"^\d+(-\d+)?(,\d+(-\d+)?)*$", value) => {
+            Err("unable to parse cpuset option".to_owned())
+        }
+        "pve-ct-timezone" if value != "host" && !value.contains('/') && value != "UTC" => {
+            Err(format!("invalid time zone '{value}'"))
+        }
+        "pve-storage-content" => storage_content(value),
+        _ => guest_format(format, value),
+    }
+}
+
+/// Formats of guests and their firewall.
+fn guest_format(format: &str, value: &str) -> Result<(), String> {
+    match format {
+        "pve-tag-list" => {
+            let valid = split_list(value).all(|tag| matches(r"(?i)^[a-z0-9_][a-z0-9_\-+.]*$", tag));
+            if valid { Ok(()) } else { Err("invalid characters in tag".to_owned()) }
+        }
+        "pve-startup-order" => {
+            let valid = matches(r"^(order=)?\d+(,.*)?$|^(up|down|order)=\d+(,(up|down|order)=\d+)*$", value)
+                && value.split(',').skip(1).all(|part| matches(r"^(up|down|order)=\d+$", part));
+            if valid { Ok(()) } else { Err("unable to parse startup options".to_owned()) }
+        }
+        "pve-hotplug-features" => hotplug(value),
+        "pve-qm-bootdev-list" => value.split(';').try_for_each(|device| {
+            let valid = super::indexed(device).is_some_and(|(stem, _)| {
+                matches!(stem, "ide" | "sata" | "scsi" | "virtio" | "net" | "usb" | "hostpci")
+                    && super::lookup(super::virtual_machine(), device).is_some()
+            });
+            if valid { Ok(()) } else { Err(format!("invalid boot device '{device}'")) }
+        }),
+        "pve-qm-bootdisk" if !is_drive(value) => Err(format!("invalid boot disk '{value}'")),
+        "pve-cpu-type" => cpu_type(value),
+        "pve-vm-cpu-conf" => {
+            let first = value.split(',').next().unwrap_or_default();
+            let name = first.strip_prefix("cputype=").unwrap_or(first);
+            if name.contains('=') { Ok(()) } else { cpu_type(name) }?;
+            match value.split(',').find_map(|part| part.strip_prefix("flags=")) {
+                Some(flags) => cpu_flags(flags),
+                None => Ok(()),
+            }
+        }
+        "pve-fw-protocol-spec" if !is_protocol(value) => Err(format!("unknown protocol '{value}'")),
+        "pve-fw-sport-spec" | "pve-fw-dport-spec" => ports(value),
+        "pve-fw-addr-spec" => firewall_addresses(value),
+        _ => Ok(()),
+    }
+}
+
+/// Splits a list as PVE does: by comma, semicolon, NUL or white space.
+pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ';', '\0', ' ', '\t', '\n', '\r']).filter(|item| !item.is_empty())
+}
+
+fn matches(pattern: &'static str, value: &str) -> bool {
+    static CACHE: OnceLock<std::sync::Mutex<std::collections::HashMap<&'static str, Regex>>> = OnceLock::new();
+    let cache = CACHE.get_or_init(Default::default);
+    let Ok(mut cache) = cache.lock() else { return true };
+    if let Some(regex) = cache.get(pattern) {
+        return regex.is_match(value);
+    }
+    let Ok(regex) = Regex::new(pattern) else { return true };
+    let result = regex.is_match(value);
+    cache.insert(pattern, regex);
+    result
+}
+
+fn is_vmid(value: &str) -> bool {
+    matches(r"^[1-9]\d{2,8}$", value)
+}
+
+fn is_dns_name(value: &str) -> bool {
+    let label = |part: &str| matches(r"(?i)^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", part);
+    !value.is_empty() && value.len() <= 253 && value.split('.').all(label)
+}
+
+fn storage_id(value: &str) -> Result<(), String> {
+    if value.chars().count() < 2 {
+        return Err(format!("storage ID '{value}' cannot be shorter than 2 characters"));
+    }
+    if !matches(r"(?i)^[a-z][a-z0-9\-_.]*[a-z0-9]$", value) {
+        return Err(format!("storage ID '{value}' contains illegal characters"));
+    }
+    Ok(())
+}
+
+fn storage_content(value: &str) -> Result<(), String> {
+    let known = ["images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"];
+    if known.contains(&value) { Ok(()) } else { Err(format!("invalid content type '{value}'")) }
+}
+
+fn is_unicast_mac(value: &str) -> bool {
+    matches(r"(?i)^[a-f0-9][02468ace](:[a-f0-9]{2}){5}$", value)
+}
+
+fn is_cidr4(value: &str) -> bool {
+    value.split_once('/').is_some_and(|(address, prefix)| {
+        address.parse::<Ipv4Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 32)
+    })
+}
+
+fn is_cidr6(value: &str) -> bool {
+    value.split_once('/').is_some_and(|(address, prefix)| {
+        address.parse::<Ipv6Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 128)
+    })
+}
+
+/// True for an address or a network in either family.
+pub(crate) fn is_address_or_network(value: &str) -> bool {
+    value.parse::<std::net::IpAddr>().is_ok() || is_cidr4(value) || is_cidr6(value)
+}
+
+fn is_alias(value: &str) -> bool {
+    let name = value.strip_prefix("dc/").or_else(|| value.strip_prefix("guest/")).unwrap_or(value);
+    matches(r"(?i)^[a-z][a-z0-9\-_]+$", name) && name.len() >= 2 && name != "x"
+}
+
+/// True for `STORAGE:VOLUME`.
+pub(crate) fn is_volume_id(value: &str) -> bool {
+    matches(r"(?i)^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$", value)
+}
+
+fn is_drive(value: &str) -> bool {
+    super::indexed(value).is_some_and(|(stem, _)| matches!(stem, "ide" | "sata" | "scsi" | "virtio"))
+}
+
+fn hotplug(value: &str) -> Result<(), String> {
+    if matches!(value, "0" | "1") {
+        return Ok(());
+    }
+    let known = ["network", "disk", "cpu", "memory", "usb", "cloudinit"];
+    match split_list(value).find(|feature| !known.contains(feature)) {
+        Some(feature) => Err(format!("invalid hotplug feature '{feature}'")),
+        None => Ok(()),
+    }
+}
+
+const CPU_TYPES: &[&str] = &[
+    "486", "athlon", "core2duo", "coreduo", "kvm32", "kvm64", "max", "host", "pentium", "pentium2", "pentium3",
+    "phenom", "qemu32", "qemu64", "x86-64-v1", "x86-64-v2", "x86-64-v2-AES", "x86-64-v3", "x86-64-v4",
+];
+
+const CPU_PREFIXES: &[&str] = &[
+    "Broadwell", "Cascadelake", "ClearwaterForest", "Conroe", "Cooperlake", "Denverton", "EPYC", "GraniteRapids",
+    "Haswell", "Icelake", "IvyBridge", "KnightsMill", "Nehalem", "Opteron", "Penryn", "SandyBridge",
+    "SapphireRapids", "SierraForest", "Skylake", "Westmere", "cortex", "neoverse", "a64fx",
+];
+
+fn cpu_type(value: &str) -> Result<(), String> {
+    if let Some(custom) = value.strip_prefix("custom-") {
+        return Err(format!("Custom cputype '{custom}' not found"));
+    }
+    let known = CPU_TYPES.contains(&value) || CPU_PREFIXES.iter().any(|prefix| value.starts_with(prefix));
+    if known {
+        Ok(())
+    } else {
+        Err(format!("Built-in cputype '{value}' is not defined (missing 'custom-' prefix?)"))
+    }
+}
+
+fn cpu_flags(value: &str) -> Result<(), String> {
+    let known = [
+        "aes", "amd-no-ssb", "amd-ssbd", "hv-evmcs", "hv-tlbflush", "ibpb", "md-clear", "nested-virt", "pcid",
+        "pdpe1gb", "spec-ctrl", "ssbd", "virt-ssbd",
+    ];
+    let valid = value.split(';').all(|flag| flag.strip_prefix(['+', '-']).is_some_and(|f| known.contains(&f)));
+    if valid {
+        Ok(())
+    } else {
+        Err(format!("VM-specific CPU flags must be a subset of: {}", known.join(", ")))
+    }
+}
+
+fn is_protocol(value: &str) -> bool {
+    let known = [
+        "tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "igmp", "gre", "esp", "ah", "sctp", "dccp", "udplite", "ipip",
+        "ospf", "vrrp", "ipencap", "ipv6", "l2tp", "pim", "rsvp", "egp", "igp", "eigrp", "mobility-header", "all",
+    ];
+    known.contains(&value) || value.parse::<u8>().is_ok()
+}
+
+fn ports(value: &str) -> Result<(), String> {
+    for part in value.split(',') {
+        let bounds: Vec<&str> = part.splitn(2, ':').collect();
+        for bound in &bounds {
+            let number = bound.parse::<u32>();
+            let valid = number.is_ok_and(|port| port <= 65535) || is_service(bound);
+            if !valid {
+                return Err(format!("invalid port '{bound}'"));
+            }
+        }
+        if let [low, high] = bounds[..]
+            && let (Ok(first), Ok(last)) = (low.parse::<u32>(), high.parse::<u32>())
+            && first > last
+        {
+            return Err(format!(
+                "backwards range '{part}' not allowed, did you mean '{high}:{low}'?"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_service(value: &str) -> bool {
+    let known = [
+        "ssh", "http", "https", "domain", "smtp", "ftp", "telnet", "ntp", "snmp", "ldap", "ldaps", "imap", "imaps",
+        "pop3", "pop3s", "mysql", "postgresql", "bootps", "bootpc", "tftp", "syslog", "nfs", "sunrpc", "rsync",
+    ];
+    known.contains(&value)
+}
+
+fn firewall_addresses(value: &str) -> Result<(), String> {
+    if value.starts_with('+') || is_alias(value) {
+        return Ok(());
+    }
+    let items: Vec<&str> = value.split(',').collect();
+    for item in &items {
+        if let Some((first, last)) = item.split_once('-') {
+            if items.len() > 1 {
+                return Err("you can't use a range in a list".to_owned());
+            }
+            if first.parse::<std::net::IpAddr>().is_ok() && last.parse::<std::net::IpAddr>().is_ok() {
+                continue;
+            }
+        }
+        if let Some(text) = bad_address(item) {
+            return Err(format!("invalid IP address: {text}"));
+        }
+    }
+    Ok(())
+}
+
+fn bad_address(item: &str) -> Option<String> {
+    let (address, prefix) = item.split_once('/').unwrap_or((item, ""));
+    if let Ok(parsed) = address.parse::<Ipv4Addr>() {
+        let bits: u32 = prefix.parse().unwrap_or(32).min(32);
+        let host = u64::from(u32::from(parsed)) & ((1u64 << (32 - bits)) - 1);
+        return (host != 0).then(|| format!("Invalid prefix {:032b}/{bits}", u32::from(parsed)));
+    }
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return None;
+    }
+    let bad = address.split('.').find(|quad| quad.parse::<u8>().is_err());
+    Some(match bad {
+        Some(quad) if address.split('.').count() == 4 => {
+            format!("Invalid quad in IP address {address} - {quad}")
+        }
+        _ => format!("Cannot determine IP version for {address}"),
+    })
+}

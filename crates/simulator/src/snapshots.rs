@@ -1,0 +1,183 @@
+//! Snapshots of machines and containers.
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Request};
+use crate::router::Route;
+use crate::state::{Guest, GuestKind, Snapshot};
+use crate::volumes;
+
+macro_rules! routes {
+    ($folder:literal, $kind:expr) => {
+        &[
+            ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| list(request, $kind)),
+            ("POST", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| create(request, $kind)),
+            ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}/config"), |request| {
+                read(request, $kind)
+            }),
+            ("PUT", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}/config"), |request| {
+                update(request, $kind)
+            }),
+            ("POST", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}/rollback"), |request| {
+                rollback(request, $kind)
+            }),
+            ("DELETE", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}"), |request| {
+                delete(request, $kind)
+            }),
+        ]
+    };
+}
+
+pub(crate) const QEMU_ROUTES: &[Route] = routes!("qemu", GuestKind::Qemu);
+pub(crate) const LXC_ROUTES: &[Route] = routes!("lxc", GuestKind::Lxc);
+
+fn prefix(kind: GuestKind) -> &'static str {
+    match kind {
+        GuestKind::Qemu => "qm",
+        GuestKind::Lxc => "vz",
+    }
+}
+
+fn list(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let guest = request.guest(kind)?;
+    let mut rows: Vec<(u64, Value)> = guest
+        .snapshots
+        .iter()
+        .map(|(name, snapshot)| {
+            let mut row =
+                json!({ "name": name, "description": snapshot.description, "snaptime": snapshot.time });
+            if let Some(parent) = &snapshot.parent {
+                row["parent"] = json!(parent);
+            }
+            if kind == GuestKind::Qemu {
+                row["vmstate"] = json!(u8::from(snapshot.with_memory));
+            }
+            (snapshot.time, row)
+        })
+        .collect();
+    rows.sort_by_key(|(time, _)| *time);
+    let mut current =
+        json!({ "name": "current", "description": "You are here!", "running": u8::from(guest.running) });
+    if let Some(parent) = guest.config.get("parent") {
+        current["parent"] = json!(parent);
+    }
+    Ok(rows.into_iter().map(|(_, row)| row).chain([current]).collect())
+}
+
+fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let (vmid, name) = (request.vmid(), request.text("snapname"));
+    request.guest(kind)?;
+    if name == "current" || name == "pending" {
+        let text = format!("unable to use snapshot name '{name}' (reserved name)");
+        return Err(Failure::died(text));
+    }
+    let description = request.text("description");
+    let with_memory = request.flag("vmstate");
+    let seconds = request.seconds();
+    Ok(request.task(&format!("{}snapshot", prefix(kind)), &vmid.to_string(), |request, _| {
+        let guest = request.guest(kind)?.clone();
+        if guest.is_template() {
+            let label = if kind == GuestKind::Qemu { "a template" } else { "a template" };
+            return Err(Failure::died(format!("you can't take a snapshot if it's {label}")));
+        }
+        guests::check_lock(&guest)?;
+        if guest.snapshots.contains_key(&name) {
+            return Err(Failure::died(format!("snapshot name '{name}' already used")));
+        }
+        if !can_snapshot(request, &guest) {
+            return Err(Failure::died("snapshot feature is not available"));
+        }
+        let mut config = guest.config.clone();
+        let parent = config.remove("parent");
+        let guest = request.guest_mut(kind)?;
+        guest.config.insert("parent".to_owned(), name.clone());
+        let with_memory = with_memory && guest.running;
+        guest.snapshots.insert(name, Snapshot { config, description, time: seconds, parent, with_memory });
+        Ok(())
+    }))
+}
+
+/// Raw files cannot; thin volumes and qcow2 can.
+fn can_snapshot(request: &Request<'_>, guest: &Guest) -> bool {
+    guest.config.values().filter_map(|text| {
+        let volume = crate::qemu::drives::file_of(text);
+        request.state.volumes.get(&volume).map(|found| (volume, found.clone()))
+    })
+    .filter(|(_, volume)| matches!(volume.content.as_str(), "images" | "rootdir"))
+    .all(|(id, volume)| {
+        let block = volumes::split(&id)
+            .and_then(|(storage, _)| request.state.storages.get(storage))
+            .is_some_and(volumes::is_block);
+        block || volume.format == "qcow2"
+    })
+}
+
+fn snapshot<'a>(request: &'a Request<'_>, kind: GuestKind) -> Result<&'a Snapshot, Failure> {
+    let name = request.text("snapname");
+    let guest = request.guest(kind)?;
+    guest.snapshots.get(&name).ok_or_else(|| Failure::died(format!("snapshot '{name}' does not exist")))
+}
+
+fn read(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let found = snapshot(request, kind)?;
+    let mut data: serde_json::Map<String, Value> =
+        found.config.iter().map(|(name, text)| (name.clone(), guests::typed(kind, name, text))).collect();
+    data.insert("snaptime".to_owned(), json!(found.time));
+    if !found.description.is_empty() {
+        data.insert("description".to_owned(), json!(found.description));
+    }
+    if let Some(parent) = &found.parent {
+        data.insert("parent".to_owned(), json!(parent));
+    }
+    Ok(Value::Object(data))
+}
+
+fn update(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    snapshot(request, kind)?;
+    let (name, description) = (request.text("snapname"), request.get("description").map(str::to_owned));
+    if let Some(found) = request.guest_mut(kind)?.snapshots.get_mut(&name)
+        && let Some(description) = description
+    {
+        found.description = description;
+    }
+    Ok(Value::Null)
+}
+
+fn rollback(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let (vmid, name) = (request.vmid(), request.text("snapname"));
+    request.guest(kind)?;
+    let start = request.flag("start");
+    Ok(request.task(&format!("{}rollback", prefix(kind)), &vmid.to_string(), |request, _| {
+        let found = snapshot(request, kind)?.clone();
+        guests::check_lock(request.guest(kind)?)?;
+        let guest = request.guest_mut(kind)?;
+        guest.config = found.config;
+        guest.config.insert("parent".to_owned(), name);
+        guest.pending.clear();
+        guest.running = found.with_memory || start;
+        Ok(())
+    }))
+}
+
+fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    let (vmid, name) = (request.vmid(), request.text("snapname"));
+    request.guest(kind)?;
+    Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, _| {
+        let found = snapshot(request, kind)?.clone();
+        guests::check_lock(request.guest(kind)?)?;
+        let guest = request.guest_mut(kind)?;
+        guest.snapshots.remove(&name);
+        for other in guest.snapshots.values_mut().filter(|other| other.parent.as_ref() == Some(&name)) {
+            other.parent = found.parent.clone();
+        }
+        if guest.config.get("parent") == Some(&name) {
+            match found.parent {
+                Some(parent) => guest.config.insert("parent".to_owned(), parent),
+                None => guest.config.remove("parent"),
+            };
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,284 @@
+//! The cluster as data: what is kept between requests and written to the state file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Options of a guest, storage or rule as the configuration file has them: all text.
+pub(crate) type Options = BTreeMap<String, String>;
+
+/// Everything the simulator remembers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// Key of the tickets; stays the same over a restart, so a client's session does too.
+    pub secret: String,
+    pub next_process: u32,
+    pub guests: BTreeMap<u32, Guest>,
+    pub storages: BTreeMap<String, Options>,
+    pub volumes: BTreeMap<String, Volume>,
+    pub tasks: Vec<Task>,
+    /// By scope: `cluster`, `node/NAME`, `guest/VMID`, `group/NAME`.
+    pub firewalls: BTreeMap<String, Firewall>,
+    pub pools: BTreeMap<String, Pool>,
+    pub networks: BTreeMap<String, Options>,
+    pub cluster_options: Options,
+    /// What downloads find, by URL.
+    pub remote_files: BTreeMap<String, RemoteFile>,
+}
+
+/// Virtual machine or container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GuestKind {
+    Qemu,
+    Lxc,
+}
+
+impl GuestKind {
+    /// The folder of its configuration files.
+    pub fn folder(self) -> &'static str {
+        match self {
+            GuestKind::Qemu => "qemu-server",
+            GuestKind::Lxc => "lxc",
+        }
+    }
+
+    /// How errors call it.
+    pub fn label(self) -> &'static str {
+        match self {
+            GuestKind::Qemu => "VM",
+            GuestKind::Lxc => "CT",
+        }
+    }
+
+    /// Its name in paths and ids.
+    pub fn name(self) -> &'static str {
+        match self {
+            GuestKind::Qemu => "qemu",
+            GuestKind::Lxc => "lxc",
+        }
+    }
+}
+
+/// A guest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Guest {
+    pub kind: GuestKind,
+    pub config: Options,
+    /// Changes that wait for a stop: a new value, or `None` for a deletion.
+    pub pending: BTreeMap<String, Option<String>>,
+    pub snapshots: BTreeMap<String, Snapshot>,
+    pub running: bool,
+    pub paused: bool,
+    /// Process of the running guest.
+    pub process: u32,
+    /// Milliseconds since the epoch.
+    pub started: u64,
+    pub created: u64,
+    /// Until when a task holds the guest's lock.
+    pub busy_until: u64,
+    /// A destroy task has been accepted and will remove it.
+    pub destroying: bool,
+    /// What the cloud-init drive was last generated from.
+    pub cloud_init: Option<Options>,
+    /// What containers were created with, to be told apart in tests.
+    pub template: Option<String>,
+}
+
+impl Guest {
+    pub fn new(kind: GuestKind, now: u64) -> Self {
+        Guest {
+            kind,
+            config: Options::new(),
+            pending: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            running: false,
+            paused: false,
+            process: 0,
+            started: 0,
+            created: now,
+            busy_until: now,
+            destroying: false,
+            cloud_init: None,
+            template: None,
+        }
+    }
+
+    /// The configuration with pending changes as if applied.
+    pub fn effective(&self) -> Options {
+        let mut config = self.config.clone();
+        for (key, value) in &self.pending {
+            match value {
+                Some(value) => config.insert(key.clone(), value.clone()),
+                None => config.remove(key),
+            };
+        }
+        config
+    }
+
+    pub fn is_template(&self) -> bool {
+        self.config.get("template").is_some_and(|value| value == "1")
+    }
+
+    pub fn is_protected(&self) -> bool {
+        self.config.get("protection").is_some_and(|value| value == "1")
+    }
+}
+
+/// A snapshot of a guest's configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub config: Options,
+    pub description: String,
+    /// Seconds since the epoch.
+    pub time: u64,
+    pub parent: Option<String>,
+    pub with_memory: bool,
+}
+
+/// A disk, image or file on a storage; the key is its volume id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Volume {
+    /// `images`, `rootdir`, `iso`, `vztmpl`, `import`, `snippets`, `backup`.
+    pub content: String,
+    pub format: String,
+    /// Bytes as a guest sees them.
+    pub size: u64,
+    /// Bytes of the file.
+    pub file_size: u64,
+    pub owner: Option<u32>,
+    pub parent: Option<String>,
+    /// Seconds since the epoch.
+    pub created: u64,
+    /// Kept for small uploads only (snippets).
+    pub bytes: Option<String>,
+}
+
+/// A task. What it changes is computed when it is accepted; `effects` are applied when it ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub upid: String,
+    pub node: String,
+    pub kind: String,
+    pub id: String,
+    pub user: String,
+    pub token: Option<String>,
+    pub process: u32,
+    pub process_start: u32,
+    /// Milliseconds since the epoch.
+    pub started: u64,
+    pub ends: u64,
+    pub exit: String,
+    pub log: Vec<String>,
+    pub effects: Vec<Effect>,
+    pub finished: bool,
+}
+
+/// What happens when a task ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Effect {
+    RemoveGuest(u32),
+    RemoveOption { guest: u32, key: String },
+    AddVolume { id: String, volume: Box<Volume> },
+    RemoveVolume(String),
+}
+
+/// One firewall configuration file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Firewall {
+    pub options: Options,
+    pub rules: Vec<Options>,
+    pub aliases: BTreeMap<String, Options>,
+    pub sets: BTreeMap<String, AddressSet>,
+    /// Security groups: name to comment (cluster only); rules live in the scope `group/NAME`.
+    pub groups: BTreeMap<String, String>,
+}
+
+/// An IP set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct AddressSet {
+    pub comment: String,
+    pub entries: BTreeMap<String, Options>,
+}
+
+/// A resource pool.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Pool {
+    pub comment: Option<String>,
+    pub guests: Vec<u32>,
+    pub storages: Vec<String>,
+}
+
+/// What is behind a URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoteFile {
+    /// Bytes of the file.
+    pub size: u64,
+    /// Bytes of the disk in it; the same as `size` for anything but disk images.
+    pub virtual_size: u64,
+    /// Hex digests by algorithm (`md5`, `sha1`, `sha256`, `sha512`, ...).
+    pub checksums: BTreeMap<String, String>,
+    /// Content type the server tells.
+    pub mime_type: String,
+    /// `false`: the server answers 404.
+    pub exists: bool,
+}
+
+impl State {
+    /// The default cluster: storages `local` and `local-lvm`, bridges `vmbr0` and `vmbr1`.
+    pub fn new() -> Self {
+        let options = |pairs: &[(&str, &str)]| -> Options {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let storages = BTreeMap::from([
+            (
+                "local".to_owned(),
+                options(&[("type", "dir"), ("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup,snippets,import")]),
+            ),
+            (
+                "local-lvm".to_owned(),
+                options(&[
+                    ("type", "lvmthin"),
+                    ("vgname", "pve"),
+                    ("thinpool", "data"),
+                    ("content", "images,rootdir"),
+                ]),
+            ),
+        ]);
+        let bridge = |address: &str, ports: &str| {
+            let mut bridge = options(&[("type", "bridge"), ("autostart", "1"), ("active", "1"), ("bridge_ports", ports)]);
+            if !address.is_empty() {
+                let host = address.split('/').next().unwrap_or_default();
+                bridge.extend(options(&[("cidr", address), ("address", host), ("netmask", "24"), ("method", "static")]));
+                bridge.insert("gateway".to_owned(), "10.0.0.1".to_owned());
+            } else {
+                bridge.insert("method".to_owned(), "manual".to_owned());
+            }
+            bridge
+        };
+        let networks = BTreeMap::from([
+            ("eno1".to_owned(), options(&[("type", "eth"), ("active", "1"), ("method", "manual"), ("exists", "1")])),
+            ("vmbr0".to_owned(), bridge("10.0.0.10/24", "eno1")),
+            ("vmbr1".to_owned(), bridge("", "")),
+        ]);
+        State {
+            secret: uuid::Uuid::new_v4().to_string(),
+            next_process: 1200,
+            guests: BTreeMap::new(),
+            storages,
+            volumes: BTreeMap::new(),
+            tasks: Vec::new(),
+            firewalls: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            networks,
+            cluster_options: options(&[("keyboard", "en-us")]),
+            remote_files: BTreeMap::new(),
+        }
+    }
+
+    /// A process number that was not given before.
+    pub fn process(&mut self) -> u32 {
+        self.next_process = self.next_process.wrapping_add(1).max(1200);
+        self.next_process
+    }
+}

@@ -1,0 +1,179 @@
+//! Volumes of a storage: listing, allocating, deleting.
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::request::{Answer, Request};
+use crate::state::{GuestKind, Volume};
+use crate::volumes;
+
+fn shown(request: &Request<'_>, id: &str, volume: &Volume) -> Value {
+    let block = volumes::split(id)
+        .and_then(|(storage, _)| request.state.storages.get(storage))
+        .is_some_and(volumes::is_block);
+    let mut row = json!({ "volid": id, "content": volume.content, "format": volume.format });
+    match volume.owner {
+        Some(owner) => {
+            row["vmid"] = json!(owner);
+            row["size"] = json!(volume.size);
+            // LVM tells the time as text, and neither parent nor use.
+            if block {
+                row["ctime"] = json!(volume.created.to_string());
+            } else {
+                row["ctime"] = json!(volume.created);
+                row["used"] = json!(volume.file_size / 10);
+                row["parent"] = match volume.parent.as_deref().and_then(volumes::split) {
+                    Some((_, name)) => json!(format!("../{name}")),
+                    None => Value::Null,
+                };
+            }
+        }
+        None => {
+            row["size"] = json!(volume.file_size);
+            row["ctime"] = json!(volume.created);
+        }
+    }
+    row
+}
+
+/// `GET content`.
+pub(crate) fn list(request: &mut Request<'_>) -> Answer {
+    let name = request.text("storage");
+    let options = volumes::storage(request.state, &name)?;
+    let wanted = request.get("content");
+    let vmid = request.number("vmid");
+    Ok(request
+        .state
+        .volumes
+        .iter()
+        .filter(|(id, volume)| {
+            volumes::split(id).is_some_and(|(storage, _)| storage == name)
+                && volumes::allows(options, &volume.content)
+                && wanted.is_none_or(|wanted| wanted == volume.content)
+                && (vmid.is_none() || volume.owner.is_none() || volume.owner.map(u64::from) == vmid)
+        })
+        .map(|(id, volume)| shown(request, id, volume))
+        .collect())
+}
+
+/// The volume id of the path, with or without the storage in front.
+fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
+    let (storage, volume) = (request.text("storage"), request.text("volume"));
+    let (id_storage, name) = volumes::split(&volume).unwrap_or((&storage, &volume));
+    if volumes::split(&volume).is_some() && id_storage != storage && !request.parameters.contains_key("target") {
+        volumes::storage(request.state, id_storage)?;
+    }
+    volumes::check_name(request.state, id_storage, name)?;
+    Ok(format!("{id_storage}:{name}"))
+}
+
+/// `GET content/{volume}`.
+pub(crate) fn read(request: &mut Request<'_>) -> Answer {
+    let id = volume_id(request)?;
+    let Some(volume) = request.state.volumes.get(&id) else {
+        return Err(Failure::died(format!("volume_size_info on '{id}' failed - no format")));
+    };
+    let block = volumes::split(&id)
+        .and_then(|(storage, _)| request.state.storages.get(storage))
+        .is_some_and(volumes::is_block);
+    let format = match volume.content.as_str() {
+        "iso" => "raw",
+        _ => &volume.format,
+    };
+    let used = match volume.owner {
+        Some(_) if block => 0,
+        Some(_) => volume.file_size / 10,
+        None => volume.file_size.div_ceil(4096) * 4096,
+    };
+    let size = if volume.owner.is_some() { volume.size } else { volumes::image_size(volume) };
+    Ok(json!({ "path": volumes::path(request.state, &id), "size": size, "used": used, "format": format }))
+}
+
+/// `PUT content/{volume}`: notes and protection are for backups.
+pub(crate) fn update(request: &mut Request<'_>) -> Answer {
+    let id = volume_id(request)?;
+    let backup = request.state.volumes.get(&id).is_some_and(|volume| volume.content == "backup");
+    if !backup && request.get("notes").is_some() {
+        return Err(Failure::died("only backups can have notes"));
+    }
+    if !backup && request.get("protected").is_some() {
+        return Err(Failure::died("only backups support attribute 'protected'"));
+    }
+    Ok(Value::Null)
+}
+
+/// `POST content`: allocates a disk, answers its id.
+pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
+    let (storage, name, vmid) = (request.text("storage"), request.text("filename"), request.vmid());
+    let options = volumes::storage(request.state, &storage)?.clone();
+    let size = request.text("size");
+    let bytes = if size.ends_with(|last: char| last.is_ascii_digit()) {
+        size.parse::<u64>().unwrap_or(0) * 1024
+    } else {
+        volumes::parse_size(&size).unwrap_or(0)
+    };
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
+    let known = extension.filter(|extension| matches!(*extension, "raw" | "qcow2" | "vmdk" | "subvol"));
+    let block = volumes::is_block(&options);
+    if !block
+        && let (Some(format), Some(extension)) = (request.get("format"), known)
+        && format != extension
+    {
+        let text = format!("different storage formats ({format} != {extension})");
+        return Err(Failure::parameter("format", text));
+    }
+    let id = if block {
+        if let Some(format) = request.get("format").filter(|format| *format != "raw") {
+            return Err(volumes::unsupported_format(format));
+        }
+        let name = name.trim_end_matches(|_| false).to_owned();
+        if !name.starts_with(&format!("vm-{vmid}-")) {
+            return Err(Failure::died(format!("illegal name '{name}' - should be 'vm-{vmid}-*'")));
+        }
+        format!("{storage}:{name}")
+    } else {
+        if known.is_none() {
+            return Err(Failure::died(format!("unable to parse volume filename '{name}'")));
+        }
+        format!("{storage}:{vmid}/{name}")
+    };
+    if request.state.volumes.contains_key(&id) {
+        if block {
+            let text = format!("lvcreate 'pve/{name}' error:   Logical Volume \"{name}\" already exists in volume group \"pve\"");
+            return Err(Failure::died(text));
+        }
+        let path = volumes::path(request.state, &id);
+        return Err(Failure::died(format!("disk image '{path}' already exists")));
+    }
+    let seconds = request.seconds();
+    let format = if block { "raw" } else { known.unwrap_or("raw") };
+    let size = volumes::real_size(&options, bytes);
+    let volume = volumes::disk(GuestKind::Qemu, format, size, vmid, seconds);
+    request.state.volumes.insert(id.clone(), volume);
+    Ok(json!(id))
+}
+
+/// `DELETE content/{volume}`: a task, also for what is not there.
+pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
+    let id = volume_id(request)?;
+    let storage = request.text("storage");
+    let task_id = match request.state.volumes.get(&id).and_then(|volume| volume.owner).or_else(|| volumes::owner(&id)) {
+        Some(owner) => format!("{owner}@{storage}"),
+        None => storage.clone(),
+    };
+    let quick = request.get("delay").is_some();
+    let upid = request.task("imgdel", &task_id, |request, outcome| {
+        let in_use = request.state.volumes.values().any(|volume| volume.parent.as_deref() == Some(&id));
+        let block = request.state.storages.get(&storage).is_some_and(volumes::is_block);
+        if in_use && !block {
+            return Err(Failure::died(format!("base volume '{id}' is still in use by linked cloned")));
+        }
+        if request.state.volumes.remove(&id).is_none() {
+            let path = volumes::path(request.state, &id);
+            outcome.say(format!("disk image '{path}' does not exist"));
+        }
+        outcome.say(format!("Removed volume '{id}'"));
+        Ok(())
+    });
+    Ok(if quick && request.options.task_duration.is_zero() { Value::Null } else { upid })
+}

@@ -1,0 +1,216 @@
+//! Storage definitions: `/storage`.
+
+use serde_json::{Map, Value, json};
+use sha1::Digest as _;
+
+use crate::failure::Failure;
+use crate::guests::hex;
+use crate::request::{Answer, Request};
+use crate::schema::{self, Kind};
+use crate::state::Options;
+
+/// What a plugin demands, allows, and may hold.
+struct Plugin {
+    kind: &'static str,
+    required: &'static [&'static str],
+    options: &'static [&'static str],
+    content: &'static [&'static str],
+}
+
+const COMMON: &[&str] = &[
+    "content", "disable", "nodes", "shared", "prune-backups", "preallocation", "format", "mkdir", "bwlimit",
+    "content-dirs", "create-base-path", "create-subdirs", "is_mountpoint", "max-protected-backups", "maxfiles",
+    "snapshot-as-volume-chain",
+];
+const FILES: &[&str] = &["images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import"];
+const BLOCKS: &[&str] = &["images", "rootdir"];
+
+const PLUGINS: &[Plugin] = &[
+    Plugin { kind: "dir", required: &["path"], options: &[], content: FILES },
+    Plugin { kind: "btrfs", required: &["path"], options: &["nocow"], content: FILES },
+    Plugin { kind: "nfs", required: &["server", "export"], options: &["options", "path"], content: FILES },
+    Plugin {
+        kind: "cifs",
+        required: &["server", "share"],
+        options: &["options", "path", "username", "password", "domain", "smbversion", "subdir"],
+        content: FILES,
+    },
+    Plugin {
+        kind: "cephfs",
+        required: &[],
+        options: &["monhost", "path", "subdir", "username", "fs-name", "fuse", "keyring", "options"],
+        content: &["vztmpl", "iso", "backup", "snippets", "import"],
+    },
+    Plugin { kind: "lvmthin", required: &["vgname", "thinpool"], options: &["base"], content: BLOCKS },
+    Plugin {
+        kind: "lvm",
+        required: &["vgname"],
+        options: &["base", "saferemove", "saferemove_throughput", "tagged_only"],
+        content: BLOCKS,
+    },
+    Plugin { kind: "zfspool", required: &["pool"], options: &["blocksize", "sparse", "mountpoint"], content: BLOCKS },
+    Plugin {
+        kind: "rbd",
+        required: &[],
+        options: &["monhost", "pool", "username", "krbd", "data-pool", "namespace", "keyring"],
+        content: BLOCKS,
+    },
+    Plugin {
+        kind: "pbs",
+        required: &["server", "datastore"],
+        options: &["username", "password", "fingerprint", "encryption-key", "namespace", "port", "master-pubkey"],
+        content: &["backup"],
+    },
+    Plugin { kind: "iscsi", required: &["portal", "target"], options: &[], content: &["images", "none"] },
+];
+
+fn digest(request: &Request<'_>) -> String {
+    hex(&sha1::Sha1::digest(serde_json::to_string(&request.state.storages).unwrap_or_default().as_bytes()))
+}
+
+fn shown(request: &Request<'_>, name: &str, options: &Options) -> Value {
+    let mut row: Map<String, Value> = options
+        .iter()
+        .map(|(key, text)| {
+            let number = schema::endpoint("POST", "/storage")
+                .and_then(|keys| schema::lookup(keys, key))
+                .is_some_and(|property| matches!(property.kind, Kind::Integer | Kind::Boolean));
+            let value = match text.parse::<i64>() {
+                Ok(value) if number => json!(value),
+                _ => json!(text),
+            };
+            (key.clone(), value)
+        })
+        .collect();
+    row.insert("storage".to_owned(), json!(name));
+    row.insert("digest".to_owned(), json!(digest(request)));
+    Value::Object(row)
+}
+
+/// `GET /storage`.
+pub(crate) fn list(request: &mut Request<'_>) -> Answer {
+    let kind = request.get("type").map(str::to_owned);
+    Ok(request
+        .state
+        .storages
+        .iter()
+        .filter(|(_, options)| kind.is_none() || options.get("type") == kind.as_ref())
+        .map(|(name, options)| shown(request, name, options))
+        .collect())
+}
+
+fn missing(prefix: &str, name: &str) -> Failure {
+    Failure::died(format!("{prefix}storage '{name}' does not exist"))
+}
+
+/// `GET /storage/{storage}`.
+pub(crate) fn read(request: &mut Request<'_>) -> Answer {
+    let name = request.text("storage");
+    let options = request.state.storages.get(&name).ok_or_else(|| missing("", &name))?;
+    Ok(shown(request, &name, options))
+}
+
+fn short(name: &str, kind: &str) -> Value {
+    json!({ "storage": name, "type": kind })
+}
+
+/// `POST /storage`.
+pub(crate) fn create(request: &mut Request<'_>) -> Answer {
+    let (name, kind) = (request.text("storage"), request.text("type"));
+    let mut options: Options = request
+        .parameters
+        .iter()
+        .filter(|(key, _)| !matches!(key.as_str(), "storage" | "password" | "keyring" | "encryption-key"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if let Some(plugin) = PLUGINS.iter().find(|plugin| plugin.kind == kind) {
+        check_plugin(plugin, &mut options)?;
+    }
+    if request.state.storages.contains_key(&name) {
+        return Err(Failure::died(format!("create storage failed: storage ID '{name}' already defined")));
+    }
+    if matches!(kind.as_str(), "lvmthin" | "lvm") && options.get("vgname").is_none_or(|group| group != "pve") {
+        let group = options.get("vgname").cloned().unwrap_or_default();
+        let text = match options.get("thinpool") {
+            Some(pool) => format!("create storage failed: no such logical volume {group}/{pool}"),
+            None => format!("create storage failed: no such volume group '{group}'"),
+        };
+        return Err(Failure::died(text));
+    }
+    request.state.storages.insert(name.clone(), options);
+    Ok(short(&name, &kind))
+}
+
+fn check_plugin(plugin: &Plugin, options: &mut Options) -> Result<(), Failure> {
+    for key in options.keys() {
+        let known = [COMMON, plugin.required, plugin.options].iter().any(|list| list.contains(&key.as_str()));
+        if !known && key != "type" {
+            return Err(Failure::died(format!("unexpected property '{key}'")));
+        }
+    }
+    if let Some(absent) = plugin.required.iter().find(|key| !options.contains_key(**key)) {
+        return Err(Failure::died(format!("missing value for required option '{absent}'")));
+    }
+    let content = options.get("content").cloned().unwrap_or_else(|| {
+        if plugin.content.contains(&"images") { "images,rootdir".to_owned() } else { plugin.content[0].to_owned() }
+    });
+    if content == "none" {
+        return Err(Failure::died("create storage failed: unknown vtype 'none'"));
+    }
+    // Types that the plugin lacks are dropped; only when nothing is left is it an error.
+    let kept: Vec<&str> = content.split(',').filter(|item| plugin.content.contains(item)).collect();
+    if kept.is_empty() {
+        return Err(Failure::died("storage does not support content type 'none'"));
+    }
+    options.insert("content".to_owned(), kept.join(","));
+    Ok(())
+}
+
+/// `PUT /storage/{storage}`: answers a part of the definition.
+pub(crate) fn update(request: &mut Request<'_>) -> Answer {
+    let name = request.text("storage");
+    let failed = |text: String| Failure::died(format!("update storage failed: {text}"));
+    let present = request.state.storages.get(&name).cloned();
+    let mut options = present.ok_or_else(|| missing("update storage failed: ", &name))?;
+    request
+        .check_digest(&digest(request), "detected modified configuration - file changed by other user? Try again.")
+        .map_err(|failure| failed(failure.reason))?;
+    let kind = options.get("type").cloned().unwrap_or_default();
+    let plugin = PLUGINS.iter().find(|plugin| plugin.kind == kind);
+    let call = ["storage", "digest", "delete", "password", "keyring"];
+    let set: Options = request
+        .parameters
+        .iter()
+        .filter(|(key, _)| !call.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for key in schema::formats::split_list(request.get("delete").unwrap_or_default()) {
+        if set.contains_key(key) {
+            return Err(failed(format!("cannot set and delete property '{key}' at the same time!")));
+        }
+        if key == "type" || plugin.is_some_and(|plugin| plugin.required.contains(&key)) {
+            return Err(failed(format!("unable to delete required option '{key}'")));
+        }
+        let known = COMMON.contains(&key) && key != "maxfiles"
+            || plugin.is_some_and(|plugin| plugin.options.contains(&key));
+        if !known {
+            return Err(failed(format!("no such option '{key}'")));
+        }
+        options.remove(key);
+    }
+    options.extend(set);
+    if let Some(plugin) = plugin {
+        check_plugin(plugin, &mut options)?;
+    }
+    request.state.storages.insert(name.clone(), options);
+    Ok(short(&name, &kind))
+}
+
+/// `DELETE /storage/{storage}`: the definition only, files stay.
+pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
+    let name = request.text("storage");
+    match request.state.storages.remove(&name) {
+        Some(_) => Ok(Value::Null),
+        None => Err(missing("delete storage failed: ", &name)),
+    }
+}

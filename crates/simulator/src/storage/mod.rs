@@ -1,0 +1,106 @@
+//! Storages: their definitions, what is on them, and how files get there.
+
+mod content;
+mod definition;
+mod transfer;
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::request::{Answer, Request};
+use crate::router::Route;
+use crate::state::Options;
+use crate::volumes;
+
+pub(crate) use transfer::{checksums, store_file, virtual_size};
+
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/storage", definition::list),
+    ("POST", "/storage", definition::create),
+    ("GET", "/storage/{storage}", definition::read),
+    ("PUT", "/storage/{storage}", definition::update),
+    ("DELETE", "/storage/{storage}", definition::delete),
+    ("GET", "/nodes/{node}/storage", list),
+    ("GET", "/nodes/{node}/storage/{storage}", index),
+    ("GET", "/nodes/{node}/storage/{storage}/status", status),
+    ("GET", "/nodes/{node}/storage/{storage}/content", content::list),
+    ("POST", "/nodes/{node}/storage/{storage}/content", content::allocate),
+    ("GET", "/nodes/{node}/storage/{storage}/content/{volume}", content::read),
+    ("PUT", "/nodes/{node}/storage/{storage}/content/{volume}", content::update),
+    ("DELETE", "/nodes/{node}/storage/{storage}/content/{volume}", content::delete),
+    ("POST", "/nodes/{node}/storage/{storage}/download-url", transfer::download),
+    ("POST", "/nodes/{node}/storage/{storage}/upload", transfer::upload),
+    ("GET", "/nodes/{node}/query-url-metadata", transfer::metadata),
+];
+
+fn index(request: &mut Request<'_>) -> Answer {
+    volumes::storage(request.state, &request.text("storage"))?;
+    let names = [
+        "content", "download-url", "file-restore", "import-metadata", "identity", "oci-registry-pull",
+        "prunebackups", "rrd", "rrddata", "status", "upload",
+    ];
+    Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
+}
+
+fn is_enabled(options: &Options) -> bool {
+    options.get("disable").is_none_or(|value| value != "1")
+}
+
+fn is_here(request: &Request<'_>, options: &Options) -> bool {
+    options.get("nodes").is_none_or(|nodes| nodes.split(',').any(|node| node == request.options.node))
+}
+
+fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
+    let used: u64 = request
+        .state
+        .volumes
+        .iter()
+        .filter(|(id, _)| volumes::split(id).is_some_and(|(storage, _)| storage == name))
+        // Thin volumes and sparse files take what was written, not what was promised.
+        .map(|(_, volume)| if volume.owner.is_some() { volume.file_size / 10 } else { volume.file_size })
+        .sum();
+    let total = request.options.storage_size;
+    let used = used.min(total);
+    let enabled = is_enabled(options) && is_here(request, options);
+    let text = |key: &str| options.get(key).cloned().unwrap_or_default();
+    json!({
+        "type": text("type"), "content": text("content"),
+        "active": u8::from(enabled), "enabled": u8::from(is_enabled(options)), "shared": u8::from(text("shared") == "1"),
+        "total": total, "used": used, "avail": total - used,
+    })
+}
+
+fn list(request: &mut Request<'_>) -> Answer {
+    if request.get("target").is_some_and(|target| target != request.options.node) {
+        return Ok(json!([]));
+    }
+    let wanted: Vec<String> =
+        crate::schema::formats::split_list(request.get("content").unwrap_or_default()).map(str::to_owned).collect();
+    let only = request.get("storage").map(str::to_owned);
+    Ok(request
+        .state
+        .storages
+        .iter()
+        .filter(|(name, options)| {
+            is_here(request, options)
+                && only.as_ref().is_none_or(|only| only == *name)
+                && (wanted.is_empty() || wanted.iter().any(|content| volumes::allows(options, content)))
+                && (!request.flag("enabled") || is_enabled(options))
+        })
+        .map(|(name, options)| {
+            let mut row = row(request, name, options);
+            row["storage"] = json!(name);
+            let (used, total) = (row["used"].as_f64().unwrap_or(0.0), row["total"].as_f64().unwrap_or(1.0));
+            row["used_fraction"] = json!(used / total);
+            row
+        })
+        .collect())
+}
+
+fn status(request: &mut Request<'_>) -> Answer {
+    let name = request.text("storage");
+    match request.state.storages.get(&name) {
+        Some(options) => Ok(row(request, &name, options)),
+        None => Err(Failure::parameter("storage", "No such storage.")),
+    }
+}

@@ -1,0 +1,211 @@
+//! Downloads and uploads. Nothing is fetched: what is behind a URL is made from the URL, or registered.
+
+use serde_json::json;
+use sha2::Digest as _;
+
+use crate::failure::Failure;
+use crate::guests::hex;
+use crate::request::{Answer, Request};
+use crate::state::{RemoteFile, State, Volume};
+use crate::volumes;
+
+/// Digests of bytes by algorithm.
+pub(crate) fn checksums(bytes: &[u8]) -> std::collections::BTreeMap<String, String> {
+    [
+        ("md5", hex(&md5::Md5::digest(bytes))),
+        ("sha1", hex(&sha1::Sha1::digest(bytes))),
+        ("sha224", hex(&sha2::Sha224::digest(bytes))),
+        ("sha256", hex(&sha2::Sha256::digest(bytes))),
+        ("sha384", hex(&sha2::Sha384::digest(bytes))),
+        ("sha512", hex(&sha2::Sha512::digest(bytes))),
+    ]
+    .into_iter()
+    .map(|(name, digest)| (name.to_owned(), digest))
+    .collect()
+}
+
+/// Bytes of the disk in a qcow2 image (big-endian at offset 24), else of the file.
+pub(crate) fn virtual_size(bytes: &[u8]) -> u64 {
+    match bytes.get(24..32).and_then(|size| size.try_into().ok()) {
+        Some(size) if bytes.starts_with(b"QFI\xfb") => u64::from_be_bytes(size),
+        _ => bytes.len() as u64,
+    }
+}
+
+/// What is behind a URL: registered, or of a size that follows from the URL. Without registration there are
+/// no checksums, and any is accepted.
+pub(crate) fn remote_file(state: &State, url: &str) -> RemoteFile {
+    if let Some(found) = state.remote_files.get(url) {
+        return found.clone();
+    }
+    let digest = sha2::Sha256::digest(url.as_bytes());
+    let number = u64::from(digest[0]) << 16 | u64::from(digest[1]) << 8 | u64::from(digest[2]);
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let size = (256 << 20) + number * 16;
+    let disk = ["qcow2", "img", "raw", "vmdk"].iter().any(|kind| path.ends_with(kind));
+    let mime_type = if path.ends_with(".iso") { "application/x-iso9660-image" } else { "application/octet-stream" };
+    RemoteFile {
+        size,
+        virtual_size: if disk { 2 << 30 } else { size },
+        checksums: Default::default(),
+        mime_type: mime_type.to_owned(),
+        exists: true,
+    }
+}
+
+/// `GET query-url-metadata`.
+pub(crate) fn metadata(request: &mut Request<'_>) -> Answer {
+    let url = request.text("url");
+    let file = remote_file(request.state, &url);
+    if !file.exists {
+        return Err(Failure::died("invalid server response: '404 File not found'"));
+    }
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
+    Ok(json!({ "filename": name, "size": file.size, "mimetype": file.mime_type }))
+}
+
+/// The folder and format of a file, by content type and name; refuses names that do not fit.
+fn place(content: &str, name: &str) -> Result<&'static str, Failure> {
+    let lower = name.to_ascii_lowercase();
+    let fits = |list: &[&str]| list.iter().any(|extension| lower.ends_with(extension) && lower.len() > extension.len());
+    match content {
+        "iso" if fits(&[".iso", ".img"]) => Ok("iso"),
+        "vztmpl" if fits(&[".tar.gz", ".tgz"]) => Ok("tgz"),
+        "vztmpl" if fits(&[".tar.xz"]) => Ok("txz"),
+        "vztmpl" if fits(&[".tar.zst"]) => Ok("tzst"),
+        "vztmpl" if fits(&[".tar.bz2"]) => Ok("tbz2"),
+        "vztmpl" if fits(&[".tar"]) => Ok("tar"),
+        "import" if fits(&[".qcow2"]) => Ok("qcow2"),
+        "import" if fits(&[".raw"]) => Ok("raw"),
+        "import" if fits(&[".vmdk"]) => Ok("vmdk"),
+        "import" if fits(&[".ova"]) => Ok("ova"),
+        "import" => Err(Failure::parameter("filename", "invalid filename or wrong extension")),
+        _ => Err(Failure::parameter("filename", "wrong file extension")),
+    }
+}
+
+/// Replaces what may not be in a file name.
+fn sanitise(name: &str) -> String {
+    let name = name.rsplit('/').next().unwrap_or_default();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}
+
+fn check_storage(request: &Request<'_>, content: &str) -> Result<String, Failure> {
+    let storage = request.text("storage");
+    let options = volumes::storage(request.state, &storage)?;
+    if volumes::is_block(options) {
+        let kind = options.get("type").cloned().unwrap_or_default();
+        return Err(Failure::died(format!("can't upload to storage type '{kind}', not a file based storage!")));
+    }
+    if !volumes::allows(options, content) {
+        return Err(Failure::died(format!("storage '{storage}' is not configured for content-type '{content}'")));
+    }
+    Ok(storage)
+}
+
+fn volume(request: &Request<'_>, content: &str, format: &str, size: u64, virtual_size: u64) -> Volume {
+    Volume {
+        content: content.to_owned(),
+        format: format.to_owned(),
+        size: virtual_size,
+        file_size: size,
+        owner: None,
+        parent: None,
+        created: request.seconds(),
+        bytes: None,
+    }
+}
+
+/// `POST download-url`.
+pub(crate) fn download(request: &mut Request<'_>) -> Answer {
+    let (content, url) = (request.text("content"), request.text("url"));
+    let name = sanitise(&request.text("filename"));
+    let storage = check_storage(request, &content)?;
+    let format = place(&content, &name)?;
+    if request.get("checksum").is_some() && request.get("checksum-algorithm").is_none() {
+        return Err(Failure::parameter("checksum-algorithm", "missing property required by 'checksum'"));
+    }
+    let id = format!("{storage}:{content}/{name}");
+    let path = volumes::path(request.state, &id);
+    Ok(request.task("download", &name, |request, outcome| {
+        outcome.say(format!("downloading {url} to {path}"));
+        if request.state.volumes.contains_key(&id) {
+            return Err(Failure::died(format!("refusing to override existing file '{path}'")));
+        }
+        let file = remote_file(request.state, &url);
+        if !file.exists {
+            outcome.say("HTTP request sent, awaiting response... 404 Not Found");
+            return Err(Failure::died("download failed: exit code 8"));
+        }
+        outcome.say("HTTP request sent, awaiting response... 200 OK");
+        outcome.say(format!("Length: {} [{}]", file.size, file.mime_type));
+        if let (Some(expected), Some(algorithm)) = (request.get("checksum"), request.get("checksum-algorithm")) {
+            outcome.say("calculating checksum...");
+            let got = file.checksums.get(algorithm);
+            if let Some(got) = got.filter(|got| !got.eq_ignore_ascii_case(expected)) {
+                return Err(Failure::died(format!("checksum mismatch: got '{got}' != expect '{expected}'")));
+            }
+            outcome.say("OK, checksum verified");
+        }
+        let made = volume(request, &content, format, file.size, file.virtual_size);
+        // The file is there when the task ends, as the real one is renamed to its name at the end.
+        outcome.effects.push(crate::state::Effect::AddVolume { id: id.clone(), volume: Box::new(made) });
+        outcome.say(format!("download of '{url}' to '{path}' finished"));
+        Ok(())
+    }))
+}
+
+/// `POST upload` (multipart).
+pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
+    let content = request.text("content");
+    let storage = check_storage(request, &content)?;
+    let Some(upload) = request.upload.clone() else {
+        return Err(Failure::parameter("filename", "property is missing and it is not optional"));
+    };
+    let name = sanitise(&upload.file_name);
+    let format = place(&content, &name)?;
+    if let (Some(expected), Some(algorithm)) = (request.get("checksum"), request.get("checksum-algorithm")) {
+        let got = checksums(&upload.bytes).remove(algorithm).unwrap_or_default();
+        if !got.eq_ignore_ascii_case(expected) {
+            return Err(Failure::bare(400, "Bad Request"));
+        }
+    }
+    let id = format!("{storage}:{content}/{name}");
+    let path = volumes::path(request.state, &id);
+    Ok(request.task("imgcopy", "", |request, outcome| {
+        outcome.say("starting file import from: /var/tmp/pveupload");
+        outcome.say(format!("target file: {path}"));
+        let size = upload.bytes.len() as u64;
+        let made = volume(request, &content, format, size, virtual_size(&upload.bytes));
+        request.state.volumes.insert(id, made);
+        outcome.say("finished file import successfully");
+        Ok(())
+    }))
+}
+
+/// Records a file that came by SFTP.
+pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64) {
+    let content = volumes::split(id).and_then(|(_, name)| name.split_once('/')).map_or("snippets", |(folder, _)| folder);
+    let format = match content {
+        "snippets" => "snippet",
+        "import" if id.ends_with(".raw") => "raw",
+        "import" => "qcow2",
+        other => other,
+    };
+    let kept = (bytes.len() <= 1 << 20).then(|| String::from_utf8_lossy(bytes).into_owned());
+    state.volumes.insert(
+        id.to_owned(),
+        Volume {
+            content: content.to_owned(),
+            format: format.to_owned(),
+            size: virtual_size(bytes),
+            file_size: bytes.len() as u64,
+            owner: None,
+            parent: None,
+            created: seconds,
+            bytes: kept,
+        },
+    );
+}
+

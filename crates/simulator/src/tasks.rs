@@ -1,0 +1,203 @@
+//! Tasks: status, log, lists, stopping; and what happens when they end.
+
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::guests;
+use crate::request::{Answer, Request};
+use crate::router::Route;
+use crate::state::{Effect, State, Task};
+
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/nodes/{node}/tasks", list),
+    ("GET", "/nodes/{node}/tasks/{upid}", |_| Ok(json!([{ "name": "log" }, { "name": "status" }]))),
+    ("DELETE", "/nodes/{node}/tasks/{upid}", stop),
+    ("GET", "/nodes/{node}/tasks/{upid}/status", status),
+    ("GET", "/nodes/{node}/tasks/{upid}/log", log),
+    ("GET", "/cluster/tasks", cluster),
+];
+
+/// Ends the tasks whose time has come; true if anything changed.
+pub(crate) fn settle(state: &mut State, now: u64) -> bool {
+    let due: Vec<usize> =
+        (0..state.tasks.len()).filter(|at| !state.tasks[*at].finished && state.tasks[*at].ends <= now).collect();
+    for at in &due {
+        state.tasks[*at].finished = true;
+        for effect in std::mem::take(&mut state.tasks[*at].effects) {
+            apply(state, effect);
+        }
+    }
+    !due.is_empty()
+}
+
+fn apply(state: &mut State, effect: Effect) {
+    match effect {
+        Effect::RemoveGuest(vmid) => guests::forget(state, vmid),
+        Effect::RemoveOption { guest, key } => {
+            if let Some(guest) = state.guests.get_mut(&guest) {
+                guest.config.remove(&key);
+            }
+        }
+        Effect::AddVolume { id, volume } => {
+            state.volumes.insert(id, *volume);
+        }
+        Effect::RemoveVolume(id) => {
+            state.volumes.remove(&id);
+        }
+    }
+}
+
+fn find(request: &Request<'_>) -> Result<usize, Failure> {
+    let upid = request.text("upid");
+    if upid.split(':').count() < 9 || !upid.starts_with("UPID:") {
+        return Err(Failure::parameter("upid", "unable to parse worker upid"));
+    }
+    let found = request.state.tasks.iter().position(|task| task.upid == upid);
+    found.ok_or_else(|| Failure::parameter("upid", "no such task"))
+}
+
+fn base(task: &Task) -> Value {
+    let mut row = json!({
+        "upid": task.upid, "node": task.node, "type": task.kind, "id": task.id, "user": task.user,
+        "pid": task.process, "pstart": task.process_start, "starttime": task.started / 1000,
+    });
+    if let Some(token) = &task.token {
+        row["tokenid"] = json!(token);
+    }
+    row
+}
+
+fn status(request: &mut Request<'_>) -> Answer {
+    let task = &request.state.tasks[find(request)?];
+    let mut row = base(task);
+    if task.finished {
+        row["status"] = json!("stopped");
+        row["exitstatus"] = json!(task.exit);
+    } else {
+        row["status"] = json!("running");
+    }
+    Ok(row)
+}
+
+fn log(request: &mut Request<'_>) -> Answer {
+    let at = match find(request) {
+        Ok(at) => at,
+        Err(failure) if failure.errors.get("upid").is_some_and(|text| text == "no such task") => {
+            request.total = Some(1);
+            return Ok(json!([{ "n": 1, "t": "unable to open file - No such file or directory" }]));
+        }
+        Err(failure) => return Err(failure),
+    };
+    let task = &request.state.tasks[at];
+    // The last line is written when the task ends.
+    let lines = if task.finished { &task.log[..] } else { &task.log[..task.log.len().saturating_sub(1)] };
+    if request.flag("download") {
+        return Ok(json!(lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
+    }
+    let start = request.number("start").unwrap_or(0) as usize;
+    let limit = match request.number("limit") {
+        Some(0) => usize::MAX,
+        Some(limit) => limit as usize,
+        None => 50,
+    };
+    let rows = lines.iter().enumerate().skip(start).take(limit);
+    let data = rows.map(|(at, line)| json!({ "n": at + 1, "t": line })).collect();
+    let total = lines.len() as u64;
+    request.total = Some(total);
+    Ok(data)
+}
+
+fn stop(request: &mut Request<'_>) -> Answer {
+    let at = find(request)?;
+    let now = request.now;
+    let task = &mut request.state.tasks[at];
+    if !task.finished {
+        task.ends = now;
+        task.finished = true;
+        let interrupted = if task.kind == "download" { "download failed: received interrupt" } else { "interrupted by signal" };
+        task.exit = interrupted.to_owned();
+        task.log.pop();
+        task.log.push(format!("TASK ERROR: {interrupted}"));
+        // What was begun stays, as a killed worker leaves it: only additions at the end do not come.
+        let effects = std::mem::take(&mut task.effects);
+        for effect in effects.into_iter().filter(|effect| !matches!(effect, Effect::AddVolume { .. })) {
+            apply(request.state, effect);
+        }
+    }
+    Ok(Value::Null)
+}
+
+fn ended(task: &Task) -> Value {
+    let mut row = base(task);
+    if task.finished {
+        row["status"] = json!(task.exit);
+        row["endtime"] = json!(task.ends / 1000);
+    } else {
+        row["status"] = json!("RUNNING");
+        row["saved"] = json!("0");
+        if let (Some(token), Some(row)) = (&task.token, row.as_object_mut()) {
+            row.insert("user".to_owned(), json!(format!("{}!{token}", task.user)));
+            row.remove("tokenid");
+        }
+    }
+    row
+}
+
+fn status_class(task: &Task) -> &'static str {
+    match task.exit.as_str() {
+        "OK" => "ok",
+        text if text.starts_with("WARNINGS:") => "warning",
+        "unexpected status" => "unknown",
+        _ => "error",
+    }
+}
+
+fn list(request: &mut Request<'_>) -> Answer {
+    let source = request.get("source").unwrap_or("archive");
+    let classes: Vec<String> = crate::schema::formats::split_list(request.get("statusfilter").unwrap_or_default())
+        .map(str::to_owned)
+        .collect();
+    let matches = |task: &&Task| {
+        let by_source = match source {
+            "active" => !task.finished,
+            "archive" => task.finished,
+            _ => true,
+        };
+        by_source
+            && (!request.flag("errors") || status_class(task) == "error")
+            && (classes.is_empty() || classes.iter().any(|class| class == status_class(task)))
+            && request.get("typefilter").is_none_or(|kind| kind == task.kind)
+            && request.get("userfilter").is_none_or(|user| task.user.contains(user))
+            && request.get("vmid").is_none_or(|vmid| vmid == task.id)
+            && request.number("since").is_none_or(|since| task.started / 1000 >= since)
+            && request.number("until").is_none_or(|until| task.started / 1000 <= until)
+    };
+    let found: Vec<&Task> = request.state.tasks.iter().rev().filter(matches).collect();
+    let total = found.len() as u64;
+    let start = request.number("start").unwrap_or(0) as usize;
+    let limit = request.number("limit").unwrap_or(50) as usize;
+    let data = found.into_iter().skip(start).take(limit).map(ended).collect();
+    request.total = Some(total);
+    Ok(data)
+}
+
+fn cluster(request: &mut Request<'_>) -> Answer {
+    Ok(request
+        .state
+        .tasks
+        .iter()
+        .rev()
+        .take(25)
+        .map(|task| {
+            let mut row = ended(task);
+            if let Some(row) = row.as_object_mut() {
+                row.remove("pid");
+                row.remove("pstart");
+                if task.finished {
+                    row.insert("saved".to_owned(), json!(1));
+                }
+            }
+            row
+        })
+        .collect())
+}

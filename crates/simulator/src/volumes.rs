@@ -1,0 +1,256 @@
+//! Disks and files on storages: names, sizes, allocation, as PVE::Storage and its plugins do it.
+
+use crate::failure::Failure;
+use crate::state::{GuestKind, Options, State, Volume};
+
+/// Size of a physical extent of LVM.
+const EXTENT: u64 = 4 << 20;
+
+/// A storage's properties, or PVE's error.
+pub(crate) fn storage<'a>(state: &'a State, name: &str) -> Result<&'a Options, Failure> {
+    state.storages.get(name).ok_or_else(|| Failure::died(format!("storage '{name}' does not exist")))
+}
+
+/// Splits `local:iso/x.iso`.
+pub(crate) fn split(volume_id: &str) -> Option<(&str, &str)> {
+    volume_id.split_once(':').filter(|(storage, name)| !storage.is_empty() && !name.is_empty())
+}
+
+/// True for the block storages, whose volumes have plain names and no formats.
+pub(crate) fn is_block(storage: &Options) -> bool {
+    matches!(storage.get("type").map(String::as_str), Some("lvmthin" | "lvm" | "zfspool" | "zfs" | "rbd"))
+}
+
+/// True if the storage may hold the content type.
+pub(crate) fn allows(storage: &Options, content: &str) -> bool {
+    storage.get("content").is_some_and(|list| list.split(',').any(|item| item == content))
+}
+
+/// Refuses a storage that may not hold disks of this kind of guest.
+pub(crate) fn check_guest_storage(state: &State, name: &str, kind: GuestKind) -> Result<(), Failure> {
+    let options = storage(state, name)?;
+    let (content, text) = match kind {
+        GuestKind::Qemu => ("images", "vm images"),
+        GuestKind::Lxc => ("rootdir", "container directories"),
+    };
+    if allows(options, content) {
+        return Ok(());
+    }
+    Err(Failure::parameter("storage", format!("storage '{name}' does not support {text}")))
+}
+
+/// Prints bytes as the configuration does: the largest unit that divides them (`PVE::JSONSchema::format_size`).
+pub(crate) fn format_size(bytes: u64) -> String {
+    let mut value = bytes;
+    for unit in ["", "K", "M", "G"] {
+        if !value.is_multiple_of(1024) {
+            return format!("{value}{unit}");
+        }
+        value /= 1024;
+    }
+    format!("{value}T")
+}
+
+/// Reads `4G`, `12.5G`, `512` (bytes).
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let (number, unit) = match text.char_indices().next_back()? {
+        (at, 'K') => (&text[..at], 1u64 << 10),
+        (at, 'M') => (&text[..at], 1 << 20),
+        (at, 'G') => (&text[..at], 1 << 30),
+        (at, 'T') => (&text[..at], 1 << 40),
+        _ => (text, 1),
+    };
+    let value: f64 = number.parse().ok()?;
+    Some((value * unit as f64) as u64)
+}
+
+/// Reads the GiB of `STORAGE:GiB` and returns bytes, rounded as qemu-server (up to a KiB) or pve-container
+/// (down to a MiB) does.
+pub(crate) fn allocation_size(kind: GuestKind, gibibytes: &str) -> Option<u64> {
+    let plain = gibibytes.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value: f64 = gibibytes.parse().ok().filter(|_| plain)?;
+    Some(match kind {
+        GuestKind::Qemu => (value * 1048576.0).ceil() as u64 * 1024,
+        GuestKind::Lxc => (value * 1024.0).floor() as u64 * 1024 * 1024,
+    })
+}
+
+/// A volume's real size: block storages round up to the extent.
+pub(crate) fn real_size(storage: &Options, bytes: u64) -> u64 {
+    if is_block(storage) { bytes.div_ceil(EXTENT) * EXTENT } else { bytes }
+}
+
+/// A name on the storage: `vm-100-disk-0`, or `100/vm-100-disk-0.raw` on directories.
+pub(crate) fn volume_id(state: &State, storage_name: &str, owner: u32, stem: &str, format: &str) -> String {
+    match state.storages.get(storage_name).is_some_and(is_block) {
+        true => format!("{storage_name}:{stem}"),
+        false => format!("{storage_name}:{owner}/{stem}.{format}"),
+    }
+}
+
+/// The lowest disk number of the owner that no volume on the storage has.
+pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 {
+    let taken = |number: u32| {
+        state.volumes.keys().any(|id| {
+            let Some((storage, name)) = split(id) else { return false };
+            let stem = name.rsplit('/').next().unwrap_or(name);
+            let stem = stem.split('.').next().unwrap_or(stem);
+            storage == storage_name
+                && ["vm", "base", "subvol", "basevol"].iter().any(|kind| stem == format!("{kind}-{owner}-disk-{number}"))
+        })
+    };
+    (0..).find(|number| !taken(*number)).unwrap_or(0)
+}
+
+/// What to allocate.
+pub(crate) struct Allocation<'a> {
+    pub storage: &'a str,
+    pub owner: u32,
+    pub kind: GuestKind,
+    pub format: Option<&'a str>,
+    pub bytes: u64,
+    /// Seconds since the epoch.
+    pub now: u64,
+}
+
+/// Allocates a disk under a free name; returns its volume id.
+pub(crate) fn allocate(state: &mut State, wanted: &Allocation<'_>) -> Result<String, Failure> {
+    let options = storage(state, wanted.storage)?.clone();
+    let format = wanted.format.unwrap_or("raw");
+    if is_block(&options) && format != "raw" {
+        return Err(unsupported_format(format));
+    }
+    let number = free_number(state, wanted.storage, wanted.owner);
+    let stem = if format == "subvol" {
+        format!("subvol-{}-disk-{number}", wanted.owner)
+    } else {
+        format!("vm-{}-disk-{number}", wanted.owner)
+    };
+    let id = volume_id(state, wanted.storage, wanted.owner, &stem, format);
+    let size = real_size(&options, wanted.bytes);
+    state.volumes.insert(id.clone(), disk(wanted.kind, format, size, wanted.owner, wanted.now));
+    Ok(id)
+}
+
+/// LVM knows no formats.
+pub(crate) fn unsupported_format(format: &str) -> Failure {
+    Failure::died(format!(
+        "unsupported format '{format}' at /usr/share/perl5/PVE/Storage/LvmThinPlugin.pm line 102."
+    ))
+}
+
+/// A disk volume.
+pub(crate) fn disk(kind: GuestKind, format: &str, size: u64, owner: u32, now: u64) -> Volume {
+    Volume {
+        content: if kind == GuestKind::Lxc { "rootdir" } else { "images" }.to_owned(),
+        format: format.to_owned(),
+        size,
+        file_size: size,
+        owner: Some(owner),
+        parent: None,
+        created: now,
+        bytes: None,
+    }
+}
+
+/// Checks a volume name against the storage's rules (the errors of the plugins' `parse_volname`).
+pub(crate) fn check_name(state: &State, storage_name: &str, name: &str) -> Result<(), Failure> {
+    let options = storage(state, storage_name)?;
+    if is_block(options) {
+        if name.contains('/') || !name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.len() < 2 {
+            return Err(Failure::died(format!("lvm name '{name}' contains illegal characters")));
+        }
+        let parts: Vec<&str> = name.splitn(3, '-').collect();
+        let valid = parts.len() == 3 && matches!(parts[0], "vm" | "base") && parts[1].parse::<u32>().is_ok();
+        return if valid { Ok(()) } else { Err(Failure::died(format!("unable to parse lvm volume name '{name}'"))) };
+    }
+    let folders = ["iso", "vztmpl", "backup", "snippets", "import", "rootdir"];
+    let valid = name.split_once('/').is_some_and(|(folder, file)| {
+        !file.is_empty() && (folders.contains(&folder) || folder.parse::<u32>().is_ok())
+    });
+    if valid { Ok(()) } else { Err(Failure::died(format!("unable to parse directory volume name '{name}'"))) }
+}
+
+/// The error for a volume that is not there.
+pub(crate) fn missing_volume(state: &State, volume_id: &str) -> Failure {
+    let block = split(volume_id)
+        .and_then(|(storage, name)| Some((state.storages.get(storage)?, name)))
+        .filter(|(storage, _)| is_block(storage));
+    match block {
+        Some((storage, name)) => {
+            let group = storage.get("vgname").map(String::as_str).unwrap_or("pve");
+            Failure::died(format!("no such logical volume {group}/{name}"))
+        }
+        None => Failure::died(format!("volume '{volume_id}' does not exist")),
+    }
+}
+
+/// The path on the node.
+pub(crate) fn path(state: &State, volume_id: &str) -> String {
+    let Some((storage_name, name)) = split(volume_id) else { return volume_id.to_owned() };
+    let Some(options) = state.storages.get(storage_name) else { return volume_id.to_owned() };
+    if is_block(options) {
+        return format!("/dev/{}/{name}", options.get("vgname").map(String::as_str).unwrap_or("pve"));
+    }
+    let base = options.get("path").map(String::as_str).unwrap_or("/var/lib/vz");
+    let name = name.rsplit_once("/base-").map_or(name, |_| {
+        // A linked clone's own file is the last two parts.
+        let cut = name.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+        &name[cut..]
+    });
+    match name.split_once('/') {
+        Some((folder, file)) => format!("{base}/{}/{file}", folder_of(folder)),
+        None => format!("{base}/{name}"),
+    }
+}
+
+/// The folder of a content type below a directory storage.
+fn folder_of(folder: &str) -> String {
+    match folder {
+        "iso" | "vztmpl" => format!("template/{}", if folder == "iso" { "iso" } else { "cache" }),
+        "backup" => "dump".to_owned(),
+        "snippets" | "import" => folder.to_owned(),
+        owner => format!("images/{owner}"),
+    }
+}
+
+/// The volume behind an absolute path of a directory storage.
+pub(crate) fn by_path(state: &State, wanted: &str) -> Option<String> {
+    state.volumes.keys().find(|id| path(state, id) == wanted).cloned()
+}
+
+/// A volume's size as `qemu-img` tells it: files are rounded up to a sector.
+pub(crate) fn image_size(volume: &Volume) -> u64 {
+    volume.size.div_ceil(512) * 512
+}
+
+/// The owner in a volume's name.
+pub(crate) fn owner(volume_id: &str) -> Option<u32> {
+    let (_, name) = split(volume_id)?;
+    let stem = name.rsplit('/').next()?;
+    let mut parts = stem.split('-');
+    matches!(parts.next()?, "vm" | "base" | "subvol" | "basevol").then(|| parts.next()?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_printed_in_the_largest_unit_that_divides_them() {
+        assert_eq!(format_size(104858 * 1024), "104858K");
+        assert_eq!(format_size(12800 << 20), "12800M");
+        assert_eq!(format_size(541065217), "541065217");
+        assert_eq!(format_size(0), "0T");
+    }
+
+    #[test]
+    fn allocations_round_as_each_kind_of_guest_does() {
+        assert_eq!(allocation_size(GuestKind::Qemu, "0.1"), Some(104858 * 1024));
+        assert_eq!(allocation_size(GuestKind::Qemu, "0.013"), Some(13632 * 1024));
+        assert_eq!(allocation_size(GuestKind::Lxc, "0.1"), Some(102 << 20));
+        assert_eq!(allocation_size(GuestKind::Qemu, "10G"), None);
+        let thin = State::new().storages["local-lvm"].clone();
+        assert_eq!(real_size(&thin, 104858 * 1024), 104 << 20);
+    }
+}
