@@ -37,6 +37,7 @@ where
 {
     batches_are_whole_and_in_order(make().await).await;
     an_old_head_is_a_conflict_and_writes_nothing(make().await).await;
+    an_empty_batch_changes_nothing(make().await).await;
     racing_writers_lose_nothing(make().await).await;
 }
 
@@ -59,6 +60,15 @@ async fn an_old_head_is_a_conflict_and_writes_nothing(log: Arc<impl EventLog>) {
         assert!(error.is_conflict(), "{error}");
     }
     assert_eq!(log.read(0).await.expect("read").len(), 1);
+}
+
+async fn an_empty_batch_changes_nothing(log: Arc<impl EventLog>) {
+    for head in [0, 1] {
+        assert_eq!(log.append(head, vec![]).await.expect("an append of nothing"), []);
+        assert_eq!(log.head().await.expect("head"), head);
+        log.append(head, vec![draft("a")]).await.expect("append");
+    }
+    assert!(log.append(0, vec![]).await.expect_err("nothing, at another head").is_conflict());
 }
 
 async fn racing_writers_lose_nothing(log: Arc<impl EventLog + 'static>) {
@@ -88,5 +98,6 @@ async fn racing_writers_lose_nothing(log: Arc<impl EventLog + 'static>) {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), WRITERS * APPENDS);
+    assert_eq!(events.len(), ids.len(), "no event is there twice");
     assert_eq!(log.verify().await.expect("verify").fault, None);
 }

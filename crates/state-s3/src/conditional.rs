@@ -1,0 +1,81 @@
+//! Writes that happen once, over answers that get lost.
+//!
+//! A request without an answer may still take effect later, so reading never proves that it did not. The same
+//! conditional request is sent again until the store says either that it wrote, or that there is an object; whose it
+//! is, is told by the id of its writer.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::batch::writer_of;
+use crate::store::{ObjectStore, StoreError};
+
+/// How often a request is sent before it is given up: some 12 seconds with the pauses.
+const ATTEMPTS: u32 = 9;
+/// The pause after the first try; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// Who wrote an object that is written once.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// This write.
+    Mine,
+    /// Another one; the object as it is.
+    Other(Vec<u8>),
+}
+
+async fn pause(attempt: u32) {
+    tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << attempt).min(LONGEST_PAUSE)).await;
+}
+
+/// Writes an object that must not be there; `body` must have `writer` in it, which no other write has.
+pub(crate) async fn create(
+    store: &dyn ObjectStore,
+    key: &str,
+    writer: Uuid,
+    body: &[u8],
+) -> Result<Created, StoreError> {
+    let mut last = String::new();
+    for attempt in 0..ATTEMPTS {
+        match store.put_if_absent(key, body.to_vec()).await {
+            Ok(()) => return Ok(Created::Mine),
+            Err(StoreError::Exists { .. }) => match read(store, key).await? {
+                Some(found) if writer_of(&found) == Some(writer) => return Ok(Created::Mine),
+                Some(found) => return Ok(Created::Other(found)),
+                None => last = format!("{key} is there for writes and not there for reads"),
+            },
+            Err(StoreError::Unclear(reason)) => last = reason,
+            Err(refused @ StoreError::Refused(_)) => return Err(refused),
+        }
+        pause(attempt).await;
+    }
+    Err(StoreError::Unclear(last))
+}
+
+/// Reads an object, again when there is no answer.
+pub(crate) async fn read(store: &dyn ObjectStore, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    for attempt in 0..ATTEMPTS - 1 {
+        match store.get(key).await {
+            Err(StoreError::Unclear(_)) => pause(attempt).await,
+            result => return result,
+        }
+    }
+    store.get(key).await
+}
+
+/// Lists keys, again when there is no answer.
+pub(crate) async fn list(
+    store: &dyn ObjectStore,
+    prefix: &str,
+    after: &str,
+) -> Result<Vec<String>, StoreError> {
+    for attempt in 0..ATTEMPTS - 1 {
+        match store.list(prefix, after).await {
+            Err(StoreError::Unclear(_)) => pause(attempt).await,
+            result => return result,
+        }
+    }
+    store.list(prefix, after).await
+}

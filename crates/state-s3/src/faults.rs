@@ -1,0 +1,105 @@
+//! A store that loses requests and answers, by a seed.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use crate::store::{ObjectStore, StoreError};
+
+/// More faults in a row than this do not happen, so that no request is given up.
+const MOST_IN_A_ROW: u32 = 4;
+
+/// The wrapper. A third of all requests meet a fault.
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn ObjectStore>,
+    chance: Mutex<(fastrand::Rng, u32)>,
+    /// Writes that were given up by their sender and are still on their way.
+    late: Mutex<Vec<(String, Vec<u8>)>>,
+}
+
+enum Fate {
+    Fine,
+    /// The request does not get there.
+    Lost,
+    /// The request takes effect, its answer does not get back.
+    AnswerLost,
+    /// The request takes effect before one of the next ones.
+    Late,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> FaultyStore {
+        FaultyStore { inner, chance: Mutex::new((fastrand::Rng::with_seed(seed), 0)), late: Mutex::default() }
+    }
+
+    fn fate(&self) -> Fate {
+        let (random, in_a_row) = &mut *self.chance.lock().unwrap();
+        if *in_a_row == MOST_IN_A_ROW || random.u8(..3) > 0 {
+            *in_a_row = 0;
+            return Fate::Fine;
+        }
+        *in_a_row += 1;
+        match random.u8(..3) {
+            0 => Fate::Lost,
+            1 => Fate::AnswerLost,
+            _ => Fate::Late,
+        }
+    }
+
+    async fn land_late_writes(&self) {
+        let late: Vec<_> = {
+            let mut late = self.late.lock().unwrap();
+            let keep = self.chance.lock().unwrap().0.usize(..=late.len());
+            late.drain(keep..).collect()
+        };
+        for (key, body) in late {
+            let _ = self.inner.put_if_absent(&key, body).await;
+        }
+    }
+}
+
+fn fault<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unclear("503 Slow Down".into()))
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.land_late_writes().await;
+        match self.fate() {
+            Fate::Fine => self.inner.put_if_absent(key, body).await,
+            Fate::Lost => fault(),
+            Fate::AnswerLost => {
+                let _ = self.inner.put_if_absent(key, body).await;
+                fault()
+            }
+            Fate::Late => {
+                self.late.lock().unwrap().push((key.into(), body));
+                fault()
+            }
+        }
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        match self.fate() {
+            Fate::Fine => self.inner.put(key, body).await,
+            _ => fault(),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.land_late_writes().await;
+        match self.fate() {
+            Fate::Fine => self.inner.get(key).await,
+            _ => fault(),
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+        self.land_late_writes().await;
+        match self.fate() {
+            Fate::Fine => self.inner.list(prefix, after).await,
+            _ => fault(),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The log on a store that works, on one that loses answers, on one that ignores conditions, and after tampering.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pve_state::conformance::{draft, run};
+
+use super::*;
+use crate::MemoryStore;
+use crate::faults::FaultyStore;
+
+fn key() -> Key {
+    Key::from_bytes([5; 32])
+}
+
+fn layout() -> Layout {
+    Layout::new("team/prod")
+}
+
+async fn open(store: &Arc<MemoryStore>) -> S3Log {
+    S3Log::open(Arc::clone(store) as Arc<dyn ObjectStore>, layout(), key()).await.unwrap()
+}
+
+async fn open_faulty(store: &Arc<MemoryStore>, seed: u64) -> S3Log {
+    let faulty = FaultyStore::new(Arc::clone(store) as Arc<dyn ObjectStore>, seed);
+    S3Log::open(Arc::new(faulty), layout(), key())
+        .await
+        .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+}
+
+#[tokio::test]
+async fn the_log_on_objects_is_a_log() {
+    run(|| async { Arc::new(open(&Arc::default()).await) }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_a_log_over_a_store_that_loses_requests_and_answers() {
+    let seed = AtomicU64::new(0);
+    for _ in 0..10 {
+        run(|| {
+            let seed = seed.fetch_add(1, Ordering::Relaxed);
+            println!("seed {seed}");
+            async move { Arc::new(open_faulty(&Arc::default(), seed).await) }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_race_over_faults_append_each_event_once() {
+    for seed in 0..20 {
+        let store = Arc::default();
+        let writers = (0..3).map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let log = open_faulty(&store, 1000 * seed + writer).await;
+                for i in 0..10 {
+                    let event = draft(&format!("{writer}/{i}"));
+                    loop {
+                        let head = log.head().await.unwrap();
+                        match log.append(head, vec![event.clone()]).await {
+                            Ok(_) => break,
+                            Err(error) => assert!(error.is_conflict(), "seed {seed}: {error}"),
+                        }
+                    }
+                }
+            })
+        });
+        futures::future::try_join_all(writers).await.unwrap();
+        let log = open(&store).await;
+        let events = log.read(0).await.unwrap();
+        let ids: std::collections::BTreeSet<Uuid> = events.iter().map(|event| event.id).collect();
+        assert_eq!((events.len(), ids.len()), (30, 30), "seed {seed}");
+        assert_eq!(log.verify().await.unwrap().fault, None, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn processes_that_make_a_log_at_once_make_one_log() {
+    let store = Arc::default();
+    let (one, other) = tokio::join!(open(&store), open(&store));
+    assert_eq!(one.id(), other.id());
+    one.append(0, vec![draft("a")]).await.unwrap();
+    assert!(other.append(0, vec![draft("b")]).await.unwrap_err().is_conflict());
+    assert_eq!(other.read(0).await.unwrap()[0].payload, draft("a").payload);
+}
+
+#[tokio::test]
+async fn batches_are_read_from_within() {
+    let log = open(&Arc::default()).await;
+    log.append(0, ["a", "b", "c"].map(draft).to_vec()).await.unwrap();
+    log.append(3, ["d", "e"].map(draft).to_vec()).await.unwrap();
+    for after in 0..=6 {
+        let read = log.read(after).await.unwrap();
+        let sequences: Vec<u64> = read.iter().map(|event| event.sequence).collect();
+        assert_eq!(sequences, (after + 1..=5).collect::<Vec<_>>());
+    }
+    // A head within a batch, or behind the end, is no head.
+    for wrong in [1, 4, 6] {
+        assert!(log.append(wrong, vec![draft("x")]).await.unwrap_err().is_conflict());
+    }
+}
+
+#[tokio::test]
+async fn events_are_sealed_in_the_store() {
+    let store = Arc::default();
+    let log = open(&store).await;
+    log.append(0, vec![draft("hunter2-hunter2")]).await.unwrap();
+    for key in store.keys() {
+        let body = String::from_utf8(store.get(&key).await.unwrap().unwrap()).unwrap();
+        assert!(!body.contains("hunter2"), "{key}");
+    }
+    let wrong = S3Log::open(store, layout(), Key::from_bytes([6; 32])).await.unwrap();
+    assert!(matches!(wrong.read(0).await, Err(LogError::Key(_))));
+    assert_eq!(wrong.verify().await.unwrap().fault, None, "checking needs no key");
+}
+
+/// Answers every condition with success, as some stores do.
+struct Careless(MemoryStore);
+
+#[async_trait]
+impl ObjectStore for Careless {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.0.put(key, body).await
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.0.put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+        self.0.list(prefix, after).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_is_refused() {
+    let store = Arc::new(Careless(MemoryStore::default()));
+    let error = S3Log::open(store, layout(), key()).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("If-None-Match"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
+    let store = Arc::new(MemoryStore::default());
+    store.put(&layout().format(), br#"{"format": 2, "name": "other"}"#.to_vec()).await.unwrap();
+    let opened = S3Log::open(Arc::clone(&store) as _, layout(), key()).await;
+    assert!(matches!(opened.map(drop), Err(LogError::Newer { found: 2, .. })));
+    assert_eq!(store.keys(), [layout().format()]);
+}
+
+async fn five_events(store: &Arc<MemoryStore>) -> S3Log {
+    let log = open(store).await;
+    log.append(0, ["a", "b"].map(draft).to_vec()).await.unwrap();
+    log.append(2, vec![draft("c")]).await.unwrap();
+    log.append(3, ["d", "e"].map(draft).to_vec()).await.unwrap();
+    log
+}
+
+#[tokio::test]
+async fn removed_batches_are_noticed_and_not_written_over() {
+    for (first, fault) in [
+        (1, Fault::Missing { sequence: 1 }),
+        (3, Fault::Missing { sequence: 3 }),
+        (4, Fault::Truncated { last: 3, written: 5 }),
+    ] {
+        let store = Arc::default();
+        let log = five_events(&store).await;
+        store.remove(&layout().batch(first)).unwrap();
+        assert_eq!(log.verify().await.unwrap().fault, Some(fault.clone()));
+        if let Fault::Truncated { .. } = fault {
+            let error = open(&store).await.append(3, vec![draft("x")]).await.unwrap_err();
+            assert!(matches!(error, LogError::Damaged(_)), "{error}");
+        } else {
+            assert!(matches!(log.read(0).await, Err(LogError::Damaged(_))));
+        }
+    }
+}
+
+#[tokio::test]
+async fn changed_events_are_named() {
+    for (first, from, to, sequence) in
+        [(1, "ops", "eve", 1), (3, "run_started", "run_begun", 3), (4, "desk", "disk", 4)]
+    {
+        let store = Arc::default();
+        let log = five_events(&store).await;
+        let object = layout().batch(first);
+        let body = String::from_utf8(store.get(&object).await.unwrap().unwrap()).unwrap();
+        store.put(&object, body.replacen(from, to, 1).into_bytes()).await.unwrap();
+        assert_eq!(log.verify().await.unwrap().fault, Some(Fault::Changed { sequence }));
+    }
+}

@@ -1,0 +1,402 @@
+//! The arguments of `backend "s3"`, as Terraform and OpenTofu have them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pve_model::Value;
+use zeroize::Zeroizing;
+
+use crate::layout::Layout;
+
+/// A text that is never shown and wiped when it is dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(sensitive)")
+    }
+}
+
+/// Keys given in the block. Without them they are found as the AWS tools find them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// `access_key`.
+    pub access_key: String,
+    /// `secret_key`.
+    pub secret_key: Secret,
+    /// `token`, for temporary keys.
+    pub token: Option<Secret>,
+}
+
+/// How the store encrypts, beside the seal that every event has anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// As the bucket says.
+    Bucket,
+    /// `encrypt = true`: AES256 with the store's key.
+    Aes256,
+    /// `encrypt = true` with `kms_key_id`.
+    Kms(String),
+    /// `encrypt = true` with `sse_customer_key`: 32 bytes in base64.
+    Customer(Secret),
+}
+
+/// The settings of the block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `bucket`.
+    pub bucket: String,
+    /// `key`: where Terraform would keep its state of the default environment.
+    pub key: String,
+    /// `region`.
+    pub region: String,
+    /// `workspace_key_prefix`; `env:` when it is not given.
+    pub workspace_key_prefix: String,
+    /// `endpoints.s3`; `None` for AWS.
+    pub endpoint: Option<String>,
+    /// `use_path_style`.
+    pub path_style: bool,
+    /// `encrypt`, `kms_key_id`, `sse_customer_key`.
+    pub encryption: Encryption,
+    /// `profile`.
+    pub profile: Option<String>,
+    /// `access_key`, `secret_key`, `token`.
+    pub credentials: Option<Credentials>,
+    /// `shared_config_files`.
+    pub config_files: Vec<String>,
+    /// `shared_credentials_files`.
+    pub credentials_files: Vec<String>,
+    /// `acl`.
+    pub acl: Option<String>,
+    /// `custom_ca_bundle`.
+    pub ca_bundle: Option<String>,
+    /// `insecure`: certificates are not checked.
+    pub insecure: bool,
+    /// Arguments that are taken and have no effect here, and why.
+    pub remarks: Vec<String>,
+}
+
+/// What is wrong with an argument.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// It must be given.
+    #[error("backend \"s3\": {argument} is missing{}", from.map(|from| format!("; give it, or set {from}")).unwrap_or_default())]
+    Missing {
+        /// The argument.
+        argument: &'static str,
+        /// Environment variables that it can come from.
+        from: Option<&'static str>,
+    },
+    /// The backend has no such argument.
+    #[error("backend \"s3\" has no argument {0}")]
+    Unknown(String),
+    /// Terraform has it, `pve` does not yet.
+    #[error("backend \"s3\": {0} is not supported by pve yet")]
+    Unsupported(String),
+    /// Its value cannot be used.
+    #[error("backend \"s3\": {argument} {reason}")]
+    Invalid {
+        /// The argument.
+        argument: String,
+        /// Why, as the end of a sentence.
+        reason: String,
+    },
+}
+
+/// Taken, and without effect.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("dynamodb_table", "the log's own conditional writes keep writers apart"),
+    ("dynamodb_endpoint", "no table is used"),
+    ("use_lockfile", "the log's own conditional writes keep writers apart"),
+    ("skip_credentials_validation", "credentials are checked by using them"),
+    ("skip_requesting_account_id", "the account is not asked for"),
+    ("skip_region_validation", "regions are not checked against a list"),
+    ("skip_metadata_api_check", "credentials are found as the AWS tools find them"),
+    ("skip_s3_checksum", "checksums are left to the client"),
+    ("max_retries", "conditional writes are repeated by the log itself"),
+    ("retry_mode", "conditional writes are repeated by the log itself"),
+    ("use_legacy_workflow", "credentials are found as the AWS tools find them"),
+];
+
+/// What Terraform and OpenTofu have beside those that are read here.
+const NOT_YET: &[&str] = &[
+    "allowed_account_ids",
+    "assume_role",
+    "assume_role_duration_seconds",
+    "assume_role_policy",
+    "assume_role_policy_arns",
+    "assume_role_tags",
+    "assume_role_transitive_tag_keys",
+    "assume_role_with_web_identity",
+    "ec2_metadata_service_endpoint",
+    "ec2_metadata_service_endpoint_mode",
+    "external_id",
+    "forbidden_account_ids",
+    "http_proxy",
+    "https_proxy",
+    "iam_endpoint",
+    "lock_tags",
+    "no_proxy",
+    "role_arn",
+    "session_name",
+    "state_tags",
+    "sts_endpoint",
+    "sts_region",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
+];
+
+impl Settings {
+    /// Reads the arguments of the block. `environment` is asked for variables that stand in for absent ones.
+    ///
+    /// # Errors
+    /// With everything that is wrong, in the order of the arguments' names.
+    pub fn from_arguments(
+        arguments: &BTreeMap<Arc<str>, Value>,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Settings, Vec<SettingsError>> {
+        let mut reader = Reader { arguments, environment, errors: Vec::new(), read: Vec::new() };
+        let settings = reader.settings();
+        reader.judge_the_rest();
+        match settings {
+            Some(settings) if reader.errors.is_empty() => Ok(settings),
+            _ => Err(reader.errors),
+        }
+    }
+
+    /// Where the log of an environment is: beside the key that Terraform would keep its state at, never under it,
+    /// since some stores cannot have an object and a folder of one name.
+    pub fn layout(&self, environment: &str) -> Layout {
+        let key = &self.key;
+        Layout::new(match environment {
+            "default" => format!("{key}.pve"),
+            _ if self.workspace_key_prefix.is_empty() => format!("{environment}/{key}.pve"),
+            _ => format!("{}/{environment}/{key}.pve", self.workspace_key_prefix),
+        })
+    }
+}
+
+struct Reader<'a> {
+    arguments: &'a BTreeMap<Arc<str>, Value>,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<SettingsError>,
+    read: Vec<&'static str>,
+}
+
+impl Reader<'_> {
+    /// Reads all that has an effect; `None` when something that is needed is missing.
+    fn settings(&mut self) -> Option<Settings> {
+        let bucket = self.needed("bucket", None);
+        let key = self.needed("key", None);
+        let region = self.needed("region", Some("AWS_REGION or AWS_DEFAULT_REGION"));
+        let workspace_key_prefix = self.text("workspace_key_prefix").unwrap_or_else(|| "env:".into());
+        self.check_path("key", key.as_deref().unwrap_or_default());
+        self.check_path("workspace_key_prefix", &workspace_key_prefix);
+        let endpoint = self.endpoint();
+        let path_style = self.flag("use_path_style") | self.flag("force_path_style");
+        let encryption = self.encryption();
+        let profile = self.text("profile");
+        let credentials = self.credentials();
+        let config_files = self.texts("shared_config_files");
+        let mut credentials_files = self.texts("shared_credentials_files");
+        credentials_files.extend(self.text("shared_credentials_file"));
+        let acl = self.text("acl");
+        let ca_bundle = self.text("custom_ca_bundle").or_else(|| (self.environment)("AWS_CA_BUNDLE"));
+        let insecure = self.flag("insecure");
+        let remarks = self.remarks();
+        Some(Settings {
+            bucket: bucket?,
+            key: key?,
+            region: region?,
+            workspace_key_prefix,
+            endpoint,
+            path_style,
+            encryption,
+            profile,
+            credentials,
+            config_files,
+            credentials_files,
+            acl,
+            ca_bundle,
+            insecure,
+            remarks,
+        })
+    }
+
+    /// The value of an argument that is given and not null.
+    fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.read.push(name);
+        let value = self.arguments.get(name)?.unmark_deep().0;
+        if !value.is_wholly_known() {
+            self.invalid(name, "must be known before anything is read");
+            return None;
+        }
+        if value.is_null() { None } else { Some(value) }
+    }
+
+    fn invalid(&mut self, argument: &str, reason: &str) {
+        self.errors.push(SettingsError::Invalid { argument: argument.into(), reason: reason.into() });
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        let value = self.value(name)?;
+        let text = value.as_str().map(String::from);
+        if text.is_none() {
+            self.invalid(name, "must be a string");
+        }
+        text.filter(|text| !text.is_empty())
+    }
+
+    fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        self.text(name).map(|text| Secret(Zeroizing::new(text)))
+    }
+
+    fn needed(&mut self, argument: &'static str, from: Option<&'static str>) -> Option<String> {
+        let faults = self.errors.len();
+        let stands_in = |name: &str| (self.environment)(name).filter(|text| !text.is_empty());
+        let default = from.and_then(|from| from.split(" or ").find_map(stands_in));
+        let found = self.text(argument).or(default);
+        if found.is_none() && self.errors.len() == faults {
+            self.errors.push(SettingsError::Missing { argument, from });
+        }
+        found
+    }
+
+    fn flag(&mut self, name: &'static str) -> bool {
+        let Some(value) = self.value(name) else { return false };
+        let flag = value.as_bool().or(match value.as_str() {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
+            _ => None,
+        });
+        if flag.is_none() {
+            self.invalid(name, "must be true or false");
+        }
+        flag.unwrap_or_default()
+    }
+
+    fn texts(&mut self, name: &'static str) -> Vec<String> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let texts =
+            value.elements().and_then(|all| all.iter().map(|one| one.as_str().map(String::from)).collect());
+        if texts.is_none() {
+            self.invalid(name, "must be a list of strings");
+        }
+        texts.unwrap_or_default()
+    }
+
+    fn check_path(&mut self, name: &str, path: &str) {
+        if path.starts_with('/') || path.ends_with('/') {
+            self.invalid(name, "must not begin or end with \"/\"");
+        }
+    }
+
+    fn endpoint(&mut self) -> Option<String> {
+        let block = self.value("endpoints");
+        let entries = block.as_ref().and_then(Value::entries);
+        if block.is_some() && entries.is_none() {
+            self.invalid("endpoints", "must be an object, for instance { s3 = \"https://...\" }");
+        }
+        let mut endpoint = None;
+        for (name, value) in entries.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+            match (&**name, value.as_str()) {
+                ("s3", Some(url)) => endpoint = Some(url.to_string()),
+                ("s3", None) => self.invalid("endpoints.s3", "must be a string"),
+                // Of the others only the table has no use here.
+                ("dynamodb", _) => {}
+                ("iam" | "sts" | "sso", _) => {
+                    self.errors.push(SettingsError::Unsupported(format!("endpoints.{name}")));
+                }
+                _ => self.errors.push(SettingsError::Unknown(format!("endpoints.{name}"))),
+            }
+        }
+        let old = self.text("endpoint");
+        let variable =
+            || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|name| (self.environment)(name));
+        let endpoint = endpoint.or(old).or_else(variable).filter(|url| !url.is_empty())?;
+        if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
+            self.invalid("endpoints.s3", "must be a URL that begins with https:// or http://");
+        }
+        Some(endpoint)
+    }
+
+    fn encryption(&mut self) -> Encryption {
+        let encrypt = self.flag("encrypt");
+        let kms = self.text("kms_key_id");
+        let customer = self.secret("sse_customer_key");
+        if let Some(key) = &customer {
+            use base64::Engine as _;
+            let bytes = base64::engine::general_purpose::STANDARD.decode(key.expose()).map(Zeroizing::new);
+            if bytes.map_or(true, |bytes| bytes.len() != 32) {
+                self.invalid("sse_customer_key", "must be 32 bytes in base64");
+            }
+            if kms.is_some() {
+                self.invalid("sse_customer_key", "cannot be given together with kms_key_id");
+            }
+        }
+        match (encrypt, kms, customer) {
+            (false, _, _) => Encryption::Bucket,
+            (true, Some(id), _) => Encryption::Kms(id),
+            (true, None, Some(key)) => Encryption::Customer(key),
+            (true, None, None) => Encryption::Aes256,
+        }
+    }
+
+    fn credentials(&mut self) -> Option<Credentials> {
+        let access_key = self.text("access_key");
+        let secret_key = self.secret("secret_key");
+        let token = self.secret("token");
+        match (access_key, secret_key) {
+            (Some(access_key), Some(secret_key)) => Some(Credentials { access_key, secret_key, token }),
+            (None, None) => {
+                if token.is_some() {
+                    self.invalid("token", "needs access_key and secret_key");
+                }
+                None
+            }
+            (access_key, _) => {
+                let (given, absent) = match access_key {
+                    Some(_) => ("access_key", "secret_key"),
+                    None => ("secret_key", "access_key"),
+                };
+                self.invalid(given, &format!("needs {absent}"));
+                None
+            }
+        }
+    }
+
+    fn remarks(&mut self) -> Vec<String> {
+        let given =
+            |(name, _): &&(&str, &str)| self.arguments.get(*name).is_some_and(|value| !value.is_null());
+        let remarks = WITHOUT_EFFECT.iter().filter(given);
+        remarks.map(|(name, why)| format!("{name} has no effect: {why}")).collect()
+    }
+
+    /// Arguments that nobody asked for.
+    fn judge_the_rest(&mut self) {
+        for (name, value) in self.arguments {
+            let known = self.read.iter().any(|read| **read == **name)
+                || WITHOUT_EFFECT.iter().any(|(known, _)| *known == &**name);
+            if known {
+                continue;
+            }
+            if !NOT_YET.contains(&&**name) {
+                self.errors.push(SettingsError::Unknown(name.to_string()));
+            } else if !value.is_null() {
+                self.errors.push(SettingsError::Unsupported(name.to_string()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,50 @@
+//! The port of an object store: what a log needs of S3, each request sent once.
+
+use async_trait::async_trait;
+
+/// Why a request has no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The condition of a write does not hold (412, and 404 where a store answers a condition so): nothing was written.
+    #[error("{key} is already there")]
+    Exists {
+        /// The object.
+        key: String,
+    },
+    /// It cannot be told whether the request took effect (409, 5xx, timeouts, cut connections). It may still take
+    /// effect later. The same request can be sent again.
+    #[error("{0}")]
+    Unclear(String),
+    /// The store refuses the request and will go on to (no such bucket, access denied): nothing was written.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// An object store. Every method sends one request: a store that repeats conditional writes by itself would report a
+/// conflict with its own first try. Reads and listings see every write that was answered before them.
+#[async_trait]
+pub trait ObjectStore: Send + Sync {
+    /// Writes an object if there is none of that key; atomic, durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when there is one.
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Writes an object whether or not there is one; atomic, durable on return.
+    ///
+    /// # Errors
+    /// When it is not known to be durable.
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Reads an object; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All keys that begin with `prefix` and sort after the key `after`, in order.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError>;
+}
