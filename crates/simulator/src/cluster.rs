@@ -15,7 +15,9 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/access/permissions", permissions),
     ("GET", "/access/ticket", |_| Ok(Value::Null)),
     ("GET", "/nodes", nodes),
-    ("GET", "/nodes/{node}", |_| subdirectories(&["qemu", "lxc", "storage", "tasks", "network", "status", "version", "firewall"])),
+    ("GET", "/nodes/{node}", |_| {
+        subdirectories(&["qemu", "lxc", "storage", "tasks", "network", "status", "version", "firewall"])
+    }),
     ("GET", "/nodes/{node}/status", node_status),
     ("GET", "/nodes/{node}/dns", |_| Ok(json!({ "dns1": "10.0.0.1", "search": "lan" }))),
     ("GET", "/nodes/{node}/time", time),
@@ -45,15 +47,53 @@ fn version(_: &mut Request<'_>) -> Answer {
 
 fn permissions(_: &mut Request<'_>) -> Answer {
     let privileges = [
-        "Datastore.Allocate", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Datastore.Audit",
-        "Group.Allocate", "Mapping.Audit", "Mapping.Modify", "Mapping.Use", "Permissions.Modify", "Pool.Allocate",
-        "Pool.Audit", "Realm.Allocate", "Realm.AllocateUser", "SDN.Allocate", "SDN.Audit", "SDN.Use", "Sys.AccessNetwork",
-        "Sys.Audit", "Sys.Console", "Sys.Incoming", "Sys.Modify", "Sys.PowerMgmt", "Sys.Syslog", "User.Modify",
-        "VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU", "VM.Config.Cloudinit",
-        "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options",
-        "VM.Console", "VM.GuestAgent.Audit", "VM.GuestAgent.FileRead", "VM.GuestAgent.FileSystemMgmt",
-        "VM.GuestAgent.FileWrite", "VM.GuestAgent.Unrestricted", "VM.Migrate", "VM.PowerMgmt", "VM.Replicate",
-        "VM.Snapshot", "VM.Snapshot.Rollback",
+        "Datastore.Allocate",
+        "Datastore.AllocateSpace",
+        "Datastore.AllocateTemplate",
+        "Datastore.Audit",
+        "Group.Allocate",
+        "Mapping.Audit",
+        "Mapping.Modify",
+        "Mapping.Use",
+        "Permissions.Modify",
+        "Pool.Allocate",
+        "Pool.Audit",
+        "Realm.Allocate",
+        "Realm.AllocateUser",
+        "SDN.Allocate",
+        "SDN.Audit",
+        "SDN.Use",
+        "Sys.AccessNetwork",
+        "Sys.Audit",
+        "Sys.Console",
+        "Sys.Incoming",
+        "Sys.Modify",
+        "Sys.PowerMgmt",
+        "Sys.Syslog",
+        "User.Modify",
+        "VM.Allocate",
+        "VM.Audit",
+        "VM.Backup",
+        "VM.Clone",
+        "VM.Config.CDROM",
+        "VM.Config.CPU",
+        "VM.Config.Cloudinit",
+        "VM.Config.Disk",
+        "VM.Config.HWType",
+        "VM.Config.Memory",
+        "VM.Config.Network",
+        "VM.Config.Options",
+        "VM.Console",
+        "VM.GuestAgent.Audit",
+        "VM.GuestAgent.FileRead",
+        "VM.GuestAgent.FileSystemMgmt",
+        "VM.GuestAgent.FileWrite",
+        "VM.GuestAgent.Unrestricted",
+        "VM.Migrate",
+        "VM.PowerMgmt",
+        "VM.Replicate",
+        "VM.Snapshot",
+        "VM.Snapshot.Rollback",
     ];
     let all: Map<String, Value> = privileges.iter().map(|name| ((*name).to_owned(), json!(1))).collect();
     let paths = ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
@@ -114,7 +154,9 @@ fn networks(request: &mut Request<'_>) -> Answer {
         .iter()
         .filter(|(_, options)| {
             let kind = options.get("type").map(String::as_str).unwrap_or_default();
-            wanted.is_none_or(|wanted| wanted == kind || (wanted.starts_with("any") && kind.ends_with("bridge")))
+            wanted.is_none_or(|wanted| {
+                wanted == kind || (wanted.starts_with("any") && kind.ends_with("bridge"))
+            })
         })
         .map(|(name, options)| shown_network(name, options))
         .collect())
@@ -141,7 +183,13 @@ fn resources(request: &mut Request<'_>) -> Answer {
     let wants = |kind: &str| wanted.as_deref().is_none_or(|wanted| wanted == kind);
     let mut rows = Vec::new();
     if wants("pool") {
-        rows.extend(request.state.pools.keys().map(|name| json!({ "id": format!("/pool/{name}"), "type": "pool", "pool": name })));
+        rows.extend(
+            request
+                .state
+                .pools
+                .keys()
+                .map(|name| json!({ "id": format!("/pool/{name}"), "type": "pool", "pool": name })),
+        );
     }
     if wants("vm") {
         rows.extend(request.state.guests.keys().map(|vmid| guest_resource(request, *vmid)));
@@ -183,7 +231,10 @@ fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
         GuestKind::Qemu => crate::qemu::status(vmid, guest, request.now),
         GuestKind::Lxc => crate::lxc::status(vmid, guest, request.now),
     };
-    for key in ["name", "status", "cpu", "mem", "maxmem", "memhost", "disk", "maxdisk", "netin", "netout", "uptime", "tags", "lock"] {
+    for key in [
+        "name", "status", "cpu", "mem", "maxmem", "memhost", "disk", "maxdisk", "netin", "netout", "uptime",
+        "tags", "lock",
+    ] {
         if let Some(value) = status.get(key) {
             row[key] = value.clone();
         }
@@ -217,7 +268,8 @@ fn options(request: &mut Request<'_>) -> Answer {
 }
 
 fn set_options(request: &mut Request<'_>) -> Answer {
-    for key in crate::schema::formats::split_list(request.get("delete").unwrap_or_default()) {
+    let removed = request.text("delete");
+    for key in crate::schema::formats::split_list(&removed) {
         request.state.cluster_options.remove(key);
     }
     let set = request.parameters.iter().filter(|(key, _)| *key != "delete");
@@ -288,8 +340,9 @@ fn update_pool(request: &mut Request<'_>) -> Answer {
     let ids: Vec<u32> = crate::schema::formats::split_list(request.get("vms").unwrap_or_default())
         .filter_map(|item| item.parse().ok())
         .collect();
-    let names: Vec<String> =
-        crate::schema::formats::split_list(request.get("storage").unwrap_or_default()).map(str::to_owned).collect();
+    let names: Vec<String> = crate::schema::formats::split_list(request.get("storage").unwrap_or_default())
+        .map(str::to_owned)
+        .collect();
     let (delete, moves) = (request.flag("delete"), request.flag("allow-move"));
     let Some(mut pool) = request.state.pools.get(&name).cloned() else {
         return Err(failed(format!("pool '{name}' does not exist")));
@@ -306,8 +359,12 @@ fn update_pool(request: &mut Request<'_>) -> Answer {
             continue;
         }
         match guests::pool_of(request.state, vmid) {
-            Some(other) if *other == name => return Err(failed(format!("VM {vmid} is already a pool member"))),
-            Some(other) if !moves => return Err(failed(format!("VM {vmid} belongs already to pool '{other}'"))),
+            Some(other) if *other == name => {
+                return Err(failed(format!("VM {vmid} is already a pool member")));
+            }
+            Some(other) if !moves => {
+                return Err(failed(format!("VM {vmid} belongs already to pool '{other}'")));
+            }
             _ => pool.guests.push(vmid),
         }
         for other in request.state.pools.values_mut() {

@@ -11,14 +11,24 @@ pub(crate) struct Failure {
     /// Status line text; the body's `message` is the same with a newline (PVE dies with one).
     pub reason: String,
     pub errors: BTreeMap<String, String>,
-    /// `false`: the body is empty, as PVE answers before a handler is reached.
-    pub body: bool,
+    pub body: Body,
+}
+
+/// What is in the body of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// `data`, `message`, `errors`.
+    Json,
+    /// The reason as text: the HTTP layer refused.
+    Text,
+    /// Nothing: authentication failed or the method is unknown.
+    Empty,
 }
 
 impl Failure {
     /// A handler died with `text`: 500.
     pub fn died(text: impl Into<String>) -> Self {
-        Failure { status: 500, reason: text.into(), errors: BTreeMap::new(), body: true }
+        Failure { status: 500, reason: text.into(), errors: BTreeMap::new(), body: Body::Json }
     }
 
     /// 403 with PVE's prefix.
@@ -33,7 +43,7 @@ impl Failure {
 
     /// Bad parameters: 400.
     pub fn parameters(errors: BTreeMap<String, String>) -> Self {
-        Failure { status: 400, reason: "Parameter verification failed.".to_owned(), errors, body: true }
+        Failure { status: 400, reason: "Parameter verification failed.".to_owned(), errors, body: Body::Json }
     }
 
     /// No handler for this method and path: 501.
@@ -43,7 +53,12 @@ impl Failure {
 
     /// An answer without a body (401, malformed requests).
     pub fn bare(status: u16, reason: impl Into<String>) -> Self {
-        Failure { status, reason: reason.into(), errors: BTreeMap::new(), body: false }
+        Failure { status, reason: reason.into(), errors: BTreeMap::new(), body: Body::Empty }
+    }
+
+    /// An answer with the reason as its body.
+    pub fn text(status: u16, reason: impl Into<String>) -> Self {
+        Failure { body: Body::Text, ..Failure::bare(status, reason) }
     }
 
     /// The JSON body.

@@ -121,8 +121,10 @@ impl Request<'_> {
         let node = self.options.node.clone();
         let id_text = id.replace(':', "\\x3a");
         let user = self.identity.full_name();
-        let upid =
-            format!("UPID:{node}:{process:08X}:{process_start:08X}:{:08X}:{kind}:{id_text}:{user}:", started / 1000);
+        let upid = format!(
+            "UPID:{node}:{process:08X}:{process_start:08X}:{:08X}:{kind}:{id_text}:{user}:",
+            started / 1000
+        );
         let mut log = outcome.log;
         let exit = match outcome.error {
             None => {
@@ -190,7 +192,12 @@ impl Outcome {
 }
 
 /// A guest of a kind, by id.
-pub(crate) fn guest<'a>(state: &'a State, kind: GuestKind, vmid: u32, node: &str) -> Result<&'a Guest, Failure> {
+pub(crate) fn guest<'a>(
+    state: &'a State,
+    kind: GuestKind,
+    vmid: u32,
+    node: &str,
+) -> Result<&'a Guest, Failure> {
     state.guests.get(&vmid).filter(|guest| guest.kind == kind).ok_or_else(|| missing_guest(kind, vmid, node))
 }
 

@@ -13,7 +13,9 @@ macro_rules! routes {
     ($folder:literal, $kind:expr) => {
         &[
             ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| list(request, $kind)),
-            ("POST", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| create(request, $kind)),
+            ("POST", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| {
+                create(request, $kind)
+            }),
             ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}/config"), |request| {
                 read(request, $kind)
             }),
@@ -79,8 +81,7 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     Ok(request.task(&format!("{}snapshot", prefix(kind)), &vmid.to_string(), |request, _| {
         let guest = request.guest(kind)?.clone();
         if guest.is_template() {
-            let label = if kind == GuestKind::Qemu { "a template" } else { "a template" };
-            return Err(Failure::died(format!("you can't take a snapshot if it's {label}")));
+            return Err(Failure::died("you can't take a snapshot if it's a template"));
         }
         guests::check_lock(&guest)?;
         if guest.snapshots.contains_key(&name) {
@@ -101,17 +102,20 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 
 /// Raw files cannot; thin volumes and qcow2 can.
 fn can_snapshot(request: &Request<'_>, guest: &Guest) -> bool {
-    guest.config.values().filter_map(|text| {
-        let volume = crate::qemu::drives::file_of(text);
-        request.state.volumes.get(&volume).map(|found| (volume, found.clone()))
-    })
-    .filter(|(_, volume)| matches!(volume.content.as_str(), "images" | "rootdir"))
-    .all(|(id, volume)| {
-        let block = volumes::split(&id)
-            .and_then(|(storage, _)| request.state.storages.get(storage))
-            .is_some_and(volumes::is_block);
-        block || volume.format == "qcow2"
-    })
+    guest
+        .config
+        .values()
+        .filter_map(|text| {
+            let volume = crate::qemu::drives::file_of(text);
+            request.state.volumes.get(&volume).map(|found| (volume, found.clone()))
+        })
+        .filter(|(_, volume)| matches!(volume.content.as_str(), "images" | "rootdir"))
+        .all(|(id, volume)| {
+            let block = volumes::split(&id)
+                .and_then(|(storage, _)| request.state.storages.get(storage))
+                .is_some_and(volumes::is_block);
+            block || volume.format == "qcow2"
+        })
 }
 
 fn snapshot<'a>(request: &'a Request<'_>, kind: GuestKind) -> Result<&'a Snapshot, Failure> {

@@ -12,6 +12,8 @@ pub(crate) type Options = BTreeMap<String, String>;
 pub(crate) struct State {
     /// Key of the tickets; stays the same over a restart, so a client's session does too.
     pub secret: String,
+    /// The API token, `USER@REALM!ID=UUID`.
+    pub token: String,
     pub next_process: u32,
     pub guests: BTreeMap<u32, Guest>,
     pub storages: BTreeMap<String, Options>,
@@ -233,7 +235,11 @@ impl State {
         let storages = BTreeMap::from([
             (
                 "local".to_owned(),
-                options(&[("type", "dir"), ("path", "/var/lib/vz"), ("content", "iso,vztmpl,backup,snippets,import")]),
+                options(&[
+                    ("type", "dir"),
+                    ("path", "/var/lib/vz"),
+                    ("content", "iso,vztmpl,backup,snippets,import"),
+                ]),
             ),
             (
                 "local-lvm".to_owned(),
@@ -246,10 +252,16 @@ impl State {
             ),
         ]);
         let bridge = |address: &str, ports: &str| {
-            let mut bridge = options(&[("type", "bridge"), ("autostart", "1"), ("active", "1"), ("bridge_ports", ports)]);
+            let mut bridge =
+                options(&[("type", "bridge"), ("autostart", "1"), ("active", "1"), ("bridge_ports", ports)]);
             if !address.is_empty() {
                 let host = address.split('/').next().unwrap_or_default();
-                bridge.extend(options(&[("cidr", address), ("address", host), ("netmask", "24"), ("method", "static")]));
+                bridge.extend(options(&[
+                    ("cidr", address),
+                    ("address", host),
+                    ("netmask", "24"),
+                    ("method", "static"),
+                ]));
                 bridge.insert("gateway".to_owned(), "10.0.0.1".to_owned());
             } else {
                 bridge.insert("method".to_owned(), "manual".to_owned());
@@ -257,12 +269,16 @@ impl State {
             bridge
         };
         let networks = BTreeMap::from([
-            ("eno1".to_owned(), options(&[("type", "eth"), ("active", "1"), ("method", "manual"), ("exists", "1")])),
+            (
+                "eno1".to_owned(),
+                options(&[("type", "eth"), ("active", "1"), ("method", "manual"), ("exists", "1")]),
+            ),
             ("vmbr0".to_owned(), bridge("10.0.0.10/24", "eno1")),
             ("vmbr1".to_owned(), bridge("", "")),
         ]);
         State {
             secret: uuid::Uuid::new_v4().to_string(),
+            token: format!("root@pam!pve={}", uuid::Uuid::new_v4()),
             next_process: 1200,
             guests: BTreeMap::new(),
             storages,

@@ -19,8 +19,9 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Ends the tasks whose time has come; true if anything changed.
 pub(crate) fn settle(state: &mut State, now: u64) -> bool {
-    let due: Vec<usize> =
-        (0..state.tasks.len()).filter(|at| !state.tasks[*at].finished && state.tasks[*at].ends <= now).collect();
+    let due: Vec<usize> = (0..state.tasks.len())
+        .filter(|at| !state.tasks[*at].finished && state.tasks[*at].ends <= now)
+        .collect();
     for at in &due {
         state.tasks[*at].finished = true;
         for effect in std::mem::take(&mut state.tasks[*at].effects) {
@@ -114,7 +115,11 @@ fn stop(request: &mut Request<'_>) -> Answer {
     if !task.finished {
         task.ends = now;
         task.finished = true;
-        let interrupted = if task.kind == "download" { "download failed: received interrupt" } else { "interrupted by signal" };
+        let interrupted = if task.kind == "download" {
+            "download failed: received interrupt"
+        } else {
+            "interrupted by signal"
+        };
         task.exit = interrupted.to_owned();
         task.log.pop();
         task.log.push(format!("TASK ERROR: {interrupted}"));
@@ -154,9 +159,10 @@ fn status_class(task: &Task) -> &'static str {
 
 fn list(request: &mut Request<'_>) -> Answer {
     let source = request.get("source").unwrap_or("archive");
-    let classes: Vec<String> = crate::schema::formats::split_list(request.get("statusfilter").unwrap_or_default())
-        .map(str::to_owned)
-        .collect();
+    let classes: Vec<String> =
+        crate::schema::formats::split_list(request.get("statusfilter").unwrap_or_default())
+            .map(str::to_owned)
+            .collect();
     let matches = |task: &&Task| {
         let by_source = match source {
             "active" => !task.finished,

@@ -96,7 +96,9 @@ pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 
             let stem = name.rsplit('/').next().unwrap_or(name);
             let stem = stem.split('.').next().unwrap_or(stem);
             storage == storage_name
-                && ["vm", "base", "subvol", "basevol"].iter().any(|kind| stem == format!("{kind}-{owner}-disk-{number}"))
+                && ["vm", "base", "subvol", "basevol"]
+                    .iter()
+                    .any(|kind| stem == format!("{kind}-{owner}-disk-{number}"))
         })
     };
     (0..).find(|number| !taken(*number)).unwrap_or(0)
@@ -162,7 +164,11 @@ pub(crate) fn check_name(state: &State, storage_name: &str, name: &str) -> Resul
         }
         let parts: Vec<&str> = name.splitn(3, '-').collect();
         let valid = parts.len() == 3 && matches!(parts[0], "vm" | "base") && parts[1].parse::<u32>().is_ok();
-        return if valid { Ok(()) } else { Err(Failure::died(format!("unable to parse lvm volume name '{name}'"))) };
+        return if valid {
+            Ok(())
+        } else {
+            Err(Failure::died(format!("unable to parse lvm volume name '{name}'")))
+        };
     }
     let folders = ["iso", "vztmpl", "backup", "snippets", "import", "rootdir"];
     let valid = name.split_once('/').is_some_and(|(folder, file)| {
@@ -229,7 +235,9 @@ pub(crate) fn owner(volume_id: &str) -> Option<u32> {
     let (_, name) = split(volume_id)?;
     let stem = name.rsplit('/').next()?;
     let mut parts = stem.split('-');
-    matches!(parts.next()?, "vm" | "base" | "subvol" | "basevol").then(|| parts.next()?.parse().ok()).flatten()
+    matches!(parts.next()?, "vm" | "base" | "subvol" | "basevol")
+        .then(|| parts.next()?.parse().ok())
+        .flatten()
 }
 
 #[cfg(test)]

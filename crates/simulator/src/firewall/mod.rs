@@ -20,7 +20,9 @@ macro_rules! guest_routes {
         &[
             ("GET", $base, |_| index(&["rules", "aliases", "ipset", "refs", "options"])),
             ("GET", concat!($base, "/options"), |request| read_options(request, $scope)),
-            ("PUT", concat!($base, "/options"), |request| write_options(request, $scope, concat!($base, "/options"))),
+            ("PUT", concat!($base, "/options"), |request| {
+                write_options(request, $scope, concat!($base, "/options"))
+            }),
             ("GET", concat!($base, "/rules"), |request| rules::list(request, $scope)),
             ("POST", concat!($base, "/rules"), |request| rules::create(request, $scope)),
             ("GET", concat!($base, "/rules/{pos}"), |request| rules::read(request, $scope)),
@@ -38,7 +40,9 @@ macro_rules! guest_routes {
             ("DELETE", concat!($base, "/ipset/{name}"), |request| names::delete_set(request, $scope)),
             ("GET", concat!($base, "/ipset/{name}/{cidr}"), |request| names::read_entry(request, $scope)),
             ("PUT", concat!($base, "/ipset/{name}/{cidr}"), |request| names::update_entry(request, $scope)),
-            ("DELETE", concat!($base, "/ipset/{name}/{cidr}"), |request| names::delete_entry(request, $scope)),
+            ("DELETE", concat!($base, "/ipset/{name}/{cidr}"), |request| {
+                names::delete_entry(request, $scope)
+            }),
             ("GET", concat!($base, "/refs"), |request| names::references(request, $scope)),
         ]
     };
@@ -85,7 +89,8 @@ fn log(request: &mut Request<'_>) -> Answer {
 /// The digest of a firewall file.
 pub(crate) fn digest(request: &Request<'_>, scope: Scope) -> String {
     let firewall = request.state.firewalls.get(&scope.key(request));
-    let groups: Vec<_> = request.state.firewalls.iter().filter(|(key, _)| key.starts_with("group/")).collect();
+    let groups: Vec<_> =
+        request.state.firewalls.iter().filter(|(key, _)| key.starts_with("group/")).collect();
     let text = match scope {
         Scope::Cluster | Scope::Group => {
             serde_json::to_string(&(request.state.firewalls.get("cluster"), groups)).unwrap_or_default()

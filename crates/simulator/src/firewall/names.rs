@@ -50,7 +50,10 @@ pub(crate) fn read_alias(request: &mut Request<'_>, scope: Scope) -> Answer {
 }
 
 fn alias_of(request: &Request<'_>, name: &str) -> Options {
-    let mut alias = Options::from([("name".to_owned(), name.to_owned()), ("cidr".to_owned(), plain(&request.text("cidr")))]);
+    let mut alias = Options::from([
+        ("name".to_owned(), name.to_owned()),
+        ("cidr".to_owned(), plain(&request.text("cidr"))),
+    ]);
     if let Some(comment) = request.get("comment") {
         alias.insert("comment".to_owned(), comment.to_owned());
     }
@@ -248,7 +251,8 @@ pub(crate) fn delete_set(request: &mut Request<'_>, scope: Scope) -> Answer {
 /// `GET refs`: what rules of this scope can name.
 pub(crate) fn references(request: &mut Request<'_>, scope: Scope) -> Answer {
     let mut rows = Vec::new();
-    let scopes: &[Scope] = if scope == Scope::Guest { &[Scope::Guest, Scope::Cluster] } else { &[Scope::Cluster] };
+    let scopes: &[Scope] =
+        if scope == Scope::Guest { &[Scope::Guest, Scope::Cluster] } else { &[Scope::Cluster] };
     for scope in scopes {
         let found = view(request, *scope);
         if request.get("type") != Some("alias") {

@@ -58,7 +58,8 @@ pub(crate) fn macros(_: &mut Request<'_>) -> Answer {
 fn rules(request: &Request<'_>, scope: Scope) -> Result<Vec<Options>, Failure> {
     if scope == Scope::Group {
         let group = request.text("group");
-        let known = request.state.firewalls.get("cluster").is_some_and(|found| found.groups.contains_key(&group));
+        let known =
+            request.state.firewalls.get("cluster").is_some_and(|found| found.groups.contains_key(&group));
         if !known {
             return Err(Failure::died(format!("no such security group '{group}'")));
         }
@@ -166,7 +167,9 @@ fn verify(request: &Request<'_>, scope: Scope, rule: &Options) -> Result<(), Fai
         refuse("action", format!("unknown action '{action}'"));
     }
     if let Some(iface) = rule.get("iface").filter(|_| scope == Scope::Guest) {
-        let index = iface.strip_prefix("net").filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
+        let index = iface
+            .strip_prefix("net")
+            .filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
         if index.is_none() {
             refuse("iface", "value does not match the regex pattern 'net\\d+'".to_owned());
         }
@@ -181,7 +184,10 @@ fn verify(request: &Request<'_>, scope: Scope, rule: &Options) -> Result<(), Fai
             Some(_) => {}
         }
     } else {
-        let ports = matches!(protocol, Some("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "6" | "17" | "33" | "132" | "136"));
+        let ports = matches!(
+            protocol,
+            Some("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "6" | "17" | "33" | "132" | "136")
+        );
         for key in ["dport", "sport"] {
             if rule.contains_key(key) && !ports {
                 refuse("proto", format!("missing property - '{key}' requires this property"));

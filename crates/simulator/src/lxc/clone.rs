@@ -44,9 +44,8 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     if !full {
         check_linked(request, &config)?;
     }
-    Ok(request.task("vzclone", &vmid.to_string(), |request, outcome| {
-        copy(request, outcome, new, &config, full)
-    }))
+    Ok(request
+        .task("vzclone", &vmid.to_string(), |request, outcome| copy(request, outcome, new, &config, full)))
 }
 
 fn check_linked(request: &Request<'_>, config: &Options) -> Result<(), Failure> {
@@ -63,7 +62,13 @@ fn check_linked(request: &Request<'_>, config: &Options) -> Result<(), Failure> 
     Ok(())
 }
 
-fn copy(request: &mut Request<'_>, outcome: &mut Outcome, new: u32, config: &Options, full: bool) -> Result<(), Failure> {
+fn copy(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    new: u32,
+    config: &Options,
+    full: bool,
+) -> Result<(), Failure> {
     let mut guest = Guest::new(KIND, request.now);
     for (name, text) in config {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
@@ -91,13 +96,20 @@ fn copy(request: &mut Request<'_>, outcome: &mut Outcome, new: u32, config: &Opt
     outcome.say(format!("create {} clone of mountpoint rootfs", if full { "full" } else { "linked" }));
     guest.config.insert("lock".to_owned(), "create".to_owned());
     outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
-    guest.busy_until = request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
+    guest.busy_until =
+        request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
     request.state.guests.insert(new, guest);
     guests::join_pool(request, new);
     Ok(())
 }
 
-fn copy_mount(request: &mut Request<'_>, new: u32, name: &str, text: &str, full: bool) -> Result<String, Failure> {
+fn copy_mount(
+    request: &mut Request<'_>,
+    new: u32,
+    name: &str,
+    text: &str,
+    full: bool,
+) -> Result<String, Failure> {
     let Some(mut values) = mounts::parse(name, text) else { return Ok(text.to_owned()) };
     let source = values.get("volume").cloned().unwrap_or_default();
     let Some(volume) = request.state.volumes.get(&source).cloned() else {

@@ -11,8 +11,23 @@ use crate::state::{Guest, Options};
 use crate::volumes;
 
 const CALL_PARAMETERS: &[&str] = &[
-    "node", "vmid", "digest", "delete", "revert", "bwlimit", "force", "ha-managed", "ignore-unpack-errors",
-    "ostemplate", "password", "pool", "restore", "ssh-public-keys", "start", "storage", "unique",
+    "node",
+    "vmid",
+    "digest",
+    "delete",
+    "revert",
+    "bwlimit",
+    "force",
+    "ha-managed",
+    "ignore-unpack-errors",
+    "ostemplate",
+    "password",
+    "pool",
+    "restore",
+    "ssh-public-keys",
+    "start",
+    "storage",
+    "unique",
 ];
 
 const REQUIRED: &[&str] = &["rootfs", "memory", "swap", "ostype"];
@@ -39,8 +54,14 @@ pub(crate) fn check_root_options(request: &Request<'_>, options: &Options) -> Re
                 let text = "changing feature flags (except nesting) is only allowed for root@pam";
                 return Err(Failure::forbidden(text));
             }
-            "hookscript" => return Err(Failure::forbidden("changing the hookscript is only allowed for root@pam")),
-            "dev" => return Err(Failure::forbidden("configuring device passthrough is only allowed for root@pam")),
+            "hookscript" => {
+                return Err(Failure::forbidden("changing the hookscript is only allowed for root@pam"));
+            }
+            "dev" => {
+                return Err(Failure::forbidden(
+                    "configuring device passthrough is only allowed for root@pam",
+                ));
+            }
             _ => {}
         }
     }
@@ -109,7 +130,10 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(format!("unable to delete required option '{name}'")));
     }
     if let Some(name) = delete.iter().find(|name| guest.is_protected() && mounts::is_mount(name)) {
-        return Err(Failure::died(format!("can't remove CT {} drive '{name}' - protection mode enabled", request.vmid())));
+        return Err(Failure::died(format!(
+            "can't remove CT {} drive '{name}' - protection mode enabled",
+            request.vmid()
+        )));
     }
     normalise(&mut set);
     let before = request.state.clone();
@@ -120,7 +144,12 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     result.map(|()| Value::Null)
 }
 
-fn apply(request: &mut Request<'_>, set: Options, delete: &[String], revert: &[String]) -> Result<(), Failure> {
+fn apply(
+    request: &mut Request<'_>,
+    set: Options,
+    delete: &[String],
+    revert: &[String],
+) -> Result<(), Failure> {
     let vmid = request.vmid();
     for name in revert {
         request.guest_mut(KIND)?.pending.remove(name);
@@ -149,8 +178,9 @@ fn takes_effect(guest: &Guest, name: &str, deleted: bool) -> bool {
     let stem = schema::indexed(name).map_or(name, |(stem, _)| stem);
     match stem {
         "mp" => !deleted && !guest.config.contains_key(name),
-        "memory" | "swap" | "cores" | "cpulimit" | "cpuunits" | "hostname" | "net" | "tags" | "description"
-        | "onboot" | "startup" | "protection" | "unused" | "hookscript" | "lock" | "template" | "timezone" => true,
+        "memory" | "swap" | "cores" | "cpulimit" | "cpuunits" | "hostname" | "net" | "tags"
+        | "description" | "onboot" | "startup" | "protection" | "unused" | "hookscript" | "lock"
+        | "template" | "timezone" => true,
         _ => false,
     }
 }
@@ -169,7 +199,8 @@ fn set_option(request: &mut Request<'_>, vmid: u32, name: &str, text: String) ->
     if mounts::is_mount(name) && name != "rootfs" {
         let volume = crate::qemu::drives::file_of(&text);
         guest.config.retain(|key, value| !(key.starts_with("unused") && *value == volume));
-        if let Some(old) = guest.config.remove(name).filter(|old| crate::qemu::drives::file_of(old) != volume) {
+        if let Some(old) = guest.config.remove(name).filter(|old| crate::qemu::drives::file_of(old) != volume)
+        {
             mounts::release(&mut guest.config, vmid, &old);
         }
     }

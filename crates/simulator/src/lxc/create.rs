@@ -14,7 +14,10 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     let unprivileged = request.get("unprivileged").is_none_or(|value| value == "1");
     if request.state.guests.contains_key(&vmid) {
         let label = request.state.guests[&vmid].kind.label();
-        return Err(Failure::died(format!("{label} {vmid} already exists on node '{}'", request.options.node)));
+        return Err(Failure::died(format!(
+            "{label} {vmid} already exists on node '{}'",
+            request.options.node
+        )));
     }
     guests::check_pool(request)?;
     config::check_root_options(request, &options)?;
@@ -46,7 +49,12 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     Ok(upid)
 }
 
-fn build(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32, options: Options) -> Result<(), Failure> {
+fn build(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    options: Options,
+) -> Result<(), Failure> {
     let template = request.text("ostemplate");
     if !request.state.volumes.contains_key(&template) {
         return Err(volumes::missing_volume(request.state, &template));
@@ -57,9 +65,13 @@ fn build(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32, options: O
     names.sort_by_key(|name| (*name != "rootfs", name.len(), (*name).clone()));
     for name in names {
         let text = &options[name];
-        let existing = |text: &str| volumes::split(text).is_some_and(|(_, rest)| volumes::allocation_size(KIND, rest).is_none());
+        let existing = |text: &str| {
+            volumes::split(text).is_some_and(|(_, rest)| volumes::allocation_size(KIND, rest).is_none())
+        };
         let text = match mounts::parse(name, text).filter(|_| mounts::is_mount(name)) {
-            Some(values) if existing(&values["volume"]) && request.state.volumes.contains_key(&values["volume"]) => {
+            Some(values)
+                if existing(&values["volume"]) && request.state.volumes.contains_key(&values["volume"]) =>
+            {
                 text.clone()
             }
             Some(values) => mounts::realise(request, outcome, vmid, name, values)?,
@@ -138,11 +150,17 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
                 return volumes::check_name(request.state, storage, name);
             }
             if volumes::owner(&file) == Some(vmid) && request.state.volumes.remove(&file).is_some() {
-                outcome.say(format!("  Logical volume \"{}\" successfully removed.", file.rsplit(':').next().unwrap_or("")));
+                outcome.say(format!(
+                    "  Logical volume \"{}\" successfully removed.",
+                    file.rsplit(':').next().unwrap_or("")
+                ));
             }
         }
         if request.flag("destroy-unreferenced-disks") {
-            request.state.volumes.retain(|_, volume| volume.owner != Some(vmid) || volume.content != "rootdir");
+            request
+                .state
+                .volumes
+                .retain(|_, volume| volume.owner != Some(vmid) || volume.content != "rootdir");
         }
         outcome.effects.push(Effect::RemoveGuest(vmid));
         let guest = request.guest_mut(KIND)?;

@@ -127,7 +127,9 @@ pub(crate) fn resume(request: &mut Request<'_>) -> Answer {
 
 /// Checkpoints need criu, which a default installation does not have.
 fn no_checkpoint(vmid: u32, flags: &str) -> Failure {
-    Failure::died(format!("command 'lxc-checkpoint -n {vmid} {flags} -D /var/lib/vz/dump' failed: exit code 1"))
+    Failure::died(format!(
+        "command 'lxc-checkpoint -n {vmid} {flags} -D /var/lib/vz/dump' failed: exit code 1"
+    ))
 }
 
 /// `GET interfaces`.
@@ -144,9 +146,12 @@ pub(crate) fn interfaces(request: &mut Request<'_>) -> Answer {
     })];
     for index in 0..32 {
         let Some(text) = guest.config.get(&format!("net{index}")) else { continue };
-        let part = |key: &str| text.split(',').find_map(|part| part.strip_prefix(&format!("{key}="))).map(str::to_owned);
+        let part = |key: &str| {
+            text.split(',').find_map(|part| part.strip_prefix(&format!("{key}="))).map(str::to_owned)
+        };
         let mac = part("hwaddr").unwrap_or_default().to_lowercase();
-        let mut card = json!({ "name": part("name"), "hwaddr": mac, "hardware-address": mac, "ip-addresses": [] });
+        let mut card =
+            json!({ "name": part("name"), "hwaddr": mac, "hardware-address": mac, "ip-addresses": [] });
         if let Some(ip) = part("ip").filter(|ip| ip != "manual") {
             let settings = format!("ip={ip}");
             let (ip, prefix) = crate::qemu::address_of(Some(&settings), &mac);

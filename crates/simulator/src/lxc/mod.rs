@@ -43,8 +43,21 @@ pub(crate) const ROUTES: &[Route] = &[
 fn index(request: &mut Request<'_>) -> Answer {
     request.guest(KIND)?;
     let names = [
-        "config", "pending", "status", "vncproxy", "termproxy", "vncwebsocket", "spiceproxy", "migrate", "clone",
-        "rrd", "rrddata", "firewall", "snapshot", "resize", "interfaces",
+        "config",
+        "pending",
+        "status",
+        "vncproxy",
+        "termproxy",
+        "vncwebsocket",
+        "spiceproxy",
+        "migrate",
+        "clone",
+        "rrd",
+        "rrddata",
+        "firewall",
+        "snapshot",
+        "resize",
+        "interfaces",
     ];
     Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
 }
@@ -64,7 +77,8 @@ fn current(request: &mut Request<'_>) -> Answer {
 /// The row of a container in lists, also the base of its status.
 pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
     let config = &guest.config;
-    let number = |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let uptime = if guest.running { now.saturating_sub(guest.started) / 1000 } else { 0 };
     let mut row = json!({
         "vmid": vmid, "type": "lxc", "name": config.get("hostname").cloned().unwrap_or_else(|| format!("CT{vmid}")),

@@ -6,8 +6,8 @@ use super::KIND;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
-use crate::schema::property_string::{self, Values};
 use crate::schema;
+use crate::schema::property_string::{self, Values};
 use crate::state::Options;
 use crate::volumes::{self, Allocation};
 
@@ -65,8 +65,14 @@ pub(crate) fn realise(
     if let Some(bytes) = volumes::allocation_size(KIND, rest) {
         let block = volumes::is_block(volumes::storage(request.state, storage)?);
         let format = if bytes == 0 && !block { "subvol" } else { "raw" };
-        let wanted =
-            Allocation { storage, owner: vmid, kind: KIND, format: Some(format), bytes, now: request.seconds() };
+        let wanted = Allocation {
+            storage,
+            owner: vmid,
+            kind: KIND,
+            format: Some(format),
+            bytes,
+            now: request.seconds(),
+        };
         let id = volumes::allocate(request.state, &wanted)?;
         outcome.say(format!("{name}: created volume '{id}'"));
         values.insert("volume".to_owned(), id);
@@ -118,7 +124,8 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died("disk is already at specified size"));
     }
     Ok(request.task("resize", &vmid.to_string(), |request, outcome| {
-        let storage = volumes::split(&volume).and_then(|(storage, _)| request.state.storages.get(storage)).cloned();
+        let storage =
+            volumes::split(&volume).and_then(|(storage, _)| request.state.storages.get(storage)).cloned();
         let real = volumes::real_size(&storage.unwrap_or_default(), size);
         if let Some(volume) = request.state.volumes.get_mut(&volume) {
             volume.size = real;
@@ -153,7 +160,11 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
     volumes::storage(request.state, &storage)?;
     volumes::check_guest_storage(request.state, &storage, KIND).or_else(|failure| {
         // Moving a volume does not ask for the content type of the target where it holds none.
-        if request.state.storages[&storage].get("type").is_some_and(|kind| kind == "dir") { Ok(()) } else { Err(failure) }
+        if request.state.storages[&storage].get("type").is_some_and(|kind| kind == "dir") {
+            Ok(())
+        } else {
+            Err(failure)
+        }
     })?;
     let delete = request.flag("delete");
     Ok(request.task("move_volume", &vmid.to_string(), |request, _| {

@@ -19,7 +19,9 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/agent/ping", ping),
     ("POST", "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-status", freeze_status),
     ("POST", "/nodes/{node}/qemu/{vmid}/agent/fstrim", trim),
-    ("POST", "/nodes/{node}/qemu/{vmid}/agent/exec", |request| alive(request).map(|()| json!({ "pid": 157 }))),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/exec", |request| {
+        alive(request).map(|()| json!({ "pid": 157 }))
+    }),
     ("GET", "/nodes/{node}/qemu/{vmid}/agent/exec-status", exec_status),
 ];
 
@@ -49,10 +51,31 @@ fn result(value: Value) -> Answer {
 fn index(request: &mut Request<'_>) -> Answer {
     request.guest(KIND)?;
     let names = [
-        "exec", "exec-status", "file-read", "file-write", "fsfreeze-freeze", "fsfreeze-status", "fsfreeze-thaw",
-        "fstrim", "get-fsinfo", "get-host-name", "get-memory-block-info", "get-memory-blocks", "get-osinfo",
-        "get-time", "get-timezone", "get-users", "get-vcpus", "info", "network-get-interfaces", "ping",
-        "set-user-password", "shutdown", "suspend-disk", "suspend-hybrid", "suspend-ram",
+        "exec",
+        "exec-status",
+        "file-read",
+        "file-write",
+        "fsfreeze-freeze",
+        "fsfreeze-status",
+        "fsfreeze-thaw",
+        "fstrim",
+        "get-fsinfo",
+        "get-host-name",
+        "get-memory-block-info",
+        "get-memory-blocks",
+        "get-osinfo",
+        "get-time",
+        "get-timezone",
+        "get-users",
+        "get-vcpus",
+        "info",
+        "network-get-interfaces",
+        "ping",
+        "set-user-password",
+        "shutdown",
+        "suspend-disk",
+        "suspend-hybrid",
+        "suspend-ram",
     ];
     Ok(names.iter().map(|name| json!({ "name": name })).collect())
 }
@@ -102,7 +125,12 @@ pub(crate) fn address_of(settings: Option<&String>, mac: &str) -> (String, u32) 
 fn link_local(mac: &str) -> String {
     let bytes: Vec<u8> = mac.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     let [a, b, c, d, e, f] = bytes[..] else { return "fe80::1".to_owned() };
-    let words = [u16::from_be_bytes([a ^ 2, b]), u16::from_be_bytes([c, 0xff]), u16::from_be_bytes([0xfe, d]), u16::from_be_bytes([e, f])];
+    let words = [
+        u16::from_be_bytes([a ^ 2, b]),
+        u16::from_be_bytes([c, 0xff]),
+        u16::from_be_bytes([0xfe, d]),
+        u16::from_be_bytes([e, f]),
+    ];
     std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, words[0], words[1], words[2], words[3]).to_string()
 }
 

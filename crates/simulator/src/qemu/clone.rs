@@ -46,7 +46,8 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     if request.state.guests.contains_key(&new) {
         return Err(Failure::died(format!("unable to create VM {new}: config file already exists")));
     }
-    if !full && let Some((name, values)) = drives::disks(&config).iter().find(|(_, values)| !is_base(values)) {
+    if !full && let Some((name, values)) = drives::disks(&config).iter().find(|(_, values)| !is_base(values))
+    {
         let file = &values["file"];
         return Err(Failure::died(format!("Linked clone feature is not supported for '{file}' ({name})")));
     }
@@ -99,7 +100,9 @@ fn copy(
     guest.config.insert(
         "name".to_owned(),
         request.get("name").map(str::to_owned).unwrap_or_else(|| {
-            config.get("name").map_or_else(|| format!("Copy-of-VM-{vmid}"), |name| format!("Copy-of-VM-{name}"))
+            config
+                .get("name")
+                .map_or_else(|| format!("Copy-of-VM-{vmid}"), |name| format!("Copy-of-VM-{name}"))
         }),
     );
     if let Some(description) = request.get("description") {
@@ -108,7 +111,8 @@ fn copy(
     guest.config.insert("lock".to_owned(), "clone".to_owned());
     guest.cloud_init = Some(guest.config.clone());
     outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
-    let ends = request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
+    let ends =
+        request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
     guest.busy_until = ends;
     request.state.guests.insert(new, guest);
     guests::join_pool(request, new);
@@ -129,7 +133,9 @@ fn fresh_mac(text: &str) -> String {
 
 fn fresh_uuid(text: &str) -> String {
     text.split(',')
-        .map(|part| if part.starts_with("uuid=") { format!("uuid={}", uuid::Uuid::new_v4()) } else { part.to_owned() })
+        .map(|part| {
+            if part.starts_with("uuid=") { format!("uuid={}", uuid::Uuid::new_v4()) } else { part.to_owned() }
+        })
         .collect::<Vec<_>>()
         .join(",")
 }
@@ -143,12 +149,14 @@ fn copy_drive(
     full: bool,
 ) -> Result<String, Failure> {
     let file = values.get("file").cloned().unwrap_or_default();
-    let (storage, volume_name) = volumes::split(&file).map_or((String::new(), String::new()), |(a, b)| (a.to_owned(), b.to_owned()));
+    let (storage, volume_name) =
+        volumes::split(&file).map_or((String::new(), String::new()), |(a, b)| (a.to_owned(), b.to_owned()));
     let target = request.get("storage").map(str::to_owned).unwrap_or_else(|| storage.clone());
     let now = request.seconds();
     if drives::is_cloud_init(&values) {
         let block = volumes::is_block(volumes::storage(request.state, &target)?);
-        let format = request.state.volumes.get(&file).map_or("qcow2".to_owned(), |volume| volume.format.clone());
+        let format =
+            request.state.volumes.get(&file).map_or("qcow2".to_owned(), |volume| volume.format.clone());
         let format = if block { "raw".to_owned() } else { format };
         let id = volumes::volume_id(request.state, &target, new, &format!("vm-{new}-cloudinit"), &format);
         request.state.volumes.insert(id.clone(), volumes::disk(KIND, &format, 4 << 20, new, now));
@@ -214,13 +222,15 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died("you can't convert a VM to template if VM is running"));
     }
     if !guest.snapshots.is_empty() {
-        return Err(Failure::died(format!("unable to create template, because VM contains snapshots")));
+        return Err(Failure::died("unable to create template, because VM contains snapshots"));
     }
     let only = request.get("disk").map(str::to_owned);
     Ok(request.task("qmtemplate", &vmid.to_string(), |request, outcome| {
         let config = request.guest(KIND)?.config.clone();
         let disks = drives::disks(&config);
-        for (name, mut values) in disks.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name)) {
+        for (name, mut values) in
+            disks.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name))
+        {
             let file = values.get("file").cloned().unwrap_or_default();
             let base = to_base(request.state, &file);
             outcome.say(format!("  Renamed \"{file}\" to \"{base}\""));

@@ -48,7 +48,8 @@ pub(crate) fn dump(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     let config = request.guest(KIND)?.effective();
     let has_drive = config.iter().any(|(name, text)| {
-        drives::is_drive(name) && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
+        drives::is_drive(name)
+            && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
     });
     if !has_drive {
         return Err(Failure::died("no cloudinit config found"));
@@ -68,8 +69,7 @@ fn sha1_of(text: &str) -> Vec<u8> {
 fn user(vmid: u32, config: &crate::state::Options) -> String {
     let name = config.get("name").cloned().unwrap_or_else(|| format!("VM{vmid}"));
     let domain = config.get("searchdomain").map(|domain| format!(".{domain}")).unwrap_or_default();
-    let mut text =
-        format!("#cloud-config\nhostname: {name}\nmanage_etc_hosts: true\nfqdn: {name}{domain}\n");
+    let mut text = format!("#cloud-config\nhostname: {name}\nmanage_etc_hosts: true\nfqdn: {name}{domain}\n");
     if let Some(user) = config.get("ciuser") {
         text.push_str(&format!("user: {user}\n"));
     } else {
@@ -94,14 +94,17 @@ fn network(config: &crate::state::Options) -> String {
     let mut text = "version: 1\nconfig:\n".to_owned();
     for index in 0..32 {
         let Some(card) = config.get(&format!("net{index}")) else { continue };
-        let mac = card.split(',').next().and_then(|first| first.split_once('=')).map(|(_, mac)| mac.to_lowercase());
+        let mac =
+            card.split(',').next().and_then(|first| first.split_once('=')).map(|(_, mac)| mac.to_lowercase());
         text.push_str(&format!(
             "    - type: physical\n      name: eth{index}\n      mac_address: '{}'\n      subnets:\n",
             mac.unwrap_or_default()
         ));
         let part = |key: &str| {
             let settings = config.get(&format!("ipconfig{index}"));
-            settings.and_then(|text| text.split(',').find_map(|part| part.strip_prefix(&format!("{key}="))).map(str::to_owned))
+            settings.and_then(|text| {
+                text.split(',').find_map(|part| part.strip_prefix(&format!("{key}="))).map(str::to_owned)
+            })
         };
         match part("ip").as_deref() {
             Some("dhcp") => text.push_str("      - type: dhcp4\n"),

@@ -15,8 +15,23 @@ use crate::volumes;
 
 /// Parameters of the call that are no options of the machine.
 const CALL_PARAMETERS: &[&str] = &[
-    "node", "vmid", "digest", "delete", "revert", "skiplock", "force", "background_delay", "archive", "bwlimit",
-    "ha-managed", "import-working-storage", "live-restore", "pool", "start", "storage", "unique",
+    "node",
+    "vmid",
+    "digest",
+    "delete",
+    "revert",
+    "skiplock",
+    "force",
+    "background_delay",
+    "archive",
+    "bwlimit",
+    "ha-managed",
+    "import-working-storage",
+    "live-restore",
+    "pool",
+    "start",
+    "storage",
+    "unique",
 ];
 
 /// The options among the request's parameters, with `cdrom` and `smp` under their real names.
@@ -38,7 +53,11 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
 }
 
 /// Refuses options that only root itself may set or delete.
-pub(crate) fn check_root_options(request: &Request<'_>, options: &Options, delete: &[String]) -> Result<(), Failure> {
+pub(crate) fn check_root_options(
+    request: &Request<'_>,
+    options: &Options,
+    delete: &[String],
+) -> Result<(), Failure> {
     if request.identity.is_root() {
         return Ok(());
     }
@@ -53,7 +72,11 @@ pub(crate) fn check_root_options(request: &Request<'_>, options: &Options, delet
             "hostpci" if !value.contains("mapping=") => {
                 return refuse(format!("only root can set '{name}' config for non-mapped devices"));
             }
-            "usb" if !value.is_empty() && !value.contains("mapping=") && !value.to_lowercase().contains("spice") => {
+            "usb"
+                if !value.is_empty()
+                    && !value.contains("mapping=")
+                    && !value.to_lowercase().contains("spice") =>
+            {
                 return refuse(format!("only root can set '{name}' config for real devices"));
             }
             "serial" if value.starts_with("/dev/") => {
@@ -77,8 +100,9 @@ fn list(request: &Request<'_>, name: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for item in schema::formats::split_list(request.get(name).unwrap_or_default()) {
         let item = if item == "cdrom" { "ide2" } else { item };
-        let known = schema::lookup(schema::virtual_machine(), item).is_some() && !CALL_PARAMETERS.contains(&item);
-        if !known && !(item == "meta") {
+        let known =
+            schema::lookup(schema::virtual_machine(), item).is_some() && !CALL_PARAMETERS.contains(&item);
+        if !known && item != "meta" {
             return Err(Failure::parameter(name, format!("unknown option '{item}'")));
         }
         names.push(item.to_owned());
@@ -125,7 +149,9 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
                 return Err(Failure::died(format!("can't remove drive '{name}' - protection mode enabled")));
             }
             if drives::is_unused(name) {
-                return Err(Failure::died(format!("can't remove unused disk '{name}' - protection mode enabled")));
+                return Err(Failure::died(format!(
+                    "can't remove unused disk '{name}' - protection mode enabled"
+                )));
             }
         }
     }
@@ -145,11 +171,13 @@ pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), F
         };
         if bad {
             let kind = property.kind.name();
-            let text = format!("unable to parse value of '{name}' - type check ('{kind}') failed - got '{value}'");
+            let text =
+                format!("unable to parse value of '{name}' - type check ('{kind}') failed - got '{value}'");
             return Err(Failure::died(text));
         }
     }
-    if let Some(script) = set.get("hookscript").filter(|script| !request.state.volumes.contains_key(*script)) {
+    if let Some(script) = set.get("hookscript").filter(|script| !request.state.volumes.contains_key(*script))
+    {
         return Err(Failure::parameter("hookscript", format!("script '{script}' does not exist\n")));
     }
     if let Some(keys) = set.get("sshkeys") {
@@ -164,7 +192,8 @@ pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), F
 
 fn is_public_key(line: &str) -> bool {
     let mut words = line.split_whitespace();
-    let kind = words.find(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"));
+    let kind =
+        words.find(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"));
     kind.is_some() && words.next().is_some_and(|data| data.len() >= 40 || line.starts_with('#'))
         || line.starts_with('#')
 }
@@ -253,7 +282,11 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
                 check_cloud_init(request, &name, &values)?;
                 let text = drives::realise(request, outcome, vmid, &name, values)?;
                 let new = drives::parse(&name, &text).unwrap_or_default();
-                if drives::is_cdrom(&new) && !drives::is_cloud_init(&new) && !order.is_empty() && !order.contains(&name) {
+                if drives::is_cdrom(&new)
+                    && !drives::is_cloud_init(&new)
+                    && !order.is_empty()
+                    && !order.contains(&name)
+                {
                     order.push(name.clone());
                 }
                 text
@@ -280,13 +313,19 @@ fn print_boot(order: &[String]) -> String {
     if order.is_empty() { " ".to_owned() } else { format!("order={}", order.join(";")) }
 }
 
-fn check_cloud_init(request: &Request<'_>, name: &str, values: &property_string::Values) -> Result<(), Failure> {
+fn check_cloud_init(
+    request: &Request<'_>,
+    name: &str,
+    values: &property_string::Values,
+) -> Result<(), Failure> {
     if values.get("file").is_none_or(|file| !file.ends_with(":cloudinit")) {
         return Ok(());
     }
     let config = request.guest(KIND)?.effective();
     let other = config.iter().find(|(key, text)| {
-        *key != name && drives::is_drive(key) && drives::parse(key, text).is_some_and(|v| drives::is_cloud_init(&v))
+        *key != name
+            && drives::is_drive(key)
+            && drives::parse(key, text).is_some_and(|v| drives::is_cloud_init(&v))
     });
     match other {
         Some((key, _)) => {
@@ -302,7 +341,9 @@ fn set_option(request: &mut Request<'_>, vmid: u32, name: &str, text: String) ->
     let mut config = guest.config.clone();
     let mut pending = guest.pending.clone();
     let old = pending.get(name).cloned().flatten().or_else(|| config.get(name).cloned());
-    if let Some(old) = old.filter(|old| drives::is_drive(name) && drives::file_of(old) != drives::file_of(&text)) {
+    if let Some(old) =
+        old.filter(|old| drives::is_drive(name) && drives::file_of(old) != drives::file_of(&text))
+    {
         drives::release(request.state, &mut config, vmid, name, &old);
     }
     if drives::is_drive(name) {
@@ -327,7 +368,12 @@ fn set_option(request: &mut Request<'_>, vmid: u32, name: &str, text: String) ->
 }
 
 /// Deletes one option: drives become unused, unused disks are destroyed.
-pub(crate) fn delete_option(request: &mut Request<'_>, vmid: u32, name: &str, force: bool) -> Result<(), Failure> {
+pub(crate) fn delete_option(
+    request: &mut Request<'_>,
+    vmid: u32,
+    name: &str,
+    force: bool,
+) -> Result<(), Failure> {
     let guest = request.guest(KIND)?;
     let at_once = hotplug::takes_effect(guest, name, None) || !guest.config.contains_key(name);
     let mut config = guest.config.clone();

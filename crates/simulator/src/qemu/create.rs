@@ -1,7 +1,5 @@
 //! Creating and destroying machines.
 
-use serde_json::Value;
-
 use super::{KIND, config, drives};
 use crate::failure::Failure;
 use crate::guests;
@@ -15,7 +13,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     guests::check_pool(request)?;
     let mut options = config::options(request);
     config::check_root_options(request, &options, &[])?;
-    if let Some(archive) = request.get("archive").filter(|archive| !request.state.volumes.contains_key(*archive)) {
+    if let Some(archive) =
+        request.get("archive").filter(|archive| !request.state.volumes.contains_key(*archive))
+    {
         return Err(Failure::died(format!("volume '{archive}' does not exist")));
     }
     for (name, text) in &options {
@@ -115,7 +115,8 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
 /// Removes the volumes of a machine that is destroyed.
 fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) -> Result<(), Failure> {
     let Some(guest) = state.guests.get(&vmid) else { return Ok(()) };
-    let configs = std::iter::once(&guest.config).chain(guest.snapshots.values().map(|snapshot| &snapshot.config));
+    let configs =
+        std::iter::once(&guest.config).chain(guest.snapshots.values().map(|snapshot| &snapshot.config));
     let mut files: Vec<String> = configs
         .flat_map(|config| config.iter())
         .chain(guest.pending.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))))
@@ -127,7 +128,10 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
     files.dedup();
     for file in &files {
         let used = state.volumes.values().any(|volume| volume.parent.as_deref() == Some(file));
-        if used && !volumes::split(file).is_some_and(|(s, _)| state.storages.get(s).is_some_and(volumes::is_block)) {
+        if used
+            && !volumes::split(file)
+                .is_some_and(|(s, _)| state.storages.get(s).is_some_and(volumes::is_block))
+        {
             return Err(Failure::died(format!("base volume '{file}' is still in use by linked cloned")));
         }
     }
@@ -141,9 +145,10 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
     }
     if all {
         state.volumes.retain(|id, volume| {
-            volume.owner != Some(vmid) || !matches!(volume.content.as_str(), "images" | "rootdir") || volumes::owner(id).is_none()
+            volume.owner != Some(vmid)
+                || !matches!(volume.content.as_str(), "images" | "rootdir")
+                || volumes::owner(id).is_none()
         });
     }
     Ok(())
 }
-

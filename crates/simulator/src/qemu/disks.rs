@@ -133,7 +133,8 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
         let now = request.seconds();
         let format = if block { "raw".to_owned() } else { format };
         let id = if cloud_init {
-            let id = volumes::volume_id(request.state, &storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
+            let id =
+                volumes::volume_id(request.state, &storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
             request.state.volumes.insert(id.clone(), volumes::disk(KIND, &format, volume.size, vmid, now));
             id
         } else {
@@ -182,7 +183,8 @@ fn reassign(request: &mut Request<'_>) -> Answer {
         let file = drives::file_of(&text);
         let (storage, _) = volumes::split(&file).map_or(("", ""), |pair| pair);
         let number = volumes::free_number(request.state, storage, target);
-        let format = request.state.volumes.get(&file).map_or("raw".to_owned(), |volume| volume.format.clone());
+        let format =
+            request.state.volumes.get(&file).map_or("raw".to_owned(), |volume| volume.format.clone());
         let stem = format!("vm-{target}-disk-{number}");
         let new = volumes::volume_id(request.state, storage, target, &stem, &format);
         if let Some(mut volume) = request.state.volumes.remove(&file) {

@@ -10,8 +10,7 @@ use crate::volumes::{self, Allocation};
 /// True for the options that are drives (`unusedN` is not).
 pub(crate) fn is_drive(name: &str) -> bool {
     matches!(name, "efidisk0" | "tpmstate0")
-        || schema::indexed(name)
-            .is_some_and(|(stem, _)| matches!(stem, "ide" | "sata" | "scsi" | "virtio"))
+        || schema::indexed(name).is_some_and(|(stem, _)| matches!(stem, "ide" | "sata" | "scsi" | "virtio"))
 }
 
 /// True for `unusedN`.
@@ -68,11 +67,16 @@ pub(crate) fn check(request: &Request<'_>, name: &str, values: &Values) -> Resul
     }
     let Some((storage, volume)) = volumes::split(file) else { return Ok(()) };
     volumes::storage(request.state, storage)?;
-    if volume == "cloudinit" || volumes::allocation_size(GuestKind::Qemu, volume).is_some() && !is_cdrom(values) {
+    if volume == "cloudinit"
+        || volumes::allocation_size(GuestKind::Qemu, volume).is_some() && !is_cdrom(values)
+    {
         volumes::check_guest_storage(request.state, storage, GuestKind::Qemu)?;
         return check_import(request, name, values, volume);
     }
-    if is_cdrom(values) && volumes::is_block(volumes::storage(request.state, storage)?) && !volume.contains("cloudinit") {
+    if is_cdrom(values)
+        && volumes::is_block(volumes::storage(request.state, storage)?)
+        && !volume.contains("cloudinit")
+    {
         let illegal = volume.contains('/') || volume.bytes().all(|byte| byte.is_ascii_digit());
         if illegal {
             return Err(Failure::died(format!("lvm name '{volume}' contains illegal characters")));
@@ -89,7 +93,9 @@ fn check_path(request: &Request<'_>) -> Result<(), Failure> {
     if request.identity.is_root() {
         return Ok(());
     }
-    Err(Failure::died("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651."))
+    Err(Failure::died(
+        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.",
+    ))
 }
 
 fn check_import(request: &Request<'_>, name: &str, values: &Values, size: &str) -> Result<(), Failure> {
@@ -104,7 +110,7 @@ fn check_import(request: &Request<'_>, name: &str, values: &Values, size: &str) 
         let text = format!("{source} has wrong type '{folder}' - needs to be 'images' or 'import'");
         return Err(Failure::parameter(name, text));
     }
-    if size.trim_matches('0') != "" {
+    if !size.trim_matches('0').is_empty() {
         let text = "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>";
         return Err(Failure::parameter(name, text));
     }
@@ -132,7 +138,9 @@ pub(crate) fn realise(
         values.insert("file".to_owned(), id);
         values.insert("media".to_owned(), "cdrom".to_owned());
         values.remove("size");
-    } else if let Some(bytes) = volumes::allocation_size(GuestKind::Qemu, volume).filter(|_| !is_cdrom(&values)) {
+    } else if let Some(bytes) =
+        volumes::allocation_size(GuestKind::Qemu, volume).filter(|_| !is_cdrom(&values))
+    {
         let (id, size) = match import {
             Some(source) => import_disk(request, outcome, vmid, name, storage, format.as_deref(), &source)?,
             None => new_disk(request, vmid, name, storage, format.as_deref(), bytes, &values)?,
@@ -246,10 +254,12 @@ pub(crate) fn release(state: &mut State, config: &mut Options, vmid: u32, name: 
     if is_cdrom(&values) || volumes::owner(&file) != Some(vmid) {
         return;
     }
-    let referenced = config.iter().any(|(key, value)| {
-        key != name && (is_drive(key) || is_unused(key)) && file_of(value) == file
-    });
-    if !referenced && let Some(slot) = (0..256).map(|n| format!("unused{n}")).find(|key| !config.contains_key(key)) {
+    let referenced = config
+        .iter()
+        .any(|(key, value)| key != name && (is_drive(key) || is_unused(key)) && file_of(value) == file);
+    if !referenced
+        && let Some(slot) = (0..256).map(|n| format!("unused{n}")).find(|key| !config.contains_key(key))
+    {
         config.insert(slot, file);
     }
 }
@@ -298,8 +308,10 @@ pub(crate) fn default_boot(config: &Options) -> String {
         .collect();
     media.sort_by_key(|name| rank(name));
     devices.extend(media.first().map(|name| (*name).clone()));
-    let mut cards: Vec<u32> =
-        config.keys().filter_map(|key| schema::indexed(key).filter(|(stem, _)| *stem == "net").map(|(_, n)| n)).collect();
+    let mut cards: Vec<u32> = config
+        .keys()
+        .filter_map(|key| schema::indexed(key).filter(|(stem, _)| *stem == "net").map(|(_, n)| n))
+        .collect();
     cards.sort_unstable();
     devices.extend(cards.first().map(|index| format!("net{index}")));
     if devices.is_empty() { " ".to_owned() } else { format!("order={}", devices.join(";")) }

@@ -9,10 +9,32 @@ use crate::state::Guest;
 fn is_immediate(name: &str) -> bool {
     matches!(
         name,
-        "lock" | "name" | "onboot" | "shares" | "startup" | "description" | "protection" | "vmstatestorage"
-            | "hookscript" | "tags" | "ciuser" | "cipassword" | "citype" | "ciupgrade" | "cicustom" | "nameserver"
-            | "searchdomain" | "sshkeys" | "template" | "hotplug" | "balloon" | "cpulimit" | "cpuunits" | "affinity"
-            | "migrate_speed" | "migrate_downtime"
+        "lock"
+            | "name"
+            | "onboot"
+            | "shares"
+            | "startup"
+            | "description"
+            | "protection"
+            | "vmstatestorage"
+            | "hookscript"
+            | "tags"
+            | "ciuser"
+            | "cipassword"
+            | "citype"
+            | "ciupgrade"
+            | "cicustom"
+            | "nameserver"
+            | "searchdomain"
+            | "sshkeys"
+            | "template"
+            | "hotplug"
+            | "balloon"
+            | "cpulimit"
+            | "cpuunits"
+            | "affinity"
+            | "migrate_speed"
+            | "migrate_downtime"
     ) || name.starts_with("ipconfig")
         || drives::is_unused(name)
 }

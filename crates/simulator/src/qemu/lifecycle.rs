@@ -54,7 +54,11 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
         }
         if drives::is_drive(name) {
             let file = drives::file_of(text);
-            if file != "none" && file != "cdrom" && !file.starts_with('/') && !request.state.volumes.contains_key(&file) {
+            if file != "none"
+                && file != "cdrom"
+                && !file.starts_with('/')
+                && !request.state.volumes.contains_key(&file)
+            {
                 return Err(crate::volumes::missing_volume(request.state, &file));
             }
         }
@@ -65,7 +69,8 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
 fn generate_cloud_init(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) {
     let Some(guest) = request.state.guests.get_mut(&vmid) else { return };
     let drive = guest.config.iter().find_map(|(name, text)| {
-        let values = drives::parse(name, text).filter(|values| drives::is_drive(name) && drives::is_cloud_init(values))?;
+        let values = drives::parse(name, text)
+            .filter(|values| drives::is_drive(name) && drives::is_cloud_init(values))?;
         Some((name.clone(), values))
     });
     let Some((name, mut values)) = drive else { return };

@@ -56,8 +56,25 @@ pub(crate) use clone::to_base;
 fn index(request: &mut Request<'_>) -> Answer {
     request.guest(KIND)?;
     let names = [
-        "config", "cloudinit", "pending", "status", "unlink", "vncproxy", "termproxy", "migrate", "resize", "move",
-        "rrd", "rrddata", "monitor", "agent", "snapshot", "spiceproxy", "sendkey", "firewall", "mtunnel",
+        "config",
+        "cloudinit",
+        "pending",
+        "status",
+        "unlink",
+        "vncproxy",
+        "termproxy",
+        "migrate",
+        "resize",
+        "move",
+        "rrd",
+        "rrddata",
+        "monitor",
+        "agent",
+        "snapshot",
+        "spiceproxy",
+        "sendkey",
+        "firewall",
+        "mtunnel",
         "remote_migrate",
     ];
     Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
@@ -95,7 +112,8 @@ fn current(request: &mut Request<'_>) -> Answer {
 pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
     // Running machines show what they were started with: the configuration without pending changes.
     let config = &guest.config;
-    let number = |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let memory: u64 = config
         .get("memory")
         .map(|text| text.strip_prefix("current=").unwrap_or(text))
@@ -133,7 +151,8 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
     if let Some(shares) = config.get("shares").and_then(|text| text.parse::<u64>().ok()) {
         row["shares"] = json!(shares);
     }
-    if let Some(balloon) = config.get("balloon").and_then(|text| text.parse::<u64>().ok()).filter(|b| *b > 0) {
+    if let Some(balloon) = config.get("balloon").and_then(|text| text.parse::<u64>().ok()).filter(|b| *b > 0)
+    {
         row["balloon_min"] = json!(balloon * 1048576);
     }
     if guest.running {

@@ -114,7 +114,8 @@ pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
 }
 
 fn matches(pattern: &'static str, value: &str) -> bool {
-    static CACHE: OnceLock<std::sync::Mutex<std::collections::HashMap<&'static str, Regex>>> = OnceLock::new();
+    static CACHE: OnceLock<std::sync::Mutex<std::collections::HashMap<&'static str, Regex>>> =
+        OnceLock::new();
     let cache = CACHE.get_or_init(Default::default);
     let Ok(mut cache) = cache.lock() else { return true };
     if let Some(regex) = cache.get(pattern) {
@@ -197,14 +198,51 @@ fn hotplug(value: &str) -> Result<(), String> {
 }
 
 const CPU_TYPES: &[&str] = &[
-    "486", "athlon", "core2duo", "coreduo", "kvm32", "kvm64", "max", "host", "pentium", "pentium2", "pentium3",
-    "phenom", "qemu32", "qemu64", "x86-64-v1", "x86-64-v2", "x86-64-v2-AES", "x86-64-v3", "x86-64-v4",
+    "486",
+    "athlon",
+    "core2duo",
+    "coreduo",
+    "kvm32",
+    "kvm64",
+    "max",
+    "host",
+    "pentium",
+    "pentium2",
+    "pentium3",
+    "phenom",
+    "qemu32",
+    "qemu64",
+    "x86-64-v1",
+    "x86-64-v2",
+    "x86-64-v2-AES",
+    "x86-64-v3",
+    "x86-64-v4",
 ];
 
 const CPU_PREFIXES: &[&str] = &[
-    "Broadwell", "Cascadelake", "ClearwaterForest", "Conroe", "Cooperlake", "Denverton", "EPYC", "GraniteRapids",
-    "Haswell", "Icelake", "IvyBridge", "KnightsMill", "Nehalem", "Opteron", "Penryn", "SandyBridge",
-    "SapphireRapids", "SierraForest", "Skylake", "Westmere", "cortex", "neoverse", "a64fx",
+    "Broadwell",
+    "Cascadelake",
+    "ClearwaterForest",
+    "Conroe",
+    "Cooperlake",
+    "Denverton",
+    "EPYC",
+    "GraniteRapids",
+    "Haswell",
+    "Icelake",
+    "IvyBridge",
+    "KnightsMill",
+    "Nehalem",
+    "Opteron",
+    "Penryn",
+    "SandyBridge",
+    "SapphireRapids",
+    "SierraForest",
+    "Skylake",
+    "Westmere",
+    "cortex",
+    "neoverse",
+    "a64fx",
 ];
 
 fn cpu_type(value: &str) -> Result<(), String> {
@@ -221,10 +259,22 @@ fn cpu_type(value: &str) -> Result<(), String> {
 
 fn cpu_flags(value: &str) -> Result<(), String> {
     let known = [
-        "aes", "amd-no-ssb", "amd-ssbd", "hv-evmcs", "hv-tlbflush", "ibpb", "md-clear", "nested-virt", "pcid",
-        "pdpe1gb", "spec-ctrl", "ssbd", "virt-ssbd",
+        "aes",
+        "amd-no-ssb",
+        "amd-ssbd",
+        "hv-evmcs",
+        "hv-tlbflush",
+        "ibpb",
+        "md-clear",
+        "nested-virt",
+        "pcid",
+        "pdpe1gb",
+        "spec-ctrl",
+        "ssbd",
+        "virt-ssbd",
     ];
-    let valid = value.split(';').all(|flag| flag.strip_prefix(['+', '-']).is_some_and(|f| known.contains(&f)));
+    let valid =
+        value.split(';').all(|flag| flag.strip_prefix(['+', '-']).is_some_and(|f| known.contains(&f)));
     if valid {
         Ok(())
     } else {
@@ -234,8 +284,31 @@ fn cpu_flags(value: &str) -> Result<(), String> {
 
 fn is_protocol(value: &str) -> bool {
     let known = [
-        "tcp", "udp", "icmp", "icmpv6", "ipv6-icmp", "igmp", "gre", "esp", "ah", "sctp", "dccp", "udplite", "ipip",
-        "ospf", "vrrp", "ipencap", "ipv6", "l2tp", "pim", "rsvp", "egp", "igp", "eigrp", "mobility-header", "all",
+        "tcp",
+        "udp",
+        "icmp",
+        "icmpv6",
+        "ipv6-icmp",
+        "igmp",
+        "gre",
+        "esp",
+        "ah",
+        "sctp",
+        "dccp",
+        "udplite",
+        "ipip",
+        "ospf",
+        "vrrp",
+        "ipencap",
+        "ipv6",
+        "l2tp",
+        "pim",
+        "rsvp",
+        "egp",
+        "igp",
+        "eigrp",
+        "mobility-header",
+        "all",
     ];
     known.contains(&value) || value.parse::<u8>().is_ok()
 }
@@ -254,9 +327,7 @@ fn ports(value: &str) -> Result<(), String> {
             && let (Ok(first), Ok(last)) = (low.parse::<u32>(), high.parse::<u32>())
             && first > last
         {
-            return Err(format!(
-                "backwards range '{part}' not allowed, did you mean '{high}:{low}'?"
-            ));
+            return Err(format!("backwards range '{part}' not allowed, did you mean '{high}:{low}'?"));
         }
     }
     Ok(())
@@ -264,8 +335,30 @@ fn ports(value: &str) -> Result<(), String> {
 
 fn is_service(value: &str) -> bool {
     let known = [
-        "ssh", "http", "https", "domain", "smtp", "ftp", "telnet", "ntp", "snmp", "ldap", "ldaps", "imap", "imaps",
-        "pop3", "pop3s", "mysql", "postgresql", "bootps", "bootpc", "tftp", "syslog", "nfs", "sunrpc", "rsync",
+        "ssh",
+        "http",
+        "https",
+        "domain",
+        "smtp",
+        "ftp",
+        "telnet",
+        "ntp",
+        "snmp",
+        "ldap",
+        "ldaps",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+        "mysql",
+        "postgresql",
+        "bootps",
+        "bootpc",
+        "tftp",
+        "syslog",
+        "nfs",
+        "sunrpc",
+        "rsync",
     ];
     known.contains(&value)
 }

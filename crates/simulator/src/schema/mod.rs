@@ -46,7 +46,13 @@ impl Property {
     pub fn regex(&self) -> Option<&Regex> {
         self.compiled
             .get_or_init(|| {
-                let pattern = self.pattern.as_deref()?.replace("(?^:", "(?:").replace("(?^i:", "(?i:");
+                let pattern = self
+                    .pattern
+                    .as_deref()?
+                    .replace("(?^:", "(?:")
+                    .replace("(?^i:", "(?i:")
+                    .replace("{,", "{0,")
+                    .replace("\\0", "\\x00");
                 Regex::new(&format!("^(?:{pattern})$")).ok()
             })
             .as_ref()
@@ -148,17 +154,15 @@ pub(crate) fn endpoint(method: &str, template: &str) -> Option<&'static Keys> {
 
 fn endpoints() -> &'static HashMap<String, Keys> {
     static ENDPOINTS: OnceLock<HashMap<String, Keys>> = OnceLock::new();
-    ENDPOINTS.get_or_init(|| {
-        serde_json::from_str(include_str!("../../schema/endpoints.json")).unwrap_or_default()
-    })
+    ENDPOINTS
+        .get_or_init(|| serde_json::from_str(include_str!("../../schema/endpoints.json")).unwrap_or_default())
 }
 
 /// The keys behind a named format that is a property string itself (`pve-qm-boot`).
 pub(crate) fn named_keys(name: &str) -> Option<&'static Keys> {
     static FORMATS: OnceLock<HashMap<String, Keys>> = OnceLock::new();
-    let formats = FORMATS.get_or_init(|| {
-        serde_json::from_str(include_str!("../../schema/formats.json")).unwrap_or_default()
-    });
+    let formats = FORMATS
+        .get_or_init(|| serde_json::from_str(include_str!("../../schema/formats.json")).unwrap_or_default());
     match name {
         "pve-qm-ide" => format_keys(lookup(virtual_machine(), "ide0")?),
         _ => formats.get(name),

@@ -44,7 +44,10 @@ pub(crate) type Errors = BTreeMap<String, String>;
 
 /// Checks `raw` against the endpoint's parameters and returns plain texts (lists joined by a comma, or by a
 /// NUL where the schema wants an array). Undefined values are left out; the caller refuses them where PVE does.
-pub(crate) fn normalise(keys: &Keys, raw: &BTreeMap<String, Raw>) -> Result<BTreeMap<String, String>, Errors> {
+pub(crate) fn normalise(
+    keys: &Keys,
+    raw: &BTreeMap<String, Raw>,
+) -> Result<BTreeMap<String, String>, Errors> {
     let mut errors = Errors::new();
     let mut values = BTreeMap::new();
     for (name, value) in raw {

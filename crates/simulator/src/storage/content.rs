@@ -60,7 +60,10 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
 fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
     let (storage, volume) = (request.text("storage"), request.text("volume"));
     let (id_storage, name) = volumes::split(&volume).unwrap_or((&storage, &volume));
-    if volumes::split(&volume).is_some() && id_storage != storage && !request.parameters.contains_key("target") {
+    if volumes::split(&volume).is_some()
+        && id_storage != storage
+        && !request.parameters.contains_key("target")
+    {
         volumes::storage(request.state, id_storage)?;
     }
     volumes::check_name(request.state, id_storage, name)?;
@@ -139,7 +142,9 @@ pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
     };
     if request.state.volumes.contains_key(&id) {
         if block {
-            let text = format!("lvcreate 'pve/{name}' error:   Logical Volume \"{name}\" already exists in volume group \"pve\"");
+            let text = format!(
+                "lvcreate 'pve/{name}' error:   Logical Volume \"{name}\" already exists in volume group \"pve\""
+            );
             return Err(Failure::died(text));
         }
         let path = volumes::path(request.state, &id);
@@ -157,7 +162,13 @@ pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
 pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
     let storage = request.text("storage");
-    let task_id = match request.state.volumes.get(&id).and_then(|volume| volume.owner).or_else(|| volumes::owner(&id)) {
+    let task_id = match request
+        .state
+        .volumes
+        .get(&id)
+        .and_then(|volume| volume.owner)
+        .or_else(|| volumes::owner(&id))
+    {
         Some(owner) => format!("{owner}@{storage}"),
         None => storage.clone(),
     };

@@ -18,8 +18,21 @@ struct Plugin {
 }
 
 const COMMON: &[&str] = &[
-    "content", "disable", "nodes", "shared", "prune-backups", "preallocation", "format", "mkdir", "bwlimit",
-    "content-dirs", "create-base-path", "create-subdirs", "is_mountpoint", "max-protected-backups", "maxfiles",
+    "content",
+    "disable",
+    "nodes",
+    "shared",
+    "prune-backups",
+    "preallocation",
+    "format",
+    "mkdir",
+    "bwlimit",
+    "content-dirs",
+    "create-base-path",
+    "create-subdirs",
+    "is_mountpoint",
+    "max-protected-backups",
+    "maxfiles",
     "snapshot-as-volume-chain",
 ];
 const FILES: &[&str] = &["images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import"];
@@ -48,7 +61,12 @@ const PLUGINS: &[Plugin] = &[
         options: &["base", "saferemove", "saferemove_throughput", "tagged_only"],
         content: BLOCKS,
     },
-    Plugin { kind: "zfspool", required: &["pool"], options: &["blocksize", "sparse", "mountpoint"], content: BLOCKS },
+    Plugin {
+        kind: "zfspool",
+        required: &["pool"],
+        options: &["blocksize", "sparse", "mountpoint"],
+        content: BLOCKS,
+    },
     Plugin {
         kind: "rbd",
         required: &[],
@@ -58,7 +76,15 @@ const PLUGINS: &[Plugin] = &[
     Plugin {
         kind: "pbs",
         required: &["server", "datastore"],
-        options: &["username", "password", "fingerprint", "encryption-key", "namespace", "port", "master-pubkey"],
+        options: &[
+            "username",
+            "password",
+            "fingerprint",
+            "encryption-key",
+            "namespace",
+            "port",
+            "master-pubkey",
+        ],
         content: &["backup"],
     },
     Plugin { kind: "iscsi", required: &["portal", "target"], options: &[], content: &["images", "none"] },
@@ -129,7 +155,8 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     if request.state.storages.contains_key(&name) {
         return Err(Failure::died(format!("create storage failed: storage ID '{name}' already defined")));
     }
-    if matches!(kind.as_str(), "lvmthin" | "lvm") && options.get("vgname").is_none_or(|group| group != "pve") {
+    if matches!(kind.as_str(), "lvmthin" | "lvm") && options.get("vgname").is_none_or(|group| group != "pve")
+    {
         let group = options.get("vgname").cloned().unwrap_or_default();
         let text = match options.get("thinpool") {
             Some(pool) => format!("create storage failed: no such logical volume {group}/{pool}"),
@@ -152,7 +179,11 @@ fn check_plugin(plugin: &Plugin, options: &mut Options) -> Result<(), Failure> {
         return Err(Failure::died(format!("missing value for required option '{absent}'")));
     }
     let content = options.get("content").cloned().unwrap_or_else(|| {
-        if plugin.content.contains(&"images") { "images,rootdir".to_owned() } else { plugin.content[0].to_owned() }
+        if plugin.content.contains(&"images") {
+            "images,rootdir".to_owned()
+        } else {
+            plugin.content[0].to_owned()
+        }
     });
     if content == "none" {
         return Err(Failure::died("create storage failed: unknown vtype 'none'"));
@@ -173,7 +204,10 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let present = request.state.storages.get(&name).cloned();
     let mut options = present.ok_or_else(|| missing("update storage failed: ", &name))?;
     request
-        .check_digest(&digest(request), "detected modified configuration - file changed by other user? Try again.")
+        .check_digest(
+            &digest(request),
+            "detected modified configuration - file changed by other user? Try again.",
+        )
         .map_err(|failure| failed(failure.reason))?;
     let kind = options.get("type").cloned().unwrap_or_default();
     let plugin = PLUGINS.iter().find(|plugin| plugin.kind == kind);

@@ -36,8 +36,17 @@ pub(crate) const ROUTES: &[Route] = &[
 fn index(request: &mut Request<'_>) -> Answer {
     volumes::storage(request.state, &request.text("storage"))?;
     let names = [
-        "content", "download-url", "file-restore", "import-metadata", "identity", "oci-registry-pull",
-        "prunebackups", "rrd", "rrddata", "status", "upload",
+        "content",
+        "download-url",
+        "file-restore",
+        "import-metadata",
+        "identity",
+        "oci-registry-pull",
+        "prunebackups",
+        "rrd",
+        "rrddata",
+        "status",
+        "upload",
     ];
     Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
 }
@@ -74,8 +83,9 @@ fn list(request: &mut Request<'_>) -> Answer {
     if request.get("target").is_some_and(|target| target != request.options.node) {
         return Ok(json!([]));
     }
-    let wanted: Vec<String> =
-        crate::schema::formats::split_list(request.get("content").unwrap_or_default()).map(str::to_owned).collect();
+    let wanted: Vec<String> = crate::schema::formats::split_list(request.get("content").unwrap_or_default())
+        .map(str::to_owned)
+        .collect();
     let only = request.get("storage").map(str::to_owned);
     Ok(request
         .state

@@ -43,7 +43,8 @@ pub(crate) fn remote_file(state: &State, url: &str) -> RemoteFile {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let size = (256 << 20) + number * 16;
     let disk = ["qcow2", "img", "raw", "vmdk"].iter().any(|kind| path.ends_with(kind));
-    let mime_type = if path.ends_with(".iso") { "application/x-iso9660-image" } else { "application/octet-stream" };
+    let mime_type =
+        if path.ends_with(".iso") { "application/x-iso9660-image" } else { "application/octet-stream" };
     RemoteFile {
         size,
         virtual_size: if disk { 2 << 30 } else { size },
@@ -68,7 +69,9 @@ pub(crate) fn metadata(request: &mut Request<'_>) -> Answer {
 /// The folder and format of a file, by content type and name; refuses names that do not fit.
 fn place(content: &str, name: &str) -> Result<&'static str, Failure> {
     let lower = name.to_ascii_lowercase();
-    let fits = |list: &[&str]| list.iter().any(|extension| lower.ends_with(extension) && lower.len() > extension.len());
+    let fits = |list: &[&str]| {
+        list.iter().any(|extension| lower.ends_with(extension) && lower.len() > extension.len())
+    };
     match content {
         "iso" if fits(&[".iso", ".img"]) => Ok("iso"),
         "vztmpl" if fits(&[".tar.gz", ".tgz"]) => Ok("tgz"),
@@ -96,10 +99,14 @@ fn check_storage(request: &Request<'_>, content: &str) -> Result<String, Failure
     let options = volumes::storage(request.state, &storage)?;
     if volumes::is_block(options) {
         let kind = options.get("type").cloned().unwrap_or_default();
-        return Err(Failure::died(format!("can't upload to storage type '{kind}', not a file based storage!")));
+        return Err(Failure::died(format!(
+            "can't upload to storage type '{kind}', not a file based storage!"
+        )));
     }
     if !volumes::allows(options, content) {
-        return Err(Failure::died(format!("storage '{storage}' is not configured for content-type '{content}'")));
+        return Err(Failure::died(format!(
+            "storage '{storage}' is not configured for content-type '{content}'"
+        )));
     }
     Ok(storage)
 }
@@ -140,7 +147,9 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
         }
         outcome.say("HTTP request sent, awaiting response... 200 OK");
         outcome.say(format!("Length: {} [{}]", file.size, file.mime_type));
-        if let (Some(expected), Some(algorithm)) = (request.get("checksum"), request.get("checksum-algorithm")) {
+        if let (Some(expected), Some(algorithm)) =
+            (request.get("checksum"), request.get("checksum-algorithm"))
+        {
             outcome.say("calculating checksum...");
             let got = file.checksums.get(algorithm);
             if let Some(got) = got.filter(|got| !got.eq_ignore_ascii_case(expected)) {
@@ -186,7 +195,9 @@ pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
 
 /// Records a file that came by SFTP.
 pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64) {
-    let content = volumes::split(id).and_then(|(_, name)| name.split_once('/')).map_or("snippets", |(folder, _)| folder);
+    let content = volumes::split(id)
+        .and_then(|(_, name)| name.split_once('/'))
+        .map_or("snippets", |(folder, _)| folder);
     let format = match content {
         "snippets" => "snippet",
         "import" if id.ends_with(".raw") => "raw",
@@ -208,4 +219,3 @@ pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64
         },
     );
 }
-

@@ -1,0 +1,89 @@
+//! Which handler answers which method and path.
+
+use std::collections::BTreeMap;
+
+use crate::request::{Answer, Request};
+use crate::{access, cluster, firewall, lxc, qemu, snapshots, storage, tasks};
+
+/// Method, path template, handler.
+pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
+
+/// A route and the parameters of the path.
+pub(crate) struct Found {
+    pub template: &'static str,
+    pub handler: fn(&mut Request<'_>) -> Answer,
+    pub parameters: BTreeMap<String, String>,
+}
+
+const TABLES: &[&[Route]] = &[
+    cluster::ROUTES,
+    access::ROUTES,
+    tasks::ROUTES,
+    storage::ROUTES,
+    qemu::ROUTES,
+    qemu::AGENT_ROUTES,
+    lxc::ROUTES,
+    snapshots::QEMU_ROUTES,
+    snapshots::LXC_ROUTES,
+    firewall::CLUSTER_ROUTES,
+    firewall::QEMU_ROUTES,
+    firewall::LXC_ROUTES,
+    firewall::OTHER_ROUTES,
+];
+
+/// Finds the handler; a template with more literal parts wins.
+pub(crate) fn find(method: &str, path: &str) -> Option<Found> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let routes = TABLES.iter().flat_map(|table| table.iter());
+    routes
+        .filter(|(wanted, ..)| *wanted == method)
+        .filter_map(|(_, template, handler)| {
+            let (parameters, literals) = matches(template, &parts)?;
+            Some((literals, Found { template, handler: *handler, parameters }))
+        })
+        .max_by_key(|(literals, _)| *literals)
+        .map(|(_, found)| found)
+}
+
+fn matches(template: &str, parts: &[&str]) -> Option<(BTreeMap<String, String>, usize)> {
+    let mut parameters = BTreeMap::new();
+    let mut literals = 0;
+    let wanted: Vec<&str> = template.split('/').filter(|part| !part.is_empty()).collect();
+    for (at, piece) in wanted.iter().enumerate() {
+        let name = piece.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        match name {
+            // Volume names and networks have slashes in them.
+            Some(name @ ("volume" | "cidr")) if at + 1 == wanted.len() && parts.len() > at => {
+                parameters.insert(name.to_owned(), crate::server::percent_decode(&parts[at..].join("/")));
+                return Some((parameters, literals));
+            }
+            Some(name) => {
+                parameters.insert(name.to_owned(), crate::server::percent_decode(parts.get(at)?));
+            }
+            None if parts.get(at) == Some(piece) => literals += 1,
+            None => return None,
+        }
+    }
+    (parts.len() == wanted.len()).then_some((parameters, literals))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_has_a_schema() {
+        for (method, template, _) in TABLES.iter().flat_map(|table| table.iter()) {
+            let known = crate::schema::endpoint(method, template).is_some();
+            assert!(known || *template == "/", "{method} {template}");
+        }
+    }
+
+    #[test]
+    fn volumes_keep_their_slashes() {
+        let found = find("GET", "/nodes/pve/storage/local/content/local:iso/x.iso").unwrap();
+        assert_eq!(found.parameters["volume"], "local:iso/x.iso");
+        let found = find("GET", "/nodes/pve/storage/local/content/local%3Aiso%2Fx.iso").unwrap();
+        assert_eq!(found.parameters["volume"], "local:iso/x.iso");
+    }
+}

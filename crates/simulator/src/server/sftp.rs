@@ -1,0 +1,380 @@
+//! SFTP beside the API, because the API cannot upload snippets: files below a directory storage's path
+//! become its volumes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use russh::keys::PrivateKey;
+use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
+use russh::server::{Auth, ChannelOpenHandle, Msg, Session};
+use russh::{Channel, ChannelId};
+use russh_sftp::protocol::{
+    Attrs, Data, File, FileAttributes, Handle, Name, OpenFlags, Status, StatusCode, Version,
+};
+use sha2::Digest as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::simulator::Simulator;
+use crate::state::State;
+use crate::storage;
+
+/// The host key; it follows from the state, so it stays the same over a restart.
+pub(crate) fn host_key(simulator: &Simulator) -> PrivateKey {
+    let seed = simulator.seed("host key");
+    PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed)), "simulator")
+        .unwrap_or_else(|_| PrivateKey::from(Ed25519Keypair::from_seed(&seed)))
+}
+
+impl Simulator {
+    fn seed(&self, purpose: &str) -> [u8; 32] {
+        let secret = self.change(|state, _| state.secret.clone()).unwrap_or_default();
+        sha2::Sha256::digest(format!("{secret}|{purpose}")).into()
+    }
+}
+
+/// Accepts connections until told to stop.
+pub(crate) async fn run(
+    simulator: Simulator,
+    listener: TcpListener,
+    key: PrivateKey,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let config = Arc::new(russh::server::Config {
+        keys: vec![key],
+        auth_rejection_time: std::time::Duration::from_millis(10),
+        auth_rejection_time_initial: Some(std::time::Duration::ZERO),
+        nodelay: true,
+        ..russh::server::Config::default()
+    });
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.changed() => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else { continue };
+        let handler = Connection { simulator: simulator.clone(), channels: HashMap::new() };
+        let config = config.clone();
+        connections.spawn(async move {
+            if let Ok(session) = russh::server::run_stream(config, stream, handler).await {
+                let _ = session.await;
+            }
+        });
+    }
+    connections.abort_all();
+}
+
+struct Connection {
+    simulator: Simulator,
+    channels: HashMap<ChannelId, Channel<Msg>>,
+}
+
+impl russh::server::Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        let accepted = user == "root" && password == self.simulator.options().password;
+        Ok(if accepted { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        _: russh::server::VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(if user == "root" { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.channels.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.channels.remove(&id).filter(|_| name == "sftp") {
+            Some(channel) => {
+                session.channel_success(id)?;
+                let files = Files { simulator: self.simulator.clone(), open: HashMap::new(), next: 0 };
+                russh_sftp::server::run(channel.into_stream(), files).await;
+            }
+            None => session.channel_failure(id)?,
+        }
+        Ok(())
+    }
+}
+
+/// Open files of one SFTP session.
+struct Files {
+    simulator: Simulator,
+    open: HashMap<String, OpenFile>,
+    next: u64,
+}
+
+enum OpenFile {
+    Written { volume: String, bytes: Vec<u8> },
+    Read { bytes: Vec<u8> },
+    Folder { names: Vec<(String, u64)>, done: bool },
+}
+
+/// What a path is.
+enum Place {
+    Folder,
+    File(String),
+    Nowhere,
+}
+
+/// Folders of a directory storage and the content they hold.
+const FOLDERS: &[(&str, &str)] = &[
+    ("snippets", "snippets"),
+    ("template/iso", "iso"),
+    ("template/cache", "vztmpl"),
+    ("import", "import"),
+    ("dump", "backup"),
+];
+
+fn place(state: &State, path: &str) -> Place {
+    let path = format!(
+        "/{}",
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/")
+    );
+    if matches!(path.as_str(), "/" | "/root" | "/tmp" | "/var" | "/var/lib") {
+        return Place::Folder;
+    }
+    for (name, options) in &state.storages {
+        let Some(base) = options.get("path") else { continue };
+        let Some(rest) = path.strip_prefix(base.as_str()) else { continue };
+        let rest = rest.trim_start_matches('/');
+        if rest.is_empty() || rest == "template" || FOLDERS.iter().any(|(folder, _)| *folder == rest) {
+            return Place::Folder;
+        }
+        for (folder, content) in FOLDERS {
+            let file = rest.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+            if let Some(file) = file.filter(|file| !file.is_empty() && !file.contains('/')) {
+                return Place::File(format!("{name}:{content}/{file}"));
+            }
+        }
+    }
+    Place::Nowhere
+}
+
+fn ok(id: u32) -> Status {
+    Status {
+        id,
+        status_code: StatusCode::Ok,
+        error_message: "Ok".to_owned(),
+        language_tag: "en-US".to_owned(),
+    }
+}
+
+fn attributes(size: u64, folder: bool) -> FileAttributes {
+    let mut attributes =
+        FileAttributes { size: Some(size), uid: Some(0), gid: Some(0), ..FileAttributes::empty() };
+    attributes.permissions = Some(if folder { 0o040755 } else { 0o100644 });
+    attributes
+}
+
+impl Files {
+    fn state<T>(&self, work: impl FnOnce(&mut State, u64) -> T) -> Result<T, StatusCode> {
+        self.simulator.change(work).map_err(|_| StatusCode::Failure)
+    }
+
+    fn handle(&mut self, id: u32, file: OpenFile) -> Handle {
+        self.next += 1;
+        let handle = self.next.to_string();
+        self.open.insert(handle.clone(), file);
+        Handle { id, handle }
+    }
+
+    fn stat_path(&self, id: u32, path: &str) -> Result<Attrs, StatusCode> {
+        self.state(|state, _| match place(state, path) {
+            Place::Folder => Ok(Attrs { id, attrs: attributes(4096, true) }),
+            Place::File(volume) => match state.volumes.get(&volume) {
+                Some(found) => Ok(Attrs { id, attrs: attributes(found.file_size, false) }),
+                None => Err(StatusCode::NoSuchFile),
+            },
+            Place::Nowhere => Err(StatusCode::NoSuchFile),
+        })?
+    }
+}
+
+impl russh_sftp::server::Handler for Files {
+    type Error = StatusCode;
+
+    fn unimplemented(&self) -> Self::Error {
+        StatusCode::OpUnsupported
+    }
+
+    async fn init(&mut self, _: u32, _: HashMap<String, String>) -> Result<Version, Self::Error> {
+        Ok(Version::new())
+    }
+
+    async fn open(
+        &mut self,
+        id: u32,
+        path: String,
+        flags: OpenFlags,
+        _: FileAttributes,
+    ) -> Result<Handle, Self::Error> {
+        let opened = self.state(|state, _| {
+            let Place::File(volume) = place(state, &path) else { return Err(StatusCode::NoSuchFile) };
+            let present =
+                state.volumes.get(&volume).map(|found| found.bytes.clone().unwrap_or_default().into_bytes());
+            if !flags.contains(OpenFlags::WRITE) {
+                return present.map(|bytes| OpenFile::Read { bytes }).ok_or(StatusCode::NoSuchFile);
+            }
+            if present.is_none() && !flags.contains(OpenFlags::CREATE) {
+                return Err(StatusCode::NoSuchFile);
+            }
+            if present.is_some() && flags.contains(OpenFlags::EXCLUDE) {
+                return Err(StatusCode::Failure);
+            }
+            let bytes =
+                if flags.contains(OpenFlags::TRUNCATE) { Vec::new() } else { present.unwrap_or_default() };
+            Ok(OpenFile::Written { volume, bytes })
+        })??;
+        Ok(self.handle(id, opened))
+    }
+
+    async fn write(
+        &mut self,
+        id: u32,
+        handle: String,
+        offset: u64,
+        data: Vec<u8>,
+    ) -> Result<Status, Self::Error> {
+        let Some(OpenFile::Written { bytes, .. }) = self.open.get_mut(&handle) else {
+            return Err(StatusCode::Failure);
+        };
+        let start = offset as usize;
+        let end = start + data.len();
+        if bytes.len() < end {
+            bytes.resize(end, 0);
+        }
+        bytes[start..end].copy_from_slice(&data);
+        Ok(ok(id))
+    }
+
+    async fn read(&mut self, id: u32, handle: String, offset: u64, len: u32) -> Result<Data, Self::Error> {
+        let Some(OpenFile::Read { bytes }) = self.open.get(&handle) else { return Err(StatusCode::Failure) };
+        let start = (offset as usize).min(bytes.len());
+        let end = (start + len as usize).min(bytes.len());
+        if start == end {
+            return Err(StatusCode::Eof);
+        }
+        Ok(Data { id, data: bytes[start..end].to_vec() })
+    }
+
+    async fn close(&mut self, id: u32, handle: String) -> Result<Status, Self::Error> {
+        if let Some(OpenFile::Written { volume, bytes }) = self.open.remove(&handle) {
+            self.state(|state, seconds| storage::store_file(state, &volume, &bytes, seconds))?;
+        }
+        Ok(ok(id))
+    }
+
+    async fn stat(&mut self, id: u32, path: String) -> Result<Attrs, Self::Error> {
+        self.stat_path(id, &path)
+    }
+
+    async fn lstat(&mut self, id: u32, path: String) -> Result<Attrs, Self::Error> {
+        self.stat_path(id, &path)
+    }
+
+    async fn fstat(&mut self, id: u32, handle: String) -> Result<Attrs, Self::Error> {
+        match self.open.get(&handle) {
+            Some(OpenFile::Written { bytes, .. } | OpenFile::Read { bytes }) => {
+                Ok(Attrs { id, attrs: attributes(bytes.len() as u64, false) })
+            }
+            Some(OpenFile::Folder { .. }) => Ok(Attrs { id, attrs: attributes(4096, true) }),
+            None => Err(StatusCode::Failure),
+        }
+    }
+
+    async fn setstat(&mut self, id: u32, path: String, _: FileAttributes) -> Result<Status, Self::Error> {
+        self.stat_path(id, &path).map(|_| ok(id))
+    }
+
+    async fn fsetstat(&mut self, id: u32, _: String, _: FileAttributes) -> Result<Status, Self::Error> {
+        Ok(ok(id))
+    }
+
+    async fn mkdir(&mut self, id: u32, path: String, _: FileAttributes) -> Result<Status, Self::Error> {
+        // The folders of a storage are there already.
+        match self.state(|state, _| place(state, &path))? {
+            Place::Folder => Err(StatusCode::Failure),
+            _ => Err(StatusCode::PermissionDenied).map(|()| ok(id)),
+        }
+    }
+
+    async fn remove(&mut self, id: u32, path: String) -> Result<Status, Self::Error> {
+        let removed = self.state(|state, _| match place(state, &path) {
+            Place::File(volume) => state.volumes.remove(&volume).is_some(),
+            _ => false,
+        })?;
+        if removed { Ok(ok(id)) } else { Err(StatusCode::NoSuchFile) }
+    }
+
+    async fn rename(&mut self, id: u32, from: String, to: String) -> Result<Status, Self::Error> {
+        let renamed = self.state(|state, _| {
+            let (Place::File(from), Place::File(to)) = (place(state, &from), place(state, &to)) else {
+                return false;
+            };
+            // As OpenSSH's server: an existing file is not replaced.
+            if state.volumes.contains_key(&to) {
+                return false;
+            }
+            state.volumes.remove(&from).map(|volume| state.volumes.insert(to, volume)).is_some()
+        })?;
+        if renamed { Ok(ok(id)) } else { Err(StatusCode::Failure) }
+    }
+
+    async fn realpath(&mut self, id: u32, path: String) -> Result<Name, Self::Error> {
+        let absolute =
+            if path.starts_with('/') { path } else { format!("/root/{}", path.trim_start_matches("./")) };
+        let absolute = absolute.trim_end_matches("/.").to_owned();
+        Ok(Name { id, files: vec![File::dummy(absolute)] })
+    }
+
+    async fn opendir(&mut self, id: u32, path: String) -> Result<Handle, Self::Error> {
+        let names = self.state(|state, _| match place(state, &path) {
+            Place::Folder => {
+                let prefix = format!("{}/", path.trim_end_matches('/'));
+                Ok(state
+                    .volumes
+                    .iter()
+                    .filter_map(|(id, volume)| {
+                        let file = crate::volumes::path(state, id);
+                        let name = file.strip_prefix(&prefix).filter(|name| !name.contains('/'))?;
+                        Some((name.to_owned(), volume.file_size))
+                    })
+                    .collect())
+            }
+            _ => Err(StatusCode::NoSuchFile),
+        })??;
+        Ok(self.handle(id, OpenFile::Folder { names, done: false }))
+    }
+
+    async fn readdir(&mut self, id: u32, handle: String) -> Result<Name, Self::Error> {
+        match self.open.get_mut(&handle) {
+            Some(OpenFile::Folder { names, done }) if !*done => {
+                *done = true;
+                let files =
+                    names.iter().map(|(name, size)| File::new(name, attributes(*size, false))).collect();
+                Ok(Name { id, files })
+            }
+            _ => Err(StatusCode::Eof),
+        }
+    }
+}

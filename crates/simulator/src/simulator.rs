@@ -1,0 +1,339 @@
+//! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::access::{self, Credentials};
+use crate::failure::Failure;
+use crate::options::{FailureRule, How, Options, When};
+use crate::request::{Identity, Request, Upload};
+use crate::schema::{self, Raw};
+use crate::state::{RemoteFile, State};
+use crate::{router, storage, tasks};
+
+/// Why a simulator could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state file could not be read or written.
+    #[error("state file {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is there and is not a state of this simulator.
+    #[error("state file {path} is not a simulator's state")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Where it breaks.
+        source: serde_json::Error,
+    },
+}
+
+/// A request that was made, for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestRecord {
+    /// `GET`, `POST`, ...
+    pub method: String,
+    /// The path below `/api2/json`, as it was sent.
+    pub path: String,
+    /// The status that was answered; 0 if the connection was closed without one.
+    pub status: u16,
+}
+
+/// A simulated cluster. Clones share it.
+#[derive(Clone)]
+pub struct Simulator {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    state: State,
+    options: Options,
+    path: Option<PathBuf>,
+    requests: Vec<RequestRecord>,
+    /// How often each failure rule matched.
+    matched: Vec<u32>,
+    random: fastrand::Rng,
+}
+
+/// A request as the HTTP side hands it over.
+#[derive(Debug, Default)]
+pub(crate) struct Incoming {
+    pub method: String,
+    pub path: String,
+    pub parameters: BTreeMap<String, Raw>,
+    pub upload: Option<Upload>,
+    pub credentials: Credentials,
+    /// Set if the HTTP side refuses already; still recorded and authenticated.
+    pub refusal: Option<Failure>,
+}
+
+/// What the HTTP side answers.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Data { data: Value, total: Option<u64> },
+    Failed(Failure),
+    Disconnect,
+}
+
+impl Simulator {
+    /// A new cluster, in memory only.
+    pub fn new(options: Options) -> Self {
+        Simulator::with(State::new(), options, None)
+    }
+
+    /// A cluster whose state is in the JSON file at `path` (made if it is not there). The file is replaced
+    /// before a request that changed something is answered, so a killed process loses nothing that was answered;
+    /// tasks that were running end by the clock, as on a server of its own.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is something else.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_path_buf();
+        let state = match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| OpenError::Format { path: path.clone(), source })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::new(),
+            Err(source) => return Err(OpenError::File { path, source }),
+        };
+        let simulator = Simulator::with(state, options, Some(path.clone()));
+        simulator.lock().save().map_err(|source| OpenError::File { path, source })?;
+        Ok(simulator)
+    }
+
+    fn with(state: State, options: Options, path: Option<PathBuf>) -> Self {
+        let matched = vec![0; options.failures.len()];
+        let random = fastrand::Rng::with_seed(options.seed);
+        let inner = Inner { state, options, path, requests: Vec::new(), matched, random };
+        Simulator { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The API token clients use, `USER@REALM!ID=UUID`.
+    pub fn token(&self) -> String {
+        let inner = self.lock();
+        inner.options.token.clone().unwrap_or_else(|| inner.state.token.clone())
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> Options {
+        self.lock().options.clone()
+    }
+
+    /// Replaces the failures to inject; their counters start anew.
+    pub fn set_failures(&self, failures: Vec<FailureRule>) {
+        let mut inner = self.lock();
+        inner.matched = vec![0; failures.len()];
+        inner.options.failures = failures;
+    }
+
+    /// The requests made so far.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.lock().requests.clone()
+    }
+
+    /// Forgets the requests made so far.
+    pub fn clear_requests(&self) {
+        self.lock().requests.clear();
+    }
+
+    /// Puts a file behind a URL: downloads of it have this size and these checksums.
+    pub fn register_url(&self, url: &str, bytes: &[u8]) {
+        let file = RemoteFile {
+            size: bytes.len() as u64,
+            virtual_size: storage::virtual_size(bytes),
+            checksums: storage::checksums(bytes),
+            mime_type: "application/octet-stream".to_owned(),
+            exists: true,
+        };
+        self.register_remote_file(url, file);
+    }
+
+    /// As [`Simulator::register_url`], for a file of any size that need not be there.
+    pub fn register_remote_file(&self, url: &str, file: RemoteFile) {
+        let mut inner = self.lock();
+        inner.state.remote_files.insert(url.to_owned(), file);
+        // A test that cannot write its state notices at the next request.
+        let _ = inner.save();
+    }
+
+    /// Puts a file on a storage as if it had always been there: `add_file("local:vztmpl/x.tar.zst", b"...")`.
+    pub fn add_file(&self, volume_id: &str, bytes: &[u8]) {
+        let mut inner = self.lock();
+        let seconds = now() / 1000;
+        storage::store_file(&mut inner.state, volume_id, bytes, seconds);
+        let _ = inner.save();
+    }
+
+    /// The text of a small file on a storage, for example an uploaded snippet.
+    pub fn file(&self, volume_id: &str) -> Option<String> {
+        self.lock().state.volumes.get(volume_id).and_then(|volume| volume.bytes.clone())
+    }
+
+    /// Runs `work` on the state and saves it; for the SFTP side.
+    pub(crate) fn change<T>(&self, work: impl FnOnce(&mut State, u64) -> T) -> std::io::Result<T> {
+        let mut inner = self.lock();
+        let seconds = now() / 1000;
+        let result = work(&mut inner.state, seconds);
+        inner.save()?;
+        Ok(result)
+    }
+
+    /// Answers a request.
+    pub(crate) fn handle(&self, incoming: Incoming) -> Reply {
+        let mut inner = self.lock();
+        let how = inner.injected(&incoming);
+        let record = (incoming.method.clone(), incoming.path.clone());
+        let reply = match how {
+            Some(How::Disconnect) => Reply::Disconnect,
+            Some(How::Refuse { status, reason }) => Reply::Failed(injected_failure(status, &reason)),
+            Some(How::ApplyThenDisconnect) => {
+                inner.answer(incoming, None);
+                Reply::Disconnect
+            }
+            Some(How::ApplyThenAnswer { status, reason }) => {
+                inner.answer(incoming, None);
+                Reply::Failed(injected_failure(status, &reason))
+            }
+            Some(How::FailTask(exit)) => inner.answer(incoming, Some(exit)),
+            None => inner.answer(incoming, None),
+        };
+        let status = match &reply {
+            Reply::Data { .. } => 200,
+            Reply::Failed(failure) => failure.status,
+            Reply::Disconnect => 0,
+        };
+        inner.requests.push(RequestRecord { method: record.0, path: record.1, status });
+        reply
+    }
+}
+
+fn injected_failure(status: u16, reason: &str) -> Failure {
+    // 59x come from the proxy, which has no body.
+    if status >= 590 { Failure::bare(status, reason) } else { Failure { status, ..Failure::died(reason) } }
+}
+
+/// Milliseconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
+}
+
+impl Inner {
+    fn injected(&mut self, incoming: &Incoming) -> Option<How> {
+        for (at, rule) in self.options.failures.iter().enumerate() {
+            if !rule.matches(&incoming.method, &incoming.path) {
+                continue;
+            }
+            let number = self.matched[at];
+            self.matched[at] += 1;
+            let fails = match rule.when {
+                When::Always => true,
+                When::First(count) => number < count,
+                When::Nth(wanted) => number == wanted,
+                When::Probability(chance) => self.random.f64() < chance,
+            };
+            if fails {
+                return Some(rule.how.clone());
+            }
+        }
+        None
+    }
+
+    fn answer(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Reply {
+        let changes = incoming.method != "GET";
+        let reply = match self.dispatch(incoming, forced_exit) {
+            Ok((data, total)) => Reply::Data { data, total },
+            Err(failure) => Reply::Failed(failure),
+        };
+        if changes && let Err(error) = self.save() {
+            return Reply::Failed(Failure::died(format!("unable to write state - {error}")));
+        }
+        reply
+    }
+
+    fn dispatch(
+        &mut self,
+        incoming: Incoming,
+        forced_exit: Option<String>,
+    ) -> Result<(Value, Option<u64>), Failure> {
+        let now = now();
+        tasks::settle(&mut self.state, now);
+        let changes = incoming.method != "GET";
+        let is_login = incoming.path.trim_end_matches('/') == "/access/ticket";
+        let identity = if is_login {
+            Identity { user: String::new(), token: None }
+        } else {
+            access::identify(&self.state, &self.options, &incoming.credentials, changes, now / 1000)?
+        };
+        if let Some(refusal) = incoming.refusal {
+            return Err(refusal);
+        }
+        let Some(found) = router::find(&incoming.method, &incoming.path) else {
+            let path = if incoming.path.is_empty() { "/" } else { &incoming.path };
+            return Err(Failure::not_implemented(&incoming.method, path));
+        };
+        self.check_node(found.parameters.get("node"))?;
+        let mut raw = incoming.parameters;
+        raw.remove("_dc");
+        let undefined =
+            raw.iter().filter(|(_, value)| **value == Raw::Undefined).map(|(name, _)| name.clone()).collect();
+        raw.extend(found.parameters.into_iter().map(|(name, value)| (name, Raw::Text(value))));
+        if incoming.upload.is_some() {
+            raw.entry("filename".to_owned()).or_insert_with(|| Raw::Text("upload".to_owned()));
+        }
+        let empty = schema::Keys::new();
+        let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
+        let parameters = schema::normalise(keys, &raw).map_err(Failure::parameters)?;
+        let mut request = Request {
+            state: &mut self.state,
+            options: &self.options,
+            identity: &identity,
+            parameters,
+            undefined,
+            upload: incoming.upload,
+            now,
+            total: None,
+            forced_exit,
+        };
+        let data = (found.handler)(&mut request)?;
+        let total = request.total;
+        Ok((data, total))
+    }
+
+    fn check_node(&self, node: Option<&String>) -> Result<(), Failure> {
+        match node {
+            Some(node) if *node != self.options.node && node != "localhost" => Err(Failure::died(format!(
+                "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the state beside the file and renames it over: a reader sees the old or the new one.
+    fn save(&self) -> std::io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(".new");
+        let bytes = serde_json::to_vec(&self.state).map_err(std::io::Error::other)?;
+        std::fs::write(&temporary, bytes)?;
+        std::fs::rename(&temporary, path)
+    }
+}
+
+/// The body of a successful answer.
+pub(crate) fn success(data: &Value, total: Option<u64>) -> Value {
+    match total {
+        Some(total) => json!({ "data": data, "total": total }),
+        None => json!({ "data": data }),
+    }
+}
