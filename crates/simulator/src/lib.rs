@@ -37,5 +37,5 @@ mod volumes;
 
 pub use options::{FailureRule, How, Options, When};
 pub use server::{ServeError, Server, SshEndpoint, serve};
-pub use simulator::{OpenError, RequestRecord, Simulator};
+pub use simulator::{OpenError, RequestRecord, Simulator, StateFile};
 pub use state::RemoteFile;

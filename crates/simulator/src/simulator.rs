@@ -1,11 +1,12 @@
 //! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use crate::access::{self, Credentials};
 use crate::failure::Failure;
@@ -18,22 +19,45 @@ use crate::{router, storage, tasks};
 /// Why a simulator could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The state file could not be read or written.
-    #[error("state file {path}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is there and is not a state of this simulator.
-    #[error("state file {path} is not a simulator's state")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Where it breaks.
-        source: serde_json::Error,
-    },
+    /// The state could not be read or written.
+    #[error("the simulator's state cannot be read or written")]
+    File(#[from] std::io::Error),
+    /// There is something, and it is not a state of this simulator.
+    #[error("this is not a simulator's state")]
+    Format(#[from] serde_json::Error),
+}
+
+/// Where a simulator keeps its state between processes.
+pub trait StateFile: Send {
+    /// What was written last; `None` if nothing was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&self) -> std::io::Result<Option<Vec<u8>>>;
+
+    /// Replaces what was written, so that a reader sees the old or the new state, whole.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()>;
+}
+
+/// A JSON file.
+impl StateFile for PathBuf {
+    fn read(&self) -> std::io::Result<Option<Vec<u8>>> {
+        match std::fs::read(self) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut temporary = self.clone().into_os_string();
+        temporary.push(".new");
+        std::fs::write(&temporary, bytes)?;
+        std::fs::rename(&temporary, self)
+    }
 }
 
 /// A request that was made, for tests.
@@ -56,7 +80,7 @@ pub struct Simulator {
 struct Inner {
     state: State,
     options: Options,
-    path: Option<PathBuf>,
+    file: Option<Box<dyn StateFile>>,
     requests: Vec<RequestRecord>,
     /// How often each failure rule matched.
     matched: Vec<u32>,
@@ -89,29 +113,31 @@ impl Simulator {
         Simulator::with(State::new(), options, None)
     }
 
-    /// A cluster whose state is in the JSON file at `path` (made if it is not there). The file is replaced
-    /// before a request that changed something is answered, so a killed process loses nothing that was answered;
-    /// tasks that were running end by the clock, as on a server of its own.
+    /// A cluster whose state is kept (a path: in a JSON file, made if it is not there). The state is written before a
+    /// request that changed something is answered, so a killed process loses nothing that was answered; tasks that
+    /// were running end by the clock, as on a server of its own. Requests that only read never write: any number of
+    /// processes may read a state while one changes it.
     ///
     /// # Errors
-    /// The file cannot be read or written, or is something else.
-    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
-        let path = path.as_ref().to_path_buf();
-        let state = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| OpenError::Format { path: path.clone(), source })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::new(),
-            Err(source) => return Err(OpenError::File { path, source }),
+    /// The state cannot be read or written, or is something else.
+    pub fn open(file: impl StateFile + 'static, options: Options) -> Result<Self, OpenError> {
+        let found = file.read()?;
+        let is_new = found.is_none();
+        let state = match found {
+            Some(bytes) => serde_json::from_slice(&bytes)?,
+            None => State::new(),
         };
-        let simulator = Simulator::with(state, options, Some(path.clone()));
-        simulator.lock().save().map_err(|source| OpenError::File { path, source })?;
+        let simulator = Simulator::with(state, options, Some(Box::new(file)));
+        if is_new {
+            simulator.lock().save()?;
+        }
         Ok(simulator)
     }
 
-    fn with(state: State, options: Options, path: Option<PathBuf>) -> Self {
+    fn with(state: State, options: Options, file: Option<Box<dyn StateFile>>) -> Self {
         let matched = vec![0; options.failures.len()];
         let random = fastrand::Rng::with_seed(options.seed);
-        let inner = Inner { state, options, path, requests: Vec::new(), matched, random };
+        let inner = Inner { state, options, file, requests: Vec::new(), matched, random };
         Simulator { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -178,6 +204,11 @@ impl Simulator {
     /// The text of a small file on a storage, for example an uploaded snippet.
     pub fn file(&self, volume_id: &str) -> Option<String> {
         self.lock().state.volumes.get(volume_id).and_then(|volume| volume.bytes.clone())
+    }
+
+    /// A secret of the cluster for one purpose; the same in every process.
+    pub(crate) fn seed(&self, purpose: &str) -> [u8; 32] {
+        sha2::Sha256::digest(format!("{}|{purpose}", self.lock().state.secret)).into()
     }
 
     /// Runs `work` on the state and saves it; for the SFTP side.
@@ -319,14 +350,9 @@ impl Inner {
         }
     }
 
-    /// Writes the state beside the file and renames it over: a reader sees the old or the new one.
     fn save(&self) -> std::io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(".new");
-        let bytes = serde_json::to_vec(&self.state).map_err(std::io::Error::other)?;
-        std::fs::write(&temporary, bytes)?;
-        std::fs::rename(&temporary, path)
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write(&serde_json::to_vec(&self.state).map_err(std::io::Error::other)?)
     }
 }
 

@@ -11,7 +11,6 @@ use russh::{Channel, ChannelId};
 use russh_sftp::protocol::{
     Attrs, Data, File, FileAttributes, Handle, Name, OpenFlags, Status, StatusCode, Version,
 };
-use sha2::Digest as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -24,13 +23,6 @@ pub(crate) fn host_key(simulator: &Simulator) -> PrivateKey {
     let seed = simulator.seed("host key");
     PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed)), "simulator")
         .unwrap_or_else(|_| PrivateKey::from(Ed25519Keypair::from_seed(&seed)))
-}
-
-impl Simulator {
-    fn seed(&self, purpose: &str) -> [u8; 32] {
-        let secret = self.change(|state, _| state.secret.clone()).unwrap_or_default();
-        sha2::Sha256::digest(format!("{secret}|{purpose}")).into()
-    }
 }
 
 /// Accepts connections until told to stop.
