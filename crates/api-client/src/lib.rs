@@ -1,7 +1,8 @@
-//! The Proxmox VE REST API: logging in, requests with form parameters, tasks, uploads.
+//! The Proxmox VE REST API: logging in, requests with form parameters, tasks, uploads; and files over SSH.
 
 mod client;
 mod error;
+pub mod ssh;
 mod tasks;
 mod upload;
 

@@ -1,0 +1,194 @@
+//! Files over an SFTP session: written whole or not at all.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use russh_sftp::client::RawSftpSession;
+use russh_sftp::client::error::Error as SftpError;
+use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
+
+use super::connection::Connection;
+use super::{SshError, SshErrorKind};
+
+/// Every server takes this much at once (draft-ietf-secsh-filexfer-02, section 3).
+const CHUNK: usize = 32_768;
+/// Chunks under way at a time.
+const IN_FLIGHT: usize = 16;
+
+/// Writes a file beside its place, then moves it there.
+pub(super) async fn write(
+    connection: &Connection,
+    path: &str,
+    bytes: &[u8],
+    mode: Option<u32>,
+) -> Result<(), SshError> {
+    let (folder, name) = split(path)?;
+    make_folders(&connection.sftp, folder).await?;
+    let separator = if folder.is_empty() || folder.ends_with('/') { "" } else { "/" };
+    let temporary = format!("{folder}{separator}.{name}.{}.part", uuid::Uuid::new_v4().simple());
+    let outcome = match fill(connection, &temporary, bytes, mode_of(connection, path, mode).await?).await {
+        Ok(()) => replace(connection, &temporary, path).await,
+        failure => failure,
+    };
+    if outcome.is_err() {
+        // What remains is a hidden file; the first error is the one to tell.
+        if let Err(error) = connection.sftp.remove(&temporary).await {
+            tracing::debug!(%temporary, %error, "the temporary file may remain");
+        }
+    }
+    outcome
+}
+
+/// Reads a whole file.
+pub(super) async fn read(connection: &Connection, path: &str) -> Result<Vec<u8>, SshError> {
+    let sftp = &connection.sftp;
+    let handle = sftp.open(path, OpenFlags::READ, FileAttributes::empty()).await.map_err(explain)?.handle;
+    let mut bytes = Vec::new();
+    let outcome = loop {
+        match sftp.read(&handle, bytes.len() as u64, CHUNK as u32).await {
+            Ok(part) => bytes.extend_from_slice(&part.data),
+            Err(SftpError::Status(status)) if status.status_code == StatusCode::Eof => break Ok(()),
+            Err(error) => break Err(explain(error)),
+        }
+    };
+    let closed = sftp.close(handle).await.map_err(explain);
+    outcome.and(closed.map(|_| ())).map(|()| bytes)
+}
+
+/// Removes a file; one that is not there is removed already.
+pub(super) async fn remove(connection: &Connection, path: &str) -> Result<(), SshError> {
+    match connection.sftp.remove(path).await {
+        Ok(_) => Ok(()),
+        Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => Ok(()),
+        Err(error) => Err(explain(error)),
+    }
+}
+
+/// Folder and name; the folder is empty for a name alone.
+fn split(path: &str) -> Result<(&str, &str), SshError> {
+    let (folder, name) = match path.rsplit_once('/') {
+        Some(("", name)) => ("/", name),
+        Some(parts) => parts,
+        None => ("", path),
+    };
+    if matches!(name, "" | "." | "..") {
+        return Err(SshError::new(SshErrorKind::Settings, format!("{path:?} names no file")));
+    }
+    Ok((folder, name))
+}
+
+async fn make_folders(sftp: &RawSftpSession, folder: &str) -> Result<(), SshError> {
+    let mut missing = Vec::new();
+    let mut current = folder;
+    while !current.is_empty() && current != "/" {
+        match sftp.stat(current).await {
+            Ok(found) if found.attrs.is_dir() => break,
+            Ok(_) => return Err(SshError::new(SshErrorKind::Refused, format!("{current} is no folder"))),
+            Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => {
+                missing.push(current);
+                current = current.rsplit_once('/').map(|(parent, _)| parent).unwrap_or_default();
+            }
+            Err(error) => return Err(explain(error)),
+        }
+    }
+    for folder in missing.into_iter().rev() {
+        if let Err(error) = sftp.mkdir(folder, FileAttributes::empty()).await {
+            // Somebody else may have made it in between.
+            if !sftp.stat(folder).await.is_ok_and(|found| found.attrs.is_dir()) {
+                let error = explain(error);
+                return Err(SshError { message: format!("the folder {folder}: {}", error.message), ..error });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The mode that is asked for, else that of the file that is replaced, else the server's choice.
+async fn mode_of(connection: &Connection, path: &str, mode: Option<u32>) -> Result<Option<u32>, SshError> {
+    if mode.is_some() {
+        return Ok(mode);
+    }
+    match connection.sftp.stat(path).await {
+        Ok(found) if found.attrs.is_dir() => {
+            Err(SshError::new(SshErrorKind::Refused, format!("{path} is a folder")))
+        }
+        Ok(found) => Ok(found.attrs.permissions.map(|mode| mode & 0o7777)),
+        Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => Ok(None),
+        Err(error) => Err(explain(error)),
+    }
+}
+
+/// Makes a file with this content, and sees that it has the right size.
+async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Option<u32>) -> Result<(), SshError> {
+    let sftp = &connection.sftp;
+    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
+    let attributes = FileAttributes { permissions: mode, ..FileAttributes::empty() };
+    let handle = sftp.open(path, flags, attributes.clone()).await.map_err(explain)?.handle;
+    let send = async {
+        if mode.is_some() {
+            // The server's umask took its part of what was given above.
+            sftp.fsetstat(&handle, attributes).await?;
+        }
+        futures::stream::iter(bytes.chunks(CHUNK).enumerate())
+            .map(|(index, chunk)| sftp.write(&handle, (index * CHUNK) as u64, chunk.to_vec()))
+            .buffer_unordered(IN_FLIGHT)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
+        if connection.syncs {
+            sftp.fsync(&handle).await?;
+        }
+        Ok(())
+    };
+    let sent: Result<(), SftpError> = send.await;
+    let closed = sftp.close(&handle).await;
+    sent.and(closed.map(|_| ())).map_err(explain)?;
+    match sftp.stat(path).await.map_err(explain)?.attrs.size {
+        Some(size) if size != bytes.len() as u64 => Err(SshError::new(
+            SshErrorKind::Refused,
+            format!("the server has {size} of {} bytes", bytes.len()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Moves the file over the old one: in one step where the server can, else after removing the old one.
+async fn replace(connection: &Connection, from: &str, to: &str) -> Result<(), SshError> {
+    let sftp = &connection.sftp;
+    if connection.renames_over {
+        let mut names = Vec::new();
+        for name in [from, to] {
+            names.extend_from_slice(&(name.len() as u32).to_be_bytes());
+            names.extend_from_slice(name.as_bytes());
+        }
+        return match sftp.extended("posix-rename@openssh.com", names).await.map_err(explain)? {
+            Packet::Status(status) if status.status_code == StatusCode::Ok => Ok(()),
+            Packet::Status(status) => Err(explain(SftpError::Status(status))),
+            _ => Err(explain(SftpError::UnexpectedPacket)),
+        };
+    }
+    // Renaming over a file is an error in version 3 of the protocol, and servers give it different codes.
+    if sftp.rename(from, to).await.is_ok() {
+        return Ok(());
+    }
+    remove(connection, to).await?;
+    sftp.rename(from, to).await.map(|_| ()).map_err(explain)
+}
+
+/// An error of the session in words.
+fn explain(error: SftpError) -> SshError {
+    match error {
+        SftpError::Status(status) => {
+            let kind = match status.status_code {
+                StatusCode::NoSuchFile => SshErrorKind::NotFound,
+                StatusCode::PermissionDenied => SshErrorKind::PermissionDenied,
+                StatusCode::NoConnection | StatusCode::ConnectionLost => SshErrorKind::Lost,
+                _ => SshErrorKind::Refused,
+            };
+            let code = status.status_code.to_string();
+            let said = status.error_message.trim();
+            let told_twice = said.is_empty() || said.eq_ignore_ascii_case(&code);
+            SshError::new(kind, if told_twice { code } else { format!("{code}: {said}") })
+        }
+        SftpError::Timeout => SshError::new(SshErrorKind::TimedOut, "the server did not answer in time"),
+        SftpError::Limited(limit) => SshError::new(SshErrorKind::Refused, limit),
+        error => SshError::new(SshErrorKind::Lost, format!("the connection was lost: {error}")),
+    }
+}

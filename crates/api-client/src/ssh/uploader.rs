@@ -1,0 +1,122 @@
+//! Files of several nodes, over one connection each.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+
+use super::connection::{Connection, connect};
+use super::{SshError, SshErrorKind, SshSettings, SshTarget, sftp};
+
+/// Files that are under way to one node at a time.
+const FILES_PER_NODE: usize = 4;
+
+/// Writes, reads and removes files of nodes. The first file of a node connects; later ones use the same connection.
+pub struct SshUploader {
+    settings: SshSettings,
+    nodes: Mutex<HashMap<SshTarget, Arc<Node>>>,
+}
+
+struct Node {
+    connection: AsyncMutex<Option<Arc<Connection>>>,
+    permits: Semaphore,
+}
+
+/// What to do with a file.
+#[derive(Clone, Copy)]
+enum Job<'a> {
+    Write(&'a [u8], Option<u32>),
+    Read,
+    Remove,
+}
+
+impl SshUploader {
+    /// Nothing is connected yet.
+    pub fn new(settings: SshSettings) -> SshUploader {
+        SshUploader { settings, nodes: Mutex::default() }
+    }
+
+    /// Writes a file: under a temporary name in its folder, which is made if it is missing, then moved over the old
+    /// file. `mode` are the permission bits; without them a file that is replaced keeps its own.
+    ///
+    /// # Errors
+    /// As [`SshErrorKind`] tells apart. The old file is whole after each of them, unless the server cannot rename over a
+    /// file: then it may be missing.
+    pub async fn write_file(
+        &self,
+        target: &SshTarget,
+        remote_path: &str,
+        bytes: &[u8],
+        mode: Option<u32>,
+    ) -> Result<(), SshError> {
+        self.run(target, "write", remote_path, Job::Write(bytes, mode)).await.map(|_| ())
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// As [`SshErrorKind`] tells apart.
+    pub async fn read_file(&self, target: &SshTarget, remote_path: &str) -> Result<Vec<u8>, SshError> {
+        self.run(target, "read", remote_path, Job::Read).await
+    }
+
+    /// Removes a file; it is no error if there is none.
+    ///
+    /// # Errors
+    /// As [`SshErrorKind`] tells apart.
+    pub async fn remove_file(&self, target: &SshTarget, remote_path: &str) -> Result<(), SshError> {
+        self.run(target, "remove", remote_path, Job::Remove).await.map(|_| ())
+    }
+
+    /// Does a job, and once more if the connection was an old one and had died: each job may be repeated.
+    async fn run(
+        &self,
+        target: &SshTarget,
+        verb: &str,
+        path: &str,
+        job: Job<'_>,
+    ) -> Result<Vec<u8>, SshError> {
+        let operation = format!("{verb} {path} on {target}");
+        let node = self.node(target);
+        let _permit = node.permits.acquire().await;
+        let (connection, is_new) =
+            self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
+        tracing::debug!(%operation, is_new, "transfer");
+        let outcome = match job.run(&connection, path).await {
+            Err(error) if error.kind == SshErrorKind::Lost && !is_new => {
+                let (connection, _) =
+                    self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
+                job.run(&connection, path).await
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|error| error.during(&operation))
+    }
+
+    fn node(&self, target: &SshTarget) -> Arc<Node> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Node { connection: AsyncMutex::default(), permits: Semaphore::new(FILES_PER_NODE) };
+        Arc::clone(nodes.entry(target.clone()).or_insert_with(|| Arc::new(fresh())))
+    }
+
+    /// The node's connection, and whether it was made just now.
+    async fn connection(&self, node: &Node, target: &SshTarget) -> Result<(Arc<Connection>, bool), SshError> {
+        let mut slot = node.connection.lock().await;
+        if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_closed()) {
+            return Ok((Arc::clone(connection), false));
+        }
+        let connection = Arc::new(connect(target, &self.settings).await?);
+        *slot = Some(Arc::clone(&connection));
+        Ok((connection, true))
+    }
+}
+
+impl Job<'_> {
+    async fn run(self, connection: &Connection, path: &str) -> Result<Vec<u8>, SshError> {
+        match self {
+            Job::Write(bytes, mode) => sftp::write(connection, path, bytes, mode).await.map(|()| Vec::new()),
+            Job::Read => sftp::read(connection, path).await,
+            Job::Remove => sftp::remove(connection, path).await.map(|()| Vec::new()),
+        }
+    }
+}
