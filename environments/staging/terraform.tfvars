@@ -4,7 +4,7 @@ templates = {
   "ubuntu22" = {
     vm_id           = 9010
     image_url       = "https://cloud-images.ubuntu.com/jammy/current/jammy-server-cloudimg-amd64.img"
-    image_file_name = "staging-jammy-server-cloudimg-amd64.img"
+    image_file_name = "staging-jammy-server-cloudimg-amd64.qcow2"
     checksum        = "0000000000000000000000000000000000000000000000000000000000000000"
   }
 }

@@ -120,6 +120,13 @@ impl Client {
         })
     }
 
+    /// The host of the endpoint, without brackets.
+    pub fn host(&self) -> String {
+        let url = reqwest::Url::parse(&self.base).ok();
+        let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']').to_string()
+    }
+
     /// The user that requests are made as: `root@pam`, or `root@pam!name` for a token.
     pub fn user(&self) -> String {
         match &self.credentials {

@@ -1,5 +1,8 @@
 //! The `pve` binary: the only crate that prints.
 
+#[macro_use]
+mod screen;
+
 mod arguments;
 mod commands;
 mod connect;
@@ -53,6 +56,6 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Output(options) => commands::output::run(global, &options).await,
         Command::State(command) => commands::state::run(global, &command).await,
         Command::Fmt(options) => commands::fmt::run(global, &options),
-        Command::Simulator(_) => Err(failure::Failure::plain("the simulator is not part of this build yet")),
+        Command::Simulator(options) => commands::simulator::run(global, &options).await,
     }
 }

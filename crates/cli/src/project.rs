@@ -72,6 +72,11 @@ impl Project {
         self.data_folder().join("log.db")
     }
 
+    /// The file of SSH host keys that were accepted.
+    pub fn known_hosts_path(&self) -> PathBuf {
+        self.root.join(DATA_FOLDER).join("known_hosts")
+    }
+
     /// The key that everything at rest is sealed with.
     ///
     /// # Errors
@@ -140,10 +145,17 @@ pub fn actor() -> Actor {
     };
     let hostname = || std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_string());
     Actor {
-        user: first(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "unknown".into()),
+        user: first(&["USER", "LOGNAME", "USERNAME"]).or_else(login_name).unwrap_or_else(|| "unknown".into()),
         host: first(&["HOSTNAME", "COMPUTERNAME"]).or_else(hostname).unwrap_or_else(|| "unknown".into()),
         version: env!("CARGO_PKG_VERSION").into(),
     }
+}
+
+/// What `id` says, where jobs run without the variables of a login.
+fn login_name() -> Option<String> {
+    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?.trim().to_string();
+    (output.status.success() && !name.is_empty()).then_some(name)
 }
 
 /// A configuration with everything that its evaluation needs.

@@ -1,7 +1,7 @@
 resource "proxmox_virtual_environment_download_file" "image" {
   node_name          = var.node_name
   datastore_id       = var.image_datastore
-  content_type       = "iso"
+  content_type       = "import"
   url                = var.image_url
   file_name          = var.image_file_name
   checksum           = var.checksum
@@ -50,7 +50,7 @@ resource "proxmox_virtual_environment_vm" "template" {
 
   disk {
     datastore_id = var.disk_datastore
-    file_id      = proxmox_virtual_environment_download_file.image.id
+    import_from  = proxmox_virtual_environment_download_file.image.id
     interface    = "scsi0"
     size         = var.disk_size
     discard      = "on"

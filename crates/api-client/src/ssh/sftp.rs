@@ -127,8 +127,12 @@ async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Option<u3
             // The server's umask took its part of what was given above.
             sftp.fsetstat(&handle, attributes).await?;
         }
-        futures::stream::iter(bytes.chunks(CHUNK).enumerate())
-            .map(|(index, chunk)| sftp.write(&handle, (index * CHUNK) as u64, chunk.to_vec()))
+        // Offsets, not borrowed chunks: a closure over those is not general enough for a boxed future.
+        futures::stream::iter((0..bytes.len()).step_by(CHUNK))
+            .map(|start| {
+                let chunk = bytes[start..bytes.len().min(start + CHUNK)].to_vec();
+                sftp.write(&handle, start as u64, chunk)
+            })
             .buffer_unordered(IN_FLIGHT)
             .try_for_each(|_| async { Ok(()) })
             .await?;

@@ -96,7 +96,12 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     let _lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
     let (log, state) = project.open_log().await?;
-    let clusters = connect(&workspace, &state, request.planning.simulate, request.planning.parallelism)?;
+    let clusters =
+        connect(&project, &workspace, &state, request.planning.simulate, request.planning.parallelism)
+            .await?;
+    if let Some(saved) = &saved {
+        refuse_other_cluster(saved, &clusters.name)?;
+    }
     let writer = Writer::start(log, state, actor());
     recover(&workspace, &writer, &clusters.provider).await?;
     let state = writer.state();
@@ -149,6 +154,17 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         return Err(workspace.failure(problems));
     }
     Ok(code)
+}
+
+/// A plan is about what it saw: on another cluster its steps would mean something else.
+fn refuse_other_cluster(saved: &SavedPlan, cluster: &str) -> Result<(), Failure> {
+    if saved.cluster == cluster {
+        return Ok(());
+    }
+    let message = format!("the saved plan was made for {}, and this run would use {cluster}", saved.cluster);
+    let hint =
+        "Nothing was changed. Apply it with the same --simulate and endpoint that it was planned with.";
+    Err(Failure::hinted(message, hint))
 }
 
 /// Resolves what an earlier run left open.

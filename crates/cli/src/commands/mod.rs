@@ -8,6 +8,7 @@ pub mod output;
 pub mod plan;
 pub mod replay;
 pub mod show;
+pub mod simulator;
 pub mod state;
 pub mod validate;
 

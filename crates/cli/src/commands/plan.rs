@@ -39,7 +39,9 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
             open.intent.address
         );
     }
-    let clusters = connect(&workspace, &state, options.planning.simulate, options.planning.parallelism)?;
+    let clusters =
+        connect(&project, &workspace, &state, options.planning.simulate, options.planning.parallelism)
+            .await?;
     let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {

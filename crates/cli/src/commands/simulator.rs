@@ -1,0 +1,75 @@
+//! `pve simulator`
+
+use pve_simulator::{Options, Server, Simulator, serve};
+use serde_json::json;
+
+use super::print_json;
+use crate::arguments::{GlobalOptions, SimulatorOptions};
+use crate::failure::{Ended, Failure, chain};
+
+/// Serves a simulated cluster until it is interrupted.
+///
+/// # Errors
+/// When the address is taken, the token is malformed or the state cannot be used.
+pub async fn run(global: &GlobalOptions, options: &SimulatorOptions) -> Ended {
+    if let Some(token) = &options.token {
+        check_token(token)?;
+    }
+    let settings = Options { token: options.token.clone(), ..Options::default() };
+    let simulator = match &options.state {
+        Some(path) => Simulator::open(path.clone(), settings)
+            .map_err(|error| Failure::plain(format!("{}: {}", path.display(), chain(&error))))?,
+        None => Simulator::new(settings),
+    };
+    let server = serve(simulator, options.listen).await.map_err(|error| {
+        Failure::hinted(
+            chain(&error),
+            "Choose another port: pve simulator --listen 127.0.0.1:0 takes a free one.",
+        )
+    })?;
+    introduce(global, &server)?;
+    tokio::signal::ctrl_c().await?;
+    server.shutdown().await;
+    Ok(0)
+}
+
+/// Says how to use the server: what a shell can take in, or one document.
+fn introduce(global: &GlobalOptions, server: &Server) -> Result<(), Failure> {
+    let ssh = &server.ssh;
+    if global.json {
+        return print_json(&json!({
+            "format_version": "1.0",
+            "endpoint": server.endpoint,
+            "api_token": server.token,
+            "fingerprint_sha256": server.fingerprint_sha256,
+            "certificate": server.certificate,
+            "ssh": {
+                "address": ssh.address.ip(), "port": ssh.address.port(),
+                "username": ssh.username, "password": ssh.password, "host_key": ssh.host_key,
+            },
+        }));
+    }
+    println!("PROXMOX_VE_ENDPOINT={}", server.endpoint);
+    println!("PROXMOX_VE_API_TOKEN={}", server.token);
+    println!("PROXMOX_VE_INSECURE=true");
+    println!("PROXMOX_VE_SSH_USERNAME={}", ssh.username);
+    println!("PROXMOX_VE_SSH_PASSWORD={}", ssh.password);
+    eprintln!("A simulated cluster: node pve, storages local and local-lvm, bridges vmbr0 and vmbr1.");
+    eprintln!("Certificate: {}", server.fingerprint_sha256);
+    eprintln!("Files by SFTP at {}; name it in the provider's block: ssh {{ node {{ ... }} }}", ssh.address);
+    eprintln!("Press Ctrl-C to end it.");
+    Ok(())
+}
+
+fn check_token(token: &str) -> Result<(), Failure> {
+    let name = token.split_once('=').filter(|(_, secret)| !secret.is_empty()).map(|(name, _)| name);
+    let user =
+        name.and_then(|name| name.split_once('!')).filter(|(_, id)| !id.is_empty()).map(|(user, _)| user);
+    match user.and_then(|user| user.split_once('@')) {
+        Some((name, realm)) if !name.is_empty() && !realm.is_empty() => Ok(()),
+        _ => Err(Failure::hinted(
+            "this is no API token",
+            "Write --token 'root@pam!NAME=00000000-0000-0000-0000-000000000000'.",
+        )),
+    }
+}

@@ -1,0 +1,215 @@
+//! Connects to the clusters that the provider blocks name: settings to clients, and clients to the provider's port.
+
+mod api;
+mod simulated;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pve_api_client::ssh::{HostKeyPolicy, SshAuthentication, SshSettings, SshUploader};
+use pve_api_client::{Client, ClientOptions, Credentials, Trust};
+use pve_config::configuration::{Module, default_provider};
+use pve_model::Value;
+use pve_model::state::State;
+use pve_resources::{
+    Api, ClusterSettings, Login, ProviderConfiguration, ProxmoxProvider, Secret, SshConfiguration,
+};
+use pve_simulator::Server;
+use secrecy::SecretString;
+
+use crate::failure::Failure;
+use crate::project::{Project, Workspace};
+use crate::session::provider_values;
+use api::{NodeAddresses, RemoteCluster};
+
+/// What a run records as its cluster when it uses none.
+const NO_CLUSTER: &str = "none";
+/// What it records with `--simulate`.
+const SIMULATOR: &str = "simulator";
+
+/// The clusters of a run.
+pub struct Clusters {
+    /// Talks to them.
+    pub provider: ProxmoxProvider,
+    /// What a run records as its cluster.
+    pub name: String,
+    /// Clusters that live as long as the run does.
+    _simulated: Vec<Server>,
+}
+
+/// Connects to every cluster that something in the configuration or the state uses.
+///
+/// # Errors
+/// When a provider block cannot be used, or the state is about a simulated cluster and this run is not, or the other
+/// way round.
+pub async fn connect(
+    project: &Project,
+    workspace: &Workspace,
+    state: &State,
+    simulate: bool,
+    parallelism: u16,
+) -> Result<Clusters, Failure> {
+    refuse_other_world(state, simulate)?;
+    let blocks = provider_values(workspace, state)?;
+    let mut clusters: Vec<(String, Arc<dyn Api>, ClusterSettings)> = Vec::new();
+    let mut endpoints = BTreeSet::new();
+    let mut simulated: BTreeMap<String, Server> = BTreeMap::new();
+    for address in used(workspace, state) {
+        let absent = Value::object(BTreeMap::new());
+        let block = blocks.get(&address).unwrap_or(&absent).unmark_deep().0;
+        let variable = |name: &str| std::env::var(name).ok();
+        let (cluster, settings) = if simulate {
+            let configuration = ProviderConfiguration::from_block(&block, &or_placeholder);
+            let configuration =
+                configuration.map_err(|error| Failure::plain(format!("provider {address}: {error}")))?;
+            let endpoint = block_endpoint(&configuration);
+            if !simulated.contains_key(&endpoint) {
+                simulated.insert(endpoint.clone(), simulated::start(project, &endpoint).await?);
+            }
+            endpoints.insert(SIMULATOR.to_string());
+            (simulated_cluster(&simulated[&endpoint], parallelism), configuration.settings)
+        } else {
+            let configuration = ProviderConfiguration::from_block(&block, &variable)
+                .map_err(|error| Failure::hinted(format!("provider {address}: {error}"), error.hint))?;
+            endpoints.insert(configuration.endpoint.clone());
+            (remote_cluster(project, &configuration, parallelism), configuration.settings)
+        };
+        let cluster = cluster.map_err(|error| Failure::plain(format!("provider {address}: {error}")))?;
+        clusters.push((address, Arc::new(cluster), settings));
+    }
+    let name = if endpoints.is_empty() {
+        NO_CLUSTER.into()
+    } else {
+        endpoints.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let simulated = simulated.into_values().collect();
+    Ok(Clusters { provider: ProxmoxProvider::over(clusters), name, _simulated: simulated })
+}
+
+/// A log is about simulated guests or about real ones: a plan across both would create everything again in the one and
+/// lose sight of it in the other.
+fn refuse_other_world(state: &State, simulate: bool) -> Result<(), Failure> {
+    let known = match &state.cluster {
+        Some(cluster) if cluster != NO_CLUSTER => cluster,
+        _ => return Ok(()),
+    };
+    let is_proxmox = |kind: &str| default_provider(kind) == "proxmox";
+    let has_guests = state.instances.keys().any(|address| is_proxmox(&address.resource.kind))
+        || state.open_actions.iter().any(|open| is_proxmox(&open.intent.address.resource.kind));
+    match (known == SIMULATOR, simulate) {
+        (true, false) if has_guests => Err(Failure::hinted(
+            "what this environment manages exists in the simulator only",
+            "Give --simulate, or destroy it first: pve destroy --simulate --keep-protected",
+        )),
+        (false, true) if has_guests => Err(Failure::hinted(
+            format!("what this environment manages exists in a real cluster ({known})"),
+            "Leave out --simulate, or try things in a copy of the project without its .pve folder.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Stands for what a provider block must have and the simulator does not need.
+const PLACEHOLDER: &str = "https://simulator.invalid/";
+
+fn or_placeholder(name: &str) -> Option<String> {
+    match name {
+        "PROXMOX_VE_ENDPOINT" => Some(PLACEHOLDER.into()),
+        "PROXMOX_VE_API_TOKEN" => Some(String::from("-")),
+        _ => None,
+    }
+}
+
+/// The endpoint that the block itself names: blocks with other endpoints are other clusters.
+fn block_endpoint(configuration: &ProviderConfiguration) -> String {
+    if configuration.endpoint == PLACEHOLDER { String::new() } else { configuration.endpoint.clone() }
+}
+
+fn simulated_cluster(server: &Server, parallelism: u16) -> Result<RemoteCluster, pve_api_client::ApiError> {
+    let client = Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::Token(SecretString::from(server.token.as_str())),
+        trust: Trust::Authority(server.certificate.clone().into_bytes()),
+        timeout: Duration::from_secs(60),
+        parallelism: usize::from(parallelism),
+    })?;
+    let (uploader, nodes) = simulated::ssh(server);
+    Ok(RemoteCluster { client, uploader, nodes })
+}
+
+fn remote_cluster(
+    project: &Project,
+    configuration: &ProviderConfiguration,
+    parallelism: u16,
+) -> Result<RemoteCluster, pve_api_client::ApiError> {
+    let client = client(configuration, parallelism)?;
+    let host = client.host();
+    Ok(RemoteCluster {
+        client,
+        uploader: SshUploader::new(ssh_settings(project, &configuration.ssh)),
+        nodes: NodeAddresses::Known { nodes: configuration.ssh.nodes.clone(), endpoint_host: host },
+    })
+}
+
+/// The first connection to a node is trusted and remembered in the project, as the reference does in the user's files;
+/// a key that changed is refused.
+fn ssh_settings(project: &Project, configuration: &SshConfiguration) -> SshSettings {
+    let secret = |secret: &Secret| SecretString::from(secret.0.as_str());
+    let agent = configuration
+        .agent
+        .then(|| SshAuthentication::Agent { socket: configuration.agent_socket.clone().map(Into::into) });
+    let key = configuration
+        .private_key
+        .as_ref()
+        .map(|key| SshAuthentication::PrivateKey { text: secret(key), passphrase: None });
+    let password =
+        configuration.password.as_ref().map(|password| SshAuthentication::Password(secret(password)));
+    let ways = agent.into_iter().chain(key).chain(password).collect();
+    let mut settings = SshSettings::new(configuration.username.as_deref().unwrap_or("root"), ways);
+    settings.host_keys =
+        HostKeyPolicy::AcceptNew { known: HostKeyPolicy::user_files(), remember: project.known_hosts_path() };
+    settings
+}
+
+/// Provider configurations of proxmox that resources of the configuration or the state use.
+fn used(workspace: &Workspace, state: &State) -> BTreeSet<String> {
+    fn collect(workspace: &Workspace, module: &Module, found: &mut BTreeSet<String>) {
+        for resource in &module.resources {
+            found.insert(workspace.configuration.provider_address(module, resource));
+        }
+        for call in module.module_calls.values() {
+            if let Some(child) = &call.child {
+                collect(workspace, child, found);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(workspace, &workspace.configuration.root, &mut found);
+    for (address, instance) in &state.instances {
+        if default_provider(&address.resource.kind) == "proxmox" {
+            let records = instance.current.iter().chain(instance.deposed.values());
+            found.extend(records.map(|record| record.provider.clone()));
+        }
+    }
+    let proxmox = |name: &String| name == "proxmox" || name.starts_with("proxmox.");
+    found.into_iter().filter(proxmox).collect()
+}
+
+fn client(
+    configuration: &ProviderConfiguration,
+    parallelism: u16,
+) -> Result<Client, pve_api_client::ApiError> {
+    let secret = |secret: &pve_resources::Secret| SecretString::from(secret.0.as_str());
+    Client::new(ClientOptions {
+        endpoint: configuration.endpoint.clone(),
+        credentials: match &configuration.login {
+            Login::Token(token) => Credentials::Token(secret(token)),
+            Login::Password(user, password) => Credentials::Password(user.clone(), secret(password)),
+            Login::Ticket(ticket, csrf) => Credentials::Ticket(secret(ticket), secret(csrf)),
+        },
+        trust: if configuration.insecure { Trust::Anything } else { Trust::System },
+        timeout: Duration::from_secs(60),
+        parallelism: usize::from(parallelism),
+    })
+}
