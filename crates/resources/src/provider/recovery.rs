@@ -19,6 +19,9 @@ use crate::{download_file, file, firewall_options, firewall_rules, terraform_dat
 /// The longest wait for a task that still runs.
 const MOST: Duration = Duration::from_secs(4 * 3600);
 
+/// How far the clocks of the writer and the cluster may be apart, in seconds.
+const CLOCK_DIFFERENCE: i64 = 300;
+
 /// Nobody listens while an action is looked into.
 struct Silent;
 
@@ -174,8 +177,21 @@ async fn running_tasks(
     since: i64,
     ids: &[String],
 ) -> Result<Vec<String>, ProviderError> {
-    // Clocks of the writer and the cluster may differ by some minutes.
-    let params = [("source".to_string(), "active".to_string())];
+    own_tasks(cluster, node, "active", since, ids).await
+}
+
+/// Tasks of our own user since the intent, about one of these ids; `source` is the API's: `active` or `all`.
+async fn own_tasks(
+    cluster: &Cluster,
+    node: &str,
+    source: &str,
+    since: i64,
+    ids: &[String],
+) -> Result<Vec<String>, ProviderError> {
+    let since = since - CLOCK_DIFFERENCE;
+    let params =
+        [("source", source.to_string()), ("since", since.to_string()), ("limit", "1000".to_string())];
+    let params = params.map(|(name, value)| (name.to_string(), value));
     let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/tasks"), &params).await;
     let list = list.map_err(|error| failed(format!("list the tasks of {node}"), &error))?;
     let user = cluster.api.user();
@@ -184,7 +200,7 @@ async fn running_tasks(
         let start = task.get("starttime").and_then(Json::as_i64).unwrap_or_default();
         ids.iter().any(|id| id == text("id"))
             && (user.is_empty() || user.starts_with(text("user")))
-            && start >= since - 300
+            && start >= since
     };
     let upids = list.as_array().map(|list| {
         list.iter()
@@ -229,7 +245,11 @@ async fn recover_other(
         (Operation::Delete, None) => Recovery::Gone,
         (Operation::Delete, Some(_)) | (Operation::Create, None) => Recovery::NothingDone,
         (_, None) => Recovery::Gone,
-        (Operation::Create, Some(value)) if family == Family::DownloadFile && open.tasks.is_empty() => {
+        (Operation::Create, Some(value))
+            if family == Family::DownloadFile
+                && open.tasks.is_empty()
+                && !downloaded_since(cluster, open, &planned).await? =>
+        {
             // Our own download has no marker; without its task the file may be older than the action.
             let id = text(&value, "id").unwrap_or_default().to_string();
             Recovery::Unclear(format!(
@@ -239,6 +259,29 @@ async fn recover_other(
         (operation, Some(value)) if family == Family::File => unfinished_file(open, operation, value),
         (_, Some(value)) => Recovery::Exists(value),
     })
+}
+
+/// Whether a task of our own user has downloaded the planned URL since the intent: its log names the URL.
+async fn downloaded_since(
+    cluster: &Cluster,
+    open: &OpenAction,
+    planned: &Value,
+) -> Result<bool, ProviderError> {
+    let (Some(volume), Some(url)) = (download_file::volume(planned), text(planned, "url")) else {
+        return Ok(false);
+    };
+    let name = std::slice::from_ref(&volume.name);
+    for upid in own_tasks(cluster, &volume.node, "all", open.since, name).await? {
+        let path = format!("/nodes/{}/tasks/{upid}/log", volume.node);
+        let log = cluster.api.send(Method::Get, &path, &[]).await;
+        let log = log.map_err(|error| failed(format!("read the log of {upid}"), &error))?;
+        let begins = format!("downloading {url} to ");
+        let mut lines = log.as_array().into_iter().flatten().filter_map(|line| line.get("t")?.as_str());
+        if lines.any(|line| line.starts_with(&begins)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A file has no marker. Unless the upload is known to be done, its content counts as older: uploading once more does
