@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 fn main() -> std::io::Result<()> {
     let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     let root = here.join("../../environments");
-    println!("cargo::rerun-if-changed={}", root.display());
     let mut files = Vec::new();
     collect(&root, &mut files)?;
     files.sort();
     let mut source = String::from("&[\n");
     for path in files {
+        // File by file: a folder would count what `pve` keeps in it, too.
+        println!("cargo::rerun-if-changed={}", path.display());
         let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         // Writing into a String cannot fail.
         let _ = writeln!(source, "    ({name:?}, include_str!({:?})),", path.to_string_lossy());
