@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::Preferred;
 use russh::client::{Config, Handle, Handler};
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
+use russh::{ChannelMsg, Preferred};
 use russh_sftp::client::RawSftpSession;
 use tokio::net::TcpStream;
 
@@ -63,8 +63,15 @@ async fn connect_unbounded(target: &SshTarget, settings: &SshSettings) -> Result
     login::log_in(&mut handle, settings).await?;
     let refused =
         |error: String| SshError::new(SshErrorKind::Refused, format!("SFTP cannot be started: {error}"));
-    let channel = handle.channel_open_session().await.map_err(|error| refused(error.to_string()))?;
+    let mut channel = handle.channel_open_session().await.map_err(|error| refused(error.to_string()))?;
     channel.request_subsystem(true, "sftp").await.map_err(|error| refused(error.to_string()))?;
+    loop {
+        match channel.wait().await {
+            Some(ChannelMsg::Success) => break,
+            Some(ChannelMsg::Failure) | None => return Err(refused("the server does not offer it".into())),
+            Some(_) => {}
+        }
+    }
     let limits = russh_sftp::client::Config {
         request_timeout_secs: settings.answer_timeout.as_secs().max(1),
         ..russh_sftp::client::Config::default()

@@ -118,9 +118,9 @@ fn decrypt(call: &Call<'_>) -> Outcome {
         .decode(call.text(0))
         .map_err(|_| FunctionError::argument(0, "a string in Base64 is required"))?;
     let pem = call.text(1);
-    let key = rsa::PrivateKey::from_pkcs1_pem(pem)
+    let key = rsa::RsaPrivateKey::from_pkcs1_pem(pem)
         .ok()
-        .or_else(|| rsa::PrivateKey::from_pkcs8_pem(pem).ok())
+        .or_else(|| rsa::RsaPrivateKey::from_pkcs8_pem(pem).ok())
         .ok_or_else(|| FunctionError::argument(1, "an RSA private key in PEM form is required"))?;
     let plain = key
         .decrypt(rsa::Pkcs1v15Encrypt, &data)
