@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::{ApiError, ErrorKind};
+use crate::tls::{self, TlsVersion};
 
 /// Which certificates are trusted.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub enum Trust {
     System,
     /// Those of a CA in PEM, beside the system's.
     Authority(Vec<u8>),
+    /// The one with this SHA-256 and no other, whoever signed it: `AA:BB:...` as Proxmox VE shows it, or without colons.
+    Fingerprint(String),
     /// Any: asked for by `insecure`.
     Anything,
 }
@@ -88,8 +91,16 @@ impl Client {
     /// A client; nothing is sent yet.
     ///
     /// # Errors
-    /// When the endpoint is no URL or the CA no certificate.
+    /// When the endpoint is no URL, the CA no certificate, or the fingerprint none.
     pub fn new(options: ClientOptions) -> Result<Client, ApiError> {
+        Client::with_oldest_tls(options, TlsVersion::default())
+    }
+
+    /// As [`Client::new`], and refuses servers that speak only older versions of TLS than this one.
+    ///
+    /// # Errors
+    /// As for [`Client::new`].
+    pub fn with_oldest_tls(options: ClientOptions, oldest: TlsVersion) -> Result<Client, ApiError> {
         let fault = |message: String| ApiError {
             operation: format!("connect to {}", options.endpoint),
             message,
@@ -103,11 +114,15 @@ impl Client {
             return Err(fault("the endpoint must be a URL such as https://HOST:8006/".into()));
         }
         let mut builder = reqwest::Client::builder().timeout(options.timeout).http1_only();
+        builder = builder.tls_version_min(oldest.for_http());
         builder = match &options.trust {
             Trust::System => builder,
             Trust::Authority(pem) => {
                 let certificate = reqwest::Certificate::from_pem(pem);
                 builder.tls_certs_merge([certificate.map_err(|error| fault(error.to_string()))?])
+            }
+            Trust::Fingerprint(fingerprint) => {
+                builder.tls_backend_preconfigured(tls::trust_fingerprint(fingerprint, oldest).map_err(fault)?)
             }
             Trust::Anything => builder.tls_danger_accept_invalid_certs(true),
         };
@@ -312,7 +327,9 @@ fn explain(error: &reqwest::Error) -> (String, ErrorKind) {
     let root = causes.last().cloned().unwrap_or_else(|| "the connection failed".into());
     let about_certificate =
         causes.iter().any(|cause| cause.contains("certificate") || cause.contains("UnknownIssuer"));
-    if error.is_connect() && about_certificate {
+    if error.is_connect() && causes.iter().any(|cause| cause.contains("ProtocolVersion")) {
+        (format!("the server speaks no version of TLS that is accepted: {root}"), ErrorKind::Unreachable)
+    } else if error.is_connect() && about_certificate {
         (format!("the server's certificate is not trusted: {root}"), ErrorKind::Untrusted)
     } else if error.is_connect() || error.is_builder() {
         (format!("the server cannot be reached: {root}"), ErrorKind::Unreachable)

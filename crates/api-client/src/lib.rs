@@ -4,11 +4,13 @@ mod client;
 mod error;
 pub mod ssh;
 mod tasks;
+mod tls;
 mod upload;
 
 pub use client::{Client, ClientOptions, Credentials, Method, Trust};
 pub use error::{ApiError, ErrorKind};
 pub use tasks::WaitOptions;
+pub use tls::TlsVersion;
 
 /// Chooses the TLS implementation (ring) for the process. Call it once, first thing in `main`; a later call does
 /// nothing.
