@@ -321,7 +321,7 @@ fn explain(error: &reqwest::Error) -> (String, ErrorKind) {
     let mut causes = Vec::new();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
-        causes.push(cause.to_string());
+        causes.push(tls::describe(cause));
         source = cause.source();
     }
     let root = causes.last().cloned().unwrap_or_else(|| "the connection failed".into());

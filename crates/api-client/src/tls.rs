@@ -124,6 +124,18 @@ struct OtherCertificate {
     expected: String,
 }
 
+/// A cause of a failed connection in words; those of the verifier above are wrapped several times.
+pub(crate) fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = cause;
+    while let Some(inner) = innermost.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+        innermost = inner;
+    }
+    match innermost.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => other.0.to_string(),
+        _ => cause.to_string(),
+    }
+}
+
 impl ServerCertVerifier for OneCertificate {
     fn verify_server_cert(
         &self,

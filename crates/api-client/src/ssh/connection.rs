@@ -28,6 +28,13 @@ impl Connection {
     }
 }
 
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Without it the session would wait for the server. An error says that it has ended.
+        let _ = self.sftp.close_session();
+    }
+}
+
 /// Connects within the settings' time.
 pub(super) async fn connect(target: &SshTarget, settings: &SshSettings) -> Result<Connection, SshError> {
     let seconds = settings.connect_timeout.as_secs_f64();

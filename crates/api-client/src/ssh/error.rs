@@ -47,6 +47,11 @@ impl SshError {
         self
     }
 
+    /// Whether the connection is of no more use.
+    pub(super) fn is_of_connection(&self) -> bool {
+        matches!(self.kind, SshErrorKind::Lost | SshErrorKind::TimedOut)
+    }
+
     /// What the user can do.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.kind {

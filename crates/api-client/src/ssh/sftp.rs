@@ -28,11 +28,11 @@ pub(super) async fn write(
         Ok(()) => replace(connection, &temporary, path).await,
         failure => failure,
     };
-    if outcome.is_err() {
-        // What remains is a hidden file; the first error is the one to tell.
-        if let Err(error) = connection.sftp.remove(&temporary).await {
-            tracing::debug!(%temporary, %error, "the temporary file may remain");
-        }
+    // Without a connection a hidden file remains.
+    if outcome.as_ref().is_err_and(|error| !error.is_of_connection())
+        && let Err(error) = connection.sftp.remove(&temporary).await
+    {
+        tracing::debug!(%temporary, %error, "the temporary file may remain");
     }
     outcome
 }
@@ -49,8 +49,7 @@ pub(super) async fn read(connection: &Connection, path: &str) -> Result<Vec<u8>,
             Err(error) => break Err(explain(error)),
         }
     };
-    let closed = sftp.close(handle).await.map_err(explain);
-    outcome.and(closed.map(|_| ())).map(|()| bytes)
+    close(sftp, handle, outcome).await.map(|()| bytes)
 }
 
 /// Removes a file; one that is not there is removed already.
@@ -101,38 +100,53 @@ async fn make_folders(sftp: &RawSftpSession, folder: &str) -> Result<(), SshErro
     Ok(())
 }
 
-/// The mode that is asked for, else that of the file that is replaced, else the server's choice.
-async fn mode_of(connection: &Connection, path: &str, mode: Option<u32>) -> Result<Option<u32>, SshError> {
-    if mode.is_some() {
-        return Ok(mode);
+/// Permission bits of a new file.
+#[derive(Clone, Copy)]
+enum Mode {
+    /// The server chooses.
+    Default,
+    /// As the file that is replaced; file systems such as that of `/etc/pve` do not let them be set.
+    Kept(u32),
+    /// Asked for.
+    Given(u32),
+}
+
+async fn mode_of(connection: &Connection, path: &str, mode: Option<u32>) -> Result<Mode, SshError> {
+    if let Some(mode) = mode {
+        return Ok(Mode::Given(mode));
     }
     match connection.sftp.stat(path).await {
         Ok(found) if found.attrs.is_dir() => {
             Err(SshError::new(SshErrorKind::Refused, format!("{path} is a folder")))
         }
-        Ok(found) => Ok(found.attrs.permissions.map(|mode| mode & 0o7777)),
-        Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => Ok(None),
+        Ok(found) => Ok(found.attrs.permissions.map_or(Mode::Default, |mode| Mode::Kept(mode & 0o7777))),
+        Err(SftpError::Status(status)) if status.status_code == StatusCode::NoSuchFile => Ok(Mode::Default),
         Err(error) => Err(explain(error)),
     }
 }
 
 /// Makes a file with this content, and sees that it has the right size.
-async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Option<u32>) -> Result<(), SshError> {
+async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Mode) -> Result<(), SshError> {
     let sftp = &connection.sftp;
     let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
-    let attributes = FileAttributes { permissions: mode, ..FileAttributes::empty() };
+    let permissions = match mode {
+        Mode::Default => None,
+        Mode::Kept(mode) | Mode::Given(mode) => Some(mode),
+    };
+    let attributes = FileAttributes { permissions, ..FileAttributes::empty() };
     let handle = sftp.open(path, flags, attributes.clone()).await.map_err(explain)?.handle;
     let send = async {
-        if mode.is_some() {
-            // The server's umask took its part of what was given above.
-            sftp.fsetstat(&handle, attributes).await?;
+        // The server's umask took its part of what was given above.
+        match mode {
+            Mode::Default => {}
+            Mode::Given(_) => sftp.fsetstat(&handle, attributes).await.map(|_| ())?,
+            Mode::Kept(_) => match sftp.fsetstat(&handle, attributes).await {
+                Err(SftpError::Status(status)) => tracing::debug!(%path, ?status, "the mode is not kept"),
+                other => other.map(|_| ())?,
+            },
         }
-        // Offsets, not borrowed chunks: a closure over those is not general enough for a boxed future.
-        futures::stream::iter((0..bytes.len()).step_by(CHUNK))
-            .map(|start| {
-                let chunk = bytes[start..bytes.len().min(start + CHUNK)].to_vec();
-                sftp.write(&handle, start as u64, chunk)
-            })
+        futures::stream::iter(bytes.chunks(CHUNK).enumerate())
+            .map(|(index, chunk)| sftp.write(&handle, (index * CHUNK) as u64, chunk.to_vec()))
             .buffer_unordered(IN_FLIGHT)
             .try_for_each(|_| async { Ok(()) })
             .await?;
@@ -141,9 +155,7 @@ async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Option<u3
         }
         Ok(())
     };
-    let sent: Result<(), SftpError> = send.await;
-    let closed = sftp.close(&handle).await;
-    sent.and(closed.map(|_| ())).map_err(explain)?;
+    close(sftp, handle.clone(), send.await.map_err(explain)).await?;
     match sftp.stat(path).await.map_err(explain)?.attrs.size {
         Some(size) if size != bytes.len() as u64 => Err(SshError::new(
             SshErrorKind::Refused,
@@ -151,6 +163,15 @@ async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Option<u3
         )),
         _ => Ok(()),
     }
+}
+
+/// Closes a file, and passes on what went wrong before.
+async fn close(sftp: &RawSftpSession, handle: String, outcome: Result<(), SshError>) -> Result<(), SshError> {
+    if outcome.as_ref().is_err_and(SshError::is_of_connection) {
+        return outcome;
+    }
+    let closed = sftp.close(handle).await;
+    outcome.and(closed.map(|_| ()).map_err(explain))
 }
 
 /// Moves the file over the old one: in one step where the server can, else after removing the old one.

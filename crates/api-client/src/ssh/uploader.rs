@@ -79,18 +79,21 @@ impl SshUploader {
         let operation = format!("{verb} {path} on {target}");
         let node = self.node(target);
         let _permit = node.permits.acquire().await;
-        let (connection, is_new) =
-            self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
-        tracing::debug!(%operation, is_new, "transfer");
-        let outcome = match job.run(&connection, path).await {
-            Err(error) if error.kind == SshErrorKind::Lost && !is_new => {
-                let (connection, _) =
-                    self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
-                job.run(&connection, path).await
+        loop {
+            let (connection, is_new) =
+                self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
+            tracing::debug!(%operation, is_new, "transfer");
+            let error = match job.run(&connection, path).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            if error.is_of_connection() {
+                node.forget(&connection).await;
             }
-            outcome => outcome,
-        };
-        outcome.map_err(|error| error.during(&operation))
+            if is_new || error.kind != SshErrorKind::Lost {
+                return Err(error.during(&operation));
+            }
+        }
     }
 
     fn node(&self, target: &SshTarget) -> Arc<Node> {
@@ -108,6 +111,14 @@ impl SshUploader {
         let connection = Arc::new(connect(target, &self.settings).await?);
         *slot = Some(Arc::clone(&connection));
         Ok((connection, true))
+    }
+}
+
+impl Node {
+    /// Makes the next file connect anew, unless another did so already.
+    async fn forget(&self, dead: &Arc<Connection>) {
+        let mut slot = self.connection.lock().await;
+        slot.take_if(|current| Arc::ptr_eq(current, dead));
     }
 }
 

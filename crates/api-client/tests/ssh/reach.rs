@@ -16,11 +16,18 @@ use tokio::sync::Notify;
 #[cfg(unix)]
 use crate::sshd;
 
-/// A SOCKS5 server that wants a password (RFC 1928, RFC 1929), counts connections, and cuts them when told.
+/// A SOCKS5 server that wants a password (RFC 1928, RFC 1929), counts connections, and cuts or stalls them when told.
 struct Proxy {
     server: String,
+    hooks: Hooks,
+}
+
+#[derive(Clone, Default)]
+struct Hooks {
     connections: Arc<AtomicUsize>,
     cut: Arc<Notify>,
+    stall: Arc<Notify>,
+    ended: Arc<Notify>,
 }
 
 const USER: &str = "somebody";
@@ -30,13 +37,16 @@ impl Proxy {
     async fn start() -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap().to_string();
-        let proxy = Proxy { server, connections: Arc::default(), cut: Arc::default() };
-        let (connections, cut) = (Arc::clone(&proxy.connections), Arc::clone(&proxy.cut));
+        let proxy = Proxy { server, hooks: Hooks::default() };
+        let hooks = proxy.hooks.clone();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (connections, cut) = (Arc::clone(&connections), Arc::clone(&cut));
-                tokio::spawn(async move { serve(stream, &connections, &cut).await.unwrap_or_default() });
+                let hooks = hooks.clone();
+                tokio::spawn(async move {
+                    serve(stream, &hooks).await.unwrap_or_default();
+                    hooks.ended.notify_one();
+                });
             }
         });
         proxy
@@ -51,7 +61,7 @@ impl Proxy {
     }
 }
 
-async fn serve(mut client: TcpStream, connections: &AtomicUsize, cut: &Notify) -> std::io::Result<()> {
+async fn serve(mut client: TcpStream, hooks: &Hooks) -> std::io::Result<()> {
     let mut greeting = vec![0; 2];
     client.read_exact(&mut greeting).await?;
     let mut methods = vec![0; greeting[1].into()];
@@ -76,10 +86,11 @@ async fn serve(mut client: TcpStream, connections: &AtomicUsize, cut: &Notify) -
     };
     // The bound address is a name here: its length has to be read.
     client.write_all(&[5, 0, 0, 3, 2, b'p', b'x', 0, 0]).await?;
-    connections.fetch_add(1, Ordering::SeqCst);
+    hooks.connections.fetch_add(1, Ordering::SeqCst);
     tokio::select! {
         result = tokio::io::copy_bidirectional(&mut client, &mut server) => result.map(|_| ()),
-        () = cut.notified() => Ok(()),
+        () = hooks.cut.notified() => Ok(()),
+        () = hooks.stall.notified() => std::future::pending().await,
     }
 }
 
@@ -104,12 +115,41 @@ async fn files_of_a_node_share_one_connection_and_a_dead_one_is_replaced() {
     for name in &names {
         assert_eq!(std::fs::read_to_string(name).unwrap(), *name);
     }
-    assert_eq!(proxy.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(proxy.hooks.connections.load(Ordering::SeqCst), 1);
 
-    proxy.cut.notify_waiters();
+    proxy.hooks.cut.notify_waiters();
     uploader.write_file(&server.target, &names[0], b"again", None).await.unwrap();
     assert_eq!(std::fs::read(&names[0]).unwrap(), b"again");
-    assert_eq!(proxy.connections.load(Ordering::SeqCst), 2);
+    assert_eq!(proxy.hooks.connections.load(Ordering::SeqCst), 2);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_node_that_falls_silent_is_left_in_time_and_connected_to_anew() {
+    let Some(server) = sshd::start("ed25519") else { return };
+    let proxy = Proxy::start().await;
+    let answer_timeout = Duration::from_secs(1);
+    let settings = SshSettings { proxy: Some(proxy.settings(PASSWORD)), answer_timeout, ..server.settings() };
+    let uploader = SshUploader::new(settings);
+    uploader.write_file(&server.target, &server.remote("a"), b"a", None).await.unwrap();
+    proxy.hooks.stall.notify_waiters();
+    let error = uploader.write_file(&server.target, &server.remote("a"), b"b", None).await.unwrap_err();
+    assert_eq!(error.kind, SshErrorKind::TimedOut, "{error}");
+    assert_eq!(std::fs::read(server.path("a")).unwrap(), b"a");
+    uploader.write_file(&server.target, &server.remote("a"), b"b", None).await.unwrap();
+    assert_eq!(proxy.hooks.connections.load(Ordering::SeqCst), 2);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_connection_ends_with_the_uploader() {
+    let Some(server) = sshd::start("ed25519") else { return };
+    let proxy = Proxy::start().await;
+    let settings = SshSettings { proxy: Some(proxy.settings(PASSWORD)), ..server.settings() };
+    let uploader = SshUploader::new(settings);
+    uploader.write_file(&server.target, &server.remote("a"), b"a", None).await.unwrap();
+    drop(uploader);
+    tokio::time::timeout(Duration::from_secs(20), proxy.hooks.ended.notified()).await.unwrap();
 }
 
 #[cfg(unix)]
@@ -181,6 +221,8 @@ async fn a_server_that_is_not_there_or_says_nothing_ends_in_time() {
     let error = SshUploader::new(settings.clone()).read_file(&target, "/a").await.unwrap_err();
     assert_eq!(error.kind, SshErrorKind::TimedOut, "{error}");
     drop(free);
+    // Windows takes its time until it believes a refusal.
+    let settings = SshSettings { connect_timeout: Duration::from_secs(20), ..settings };
     let error = SshUploader::new(settings).read_file(&target, "/a").await.unwrap_err();
     assert_eq!(error.kind, SshErrorKind::Unreachable, "{error}");
     assert!(error.to_string().contains(&target.to_string()), "{error}");
