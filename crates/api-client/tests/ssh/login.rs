@@ -13,9 +13,9 @@ async fn every_kind_of_user_key_and_format_logs_in() {
         ("ecdsa", &["-b", "384", "-m", "PKCS8"]),
         ("ecdsa", &["-b", "521", "-m", "PEM"]),
         ("ecdsa", &["-m", "PEM"]),
-        ("rsa", &[]),
-        ("rsa", &["-m", "PEM"]),
-        ("rsa", &["-m", "PKCS8"]),
+        ("rsa", &["-b", "2048"]),
+        ("rsa", &["-b", "2048", "-m", "PEM"]),
+        ("rsa", &["-b", "2048", "-m", "PKCS8"]),
     ];
     for (index, (kind, arguments)) in kinds.into_iter().enumerate() {
         let path = server.path(&format!("key{index}"));
