@@ -1,0 +1,207 @@
+//! Compares an answer with the recorded one: equal, but for names and figures that no two runs share.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::Value;
+
+/// What differs from run to run inside a text: task ids, MAC addresses, UUIDs, digests, tickets, times, process ids
+/// and speeds.
+static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
+    let kinds = [
+        r"(?P<task>UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:)",
+        r"(?P<mac>BC:24:11:[0-9A-F]{2}:[0-9A-F]{2}:[0-9A-F]{2})",
+        r"(?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})",
+        r"(?P<digest>\b[0-9a-f]{40}\b)",
+        r"(?P<date>\b20\d\d_\d\d_\d\d-\d\d_\d\d_\d\d\b)",
+        r"(?P<time>\b1[789]\d{8}\b)",
+        r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
+        r"(?P<process>\b(?:pid|PID|process) \d+)",
+        r"(?P<speed>\b[\d.]+ ?[KMG]i?B/s)",
+    ];
+    Regex::new(&kinds.join("|")).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
+});
+
+/// Kinds whose every occurrence of one recorded text is one text in this run.
+const BOUND: [&str; 4] = ["task", "mac", "uuid", "digest"];
+
+/// Measured figures: zero has to be zero, anything else any number.
+const MEASURED: [&str; 36] = [
+    "cpu",
+    "mem",
+    "memhost",
+    "uptime",
+    "netin",
+    "netout",
+    "diskread",
+    "diskwrite",
+    "pid",
+    "pstart",
+    "starttime",
+    "endtime",
+    "ctime",
+    "used",
+    "avail",
+    "used_fraction",
+    "freemem",
+    "balloon_min",
+    "wait",
+    "idle",
+    "time",
+    "start",
+    "actual",
+    "free_mem",
+    "maxmem",
+    "total_mem",
+    "pressurecpusome",
+    "pressurecpufull",
+    "pressureiosome",
+    "pressureiofull",
+    "pressurememorysome",
+    "pressurememoryfull",
+    "mem_swapped_in",
+    "mem_swapped_out",
+    "localtime",
+    "snaptime",
+];
+
+/// What recorded texts are called in this run.
+#[derive(Debug, Default, Clone)]
+pub struct Names {
+    known: HashMap<String, String>,
+}
+
+impl Names {
+    /// Replaces recorded names by those of this run.
+    pub fn translate(&self, text: &str) -> String {
+        VOLATILE
+            .replace_all(text, |found: &regex::Captures<'_>| {
+                self.known.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
+            })
+            .into_owned()
+    }
+
+    /// As [`Names::translate`], for every text in `value`.
+    pub fn translate_value(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.translate(text)),
+            Value::Array(items) => items.iter().map(|item| self.translate_value(item)).collect(),
+            Value::Object(fields) => Value::Object(
+                fields.iter().map(|(name, value)| (name.clone(), self.translate_value(value))).collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    fn bind(&mut self, recorded: &str, here: &str) -> bool {
+        self.known.entry(recorded.to_owned()).or_insert_with(|| here.to_owned()) == here
+    }
+
+    fn same_text(&mut self, expected: &str, actual: &str) -> bool {
+        if expected == actual && !VOLATILE.is_match(expected) {
+            return true;
+        }
+        let (left, right) = (pieces(expected), pieces(actual));
+        left.len() == right.len()
+            && left.iter().zip(&right).all(|((kind, recorded), (other, here))| {
+                kind == other
+                    && match kind {
+                        None => recorded == here,
+                        Some(kind) => !BOUND.contains(kind) || self.bind(recorded, here),
+                    }
+            })
+    }
+}
+
+/// Splits a text into literal and volatile pieces.
+fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
+    const KINDS: [&str; 9] = ["task", "mac", "uuid", "digest", "date", "time", "clock", "process", "speed"];
+    let (mut pieces, mut at) = (Vec::new(), 0);
+    for found in VOLATILE.captures_iter(text) {
+        let Some(whole) = found.get(0) else { continue };
+        pieces.push((None, &text[at..whole.start()]));
+        let kind = KINDS.iter().find(|kind| found.name(kind).is_some()).copied();
+        pieces.push((kind, whole.as_str()));
+        at = whole.end();
+    }
+    pieces.push((None, &text[at..]));
+    pieces
+}
+
+/// Compares two values and writes down where they differ. `names` learns what this run calls things.
+pub fn compare(at: &str, expected: &Value, actual: &Value, names: &mut Names, found: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::String(left), Value::String(right)) if names.same_text(left, right) => {}
+        (Value::Object(left), Value::Object(right)) => {
+            for (name, value) in left {
+                match right.get(name) {
+                    None => found.push(format!("{at}.{name}: missing, recorded {value}")),
+                    Some(other) if measured(name, value, other) => {}
+                    Some(other) => compare(&format!("{at}.{name}"), value, other, names, found),
+                }
+            }
+            for (name, value) in right.iter().filter(|(name, _)| !left.contains_key(*name)) {
+                found.push(format!("{at}.{name}: not recorded, here {value}"));
+            }
+        }
+        (Value::Array(left), Value::Array(right)) => compare_lists(at, left, right, names, found),
+        (left, right) if left == right => {}
+        (left, right) => found.push(format!("{at}: recorded {left}, here {right}")),
+    }
+}
+
+fn measured(name: &str, expected: &Value, actual: &Value) -> bool {
+    let zero = |value: &Value| value.as_f64() == Some(0.0);
+    MEASURED.contains(&name)
+        && ((expected.is_number() && actual.is_number() && zero(expected) == zero(actual))
+            || (name == "ctime" && expected.is_string() && actual.is_string()))
+}
+
+/// Lists have no order in the API: every recorded item has to find a partner, the one at its own place first.
+fn compare_lists(at: &str, left: &[Value], right: &[Value], names: &mut Names, found: &mut Vec<String>) {
+    let mut free: Vec<usize> = (0..right.len()).collect();
+    let mut alone = Vec::new();
+    for (index, item) in left.iter().enumerate() {
+        let candidates = free.iter().copied().filter(|other| *other == index);
+        let order: Vec<usize> =
+            candidates.chain(free.iter().copied().filter(|other| *other != index)).collect();
+        let partner = order.into_iter().find(|other| {
+            let (mut tried, mut differences) = (names.clone(), Vec::new());
+            compare(at, item, &right[*other], &mut tried, &mut differences);
+            if differences.is_empty() {
+                *names = tried;
+            }
+            differences.is_empty()
+        });
+        match partner {
+            Some(partner) => free.retain(|other| *other != partner),
+            None => alone.push(item),
+        }
+    }
+    for item in alone {
+        let near = free
+            .iter()
+            .copied()
+            .find(|other| identity(item).is_some_and(|id| identity(&right[*other]) == Some(id)));
+        match near {
+            Some(near) => {
+                free.retain(|other| *other != near);
+                let name = identity(item).map(ToString::to_string).unwrap_or_default();
+                compare(&format!("{at}[{name}]"), item, &right[near], names, found);
+            }
+            None => found.push(format!("{at}: missing {item}")),
+        }
+    }
+    found.extend(free.into_iter().map(|other| format!("{at}: not recorded {}", right[other])));
+}
+
+/// What names an item of a list.
+fn identity(item: &Value) -> Option<&Value> {
+    [
+        "upid", "volid", "id", "key", "n", "storage", "vmid", "name", "node", "pos", "userid", "cidr",
+        "iface", "sid",
+    ]
+    .iter()
+    .find_map(|name| item.get(name))
+}

@@ -1,0 +1,99 @@
+//! Plays recordings of the real API against a fresh simulator and tells where the two differ.
+//!
+//! `cargo run -p pve-simulator --example transcripts -- FOLDER [FILE...] [-v]`: one row a file, with `-v` every
+//! difference. Ends with 1 if a step differs, 2 if the recordings cannot be read.
+
+mod compare;
+mod environment;
+mod player;
+mod recording;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use recording::Recording;
+
+/// How a file went.
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let (verbose, names): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument == "-v");
+    match run(&names, !verbose.is_empty()).await {
+        Ok(total) if total.failed == 0 => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(names: &[String], verbose: bool) -> Result<Count, Box<dyn std::error::Error>> {
+    let (folder, chosen) = names.split_first().ok_or("usage: transcripts FOLDER [FILE...] [-v]")?;
+    let mut total = Count::default();
+    println!("{:<34} {:>7} {:>7} {:>8}", "recording", "passed", "failed", "skipped");
+    for path in files(Path::new(folder), chosen)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let recording: Recording = serde_json::from_slice(&std::fs::read(&path)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let (count, differences) = play(&name, &recording).await?;
+        if verbose {
+            differences.iter().for_each(|difference| println!("{difference}"));
+        }
+        println!("{name:<34} {:>7} {:>7} {:>8}", count.passed, count.failed, count.skipped);
+        total.passed += count.passed;
+        total.failed += count.failed;
+        total.skipped += count.skipped;
+    }
+    println!("{:<34} {:>7} {:>7} {:>8}", "total", total.passed, total.failed, total.skipped);
+    Ok(total)
+}
+
+fn files(folder: &Path, chosen: &[String]) -> std::io::Result<Vec<PathBuf>> {
+    if !chosen.is_empty() {
+        return Ok(chosen.iter().map(|name| folder.join(name)).collect());
+    }
+    let mut all: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    all.sort();
+    Ok(all)
+}
+
+/// Plays one recording on a simulator of its own. Steps that a substituted piece of the recorded server influenced
+/// are sent, since later ones depend on them, and not compared.
+async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>), Box<dyn std::error::Error>> {
+    let server = environment::start(name).await?;
+    let mut player = player::Player::new(&server, recording)?;
+    player.prepare(&environment::preparations(name)).await?;
+    let (mut count, mut differences) = (Count::default(), Vec::new());
+    for (number, step) in recording.steps.iter().enumerate() {
+        let found = player.play(step).await?;
+        if step.stubbed {
+            count.skipped += 1;
+        } else if found.is_empty() {
+            count.passed += 1;
+        } else {
+            count.failed += 1;
+            let request = &step.request;
+            let note = step.note.as_deref().unwrap_or_default();
+            let sent =
+                request.raw_body.clone().unwrap_or_else(|| serde_json::json!(request.params).to_string());
+            differences.push(format!(
+                "{name} #{number} {} {} {sent} ({note})\n    {}",
+                request.method,
+                request.path,
+                found.join("\n    ")
+            ));
+        }
+    }
+    server.shutdown().await;
+    Ok((count, differences))
+}

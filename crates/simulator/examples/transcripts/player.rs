@@ -1,0 +1,262 @@
+//! Sends the steps of a recording and compares what comes back.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use hyper::ext::ReasonPhrase;
+use pve_simulator::Server;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Method, Url};
+use serde_json::{Map, Value, json};
+
+use crate::compare::{self, Names};
+use crate::environment;
+use crate::recording::{Recording, Request, Response, Step};
+
+type Error = Box<dyn std::error::Error>;
+
+/// How long a task, or a listing that the status daemon refreshes, may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// An answer as it came.
+struct Answer {
+    status: u16,
+    reason: String,
+    headers: HeaderMap,
+    body: String,
+}
+
+/// A client of one server.
+pub struct Player {
+    client: Client,
+    endpoint: String,
+    token: String,
+    default_auth: String,
+    names: Names,
+    /// Ticket and CSRF token by user.
+    tickets: HashMap<String, (String, String)>,
+    /// Secrets of tokens made on the way, by full token id.
+    secrets: HashMap<String, String>,
+}
+
+impl Player {
+    pub fn new(server: &Server, recording: &Recording) -> Result<Self, Error> {
+        // Another part of the process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let certificate = Certificate::from_pem(server.certificate.as_bytes())?;
+        let client = Client::builder()
+            .http1_only()
+            .tls_certs_only([certificate])
+            .timeout(Duration::from_secs(20))
+            .build()?;
+        Ok(Player {
+            client,
+            endpoint: server.endpoint.trim_end_matches('/').to_owned(),
+            token: server.token.clone(),
+            default_auth: recording.default_auth.clone(),
+            names: Names::default(),
+            tickets: HashMap::new(),
+            secrets: HashMap::new(),
+        })
+    }
+
+    /// Brings the server to where the recording begins.
+    pub async fn prepare(&mut self, steps: &[environment::Preparation]) -> Result<(), Error> {
+        for (method, path, params) in steps {
+            let request: Request =
+                serde_json::from_value(json!({ "method": method, "path": path, "params": params }))?;
+            let answer = self.send(&request).await?;
+            if answer.status != 200 {
+                return Err(format!("{method} {path}: {} {}", answer.status, answer.reason).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a step, again while the recorded answer may still come, and says what differs.
+    pub async fn play(&mut self, step: &Step) -> Result<Vec<String>, Error> {
+        let begun = Instant::now();
+        loop {
+            let answer = self.send(&step.request).await?;
+            self.learn(&step.request, &answer);
+            let mut names = self.names.clone();
+            let mut found = Vec::new();
+            compare_answer(&step.response, &answer, &mut names, &mut found);
+            let changing = running_task(&step.request, &step.response, &answer)
+                || (!found.is_empty() && refreshed(&step.request));
+            if !changing || begun.elapsed() > PATIENCE {
+                self.names = names;
+                return Ok(found);
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    }
+
+    async fn send(&mut self, request: &Request) -> Result<Answer, Error> {
+        let format = request.format.as_deref().unwrap_or("json");
+        let path = self.names.translate(&request.path);
+        let mut url = Url::parse(&format!("{}/api2/{format}{path}", self.endpoint))?;
+        let method = Method::from_bytes(request.method.as_bytes())?;
+        let params = match self.names.translate_value(&Value::Object(request.params.clone())) {
+            Value::Object(params) => params,
+            _ => Map::new(),
+        };
+        let in_query = matches!(request.method.as_str(), "GET" | "DELETE") && request.raw_body.is_none();
+        if let Some(query) = &request.raw_query {
+            url.set_query(Some(query));
+        } else if in_query && !params.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs(&params));
+        }
+        let mut builder = self.client.request(method, url);
+        for (name, value) in self.credentials(request.auth.as_deref()).await? {
+            builder = builder.header(name, value);
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in &request.headers {
+            headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+        }
+        builder = match (&request.raw_body, request.encoding.as_deref()) {
+            (Some(body), _) if body == "<multipart>" => {
+                let (kind, bytes) = environment::multipart(&params);
+                headers.insert("content-type", HeaderValue::from_str(&kind)?);
+                builder.body(bytes)
+            }
+            (Some(body), _) => builder.body(self.names.translate(body)),
+            (None, Some("application/json")) => builder.json(&Value::Object(params)),
+            (None, _) if in_query => builder,
+            // Nothing is sent for a call without parameters.
+            (None, _) if params.is_empty() => builder,
+            (None, _) => builder.form(&pairs(&params)),
+        };
+        let response = builder.headers(headers).send().await?;
+        let reason = match response.extensions().get::<ReasonPhrase>() {
+            Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).into_owned(),
+            None => response.status().canonical_reason().unwrap_or_default().to_owned(),
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, reason, headers, body: response.text().await? })
+    }
+
+    /// The headers for how the recording was authenticated.
+    async fn credentials(&mut self, auth: Option<&str>) -> Result<Vec<(&'static str, String)>, Error> {
+        let default = self.default_auth.clone();
+        let auth = auth.unwrap_or(&default);
+        let who = auth.split(' ').next().unwrap_or_default();
+        if auth.starts_with("PVEAPIToken") || auth.starts_with("Bearer") || auth.starts_with("Basic") {
+            return Ok(vec![("authorization", auth.to_owned())]);
+        }
+        if auth == "none" {
+            return Ok(Vec::new());
+        }
+        if auth == "broken ticket" {
+            return Ok(vec![("cookie", "PVEAuthCookie=PVE:root@pam:00000000::AAAA".to_owned())]);
+        }
+        if who.contains('!') {
+            let own = self.token.split('=').next() == Some(who);
+            let made = self.secrets.get(who).map(|secret| format!("{who}={secret}"));
+            let token =
+                if own { self.token.clone() } else { made.unwrap_or_else(|| format!("{who}=unknown")) };
+            return Ok(vec![("authorization", format!("PVEAPIToken={token}"))]);
+        }
+        let (ticket, csrf) = self.ticket(who).await?;
+        let cookie = ("cookie", format!("PVEAuthCookie={ticket}"));
+        Ok(match auth.split_once(' ').map(|(_, how)| how) {
+            Some("(ticket cookie, no CSRF)" | "(ticket cookie)") => vec![cookie],
+            Some("(ticket cookie, wrong CSRF)") => vec![cookie, ("csrfpreventiontoken", "wrong".to_owned())],
+            Some("(ticket in Authorization header)") => {
+                vec![("authorization", format!("PVEAuthCookie={ticket}"))]
+            }
+            _ => vec![cookie, ("csrfpreventiontoken", csrf)],
+        })
+    }
+
+    async fn ticket(&mut self, user: &str) -> Result<(String, String), Error> {
+        if let Some(known) = self.tickets.get(user) {
+            return Ok(known.clone());
+        }
+        let form = [("username", user), ("password", environment::PASSWORD)];
+        let url = format!("{}/api2/json/access/ticket", self.endpoint);
+        let answer: Value =
+            serde_json::from_str(&self.client.post(url).form(&form).send().await?.text().await?)
+                .unwrap_or_default();
+        let field = |name: &str| answer["data"][name].as_str().unwrap_or_default().to_owned();
+        let both = (field("ticket"), field("CSRFPreventionToken"));
+        self.tickets.insert(user.to_owned(), both.clone());
+        Ok(both)
+    }
+
+    /// Keeps secrets that the recording masks.
+    fn learn(&mut self, request: &Request, answer: &Answer) {
+        if request.method == "GET" {
+            return;
+        }
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let field = |name: &str| body["data"][name].as_str().map(str::to_owned);
+        if let (Some(id), Some(secret)) = (field("full-tokenid"), field("value")) {
+            self.secrets.insert(id, secret);
+        }
+    }
+}
+
+/// Parameters as a form has them.
+fn pairs(params: &Map<String, Value>) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(flag) => u8::from(*flag).to_string(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    let mut pairs = Vec::new();
+    for (name, value) in params {
+        match value {
+            Value::Array(items) => pairs.extend(items.iter().map(|item| (name.clone(), text(item)))),
+            one => pairs.push((name.clone(), text(one))),
+        }
+    }
+    pairs
+}
+
+/// The recorded task had ended when it was asked for; here it runs still.
+fn running_task(request: &Request, recorded: &Response, answer: &Answer) -> bool {
+    let ended = |data: Option<&Value>| data.and_then(|data| data["status"].as_str()) == Some("stopped");
+    request.path.contains("/tasks/UPID:")
+        && request.path.ends_with("/status")
+        && ended(recorded.fields.get("data"))
+        && serde_json::from_str::<Value>(&answer.body)
+            .is_ok_and(|body| body["data"]["status"] == json!("running"))
+}
+
+/// Listings that the status daemon brings up to date, some time after the change.
+fn refreshed(request: &Request) -> bool {
+    request.method == "GET" && request.path == "/cluster/resources"
+}
+
+fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found: &mut Vec<String>) {
+    let status = |status: u16, reason: &str| json!(format!("{status} {reason}"));
+    let (expected, actual) =
+        (status(recorded.status, &recorded.reason), status(answer.status, &answer.reason));
+    compare::compare("status", &expected, &actual, names, found);
+    for (name, value) in &recorded.headers {
+        let here = answer.headers.get(name.as_str()).and_then(|value| value.to_str().ok());
+        // Lengths of texts with numbers in them differ from run to run.
+        let same = match name.as_str() {
+            "Date" | "Content-Length" => true,
+            _ => here == value.as_deref(),
+        };
+        if !same {
+            found.push(format!("header {name}: recorded {value:?}, here {here:?}"));
+        }
+    }
+    if let Some(body) = &recorded.body {
+        compare::compare("body", &json!(body), &json!(answer.body), names, found);
+        return;
+    }
+    let mut expected = recorded.fields.clone();
+    if let Some(status) = &recorded.body_status {
+        expected.insert("status".to_owned(), status.clone());
+    }
+    match serde_json::from_str::<Value>(&answer.body) {
+        Ok(actual) => compare::compare("", &Value::Object(expected), &actual, names, found),
+        Err(_) => found.push(format!("body: here {:?}", answer.body)),
+    }
+}

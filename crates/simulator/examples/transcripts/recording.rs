@@ -1,0 +1,57 @@
+//! The form of a recording (README.md beside the recordings).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// One scenario on one server.
+#[derive(Debug, Deserialize)]
+pub struct Recording {
+    pub default_auth: String,
+    pub steps: Vec<Step>,
+}
+
+/// A request and what was answered.
+#[derive(Debug, Deserialize)]
+pub struct Step {
+    pub request: Request,
+    pub response: Response,
+    pub note: Option<String>,
+    #[serde(default)]
+    pub stubbed: bool,
+}
+
+/// What was sent.
+#[derive(Debug, Deserialize)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    pub auth: Option<String>,
+    /// `application/json` where the parameters went as JSON.
+    pub encoding: Option<String>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub raw_body: Option<String>,
+    pub raw_query: Option<String>,
+    pub format: Option<String>,
+}
+
+/// What was answered; the fields of the body lie beside the status.
+#[derive(Debug, Deserialize)]
+pub struct Response {
+    pub status: u16,
+    pub reason: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, Option<String>>,
+    /// Status in the body of the format `extjs`.
+    pub body_status: Option<Value>,
+    pub body: Option<String>,
+    /// The body as it was, given beside its fields.
+    #[serde(rename = "raw")]
+    _raw: Option<String>,
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
