@@ -108,6 +108,13 @@ pub(crate) fn normalise_tags(text: &str) -> String {
     if tags.is_empty() { " ".to_owned() } else { tags.join(";") }
 }
 
+/// Says that the volumes of a create that failed are gone again; the task takes its changes back.
+pub(crate) fn remove_created(state: &mut State, outcome: &mut crate::request::Outcome) {
+    for id in std::mem::take(&mut outcome.created) {
+        crate::volumes::remove(state, outcome, &id);
+    }
+}
+
 /// Removes an id from pools, as `purge` and a destroy do.
 pub(crate) fn forget(state: &mut State, vmid: u32) {
     state.guests.remove(&vmid);

@@ -183,6 +183,8 @@ pub(crate) struct Outcome {
     /// The exit status, if it fails.
     pub error: Option<String>,
     pub effects: Vec<Effect>,
+    /// Volumes that were made on the way; a failed create removes them again.
+    pub created: Vec<String>,
 }
 
 impl Outcome {

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-/// What differs from run to run inside a text: task ids, MAC addresses, UUIDs, digests, tickets, times, process ids
-/// and speeds.
+/// What differs from run to run inside a text: task ids, MAC addresses, UUIDs, digests, times, process ids,
+/// speeds, and the version of QEMU (the recorded server had Debian's).
 static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         r"(?P<task>UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:)",
@@ -18,6 +18,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<time>\b1[789]\d{8}\b)",
         r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
         r"(?P<process>\b(?:pid|PID|process) \d+)",
+        r"(?P<version>creation-qemu=[\d.]+|pc-(?:q35|i440fx)-[\d.]+(?:\+pve\d+)?)",
         r"(?P<speed>\b[\d.]+ ?[KMG]i?B/s)",
     ];
     Regex::new(&kinds.join("|")).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
@@ -116,7 +117,8 @@ impl Names {
 
 /// Splits a text into literal and volatile pieces.
 fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
-    const KINDS: [&str; 9] = ["task", "mac", "uuid", "digest", "date", "time", "clock", "process", "speed"];
+    const KINDS: [&str; 10] =
+        ["task", "mac", "uuid", "digest", "date", "time", "clock", "process", "version", "speed"];
     let (mut pieces, mut at) = (Vec::new(), 0);
     for found in VOLATILE.captures_iter(text) {
         let Some(whole) = found.get(0) else { continue };

@@ -10,8 +10,8 @@ use reqwest::{Certificate, Client, Method, Url};
 use serde_json::{Map, Value, json};
 
 use crate::compare::{self, Names};
-use crate::environment;
 use crate::recording::{Recording, Request, Response, Step};
+use crate::{environment, log};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -255,8 +255,18 @@ fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found
     if let Some(status) = &recorded.body_status {
         expected.insert("status".to_owned(), status.clone());
     }
+    let expected = Value::Object(expected);
     match serde_json::from_str::<Value>(&answer.body) {
-        Ok(actual) => compare::compare("", &Value::Object(expected), &actual, names, found),
+        Ok(actual) if log::lines(&expected).is_some() => compare_logs(&expected, &actual, names, found),
+        Ok(actual) => compare::compare("", &expected, &actual, names, found),
         Err(_) => found.push(format!("body: here {:?}", answer.body)),
+    }
+}
+
+fn compare_logs(expected: &Value, actual: &Value, names: &mut Names, found: &mut Vec<String>) {
+    let (left, right) = (log::lines(expected).unwrap_or_default(), log::lines(actual).unwrap_or_default());
+    for at in 0..left.len().max(right.len()) {
+        let line = |lines: &[String]| lines.get(at).map_or(Value::Null, |line| json!(line));
+        compare::compare(&format!("line {at}"), &line(&left), &line(&right), names, found);
     }
 }

@@ -12,6 +12,29 @@ pub struct Recording {
     pub steps: Vec<Step>,
 }
 
+impl Recording {
+    /// The numbers of the steps that failed for want of a program on the recorded server, with those that ask for
+    /// their task.
+    pub fn lacking(&self) -> Vec<usize> {
+        let lacks = |step: &Step| {
+            let data = step.response.fields.get("data");
+            let exit = data.and_then(|data| data["exitstatus"].as_str());
+            [Some(step.response.reason.as_str()), exit]
+                .iter()
+                .flatten()
+                .any(|text| text.contains(" failed: open3: exec of "))
+        };
+        let failed = self.steps.iter().filter(|step| lacks(step));
+        let tasks: Vec<&str> =
+            failed.filter_map(|step| step.response.fields.get("data")?["upid"].as_str()).collect();
+        let concerns = |step: &Step| {
+            let answered = step.response.fields.get("data").and_then(Value::as_str);
+            lacks(step) || tasks.iter().any(|task| answered == Some(task) || step.request.path.contains(task))
+        };
+        (0..self.steps.len()).filter(|at| concerns(&self.steps[*at])).collect()
+    }
+}
+
 /// A request and what was answered.
 #[derive(Debug, Deserialize)]
 pub struct Step {

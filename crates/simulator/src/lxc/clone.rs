@@ -69,6 +69,7 @@ fn copy(
     config: &Options,
     full: bool,
 ) -> Result<(), Failure> {
+    outcome.say(format!("creating a clone of container {} with ID {new}", request.vmid()));
     let mut guest = Guest::new(KIND, request.now);
     for (name, text) in config {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
@@ -82,7 +83,7 @@ fn copy(
                 })
                 .collect::<Vec<_>>()
                 .join(","),
-            _ if mounts::is_mount(name) => copy_mount(request, new, name, text, full)?,
+            _ if mounts::is_mount(name) => copy_mount(request, outcome, new, name, text, full)?,
             _ => text.clone(),
         };
         guest.config.insert(name.clone(), text);
@@ -93,7 +94,6 @@ fn copy(
     if let Some(description) = request.get("description") {
         guest.config.insert("description".to_owned(), format!("{}\n", description.trim_end()));
     }
-    outcome.say(format!("create {} clone of mountpoint rootfs", if full { "full" } else { "linked" }));
     guest.config.insert("lock".to_owned(), "create".to_owned());
     outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
     guest.busy_until =
@@ -105,6 +105,7 @@ fn copy(
 
 fn copy_mount(
     request: &mut Request<'_>,
+    outcome: &mut Outcome,
     new: u32,
     name: &str,
     text: &str,
@@ -128,7 +129,9 @@ fn copy_mount(
         bytes: volume.size,
         now: request.seconds(),
     };
-    let id = volumes::allocate(request.state, &wanted)?;
+    let word = if full { "full" } else { "linked" };
+    outcome.say(format!("create {word} clone of mountpoint {name} ({source})"));
+    let id = volumes::allocate(request.state, outcome, &wanted)?;
     if let Some(copy) = request.state.volumes.get_mut(&id) {
         copy.parent = (!full).then(|| source.clone());
         values.insert("size".to_owned(), volumes::format_size(copy.size));
@@ -150,7 +153,7 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
     let config = guest.config.clone();
     for (name, text) in config.iter().filter(|(name, _)| mounts::is_mount(name)) {
         if let Some(mut values) = mounts::parse(name, text) {
-            let base = crate::qemu::to_base(request.state, &values["volume"]);
+            let base = crate::qemu::to_base(request.state, &mut Outcome::default(), &values["volume"]);
             values.insert("volume".to_owned(), base);
             let text = mounts::print(name, &values);
             request.guest_mut(KIND)?.config.insert(name.clone(), text);

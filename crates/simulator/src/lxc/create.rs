@@ -40,8 +40,10 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     }
     let start = request.flag("start");
     let upid = request.task("vzcreate", &vmid.to_string(), |request, outcome| {
-        build(request, outcome, vmid, options)
-            .map_err(|failure| Failure::died(format!("unable to create CT {vmid} - {}", failure.reason)))
+        build(request, outcome, vmid, options).map_err(|failure| {
+            guests::remove_created(request.state, outcome);
+            Failure::died(format!("unable to create CT {vmid} - {}", failure.reason))
+        })
     });
     if start && request.state.guests.contains_key(&vmid) {
         super::lifecycle::start_task(request, vmid);
@@ -56,9 +58,6 @@ fn build(
     options: Options,
 ) -> Result<(), Failure> {
     let template = request.text("ostemplate");
-    if !request.state.volumes.contains_key(&template) {
-        return Err(volumes::missing_volume(request.state, &template));
-    }
     let mut guest = Guest::new(KIND, request.now);
     let mut names: Vec<&String> = options.keys().collect();
     // The root's volume gets the first number.
@@ -79,7 +78,13 @@ fn build(
         };
         guest.config.insert(name.clone(), text);
     }
+    if !request.state.volumes.contains_key(&template) {
+        let missing = volumes::missing_volume(request.state, &template);
+        outcome.say(missing.reason.clone());
+        return Err(missing);
+    }
     outcome.say(format!("extracting archive '{}'", volumes::path(request.state, &template)));
+    outcome.say("Detected container architecture: amd64");
     let defaults = [
         ("arch", "amd64".to_owned()),
         ("memory", "512".to_owned()),
@@ -149,11 +154,8 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
             {
                 return volumes::check_name(request.state, storage, name);
             }
-            if volumes::owner(&file) == Some(vmid) && request.state.volumes.remove(&file).is_some() {
-                outcome.say(format!(
-                    "  Logical volume \"{}\" successfully removed.",
-                    file.rsplit(':').next().unwrap_or("")
-                ));
+            if volumes::owner(&file) == Some(vmid) {
+                volumes::remove(request.state, outcome, &file);
             }
         }
         if request.flag("destroy-unreferenced-disks") {

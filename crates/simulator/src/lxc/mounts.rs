@@ -73,8 +73,7 @@ pub(crate) fn realise(
             bytes,
             now: request.seconds(),
         };
-        let id = volumes::allocate(request.state, &wanted)?;
-        outcome.say(format!("{name}: created volume '{id}'"));
+        let id = volumes::allocate(request.state, outcome, &wanted)?;
         values.insert("volume".to_owned(), id);
         values.insert("size".to_owned(), volumes::format_size(bytes));
         return Ok(print(name, &values));
@@ -124,14 +123,7 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died("disk is already at specified size"));
     }
     Ok(request.task("resize", &vmid.to_string(), |request, outcome| {
-        let storage =
-            volumes::split(&volume).and_then(|(storage, _)| request.state.storages.get(storage)).cloned();
-        let real = volumes::real_size(&storage.unwrap_or_default(), size);
-        if let Some(volume) = request.state.volumes.get_mut(&volume) {
-            volume.size = real;
-            volume.file_size = real;
-        }
-        outcome.say("Image resized.");
+        volumes::grow(request.state, outcome, &volume, size, request.options.storage_size);
         values.insert("size".to_owned(), volumes::format_size(size));
         let text = print(&disk, &values);
         request.guest_mut(KIND)?.config.insert(disk.clone(), text);
@@ -167,7 +159,7 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
         }
     })?;
     let delete = request.flag("delete");
-    Ok(request.task("move_volume", &vmid.to_string(), |request, _| {
+    Ok(request.task("move_volume", &vmid.to_string(), |request, outcome| {
         let bytes = request.state.volumes.get(&source).map_or(0, |volume| volume.size);
         let wanted = Allocation {
             storage: &storage,
@@ -177,14 +169,14 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
             bytes,
             now: request.seconds(),
         };
-        let id = volumes::allocate(request.state, &wanted)?;
+        let id = volumes::allocate(request.state, outcome, &wanted)?;
         let size = request.state.volumes.get(&id).map_or(bytes, |volume| volume.size);
         values.insert("volume".to_owned(), id);
         values.insert("size".to_owned(), volumes::format_size(size));
         let mut config = request.guest(KIND)?.config.clone();
         config.insert(name.clone(), print(&name, &values));
         if delete {
-            request.state.volumes.remove(&source);
+            volumes::remove(request.state, outcome, &source);
         } else {
             release(&mut config, vmid, &text);
         }
@@ -210,15 +202,15 @@ fn reassign(
         }
         Some(_) => {}
     }
-    Ok(request.task("move_volume", &format!("{vmid}-{name}>{target}-{slot}"), |request, _| {
+    Ok(request.task("move_volume", &format!("{vmid}-{name}>{target}-{slot}"), |request, outcome| {
+        outcome.say(format!("moving volume '{name}' from container '{vmid}' to '{target}'"));
         let (storage, _) = volumes::split(&source).map_or(("", ""), |pair| pair);
         let number = volumes::free_number(request.state, storage, target);
         let stem = format!("vm-{target}-disk-{number}");
         let new = volumes::volume_id(request.state, storage, target, &stem, "raw");
-        if let Some(mut volume) = request.state.volumes.remove(&source) {
-            volume.owner = Some(target);
-            request.state.volumes.insert(new.clone(), volume);
-        }
+        volumes::rename(request.state, outcome, &source, &new);
+        outcome.say(format!("removing volume '{name}' from container '{vmid}' config"));
+        outcome.say(format!("target container '{target}' updated with '{slot}'"));
         values.insert("volume".to_owned(), new);
         let text = print(&slot, &values);
         if let Some(other) = request.state.guests.get_mut(&target) {

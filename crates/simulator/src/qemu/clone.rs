@@ -69,6 +69,7 @@ fn copy(
     config: &Options,
     full: bool,
 ) -> Result<(), Failure> {
+    outcome.say(format!("creating a clone of VM {vmid} with ID {new}"));
     let mut guest = Guest::new(KIND, request.now);
     for (name, text) in config {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
@@ -157,9 +158,23 @@ fn copy_drive(
         let block = volumes::is_block(volumes::storage(request.state, &target)?);
         let format =
             request.state.volumes.get(&file).map_or("qcow2".to_owned(), |volume| volume.format.clone());
-        let format = if block { "raw".to_owned() } else { format };
-        let id = volumes::volume_id(request.state, &target, new, &format!("vm-{new}-cloudinit"), &format);
-        request.state.volumes.insert(id.clone(), volumes::disk(KIND, &format, 4 << 20, new, now));
+        outcome.say(format!("create full clone of drive {name} ({file})"));
+        let format = match request.get("format") {
+            Some(format) if !block => format.to_owned(),
+            _ if block => "raw".to_owned(),
+            _ => format,
+        };
+        let wanted = Allocation {
+            storage: &target,
+            owner: new,
+            kind: KIND,
+            format: Some(&format),
+            bytes: 4 << 20,
+            now,
+        };
+        let stem = format!("vm-{new}-cloudinit");
+        let id = volumes::allocate_named(request.state, outcome, &wanted, &stem)?;
+        outcome.say(format!("allocated target volume '{id}'"));
         values.insert("file".to_owned(), id);
         values.insert("size".to_owned(), "4M".to_owned());
         return Ok(drives::print(name, &values));
@@ -173,28 +188,37 @@ fn copy_drive(
         outcome.say(format!("create full clone of drive {name} ({file})"));
         let block = volumes::is_block(volumes::storage(request.state, &target)?);
         let format = request.get("format").map(str::to_owned).unwrap_or(volume.format.clone());
+        let format = drives::target_format(outcome, &target, block, format);
         let wanted = Allocation {
             storage: &target,
             owner: new,
             kind: KIND,
-            format: Some(if block { "raw" } else { &format }),
+            format: Some(&format),
             bytes: volume.size,
             now,
         };
-        let id = volumes::allocate(request.state, &wanted)?;
+        let id = volumes::allocate(request.state, outcome, &wanted)?;
+        outcome.say(format!("allocated target volume '{id}'"));
         let size = request.state.volumes.get(&id).map_or(volume.size, |volume| volume.size);
         values.insert("size".to_owned(), volumes::format_size(size));
-        outcome.say(format!("transferred {size} of {size} bytes (100.00%)"));
+        drives::say_copied(outcome, size);
         id
     } else {
         outcome.say(format!("create linked clone of drive {name} ({file})"));
-        linked(request, new, &storage, &volume_name, &file)
+        linked(request, outcome, new, &storage, &volume_name, &file)
     };
     values.insert("file".to_owned(), id);
     Ok(drives::print(name, &values))
 }
 
-fn linked(request: &mut Request<'_>, new: u32, storage: &str, base: &str, file: &str) -> String {
+fn linked(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    new: u32,
+    storage: &str,
+    base: &str,
+    file: &str,
+) -> String {
     let now = request.seconds();
     let number = volumes::free_number(request.state, storage, new);
     let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
@@ -206,7 +230,14 @@ fn linked(request: &mut Request<'_>, new: u32, storage: &str, base: &str, file: 
     let size = request.state.volumes.get(file).map_or(0, |volume| volume.size);
     let mut volume = volumes::disk(KIND, if block { "raw" } else { "qcow2" }, size, new, now);
     volume.parent = Some(file.to_owned());
-    request.state.volumes.insert(id.clone(), volume);
+    if !block {
+        let (folder, base_name) = base.rsplit_once('/').unwrap_or(("", base));
+        let name = format!("vm-{new}-disk-{number}.qcow2");
+        outcome.say(format!(
+            "clone {folder}/{base_name}: images, {name}, {new} to {name} (base=../{folder}/{base_name})"
+        ));
+    }
+    volumes::create(request.state, outcome, &id, volume);
     id
 }
 
@@ -232,8 +263,7 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
             disks.into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name))
         {
             let file = values.get("file").cloned().unwrap_or_default();
-            let base = to_base(request.state, &file);
-            outcome.say(format!("  Renamed \"{file}\" to \"{base}\""));
+            let base = to_base(request.state, outcome, &file);
             values.insert("file".to_owned(), base);
             let text = drives::print(&name, &values);
             request.guest_mut(KIND)?.config.insert(name, text);
@@ -244,7 +274,7 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
 }
 
 /// Renames a volume to its base name.
-pub(crate) fn to_base(state: &mut crate::state::State, file: &str) -> String {
+pub(crate) fn to_base(state: &mut crate::state::State, outcome: &mut Outcome, file: &str) -> String {
     let cut = file.rfind("vm-").filter(|at| file[..*at].ends_with(['/', ':']));
     let base = match cut {
         // A base volume never keeps the path of what it was cloned from.
@@ -257,9 +287,9 @@ pub(crate) fn to_base(state: &mut crate::state::State, file: &str) -> String {
         },
         None => file.to_owned(),
     };
-    if let Some(mut volume) = state.volumes.remove(file) {
+    volumes::rename(state, outcome, file, &base);
+    if let Some(volume) = state.volumes.get_mut(&base) {
         volume.parent = None;
-        state.volumes.insert(base.clone(), volume);
     }
     base
 }

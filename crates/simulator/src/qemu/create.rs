@@ -30,8 +30,10 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     config::normalise(&mut options);
     let start = request.flag("start");
     let upid = request.task("qmcreate", &vmid.to_string(), |request, outcome| {
-        build(request, outcome, vmid, options)
-            .map_err(|failure| Failure::died(format!("unable to create VM {vmid} - {}", failure.reason)))
+        build(request, outcome, vmid, options).map_err(|failure| {
+            guests::remove_created(request.state, outcome);
+            Failure::died(format!("unable to create VM {vmid} - {}", failure.reason))
+        })
     });
     if start && request.state.guests.contains_key(&vmid) {
         super::lifecycle::start_task(request, vmid);
@@ -136,19 +138,21 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
         }
     }
     for file in files {
-        if state.volumes.remove(&file).is_none() {
+        if !volumes::remove(state, outcome, &file) {
             let path = volumes::path(state, &file);
             outcome.say(format!("disk image '{path}' does not exist"));
-        } else if let Some((_, name)) = volumes::split(&file).filter(|(_, name)| !name.contains('/')) {
-            outcome.say(format!("  Logical volume \"{name}\" successfully removed."));
         }
     }
     if all {
-        state.volumes.retain(|id, volume| {
-            volume.owner != Some(vmid)
-                || !matches!(volume.content.as_str(), "images" | "rootdir")
-                || volumes::owner(id).is_none()
+        let unreferenced = state.volumes.iter().filter(|(id, volume)| {
+            volume.owner == Some(vmid)
+                && matches!(volume.content.as_str(), "images" | "rootdir")
+                && volumes::owner(id).is_some()
         });
+        let unreferenced: Vec<String> = unreferenced.map(|(id, _)| id.clone()).collect();
+        for id in unreferenced {
+            volumes::remove(state, outcome, &id);
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{KIND, config, drives};
 use crate::failure::Failure;
 use crate::guests;
-use crate::request::{Answer, Outcome, Request};
+use crate::request::{Answer, Request};
 use crate::schema;
 use crate::volumes::{self, Allocation};
 
@@ -30,8 +30,7 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         if size == present {
             return Ok(());
         }
-        let real = grow(request, outcome, &file, size);
-        let _ = real;
+        volumes::grow(request.state, outcome, &file, size, request.options.storage_size);
         values.insert("size".to_owned(), volumes::format_size(size));
         let text = drives::print(&disk, &values);
         request.guest_mut(KIND)?.config.insert(disk.clone(), text);
@@ -48,30 +47,6 @@ pub(crate) fn target_size(present: u64, wanted: &str) -> Result<u64, Failure> {
         return Err(Failure::died("shrinking disks is not supported"));
     }
     Ok(size)
-}
-
-/// Grows a volume; block storages round up.
-pub(crate) fn grow(request: &mut Request<'_>, outcome: &mut Outcome, file: &str, size: u64) -> u64 {
-    let storage = volumes::split(file).and_then(|(storage, _)| request.state.storages.get(storage)).cloned();
-    let storage = storage.unwrap_or_default();
-    let real = volumes::real_size(&storage, size);
-    if let Some(volume) = request.state.volumes.get_mut(file) {
-        let name = file.rsplit(':').next().unwrap_or_default();
-        if !volumes::is_block(&storage) {
-            outcome.say("Image resized.");
-        } else if volume.size != real {
-            let shown = |bytes: u64| {
-                let (value, unit) = if bytes >= 1 << 30 { (30, "GiB") } else { (20, "MiB") };
-                format!("{:.2} {unit} ({} extents)", bytes as f64 / (1u64 << value) as f64, bytes >> 22)
-            };
-            let (from, to) = (shown(volume.size), shown(real));
-            outcome.say(format!("  Size of logical volume pve/{name} changed from {from} to {to}."));
-            outcome.say(format!("  Logical volume pve/{name} successfully resized."));
-        }
-        volume.size = real;
-        volume.file_size = real;
-    }
-    real
 }
 
 /// `PUT unlink`.
@@ -129,34 +104,45 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     let format = request.get("format").map(str::to_owned).unwrap_or(volume.format.clone());
     let delete = request.flag("delete");
     Ok(request.task("qmmove", &vmid.to_string(), |request, outcome| {
+        let from = volumes::split(&file).map_or("", |(storage, _)| storage);
+        outcome.say(format!(
+            "copying volume '{file}' from current storage '{from}' to target storage '{storage}'"
+        ));
         outcome.say(format!("create full clone of drive {disk} ({file})"));
-        let now = request.seconds();
-        let format = if block { "raw".to_owned() } else { format };
-        let id = if cloud_init {
-            let id =
-                volumes::volume_id(request.state, &storage, vmid, &format!("vm-{vmid}-cloudinit"), &format);
-            request.state.volumes.insert(id.clone(), volumes::disk(KIND, &format, volume.size, vmid, now));
-            id
-        } else {
-            let wanted = Allocation {
-                storage: &storage,
-                owner: vmid,
-                kind: KIND,
-                format: Some(&format),
-                bytes: volume.size,
-                now,
-            };
-            volumes::allocate(request.state, &wanted)?
+        let format = drives::target_format(outcome, &storage, block, format);
+        let wanted = Allocation {
+            storage: &storage,
+            owner: vmid,
+            kind: KIND,
+            format: Some(&format),
+            bytes: volume.size,
+            now: request.seconds(),
         };
+        let id = if cloud_init {
+            volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-cloudinit"))?
+        } else {
+            volumes::allocate(request.state, outcome, &wanted)?
+        };
+        outcome.say(format!("allocated target volume '{id}'"));
+        drives::say_copied(outcome, volume.size);
         let size = request.state.volumes.get(&id).map_or(volume.size, |volume| volume.size);
         values.insert("file".to_owned(), id);
         values.insert("size".to_owned(), volumes::format_size(size));
         let mut config = request.guest(KIND)?.config.clone();
         config.insert(disk.clone(), drives::print(&disk, &values));
         if delete {
-            request.state.volumes.remove(&file);
+            outcome.say(format!("removing source volume '{file}' after successful copy"));
+            volumes::remove(request.state, outcome, &file);
         } else {
+            let before: Vec<String> = config.keys().cloned().collect();
             drives::release(request.state, &mut config, vmid, &disk, &text);
+            let slot = config.keys().find(|key| !before.contains(key));
+            let slot = slot.map(String::as_str).unwrap_or_default();
+            if cloud_init {
+                outcome.say(format!("found unused cloudinit disk '{file}', removing it"));
+                outcome.say("Use of uninitialized value $unused_key in concatenation (.) or string at /usr/share/perl5/PVE/API2/Qemu.pm line 4960.");
+            }
+            outcome.say(format!("adding source volume '{file}' as '{slot}' to config"));
         }
         request.guest_mut(KIND)?.config = config;
         Ok(())
@@ -187,16 +173,15 @@ fn reassign(request: &mut Request<'_>) -> Answer {
             request.state.volumes.get(&file).map_or("raw".to_owned(), |volume| volume.format.clone());
         let stem = format!("vm-{target}-disk-{number}");
         let new = volumes::volume_id(request.state, storage, target, &stem, &format);
-        if let Some(mut volume) = request.state.volumes.remove(&file) {
-            volume.owner = Some(target);
-            request.state.volumes.insert(new.clone(), volume);
-        }
+        volumes::rename(request.state, outcome, &file, &new);
         let new_text = text.replacen(&file, &new, 1);
+        let shown = new_text.clone();
         if let Some(other) = request.state.guests.get_mut(&target) {
             other.config.insert(slot.clone(), new_text);
         }
         request.guest_mut(KIND)?.config.remove(&disk);
         outcome.say(format!("removing disk '{disk}' from VM '{vmid}' config"));
+        outcome.say(format!("update VM {target}: -{slot} {shown}"));
         Ok(())
     }))
 }

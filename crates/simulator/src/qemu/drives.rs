@@ -134,7 +134,7 @@ pub(crate) fn realise(
     let import = values.remove("import-from");
     let (storage, volume) = volumes::split(&file).map_or(("", ""), |pair| pair);
     if volume == "cloudinit" {
-        let id = cloud_init_volume(request, vmid, storage, format.as_deref())?;
+        let id = cloud_init_volume(request, outcome, vmid, storage, format.as_deref())?;
         values.insert("file".to_owned(), id);
         values.insert("media".to_owned(), "cdrom".to_owned());
         values.remove("size");
@@ -143,7 +143,7 @@ pub(crate) fn realise(
     {
         let (id, size) = match import {
             Some(source) => import_disk(request, outcome, vmid, name, storage, format.as_deref(), &source)?,
-            None => new_disk(request, vmid, name, storage, format.as_deref(), bytes, &values)?,
+            None => new_disk(request, outcome, vmid, name, storage, format.as_deref(), bytes, &values)?,
         };
         values.insert("file".to_owned(), id);
         values.insert("size".to_owned(), volumes::format_size(size));
@@ -165,8 +165,10 @@ pub(crate) fn realise(
     Ok(text)
 }
 
+#[allow(clippy::too_many_arguments, reason = "one call a drive: where, how large, and in which words")]
 fn new_disk(
     request: &mut Request<'_>,
+    outcome: &mut Outcome,
     vmid: u32,
     name: &str,
     storage: &str,
@@ -191,27 +193,28 @@ fn new_disk(
         bytes,
         now: request.seconds(),
     };
-    let id = volumes::allocate(request.state, &wanted)?;
+    let id = volumes::allocate(request.state, outcome, &wanted)?;
     Ok((id, bytes))
 }
 
 fn cloud_init_volume(
     request: &mut Request<'_>,
+    outcome: &mut Outcome,
     vmid: u32,
     storage: &str,
     format: Option<&str>,
 ) -> Result<String, Failure> {
     let options = volumes::storage(request.state, storage)?.clone();
     let block = volumes::is_block(&options);
-    if let Some(format) = format.filter(|format| block && *format != "raw") {
-        return Err(volumes::unsupported_format(format));
-    }
-    let format = format.unwrap_or(if block { "raw" } else { "qcow2" });
-    let id = volumes::volume_id(request.state, storage, vmid, &format!("vm-{vmid}-cloudinit"), format);
-    let now = request.seconds();
-    let volume = volumes::disk(GuestKind::Qemu, format, 4 << 20, vmid, now);
-    request.state.volumes.insert(id.clone(), volume);
-    Ok(id)
+    let wanted = Allocation {
+        storage,
+        owner: vmid,
+        kind: GuestKind::Qemu,
+        format: format.or(Some(if block { "raw" } else { "qcow2" })),
+        bytes: 4 << 20,
+        now: request.seconds(),
+    };
+    volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-cloudinit"))
 }
 
 fn import_disk(
@@ -234,13 +237,41 @@ fn import_disk(
     let size = volumes::image_size(&volume);
     let block = volumes::is_block(volumes::storage(request.state, storage)?);
     let format = if block { "raw" } else { format.unwrap_or(&volume.format) };
-    outcome.say(format!("create full clone of drive ({source})"));
-    let (new, _) = new_disk(request, vmid, name, storage, Some(format), size, &Values::new())?;
+    let drive = attached_as(request, source).map(|drive| format!("{drive} ")).unwrap_or_default();
+    outcome.say(format!("create full clone of drive {drive}({source})"));
+    let (new, _) = new_disk(request, outcome, vmid, name, storage, Some(format), size, &Values::new())?;
     outcome.say(format!("allocated target volume '{new}'"));
-    let human = size as f64 / (1u64 << 30) as f64;
-    outcome.say(format!("transferred {human:.1} GiB of {human:.1} GiB (100.00%)"));
+    say_copied(outcome, size);
     let real = request.state.volumes.get(&new).map_or(size, |volume| volume.size);
     Ok((new, real))
+}
+
+/// The progress of a copy.
+pub(crate) fn say_copied(outcome: &mut Outcome, bytes: u64) {
+    let (shift, unit) = if bytes >= 1 << 30 { (30, "GiB") } else { (20, "MiB") };
+    let human = bytes as f64 / (1u64 << shift) as f64;
+    outcome.say(format!("transferred 0.0 B of {human:.1} {unit} (0.00%)"));
+    outcome.say(format!("transferred {human:.1} {unit} of {human:.1} {unit} (100.00%)"));
+}
+
+/// The format a copy gets: block storages make raw of anything.
+pub(crate) fn target_format(outcome: &mut Outcome, storage: &str, block: bool, wanted: String) -> String {
+    if !block {
+        return wanted;
+    }
+    if wanted == "qcow2" {
+        outcome.say(format!(
+            "format 'qcow2' is not supported by the target storage '{storage}' - using 'raw' instead"
+        ));
+    }
+    "raw".to_owned()
+}
+
+/// The drive of its owner that a volume is attached as.
+fn attached_as(request: &Request<'_>, volume: &str) -> Option<String> {
+    let guest = request.state.guests.get(&volumes::owner(volume)?)?;
+    let mut drives = guest.config.iter().filter(|(name, _)| is_drive(name));
+    drives.find(|(_, text)| file_of(text) == volume).map(|(name, _)| name.clone())
 }
 
 /// Where the old volume of a slot goes: into `unusedN`, away (cloud-init), or nowhere (media, others' disks).

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Outcome, Request};
 use crate::state::{GuestKind, Volume};
 use crate::volumes;
 
@@ -50,7 +50,11 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
             volumes::split(id).is_some_and(|(storage, _)| storage == name)
                 && volumes::allows(options, &volume.content)
                 && wanted.is_none_or(|wanted| wanted == volume.content)
-                && (vmid.is_none() || volume.owner.is_none() || volume.owner.map(u64::from) == vmid)
+                && vmid.is_none_or(|vmid| match volume.owner {
+                    Some(owner) => u64::from(owner) == vmid,
+                    // Directories leave these out when they are asked for a guest's.
+                    None => !matches!(volume.content.as_str(), "iso" | "vztmpl"),
+                })
         })
         .map(|(id, volume)| shown(request, id, volume))
         .collect())
@@ -152,9 +156,8 @@ pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
     }
     let seconds = request.seconds();
     let format = if block { "raw" } else { known.unwrap_or("raw") };
-    let size = volumes::real_size(&options, bytes);
-    let volume = volumes::disk(GuestKind::Qemu, format, size, vmid, seconds);
-    request.state.volumes.insert(id.clone(), volume);
+    let volume = volumes::disk(GuestKind::Qemu, format, bytes, vmid, seconds);
+    volumes::create(request.state, &mut Outcome::default(), &id, volume);
     Ok(json!(id))
 }
 
@@ -179,7 +182,7 @@ pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
         if in_use && !block {
             return Err(Failure::died(format!("base volume '{id}' is still in use by linked cloned")));
         }
-        if request.state.volumes.remove(&id).is_none() {
+        if !volumes::remove(request.state, outcome, &id) {
             let path = volumes::path(request.state, &id);
             outcome.say(format!("disk image '{path}' does not exist"));
         }

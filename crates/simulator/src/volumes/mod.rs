@@ -1,7 +1,13 @@
 //! Disks and files on storages: names, sizes, allocation, as PVE::Storage and its plugins do it.
 
+mod allocation;
+
 use crate::failure::Failure;
 use crate::state::{GuestKind, Options, State, Volume};
+
+pub(crate) use allocation::{
+    Allocation, allocate, allocate_named, create, disk, grow, remove, rename, unsupported_format,
+};
 
 /// Size of a physical extent of LVM.
 const EXTENT: u64 = 4 << 20;
@@ -102,57 +108,6 @@ pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 
         })
     };
     (0..).find(|number| !taken(*number)).unwrap_or(0)
-}
-
-/// What to allocate.
-pub(crate) struct Allocation<'a> {
-    pub storage: &'a str,
-    pub owner: u32,
-    pub kind: GuestKind,
-    pub format: Option<&'a str>,
-    pub bytes: u64,
-    /// Seconds since the epoch.
-    pub now: u64,
-}
-
-/// Allocates a disk under a free name; returns its volume id.
-pub(crate) fn allocate(state: &mut State, wanted: &Allocation<'_>) -> Result<String, Failure> {
-    let options = storage(state, wanted.storage)?.clone();
-    let format = wanted.format.unwrap_or("raw");
-    if is_block(&options) && format != "raw" {
-        return Err(unsupported_format(format));
-    }
-    let number = free_number(state, wanted.storage, wanted.owner);
-    let stem = if format == "subvol" {
-        format!("subvol-{}-disk-{number}", wanted.owner)
-    } else {
-        format!("vm-{}-disk-{number}", wanted.owner)
-    };
-    let id = volume_id(state, wanted.storage, wanted.owner, &stem, format);
-    let size = real_size(&options, wanted.bytes);
-    state.volumes.insert(id.clone(), disk(wanted.kind, format, size, wanted.owner, wanted.now));
-    Ok(id)
-}
-
-/// LVM knows no formats.
-pub(crate) fn unsupported_format(format: &str) -> Failure {
-    Failure::died(format!(
-        "unsupported format '{format}' at /usr/share/perl5/PVE/Storage/LvmThinPlugin.pm line 102."
-    ))
-}
-
-/// A disk volume.
-pub(crate) fn disk(kind: GuestKind, format: &str, size: u64, owner: u32, now: u64) -> Volume {
-    Volume {
-        content: if kind == GuestKind::Lxc { "rootdir" } else { "images" }.to_owned(),
-        format: format.to_owned(),
-        size,
-        file_size: size,
-        owner: Some(owner),
-        parent: None,
-        created: now,
-        bytes: None,
-    }
 }
 
 /// Checks a volume name against the storage's rules (the errors of the plugins' `parse_volname`).
