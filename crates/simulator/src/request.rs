@@ -55,6 +55,8 @@ pub(crate) struct Request<'a> {
     pub now: u64,
     /// `total` beside `data`.
     pub total: Option<u64>,
+    /// Answered as plain text instead of JSON.
+    pub text: Option<String>,
     /// Exit status the next task is forced to.
     pub forced_exit: Option<String>,
 }

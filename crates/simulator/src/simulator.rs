@@ -103,6 +103,7 @@ pub(crate) struct Incoming {
 #[derive(Debug)]
 pub(crate) enum Reply {
     Data { data: Value, total: Option<u64> },
+    Text(String),
     Failed(Failure),
     Disconnect,
 }
@@ -181,6 +182,7 @@ impl Simulator {
             checksums: storage::checksums(bytes),
             mime_type: "application/octet-stream".to_owned(),
             exists: true,
+            trusted: true,
         };
         self.register_remote_file(url, file);
     }
@@ -198,6 +200,13 @@ impl Simulator {
         let mut inner = self.lock();
         let seconds = now() / 1000;
         storage::store_file(&mut inner.state, volume_id, bytes, seconds);
+        let _ = inner.save();
+    }
+
+    /// Fills a storage with other data: nothing more can be allocated on it.
+    pub fn fill_storage(&self, storage: &str) {
+        let mut inner = self.lock();
+        inner.state.full_storages.insert(storage.to_owned());
         let _ = inner.save();
     }
 
@@ -240,7 +249,7 @@ impl Simulator {
             None => inner.answer(incoming, None),
         };
         let status = match &reply {
-            Reply::Data { .. } => 200,
+            Reply::Data { .. } | Reply::Text(_) => 200,
             Reply::Failed(failure) => failure.status,
             Reply::Disconnect => 0,
         };
@@ -283,7 +292,7 @@ impl Inner {
     fn answer(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Reply {
         let changes = incoming.method != "GET";
         let reply = match self.dispatch(incoming, forced_exit) {
-            Ok((data, total)) => Reply::Data { data, total },
+            Ok(reply) => reply,
             Err(failure) => Reply::Failed(failure),
         };
         if changes && let Err(error) = self.save() {
@@ -292,11 +301,7 @@ impl Inner {
         reply
     }
 
-    fn dispatch(
-        &mut self,
-        incoming: Incoming,
-        forced_exit: Option<String>,
-    ) -> Result<(Value, Option<u64>), Failure> {
+    fn dispatch(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Result<Reply, Failure> {
         let now = now();
         tasks::settle(&mut self.state, now);
         let changes = incoming.method != "GET";
@@ -334,11 +339,12 @@ impl Inner {
             upload: incoming.upload,
             now,
             total: None,
+            text: None,
             forced_exit,
         };
         let data = (found.handler)(&mut request)?;
-        let total = request.total;
-        Ok((data, total))
+        let (total, text) = (request.total, request.text.take());
+        Ok(text.map_or(Reply::Data { data, total }, Reply::Text))
     }
 
     fn check_node(&self, node: Option<&String>) -> Result<(), Failure> {

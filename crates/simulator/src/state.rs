@@ -1,6 +1,6 @@
 //! The cluster as data: what is kept between requests and written to the state file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub(crate) struct State {
     pub pools: BTreeMap<String, Pool>,
     pub networks: BTreeMap<String, Options>,
     pub cluster_options: Options,
+    /// Storages that other data has filled.
+    #[serde(default)]
+    pub full_storages: BTreeSet<String>,
     /// What downloads find, by URL.
     pub remote_files: BTreeMap<String, RemoteFile>,
 }
@@ -186,7 +189,7 @@ pub(crate) enum Effect {
 }
 
 /// One firewall configuration file.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Firewall {
     pub options: Options,
     pub rules: Vec<Options>,
@@ -197,7 +200,7 @@ pub(crate) struct Firewall {
 }
 
 /// An IP set.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AddressSet {
     pub comment: String,
     pub entries: BTreeMap<String, Options>,
@@ -224,6 +227,13 @@ pub struct RemoteFile {
     pub mime_type: String,
     /// `false`: the server answers 404.
     pub exists: bool,
+    /// `false`: the server's certificate is not trusted; only asked for without checking it.
+    #[serde(default = "yes")]
+    pub trusted: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl State {
@@ -288,6 +298,7 @@ impl State {
             pools: BTreeMap::new(),
             networks,
             cluster_options: options(&[("keyboard", "en-us")]),
+            full_storages: BTreeSet::new(),
             remote_files: BTreeMap::new(),
         }
     }

@@ -48,6 +48,19 @@ fn apply(state: &mut State, effect: Effect) {
     }
 }
 
+/// Seconds since the epoch as `2026-11-23 02:50:15`, UTC (days to civil date by Howard Hinnant's rule).
+pub(crate) fn clock(seconds: u64) -> String {
+    let (days, rest) = ((seconds / 86_400) as i64 + 719_468, seconds % 86_400);
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let (day, month) =
+        (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 fn find(request: &Request<'_>) -> Result<usize, Failure> {
     let upid = request.text("upid");
     if upid.split(':').count() < 9 || !upid.starts_with("UPID:") {
@@ -93,7 +106,9 @@ fn log(request: &mut Request<'_>) -> Answer {
     // The last line is written when the task ends.
     let lines = if task.finished { &task.log[..] } else { &task.log[..task.log.len().saturating_sub(1)] };
     if request.flag("download") {
-        return Ok(json!(lines.iter().map(|line| format!("{line}\n")).collect::<String>()));
+        let text = lines.iter().map(|line| format!("{line}\n")).collect();
+        request.text = Some(text);
+        return Ok(Value::Null);
     }
     let start = request.number("start").unwrap_or(0) as usize;
     let limit = match request.number("limit") {

@@ -1,8 +1,9 @@
 //! The server a recording was made on, as its `environment` says, and the files that lay on it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pve_simulator::{Options, Server, Simulator, serve};
+use pve_simulator::{Options, RemoteFile, Server, Simulator, serve};
 use serde_json::{Map, Value, json};
 
 /// Password of every user (the recordings mask theirs).
@@ -27,6 +28,51 @@ const LOCAL_FILES: [(&str, usize); 6] = [
     ("local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", 1_112_018),
 ];
 
+/// What was behind the URLs of the recordings: URL, bytes, bytes of the disk in it, type, SHA-256.
+const REMOTE_FILES: [(&str, u64, u64, &str, &str); 8] = [
+    ("http://127.0.0.1:18080/test.iso", 409_617, 409_617, "application/x-iso9660-image", ""),
+    ("http://127.0.0.1:18080/cloud.img", 409_617, 409_617, "application/octet-stream", ""),
+    (
+        "http://127.0.0.1:18080/cloud.qcow2",
+        196_640,
+        2 << 30,
+        "application/octet-stream",
+        "08587a3503226a49b8739afba6a79783190995c042d6f0c330a988bd44ec0d49",
+    ),
+    ("http://127.0.0.1:18080/disk.raw", 64 << 20, 64 << 20, "application/octet-stream", ""),
+    ("http://127.0.0.1:18080/debian-12-fake_12.5-1_amd64.tar.gz", 649, 649, "application/gzip", ""),
+    ("http://127.0.0.1:8080/tiny.iso", 409_600, 409_600, "application/x-iso9660-image", ""),
+    (
+        "http://127.0.0.1:8080/debian-13-genericcloud-amd64.qcow2",
+        3_538_944,
+        48 << 20,
+        "application/octet-stream",
+        CLOUD,
+    ),
+    (
+        "https://mirror.lab.local:8443/debian-13-genericcloud-amd64.qcow2",
+        3_538_944,
+        48 << 20,
+        "application/octet-stream",
+        CLOUD,
+    ),
+];
+const CLOUD: &str = "1cc7e8a7fdfc8ffaded3843a38d3233ad9fcbb35e61fd874e0439f58a4859329";
+/// And what was not there.
+const MISSING: [&str; 2] = ["http://127.0.0.1:18080/missing.iso", "http://127.0.0.1:8080/none.qcow2"];
+
+fn remote_file(size: u64, disk: u64, mime_type: &str, sha256: &str) -> RemoteFile {
+    let sums = BTreeMap::from([("sha256".to_owned(), sha256.to_owned())]);
+    RemoteFile {
+        size,
+        virtual_size: disk,
+        checksums: if sha256.is_empty() { BTreeMap::new() } else { sums },
+        mime_type: mime_type.to_owned(),
+        exists: true,
+        trusted: true,
+    }
+}
+
 /// A request that brings the server to where the recording begins.
 pub type Preparation = (&'static str, &'static str, Value);
 
@@ -45,11 +91,19 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         } else {
             250
         } << 30,
+        cpus: if default_installation { 4 } else { 2 },
         task_duration: Duration::from_millis(8),
         status_cycle: Duration::from_millis(400),
         ..Options::default()
     };
     let simulator = Simulator::new(options);
+    for (url, size, disk, mime_type, sha256) in REMOTE_FILES {
+        let file = remote_file(size, disk, mime_type, sha256);
+        simulator.register_remote_file(url, RemoteFile { trusted: !url.starts_with("https"), ..file });
+    }
+    for url in MISSING {
+        simulator.register_remote_file(url, RemoteFile { exists: false, ..remote_file(0, 0, "", "") });
+    }
     let files = match name {
         _ if is_second_server(name) => LOCAL_FILES.as_slice(),
         "storage.json" => &[],
@@ -87,21 +141,36 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
         let options = json!({ "storage": storage, "type": "dir", "path": path, "content": all });
         steps.push(("POST", "/storage", options));
     }
+    if name == "qemu-clone.json" {
+        steps.extend([("vm-110-disk-4.raw", 110), ("vm-110-disk-5.raw", 110)].map(left_over));
+        steps
+            .extend([("anything.raw", 900), ("vm-901-disk-1.raw", 900)].map(|file| left_over_of(file, "1M")));
+    }
     if name == "qemu-disks.json" {
         // Made by the recording itself, beside a volume left over from an earlier one.
         steps.retain(|(_, _, options)| options["storage"] != "lab2");
-        steps.push(left_over("vm-110-disk-4.raw"));
+        steps.push(left_over(("vm-110-disk-4.raw", 110)));
     }
     steps
 }
 
-fn left_over(file: &'static str) -> Preparation {
-    ("POST", "/nodes/pve/storage/lab/content", json!({ "vmid": 110, "filename": file, "size": "528" }))
+fn left_over(file: (&str, u32)) -> Preparation {
+    left_over_of(file, "528")
+}
+
+fn left_over_of((file, vmid): (&str, u32), size: &str) -> Preparation {
+    ("POST", "/nodes/pve/storage/lab/content", json!({ "vmid": vmid, "filename": file, "size": size }))
 }
 
 /// What a step that failed for want of a program left behind.
 pub fn aftermath(name: &str, number: usize) -> Vec<Preparation> {
-    if (name, number) == ("qemu-disks.json", 34) { vec![left_over("vm-110-disk-5.raw")] } else { Vec::new() }
+    if (name, number) != ("qemu-disks.json", 34) {
+        return Vec::new();
+    }
+    vec![
+        left_over(("vm-110-disk-5.raw", 110)),
+        ("PUT", "/nodes/pve/qemu/110/config", json!({ "machine": "q35" })),
+    ]
 }
 
 /// The multipart body for recorded parameters; a file is `<file "NAME" of N bytes>`.
@@ -132,10 +201,30 @@ fn file(text: &str) -> Option<(String, Vec<u8>)> {
     Some((name.to_owned(), image(name, size)))
 }
 
-/// Bytes of a file of this size; a `.qcow2` starts with the header of an image, of 16 MiB on the second recorded
+/// Writes out `<70000 x one letter>` and `yy<3000 letters y>`.
+pub fn expand(text: &str) -> String {
+    let Some((head, rest)) = text.split_once('<') else { return text.to_owned() };
+    let Some((inside, tail)) = rest.split_once('>') else { return text.to_owned() };
+    let count = inside.split(' ').next().and_then(|count| count.parse::<usize>().ok());
+    match count {
+        Some(count) if inside.ends_with(" x one letter") => format!("{head}{}{tail}", "x".repeat(count)),
+        // The letters that are shown are among the counted ones.
+        Some(count) if inside.ends_with(" letters y") => {
+            let shown = head.bytes().rev().take_while(|byte| *byte == b'y').count();
+            format!("{head}{}{tail}", "y".repeat(count - shown))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Bytes of a file of this size; a `.vmdk` begins with the header of a 48 MiB disk, a `.qcow2` starts with the header of an image, of 16 MiB on the second recorded
 /// server and 2 GiB on the first.
 pub fn image(name: &str, size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
+    if name.ends_with(".vmdk") && size >= 20 {
+        bytes[..4].copy_from_slice(b"KDMV");
+        bytes[12..20].copy_from_slice(&((48_u64 << 20) / 512).to_le_bytes());
+    }
     let disk: u64 = if name.starts_with("local:") { 16 << 20 } else { 2 << 30 };
     if name.ends_with(".qcow2") && size >= 32 {
         bytes[..4].copy_from_slice(b"QFI\xfb");

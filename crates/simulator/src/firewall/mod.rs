@@ -91,6 +91,15 @@ pub(crate) fn digest(request: &Request<'_>, scope: Scope) -> String {
     let firewall = request.state.firewalls.get(&scope.key(request));
     let groups: Vec<_> =
         request.state.firewalls.iter().filter(|(key, _)| key.starts_with("group/")).collect();
+    let empty =
+        |firewall: Option<&crate::state::Firewall>| firewall.is_none_or(|found| *found == Default::default());
+    let nothing = match scope {
+        Scope::Cluster | Scope::Group => empty(request.state.firewalls.get("cluster")) && groups.is_empty(),
+        _ => empty(firewall),
+    };
+    if nothing {
+        return hex(&sha1::Sha1::digest(""));
+    }
     let text = match scope {
         Scope::Cluster | Scope::Group => {
             serde_json::to_string(&(request.state.firewalls.get("cluster"), groups)).unwrap_or_default()

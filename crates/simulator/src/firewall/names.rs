@@ -44,7 +44,14 @@ pub(crate) fn aliases(request: &mut Request<'_>, scope: Scope) -> Answer {
 pub(crate) fn read_alias(request: &mut Request<'_>, scope: Scope) -> Answer {
     let digest = digest(request, scope);
     match view(request, scope).aliases.get(&request.text("name").to_lowercase()) {
-        Some(alias) => Ok(shown_alias(alias, &digest)),
+        Some(alias) => {
+            let mut row = shown_alias(alias, &digest);
+            // Only the list has it.
+            if let Some(row) = row.as_object_mut() {
+                row.remove("digest");
+            }
+            Ok(row)
+        }
         None => Err(Failure::parameter("name", "no such alias")),
     }
 }

@@ -248,7 +248,11 @@ pub(crate) fn create(request: &mut Request<'_>, scope: Scope) -> Answer {
     check_digest(request, scope)?;
     let mut rule = fields(request);
     verify(request, scope, &rule)?;
-    rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
+    let enable = rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
+    // A rule's line in the file is either active or not.
+    if enable != "0" {
+        *enable = "1".to_owned();
+    }
     rules.insert(0, rule);
     store(request, scope, rules);
     Ok(Value::Null)

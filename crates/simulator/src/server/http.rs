@@ -89,6 +89,7 @@ async fn answer(simulator: Simulator, request: Request<Body>) -> Result<Response
             Ok(with_json(200, "OK", &body))
         }
         Reply::Data { data, total } => Ok(with_json(200, "OK", &success(&data, total))),
+        Reply::Text(text) => Ok(plain(200, "OK", &text)),
         Reply::Failed(failure) => Ok(refusal(&failure, &format)),
     }
 }

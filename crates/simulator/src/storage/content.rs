@@ -78,6 +78,14 @@ fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
 pub(crate) fn read(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
     let Some(volume) = request.state.volumes.get(&id) else {
+        let storage = volumes::split(&id).and_then(|(storage, _)| request.state.storages.get(storage));
+        if storage.is_some_and(volumes::is_block) {
+            let path = volumes::path(request.state, &id);
+            let name = path.strip_prefix("/dev/").unwrap_or(&path);
+            return Err(Failure::died(format!(
+                "can't get size of '{path}':   Failed to find logical volume \"{name}\""
+            )));
+        }
         return Err(Failure::died(format!("volume_size_info on '{id}' failed - no format")));
     };
     let block = volumes::split(&id)

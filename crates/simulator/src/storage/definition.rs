@@ -91,7 +91,28 @@ const PLUGINS: &[Plugin] = &[
 ];
 
 fn digest(request: &Request<'_>) -> String {
-    hex(&sha1::Sha1::digest(serde_json::to_string(&request.state.storages).unwrap_or_default().as_bytes()))
+    // The storage that is there without a configuration file is in no file.
+    let written: Vec<_> =
+        request.state.storages.iter().filter(|(_, options)| !is_implicit(options)).collect();
+    let text = serde_json::to_string(&written).unwrap_or_default();
+    hex(&sha1::Sha1::digest(if written.is_empty() { "" } else { &text }))
+}
+
+/// `local` is always there (PVE::Storage::Plugin, `parse_config`).
+fn implicit_local() -> Options {
+    [
+        ("type", "dir"),
+        ("path", "/var/lib/vz"),
+        ("content", "images,rootdir,vztmpl,iso,snippets,backup"),
+        ("priority", "0"),
+        ("prune-backups", "keep-all=1"),
+    ]
+    .map(|(key, text)| (key.to_owned(), text.to_owned()))
+    .into()
+}
+
+fn is_implicit(options: &Options) -> bool {
+    options.contains_key("priority")
 }
 
 fn shown(request: &Request<'_>, name: &str, options: &Options) -> Value {
@@ -100,7 +121,8 @@ fn shown(request: &Request<'_>, name: &str, options: &Options) -> Value {
         .map(|(key, text)| {
             let number = schema::endpoint("POST", "/storage")
                 .and_then(|keys| schema::lookup(keys, key))
-                .is_some_and(|property| matches!(property.kind, Kind::Integer | Kind::Boolean));
+                .is_some_and(|property| matches!(property.kind, Kind::Integer | Kind::Boolean))
+                || key == "priority";
             let value = match text.parse::<i64>() {
                 Ok(value) if number => json!(value),
                 _ => json!(text),
@@ -171,7 +193,8 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
 fn check_plugin(plugin: &Plugin, options: &mut Options) -> Result<(), Failure> {
     for key in options.keys() {
         let known = [COMMON, plugin.required, plugin.options].iter().any(|list| list.contains(&key.as_str()));
-        if !known && key != "type" {
+        let shared = key == "shared" && matches!(plugin.kind, "lvmthin" | "zfspool");
+        if (!known || shared) && key != "type" {
             return Err(Failure::died(format!("unexpected property '{key}'")));
         }
     }
@@ -233,8 +256,12 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         options.remove(key);
     }
     options.extend(set);
+    options.remove("priority");
+    if options.get("disable").is_some_and(|text| text == "0") {
+        options.remove("disable");
+    }
     if let Some(plugin) = plugin {
-        check_plugin(plugin, &mut options)?;
+        check_plugin(plugin, &mut options).map_err(|failure| failed(failure.reason))?;
     }
     request.state.storages.insert(name.clone(), options);
     Ok(short(&name, &kind))
@@ -244,7 +271,10 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
 pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     let name = request.text("storage");
     match request.state.storages.remove(&name) {
-        Some(_) => Ok(Value::Null),
+        Some(_) => {
+            request.state.storages.entry("local".to_owned()).or_insert_with(implicit_local);
+            Ok(Value::Null)
+        }
         None => Err(missing("delete storage failed: ", &name)),
     }
 }

@@ -51,6 +51,9 @@ fn index(request: &mut Request<'_>) -> Answer {
     Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
 }
 
+/// What the system itself takes.
+const SYSTEM_BYTES: u64 = 2 << 30;
+
 fn is_enabled(options: &Options) -> bool {
     options.get("disable").is_none_or(|value| value != "1")
 }
@@ -66,15 +69,17 @@ fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
         .iter()
         .filter(|(id, _)| volumes::split(id).is_some_and(|(storage, _)| storage == name))
         // Thin volumes and sparse files take what was written, not what was promised.
-        .map(|(_, volume)| if volume.owner.is_some() { volume.file_size / 10 } else { volume.file_size })
+        .map(|(_, volume)| if volume.owner.is_some() { volume.file_size / 16 } else { volume.file_size })
         .sum();
-    let total = request.options.storage_size;
-    let used = used.min(total);
     let enabled = is_enabled(options) && is_here(request, options);
+    let total = if enabled { request.options.storage_size } else { 0 };
+    // The system lies on the same file system as directories do.
+    let used = if volumes::is_block(options) { used } else { used + SYSTEM_BYTES };
+    let used = if request.state.full_storages.contains(name) { total } else { used.min(total) };
     let text = |key: &str| options.get(key).cloned().unwrap_or_default();
     json!({
         "type": text("type"), "content": text("content"),
-        "active": u8::from(enabled), "enabled": u8::from(is_enabled(options)), "shared": u8::from(text("shared") == "1"),
+        "active": u8::from(enabled), "enabled": u8::from(enabled), "shared": u8::from(text("shared") == "1"),
         "total": total, "used": used, "avail": total - used,
     })
 }
@@ -92,16 +97,17 @@ fn list(request: &mut Request<'_>) -> Answer {
         .storages
         .iter()
         .filter(|(name, options)| {
-            is_here(request, options)
-                && only.as_ref().is_none_or(|only| only == *name)
+            only.as_ref().is_none_or(|only| only == *name)
                 && (wanted.is_empty() || wanted.iter().any(|content| volumes::allows(options, content)))
-                && (!request.flag("enabled") || is_enabled(options))
+                && (!request.flag("enabled") || is_enabled(options) && is_here(request, options))
         })
         .map(|(name, options)| {
             let mut row = row(request, name, options);
             row["storage"] = json!(name);
             let (used, total) = (row["used"].as_f64().unwrap_or(0.0), row["total"].as_f64().unwrap_or(1.0));
-            row["used_fraction"] = json!(used / total);
+            if total > 0.0 {
+                row["used_fraction"] = json!(used / total);
+            }
             row
         })
         .collect())

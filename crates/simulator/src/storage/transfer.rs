@@ -24,10 +24,13 @@ pub(crate) fn checksums(bytes: &[u8]) -> std::collections::BTreeMap<String, Stri
     .collect()
 }
 
-/// Bytes of the disk in a qcow2 image (big-endian at offset 24), else of the file.
+/// Bytes of the disk in an image: qcow2 (big-endian at offset 24), vmdk (sectors, little-endian at 12); else of the
+/// file.
 pub(crate) fn virtual_size(bytes: &[u8]) -> u64 {
-    match bytes.get(24..32).and_then(|size| size.try_into().ok()) {
-        Some(size) if bytes.starts_with(b"QFI\xfb") => u64::from_be_bytes(size),
+    let number = |at: usize| bytes.get(at..at + 8).and_then(|size| size.try_into().ok());
+    match (number(24), number(12)) {
+        (Some(size), _) if bytes.starts_with(b"QFI\xfb") => u64::from_be_bytes(size),
+        (_, Some(sectors)) if bytes.starts_with(b"KDMV") => u64::from_le_bytes(sectors).saturating_mul(512),
         _ => bytes.len() as u64,
     }
 }
@@ -51,6 +54,7 @@ pub(crate) fn remote_file(state: &State, url: &str) -> RemoteFile {
         checksums: Default::default(),
         mime_type: mime_type.to_owned(),
         exists: true,
+        trusted: true,
     }
 }
 
@@ -58,12 +62,38 @@ pub(crate) fn remote_file(state: &State, url: &str) -> RemoteFile {
 pub(crate) fn metadata(request: &mut Request<'_>) -> Answer {
     let url = request.text("url");
     let file = remote_file(request.state, &url);
+    if !file.trusted && request.get("verify-certificates").is_none_or(|value| value == "1") {
+        let text = format!(
+            "invalid server response: '500 Can't connect to {} (certificate verify failed)'",
+            host(&url)
+        );
+        return Err(Failure::died(text));
+    }
     if !file.exists {
         return Err(Failure::died("invalid server response: '404 File not found'"));
     }
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default();
     Ok(json!({ "filename": name, "size": file.size, "mimetype": file.mime_type }))
+}
+
+/// Host and port of a URL.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default()
+}
+
+/// A length as wget shows it.
+fn length(bytes: u64) -> String {
+    let (shift, unit) = match bytes {
+        0..1024 => return bytes.to_string(),
+        1024..1_048_576 => (10, 'K'),
+        1_048_576..1_073_741_824 => (20, 'M'),
+        _ => (30, 'G'),
+    };
+    let value = bytes as f64 / (1u64 << shift) as f64;
+    let digits = if value < 10.0 && value.fract() > 0.0 { 1 } else { 0 };
+    format!("{bytes} ({value:.digits$}{unit})")
 }
 
 /// The folder and format of a file, by content type and name; refuses names that do not fit.
@@ -141,21 +171,42 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
             return Err(Failure::died(format!("refusing to override existing file '{path}'")));
         }
         let file = remote_file(request.state, &url);
+        if !file.trusted {
+            let name = host(&url).split(':').next().unwrap_or_default().to_owned();
+            let strict = request.get("verify-certificates").is_none_or(|value| value == "1");
+            let word = if strict { "ERROR" } else { "WARNING" };
+            outcome.say(format!("{word}: The certificate of '{name}' is not trusted."));
+            let issuer = format!("{word}: The certificate of '{name}' doesn't have a known issuer.");
+            if strict {
+                return Err(Failure::died(format!("download failed: {issuer}")));
+            }
+            outcome.say(issuer);
+        }
         if !file.exists {
-            outcome.say("HTTP request sent, awaiting response... 404 Not Found");
+            outcome.say("HTTP request sent, awaiting response... 404 File not found");
+            outcome.say(format!("{} ERROR 404: File not found.", crate::tasks::clock(request.seconds())));
             return Err(Failure::died("download failed: exit code 8"));
         }
         outcome.say("HTTP request sent, awaiting response... 200 OK");
-        outcome.say(format!("Length: {} [{}]", file.size, file.mime_type));
+        outcome.say(format!("Length: {} [{}]", length(file.size), file.mime_type));
         if let (Some(expected), Some(algorithm)) =
             (request.get("checksum"), request.get("checksum-algorithm"))
         {
-            outcome.say("calculating checksum...");
             let got = file.checksums.get(algorithm);
             if let Some(got) = got.filter(|got| !got.eq_ignore_ascii_case(expected)) {
+                outcome.say("calculating checksum...");
                 return Err(Failure::died(format!("checksum mismatch: got '{got}' != expect '{expected}'")));
             }
-            outcome.say("OK, checksum verified");
+            outcome.say("calculating checksum...OK, checksum verified");
+        }
+        if format == "qcow2" && file.virtual_size == file.size && file.mime_type.contains("iso9660") {
+            let part = format!("{path}.tmp_dwnl.{}", request.state.process());
+            outcome.say(format!(
+                "command '/usr/bin/qemu-img info '--output=json' {part} -f qcow2' failed: exit code 1"
+            ));
+            return Err(Failure::died(format!(
+                "failed to verify file: qemu-img: Could not open '{part}': Image is not in qcow2 format"
+            )));
         }
         let made = volume(request, &content, format, file.size, file.virtual_size);
         // The file is there when the task ends, as the real one is renamed to its name at the end.
@@ -183,9 +234,13 @@ pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
     let id = format!("{storage}:{content}/{name}");
     let path = volumes::path(request.state, &id);
     Ok(request.task("imgcopy", "", |request, outcome| {
-        outcome.say("starting file import from: /var/tmp/pveupload");
+        let part = format!("/var/tmp/pveupload-{}", uuid::Uuid::new_v4().simple());
+        outcome.say(format!("starting file import from: {part}"));
+        outcome.say(format!("target node: {}", request.options.node));
         outcome.say(format!("target file: {path}"));
         let size = upload.bytes.len() as u64;
+        outcome.say(format!("file size is: {size}"));
+        outcome.say(format!("command: cp -- {part} {path}"));
         let made = volume(request, &content, format, size, virtual_size(&upload.bytes));
         request.state.volumes.insert(id, made);
         outcome.say("finished file import successfully");
@@ -200,9 +255,11 @@ pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64
         .map_or("snippets", |(folder, _)| folder);
     let format = match content {
         "snippets" => "snippet",
-        "import" if id.ends_with(".raw") => "raw",
-        "import" => "qcow2",
-        other => other,
+        "iso" => "iso",
+        other => place(other, id).unwrap_or(match other {
+            "import" => "qcow2",
+            _ => "raw",
+        }),
     };
     let kept = (bytes.len() <= 1 << 20).then(|| String::from_utf8_lossy(bytes).into_owned());
     state.volumes.insert(

@@ -39,6 +39,22 @@ pub(crate) fn allocate_named(
     if block && format != "raw" {
         return Err(unsupported_format(format));
     }
+    if block && state.full_storages.contains(wanted.storage) {
+        let options = storage(state, wanted.storage)?;
+        let group = group(options).to_owned();
+        let pool = options.get("thinpool").map(String::as_str).unwrap_or("data");
+        let pool = format!("{group}/{pool}");
+        outcome.say(format!("  WARNING: Thin pool {pool} is out of data space."));
+        return Err(Failure::died(format!(
+            "lvcreate '{group}/{stem}' error:   Cannot create new thin volume, free space in thin pool {pool} reached threshold."
+        )));
+    }
+    if block && wanted.bytes == 0 {
+        let group = group(storage(state, wanted.storage)?);
+        return Err(Failure::died(format!(
+            "lvcreate '{group}/{stem}' error:   Run `lvcreate --help' for more information."
+        )));
+    }
     let id = volume_id(state, wanted.storage, wanted.owner, stem, format);
     create(state, outcome, &id, disk(wanted.kind, format, wanted.bytes, wanted.owner, wanted.now));
     Ok(id)
@@ -138,15 +154,15 @@ pub(crate) fn grow(state: &mut State, outcome: &mut Outcome, id: &str, size: u64
         shown(real)
     ));
     let promised = promised(state, id);
-    if promised > pool {
+    // A default installation keeps 16 GiB of the group for root, swap and the pool's metadata.
+    let whole = pool + (16 << 30) - EXTENT;
+    if promised > whole {
         outcome.say("  WARNING: You have not turned on protection against thin pools running out of space.");
         outcome.say("  WARNING: Set activation/thin_pool_autoextend_threshold below 100 to trigger automatic extension of thin pools before they get full.");
     }
     outcome.say(format!("  Logical volume {group}/{name} successfully resized."));
-    if promised > pool {
+    if promised > whole {
         let thin = options.get("thinpool").map(String::as_str).unwrap_or("data");
-        // A default installation keeps 16 GiB of the group for root, swap and the pool's metadata.
-        let whole = pool + (16 << 30) - EXTENT;
         outcome.say(format!(
             "  WARNING: Sum of all thin volume sizes ({}) exceeds the size of thin pool {group}/{thin} and the size of whole volume group ({}).",
             lvm_size(promised),

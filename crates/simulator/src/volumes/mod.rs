@@ -114,7 +114,10 @@ pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 
 pub(crate) fn check_name(state: &State, storage_name: &str, name: &str) -> Result<(), Failure> {
     let options = storage(state, storage_name)?;
     if is_block(options) {
-        if name.contains('/') || !name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.len() < 2 {
+        if name.contains('/')
+            || name.starts_with('-')
+            || !name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.len() < 2
+        {
             return Err(Failure::died(format!("lvm name '{name}' contains illegal characters")));
         }
         let parts: Vec<&str> = name.splitn(3, '-').collect();
