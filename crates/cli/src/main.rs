@@ -10,6 +10,7 @@ mod failure;
 mod plan_file;
 mod progress;
 mod project;
+mod provision;
 mod render;
 mod session;
 mod terraform_json;

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use pve_config::syntax::Diagnostic;
-use pve_executor::ports::{Journal, JournalError, Provider, ReadRequest, ResolvedStep, Resolver};
+use pve_executor::ports::{
+    Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
+};
 use pve_executor::{Outcome, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
@@ -16,6 +18,7 @@ use pve_model::event::{
     Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
 use pve_model::plan::{Action, Plan, Step};
+use pve_model::provisioner::Provision;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, Value};
@@ -163,6 +166,10 @@ impl Resolver for PlanResolver<'_> {
         }
     }
 
+    fn provision(&self, step: &Step, place: usize, made: Option<&Value>) -> Result<Provision, String> {
+        self.resolution.provision(step, place, made).map_err(|found| self.text(&found))
+    }
+
     fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord {
         self.resolution.record(step, left)
     }
@@ -195,6 +202,7 @@ impl Application<'_> {
         &self,
         writer: &Writer,
         provider: &dyn Provider,
+        provisioners: &dyn Provisioners,
         reporter: &dyn Reporter,
     ) -> Result<(Outcome, Vec<Diagnostic>), Failure> {
         let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
@@ -228,7 +236,8 @@ impl Application<'_> {
         let options =
             pve_executor::Options { parallelism: self.parallelism, cancelled: Arc::clone(&self.cancelled) };
         let outcome =
-            pve_executor::execute(plan, provider, &mut resolver, &journal, reporter, &options).await;
+            pve_executor::execute(plan, provider, provisioners, &mut resolver, &journal, reporter, &options)
+                .await;
         let (outputs, problems) = resolver.resolution.outputs(&state.outputs);
         if outputs != state.outputs {
             record(Payload::OutputsRecorded(OutputsRecorded { outputs })).await?;

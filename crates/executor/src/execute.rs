@@ -17,7 +17,8 @@ use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
 use crate::ports::{
-    ActionProgress, ApplyRequest, Journal, JournalError, Provider, ProviderError, ResolvedStep, Resolver,
+    ActionProgress, ApplyRequest, Journal, JournalError, Provider, ProviderError, Provisioners, ResolvedStep,
+    Resolver,
 };
 use crate::report::Reporter;
 
@@ -63,12 +64,13 @@ impl Outcome {
     }
 }
 
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     plan: &'a Plan,
     provider: &'a dyn Provider,
-    resolver: Mutex<&'a mut dyn Resolver>,
+    pub(crate) provisioners: &'a dyn Provisioners,
+    pub(crate) resolver: Mutex<&'a mut dyn Resolver>,
     journal: &'a dyn Journal,
-    reporter: &'a dyn Reporter,
+    pub(crate) reporter: &'a dyn Reporter,
     options: &'a Options,
     /// The journal takes nothing more: no request may be sent.
     closed: AtomicBool,
@@ -78,6 +80,7 @@ struct Run<'a> {
 pub async fn execute(
     plan: &Plan,
     provider: &dyn Provider,
+    provisioners: &dyn Provisioners,
     resolver: &mut dyn Resolver,
     journal: &dyn Journal,
     reporter: &dyn Reporter,
@@ -86,6 +89,7 @@ pub async fn execute(
     let run = Run {
         plan,
         provider,
+        provisioners,
         resolver: Mutex::new(resolver),
         journal,
         reporter,
@@ -96,8 +100,12 @@ pub async fn execute(
 }
 
 impl Run<'_> {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     fn may_start(&self) -> bool {
-        !self.closed.load(Ordering::SeqCst) && !self.options.cancelled.load(Ordering::SeqCst)
+        !self.is_closed() && !self.options.cancelled.load(Ordering::SeqCst)
     }
 
     async fn walk(&self) -> Outcome {
@@ -173,7 +181,7 @@ impl Run<'_> {
         }
     }
 
-    async fn record(&self, payload: Payload) -> Result<(), ProviderError> {
+    pub(crate) async fn record(&self, payload: Payload) -> Result<(), ProviderError> {
         self.journal.record(payload).await.map_err(|error| {
             // What is not known to be durable must not be built upon.
             self.closed.store(true, Ordering::SeqCst);
@@ -198,7 +206,7 @@ impl Run<'_> {
         resolver.completed(step, Some(&value)).map(drop).map_err(plain_error)
     }
 
-    /// Intent, request, tasks, result: each durable before what follows.
+    /// Intent, request, tasks, provisioners, result: each durable before what follows.
     async fn act(&self, step: &Step, change: &Change) -> Result<(), ProviderError> {
         let resolved = self.resolved(step)?;
         let action = Uuid::now_v7();
@@ -213,8 +221,16 @@ impl Run<'_> {
         };
         request.claim = self.provider.claim(&request, action).await?;
         self.record(Payload::ActionIntended(intent(step, change, &request, action))).await?;
+        let (creates, deletes) = (step.operation == Operation::Create, step.operation == Operation::Delete);
+        if deletes {
+            self.provision_doomed(step, change, action).await?;
+        }
         let progress = Progress { run: self, address: &change.address, action };
         match self.provider.apply(request, &progress).await {
+            Ok(Some(made)) if creates && !step.provisioners.is_empty() => {
+                self.provision_made(step, change, action, &made).await?;
+                self.succeeded(step, action, Some(&made)).await
+            }
             Ok(value) => self.succeeded(step, action, value.as_ref()).await,
             Err(error) => self.failed(step, action, error).await,
         }
@@ -234,7 +250,7 @@ impl Run<'_> {
     }
 
     async fn failed(&self, step: &Step, action: Uuid, error: ProviderError) -> Result<(), ProviderError> {
-        if self.closed.load(Ordering::SeqCst) {
+        if self.is_closed() {
             return Err(error);
         }
         let payload = if error.indeterminate {
@@ -271,6 +287,7 @@ fn intent(step: &Step, change: &Change, request: &ApplyRequest, action: Uuid) ->
         depose_as: if deposes { step.deposed.clone() } else { None },
         dependencies: change.dependencies.clone(),
         create_before_destroy: change.create_before_destroy,
+        provisioners: step.provisioners.len() as u64,
     }
 }
 
@@ -301,7 +318,7 @@ impl ActionProgress for Progress<'_, '_> {
     }
 }
 
-fn plain_error(message: String) -> ProviderError {
+pub(crate) fn plain_error(message: String) -> ProviderError {
     ProviderError { message, hint: None, left: None, indeterminate: false }
 }
 

@@ -5,6 +5,7 @@
 
 mod execute;
 pub mod ports;
+mod provision;
 mod recover;
 mod report;
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use pve_model::event::{Claim, Operation, Payload};
 use pve_model::plan::Step;
+use pve_model::provisioner::Provision;
 use pve_model::state::{InstanceRecord, OpenAction};
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
@@ -153,6 +154,32 @@ pub trait Journal: Send + Sync {
     async fn record(&self, payload: Payload) -> Result<(), JournalError>;
 }
 
+/// Why a provisioner failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ProvisionError {
+    /// What failed. It goes to the log: it has nothing of the arguments and nothing of the output.
+    pub message: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+}
+
+/// Takes what a provisioner prints, from several tasks at once.
+pub trait ProvisionOutput: Send + Sync {
+    /// One line, without its end.
+    fn line(&self, text: &str);
+}
+
+/// Runs provisioners.
+#[async_trait]
+pub trait Provisioners: Send + Sync {
+    /// Runs one to its end.
+    ///
+    /// # Errors
+    /// When it did not do all of what it was asked; how much it did is not known.
+    async fn run(&self, provision: &Provision, output: &dyn ProvisionOutput) -> Result<(), ProvisionError>;
+}
+
 /// What is to be done in one step, with everything that is known by now.
 #[derive(Clone, Debug)]
 pub struct ResolvedStep {
@@ -177,6 +204,12 @@ pub trait Resolver: Send {
     /// # Errors
     /// With rendered text when a postcondition fails.
     fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String>;
+
+    /// A provisioner of a step, by its place in the block, evaluated now. `made` is the object after a create.
+    ///
+    /// # Errors
+    /// With rendered text when its arguments cannot be evaluated.
+    fn provision(&self, step: &Step, place: usize, made: Option<&Value>) -> Result<Provision, String>;
 
     /// The record for what a failed step left.
     fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord;

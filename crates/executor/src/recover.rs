@@ -2,8 +2,11 @@
 
 use pve_model::InstanceAddress;
 use pve_model::Value;
-use pve_model::event::{ActionFailed, ActionIndeterminate, ActionIntended, ActionSucceeded, Payload};
+use pve_model::event::{
+    ActionFailed, ActionIndeterminate, ActionIntended, ActionSucceeded, Operation, Payload,
+};
 use pve_model::state::{InstanceRecord, OpenAction};
+use uuid::Uuid;
 
 use crate::ports::{Journal, JournalError, Provider, Recovery};
 
@@ -33,7 +36,21 @@ pub async fn recover(
     for open in open_actions {
         let (action, address) = (open.intent.action, &open.intent.address);
         let unclear = |reason: String| Payload::ActionIndeterminate(ActionIndeterminate { action, reason });
+        if let Some((payload, line)) = cut_off(open) {
+            report.resolved.push((address.clone(), line.to_string()));
+            journal.record(payload).await?;
+            continue;
+        }
         let (payload, line) = match provider.recover(open).await {
+            Ok(Recovery::Exists(value))
+                if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
+            {
+                let made = recorder(&open.intent, &value);
+                (
+                    unprovisioned(action, made),
+                    Ok("it exists, but its provisioners did not run: it is tainted"),
+                )
+            }
             Ok(Recovery::Exists(value)) => {
                 let record = Some(recorder(&open.intent, &value));
                 let payload = Payload::ActionSucceeded(ActionSucceeded { action, record });
@@ -60,4 +77,36 @@ pub async fn recover(
         journal.record(payload).await?;
     }
     Ok(report)
+}
+
+/// What the log alone tells of an action that was cut off among its provisioners.
+fn cut_off(open: &OpenAction) -> Option<(Payload, &'static str)> {
+    let action = open.intent.action;
+    let passed = open.provisioned >= open.intent.provisioners;
+    match (open.intent.operation, &open.made) {
+        // The request of a delete follows its provisioners: none was sent.
+        (Operation::Delete, _) if !passed => {
+            let error = "interrupted among its provisioners, before it was destroyed".to_string();
+            let failed = ActionFailed { action, error, record: None };
+            Some((Payload::ActionFailed(failed), "it is kept: its provisioners had not passed"))
+        }
+        (Operation::Create, Some(made)) if !passed => {
+            let line = "it exists, but its provisioners did not all pass: it is tainted";
+            Some((unprovisioned(action, made.clone()), line))
+        }
+        (Operation::Create, Some(made)) => {
+            let succeeded = ActionSucceeded { action, record: Some(made.clone()) };
+            Some((Payload::ActionSucceeded(succeeded), "it exists and its provisioners passed"))
+        }
+        _ => None,
+    }
+}
+
+fn unprovisioned(action: Uuid, made: InstanceRecord) -> Payload {
+    let error = "interrupted before all of its provisioners had passed".to_string();
+    Payload::ActionFailed(ActionFailed {
+        action,
+        error,
+        record: Some(InstanceRecord { tainted: true, ..made }),
+    })
 }

@@ -174,7 +174,8 @@ async fn a_data_source_is_read_for_what_waits_for_it_and_writes_no_event() {
     let journal = MemoryJournal::beside(&cluster);
     let plan = plan(&[("d", Operation::Read, &[]), ("a", Operation::Create, &[0])]);
     let mut resolver = ScriptedResolver::new(&plan, &cluster);
-    let outcome = execute(&plan, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
+    let outcome =
+        execute(&plan, &cluster, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
     assert!(outcome.is_complete());
     assert_eq!(resolver.data["d"], thing("d", true));
     assert!(cluster.trace.at("completed d") < cluster.trace.at("event action_intended a"));
@@ -188,7 +189,8 @@ async fn what_a_postcondition_complains_of_is_there_all_the_same() {
     let plan = creates(&[("a", &[]), ("b", &[0])]);
     let mut resolver = ScriptedResolver::new(&plan, &cluster);
     resolver.complains_of.insert("a".into());
-    let outcome = execute(&plan, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
+    let outcome =
+        execute(&plan, &cluster, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
     assert_eq!(outcome.failures[0].error, "the postcondition does not hold");
     assert_eq!(outcome.skipped, [address("b")]);
     assert_eq!(journal.state().current(&address("a")), Some(&record_of(&thing("a", true))));
@@ -199,8 +201,20 @@ async fn a_replacement_that_is_created_first_deposes_the_present_object_and_dele
     let plan = Plan {
         changes: vec![change("a", Action::CreateThenDelete)],
         steps: vec![
-            Step { change: 0, operation: Operation::Create, deposed: Some("old".into()), after: vec![] },
-            Step { change: 0, operation: Operation::Delete, deposed: Some("old".into()), after: vec![0] },
+            Step {
+                change: 0,
+                operation: Operation::Create,
+                deposed: Some("old".into()),
+                provisioners: vec![],
+                after: vec![],
+            },
+            Step {
+                change: 0,
+                operation: Operation::Delete,
+                deposed: Some("old".into()),
+                provisioners: vec![],
+                after: vec![0],
+            },
         ],
         ..Plan::default()
     };

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::address::InstanceAddress;
+use crate::provisioner::ProvisionerKind;
 use crate::state::{InstanceRecord, OutputRecord};
 
 /// The newest version of the payloads that this program writes and reads.
@@ -100,6 +101,10 @@ pub enum Payload {
     TaskSubmitted(TaskSubmitted),
     /// A step of an action was done.
     StepCompleted(StepCompleted),
+    /// A provisioner of an action is about to run.
+    ProvisionerStarted(ProvisionerStarted),
+    /// A provisioner of an action ended, and the action goes on.
+    ProvisionerPassed(ProvisionerPassed),
     /// An action was done.
     ActionSucceeded(ActionSucceeded),
     /// An action failed, with what is known to be left.
@@ -197,6 +202,13 @@ pub struct ActionIntended {
     /// Whether the new object is replaced by creating first.
     #[serde(default)]
     pub create_before_destroy: bool,
+    /// How many provisioners run: after the request of a create, before that of a delete.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub provisioners: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// See [`Payload::TaskSubmitted`].
@@ -217,6 +229,32 @@ pub struct StepCompleted {
     pub action: Uuid,
     /// The step.
     pub step: String,
+}
+
+/// See [`Payload::ProvisionerStarted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvisionerStarted {
+    /// The action.
+    pub action: Uuid,
+    /// Its place in the block, from 0.
+    pub place: usize,
+    /// What runs.
+    pub kind: ProvisionerKind,
+    /// With the first provisioner of a create: the object as it was made, tainted until all have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<InstanceRecord>,
+}
+
+/// See [`Payload::ProvisionerPassed`]. A provisioner that ends the action is told by [`ActionFailed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProvisionerPassed {
+    /// The action.
+    pub action: Uuid,
+    /// Its place in the block, from 0.
+    pub place: usize,
+    /// Why it failed, without secrets, when that is passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// See [`Payload::ActionSucceeded`].
@@ -366,6 +404,8 @@ payload_kinds! {
     ActionIntended => "action_intended",
     TaskSubmitted => "task_submitted",
     StepCompleted => "step_completed",
+    ProvisionerStarted => "provisioner_started",
+    ProvisionerPassed => "provisioner_passed",
     ActionSucceeded => "action_succeeded",
     ActionFailed => "action_failed",
     ActionIndeterminate => "action_indeterminate",

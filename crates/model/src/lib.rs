@@ -6,6 +6,7 @@ pub mod event;
 pub mod number;
 pub mod path;
 pub mod plan;
+pub mod provisioner;
 pub mod rules;
 pub mod schema;
 pub mod state;

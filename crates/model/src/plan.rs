@@ -117,6 +117,9 @@ pub struct Step {
     /// The name under which the present object is kept until its replacement stands (create before destroy);
     /// for the delete step of such a replacement the object to delete.
     pub deposed: Option<String>,
+    /// The provisioners that run with it, by their place in the block: after a create, before a delete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provisioners: Vec<usize>,
     /// The steps, by place in [`Plan::steps`], that must have succeeded before.
     pub after: Vec<usize>,
 }

@@ -70,6 +70,12 @@ pub struct OpenAction {
     pub completed: Vec<String>,
     /// When it was intended, in seconds since 1970 by the writer's clock.
     pub since: i64,
+    /// How many of its provisioners have passed.
+    #[serde(default)]
+    pub provisioned: u64,
+    /// The object as it was made, once its provisioners began to run.
+    #[serde(default)]
+    pub made: Option<InstanceRecord>,
     /// Why a run could not resolve it, if one tried.
     pub indeterminate: Option<String>,
 }
@@ -166,6 +172,18 @@ impl State {
             Payload::StepCompleted(step) => {
                 self.open_action(step.action, sequence)?.completed.push(step.step.clone());
             }
+            Payload::ProvisionerStarted(started) => {
+                let open = self.open_action(started.action, sequence)?;
+                if let Some(record) = &started.record {
+                    open.made = Some(record.clone());
+                    let address = open.intent.address.clone();
+                    let tainted = InstanceRecord { tainted: true, ..record.clone() };
+                    self.set(&address, None, Some(tainted));
+                }
+            }
+            Payload::ProvisionerPassed(passed) => {
+                self.open_action(passed.action, sequence)?.provisioned += 1;
+            }
             Payload::ActionSucceeded(succeeded) => {
                 let open = self.close(succeeded.action, sequence)?;
                 self.set(&open.intent.address, open.intent.deposed.as_deref(), succeeded.record.clone());
@@ -214,6 +232,8 @@ impl State {
             tasks: Vec::new(),
             completed: Vec::new(),
             since,
+            provisioned: 0,
+            made: None,
             indeterminate: None,
         });
     }
@@ -323,6 +343,7 @@ mod tests {
             depose_as: depose_as.map(String::from),
             dependencies: vec![],
             create_before_destroy: false,
+            provisioners: 0,
         })
     }
 

@@ -12,6 +12,7 @@ pub mod order;
 pub mod planning;
 pub mod proposed;
 mod protection;
+mod provisioning;
 pub mod resolution;
 pub mod scope;
 mod selection;

@@ -40,8 +40,10 @@ pub struct Ordered<'a> {
 /// When steps wait for each other.
 pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
     let mut graph = Graph::default();
+    let kept: BTreeSet<(&InstanceAddress, &str)> =
+        changes.iter().filter_map(|c| Some((&c.change.address, c.change.deposed.as_deref()?))).collect();
     for (index, ordered) in changes.iter().enumerate() {
-        graph.add_change(index, ordered);
+        graph.add_change(index, ordered, &kept);
     }
     graph.connect(changes);
     graph.sorted(changes)
@@ -58,11 +60,12 @@ struct Graph {
 
 impl Graph {
     fn push(&mut self, change: usize, operation: Operation, deposed: Option<String>) -> usize {
-        self.steps.push(Step { change, operation, deposed, after: Vec::new() });
+        self.steps.push(Step { change, operation, deposed, provisioners: Vec::new(), after: Vec::new() });
         self.steps.len() - 1
     }
 
-    fn add_change(&mut self, index: usize, ordered: &Ordered<'_>) {
+    /// `kept` are the deposed objects that earlier runs left.
+    fn add_change(&mut self, index: usize, ordered: &Ordered<'_>, kept: &BTreeSet<(&InstanceAddress, &str)>) {
         let key = block_key(&ordered.change.address.resource);
         let deposed = ordered.change.deposed.clone();
         let make = |graph: &mut Graph, operation, name| {
@@ -95,7 +98,7 @@ impl Graph {
                 self.steps[create].after.push(remove);
             }
             Action::CreateThenDelete => {
-                let name = deposed_name(&ordered.change.address);
+                let name = deposed_name(&ordered.change.address, kept);
                 let create = make(self, Operation::Create, Some(name.clone()));
                 let remove = self.push(index, Operation::Delete, Some(name));
                 self.removes.entry(key).or_default().push(remove);
@@ -189,11 +192,17 @@ impl Graph {
 }
 
 /// The name of a deposed object: eight hexadecimal digits as Terraform has, from the address, so that planning stays
-/// pure. One address has at most one object that is being replaced.
-fn deposed_name(address: &InstanceAddress) -> String {
+/// pure. It is none that an object left by an earlier run has: that one would be lost.
+fn deposed_name(address: &InstanceAddress, kept: &BTreeSet<(&InstanceAddress, &str)>) -> String {
     use sha2::{Digest, Sha256};
-    let digest = Sha256::digest(address.to_string().as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = Sha256::digest(address.to_string().as_bytes());
+    loop {
+        let name: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        if !kept.contains(&(address, name.as_str())) {
+            return name;
+        }
+        digest = Sha256::digest(digest);
+    }
 }
 
 /// The blocks that must be replaced by creating first because something that depends on them is.
@@ -297,6 +306,18 @@ mod tests {
             &[("t.a", Action::Delete, &[], &[]), ("t.b", Action::Update, &[], &["t.a"])],
             &["Update t.b", "Delete t.a"],
         );
+    }
+
+    #[test]
+    fn a_replaced_object_does_not_take_the_name_of_one_that_an_earlier_run_left() {
+        let replaced = change("t.a", Action::CreateThenDelete);
+        let first = deposed_name(&replaced.address, &BTreeSet::new());
+        let left = Change { deposed: Some(first.clone()), ..change("t.a", Action::Delete) };
+        let ordered = [&replaced, &left].map(|change| Ordered { change, needs: &[], needed: &[] });
+        let steps = steps(&ordered).unwrap();
+        let names: BTreeSet<_> = steps.iter().filter_map(|step| step.deposed.clone()).collect();
+        assert_eq!(names.len(), 2, "{steps:?}");
+        assert!(names.contains(&first));
     }
 
     #[test]

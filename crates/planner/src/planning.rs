@@ -128,7 +128,8 @@ pub fn plan(
     }
     let checks = checks(&evaluation, &mut found);
     let outputs = outputs(&evaluation, &state, options, &planner.selection);
-    let plan = assemble(planner, outputs, checks, &mut found);
+    let mut plan = assemble(planner, outputs, checks, &mut found);
+    crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
@@ -296,7 +297,8 @@ impl<'a> Planner<'a> {
         change.create_before_destroy = create_first;
         self.keep_dependencies(instance.place, &mut change);
         let after = change.after.clone();
-        let problems = self.postconditions(evaluation, instance, after.as_ref());
+        let mut problems = self.postconditions(evaluation, instance, after.as_ref());
+        problems.extend(crate::provisioning::check(evaluation, instance, after.as_ref()));
         if problems.iter().any(Diagnostic::is_error) {
             return Err(problems);
         }

@@ -6,6 +6,7 @@ use pve_config::syntax::Diagnostic;
 use pve_model::codec::encode;
 use pve_model::event::Operation;
 use pve_model::plan::{Action, Change, Plan, Step};
+use pve_model::provisioner::Provision;
 use pve_model::rules::KindRules;
 use pve_model::state::{InstanceRecord, OutputRecord, State};
 use pve_model::{InstanceAddress, ResourceMode, Value};
@@ -16,6 +17,7 @@ use crate::graph::Graph;
 use crate::instance::{Forced, configure, mark_by_schema, plan_instance};
 use crate::leftovers::node;
 use crate::planning::{recorded, rules_of};
+use crate::provisioning;
 use crate::scope::Repetition;
 
 /// The values of a step whose predecessors are done.
@@ -174,11 +176,7 @@ impl<'a> Resolution<'a> {
         let Some(after) = after else {
             return Ok(None);
         };
-        let sensitive = change.after.as_ref().map(Value::sensitive_paths).unwrap_or_default();
-        let marked = match self.rules(&change.address) {
-            Some(rules) => mark_by_schema(after, rules).mark_sensitive_at(&sensitive),
-            None => after.clone(),
-        };
+        let marked = self.marked(change, after);
         self.real.values.insert(change.address.clone(), marked.clone());
         let record =
             (change.address.resource.mode == ResourceMode::Managed).then(|| self.record(step, &marked));
@@ -193,6 +191,45 @@ impl<'a> Resolution<'a> {
             None => Vec::new(),
         };
         if problems.iter().any(Diagnostic::is_error) { Err(problems) } else { Ok(record) }
+    }
+
+    /// A provisioner of a step, evaluated when it is about to run. `made` is the object after a create.
+    ///
+    /// # Errors
+    /// With diagnostics when its arguments cannot be evaluated.
+    pub fn provision(
+        &self,
+        step: &Step,
+        place: usize,
+        made: Option<&Value>,
+    ) -> Result<Provision, Vec<Diagnostic>> {
+        let plan = self.plan;
+        let change = &plan.changes[step.change];
+        let address = &change.address;
+        let gone = || {
+            let summary = format!("{address} has no such provisioner any more");
+            vec![Diagnostic::error_without_span(summary, "The plan was made from another configuration.")]
+        };
+        let configuration = self.evaluation.inputs.configuration;
+        let (module, provisioners) = provisioning::declared(configuration, address).ok_or_else(gone)?;
+        let provisioner = provisioners.get(place).ok_or_else(gone)?;
+        let repetition = match self.declaration(address) {
+            Some((_, _, repetition)) if made.is_some() => repetition,
+            _ => provisioning::repetition_of(address),
+        };
+        let itself = match made {
+            Some(value) => self.marked(change, value),
+            None => change.before.clone().unwrap_or_else(|| Value::null(pve_model::Type::Dynamic)),
+        };
+        provisioning::evaluate(&self.evaluation, module, address, &repetition, provisioner, &itself)
+    }
+
+    fn marked(&self, change: &Change, value: &Value) -> Value {
+        let sensitive = change.after.as_ref().map(Value::sensitive_paths).unwrap_or_default();
+        match self.rules(&change.address) {
+            Some(rules) => mark_by_schema(value, rules).mark_sensitive_at(&sensitive),
+            None => value.clone(),
+        }
     }
 
     /// The record of an object as it is after a step.

@@ -13,6 +13,7 @@ mod file;
 mod firewall_options;
 mod firewall_rules;
 mod limits;
+mod null_resource;
 mod observed;
 mod params;
 mod pools;

@@ -8,7 +8,7 @@ use pve_model::schema::{Block, Schema};
 
 use crate::definition::{Definition, Fields};
 use crate::{container, data, download_file, file, firewall_options, firewall_rules, provider_block};
-use crate::{terraform_data, vm};
+use crate::{null_resource, terraform_data, vm};
 
 /// One resource kind or data source with its rules.
 pub(crate) struct Kind {
@@ -88,6 +88,7 @@ pub fn registry() -> Registry {
     registry.add_resource(firewall_rules::NAMES, firewall_rules::fields(), firewall_rules::rules());
     registry.add_resource(firewall_options::NAMES, firewall_options::fields(), firewall_options::rules());
     registry.add_resource(&[TERRAFORM_DATA], terraform_data::fields(), terraform_data::rules());
+    registry.add_resource(null_resource::NAMES, null_resource::fields(), Rules::default());
     for (names, fields) in data::sources() {
         let index = registry.kinds.len();
         registry.kinds.push(Kind::new(fields, Rules::default()));
@@ -130,7 +131,7 @@ impl RulesRegistry for Registry {
     fn provider(&self, local_name: &str) -> Option<&Schema> {
         match local_name {
             "proxmox" => Some(&self.provider),
-            "terraform" => Some(&self.terraform),
+            "terraform" | "null" => Some(&self.terraform),
             _ => None,
         }
     }
@@ -138,6 +139,7 @@ impl RulesRegistry for Registry {
     fn provider_of(&self, kind: &str) -> Option<&str> {
         match kind {
             TERRAFORM_DATA => Some("terraform"),
+            _ if null_resource::NAMES.contains(&kind) => Some("null"),
             _ if self.resources.contains_key(kind) || self.data.contains_key(kind) => Some("proxmox"),
             _ => None,
         }

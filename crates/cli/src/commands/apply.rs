@@ -19,6 +19,7 @@ use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
 use crate::project::{Project, Workspace, actor};
+use crate::provision::Runner;
 use crate::render::paint::Paint;
 use crate::session::{Application, LogJournal, is_needed, recovered_record};
 
@@ -147,7 +148,9 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         parallelism: usize::from(request.planning.parallelism),
         cancelled,
     };
-    let (outcome, problems) = application.run(&writer, &clusters.provider, &Progress::new(paint)).await?;
+    let provisioners = Runner { root: project.root.clone() };
+    let progress = Progress::new(paint);
+    let (outcome, problems) = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
     report_kept(&planning);
     let code = report(&outcome, paint);
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {

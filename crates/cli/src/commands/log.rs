@@ -119,6 +119,13 @@ fn describe(
             about(&task.action, &format!("{} submitted as {}", task.step, task.upid), false)
         }
         Payload::StepCompleted(step) => about(&step.action, &format!("{} done", step.step), false),
+        Payload::ProvisionerStarted(started) => {
+            about(&started.action, &format!("{} provisioner started", started.kind.name()), false)
+        }
+        Payload::ProvisionerPassed(passed) => match &passed.error {
+            None => about(&passed.action, "provisioner passed", false),
+            Some(error) => about(&passed.action, &format!("{error}; passed over"), true),
+        },
         Payload::ActionSucceeded(done) => about(&done.action, "done", true),
         Payload::ActionFailed(failed) => about(&failed.action, &format!("failed: {}", failed.error), true),
         Payload::ActionIndeterminate(open) => {

@@ -193,7 +193,10 @@ fn duplicate(block: &Block, what: &str, other: Span) -> Diagnostic {
         .with_related(other, "the other declaration")
 }
 
-fn labels<'b, const N: usize>(block: &'b Block, found: &mut Vec<Diagnostic>) -> Option<[&'b str; N]> {
+pub(super) fn labels<'b, const N: usize>(
+    block: &'b Block,
+    found: &mut Vec<Diagnostic>,
+) -> Option<[&'b str; N]> {
     let names: Vec<&str> = block.labels.iter().map(|label| label.name.as_str()).collect();
     let wrong = |detail: String| Diagnostic::error(block.header_span, "Wrong number of labels", detail);
     let Ok(labels) = <[&str; N]>::try_from(names) else {
@@ -221,9 +224,9 @@ fn labels<'b, const N: usize>(block: &'b Block, found: &mut Vec<Diagnostic>) -> 
 }
 
 /// Reads attributes of one block, collecting what is wrong.
-struct Reader<'a> {
-    body: &'a Body,
-    found: &'a mut Vec<Diagnostic>,
+pub(super) struct Reader<'a> {
+    pub(super) body: &'a Body,
+    pub(super) found: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -231,7 +234,7 @@ impl Reader<'_> {
         self.body.attribute(name)
     }
 
-    fn expr(&self, name: &str) -> Option<Expr> {
+    pub(super) fn expr(&self, name: &str) -> Option<Expr> {
         self.attribute(name).map(|attribute| unwrapped(&attribute.expr))
     }
 
@@ -337,7 +340,7 @@ fn only(block: &Block, attributes: &[&str], blocks: &[&str], found: &mut Vec<Dia
 }
 
 /// In the JSON form references are strings: what stands in the string is meant.
-fn unwrapped(expr: &Expr) -> Expr {
+pub(super) fn unwrapped(expr: &Expr) -> Expr {
     match &expr.kind {
         ExprKind::TemplateWrap(inner) => (**inner).clone(),
         _ => expr.clone(),
@@ -345,7 +348,7 @@ fn unwrapped(expr: &Expr) -> Expr {
 }
 
 /// A body without the arguments and blocks that the language itself defines.
-fn without(body: &Body, attributes: &[&str], blocks: &[&str]) -> Body {
+pub(super) fn without(body: &Body, attributes: &[&str], blocks: &[&str]) -> Body {
     let kept = body.items.iter().filter(|item| match item {
         Item::Attribute(attribute) => !attributes.contains(&attribute.name.as_str()),
         Item::Block(block) => !blocks.contains(&block.block_type.as_str()),
@@ -415,11 +418,14 @@ fn resource(mode: ResourceMode, kind: &str, name: &str, block: &Block, reader: &
         enabled = inner.expr("enabled");
         lifecycle = read_lifecycle(&mut inner);
     }
-    for provisioner in block.body.blocks_of("provisioner") {
-        let detail = "Provisioners are not run by this version of pve, and leaving one out would do half of what is asked.";
-        let fault = Diagnostic::error(provisioner.header_span, "Provisioners are not supported", detail);
-        reader.found.push(fault.with_hint("Take it out, and run what it does after `pve apply`."));
-    }
+    let provisioners = match mode {
+        ResourceMode::Managed => super::provisioners::provisioners(block, reader.found),
+        ResourceMode::Data => Vec::new(),
+    };
+    let own_blocks: &[&str] = match mode {
+        ResourceMode::Managed => &["lifecycle", "provisioner", "connection"],
+        ResourceMode::Data => &["lifecycle"],
+    };
     let (count, for_each) = (reader.expr("count"), reader.expr("for_each"));
     if let (Some(_), Some(for_each)) = (&count, &for_each) {
         let detail = "`count` and `for_each` cannot stand in one block.";
@@ -435,11 +441,8 @@ fn resource(mode: ResourceMode, kind: &str, name: &str, block: &Block, reader: &
         provider,
         depends_on: reader.references("depends_on"),
         lifecycle,
-        body: without(
-            &block.body,
-            &["count", "for_each", "provider", "depends_on"],
-            &["lifecycle", "provisioner", "connection"],
-        ),
+        provisioners,
+        body: without(&block.body, &["count", "for_each", "provider", "depends_on"], own_blocks),
         span: block.header_span,
     }
 }
@@ -590,8 +593,14 @@ fn removed(block: &Block, module: &mut Module, reader: &mut Reader<'_>) {
         lifecycle.and_then(|inner| inner.body.attribute("destroy")).map(|attribute| &attribute.expr);
     let destroy =
         destroy.is_none_or(|expr| constant(expr).ok().and_then(|value| value.as_bool()) != Some(false));
+    let provisioners = super::provisioners::provisioners(block, reader.found);
+    for provisioner in provisioners.iter().filter(|provisioner| !provisioner.at_destroy) {
+        let detail = "What is removed is not created again: only `when = destroy` has a meaning here.";
+        let fault = Diagnostic::error(provisioner.span, "This provisioner would never run", detail);
+        reader.found.push(fault);
+    }
     match text.parse() {
-        Ok(from) => module.removed.push(Removed { from, destroy }),
+        Ok(from) => module.removed.push(Removed { from, destroy, provisioners }),
         Err(error) => {
             let error: pve_model::address::ParseAddressError = error;
             reader.found.push(Diagnostic::error(from.span, "This is no address", error.to_string()));

@@ -5,6 +5,7 @@ mod decode;
 mod files;
 mod load;
 mod overrides;
+mod provisioners;
 mod references;
 mod type_constraint;
 mod variables;
@@ -17,6 +18,7 @@ use pve_model::{Path, ResourceMode, Type, Value};
 pub use decode::{decode_body, span_of};
 pub use files::{DiskFiles, Folders, RecordingFiles, SnapshotFiles};
 pub use load::{Loaded, load};
+pub use provisioners::Provisioner;
 pub use type_constraint::parse_type_constraint;
 pub use variables::{
     VariableInput, VariableSource, collect_variables, environment_files, read_variable_file,
@@ -136,6 +138,8 @@ pub struct Resource {
     pub depends_on: Vec<Traversal>,
     /// `lifecycle`
     pub lifecycle: Lifecycle,
+    /// Its provisioners, in the order in which they run.
+    pub provisioners: Vec<Provisioner>,
     /// Everything that the kind defines.
     pub body: Body,
     /// The header of the block.
@@ -247,6 +251,8 @@ pub struct Removed {
     pub from: Target,
     /// Whether it is destroyed.
     pub destroy: bool,
+    /// Provisioners that run before it is.
+    pub provisioners: Vec<Provisioner>,
 }
 
 /// A `check` block.

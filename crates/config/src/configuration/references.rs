@@ -1,6 +1,6 @@
 //! What declarations refer to.
 
-use super::{Condition, Local, ModuleCall, Output, Resource};
+use super::{Condition, Local, ModuleCall, Output, Provisioner, Resource};
 use crate::syntax::{Expr, Traversal};
 
 impl Condition {
@@ -37,6 +37,9 @@ impl Resource {
         found.extend(self.lifecycle.replace_triggered_by.iter().flat_map(Expr::references));
         let conditions = self.lifecycle.preconditions.iter().chain(&self.lifecycle.postconditions);
         found.extend(conditions.flat_map(Condition::references));
+        // Those that run at destruction refer to the instance itself only.
+        let provisioners = self.provisioners.iter().filter(|provisioner| !provisioner.at_destroy);
+        found.extend(provisioners.flat_map(Provisioner::references));
         found
     }
 }

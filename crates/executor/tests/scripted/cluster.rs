@@ -5,9 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
+use pve_executor::ports::{
+    ActionProgress, ApplyRequest, Provider, ProviderError, ProvisionError, ProvisionOutput, Provisioners,
+    ReadRequest, Recovery,
+};
 use pve_model::Value;
 use pve_model::event::{Claim, Operation};
+use pve_model::provisioner::Provision;
 use pve_model::state::OpenAction;
 use uuid::Uuid;
 
@@ -36,6 +40,8 @@ pub struct Cluster {
     /// How often each was made.
     pub made: Mutex<BTreeMap<String, usize>>,
     pub fails: BTreeMap<String, Fails>,
+    /// Provisioners that fail: `NAME PLACE`.
+    pub failing_provisioners: BTreeSet<String>,
     /// Recovery cannot tell what became of these.
     pub unclear: BTreeSet<String>,
     /// Set when the action of this thing begins.
@@ -174,5 +180,22 @@ impl Provider for Cluster {
 
     async fn import(&self, _: &str, _: &str, _: &str) -> Result<Value, ProviderError> {
         panic!("an apply imports nothing")
+    }
+}
+
+/// A provisioner says its name, and the process can die before it has done anything and after.
+#[async_trait]
+impl Provisioners for Cluster {
+    async fn run(&self, provision: &Provision, output: &dyn ProvisionOutput) -> Result<(), ProvisionError> {
+        let name = provision.arguments.as_str().expect("a name and a place");
+        self.points.pass().await;
+        tokio::task::yield_now().await;
+        self.trace.add(format!("provision {name}"));
+        output.line("secret");
+        self.points.pass().await;
+        match self.failing_provisioners.contains(name) {
+            true => Err(ProvisionError { message: "exit code 3".into(), hint: None }),
+            false => Ok(()),
+        }
     }
 }

@@ -65,6 +65,8 @@ impl MemoryJournal {
             }
             Payload::TaskSubmitted(task) => Some(task.action),
             Payload::StepCompleted(step) => Some(step.action),
+            Payload::ProvisionerStarted(started) => Some(started.action),
+            Payload::ProvisionerPassed(passed) => Some(passed.action),
             Payload::ActionSucceeded(done) => Some(done.action),
             Payload::ActionFailed(failed) => Some(failed.action),
             Payload::ActionIndeterminate(unclear) => Some(unclear.action),

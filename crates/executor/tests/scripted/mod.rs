@@ -1,6 +1,6 @@
 //! A cluster, a journal and a resolver that do as a test says, with points at which the process can be killed.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 mod cluster;
 mod journal;
@@ -140,6 +140,7 @@ pub fn plan(steps: &[(&str, Operation, &[usize])]) -> Plan {
                 change: at,
                 operation: *operation,
                 deposed: None,
+                provisioners: vec![],
                 after: after.to_vec(),
             })
             .collect(),
@@ -164,7 +165,8 @@ pub async fn carry_out(
     options: &Options,
 ) -> Outcome {
     let mut resolver = ScriptedResolver::new(plan, cluster);
-    execute(plan, cluster, &mut resolver, journal, &TraceReporter(cluster.trace.clone()), options).await
+    execute(plan, cluster, cluster, &mut resolver, journal, &TraceReporter(cluster.trace.clone()), options)
+        .await
 }
 
 pub struct TraceReporter(pub Trace);
@@ -173,7 +175,11 @@ impl Reporter for TraceReporter {
     fn started(&self, address: &InstanceAddress, _: Operation) {
         self.0.add(format!("started {}", name_of(address)));
     }
-    fn status(&self, _: &InstanceAddress, _: &str) {}
+    fn status(&self, address: &InstanceAddress, text: &str) {
+        if let Some(line) = text.strip_prefix("(local-exec) ") {
+            self.0.add(format!("prints {}: {line}", name_of(address)));
+        }
+    }
     fn succeeded(&self, address: &InstanceAddress, _: Operation) {
         self.0.add(format!("succeeded {}", name_of(address)));
     }

@@ -6,6 +6,7 @@ use pve_executor::ports::{ResolvedStep, Resolver};
 use pve_model::Value;
 use pve_model::event::Operation;
 use pve_model::plan::{Plan, Step};
+use pve_model::provisioner::{OnFailure, Provision, ProvisionerKind};
 use pve_model::state::InstanceRecord;
 
 use super::{Cluster, Trace, name_of, record_of, thing};
@@ -19,6 +20,10 @@ pub struct ScriptedResolver {
     trace: Trace,
     /// Things whose postcondition fails.
     pub complains_of: BTreeSet<String>,
+    /// Things whose provisioners may fail.
+    pub forgiven: BTreeSet<String>,
+    /// Things whose provisioners have secrets.
+    pub secret: BTreeSet<String>,
     /// What data sources gave.
     pub data: BTreeMap<String, Value>,
 }
@@ -31,6 +36,8 @@ impl ScriptedResolver {
             steps: plan.steps.clone(),
             trace: cluster.trace.clone(),
             complains_of: BTreeSet::new(),
+            forgiven: BTreeSet::new(),
+            secret: BTreeSet::new(),
             data: BTreeMap::new(),
         }
     }
@@ -71,6 +78,17 @@ impl Resolver for ScriptedResolver {
             self.data.insert(name, value.clone());
         }
         Ok(after.map(record_of))
+    }
+
+    fn provision(&self, step: &Step, place: usize, _: Option<&Value>) -> Result<Provision, String> {
+        let name = &self.names[step.change];
+        Ok(Provision {
+            kind: ProvisionerKind::LocalExec,
+            arguments: Value::string(format!("{name} {place}")),
+            connection: None,
+            on_failure: if self.forgiven.contains(name) { OnFailure::Continue } else { OnFailure::Fail },
+            sensitive: self.secret.contains(name),
+        })
     }
 
     fn left(&mut self, _: &Step, left: &Value) -> InstanceRecord {

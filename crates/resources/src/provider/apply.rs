@@ -9,7 +9,7 @@ use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Call, failed, refused};
 use crate::registry::Kind;
 use crate::values::{all_blocks, block, complete, text, with, with_elements};
-use crate::{container, download_file, file, firewall_options, firewall_rules, terraform_data, vm};
+use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
 
 /// How many VMIDs are tried when others are faster.
 const RACES: u32 = 10;
@@ -21,9 +21,9 @@ impl ProxmoxProvider {
         progress: &dyn ActionProgress,
     ) -> Result<Option<Value>, ProviderError> {
         let (kind, family) = self.kind(&request.address.resource.kind)?;
-        if family == Family::TerraformData {
+        if family.is_built_in() {
             let id = request.claim.marker.clone().unwrap_or_default();
-            return Ok(request.planned.map(|planned| terraform_data::applied(&planned, &id)));
+            return Ok(request.planned.map(|planned| family.applied(&planned, &id)));
         }
         let connection = self.connection(&request.provider)?;
         match family {

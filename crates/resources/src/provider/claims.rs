@@ -32,7 +32,7 @@ impl ProxmoxProvider {
             (true, _, known) => known,
         };
         let marker = match (request.operation, family) {
-            (Operation::Create, Family::TerraformData) => Some(action.to_string()),
+            (Operation::Create, family) if family.is_built_in() => Some(action.to_string()),
             (Operation::Create, _) if guest => Some(format!("{MARKER}{action}")),
             _ => None,
         };

@@ -21,7 +21,7 @@ impl ProxmoxProvider {
     ) -> Result<Value, ProviderError> {
         let (kind, family) = self.kind(name)?;
         let base = defaults(kind.block());
-        if family == Family::TerraformData {
+        if family.is_built_in() {
             return Ok(with(&base, "id", Value::string(id)));
         }
         let cluster = &self.connection(provider)?.cluster;

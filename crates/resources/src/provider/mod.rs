@@ -22,7 +22,9 @@ use uuid::Uuid;
 
 use crate::cluster::{Api, Cluster, refused};
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
-use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+use crate::{
+    container, download_file, file, firewall_options, firewall_rules, null_resource, terraform_data, vm,
+};
 
 /// How the provider uses a cluster.
 #[derive(Clone, Debug)]
@@ -72,6 +74,7 @@ pub(crate) enum Family {
     FirewallRules,
     FirewallOptions,
     TerraformData,
+    NullResource,
 }
 
 impl Family {
@@ -83,11 +86,25 @@ impl Family {
             (file::NAMES, Family::File),
             (firewall_rules::NAMES, Family::FirewallRules),
             (firewall_options::NAMES, Family::FirewallOptions),
+            (null_resource::NAMES, Family::NullResource),
         ];
         if kind == TERRAFORM_DATA {
             return Some(Family::TerraformData);
         }
         families.into_iter().find(|(names, _)| names.contains(&kind)).map(|(_, family)| family)
+    }
+
+    /// Whether it is kept in the log alone: no cluster has it.
+    pub(crate) fn is_built_in(self) -> bool {
+        matches!(self, Family::TerraformData | Family::NullResource)
+    }
+
+    /// The values of a built-in kind after apply.
+    fn applied(self, planned: &Value, id: &str) -> Value {
+        match self {
+            Family::NullResource => null_resource::applied(planned, id),
+            _ => terraform_data::applied(planned, id),
+        }
     }
 }
 

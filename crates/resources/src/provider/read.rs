@@ -13,7 +13,7 @@ use crate::{container, download_file, file, firewall_options, firewall_rules, vm
 impl ProxmoxProvider {
     pub(super) async fn read_instance(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
         let (kind, family) = self.kind(&request.address.resource.kind)?;
-        if family == Family::TerraformData {
+        if family.is_built_in() {
             return Ok(Some(request.prior));
         }
         let cluster = &self.connection(&request.provider)?.cluster;
@@ -25,7 +25,7 @@ impl ProxmoxProvider {
             Family::File => file::read(cluster, &prior).await,
             Family::FirewallRules => firewall_rules::read(block, cluster, &prior).await,
             Family::FirewallOptions => firewall_options::read(block, cluster, &prior).await,
-            Family::TerraformData => Ok(None),
+            Family::TerraformData | Family::NullResource => Ok(None),
         };
         read.map_err(|error| failed(format!("read {}", request.address), &error))
     }

@@ -14,7 +14,7 @@ use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Cluster, Method, failed};
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, int, text, with, with_elements};
-use crate::{download_file, file, firewall_options, firewall_rules, terraform_data};
+use crate::{download_file, file, firewall_options, firewall_rules};
 
 /// The longest wait for a task that still runs.
 const MOST: Duration = Duration::from_secs(4 * 3600);
@@ -44,11 +44,11 @@ impl ProxmoxProvider {
         let intent = &open.intent;
         let (kind, family) = self.kind(&intent.address.resource.kind)?;
         let planned = decode(&intent.planned, &kind.block().implied_type()).ok().map(|value| blank(&value));
-        if family == Family::TerraformData {
+        if family.is_built_in() {
             let id = intent.claim.marker.clone().unwrap_or_default();
             return Ok(match (intent.operation, planned) {
                 (Operation::Delete, _) => Recovery::Gone,
-                (_, Some(planned)) => Recovery::Exists(terraform_data::applied(&planned, &id)),
+                (_, Some(planned)) => Recovery::Exists(family.applied(&planned, &id)),
                 _ => Recovery::NothingDone,
             });
         }

@@ -35,6 +35,7 @@ async fn open_action(world: &World, config: &pve_model::Value, recorder: &Record
             depose_as: None,
             dependencies: vec![],
             create_before_destroy: false,
+            provisioners: 0,
         },
         tasks: tasks.collect(),
         completed: reports
@@ -43,6 +44,8 @@ async fn open_action(world: &World, config: &pve_model::Value, recorder: &Record
             .map(str::to_string)
             .collect(),
         since: 0,
+        provisioned: 0,
+        made: None,
         indeterminate: None,
     }
 }

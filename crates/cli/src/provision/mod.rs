@@ -1,0 +1,43 @@
+//! Runs provisioners: commands on this machine, and commands and files on others.
+
+mod local;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use pve_executor::ports::{ProvisionError, ProvisionOutput, Provisioners};
+use pve_model::Value;
+use pve_model::provisioner::{Provision, ProvisionerKind};
+
+/// Runs provisioners of one project.
+pub struct Runner {
+    /// The folder of the root module, in which commands run and at which relative paths start.
+    pub root: PathBuf,
+}
+
+#[async_trait]
+impl Provisioners for Runner {
+    async fn run(&self, provision: &Provision, output: &dyn ProvisionOutput) -> Result<(), ProvisionError> {
+        match provision.kind {
+            ProvisionerKind::LocalExec => local::run(&self.root, &provision.arguments, output).await,
+            ProvisionerKind::RemoteExec | ProvisionerKind::File => {
+                Err(failed("this version of pve does not run it"))
+            }
+        }
+    }
+}
+
+fn failed(message: impl Into<String>) -> ProvisionError {
+    ProvisionError { message: message.into(), hint: None }
+}
+
+/// A text that is set.
+fn text<'v>(arguments: &'v Value, name: &str) -> Option<&'v str> {
+    arguments.get(name).and_then(Value::as_str)
+}
+
+/// The texts of a list that is set.
+fn texts<'v>(arguments: &'v Value, name: &str) -> Option<Vec<&'v str>> {
+    let elements = arguments.get(name)?.elements()?;
+    Some(elements.iter().filter_map(Value::as_str).collect())
+}
