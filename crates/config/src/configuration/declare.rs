@@ -83,6 +83,8 @@ pub(super) struct Call {
     pub call: ModuleCall,
     /// `source`
     pub source: Option<(String, Span)>,
+    /// `version`
+    pub version: Option<(String, Span)>,
 }
 
 fn declare_block(block: &Block, module: &mut Module, calls: &mut Vec<Call>, found: &mut Vec<Diagnostic>) {
@@ -519,8 +521,11 @@ fn ignored_path(expr: &Expr, found: &mut Vec<Diagnostic>) -> Option<Path> {
 }
 
 fn module_call(name: &str, block: &Block, reader: &mut Reader<'_>) -> Call {
-    let span = reader.attribute("source").map(|attribute| attribute.expr.span);
-    let source = reader.text("source").zip(span);
+    let mut written = |name: &str| {
+        let span = reader.attribute(name).map(|attribute| attribute.expr.span);
+        reader.text(name).zip(span)
+    };
+    let (source, version) = (written("source"), written("version"));
     let providers = match reader.expr("providers").map(|expr| expr.kind) {
         Some(ExprKind::Object(items)) => items
             .iter()
@@ -548,7 +553,7 @@ fn module_call(name: &str, block: &Block, reader: &mut Reader<'_>) -> Call {
         child: None,
         span: block.header_span,
     };
-    Call { call, source }
+    Call { call, source, version }
 }
 
 fn terraform(block: &Block, module: &mut Module, reader: &mut Reader<'_>) {

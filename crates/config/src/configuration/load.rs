@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::declare::{Call, declare};
 use super::files::Folders;
+use super::installed::{InstalledModules, MODULES_FOLDER, MissingModule, Wanted, module_key};
 use super::overrides::{is_override, merge};
+use super::version::VersionConstraint;
 use super::{Configuration, Module};
 use crate::evaluate::closest;
-use crate::syntax::{Body, Diagnostic, SourceMap, json, parse_body};
+use crate::syntax::{Body, Diagnostic, SourceMap, Span, json, parse_body};
 
 /// A configuration with its sources and what was found wrong.
 #[derive(Debug, Default)]
@@ -19,15 +21,37 @@ pub struct Loaded {
     pub sources: SourceMap,
     /// Errors and warnings.
     pub diagnostics: Vec<Diagnostic>,
+    /// Modules that come from elsewhere and are not there. What they call is not known.
+    pub missing: Vec<MissingModule>,
 }
 
 /// Module calls within module calls; deeper ones call themselves in all likelihood.
 const DEEPEST: usize = 32;
 
-/// Loads the module in `root`. Paths of sources are relative to it.
+/// Loads the module in `root`. Paths of sources are relative to it. A module that comes from elsewhere is found by the
+/// manifest of the project; one that is not there is an error.
 pub fn load(files: &dyn Folders, root: &Path) -> Loaded {
-    let mut loader = Loader { files, root, loaded: Loaded::default() };
-    let module = loader.module(Path::new(""), Vec::new());
+    let (installed, fault) = match InstalledModules::read(files, root) {
+        Ok(installed) => (installed, None),
+        Err(detail) => {
+            let fault = Diagnostic::error_without_span("The list of modules cannot be read", detail);
+            let hint = "Run `pve init`; it writes the list anew.";
+            (InstalledModules::default(), Some(fault.with_hint(hint)))
+        }
+    };
+    let mut loaded = load_with(files, root, &installed);
+    match fault {
+        Some(fault) if !loaded.missing.is_empty() => loaded.diagnostics.push(fault),
+        _ => loaded.diagnostics.extend(loaded.missing.iter().map(MissingModule::diagnostic)),
+    }
+    loaded
+}
+
+/// Loads the module in `root` with these modules from elsewhere. That one is missing is no error here.
+pub fn load_with(files: &dyn Folders, root: &Path, installed: &InstalledModules) -> Loaded {
+    let mut loader = Loader { files, root, installed, loaded: Loaded::default() };
+    let place = Place { directory: PathBuf::new(), package: None };
+    let module = loader.module(&place, Vec::new());
     loader.loaded.configuration.root = module;
     loader.loaded
 }
@@ -35,19 +59,28 @@ pub fn load(files: &dyn Folders, root: &Path) -> Loaded {
 struct Loader<'a> {
     files: &'a dyn Folders,
     root: &'a Path,
+    installed: &'a InstalledModules,
     loaded: Loaded,
 }
 
+/// Where a module stands.
+struct Place {
+    /// Its folder, relative to the root.
+    directory: PathBuf,
+    /// The folder that was fetched as a whole, if the module comes from elsewhere: its paths must not lead out.
+    package: Option<PathBuf>,
+}
+
 impl Loader<'_> {
-    fn module(&mut self, directory: &Path, path: Vec<String>) -> Module {
-        let bodies = self.bodies(directory);
-        let mut module = Module { path, directory: display(directory), ..Module::default() };
+    fn module(&mut self, place: &Place, path: Vec<String>) -> Module {
+        let bodies = self.bodies(&place.directory);
+        let mut module = Module { path, directory: display(&place.directory), ..Module::default() };
         let mut calls = Vec::new();
         for body in &bodies {
             declare(body, &mut module, &mut calls, &mut self.loaded.diagnostics);
         }
         for call in calls {
-            self.call(call, directory, &mut module);
+            self.call(call, place, &mut module);
         }
         module
     }
@@ -111,44 +144,100 @@ impl Loader<'_> {
         Some(parsed.value)
     }
 
-    fn call(&mut self, call: Call, directory: &Path, module: &mut Module) {
-        let Call { mut call, source } = call;
+    fn call(&mut self, call: Call, caller: &Place, module: &mut Module) {
         let mut path = module.path.clone();
-        path.push(call.name.clone());
-        match source {
-            None => {
-                let detail =
-                    format!("Module \"{}\" needs a `source` that is a text without references.", call.name);
-                self.loaded.diagnostics.push(Diagnostic::error(call.span, "A module has no source", detail));
-            }
-            Some((source, span)) if !(source.starts_with("./") || source.starts_with("../")) => {
-                let detail = format!("\"{source}\" is no local path, and only local modules are supported.");
-                let hint =
-                    "Put a copy of the module in the project and use a path that starts with ./ or ../.";
-                let fault = Diagnostic::error(span, "This module source is not supported", detail);
-                self.loaded.diagnostics.push(fault.with_hint(hint));
-            }
-            Some((_, span)) if path.len() > DEEPEST => {
-                let detail = format!("{DEEPEST} modules call each other, which never ends.");
-                self.loaded.diagnostics.push(Diagnostic::error(
-                    span,
-                    "Modules call each other in a circle",
-                    detail,
-                ));
-            }
-            Some((source, span)) => {
-                let target = joined(directory, &source);
-                if self.files.entries(&self.root.join(&target)).is_err() {
-                    let detail = format!("There is no folder {}.", display(&target));
-                    self.loaded.diagnostics.push(Diagnostic::error(span, "There is no such module", detail));
-                } else {
-                    let child = self.module(&target, path);
-                    self.check_arguments(&call, &child);
-                    call.child = Some(child);
-                }
-            }
+        path.push(call.call.name.clone());
+        let place = self.place(&call, caller, &path);
+        let mut call = call.call;
+        if let Some(place) = place {
+            let child = self.module(&place, path);
+            self.check_arguments(&call, &child);
+            call.child = Some(child);
         }
         module.module_calls.insert(call.name.clone(), call);
+    }
+
+    /// Where the module of a call stands; none when that is not known, which is told.
+    fn place(&mut self, call: &Call, caller: &Place, path: &[String]) -> Option<Place> {
+        let Some((source, span)) = &call.source else {
+            let detail =
+                format!("Module \"{}\" needs a `source` that is a text without references.", call.call.name);
+            return self.fault(Diagnostic::error(call.call.span, "A module has no source", detail));
+        };
+        if path.len() > DEEPEST {
+            let detail = format!("{DEEPEST} modules call each other, which never ends.");
+            return self.fault(Diagnostic::error(*span, "Modules call each other in a circle", detail));
+        }
+        let version = match call.version.as_ref().map(|(text, span)| (text.parse(), *span)) {
+            None => None,
+            Some((Ok(version), span)) => Some((version, span)),
+            Some((Err(error), span)) => {
+                let error: super::version::VersionError = error;
+                let detail = format!("{error}.");
+                return self.fault(Diagnostic::error(span, "Wrong version constraint", detail));
+            }
+        };
+        if is_local(source) {
+            return match version {
+                Some((_, span)) => {
+                    let detail = format!("{source} is a local path, and a folder has no versions.");
+                    let fault = Diagnostic::error(span, "A local module has no version", detail);
+                    self.fault(fault.with_hint("Take `version` out."))
+                }
+                None => self.local(source, *span, caller),
+            };
+        }
+        self.installed(source, *span, version, caller, path)
+    }
+
+    fn local(&mut self, source: &str, span: Span, caller: &Place) -> Option<Place> {
+        let directory = joined(&caller.directory, source);
+        if caller.package.as_ref().is_some_and(|package| !directory.starts_with(package)) {
+            let detail = format!("{source} leads out of what was fetched for this module.");
+            let fault = Diagnostic::error(span, "A path leads out of the module's package", detail);
+            let hint = "Name the whole package in the outer `source` and the folder in it after `//`.";
+            return self.fault(fault.with_hint(hint));
+        }
+        if self.files.entries(&self.root.join(&directory)).is_err() {
+            let detail = format!("There is no folder {}.", display(&directory));
+            return self.fault(Diagnostic::error(span, "There is no such module", detail));
+        }
+        Some(Place { directory, package: caller.package.clone() })
+    }
+
+    fn installed(
+        &mut self,
+        source: &str,
+        span: Span,
+        version: Option<(VersionConstraint, Span)>,
+        caller: &Place,
+        path: &[String],
+    ) -> Option<Place> {
+        let (version, version_span) = version.unzip();
+        let wanted = Wanted { source, version: version.as_ref() };
+        match self.installed.find(self.files, self.root, path, &wanted) {
+            Ok(directory) => {
+                let package = Path::new(MODULES_FOLDER).join(module_key(path));
+                Some(Place { directory: directory.to_path_buf(), package: Some(package) })
+            }
+            Err(reason) => {
+                self.loaded.missing.push(MissingModule {
+                    path: path.to_vec(),
+                    source: source.into(),
+                    span,
+                    version,
+                    version_span,
+                    caller: caller.directory.clone(),
+                    reason,
+                });
+                None
+            }
+        }
+    }
+
+    fn fault<T>(&mut self, fault: Diagnostic) -> Option<T> {
+        self.loaded.diagnostics.push(fault);
+        None
     }
 
     fn check_arguments(&mut self, call: &super::ModuleCall, child: &Module) {
@@ -174,6 +263,11 @@ impl Loader<'_> {
             }
         }
     }
+}
+
+/// Whether a source is a path relative to the module that has it.
+fn is_local(source: &str) -> bool {
+    ["./", "../", ".\\", "..\\"].iter().any(|prefix| source.starts_with(prefix))
 }
 
 /// Whether a file is part of a module. A `.tofu` file stands in for the `.tf` file of its name.

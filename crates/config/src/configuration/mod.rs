@@ -3,12 +3,14 @@
 mod declare;
 mod decode;
 mod files;
+mod installed;
 mod load;
 mod overrides;
 mod provisioners;
 mod references;
 mod type_constraint;
 mod variables;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -17,12 +19,17 @@ use pve_model::{Path, ResourceMode, Type, Value};
 
 pub use decode::{decode_body, span_of};
 pub use files::{DiskFiles, Folders, RecordingFiles, SnapshotFiles};
-pub use load::{Loaded, load};
+pub use installed::{
+    InstalledModule, InstalledModules, MODULES_FOLDER, MODULES_MANIFEST, MissingModule, module_key,
+    without_credentials,
+};
+pub use load::{Loaded, load, load_with};
 pub use provisioners::Provisioner;
 pub use type_constraint::parse_type_constraint;
 pub use variables::{
     VariableInput, VariableSource, collect_variables, environment_files, read_variable_file,
 };
+pub use version::{Version, VersionConstraint, VersionError};
 
 use crate::convert::{TypeConstraint, convert};
 use crate::evaluate::{Scope, evaluate};
