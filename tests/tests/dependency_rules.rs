@@ -10,6 +10,7 @@ use serde_json::Value;
 const RULES: &[(&str, &[&str])] = &[
     ("pve-model", &[]),
     ("pve-config", &["pve-model"]),
+    ("pve-modules", &["pve-config"]),
     ("pve-planner", &["pve-model", "pve-config"]),
     ("pve-executor", &["pve-model"]),
     ("pve-state", &["pve-model"]),

@@ -14,7 +14,7 @@ use crate::syntax::{Diagnostic, Span};
 pub const MODULES_FOLDER: &str = ".pve/modules";
 
 /// The file, in the root module, that says where each module stands.
-pub const MODULES_MANIFEST: &str = ".pve/modules/modules.json";
+pub const MODULES_MANIFEST: &str = ".pve/modules.json";
 
 /// A module that was fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]

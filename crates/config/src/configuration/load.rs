@@ -217,8 +217,10 @@ impl Loader<'_> {
         let wanted = Wanted { source, version: version.as_ref() };
         match self.installed.find(self.files, self.root, path, &wanted) {
             Ok(directory) => {
+                // A folder elsewhere on this machine is used where it stands, with all that is around it.
                 let package = Path::new(MODULES_FOLDER).join(module_key(path));
-                Some(Place { directory: directory.to_path_buf(), package: Some(package) })
+                let package = directory.starts_with(&package).then_some(package);
+                Some(Place { directory: directory.to_path_buf(), package })
             }
             Err(reason) => {
                 self.loaded.missing.push(MissingModule {

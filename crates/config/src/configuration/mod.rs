@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use pve_model::address::Target;
 use pve_model::{Path, ResourceMode, Type, Value};
 
+pub use declare::constant;
 pub use decode::{decode_body, span_of};
 pub use files::{DiskFiles, Folders, RecordingFiles, SnapshotFiles};
 pub use installed::{
