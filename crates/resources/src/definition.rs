@@ -188,6 +188,12 @@ impl Definition {
         Definition { schema: Schema { version: 0, block }, checks }
     }
 
+    /// The limit on an attribute, by its path.
+    #[cfg(test)]
+    pub(crate) fn check_at(&self, path: &str) -> Option<Check> {
+        self.checks.iter().find(|(names, _)| names.join(".") == path).map(|(_, check)| *check)
+    }
+
     /// What in `config` is beyond the limits.
     pub(crate) fn check(&self, config: &Value) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -40,6 +40,12 @@ impl Properties {
         self.with(key, value.map(u8::from))
     }
 
+    /// Adds the pairs of another one.
+    pub(crate) fn joined(mut self, other: &Properties) -> Properties {
+        self.pairs.extend(other.pairs.iter().cloned());
+        self
+    }
+
     /// The value of the default key, written without a key or with `key`.
     pub(crate) fn first_or(&self, key: &str) -> Option<&str> {
         self.first.as_deref().or_else(|| self.get(key))

@@ -34,6 +34,12 @@ impl Kind {
         Kind { definition: Definition::new(fields), rules }
     }
 
+    /// The limit on an attribute, by its path.
+    #[cfg(test)]
+    pub(crate) fn check_at(&self, path: &str) -> Option<crate::definition::Check> {
+        self.definition.check_at(path)
+    }
+
     /// The attributes and blocks of the kind.
     pub(crate) fn block(&self) -> &Block {
         &self.definition.schema.block

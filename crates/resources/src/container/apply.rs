@@ -7,7 +7,8 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::decode::{decode_container, with_interfaces};
-use super::encode::{Purpose, encode_mount_point, encode_new, encode_options, encode_root_disk, new_volume};
+use super::encode::{Purpose, encode_new, encode_options, encode_root_disk};
+use super::mount_points::{change_mount_points, moves, slot_of};
 use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
@@ -104,6 +105,7 @@ impl Target<'_> {
         let was_running = prior.is_some() && self.look_at_existing().await?.running == Some(true);
         if prior.is_some() || cloned {
             self.move_root_disk(planned).await?;
+            self.move_mount_points(planned).await?;
         }
         self.configure(prior, planned, cloned).await?;
         if prior.is_some() || cloned {
@@ -133,12 +135,27 @@ impl Target<'_> {
         if root.split(':').next() == Some(datastore) {
             return Ok(());
         }
+        self.move_volume(planned, "rootfs", datastore).await
+    }
+
+    async fn move_mount_points(&self, planned: &Value) -> Result<(), ProviderError> {
+        if all_blocks(planned, "mount_point").is_empty() {
+            return Ok(());
+        }
+        for (slot, datastore) in moves(&self.look_at_options().await?, planned) {
+            self.move_volume(planned, &slot, &datastore).await?;
+        }
+        Ok(())
+    }
+
+    async fn move_volume(&self, planned: &Value, slot: &str, datastore: &str) -> Result<(), ProviderError> {
         let mut params = Params::default();
-        params.put("volume", Some("rootfs"));
+        params.put("volume", Some(slot));
         params.put("storage", Some(datastore));
         params.put_flag("delete", Some(true));
         let most = timeout(planned, "timeout_update");
-        self.call.step("move rootfs", Method::Post, &self.path("/move_volume"), &params, most).await
+        let step = format!("move {slot}");
+        self.call.step(&step, Method::Post, &self.path("/move_volume"), &params, most).await
     }
 
     async fn configure(
@@ -303,15 +320,6 @@ impl Target<'_> {
     }
 }
 
-/// The slot (`mp0`) of a mount point, found by its path.
-fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
-    let path = text(point, "path")?;
-    let names = observed.numbered("mp").into_iter().map(|(_, name)| name);
-    names.into_iter().find(|name| {
-        observed.text(name).is_some_and(|volume| Properties::parse(&volume).get("mp") == Some(path))
-    })
-}
-
 /// What becomes of the root disk's options and the mount points.
 fn volumes(
     observed: &Observed,
@@ -329,30 +337,7 @@ fn volumes(
             set.put("rootfs", Some(options.with("size", root.get("size"))));
         }
     }
-    let mut free = (0..256).map(|index| format!("mp{index}"));
-    for point in all_blocks(planned, "mount_point") {
-        let Some(slot) = slot_of(observed, point) else {
-            let next = free.find(|slot| !observed.config.contains_key(slot));
-            set.put(&next.unwrap_or_default(), Some(encode_mount_point(point, &new_volume(point))));
-            continue;
-        };
-        let now = Properties::parse(&observed.text(&slot).unwrap_or_default());
-        let volume = now.first_or("volume").unwrap_or_default();
-        let old = prior.and_then(|prior| {
-            all_blocks(prior, "mount_point").iter().find(|old| text(old, "path") == text(point, "path"))
-        });
-        let options = encode_mount_point(point, volume);
-        if old.is_some_and(|old| encode_mount_point(old, volume) != options) {
-            set.put(&slot, Some(options.with("size", now.get("size"))));
-        }
-    }
-    for old in prior.map(|prior| all_blocks(prior, "mount_point")).unwrap_or_default() {
-        let stays =
-            all_blocks(planned, "mount_point").iter().any(|new| text(new, "path") == text(old, "path"));
-        if !stays {
-            delete.extend(slot_of(observed, old));
-        }
-    }
+    change_mount_points(observed, prior, planned, set, delete);
 }
 
 /// Puts the present MAC address into each interface that is to be sent without one.

@@ -7,14 +7,14 @@ use serde_json::{Map, Value as Json, json};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::size::{in_gibibytes, same_size};
-use crate::values::{all_blocks, block, is_unset, settle_as_set, text, with};
+use crate::values::{all_blocks, block, flag, is_unset, settle_as_set, text, with};
 use crate::vm::{Extent, MARKER, decode_ip_config, decode_startup};
 
 /// The values of a container. `guide` has what cannot be read, and decides which blocks are looked at.
 pub(crate) fn decode_container(schema: &Block, observed: &Observed, guide: &Value, extent: Extent) -> Value {
     let mut read = decode_scalars(observed, guide);
     let mut blocks = Map::new();
-    decode_blocks(observed, &mut blocks);
+    decode_blocks(observed, guide, &mut blocks);
     decode_network(observed, guide, extent, &mut blocks);
     decode_volumes(observed, guide, extent, &mut blocks);
     let wanted = |name: &str| extent == Extent::Everything || !all_blocks(guide, name).is_empty();
@@ -69,7 +69,7 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
     read
 }
 
-fn decode_blocks(observed: &Observed, blocks: &mut Map<String, Json>) {
+fn decode_blocks(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
     let cpu = json!([{
         "architecture": observed.written("arch").unwrap_or("amd64".into()),
         "cores": observed.int("cores").unwrap_or(1),
@@ -77,6 +77,11 @@ fn decode_blocks(observed: &Observed, blocks: &mut Map<String, Json>) {
         "units": observed.int("cpuunits"),
     }]);
     blocks.insert("cpu".into(), cpu);
+    // A type that the template told is not the configuration's.
+    let told = block(guide, "operating_system").and_then(|system| text(system, "type")) == Some("unmanaged");
+    if !told {
+        blocks.insert("operating_system".into(), json!([{ "type": observed.written("ostype") }]));
+    }
     let memory = json!([{
         "dedicated": observed.int("memory").unwrap_or(512),
         "swap": observed.int("swap").unwrap_or(512),
@@ -95,8 +100,7 @@ fn decode_blocks(observed: &Observed, blocks: &mut Map<String, Json>) {
         "fuse": on("fuse"), "keyctl": on("keyctl"), "mknod": on("mknod"), "nesting": on("nesting"), "mount": mount,
     }]);
     blocks.insert("features".into(), features);
-    let startup = observed.written("startup").map(|startup| Properties::parse(&startup));
-    blocks.insert("startup".into(), decode_startup(startup));
+    blocks.insert("startup".into(), decode_startup(observed, guide));
     let devices = observed.numbered("dev").into_iter().map(|(_, name)| {
         let device = Properties::parse(&observed.text(&name).unwrap_or_default());
         let number = |key: &str| device.get(key).and_then(|text| text.parse::<i64>().ok());
@@ -119,7 +123,12 @@ fn decode_network(observed: &Observed, guide: &Value, extent: Extent, blocks: &m
         Extent::Everything => names.last().map_or(0, |(index, _)| *index as usize + 1),
     };
     let net = |index: usize| observed.text(&format!("net{index}")).map(|net| Properties::parse(&net));
-    let interfaces = (0..count).filter_map(net).map(|net| {
+    let disabled = |index: usize| {
+        all_blocks(guide, "network_interface").get(index).and_then(|one| flag(one, "enabled")) == Some(false)
+    };
+    let places = (0..count).filter(|index| net(*index).is_some() || disabled(*index));
+    let interfaces = places.map(|index| {
+        let Some(net) = net(index) else { return json!({}) };
         let number = |key: &str| net.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
         json!({
             "name": net.get("name"),
@@ -166,9 +175,14 @@ fn decode_initialization(
         Extent::Guided => configs.len(),
         Extent::Everything => observed.numbered("net").len(),
     };
-    let configs =
-        (0..count).map(|index| decode_ip_config(&net(index).unwrap_or_default(), configs.get(index)));
-    read.insert("ip_config".into(), configs.collect());
+    let mut configs: Vec<Json> = (0..count)
+        .map(|index| decode_ip_config(&net(index).unwrap_or_default(), configs.get(index)))
+        .collect();
+    let is_empty = |config: &Json| config["ipv4"] == json!([]) && config["ipv6"] == json!([]);
+    while extent == Extent::Everything && configs.last().is_some_and(is_empty) {
+        configs.pop();
+    }
+    read.insert("ip_config".into(), Json::Array(configs));
     blocks.insert("initialization".into(), json!([read]));
 }
 

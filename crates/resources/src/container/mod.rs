@@ -7,6 +7,7 @@
 mod apply;
 mod decode;
 mod encode;
+mod mount_points;
 mod plan;
 mod schema;
 

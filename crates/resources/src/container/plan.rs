@@ -3,11 +3,13 @@
 use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
+use super::encode::{Purpose, encode_options};
+use super::mount_points::{match_mount_points, stays};
 use crate::definition::problem;
 use crate::size::same_size;
 use crate::values::{
-    all_blocks, block, changed, flag, int, origin_reasons, settle, settle_as_set, text, with, with_elements,
-    with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_as_set, text, with,
+    with_elements, with_unknown,
 };
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -31,7 +33,10 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
         planned = with(&planned, "tags", settle_as_set(before, after));
     }
-    planned = settle(prior, &planned);
+    planned = with_elements(&planned, "disk", plan_disk(request, prior));
+    planned = with_elements(&planned, "operating_system", plan_origin(request, prior));
+    planned = with_elements(&planned, "initialization", plan_initialization(request, prior));
+    planned = keep_defaults(prior, settle(prior, &planned));
     let changes = changed(prior, &planned);
     if ["network_interface", "started", "initialization"].iter().any(|name| changes.contains(*name)) {
         planned = with_unknown(&with_unknown(&planned, "ipv4"), "ipv6");
@@ -62,17 +67,110 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     planned.collect()
 }
 
-/// Mount points are matched by the path inside of the container.
+/// The root disk: without a configured size it stays as large as it is, and on another datastore it has another name.
+fn plan_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
+    let mut blocks = all_blocks(request.proposed, "disk").to_vec();
+    let Some(before) = block(prior, "disk") else { return blocks };
+    let unset = block(request.config, "disk").and_then(|disk| disk.get("size")).is_some_and(Value::is_null);
+    if let Some(disk) = blocks.first_mut() {
+        if let Some(size) = before.get("size").filter(|_| unset && int(before, "size") > int(disk, "size")) {
+            *disk = with(disk, "size", size.clone());
+        }
+        if text(before, "datastore_id") != text(disk, "datastore_id") {
+            *disk = with_unknown(disk, "path_in_datastore");
+        }
+    }
+    blocks
+}
+
+/// A container that was imported does not tell which file it was made from; without a configured type it keeps the one
+/// that its template told.
+fn plan_origin(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
+    let mut blocks = all_blocks(request.proposed, "operating_system").to_vec();
+    let config = block(request.config, "operating_system");
+    if let (Some(first), Some(before)) = (blocks.first_mut(), block(prior, "operating_system")) {
+        for name in ["template_file_id", "type"] {
+            let unset = config.and_then(|config| config.get(name)).is_some_and(Value::is_null);
+            let known = text(before, name).is_some();
+            if let Some(old) =
+                before.get(name).filter(|_| if name == "type" { unset && known } else { !known })
+            {
+                *first = with(first, name, old.clone());
+            }
+        }
+    }
+    blocks
+}
+
+/// Without a configured name a container is called by its id.
+fn plan_initialization(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
+    let blocks = all_blocks(request.proposed, "initialization");
+    let Some(before) = block(prior, "initialization").filter(|before| has_own_name(prior, before)) else {
+        return blocks.to_vec();
+    };
+    let is_unset_part = |(name, part): (&std::sync::Arc<str>, &Value)| {
+        &**name == "hostname" || is_unset(part) || part.elements().is_some_and(<[Value]>::is_empty)
+    };
+    let nothing_else = before.entries().is_some_and(|entries| entries.iter().all(is_unset_part));
+    match blocks.first() {
+        Some(first) if text(first, "hostname").is_none() => {
+            let hostname = before.get("hostname").cloned();
+            hostname.map(|hostname| with(first, "hostname", hostname)).into_iter().collect()
+        }
+        None if nothing_else => vec![before.clone()],
+        _ => blocks.to_vec(),
+    }
+}
+
+fn has_own_name(prior: &Value, initialization: &Value) -> bool {
+    let id = int(prior, "vm_id").unwrap_or_default();
+    text(initialization, "hostname").is_some_and(|name| name == format!("CT{id}"))
+}
+
+/// The options without those that the cluster assumes anyway.
+fn meaning(value: &Value) -> crate::params::Params {
+    let mut params = encode_options(value, Purpose::All);
+    for (name, assumed) in [("arch", "amd64"), ("cmode", "tty"), ("console", "1"), ("tty", "2")] {
+        if params.0.get(name).is_some_and(|text| text == assumed) {
+            params.0.remove(name);
+        }
+    }
+    params
+}
+
+/// A block that is left out means its defaults: one that was imported with just those stays as it is.
+fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
+    for name in ["console", "cpu", "features", "memory", "startup"] {
+        let before = all_blocks(prior, name);
+        let after = all_blocks(&planned, name);
+        let same = |value: &Value| meaning(&with_elements(value, name, Vec::new())) == meaning(value);
+        let absent = planned.get(name).is_some_and(Value::is_known) && after.is_empty();
+        if (absent && !before.is_empty() && same(prior))
+            || (name == "startup" && before.is_empty() && same(&planned))
+        {
+            planned = with_elements(&planned, name, before.to_vec());
+        }
+    }
+    planned
+}
+
+/// Mount points are matched by the path inside of the container, and one that is at another path by its place.
 fn plan_mount_points(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
-    let planned = all_blocks(request.proposed, "mount_point").iter().map(|point| {
-        let old =
-            all_blocks(prior, "mount_point").iter().find(|old| text(old, "path") == text(point, "path"));
-        let Some(old) = old else {
+    let before = all_blocks(prior, "mount_point");
+    let proposed = all_blocks(request.proposed, "mount_point");
+    let matches = match_mount_points(before, proposed);
+    let planned = proposed.iter().zip(matches).map(|(point, old)| {
+        let Some(old) = old.map(|old| &before[old]) else {
             return with_unknown(point, "path_in_datastore");
         };
         let mut point = point.clone();
-        if let Some(volume) = old.get("path_in_datastore") {
-            point = with(&point, "path_in_datastore", volume.clone());
+        if !stays(old, &point) {
+            return with_unknown(&point, "path_in_datastore");
+        }
+        for name in ["volume", "path_in_datastore"] {
+            if let Some(part) = old.get(name) {
+                point = with(&point, name, part.clone());
+            }
         }
         match (text(old, "size"), text(&point, "size"), old.get("size")) {
             (Some(before), Some(after), Some(size)) if same_size(before, after) => {
@@ -125,9 +223,11 @@ fn notes(prior: &Value, planned: &Value) -> Vec<String> {
                     set them inside of the container";
         notes.push(text.to_string());
     }
-    for point in all_blocks(prior, "mount_point") {
+    let (before, after) = (all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"));
+    let matches = match_mount_points(before, after);
+    for (index, point) in before.iter().enumerate() {
         let path = text(point, "path");
-        if !all_blocks(planned, "mount_point").iter().any(|new| text(new, "path") == path) {
+        if !matches.contains(&Some(index)) {
             notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
         }
     }

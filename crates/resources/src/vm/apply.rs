@@ -8,6 +8,7 @@ use pve_model::Value;
 use super::decode::{Extent, decode_vm};
 use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
 use super::encode::encode_options;
+use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
 use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
@@ -67,6 +68,8 @@ impl Target<'_> {
     pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
         let images = self.with_image_paths(planned).await?;
         let mut params = encode_options(planned, true);
+        // With other details given, the API leaves it to the caller to draw a UUID.
+        with_uuid(&mut params, || uuid::Uuid::new_v4().to_string());
         params.0.extend(initial_drives(&images).0);
         params.put("vmid", Some(self.vmid));
         params.put("pool", text(planned, "pool_id"));
@@ -231,6 +234,7 @@ impl Target<'_> {
             }
             _ => {}
         }
+        keep_uuid(observed, &mut set, &delete);
         // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
         keep_addresses(observed, &mut set);
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
@@ -355,32 +359,4 @@ impl Target<'_> {
 fn needs_shared_storage(error: &ProviderError) -> bool {
     !error.indeterminate
         && ["non-shared storage", "uses local storage"].iter().any(|text| error.message.contains(text))
-}
-
-/// The options to set and to delete. What only the cluster can tell stays as it is.
-fn changed_options(prior: &Value, planned: &Value) -> (Params, std::collections::BTreeSet<String>) {
-    let before = encode_options(prior, true);
-    let mut wanted = encode_options(planned, true);
-    for (attribute, option) in [("boot_order", "boot"), ("hotplug", "hotplug")] {
-        if planned.get(attribute).is_some_and(|value| !value.is_known()) {
-            wanted.put(option, before.0.get(option));
-        }
-    }
-    wanted.since(&before)
-}
-
-/// Puts the present MAC address into each device that is to be sent without one.
-fn keep_addresses(observed: &Observed, set: &mut Params) {
-    for (name, device) in &mut set.0 {
-        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
-            continue;
-        }
-        let has_mac = super::decode_devices::device_mac(device).is_some();
-        let now = observed.text(name).and_then(|now| super::decode_devices::device_mac(&now));
-        if let (false, Some(mac)) = (has_mac, now) {
-            let (model, rest) = device.split_once(',').unwrap_or((device.as_str(), ""));
-            let comma = if rest.is_empty() { "" } else { "," };
-            *device = format!("{model}={mac}{comma}{rest}");
-        }
-    }
 }

@@ -134,11 +134,11 @@ fn decode_blocks(observed: &Observed, guide: &Value, blocks: &mut Map<String, Js
     blocks.insert("memory".into(), memory);
     let system = observed.written("ostype").unwrap_or("other".into());
     blocks.insert("operating_system".into(), json!([{ "type": system }]));
-    decode_agent_and_startup(observed, blocks);
+    decode_agent_and_startup(observed, guide, blocks);
     decode_initialization(observed, guide, blocks);
 }
 
-fn decode_agent_and_startup(observed: &Observed, blocks: &mut Map<String, Json>) {
+fn decode_agent_and_startup(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
     let agent = Properties::parse(&observed.written("agent").unwrap_or_default());
     let agent_read = json!([{
         "enabled": agent.first_or("enabled").is_some_and(crate::property::is_true),
@@ -146,23 +146,23 @@ fn decode_agent_and_startup(observed: &Observed, blocks: &mut Map<String, Json>)
         "type": agent.get("type").unwrap_or("virtio"),
     }]);
     blocks.insert("agent".into(), if agent.is_empty() { json!([{"enabled": false}]) } else { agent_read });
-    let startup = observed.written("startup").map(|startup| Properties::parse(&startup));
-    blocks.insert("startup".into(), decode_startup(startup));
-    if let Some(vga) = observed.written("vga").map(|vga| Properties::parse(&vga)) {
-        let read = json!([{
-            "type": vga.first_or("type").unwrap_or("std"),
-            "memory": vga.get("memory").and_then(|memory| memory.parse::<i64>().ok()).unwrap_or(16),
-            "clipboard": vga.get("clipboard"),
-        }]);
-        blocks.insert("vga".into(), read);
-    } else {
-        blocks.insert("vga".into(), json!([]));
-    }
+    blocks.insert("startup".into(), decode_startup(observed, guide));
+    let vga = Properties::parse(&observed.written("vga").unwrap_or_default());
+    let read = json!([{
+        "type": vga.first_or("type").unwrap_or("std"),
+        "memory": vga.get("memory").and_then(|memory| memory.parse::<i64>().ok()).unwrap_or(16),
+        "clipboard": vga.get("clipboard"),
+    }]);
+    blocks.insert("vga".into(), read);
 }
 
 /// `order=1,up=2,down=3`, or `1` alone.
-pub(crate) fn decode_startup(startup: Option<Properties>) -> Json {
-    let Some(startup) = startup else { return json!([]) };
+pub(crate) fn decode_startup(observed: &Observed, guide: &Value) -> Json {
+    let startup = observed.written("startup").map(|startup| Properties::parse(&startup));
+    // One that states nothing is not written down by the cluster.
+    let Some(startup) = startup.or_else(|| block(guide, "startup").map(|_| Properties::default())) else {
+        return json!([]);
+    };
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(-1);
     json!([{
         "order": number(startup.first_or("order")),
@@ -176,9 +176,11 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
         let drive = Properties::parse(&observed.text(name)?);
         let volume = drive.first_or("file")?;
         let (datastore, path) = volume.split_once(':')?;
-        (path.contains("cloudinit") && is_drive(name)).then(|| (name.clone(), datastore.to_string()))
+        let format =
+            drive.get("format").unwrap_or_else(|| super::decode_devices::format_of(path)).to_string();
+        (path.contains("cloudinit") && is_drive(name)).then(|| (name.clone(), datastore.to_string(), format))
     });
-    let Some((interface, datastore)) = drive else {
+    let Some((interface, datastore, format)) = drive else {
         blocks.insert("initialization".into(), json!([]));
         return;
     };
@@ -187,6 +189,7 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
     let custom = Properties::parse(&observed.written("cicustom").unwrap_or_default());
     let mut read = Map::new();
     read.insert("datastore_id".into(), json!(datastore));
+    read.insert("file_format".into(), json!(format));
     // The default interface is not written down where the configuration does not.
     let shown = guide.and_then(|guide| text(guide, "interface")).is_some() || interface != "ide2";
     read.insert("interface".into(), if shown { json!(interface) } else { Json::Null });

@@ -18,7 +18,8 @@ pub(super) fn decode_devices(
 ) {
     blocks.insert("disk".into(), decode_disks(observed, guide, extent));
     blocks.insert("network_device".into(), decode_network(observed, guide, extent));
-    decode_special_drives(observed, guide, blocks);
+    decode_special_drives(observed, blocks);
+    blocks.insert("cdrom".into(), decode_cdrom(observed, guide));
     let serial = observed.numbered("serial");
     let serial = serial.iter().map(|(_, name)| json!({ "device": observed.text(name) }));
     blocks.insert("serial_device".into(), serial.collect());
@@ -30,7 +31,7 @@ pub(super) fn decode_devices(
     blocks.insert("virtiofs".into(), decode_shares(observed));
     blocks.insert("hostpci".into(), decode_hostpci(observed, guide));
     blocks.insert("numa".into(), decode_numa(observed));
-    decode_single_devices(observed, guide, blocks);
+    decode_single_devices(observed, guide, extent, blocks);
 }
 
 /// Disks in the order of the guide, each by its interface; those that are gone are left out.
@@ -113,7 +114,7 @@ fn number(properties: &Properties, key: &str) -> i64 {
 }
 
 /// File-based storage shows the format in the name; everything else is raw.
-fn format_of(path: &str) -> &'static str {
+pub(super) fn format_of(path: &str) -> &'static str {
     ["qcow2", "vmdk"].into_iter().find(|format| path.ends_with(&format!(".{format}"))).unwrap_or("raw")
 }
 
@@ -165,7 +166,7 @@ fn decode_network_device(device: &str) -> Json {
     read
 }
 
-fn decode_special_drives(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
+fn decode_special_drives(observed: &Observed, blocks: &mut Map<String, Json>) {
     let volume = |name: &str| {
         let drive = Properties::parse(&observed.text(name)?);
         let datastore = drive.first_or("file")?.split_once(':')?.0.to_string();
@@ -185,14 +186,24 @@ fn decode_special_drives(observed: &Observed, guide: &Value, blocks: &mut Map<St
         json!({ "datastore_id": datastore, "version": drive.get("version").unwrap_or("v1.2") })
     });
     blocks.insert("tpm_state".into(), tpm.into_iter().collect());
-    let interface = block(guide, "cdrom").and_then(|cdrom| text(cdrom, "interface")).unwrap_or("ide3");
-    let cdrom = observed.text(interface).map(|drive| Properties::parse(&drive)).map(|drive| {
+}
+
+/// The CD-ROM drive of the guide, else the first that there is.
+fn decode_cdrom(observed: &Observed, guide: &Value) -> Json {
+    let known = block(guide, "cdrom").map(|cdrom| text(cdrom, "interface").unwrap_or("ide3").to_string());
+    let is_cdrom = |name: &String| {
+        observed.text(name).is_some_and(|drive| is_media(&drive) && !drive.contains("cloudinit"))
+    };
+    let drives = ["ide", "sata", "scsi"].into_iter().flat_map(|bus| observed.numbered(bus));
+    let found = known.or_else(|| drives.map(|(_, name)| name).find(is_cdrom));
+    let cdrom = found.and_then(|interface| {
+        let drive = Properties::parse(&observed.text(&interface)?);
         let file = drive.first_or("file").unwrap_or_default().to_string();
         let configured = block(guide, "cdrom").and_then(|cdrom| text(cdrom, "file_id"));
         let file = if configured.is_none() && file == "cdrom" { Json::Null } else { json!(file) };
-        json!({ "interface": interface, "file_id": file })
+        Some(json!({ "interface": interface, "file_id": file }))
     });
-    blocks.insert("cdrom".into(), cdrom.into_iter().collect());
+    cdrom.into_iter().collect()
 }
 
 fn decode_shares(observed: &Observed) -> Json {
@@ -246,7 +257,7 @@ fn decode_numa(observed: &Observed) -> Json {
     nodes.collect()
 }
 
-fn decode_single_devices(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
+fn decode_single_devices(observed: &Observed, guide: &Value, extent: Extent, blocks: &mut Map<String, Json>) {
     let parsed = |name: &str| observed.written(name).map(|text| Properties::parse(&text));
     let audio = parsed("audio0").map(|audio| {
         json!({ "device": audio.first_or("device"), "driver": audio.get("driver").unwrap_or("spice"), "enabled": true })
@@ -270,13 +281,15 @@ fn decode_single_devices(observed: &Observed, guide: &Value, blocks: &mut Map<St
     if watchdog.is_some() || !disabled("watchdog") {
         blocks.insert("watchdog".into(), watchdog.into_iter().collect());
     }
-    decode_smbios_and_sev(observed, guide, blocks);
+    decode_smbios(observed, guide, extent, blocks);
+    decode_sev(observed, blocks);
 }
 
 /// Every VM has an smbios1 with a UUID; only one that the configuration mentions is shown.
-fn decode_smbios_and_sev(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
+fn decode_smbios(observed: &Observed, guide: &Value, extent: Extent, blocks: &mut Map<String, Json>) {
     let smbios = Properties::parse(&observed.written("smbios1").unwrap_or_default());
-    if block(guide, "smbios").is_some()
+    if extent == Extent::Everything
+        || block(guide, "smbios").is_some()
         || smbios.pairs().iter().any(|(key, _)| key != "uuid" && key != "base64")
     {
         let encoded = smbios.flag("base64") == Some(true);
@@ -290,6 +303,9 @@ fn decode_smbios_and_sev(observed: &Observed, guide: &Value, blocks: &mut Map<St
         }
         blocks.insert("smbios".into(), json!([read]));
     }
+}
+
+fn decode_sev(observed: &Observed, blocks: &mut Map<String, Json>) {
     let sev = observed.written("amd-sev").map(|text| Properties::parse(&text)).map(|sev| {
         json!({
             "type": sev.first_or("type").unwrap_or("std"),

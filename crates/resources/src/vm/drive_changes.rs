@@ -155,11 +155,14 @@ fn change_small_drives(
             (Some(wanted), None) => changes.set.put(slot, Some(encode(wanted))),
             (Some(wanted), Some(now)) => {
                 let datastore = text(wanted, "datastore_id").unwrap_or_default();
-                if now.split_once(':').is_some_and(|(name, _)| name != datastore) {
+                let format = text(wanted, "file_format");
+                let reformatted =
+                    before.is_some_and(|old| format.is_some() && text(old, "file_format") != format);
+                if reformatted || now.split_once(':').is_some_and(|(name, _)| name != datastore) {
                     changes.moves.push(Move {
                         interface: slot.to_string(),
                         datastore: datastore.to_string(),
-                        format: None,
+                        format: format.map(str::to_string),
                     });
                 }
             }
@@ -201,11 +204,13 @@ fn change_cloud_init(
         return;
     };
     let interface = cloud_init_interface(initialization);
+    let format = text(initialization, "file_format");
+    let reformatted = before.is_some_and(|before| format.is_some() && text(before, "file_format") != format);
     let datastore = text(initialization, "datastore_id").unwrap_or("local-lvm");
     match present {
         // A drive of the template stays where it is unless the configuration names another place.
         Some(name)
-            if *name == interface
+            if *name == interface && !reformatted
                 || (before.is_none_or(|before| same(before, initialization))
                     && text(initialization, "interface").is_none()) =>
         {

@@ -3,7 +3,7 @@
 use pve_model::Value;
 
 use crate::property::Properties;
-use crate::values::{block, flag, int, text};
+use crate::values::{all_blocks, block, flag, int, text};
 
 /// Where a disk's content comes from.
 pub(super) enum Volume<'a> {
@@ -48,9 +48,6 @@ pub(super) fn encode_disk(disk: &Value, volume: Volume<'_>) -> Properties {
         for (attribute, key) in SPEEDS {
             properties = properties.with(key, int(speed, attribute).filter(|limit| *limit > 0));
         }
-    }
-    if let Volume::Existing(_) = volume {
-        properties = properties.with("size", int(disk, "size").map(|size| format!("{size}G")));
     }
     properties
 }
@@ -102,4 +99,19 @@ pub(super) fn encode_cloud_init(value: &Value) -> Option<(String, Properties)> {
         .with("media", Some("cdrom"))
         .with("format", text(initialization, "file_format"));
     Some((cloud_init_interface(initialization), drive))
+}
+
+/// The names of the devices that a VM can boot from.
+pub(super) fn device_names(value: &Value) -> Vec<String> {
+    let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "interface"));
+    let mut names: Vec<String> = disks.map(str::to_string).collect();
+    names.extend(encode_cdrom(value).map(|(interface, _)| interface));
+    names.extend(block(value, "initialization").map(cloud_init_interface));
+    let devices = all_blocks(value, "network_device").iter().enumerate();
+    let devices = devices.filter(|(_, device)| flag(device, "enabled") != Some(false));
+    names.extend(devices.map(|(index, _)| format!("net{index}")));
+    let passed = all_blocks(value, "hostpci").iter().filter_map(|device| text(device, "device"));
+    names.extend(passed.map(str::to_string));
+    names.extend((0..all_blocks(value, "usb").len()).map(|index| format!("usb{index}")));
+    names
 }

@@ -90,19 +90,27 @@ fn encode_memory(memory: Option<&Value>, absent_as_default: bool, params: &mut P
 }
 
 fn encode_machine_parts(value: &Value, params: &mut Params) {
+    // What means the same as nothing is not written.
     if let Some(agent) = block(value, "agent") {
+        let on = |name: &str| flag(agent, name).filter(|on| *on);
         let agent = Properties::default()
-            .with_flag("enabled", flag(agent, "enabled"))
-            .with_flag("fstrim_cloned_disks", flag(agent, "trim"))
-            .with("type", text(agent, "type"));
-        params.put("agent", Some(agent));
+            .with_flag("enabled", on("enabled"))
+            .with_flag("fstrim_cloned_disks", on("trim"))
+            .with("type", text(agent, "type").filter(|kind| *kind != "virtio"));
+        let agent = if agent.is_empty() || agent.get("enabled").is_some() {
+            agent
+        } else {
+            Properties::default().with_flag("enabled", Some(false)).joined(&agent)
+        };
+        params.put("agent", (!agent.is_empty()).then_some(agent));
     }
     if let Some(vga) = block(value, "vga") {
-        let vga = Properties::default()
-            .with("type", text(vga, "type"))
+        let other = Properties::default()
             .with("memory", int(vga, "memory").filter(|memory| *memory != 16))
             .with("clipboard", text(vga, "clipboard"));
-        params.put("vga", Some(vga));
+        let kind = text(vga, "type").filter(|kind| *kind != "std" || !other.is_empty());
+        let vga = Properties::default().with("type", kind).joined(&other);
+        params.put("vga", (!vga.is_empty()).then_some(vga));
     }
     if let Some(startup) = block(value, "startup") {
         let part = |name: &str| int(startup, name).filter(|number| *number >= 0);

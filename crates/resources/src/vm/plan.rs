@@ -1,12 +1,19 @@
 //! What is planned for a VM: which values only apply can tell, what a change keeps, what it costs.
 
-use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
-use pve_model::{Path, PathStep, Value};
+mod notes;
+mod replacements;
 
-use crate::definition::problem;
+use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::{Type, Value};
+
+use notes::notes;
+use replacements::{replacements, shrinking_disks};
+
+use super::drives::device_names;
+use super::encode::encode_options;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, origin_reasons, reasons, same, settle, settle_as_set,
-    text, with, with_elements, with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_as_set, text, with, with_elements,
+    with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -31,7 +38,9 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
         planned = with(&planned, "tags", settle_as_set(before, after));
     }
-    planned = settle(prior, &planned);
+    planned = keep_defaults(prior, settle(prior, &planned));
+    planned = forget_origin(prior, planned);
+    planned = with_elements(&planned, "initialization", plan_initialization(request, prior, &planned));
     planned = forget_stale(request, prior, planned);
     let mut response = PlanResponse {
         problems: shrinking_disks(request, prior),
@@ -41,6 +50,45 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     response.notes = notes(prior, &planned);
     response.planned = Some(planned);
     response
+}
+
+/// A block that is left out means its defaults: one that was imported with just those stays as it is.
+fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
+    for name in ["agent", "cpu", "memory", "operating_system", "startup", "vga", "watchdog", "audio_device"] {
+        let absent = planned.get(name).and_then(Value::elements).is_some_and(<[Value]>::is_empty);
+        if !absent || all_blocks(prior, name).is_empty() {
+            continue;
+        }
+        let without = with_elements(prior, name, Vec::new());
+        if encode_options(&without, true) == encode_options(prior, true) {
+            planned = with_elements(&planned, name, all_blocks(prior, name).to_vec());
+        }
+    }
+    // Switched off is the same as not there.
+    for name in ["startup", "watchdog", "audio_device"] {
+        let without = with_elements(&planned, name, Vec::new());
+        if all_blocks(prior, name).is_empty()
+            && !all_blocks(&planned, name).is_empty()
+            && encode_options(&without, true) == encode_options(&planned, true)
+        {
+            planned = without;
+        }
+    }
+    // Every VM has a UUID.
+    let uuid_only = |smbios: &Value| {
+        smbios
+            .entries()
+            .is_some_and(|entries| entries.iter().all(|(name, part)| &**name == "uuid" || is_unset(part)))
+    };
+    if all_blocks(&planned, "smbios").is_empty() && block(prior, "smbios").is_some_and(uuid_only) {
+        planned = with_elements(&planned, "smbios", all_blocks(prior, "smbios").to_vec());
+    }
+    planned
+}
+
+/// How a VM was made cannot be read back: one that was imported does not tell, and keeps to that.
+fn forget_origin(prior: &Value, planned: Value) -> Value {
+    if all_blocks(prior, "clone").is_empty() { with_elements(&planned, "clone", Vec::new()) } else { planned }
 }
 
 /// Disks are matched by interface, not by place. A mere change of order is none.
@@ -75,7 +123,14 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>) -> Value {
         return disk;
     };
     disk = settle(old, &disk);
-    let moved = text(old, "datastore_id") != text(&disk, "datastore_id");
+    for name in ["file_id", "import_from"] {
+        if let Some(unknown) = old.get(name).filter(|origin| is_unset(origin)) {
+            disk = with(&disk, name, unknown.clone());
+        }
+    }
+    let differs =
+        |name: &str| disk.get(name).is_some_and(Value::is_known) && text(old, name) != text(&disk, name);
+    let moved = differs("datastore_id") || (!unset("file_format") && differs("file_format"));
     for name in ["file_format", "path_in_datastore"] {
         if unset(name) {
             let keep = old.get(name).cloned().filter(|_| !moved);
@@ -121,15 +176,38 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     }
     let planned = proposed.iter().enumerate().map(|(index, device)| {
         let old = matches[index].or((index < before.len() && !taken[index]).then_some(index));
-        if !configured[index].get("mac_address").is_some_and(Value::is_null) {
-            return device.clone();
+        let mut device = device.clone();
+        let before = old.map(|old| &before[old]);
+        if before.is_some_and(|before| before.get("disconnected").is_some_and(Value::is_null))
+            && flag(&device, "disconnected") == Some(false)
+        {
+            device = with(&device, "disconnected", Value::null(Type::Bool));
         }
-        match old.and_then(|old| before[old].get("mac_address")) {
-            Some(mac) => with(device, "mac_address", mac.clone()),
-            None => with_unknown(device, "mac_address"),
+        if !configured[index].get("mac_address").is_some_and(Value::is_null) {
+            return device;
+        }
+        match before.and_then(|before| before.get("mac_address")) {
+            Some(mac) => with(&device, "mac_address", mac.clone()),
+            None => with_unknown(&device, "mac_address"),
         }
     });
     planned.collect()
+}
+
+/// A cloud-init drive on another datastore may have another format.
+fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value) -> Vec<Value> {
+    let mut blocks = all_blocks(planned, "initialization").to_vec();
+    let free = |name: &str| {
+        block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
+    };
+    let before = block(prior, "initialization").and_then(|before| text(before, "datastore_id"));
+    if let Some(first) = blocks.first_mut()
+        && text(first, "datastore_id") != before
+        && free("file_format")
+    {
+        *first = with_unknown(first, "file_format");
+    }
+    blocks
 }
 
 fn same_device(old: &Value, device: &Value, config: &Value) -> bool {
@@ -154,134 +232,14 @@ fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> 
             planned = with_unknown(&planned, name);
         }
     }
-    let interfaces = |value: &Value| -> Vec<String> {
-        all_blocks(value, "disk")
-            .iter()
-            .filter_map(|disk| text(disk, "interface"))
-            .map(str::to_string)
-            .collect()
-    };
-    // A boot order that was never configured follows the disks.
+    // A boot order that was never configured loses the devices that are taken out.
     let free = request.config.get("boot_order").is_some_and(Value::is_null);
-    if interfaces(prior) != interfaces(&planned) && free {
+    let left = device_names(&planned);
+    let gone = device_names(prior).into_iter().any(|name| !left.contains(&name));
+    if free && gone {
         planned = with_unknown(&planned, "boot_order");
     }
     planned
-}
-
-/// Proxmox VE only grows disks.
-fn shrinking_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (index, disk) in all_blocks(request.config, "disk").iter().enumerate() {
-        let interface = text(disk, "interface");
-        let old = all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == interface);
-        let (Some(old), Some(new)) = (old.and_then(|old| int(old, "size")), int(disk, "size")) else {
-            continue;
-        };
-        if new < old {
-            let path = Path::attribute("disk")
-                .child(PathStep::Index(index as u64))
-                .child(PathStep::Attribute("size".into()));
-            let detail = format!(
-                "{} is {old}G and cannot become {new}G: disks only grow. Set size = {old}, or replace the VM \
-                 (-replace) if its data may go",
-                interface.unwrap_or("the disk")
-            );
-            problems.push(problem(path, "A disk cannot shrink", detail));
-        }
-    }
-    problems
-}
-
-fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
-    let was_template = flag(prior, "template") == Some(true);
-    if was_template && flag(planned, "template") == Some(false) {
-        let reason = "a template cannot become a virtual machine again".to_string();
-        return vec![ReplaceReason { path: Path::attribute("template"), reason }];
-    }
-    let mut found = origin_reasons(prior, planned, "clone", &["datastore_id", "full", "node_name", "vm_id"]);
-    for (index, disk) in all_blocks(planned, "disk").iter().enumerate() {
-        let old =
-            all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(disk, "interface"));
-        // An imported disk does not tell what it was made from.
-        if let Some(old) = old.filter(|old| text(old, "file_id").is_some()) {
-            let at = Path::attribute("disk").child(PathStep::Index(index as u64));
-            found.extend(reasons(old, disk, &at, &["file_id"], "a disk is made from its image only once"));
-        }
-    }
-    found
-}
-
-/// Changes of these take effect without a restart of a running VM.
-const HOT: &[&str] = &[
-    "name",
-    "description",
-    "tags",
-    "on_boot",
-    "startup",
-    "protection",
-    "pool_id",
-    "started",
-    "node_name",
-    "disk",
-    "network_device",
-    "hook_script_file_id",
-    "migrate",
-    "reboot",
-    "reboot_after_update",
-    "stop_on_destroy",
-    "purge_on_destroy",
-    "delete_unreferenced_disks_on_destroy",
-    "mac_addresses",
-    "network_interface_names",
-    "ipv4_addresses",
-    "ipv6_addresses",
-    "boot_order",
-    "clone",
-    "template",
-    "cdrom",
-    "hotplug",
-];
-
-fn notes(prior: &Value, planned: &Value) -> Vec<String> {
-    let changes = changed(prior, planned);
-    let mut notes = Vec::new();
-    if changes.contains("node_name") {
-        let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
-        notes.push(format!("migrates from {} to {}", names.0, names.1));
-    }
-    if block(prior, "clone").is_none() && block(planned, "clone").is_some() {
-        notes.push("the clone block is only recorded: the VM is there already".to_string());
-    }
-    for disk in all_blocks(prior, "disk") {
-        let interface = text(disk, "interface");
-        let stays = |new: &&Value| text(new, "interface") == interface;
-        if !all_blocks(planned, "disk").iter().any(|new| stays(&new)) {
-            notes.push(format!("destroys disk {} and its data", interface.unwrap_or("?")));
-        }
-    }
-    let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
-    let cold = changes.iter().any(|name| !HOT.contains(&name.as_str()) && !name.starts_with("timeout_"));
-    if running && (cold || cold_disk_change(prior, planned)) {
-        notes.push(match flag(planned, "reboot_after_update") {
-            Some(false) => "a reboot is needed before all of it takes effect".to_string(),
-            _ => "reboots the VM if it cannot take all of it while running".to_string(),
-        });
-    }
-    if changes.contains("initialization") && block(planned, "initialization").is_some() {
-        notes.push("cloud-init sees the new values at the next boot".to_string());
-    }
-    notes
-}
-
-/// Whether options of a disk change that a running VM keeps until it restarts.
-fn cold_disk_change(prior: &Value, planned: &Value) -> bool {
-    let cold = ["aio", "cache", "iothread", "ssd", "discard", "serial"];
-    all_blocks(planned, "disk").iter().any(|new| {
-        let old =
-            all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(new, "interface"));
-        old.is_some_and(|old| cold.iter().any(|name| old.get(name) != new.get(name)))
-    })
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ prop_compose! {
         };
         let keys = if keys.is_empty() { Json::Null } else { json!(keys) };
         json!({
-            "datastore_id": "local-lvm",
+            "datastore_id": "local-lvm", "file_format": "raw",
             "ip_config": [{ "ipv4": family(address), "ipv6": family(six) }],
             "dns": [{ "domain": domain }],
             "user_account": [{ "username": user, "keys": keys }],

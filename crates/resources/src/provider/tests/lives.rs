@@ -180,10 +180,9 @@ async fn an_imported_vm_plans_no_change() {
     assert_eq!(response.replace, vec![]);
     let planned = response.planned.unwrap();
     let names: Vec<String> = crate::values::changed(&imported, &planned).into_iter().collect();
-    // What cannot be read: a password, where an image came from, how long to wait for an agent. The last three are
-    // what the agent would tell anew.
-    let expected =
-        ["agent", "disk", "initialization", "ipv4_addresses", "ipv6_addresses", "network_interface_names"];
+    // What cannot be read: a password, how long to wait for an agent. The last three are what the agent would tell
+    // anew.
+    let expected = ["agent", "initialization", "ipv4_addresses", "ipv6_addresses", "network_interface_names"];
     assert_eq!(names, expected);
 }
 
@@ -300,8 +299,8 @@ async fn an_imported_container_plans_no_replacement() {
     let response = world.plan(Some(&imported), &world.config(full_container()));
     assert_eq!(response.replace, vec![]);
     let names = crate::values::changed(&imported, &response.planned.unwrap());
-    // A password, keys, the template file and the datastore of a mount point cannot be read.
-    let expected = ["initialization", "ipv4", "ipv6", "mount_point", "operating_system"];
+    // A password and keys cannot be read.
+    let expected = ["initialization", "ipv4", "ipv6"];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), expected);
 }
 

@@ -3,6 +3,7 @@
 mod double;
 mod lives;
 mod recovered;
+mod simulated;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,6 +48,7 @@ impl ActionProgress for Recorder {
 /// One instance of a kind on a cluster of its own.
 pub(super) struct World {
     pub(super) double: Arc<Double>,
+    pub(super) api: Arc<dyn Api>,
     pub(super) provider: ProxmoxProvider,
     pub(super) address: InstanceAddress,
     kind: &'static str,
@@ -55,10 +57,14 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(kind: &'static str) -> World {
         let double = Arc::new(Double::default());
+        World { double: double.clone(), ..World::over(kind, double) }
+    }
+
+    /// On a cluster that is somebody else's double.
+    pub(super) fn over(kind: &'static str, api: Arc<dyn Api>) -> World {
         let settings = ClusterSettings { agent_wait: Duration::ZERO, ..ClusterSettings::default() };
-        let provider =
-            ProxmoxProvider::over([("proxmox".to_string(), double.clone() as Arc<dyn Api>, settings)]);
-        World { double, provider, address: format!("{kind}.a").parse().unwrap(), kind }
+        let provider = ProxmoxProvider::over([("proxmox".to_string(), api.clone(), settings)]);
+        World { double: Arc::default(), api, provider, address: format!("{kind}.a").parse().unwrap(), kind }
     }
 
     fn rules(&self) -> &dyn KindRules {

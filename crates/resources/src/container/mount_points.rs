@@ -1,0 +1,95 @@
+//! Mount points: which is which before and after a change, and what becomes of their volumes.
+
+use std::collections::BTreeSet;
+
+use pve_model::Value;
+
+use super::encode::{encode_mount_point, new_volume};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+use crate::values::{all_blocks, text};
+
+/// For each mount point the one that it was before: that with its path, else the one in its place if its volume stays.
+pub(super) fn match_mount_points(before: &[Value], after: &[Value]) -> Vec<Option<usize>> {
+    let with_path = |point: &Value| before.iter().position(|old| text(old, "path") == text(point, "path"));
+    let mut matches: Vec<Option<usize>> = after.iter().map(with_path).collect();
+    for index in 0..after.len().min(before.len()) {
+        let free = matches[index].is_none() && !matches.contains(&Some(index));
+        let fits =
+            ["volume", "size"].iter().all(|name| text(&before[index], name) == text(&after[index], name));
+        if free && (fits || is_volume_id(&after[index]) && stays(&before[index], &after[index])) {
+            matches[index] = Some(index);
+        }
+    }
+    matches
+}
+
+fn is_volume_id(point: &Value) -> bool {
+    text(point, "volume").is_some_and(|volume| volume.contains(':'))
+}
+
+/// Whether a mount point keeps its volume: it is the same, or one of the two names only its datastore.
+pub(super) fn stays(old: &Value, new: &Value) -> bool {
+    let (Some(before), Some(after)) = (text(old, "volume"), text(new, "volume")) else { return false };
+    let path = text(old, "path_in_datastore").unwrap_or_default();
+    before == after || before == format!("{after}:{path}") || after == format!("{before}:{path}")
+}
+
+/// The slot (`mp0`) of a mount point, found by its path.
+pub(super) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
+    let path = text(point, "path")?;
+    let names = observed.numbered("mp").into_iter().map(|(_, name)| name);
+    names.into_iter().find(|name| {
+        observed.text(name).is_some_and(|volume| Properties::parse(&volume).get("mp") == Some(path))
+    })
+}
+
+/// Mount points that go to another datastore: their slots and the datastores.
+pub(super) fn moves(observed: &Observed, planned: &Value) -> Vec<(String, String)> {
+    let points = all_blocks(planned, "mount_point").iter().filter_map(|point| {
+        let slot = slot_of(observed, point)?;
+        let wanted = text(point, "volume").filter(|volume| !volume.contains([':', '/']))?;
+        let now = observed.text(&slot)?;
+        let (datastore, _) = now.split_once(':')?;
+        (datastore != wanted).then(|| (slot, wanted.to_string()))
+    });
+    points.collect()
+}
+
+/// Adds what has to be set and deleted to come to the planned mount points.
+pub(super) fn change_mount_points(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    set: &mut Params,
+    delete: &mut BTreeSet<String>,
+) {
+    let before = prior.map(|prior| all_blocks(prior, "mount_point")).unwrap_or_default();
+    let after = all_blocks(planned, "mount_point");
+    let matches = match_mount_points(before, after);
+    let mut free = (0..256).map(|index| format!("mp{index}"));
+    for (point, old) in after.iter().zip(&matches) {
+        let old = old.map(|old| &before[old]);
+        let slot = old.and_then(|old| slot_of(observed, old)).or_else(|| slot_of(observed, point));
+        let Some(slot) = slot else {
+            let next = free.find(|slot| !observed.config.contains_key(slot));
+            set.put(&next.unwrap_or_default(), Some(encode_mount_point(point, &new_volume(point))));
+            continue;
+        };
+        let now = Properties::parse(&observed.text(&slot).unwrap_or_default());
+        let present = now.first_or("volume").unwrap_or_default();
+        let named = text(point, "volume").filter(|volume| volume.contains([':', '/']));
+        let volume = named.unwrap_or(present);
+        let options = encode_mount_point(point, volume);
+        if volume != present || old.is_some_and(|old| encode_mount_point(old, volume) != options) {
+            let size = now.get("size").filter(|_| volume == present);
+            set.put(&slot, Some(options.with("size", size)));
+        }
+    }
+    for (index, old) in before.iter().enumerate() {
+        if !matches.contains(&Some(index)) {
+            delete.extend(slot_of(observed, old));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Containers against the simulator.
+
+use serde_json::{Value as Json, json};
+
+use super::super::lives::CONTAINER;
+use super::turns::{Kind, Samples, every_attribute};
+use super::world;
+
+fn kind() -> Kind {
+    Kind {
+        name: CONTAINER,
+        api: "lxc",
+        base: || {
+            json!({"node_name": "pve", "started": false, "disk": [{"datastore_id": "local-lvm", "size": 4}],
+                   "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}]})
+        },
+        companions,
+        samples,
+        recorded: RECORDED,
+        replaces: &["operating_system.template_file_id"],
+        // The second is a deprecated way to write the first of `servers`.
+        unreadable: &["network_interface.enabled", "initialization.dns.server"],
+    }
+}
+
+const RECORDED: &[&str] = &[
+    "pool_id",
+    // For what an address is waited.
+    "wait_for_ip.ipv4",
+    "wait_for_ip.ipv6",
+    // Made once; the API has no place for changes.
+    "initialization.user_account.keys",
+    "initialization.user_account.password",
+    "idmap.container_id",
+    "idmap.host_id",
+    "idmap.size",
+    "idmap.type",
+];
+
+fn companions(path: &str) -> Json {
+    match path {
+        "network_interface" => json!({"name": "eth0"}),
+        "mount_point" => json!({"path": "/srv", "volume": "local-lvm", "size": "4G"}),
+        "device_passthrough" => json!({"path": "/dev/fuse"}),
+        "idmap" => json!({"type": "uid", "container_id": 0, "host_id": 100000, "size": 65536}),
+        path if path.starts_with("for initialization.ip_config.ipv4") => json!({
+            "network_interface": [{"name": "eth0"}],
+            "initialization": [{"ip_config": [{"ipv4": [{"address": "192.0.2.5/24"}]}]}]}),
+        path if path.starts_with("for initialization.ip_config.ipv6") => json!({
+            "network_interface": [{"name": "eth0"}],
+            "initialization": [{"ip_config": [{"ipv6": [{"address": "2001:db8::5/64"}]}]}]}),
+        _ => json!({}),
+    }
+}
+
+/// Two values where those of the type alone would be refused.
+fn samples(path: &str) -> Samples {
+    let two = Samples::Two;
+    match path {
+        // What they do is tested by itself.
+        "node_name" | "vm_id" | "started" | "template" => Samples::LeftOut,
+        path if path.starts_with("clone.") => Samples::LeftOut,
+        "protection" => two(json!(true), json!(false)),
+        path if path.ends_with("cpu.limit") => two(json!(1.5), json!(2)),
+        "device_passthrough.mode" => two(json!("0600"), json!("0666")),
+        "device_passthrough.path" => two(json!("/dev/fuse"), json!("/dev/net/tun")),
+        path if path.ends_with("mount_options") => two(json!(["noatime"]), json!(["noatime", "nosuid"])),
+        path if path.ends_with("datastore_id") => two(json!("local-lvm"), json!("other")),
+        "disk.size" => two(json!(4), json!(6)),
+        "environment_variables" => two(json!({"A": "1"}), json!({"A": "2", "B": "x y"})),
+        "features.mount" => two(json!(["nfs"]), json!(["nfs", "cifs"])),
+        "hook_script_file_id" => two(json!("local:snippets/a.sh"), json!("local:snippets/b.sh")),
+        "initialization.entrypoint" => two(json!("/sbin/init"), json!("/bin/app --serve")),
+        "initialization.dns.servers" => two(json!(["192.0.2.1", "192.0.2.2"]), json!(["192.0.2.1"])),
+        "initialization.dns.server" => two(json!("192.0.2.1"), json!("192.0.2.2")),
+        path if path.ends_with("ipv4.address") => two(json!("192.0.2.6/24"), json!("dhcp")),
+        path if path.ends_with("ipv4.gateway") => two(json!("192.0.2.1"), json!("192.0.2.254")),
+        path if path.ends_with("ipv6.address") => two(json!("2001:db8::6/64"), json!("auto")),
+        path if path.ends_with("ipv6.gateway") => two(json!("2001:db8::1"), json!("2001:db8::2")),
+        "initialization.user_account.keys" => two(
+            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b"]),
+            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1111111111111111111111111111111111111111111 c@d"]),
+        ),
+        "mount_point.path" => two(json!("/srv"), json!("/data")),
+        "mount_point.size" => two(json!("4G"), json!("6G")),
+        "mount_point.volume" => two(json!("local-lvm"), json!("other")),
+        "network_interface.bridge" => two(json!("vmbr0"), json!("vmbr1")),
+        "network_interface.enabled" => two(json!(true), json!(false)),
+        "network_interface.mac_address" => two(json!("BC:24:11:00:00:01"), json!("BC:24:11:00:00:02")),
+        "network_interface.mtu" => two(json!(1400), json!(1500)),
+        "network_interface.name" => two(json!("eth0"), json!("eth1")),
+        "network_interface.rate_limit" => two(json!(1.5), json!(10)),
+        "operating_system.template_file_id" => {
+            two(json!("local:vztmpl/t.tar.zst"), json!("local:vztmpl/u.tar.zst"))
+        }
+        "operating_system.type" => two(json!("debian"), json!("ubuntu")),
+        "pool_id" => two(json!("one"), json!("two")),
+        "startup.order" | "startup.up_delay" | "startup.down_delay" => two(json!(3), json!(0)),
+        "tags" => two(json!(["b", "a"]), json!(["c"])),
+        _ => Samples::OfType,
+    }
+}
+
+#[tokio::test]
+async fn every_attribute_of_a_container_is_set_changed_and_taken_out() {
+    let (world, _server) = world(CONTAINER).await;
+    let faults = every_attribute(&world, &kind()).await;
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}

@@ -1,0 +1,107 @@
+//! The kinds against the simulator over HTTPS: every attribute is set, changed and taken out again, and nothing is
+//! planned in between.
+
+mod containers;
+mod samples;
+mod turns;
+mod vms;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_api_client::{Client, ClientOptions, Credentials, Trust, WaitOptions};
+use pve_simulator::{Options, Server, Simulator, serve};
+use serde_json::Value as Json;
+
+use super::World;
+use crate::cluster::{Api, ApiError, Content, Method};
+
+/// The port of the provider over HTTPS, as the binary has it.
+pub(super) struct OverHttps(Client);
+
+fn translated(error: pve_api_client::ApiError) -> ApiError {
+    ApiError {
+        hint: error.hint().map(String::from),
+        status: error.status(),
+        lost: error.is_lost(),
+        message: error.message,
+    }
+}
+
+#[async_trait]
+impl Api for OverHttps {
+    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+        let method = match method {
+            Method::Get => pve_api_client::Method::Get,
+            Method::Post => pve_api_client::Method::Post,
+            Method::Put => pve_api_client::Method::Put,
+            Method::Delete => pve_api_client::Method::Delete,
+        };
+        self.0.send(method, path, params).await.map_err(translated)
+    }
+
+    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
+        self.0.wait(upid, WaitOptions { most, ..WaitOptions::default() }).await.map_err(translated)
+    }
+
+    async fn upload(
+        &self,
+        node: &str,
+        store: &str,
+        kind: &str,
+        name: &str,
+        content: Content<'_>,
+    ) -> Result<String, ApiError> {
+        let part = match content {
+            Content::Bytes(bytes) => Client::bytes_part(bytes),
+            Content::File(path) => Client::file_part(path).await.map_err(translated)?,
+        };
+        self.0.upload(node, store, kind, name, part).await.map_err(translated)
+    }
+
+    async fn write_file(&self, _: &str, _: &str, _: Content<'_>, _: Option<u32>) -> Result<(), ApiError> {
+        panic!("nothing is written by SSH in these tests")
+    }
+
+    fn user(&self) -> String {
+        self.0.user()
+    }
+}
+
+/// A cluster with the storages, pools and files that the samples name, and a kind on it.
+pub(super) async fn world(kind: &'static str) -> (World, Server) {
+    pve_api_client::install_crypto_provider();
+    let options =
+        Options { task_duration: Duration::ZERO, status_cycle: Duration::ZERO, ..Options::default() };
+    let password = options.password.clone();
+    let simulator = Simulator::new(options);
+    for file in
+        ["import/d.qcow2", "import/e.qcow2", "vztmpl/t.tar.zst", "vztmpl/u.tar.zst", "iso/a.iso", "iso/b.iso"]
+    {
+        simulator.add_file(&format!("local:{file}"), b"content");
+    }
+    for file in ["a.yaml", "b.yaml", "a.sh", "b.sh"] {
+        simulator.add_file(&format!("local:snippets/{file}"), b"content");
+    }
+    let server = serve(simulator, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let client = Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::Password("root@pam".into(), password.into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(30),
+        parallelism: 4,
+    });
+    let api = Arc::new(OverHttps(client.unwrap()));
+    for (path, params) in [
+        ("/storage", "storage=other,type=lvmthin,vgname=pve,thinpool=more,content=images rootdir"),
+        ("/storage", "storage=files,type=dir,path=/srv/files,content=images rootdir"),
+        ("/pools", "poolid=one"),
+        ("/pools", "poolid=two"),
+    ] {
+        let pairs = params.split(',').filter_map(|pair| pair.split_once('='));
+        let pairs: Vec<_> = pairs.map(|(name, text)| (name.to_string(), text.replace(' ', ","))).collect();
+        api.send(Method::Post, path, &pairs).await.unwrap();
+    }
+    (World::over(kind, api), server)
+}

@@ -1,0 +1,56 @@
+//! Which options of a VM are sent, and what of the present ones goes with them.
+
+use std::collections::BTreeSet;
+
+use pve_model::Value;
+
+use super::decode_devices::device_mac;
+use super::encode::encode_options;
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+
+/// The options to set and to delete. What only the cluster can tell stays as it is.
+pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeSet<String>) {
+    let before = encode_options(prior, true);
+    let mut wanted = encode_options(planned, true);
+    for (attribute, option) in [("boot_order", "boot"), ("hotplug", "hotplug")] {
+        if planned.get(attribute).is_some_and(|value| !value.is_known()) {
+            wanted.put(option, before.0.get(option));
+        }
+    }
+    wanted.since(&before)
+}
+
+pub(super) fn with_uuid(params: &mut Params, uuid: impl FnOnce() -> String) {
+    let Some(smbios) = params.0.get("smbios1").map(|smbios| Properties::parse(smbios)) else { return };
+    if smbios.get("uuid").is_none() {
+        params.put("smbios1", Some(Properties::default().with("uuid", Some(uuid())).joined(&smbios)));
+    }
+}
+
+/// A VM stays itself to its operating system, whatever else it is told of its hardware.
+pub(super) fn keep_uuid(observed: &Observed, set: &mut Params, delete: &BTreeSet<String>) {
+    let now = observed.text("smbios1").map(|smbios| Properties::parse(&smbios));
+    let Some(uuid) = now.as_ref().and_then(|now| now.get("uuid")) else { return };
+    if delete.contains("smbios1") {
+        set.put("smbios1", Some(format!("uuid={uuid}")));
+    }
+    with_uuid(set, || uuid.to_string());
+}
+
+/// Puts the present MAC address into each device that is to be sent without one.
+pub(super) fn keep_addresses(observed: &Observed, set: &mut Params) {
+    for (name, device) in &mut set.0 {
+        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
+            continue;
+        }
+        let has_mac = device_mac(device).is_some();
+        let now = observed.text(name).and_then(|now| device_mac(&now));
+        if let (false, Some(mac)) = (has_mac, now) {
+            let (model, rest) = device.split_once(',').unwrap_or((device.as_str(), ""));
+            let comma = if rest.is_empty() { "" } else { "," };
+            *device = format!("{model}={mac}{comma}{rest}");
+        }
+    }
+}

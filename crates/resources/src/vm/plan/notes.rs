@@ -1,0 +1,77 @@
+//! What a change of a VM costs, in words.
+
+use pve_model::Value;
+
+use crate::values::{all_blocks, block, changed, flag, text};
+
+/// Changes of these take effect without a restart of a running VM.
+const HOT: &[&str] = &[
+    "name",
+    "description",
+    "tags",
+    "on_boot",
+    "startup",
+    "protection",
+    "pool_id",
+    "started",
+    "node_name",
+    "disk",
+    "network_device",
+    "hook_script_file_id",
+    "migrate",
+    "reboot",
+    "reboot_after_update",
+    "stop_on_destroy",
+    "purge_on_destroy",
+    "delete_unreferenced_disks_on_destroy",
+    "mac_addresses",
+    "network_interface_names",
+    "ipv4_addresses",
+    "ipv6_addresses",
+    "boot_order",
+    "clone",
+    "template",
+    "cdrom",
+    "hotplug",
+];
+
+pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
+    let changes = changed(prior, planned);
+    let mut notes = Vec::new();
+    if changes.contains("node_name") {
+        let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
+        notes.push(format!("migrates from {} to {}", names.0, names.1));
+    }
+    if block(prior, "clone").is_none() && block(planned, "clone").is_some() {
+        notes.push("the clone block is only recorded: the VM is there already".to_string());
+    }
+    for disk in all_blocks(prior, "disk") {
+        let interface = text(disk, "interface");
+        let stays = |new: &&Value| text(new, "interface") == interface;
+        if !all_blocks(planned, "disk").iter().any(|new| stays(&new)) {
+            notes.push(format!("destroys disk {} and its data", interface.unwrap_or("?")));
+        }
+    }
+    let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
+    let cold = changes.iter().any(|name| !HOT.contains(&name.as_str()) && !name.starts_with("timeout_"));
+    if running && (cold || cold_disk_change(prior, planned)) {
+        notes.push(match flag(planned, "reboot_after_update") {
+            Some(false) => "a reboot is needed before all of it takes effect".to_string(),
+            _ => "reboots the VM if it cannot take all of it while running".to_string(),
+        });
+    }
+    if changes.contains("initialization") && block(planned, "initialization").is_some() {
+        notes.push("cloud-init sees the new values at the next boot".to_string());
+    }
+    notes
+}
+
+/// Whether options of a disk change that a running VM keeps until it restarts.
+fn cold_disk_change(prior: &Value, planned: &Value) -> bool {
+    let cold = ["aio", "cache", "iothread", "ssd", "discard", "serial"];
+    all_blocks(planned, "disk").iter().any(|new| {
+        let old =
+            all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(new, "interface"));
+        old.is_some_and(|old| cold.iter().any(|name| old.get(name) != new.get(name)))
+    })
+}
