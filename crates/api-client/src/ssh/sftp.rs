@@ -145,8 +145,11 @@ async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Mode) -> 
                 other => other.map(|_| ())?,
             },
         }
-        futures::stream::iter(bytes.chunks(CHUNK).enumerate())
-            .map(|(index, chunk)| sftp.write(&handle, (index * CHUNK) as u64, chunk.to_vec()))
+        futures::stream::iter((0..bytes.len()).step_by(CHUNK))
+            .map(|offset| {
+                let chunk = &bytes[offset..bytes.len().min(offset + CHUNK)];
+                sftp.write(&handle, offset as u64, chunk.to_vec())
+            })
             .buffer_unordered(IN_FLIGHT)
             .try_for_each(|_| async { Ok(()) })
             .await?;

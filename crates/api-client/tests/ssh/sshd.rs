@@ -59,9 +59,11 @@ pub fn start_with(host_key_type: &str, more_keys: &[&str], sftp_arguments: &str)
 fn try_start(program: &Path, folder: &Path, more_lines: &str) -> Option<(Child, u16)> {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let shown = folder.display();
+    // Without PAM a server that is not root's cannot read whether the account is locked, and takes it to be.
+    let pam = if user() == "root" { "no" } else { "yes" };
     let config = format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {shown}/host_key\nAuthorizedKeysFile {shown}/user_key.pub\n\
-         PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
+         PidFile none\nUsePAM {pam}\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\n{more_lines}"
     );
     std::fs::write(folder.join("sshd_config"), config).unwrap();

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
 
 use pve_api_client::ssh::{SshErrorKind, SshUploader};
 
@@ -14,7 +15,12 @@ async fn a_file_is_written_read_and_removed() {
     let path = server.remote("a.yml");
     // More than one chunk, and no whole number of them.
     let content: Vec<u8> = (0..1_000_003_u32).map(|number| (number % 251) as u8).collect();
-    uploader.write_file(&server.target, &path, &content, Some(0o640)).await.unwrap();
+    // In a task of its own: that needs a future that may move between threads.
+    let (target, name, bytes) = (server.target.clone(), path.clone(), content.clone());
+    let uploader = Arc::new(uploader);
+    let other = Arc::clone(&uploader);
+    let task = tokio::spawn(async move { other.write_file(&target, &name, &bytes, Some(0o640)).await });
+    task.await.unwrap().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), content);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
     assert_eq!(uploader.read_file(&server.target, &path).await.unwrap(), content);
