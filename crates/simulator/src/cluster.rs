@@ -228,7 +228,7 @@ fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
         return row;
     }
     let status = match guest.kind {
-        GuestKind::Qemu => crate::qemu::status(vmid, guest, request.now),
+        GuestKind::Qemu => crate::qemu::status(vmid, guest, request.now, request.options.cpus),
         GuestKind::Lxc => crate::lxc::status(vmid, guest, request.now),
     };
     for key in [
@@ -241,6 +241,7 @@ fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
     }
     row["maxcpu"] = status["cpus"].clone();
     row["template"] = json!(u8::from(guest.is_template()));
+    row["memhost"] = status.get("memhost").cloned().unwrap_or(json!(0));
     row["diskread"] = json!(0);
     row["diskwrite"] = json!(0);
     row

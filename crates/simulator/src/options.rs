@@ -22,6 +22,8 @@ pub struct Options {
     pub status_cycle: Duration,
     /// How long after a start the guest agent of a machine with `agent` enabled answers.
     pub agent_delay: Duration,
+    /// Guests react to a request to shut down. Otherwise such tasks fail, unless they are told to force it.
+    pub guests_obey: bool,
     /// Processors of the node; a guest shows no more of them.
     pub cpus: u64,
     /// Free and used space that storages report.
@@ -43,6 +45,7 @@ impl Default for Options {
             refusal_delay: Duration::ZERO,
             status_cycle: Duration::from_secs(10),
             agent_delay: Duration::ZERO,
+            guests_obey: true,
             cpus: 16,
             storage_size: 500 << 30,
             failures: Vec::new(),

@@ -62,6 +62,7 @@ fn list(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     rows.sort_by_key(|(time, _)| *time);
     let mut current =
         json!({ "name": "current", "description": "You are here!", "running": u8::from(guest.running) });
+    current["digest"] = json!(guests::digest(guest));
     if let Some(parent) = guest.config.get("parent") {
         current["parent"] = json!(parent);
     }
@@ -78,7 +79,7 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let description = request.text("description");
     let with_memory = request.flag("vmstate");
     let seconds = request.seconds();
-    Ok(request.task(&format!("{}snapshot", prefix(kind)), &vmid.to_string(), |request, _| {
+    Ok(request.task(&format!("{}snapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let guest = request.guest(kind)?.clone();
         if guest.is_template() {
             return Err(Failure::died("you can't take a snapshot if it's a template"));
@@ -92,6 +93,9 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         }
         let mut config = guest.config.clone();
         let parent = config.remove("parent");
+        for volume in thin_volumes(request, &config) {
+            outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" created."));
+        }
         let guest = request.guest_mut(kind)?;
         guest.config.insert("parent".to_owned(), name.clone());
         let with_memory = with_memory && guest.running;
@@ -116,6 +120,22 @@ fn can_snapshot(request: &Request<'_>, guest: &Guest) -> bool {
                 .is_some_and(volumes::is_block);
             block || volume.format == "qcow2"
         })
+}
+
+/// Names of the logical volumes a snapshot of this configuration is about.
+fn thin_volumes(request: &Request<'_>, config: &crate::state::Options) -> Vec<String> {
+    let attached = config.iter().filter(|(name, _)| !name.starts_with("unused"));
+    let mut names: Vec<String> = attached
+        .filter_map(|(_, text)| {
+            let file = crate::qemu::drives::file_of(text);
+            let (storage, name) = volumes::split(&file)?;
+            let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
+            (block && request.state.volumes.contains_key(&file) && !name.ends_with("-cloudinit"))
+                .then(|| name.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
 }
 
 fn snapshot<'a>(request: &'a Request<'_>, kind: GuestKind) -> Result<&'a Snapshot, Failure> {
@@ -168,9 +188,12 @@ fn rollback(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
     request.guest(kind)?;
-    Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, _| {
+    Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let found = snapshot(request, kind)?.clone();
         guests::check_lock(request.guest(kind)?)?;
+        for volume in thin_volumes(request, &found.config) {
+            outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" successfully removed."));
+        }
         let guest = request.guest_mut(kind)?;
         guest.snapshots.remove(&name);
         for other in guest.snapshots.values_mut().filter(|other| other.parent.as_ref() == Some(&name)) {

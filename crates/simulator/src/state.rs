@@ -84,6 +84,9 @@ pub(crate) struct Guest {
     pub busy_until: u64,
     /// A destroy task has been accepted and will remove it.
     pub destroying: bool,
+    /// A task that makes it a template has been accepted.
+    #[serde(default)]
+    pub converting: bool,
     /// What the cloud-init drive was last generated from.
     pub cloud_init: Option<Options>,
     /// What containers were created with, to be told apart in tests.
@@ -104,6 +107,7 @@ impl Guest {
             created: now,
             busy_until: now,
             destroying: false,
+            converting: false,
             cloud_init: None,
             template: None,
         }
@@ -184,6 +188,7 @@ pub(crate) struct Task {
 pub(crate) enum Effect {
     RemoveGuest(u32),
     RemoveOption { guest: u32, key: String },
+    MakeTemplate(u32),
     AddVolume { id: String, volume: Box<Volume> },
     RemoveVolume(String),
 }

@@ -34,6 +34,7 @@ pub(crate) fn settle(state: &mut State, now: u64) -> bool {
 fn apply(state: &mut State, effect: Effect) {
     match effect {
         Effect::RemoveGuest(vmid) => guests::forget(state, vmid),
+        Effect::MakeTemplate(vmid) => crate::lxc::make_template(state, vmid),
         Effect::RemoveOption { guest, key } => {
             if let Some(guest) = state.guests.get_mut(&guest) {
                 guest.config.remove(&key);
@@ -137,6 +138,9 @@ fn stop(request: &mut Request<'_>) -> Answer {
         };
         task.exit = interrupted.to_owned();
         task.log.pop();
+        if task.kind == "download" {
+            task.log.pop();
+        }
         task.log.push(format!("TASK ERROR: {interrupted}"));
         // What was begun stays, as a killed worker leaves it: only additions at the end do not come.
         let effects = std::mem::take(&mut task.effects);

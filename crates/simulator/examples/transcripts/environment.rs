@@ -29,7 +29,7 @@ const LOCAL_FILES: [(&str, usize); 6] = [
 ];
 
 /// What was behind the URLs of the recordings: URL, bytes, bytes of the disk in it, type, SHA-256.
-const REMOTE_FILES: [(&str, u64, u64, &str, &str); 8] = [
+const REMOTE_FILES: [(&str, u64, u64, &str, &str); 9] = [
     ("http://127.0.0.1:18080/test.iso", 409_617, 409_617, "application/x-iso9660-image", ""),
     ("http://127.0.0.1:18080/cloud.img", 409_617, 409_617, "application/octet-stream", ""),
     (
@@ -41,6 +41,7 @@ const REMOTE_FILES: [(&str, u64, u64, &str, &str); 8] = [
     ),
     ("http://127.0.0.1:18080/disk.raw", 64 << 20, 64 << 20, "application/octet-stream", ""),
     ("http://127.0.0.1:18080/debian-12-fake_12.5-1_amd64.tar.gz", 649, 649, "application/gzip", ""),
+    ("http://127.0.0.1:18081/slow.iso", 1_000_000, 1_000_000, "", ""),
     ("http://127.0.0.1:8080/tiny.iso", 409_600, 409_600, "application/x-iso9660-image", ""),
     (
         "http://127.0.0.1:8080/debian-13-genericcloud-amd64.qcow2",
@@ -91,8 +92,11 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         } else {
             250
         } << 30,
+        // Guests of the second server have no operating system.
+        agent_delay: Duration::from_secs(if default_installation { 86_400 } else { 0 }),
+        guests_obey: !default_installation,
         cpus: if default_installation { 4 } else { 2 },
-        task_duration: Duration::from_millis(8),
+        task_duration: Duration::from_millis(25),
         status_cycle: Duration::from_millis(400),
         ..Options::default()
     };
@@ -126,10 +130,23 @@ fn is_second_server(name: &str) -> bool {
 /// What was done on the server before the recording: the storages of its environment, and guests of earlier
 /// recordings that this one uses.
 pub fn preparations(name: &str) -> Vec<Preparation> {
-    if is_second_server(name) {
-        return Vec::new();
-    }
     let all = "images,rootdir,iso,vztmpl,snippets,backup,import";
+    if is_second_server(name) {
+        // One recording made this change, the later ones were made on that server.
+        let later =
+            ["lvmthin-move.json", "lvmthin-clone.json", "lvmthin-template-one-disk.json", "lvmthin-lxc.json"];
+        let shared = (
+            "POST",
+            "/storage",
+            json!({ "storage": "nas", "type": "dir", "path": "/mnt/nas", "shared": 1, "content": all }),
+        );
+        let widened = ("PUT", "/storage/local", json!({ "content": all }));
+        return match name {
+            _ if is_cluster(name) => vec![shared],
+            _ if later.contains(&name) => vec![widened],
+            _ => Vec::new(),
+        };
+    }
     let mut steps = vec![("DELETE", "/storage/local-lvm", json!({}))];
     if name == "storage.json" {
         // A fresh installation without a storage configuration.
@@ -160,6 +177,13 @@ fn left_over(file: (&str, u32)) -> Preparation {
 
 fn left_over_of((file, vmid): (&str, u32), size: &str) -> Preparation {
     ("POST", "/nodes/pve/storage/lab/content", json!({ "vmid": vmid, "filename": file, "size": size }))
+}
+
+/// What happened on the server before a step, without the API.
+pub fn meanwhile(name: &str, number: usize, simulator: &Simulator) {
+    if (name, number) == ("lvmthin-errors.json", 109) {
+        simulator.fill_storage("tiny");
+    }
 }
 
 /// What a step that failed for want of a program left behind.

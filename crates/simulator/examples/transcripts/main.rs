@@ -83,6 +83,7 @@ async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>),
             count.skipped += 1;
             continue;
         }
+        environment::meanwhile(name, number, server.simulator());
         let found = player.play(step).await?;
         if step.stubbed {
             count.skipped += 1;

@@ -274,12 +274,28 @@ fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found
     if let Some(status) = &recorded.body_status {
         expected.insert("status".to_owned(), status.clone());
     }
-    let expected = Value::Object(expected);
+    let mut expected = Value::Object(expected);
     match serde_json::from_str::<Value>(&answer.body) {
+        Ok(mut actual) if is_task_list(&expected) => {
+            // Tasks of earlier recordings are not replayed.
+            if let Some(rows) = expected["data"].as_array_mut() {
+                rows.retain(|row| row["upid"].as_str().is_some_and(|upid| names.knows(upid)));
+            }
+            for body in [&mut expected, &mut actual] {
+                body.as_object_mut().and_then(|body| body.remove("total"));
+            }
+            compare::compare("", &expected, &actual, names, found);
+        }
         Ok(actual) if log::lines(&expected).is_some() => compare_logs(&expected, &actual, names, found),
         Ok(actual) => compare::compare("", &expected, &actual, names, found),
         Err(_) => found.push(format!("body: here {:?}", answer.body)),
     }
+}
+
+fn is_task_list(body: &Value) -> bool {
+    body["data"].as_array().is_some_and(|rows| {
+        !rows.is_empty() && rows.iter().all(|row| row["upid"].is_string() && row["starttime"].is_number())
+    })
 }
 
 fn compare_logs(expected: &Value, actual: &Value, names: &mut Names, found: &mut Vec<String>) {

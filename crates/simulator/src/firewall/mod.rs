@@ -1,5 +1,6 @@
 //! Firewall of cluster, node and guests: options, rules, aliases, IP sets, security groups.
 
+mod macros;
 mod names;
 mod rules;
 mod scope;
@@ -18,7 +19,12 @@ pub(crate) use scope::Scope;
 macro_rules! guest_routes {
     ($base:literal, $scope:expr) => {
         &[
-            ("GET", $base, |_| index(&["rules", "aliases", "ipset", "refs", "options"])),
+            ("GET", $base, |_| match $scope {
+                Scope::Cluster => {
+                    index(&["rules", "aliases", "ipset", "refs", "options", "groups", "macros"])
+                }
+                _ => index(&["rules", "aliases", "ipset", "refs", "options"]),
+            }),
             ("GET", concat!($base, "/options"), |request| read_options(request, $scope)),
             ("PUT", concat!($base, "/options"), |request| {
                 write_options(request, $scope, concat!($base, "/options"))

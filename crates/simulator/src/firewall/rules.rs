@@ -4,49 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::macros::MACROS;
 use super::{Scope, check_digest, digest};
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::state::Options;
-
-/// Macros of pve-firewall with the protocol they set first.
-const MACROS: &[(&str, &str, &str)] = &[
-    ("BGP", "tcp", "Border Gateway Protocol traffic"),
-    ("Ceph", "tcp", "Ceph Storage Cluster traffic (Ceph Monitors, OSD & MDS Daemons)"),
-    ("DHCPfwd", "udp", "Forwarded DHCP traffic"),
-    ("DHCPv6", "udp", "DHCPv6 traffic"),
-    ("DNS", "udp", "Domain Name System traffic (upd and tcp)"),
-    ("FTP", "tcp", "File Transfer Protocol"),
-    ("Git", "tcp", "Git distributed revision control traffic"),
-    ("HKP", "tcp", "OpenPGP HTTP key server protocol traffic"),
-    ("HTTP", "tcp", "Hypertext Transfer Protocol (WWW)"),
-    ("HTTPS", "tcp", "Hypertext Transfer Protocol (WWW) over SSL"),
-    ("IMAP", "tcp", "Internet Message Access Protocol"),
-    ("IMAPS", "tcp", "Internet Message Access Protocol over SSL"),
-    ("LDAP", "tcp", "Lightweight Directory Access Protocol traffic"),
-    ("LDAPS", "tcp", "Secure Lightweight Directory Access Protocol traffic"),
-    ("MySQL", "tcp", "MySQL server"),
-    ("NTP", "udp", "Network Time Protocol (ntpd)"),
-    ("NeighborDiscovery", "icmpv6", "IPv6 neighbor solicitation, neighbor and router advertisement"),
-    ("OpenVPN", "udp", "OpenVPN traffic"),
-    ("PMG", "tcp", "Proxmox Mail Gateway web interface"),
-    ("POP3", "tcp", "POP3 traffic"),
-    ("Ping", "icmp", "ICMP echo request"),
-    ("PostgreSQL", "tcp", "PostgreSQL server"),
-    ("RDP", "tcp", "Microsoft Remote Desktop Protocol traffic"),
-    ("Rsync", "tcp", "Rsync server"),
-    ("SMB", "udp", "Microsoft SMB traffic"),
-    ("SMTP", "tcp", "Simple Mail Transfer Protocol"),
-    ("SMTPS", "tcp", "Encrypted Simple Mail Transfer Protocol"),
-    ("SNMP", "udp", "Simple Network Management Protocol"),
-    ("SPICEproxy", "tcp", "Proxmox VE SPICE display proxy traffic"),
-    ("SSH", "tcp", "Secure shell traffic"),
-    ("Syslog", "udp", "Syslog protocol (RFC 5424) traffic"),
-    ("Telnet", "tcp", "Telnet traffic"),
-    ("Trcrt", "udp", "Traceroute (for up to 30 hops) traffic"),
-    ("VNC", "tcp", "VNC traffic for VNC display's 0 - 99"),
-    ("Web", "tcp", "WWW traffic (HTTP and HTTPS)"),
-];
 
 const CALL: &[&str] = &["node", "vmid", "digest", "delete", "pos", "moveto", "group"];
 

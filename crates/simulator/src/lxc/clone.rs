@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
-use crate::state::{Effect, Guest, Options};
+use crate::state::{Effect, Guest, Options, State};
 use crate::volumes::{self, Allocation};
 
 /// `POST clone`.
@@ -71,7 +71,9 @@ fn copy(
 ) -> Result<(), Failure> {
     outcome.say(format!("creating a clone of container {} with ID {new}", request.vmid()));
     let mut guest = Guest::new(KIND, request.now);
-    for (name, text) in config {
+    let mut ordered: Vec<(&String, &String)> = config.iter().collect();
+    ordered.sort_by_key(|(name, _)| *name != "rootfs");
+    for (name, text) in ordered {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         let text = match stem {
             "template" | "lock" | "parent" | "unused" => continue,
@@ -144,23 +146,38 @@ fn copy_mount(
 pub(crate) fn template(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
     guests::check_lock(guest)?;
-    if guest.is_template() {
+    if guest.is_template() || guest.converting {
         return Err(Failure::died("you can't convert a template to a template"));
     }
     if guest.running {
         return Err(Failure::died("you can't convert a CT to template if the CT is running"));
     }
-    let config = guest.config.clone();
-    for (name, text) in config.iter().filter(|(name, _)| mounts::is_mount(name)) {
+    let vmid = request.vmid();
+    // The work is done by a task that the answer does not name.
+    request.task("vztemplate", &vmid.to_string(), |request, outcome| {
+        request.guest_mut(KIND)?.converting = true;
+        outcome.effects.push(Effect::MakeTemplate(vmid));
+        Ok(())
+    });
+    Ok(Value::Null)
+}
+
+/// Renames the volumes of a container to base volumes and marks it.
+pub(crate) fn make_template(state: &mut State, vmid: u32) {
+    let Some(guest) = state.guests.get(&vmid) else { return };
+    let mut config = guest.config.clone();
+    for (name, text) in config.iter_mut().filter(|(name, _)| mounts::is_mount(name)) {
         if let Some(mut values) = mounts::parse(name, text) {
-            let base = crate::qemu::to_base(request.state, &mut Outcome::default(), &values["volume"]);
+            let base = crate::qemu::to_base(state, &mut Outcome::default(), &values["volume"]);
             values.insert("volume".to_owned(), base);
-            let text = mounts::print(name, &values);
-            request.guest_mut(KIND)?.config.insert(name.clone(), text);
+            *text = mounts::print(name, &values);
         }
     }
-    request.guest_mut(KIND)?.config.insert("template".to_owned(), "1".to_owned());
-    Ok(Value::Null)
+    config.insert("template".to_owned(), "1".to_owned());
+    if let Some(guest) = state.guests.get_mut(&vmid) {
+        guest.config = config;
+        guest.converting = false;
+    }
 }
 
 /// `GET feature`.

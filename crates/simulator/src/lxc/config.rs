@@ -137,11 +137,17 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     }
     normalise(&mut set);
     let before = request.state.clone();
-    let result = apply(request, set, &delete, &revert);
-    if result.is_err() {
+    if let Err(failure) = apply(request, set, &delete, &revert) {
         *request.state = before;
+        return Err(failure);
     }
-    result.map(|()| Value::Null)
+    let guest = request.guest(KIND)?;
+    // The configuration is written first, and read again by what writes the container's own files.
+    if !guest.running && !guest.config.contains_key("arch") {
+        let text = "missing 'arch' - internal error at /usr/share/perl5/PVE/LXC.pm line 729.";
+        return Err(Failure::died(text));
+    }
+    Ok(Value::Null)
 }
 
 fn apply(

@@ -164,6 +164,9 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
                 .volumes
                 .retain(|_, volume| volume.owner != Some(vmid) || volume.content != "rootdir");
         }
+        if request.flag("purge") {
+            outcome.say(format!("purging CT {vmid} from related configurations.."));
+        }
         outcome.effects.push(Effect::RemoveGuest(vmid));
         let guest = request.guest_mut(KIND)?;
         guest.destroying = true;

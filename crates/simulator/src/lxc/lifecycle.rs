@@ -88,16 +88,18 @@ fn on_running(
 
 /// `POST status/stop`.
 pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
-    on_running(request, "vzstop", "CT", |request, _, _| {
+    on_running(request, "vzstop", "CT", |request, _, vmid| {
         request.guest_mut(KIND)?.running = false;
+        config::apply_pending(request, vmid);
         Ok(())
     })
 }
 
 /// `POST status/shutdown`.
 pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
-    on_running(request, "vzshutdown", "CT", |request, _, _| {
+    on_running(request, "vzshutdown", "CT", |request, _, vmid| {
         request.guest_mut(KIND)?.running = false;
+        config::apply_pending(request, vmid);
         Ok(())
     })
 }

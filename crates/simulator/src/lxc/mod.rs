@@ -13,6 +13,8 @@ use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::state::{Guest, GuestKind};
 
+pub(crate) use clone::make_template;
+
 const KIND: GuestKind = GuestKind::Lxc;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -86,7 +88,7 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
         "cpus": number("cores", 4), "cpu": 0, "uptime": uptime,
         "mem": if guest.running { 4194304 } else { 0 }, "maxmem": number("memory", 512) * 1048576,
         "swap": 0, "maxswap": number("swap", 512) * 1048576,
-        "disk": 0, "maxdisk": guests::disk_size(config, "rootfs"),
+        "disk": if guest.running { 2_334_720 } else { 0 }, "maxdisk": guests::disk_size(config, "rootfs"),
         "diskread": 0, "diskwrite": 0, "netin": 0, "netout": 0,
     });
     if let Some(tags) = config.get("tags").filter(|tags| *tags != " ") {

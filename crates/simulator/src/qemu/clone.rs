@@ -15,7 +15,7 @@ use crate::volumes::{self, Allocation};
 pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     let (vmid, new) = (request.vmid(), request.number("newid").unwrap_or(0) as u32);
     guests::check_pool(request)?;
-    let source = request.guest(KIND)?.clone();
+    let source = request.guest(KIND).map_err(|_| no_configuration(request))?.clone();
     if let Some(storage) = request.get("storage") {
         volumes::storage(request.state, storage)?;
     }
@@ -54,6 +54,12 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     Ok(request.task("qmclone", &vmid.to_string(), |request, outcome| {
         copy(request, outcome, vmid, new, &config, full)
     }))
+}
+
+/// How calls that look the guest up by hand miss it.
+pub(crate) fn no_configuration(request: &Request<'_>) -> Failure {
+    let (vmid, node) = (request.vmid(), &request.options.node);
+    Failure::died(format!("unable to find configuration file for VM {vmid} on node '{node}'"))
 }
 
 fn is_base(values: &Values) -> bool {
@@ -194,7 +200,7 @@ fn copy_drive(
             owner: new,
             kind: KIND,
             format: Some(&format),
-            bytes: volume.size,
+            bytes: drives::copied_size(name, &values, block, volume.size),
             now,
         };
         let id = volumes::allocate(request.state, outcome, &wanted)?;
@@ -205,7 +211,12 @@ fn copy_drive(
         id
     } else {
         outcome.say(format!("create linked clone of drive {name} ({file})"));
-        linked(request, outcome, new, &storage, &volume_name, &file)
+        let id = linked(request, outcome, new, &storage, &volume_name, &file);
+        // A thin volume's copy shows the volume's size, not the one that was asked for.
+        if request.state.storages.get(&storage).is_some_and(volumes::is_block) {
+            values.insert("size".to_owned(), volumes::format_size(volume.size));
+        }
+        id
     };
     values.insert("file".to_owned(), id);
     Ok(drives::print(name, &values))
@@ -277,26 +288,16 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
 pub(crate) fn to_base(state: &mut crate::state::State, outcome: &mut Outcome, file: &str) -> String {
     let cut = file.rfind("vm-").filter(|at| file[..*at].ends_with(['/', ':']));
     let base = match cut {
-        // A base volume never keeps the path of what it was cloned from.
-        Some(at) => match volumes::split(file) {
-            Some((storage, name)) if name.contains("/base-") || name.matches('/').count() > 1 => {
-                let owner = volumes::owner(file).unwrap_or(0);
-                format!("{storage}:{owner}/base-{}", &file[at + 3..])
-            }
-            _ => format!("{}base-{}", &file[..at], &file[at + 3..]),
-        },
+        Some(at) => format!("{}base-{}", &file[..at], &file[at + 3..]),
         None => file.to_owned(),
     };
     volumes::rename(state, outcome, file, &base);
-    if let Some(volume) = state.volumes.get_mut(&base) {
-        volume.parent = None;
-    }
     base
 }
 
 /// `GET feature`.
 pub(crate) fn feature(request: &mut Request<'_>) -> Answer {
-    let config = request.guest(KIND)?.config.clone();
+    let config = request.guest(KIND).map_err(|_| no_configuration(request))?.config.clone();
     let block_only = drives::disks(&config).iter().all(|(_, values)| {
         let file = values.get("file").map(String::as_str).unwrap_or_default();
         let block = volumes::split(file)

@@ -156,7 +156,11 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
         }
     }
     check_boot(&guest.effective(), &change.set)?;
+    let described = change.set.contains_key("description");
     normalise(&mut change.set);
+    if described && !change.set.contains_key("description") {
+        change.delete.push("description".to_owned());
+    }
     Ok(change)
 }
 
@@ -218,12 +222,20 @@ pub(crate) fn normalise(set: &mut Options) {
             "description" => *value = value.trim_end().to_owned(),
             "vmgenid" if value == "1" => *value = uuid::Uuid::new_v4().to_string(),
             _ if value.is_empty() && stem != "description" => *value = " ".to_owned(),
+            _ if value.starts_with('0') && is_integer(name) => {
+                *value = value.parse().map_or(value.clone(), |number: i64| number.to_string());
+            }
             _ => {}
         }
     }
     if set.get("description").is_some_and(String::is_empty) {
         set.remove("description");
     }
+}
+
+fn is_integer(name: &str) -> bool {
+    schema::lookup(schema::virtual_machine(), name)
+        .is_some_and(|property| property.kind == schema::Kind::Integer)
 }
 
 fn network_card(name: &str, text: &str) -> String {
@@ -239,11 +251,14 @@ fn network_card(name: &str, text: &str) -> String {
 pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let change = check(request)?;
     let before = request.state.clone();
-    let result = apply(request, &mut Outcome::default(), change);
-    if result.is_err() {
-        *request.state = before;
+    match apply(request, &mut Outcome::default(), change) {
+        // The change stays where only the cloud-init drive could not be written.
+        Ok(()) => check_custom_files(request, request.vmid()).map(|()| Value::Null),
+        Err(failure) => {
+            *request.state = before;
+            Err(failure)
+        }
     }
-    result.map(|()| Value::Null)
 }
 
 /// `POST config`: a task, or null if it ends within `background_delay`.
@@ -280,7 +295,16 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
         let text = match drives::parse(&name, &text).filter(|_| drives::is_drive(&name)) {
             Some(values) => {
                 check_cloud_init(request, &name, &values)?;
+                let allocates = drives::allocates(&values);
                 let text = drives::realise(request, outcome, vmid, &name, values)?;
+                // A new disk of a template becomes a base volume at once.
+                let text = if allocates && request.guest(KIND)?.is_template() {
+                    let file = drives::file_of(&text);
+                    let base = super::clone::to_base(request.state, outcome, &file);
+                    text.replacen(&file, &base, 1)
+                } else {
+                    text
+                };
                 let new = drives::parse(&name, &text).unwrap_or_default();
                 if drives::is_cdrom(&new)
                     && !drives::is_cloud_init(&new)
@@ -298,11 +322,56 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
     if order != boot && !set.contains_key("boot") {
         set.insert("boot".to_owned(), print_boot(&order));
     }
+    let pin = set.contains_key("ostype") || set.contains_key("machine");
     for (name, text) in set {
         set_option(request, vmid, &name, text)?;
     }
+    if pin {
+        let guest = request.guest_mut(KIND)?;
+        if !guest.running {
+            pin_machine(&mut guest.config);
+        }
+    }
     apply_if_stopped(request)
 }
+
+/// The snippets that the request's new cloud-init drive is made from have to be there.
+fn check_custom_files(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
+    let Some(guest) = request.state.guests.get(&vmid) else { return Ok(()) };
+    let fresh = guest.config.iter().any(|(name, text)| {
+        drives::is_drive(name)
+            && request.parameters.contains_key(name)
+            && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
+    });
+    let custom = guest.config.get("cicustom").filter(|_| fresh && !guest.running);
+    let file = |kind: &str| custom?.split(',').find_map(|part| part.strip_prefix(kind));
+    for file in ["network=", "user=", "meta=", "vendor="].into_iter().filter_map(file) {
+        if !request.state.volumes.contains_key(file) {
+            return Err(volumes::missing_volume(request.state, file));
+        }
+    }
+    Ok(())
+}
+
+/// Windows guests keep the machine version they were made with (PVE::QemuServer::Machine).
+pub(crate) fn pin_machine(config: &mut Options) {
+    let windows = config.get("ostype").is_some_and(|kind| kind.starts_with('w'));
+    let text = config.get("machine").cloned().unwrap_or_default();
+    let (kind, rest) = text.split_once(',').map_or((text.as_str(), None), |(kind, rest)| (kind, Some(rest)));
+    let kind = kind.strip_prefix("type=").unwrap_or(kind);
+    let pinned = match kind {
+        "" | "pc" => "pc-i440fx",
+        "q35" => "pc-q35",
+        _ => return,
+    };
+    if windows {
+        let rest = rest.map(|rest| format!(",{rest}")).unwrap_or_default();
+        config.insert("machine".to_owned(), format!("{pinned}-{QEMU_MACHINE}{rest}"));
+    }
+}
+
+/// The newest machine version of the node's QEMU.
+const QEMU_MACHINE: &str = "10.1+pve1";
 
 fn boot_order(config: &Options) -> Vec<String> {
     let order = config.get("boot").and_then(|boot| boot.strip_prefix("order="));
@@ -341,14 +410,14 @@ fn set_option(request: &mut Request<'_>, vmid: u32, name: &str, text: String) ->
     let mut config = guest.config.clone();
     let mut pending = guest.pending.clone();
     let old = pending.get(name).cloned().flatten().or_else(|| config.get(name).cloned());
+    if drives::is_drive(name) {
+        let file = drives::file_of(&text);
+        config.retain(|key, value| !(drives::is_unused(key) && drives::file_of(value) == file));
+    }
     if let Some(old) =
         old.filter(|old| drives::is_drive(name) && drives::file_of(old) != drives::file_of(&text))
     {
         drives::release(request.state, &mut config, vmid, name, &old);
-    }
-    if drives::is_drive(name) {
-        let file = drives::file_of(&text);
-        config.retain(|key, value| !(drives::is_unused(key) && drives::file_of(value) == file));
     }
     if at_once {
         pending.remove(name);

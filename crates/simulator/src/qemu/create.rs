@@ -75,6 +75,7 @@ fn build(
     fill(&mut guest, "vmgenid", uuid::Uuid::new_v4().to_string());
     let meta = format!("creation-qemu=10.1.2,ctime={}", request.seconds());
     fill(&mut guest, "meta", meta);
+    config::pin_machine(&mut guest.config);
     guest.config.insert("lock".to_owned(), "create".to_owned());
     outcome.effects.push(Effect::RemoveOption { guest: vmid, key: "lock".to_owned() });
     request.state.guests.insert(vmid, guest);
@@ -140,7 +141,9 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
     for file in files {
         if !volumes::remove(state, outcome, &file) {
             let path = volumes::path(state, &file);
-            outcome.say(format!("disk image '{path}' does not exist"));
+            if !path.starts_with("/dev/") {
+                outcome.say(format!("disk image '{path}' does not exist"));
+            }
         }
     }
     if all {

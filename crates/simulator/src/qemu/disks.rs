@@ -30,12 +30,28 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         if size == present {
             return Ok(());
         }
+        check_writable(request, &file, size)?;
         volumes::grow(request.state, outcome, &file, size, request.options.storage_size);
         values.insert("size".to_owned(), volumes::format_size(size));
         let text = drives::print(&disk, &values);
         request.guest_mut(KIND)?.config.insert(disk.clone(), text);
         Ok(())
     }))
+}
+
+/// Base images of directories are immutable files.
+fn check_writable(request: &Request<'_>, file: &str, size: u64) -> Result<(), Failure> {
+    let Some((storage, name)) = volumes::split(file) else { return Ok(()) };
+    let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
+    if block || !name.rsplit('/').next().is_some_and(|stem| stem.starts_with("base-")) {
+        return Ok(());
+    }
+    let path = volumes::path(request.state, file);
+    let format = request.state.volumes.get(file).map_or("raw", |volume| volume.format.as_str());
+    let preallocation = if format == "qcow2" { "'--preallocation=metadata' " } else { "" };
+    Err(Failure::died(format!(
+        "command '/usr/bin/qemu-img resize {preallocation}-f {format} {path} {size}' failed: exit code 1"
+    )))
 }
 
 /// The size in bytes that `+1G` or `12G` asks for.
@@ -115,7 +131,7 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
             owner: vmid,
             kind: KIND,
             format: Some(&format),
-            bytes: volume.size,
+            bytes: drives::copied_size(&disk, &values, block, volume.size),
             now: request.seconds(),
         };
         let id = if cloud_init {
@@ -127,7 +143,9 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
         drives::say_copied(outcome, volume.size);
         let size = request.state.volumes.get(&id).map_or(volume.size, |volume| volume.size);
         values.insert("file".to_owned(), id);
-        values.insert("size".to_owned(), volumes::format_size(size));
+        if !drives::is_unused(&disk) {
+            values.insert("size".to_owned(), volumes::format_size(size));
+        }
         let mut config = request.guest(KIND)?.config.clone();
         config.insert(disk.clone(), drives::print(&disk, &values));
         if delete {
@@ -154,6 +172,10 @@ fn reassign(request: &mut Request<'_>) -> Answer {
     let target = request.number("target-vmid").unwrap_or(0) as u32;
     let slot = request.get("target-disk").unwrap_or(&disk).to_owned();
     let source = request.guest(KIND)?.clone();
+    if target == vmid {
+        let text = "must be different than source VMID to reassign disk";
+        return Err(Failure::parameter("target-vmid", text));
+    }
     let Some(other) = request.state.guests.get(&target).filter(|guest| guest.kind == KIND) else {
         return Err(Failure::died(format!("could not find target VM {target}")));
     };
@@ -181,7 +203,9 @@ fn reassign(request: &mut Request<'_>) -> Answer {
         }
         request.guest_mut(KIND)?.config.remove(&disk);
         outcome.say(format!("removing disk '{disk}' from VM '{vmid}' config"));
-        outcome.say(format!("update VM {target}: -{slot} {shown}"));
+        if !drives::is_unused(&slot) {
+            outcome.say(format!("update VM {target}: -{slot} {shown}"));
+        }
         Ok(())
     }))
 }

@@ -48,6 +48,14 @@ fn is_cloud_init_volume(volume: &str) -> bool {
     stem.starts_with("vm-") && stem.ends_with("-cloudinit")
 }
 
+/// True if the drive makes a new disk (`STORAGE:SIZE`).
+pub(crate) fn allocates(values: &Values) -> bool {
+    let file = values.get("file").map(String::as_str).unwrap_or_default();
+    !is_cdrom(values)
+        && volumes::split(file)
+            .is_some_and(|(_, size)| volumes::allocation_size(GuestKind::Qemu, size).is_some())
+}
+
 /// The checks that happen when the request is made; the rest happens in the task.
 pub(crate) fn check(request: &Request<'_>, name: &str, values: &Values) -> Result<(), Failure> {
     let file = values.get("file").map(String::as_str).unwrap_or_default();
@@ -142,7 +150,11 @@ pub(crate) fn realise(
         volumes::allocation_size(GuestKind::Qemu, volume).filter(|_| !is_cdrom(&values))
     {
         let (id, size) = match import {
-            Some(source) => import_disk(request, outcome, vmid, name, storage, format.as_deref(), &source)?,
+            Some(source) => import_disk(request, outcome, vmid, name, storage, format.as_deref(), &source)
+                .map_err(|failure| match failure.reason.starts_with("lvcreate") {
+                    true => Failure::died(format!("cannot import from '{source}' - {}", failure.reason)),
+                    false => failure,
+                })?,
             None => new_disk(request, outcome, vmid, name, storage, format.as_deref(), bytes, &values)?,
         };
         values.insert("file".to_owned(), id);
@@ -154,7 +166,10 @@ pub(crate) fn realise(
             file.clone()
         };
         let found = request.state.volumes.get(&id).map(volumes::image_size);
-        let size = found.ok_or_else(|| volumes::missing_volume(request.state, &id))?;
+        let size = found.ok_or_else(|| match file.starts_with('/') {
+            true => Failure::died(format!("volume {file} does not exist")),
+            false => volumes::missing_volume(request.state, &id),
+        })?;
         if !is_cloud_init(&values) {
             values.insert("size".to_owned(), volumes::format_size(size));
         }
@@ -180,8 +195,7 @@ fn new_disk(
     let bytes = match name {
         "tpmstate0" => 4 << 20,
         "efidisk0" if volumes::is_block(&options) => 4 << 20,
-        "efidisk0" if values.get("efitype").is_some_and(|kind| kind == "4m") => 528 << 10,
-        "efidisk0" => 128 << 10,
+        "efidisk0" => efi_size(values),
         _ => bytes,
     };
     let default = options.get("format").cloned();
@@ -244,6 +258,18 @@ fn import_disk(
     say_copied(outcome, size);
     let real = request.state.volumes.get(&new).map_or(size, |volume| volume.size);
     Ok((new, real))
+}
+
+/// The size of a copy: EFI variables have the size their storage gives them.
+pub(crate) fn copied_size(name: &str, values: &Values, block: bool, size: u64) -> u64 {
+    match name {
+        "efidisk0" if !block => efi_size(values),
+        _ => size,
+    }
+}
+
+fn efi_size(values: &Values) -> u64 {
+    if values.get("efitype").is_some_and(|kind| kind == "4m") { 528 << 10 } else { 128 << 10 }
 }
 
 /// The progress of a copy.

@@ -106,7 +106,10 @@ fn on_running(
     guests::check_skip_lock(request)?;
     let vmid = request.vmid();
     Ok(request.task(kind, &vmid.to_string(), |request, outcome| {
-        let guest = request.guest(KIND)?;
+        let missing = matches!(kind, "qmstop" | "qmshutdown");
+        let guest = request
+            .guest(KIND)
+            .map_err(|failure| if missing { super::clone::no_configuration(request) } else { failure })?;
         if !request.flag("skiplock") {
             guests::check_lock(guest)?;
         }
@@ -136,7 +139,10 @@ pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
         if guest.paused && !request.flag("forceStop") {
             return Err(Failure::died("VM is paused - cannot shutdown"));
         }
-        if guest.paused {
+        if !guest.paused && !request.options.guests_obey && !request.flag("forceStop") {
+            return Err(Failure::died("VM quit/powerdown failed - got timeout"));
+        }
+        if guest.paused || !request.options.guests_obey {
             outcome.say("VM still running - terminating now with SIGTERM");
         }
         halt(request, vmid);
@@ -204,7 +210,6 @@ pub(crate) fn migrate_preconditions(request: &mut Request<'_>) -> Answer {
 /// `POST migrate`: there is one node.
 pub(crate) fn migrate(request: &mut Request<'_>) -> Answer {
     let target = request.text("target");
-    request.guest(KIND)?;
     if target == request.options.node || target == "localhost" {
         return Err(Failure::parameter("target", "target is local node."));
     }

@@ -85,7 +85,7 @@ fn list(request: &mut Request<'_>) -> Answer {
     let guests = request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND);
     Ok(guests
         .map(|(vmid, guest)| {
-            let mut row = status(*vmid, guest, request.now);
+            let mut row = status(*vmid, guest, request.now, request.options.cpus);
             if !full && let Some(row) = row.as_object_mut() {
                 row.remove("qmpstatus");
                 row.remove("nics");
@@ -97,7 +97,7 @@ fn list(request: &mut Request<'_>) -> Answer {
 
 fn current(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
-    let mut data = status(request.vmid(), guest, request.now);
+    let mut data = status(request.vmid(), guest, request.now, request.options.cpus);
     data["ha"] = json!({ "managed": 0 });
     if guest.config.get("agent").is_some_and(|text| agent::enabled(text)) {
         data["agent"] = json!(1);
@@ -109,7 +109,7 @@ fn current(request: &mut Request<'_>) -> Answer {
 }
 
 /// The row of a machine in lists, also the base of its status.
-pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
+pub(crate) fn status(vmid: u32, guest: &Guest, now: u64, node_cpus: u64) -> Value {
     // Running machines show what they were started with: the configuration without pending changes.
     let config = &guest.config;
     let number =
@@ -132,7 +132,7 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64) -> Value {
         "name": config.get("name").cloned().unwrap_or_else(|| format!("VM {vmid}")),
         "status": status,
         "qmpstatus": if guest.running && guest.paused { "paused" } else { status },
-        "cpus": cpus, "cpu": 0, "mem": used, "maxmem": memory * 1048576, "memhost": used,
+        "cpus": cpus.min(node_cpus), "cpu": 0, "mem": used, "maxmem": memory * 1048576, "memhost": used,
         "disk": 0, "maxdisk": boot_disk.map_or(0, |(name, _)| guests::disk_size(config, &name)),
         "netin": 0, "netout": 0, "uptime": uptime,
     });
