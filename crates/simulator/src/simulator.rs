@@ -364,7 +364,7 @@ impl Inner {
 
 /// The body of a successful answer.
 pub(crate) fn success(data: &Value, total: Option<u64>) -> Value {
-    match total {
+    match total.filter(|total| *total > 0) {
         Some(total) => json!({ "data": data, "total": total }),
         None => json!({ "data": data }),
     }

@@ -133,8 +133,7 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     let all = "images,rootdir,iso,vztmpl,snippets,backup,import";
     if is_second_server(name) {
         // One recording made this change, the later ones were made on that server.
-        let later =
-            ["lvmthin-move.json", "lvmthin-clone.json", "lvmthin-template-one-disk.json", "lvmthin-lxc.json"];
+        let later = ["lvmthin-move.json", "lvmthin-clone.json", "lvmthin-template-one-disk.json"];
         let shared = (
             "POST",
             "/storage",
@@ -143,6 +142,7 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
         let widened = ("PUT", "/storage/local", json!({ "content": all }));
         return match name {
             _ if is_cluster(name) => vec![shared],
+            "lvmthin-template-one-disk.json" => vec![widened, left_over_thin()],
             _ if later.contains(&name) => vec![widened],
             _ => Vec::new(),
         };
@@ -171,6 +171,11 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     steps
 }
 
+fn left_over_thin() -> Preparation {
+    let volume = json!({ "vmid": 123, "filename": "vm-123-disk-0", "size": "1G" });
+    ("POST", "/nodes/pve/storage/local-lvm/content", volume)
+}
+
 fn left_over(file: (&str, u32)) -> Preparation {
     left_over_of(file, "528")
 }
@@ -188,6 +193,9 @@ pub fn meanwhile(name: &str, number: usize, simulator: &Simulator) {
 
 /// What a step that failed for want of a program left behind.
 pub fn aftermath(name: &str, number: usize) -> Vec<Preparation> {
+    if (name, number) == ("qemu-normalise.json", 297) {
+        return vec![left_over(("vm-500-disk-16.raw", 500))];
+    }
     if (name, number) != ("qemu-disks.json", 34) {
         return Vec::new();
     }

@@ -68,17 +68,17 @@ fn files(folder: &Path, chosen: &[String]) -> std::io::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-/// Plays one recording on a simulator of its own. Steps that failed because the recorded server lacked a program are
-/// left out, what they left behind is made. Steps that a substituted piece of the recorded server influenced
+/// Plays one recording on a simulator of its own. Steps whose failure was the recorded server's own are left out, what
+/// they left behind is made. Steps that a substituted piece of the recorded server influenced
 /// are sent, since later ones depend on them, and not compared.
 async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>), Box<dyn std::error::Error>> {
     let server = environment::start(name).await?;
     let mut player = player::Player::new(&server, recording)?;
     player.prepare(&environment::preparations(name)).await?;
     let (mut count, mut differences) = (Count::default(), Vec::new());
-    let lacking = recording.lacking();
+    let unplayed = recording.unplayed();
     for (number, step) in recording.steps.iter().enumerate() {
-        if lacking.contains(&number) {
+        if unplayed.contains(&number) {
             player.prepare(&environment::aftermath(name, number)).await?;
             count.skipped += 1;
             continue;

@@ -35,6 +35,8 @@ pub struct Player {
     names: Names,
     /// Ticket and CSRF token by user.
     tickets: HashMap<String, (String, String)>,
+    /// Something runs that no answer names.
+    background: bool,
     /// Secrets of tokens made on the way, by full token id.
     secrets: HashMap<String, String>,
 }
@@ -56,6 +58,7 @@ impl Player {
             default_auth: recording.default_auth.clone(),
             names: Names::default(),
             tickets: HashMap::new(),
+            background: false,
             secrets: HashMap::new(),
         })
     }
@@ -76,6 +79,11 @@ impl Player {
     /// Sends a step, again while the recorded answer may still come, and says what differs.
     pub async fn play(&mut self, step: &Step) -> Result<Vec<String>, Error> {
         let begun = Instant::now();
+        if step.request.method != "GET" && std::mem::take(&mut self.background) {
+            self.settle(&step.request).await?;
+        }
+        // A container becomes a template in the background of its answer.
+        self.background |= step.request.path.contains("/lxc/") && step.request.path.ends_with("/template");
         loop {
             let answer = self.send(&step.request).await?;
             self.learn(&step.request, &answer);
@@ -90,6 +98,23 @@ impl Player {
             }
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
+    }
+
+    /// Waits until nothing runs on the node of a request.
+    async fn settle(&mut self, request: &Request) -> Result<(), Error> {
+        let node = request.path.split('/').nth(2).unwrap_or("localhost");
+        let active: Request = serde_json::from_value(json!({
+            "method": "GET", "path": format!("/nodes/{node}/tasks"), "params": { "source": "active" },
+        }))?;
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let body: Value = serde_json::from_str(&self.send(&active).await?.body)?;
+            if body["data"].as_array().is_none_or(Vec::is_empty) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+        Ok(())
     }
 
     async fn send(&mut self, request: &Request) -> Result<Answer, Error> {

@@ -13,25 +13,38 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// The numbers of the steps that failed for want of a program on the recorded server, with those that ask for
-    /// their task.
-    pub fn lacking(&self) -> Vec<usize> {
-        let lacks = |step: &Step| {
-            let data = step.response.fields.get("data");
-            let exit = data.and_then(|data| data["exitstatus"].as_str());
-            [Some(step.response.reason.as_str()), exit]
-                .iter()
-                .flatten()
-                .any(|text| text.contains(" failed: open3: exec of "))
-        };
-        let failed = self.steps.iter().filter(|step| lacks(step));
+    /// The numbers of the steps that are not played, with those that ask for their task: what failed because the
+    /// recorded server lacked a program, or because of a substituted piece. It had no effect there.
+    pub fn unplayed(&self) -> Vec<usize> {
+        let failed =
+            self.steps.iter().filter(|step| step.lacked_program() || step.stubbed && step.has_failed());
         let tasks: Vec<&str> =
             failed.filter_map(|step| step.response.fields.get("data")?["upid"].as_str()).collect();
         let concerns = |step: &Step| {
             let answered = step.response.fields.get("data").and_then(Value::as_str);
-            lacks(step) || tasks.iter().any(|task| answered == Some(task) || step.request.path.contains(task))
+            let refused = step.stubbed && matches!(step.response.status, 400 | 500);
+            step.lacked_program()
+                || refused
+                || tasks.iter().any(|task| answered == Some(task) || step.request.path.contains(task))
         };
         (0..self.steps.len()).filter(|at| concerns(&self.steps[*at])).collect()
+    }
+}
+
+impl Step {
+    fn exit_status(&self) -> Option<&str> {
+        self.response.fields.get("data").and_then(|data| data["exitstatus"].as_str())
+    }
+
+    fn has_failed(&self) -> bool {
+        self.exit_status().is_some_and(|exit| exit != "OK")
+    }
+
+    fn lacked_program(&self) -> bool {
+        [Some(self.response.reason.as_str()), self.exit_status()].iter().flatten().any(|text| {
+            text.contains(" failed: open3: exec of ")
+                || text.contains("genisoimage") && text.contains("failed: exit code")
+        })
     }
 }
 

@@ -84,7 +84,13 @@ fn is_alias_name(text: &str) -> bool {
 }
 
 fn ip_version(request: &Request<'_>, scope: Scope, rule: &Options) -> Option<u8> {
-    ["source", "dest"].iter().find_map(|key| version_of(request, scope, rule.get(*key)?))
+    let by_protocol = match rule.get("proto").map(String::as_str) {
+        Some("icmp") => Some(4),
+        Some("icmpv6" | "ipv6-icmp") => Some(6),
+        _ => None,
+    };
+    let by_address = || ["source", "dest"].iter().find_map(|key| version_of(request, scope, rule.get(*key)?));
+    by_protocol.or_else(by_address)
 }
 
 fn version_of(request: &Request<'_>, scope: Scope, text: &str) -> Option<u8> {

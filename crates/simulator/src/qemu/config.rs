@@ -470,34 +470,29 @@ pub(crate) fn delete_option(
 
 fn apply_if_stopped(request: &mut Request<'_>) -> Result<(), Failure> {
     if !request.guest(KIND)?.running {
-        apply_pending(request, request.vmid())?;
+        apply_pending(request, request.vmid());
     }
     Ok(())
 }
 
-/// Makes pending changes real, as a start does.
-pub(crate) fn apply_pending(request: &mut Request<'_>, vmid: u32) -> Result<(), Failure> {
-    let Some(guest) = request.state.guests.get_mut(&vmid) else { return Ok(()) };
+/// Makes pending changes real, as a start and a stop do.
+pub(crate) fn apply_pending(request: &mut Request<'_>, vmid: u32) {
+    let Some(guest) = request.state.guests.get_mut(&vmid) else { return };
     let pending = std::mem::take(&mut guest.pending);
+    let mut config = std::mem::take(&mut guest.config);
     for (name, value) in pending {
         match value {
             Some(text) => {
-                if let Some(guest) = request.state.guests.get_mut(&vmid) {
-                    guest.config.insert(name, text);
-                }
+                config.insert(name, text);
             }
             None => {
-                let Some(guest) = request.state.guests.get_mut(&vmid) else { continue };
-                let Some(old) = guest.config.remove(&name) else { continue };
-                if drives::is_drive(&name) {
-                    let mut config = guest.config.clone();
+                if let Some(old) = config.remove(&name).filter(|_| drives::is_drive(&name)) {
                     drives::release(request.state, &mut config, vmid, &name, &old);
-                    if let Some(guest) = request.state.guests.get_mut(&vmid) {
-                        guest.config = config;
-                    }
                 }
             }
         }
     }
-    Ok(())
+    if let Some(guest) = request.state.guests.get_mut(&vmid) {
+        guest.config = config;
+    }
 }

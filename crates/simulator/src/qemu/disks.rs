@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{KIND, config, drives};
 use crate::failure::Failure;
 use crate::guests;
-use crate::request::{Answer, Request};
+use crate::request::{Answer, Outcome, Request};
 use crate::schema;
 use crate::volumes::{self, Allocation};
 
@@ -30,7 +30,7 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         if size == present {
             return Ok(());
         }
-        check_writable(request, &file, size)?;
+        check_writable(request, outcome, &file, size)?;
         volumes::grow(request.state, outcome, &file, size, request.options.storage_size);
         values.insert("size".to_owned(), volumes::format_size(size));
         let text = drives::print(&disk, &values);
@@ -40,7 +40,12 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
 }
 
 /// Base images of directories are immutable files.
-fn check_writable(request: &Request<'_>, file: &str, size: u64) -> Result<(), Failure> {
+fn check_writable(
+    request: &Request<'_>,
+    outcome: &mut Outcome,
+    file: &str,
+    size: u64,
+) -> Result<(), Failure> {
     let Some((storage, name)) = volumes::split(file) else { return Ok(()) };
     let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
     if block || !name.rsplit('/').next().is_some_and(|stem| stem.starts_with("base-")) {
@@ -48,6 +53,8 @@ fn check_writable(request: &Request<'_>, file: &str, size: u64) -> Result<(), Fa
     }
     let path = volumes::path(request.state, file);
     let format = request.state.volumes.get(file).map_or("raw", |volume| volume.format.as_str());
+    outcome
+        .say(format!("qemu-img: Could not open '{path}': Could not open '{path}': Operation not permitted"));
     let preallocation = if format == "qcow2" { "'--preallocation=metadata' " } else { "" };
     Err(Failure::died(format!(
         "command '/usr/bin/qemu-img resize {preallocation}-f {format} {path} {size}' failed: exit code 1"

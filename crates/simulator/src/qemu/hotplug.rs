@@ -29,7 +29,6 @@ fn is_immediate(name: &str) -> bool {
             | "sshkeys"
             | "template"
             | "hotplug"
-            | "balloon"
             | "cpulimit"
             | "cpuunits"
             | "affinity"
@@ -62,6 +61,11 @@ pub(crate) fn takes_effect(guest: &Guest, name: &str, new: Option<&str>) -> bool
             let old = guest.config.get(name).and_then(|text| drives::parse(name, text));
             let new = new.and_then(|text| drives::parse(name, text));
             matches!((old, new), (Some(old), Some(new)) if drives::is_cdrom(&old) && drives::is_cdrom(&new))
+        }
+        // The size can change, the device cannot come or go.
+        "balloon" => {
+            let enabled = |text: Option<&str>| text.is_none_or(|size| size != "0");
+            enabled(guest.config.get(name).map(String::as_str)) == enabled(new)
         }
         "tablet" => plugs(guest, "usb"),
         "usb" => plugs(guest, "usb"),

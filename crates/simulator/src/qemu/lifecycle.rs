@@ -35,7 +35,7 @@ pub(crate) fn start_task(request: &mut Request<'_>, vmid: u32) -> Value {
         if guest.running {
             return Err(Failure::died(format!("VM {vmid} already running")));
         }
-        config::apply_pending(request, vmid)?;
+        config::apply_pending(request, vmid);
         check_devices(request, vmid)?;
         generate_cloud_init(request, outcome, vmid);
         run(request, vmid);
@@ -96,6 +96,8 @@ fn halt(request: &mut Request<'_>, vmid: u32) {
         guest.running = false;
         guest.paused = false;
     }
+    // What waited for the stop is applied when the process has gone (`vm_stop_cleanup`).
+    config::apply_pending(request, vmid);
 }
 
 fn on_running(
@@ -157,8 +159,11 @@ pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
         return Err(not_running(vmid));
     }
     on_running(request, "qmreboot", |request, outcome, vmid| {
+        if !request.options.guests_obey {
+            return Err(Failure::died("VM quit/powerdown failed - got timeout"));
+        }
         halt(request, vmid);
-        config::apply_pending(request, vmid)?;
+        config::apply_pending(request, vmid);
         generate_cloud_init(request, outcome, vmid);
         run(request, vmid);
         Ok(())

@@ -188,7 +188,8 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
             return Err(Failure::died("download failed: exit code 8"));
         }
         outcome.say("HTTP request sent, awaiting response... 200 OK");
-        outcome.say(format!("Length: {} [{}]", length(file.size), file.mime_type));
+        let kind = if file.mime_type.is_empty() { String::new() } else { format!(" [{}]", file.mime_type) };
+        outcome.say(format!("Length: {}{kind}", length(file.size)));
         if let (Some(expected), Some(algorithm)) =
             (request.get("checksum"), request.get("checksum-algorithm"))
         {
