@@ -32,6 +32,7 @@ mod simulator;
 mod snapshots;
 mod state;
 mod storage;
+mod table;
 mod tasks;
 mod volumes;
 

@@ -8,6 +8,9 @@ use crate::failure::Failure;
 use crate::options::Options;
 use crate::state::{Effect, Guest, GuestKind, State, Task};
 
+/// How many tasks are remembered, as the real task index forgets the oldest.
+const TASKS_KEPT: usize = 2000;
+
 /// What handlers return.
 pub(crate) type Answer = Result<Value, Failure>;
 
@@ -138,7 +141,7 @@ impl Request<'_> {
                 error
             }
         };
-        self.state.tasks.push(Task {
+        let task = Task {
             upid: upid.clone(),
             node,
             kind: kind.to_owned(),
@@ -153,7 +156,8 @@ impl Request<'_> {
             log,
             effects: outcome.effects,
             finished: false,
-        });
+        };
+        self.state.tasks.push(task, TASKS_KEPT);
         Value::String(upid)
     }
 

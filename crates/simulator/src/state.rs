@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::table::Table;
+
 /// Options of a guest, storage or rule as the configuration file has them: all text.
 pub(crate) type Options = BTreeMap<String, String>;
 
@@ -15,10 +17,10 @@ pub(crate) struct State {
     /// The API token, `USER@REALM!ID=UUID`.
     pub token: String,
     pub next_process: u32,
-    pub guests: BTreeMap<u32, Guest>,
+    pub guests: Table<u32, Guest>,
     pub storages: BTreeMap<String, Options>,
-    pub volumes: BTreeMap<String, Volume>,
-    pub tasks: Vec<Task>,
+    pub volumes: Table<String, Volume>,
+    pub tasks: Table<u64, Task>,
     /// By scope: `cluster`, `node/NAME`, `guest/VMID`, `group/NAME`.
     pub firewalls: BTreeMap<String, Firewall>,
     pub pools: BTreeMap<String, Pool>,
@@ -28,7 +30,7 @@ pub(crate) struct State {
     #[serde(default)]
     pub full_storages: BTreeSet<String>,
     /// What downloads find, by URL.
-    pub remote_files: BTreeMap<String, RemoteFile>,
+    pub remote_files: Table<String, RemoteFile>,
 }
 
 /// Virtual machine or container.
@@ -295,16 +297,16 @@ impl State {
             secret: uuid::Uuid::new_v4().to_string(),
             token: format!("root@pam!pve={}", uuid::Uuid::new_v4()),
             next_process: 1200,
-            guests: BTreeMap::new(),
+            guests: Table::default(),
             storages,
-            volumes: BTreeMap::new(),
-            tasks: Vec::new(),
+            volumes: Table::default(),
+            tasks: Table::default(),
             firewalls: BTreeMap::new(),
             pools: BTreeMap::new(),
             networks,
             cluster_options: options(&[("keyboard", "en-us")]),
             full_storages: BTreeSet::new(),
-            remote_files: BTreeMap::new(),
+            remote_files: Table::default(),
         }
     }
 

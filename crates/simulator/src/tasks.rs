@@ -19,12 +19,16 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// Ends the tasks whose time has come; true if anything changed.
 pub(crate) fn settle(state: &mut State, now: u64) -> bool {
-    let due: Vec<usize> = (0..state.tasks.len())
-        .filter(|at| !state.tasks[*at].finished && state.tasks[*at].ends <= now)
+    let due: Vec<u64> = state
+        .tasks
+        .iter()
+        .filter(|(_, task)| !task.finished && task.ends <= now)
+        .map(|(at, _)| *at)
         .collect();
     for at in &due {
-        state.tasks[*at].finished = true;
-        for effect in std::mem::take(&mut state.tasks[*at].effects) {
+        let Some(task) = state.tasks.get_mut(at) else { continue };
+        task.finished = true;
+        for effect in std::mem::take(&mut task.effects) {
             apply(state, effect);
         }
     }
@@ -62,12 +66,12 @@ pub(crate) fn clock(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-fn find(request: &Request<'_>) -> Result<usize, Failure> {
+fn find(request: &Request<'_>) -> Result<u64, Failure> {
     let upid = request.text("upid");
     if upid.split(':').count() < 9 || !upid.starts_with("UPID:") {
         return Err(Failure::parameter("upid", "unable to parse worker upid"));
     }
-    let found = request.state.tasks.iter().position(|task| task.upid == upid);
+    let found = request.state.tasks.iter().rev().find(|(_, task)| task.upid == upid).map(|(at, _)| *at);
     found.ok_or_else(|| Failure::parameter("upid", "no such task"))
 }
 
@@ -83,7 +87,7 @@ fn base(task: &Task) -> Value {
 }
 
 fn status(request: &mut Request<'_>) -> Answer {
-    let task = &request.state.tasks[find(request)?];
+    let task = &request.state.tasks[&find(request)?];
     let mut row = base(task);
     if task.finished {
         row["status"] = json!("stopped");
@@ -103,7 +107,7 @@ fn log(request: &mut Request<'_>) -> Answer {
         }
         Err(failure) => return Err(failure),
     };
-    let task = &request.state.tasks[at];
+    let task = &request.state.tasks[&at];
     // The last line is written when the task ends.
     let lines = if task.finished { &task.log[..] } else { &task.log[..task.log.len().saturating_sub(1)] };
     if request.flag("download") {
@@ -127,7 +131,7 @@ fn log(request: &mut Request<'_>) -> Answer {
 fn stop(request: &mut Request<'_>) -> Answer {
     let at = find(request)?;
     let now = request.now;
-    let task = &mut request.state.tasks[at];
+    let Some(task) = request.state.tasks.get_mut(&at) else { return Ok(Value::Null) };
     if !task.finished {
         task.ends = now;
         task.finished = true;
@@ -197,7 +201,7 @@ fn list(request: &mut Request<'_>) -> Answer {
             && request.number("since").is_none_or(|since| task.started / 1000 >= since)
             && request.number("until").is_none_or(|until| task.started / 1000 <= until)
     };
-    let found: Vec<&Task> = request.state.tasks.iter().rev().filter(matches).collect();
+    let found: Vec<&Task> = request.state.tasks.values().rev().filter(matches).collect();
     let total = found.len() as u64;
     let start = request.number("start").unwrap_or(0) as usize;
     let limit = request.number("limit").unwrap_or(50) as usize;
@@ -210,7 +214,7 @@ fn cluster(request: &mut Request<'_>) -> Answer {
     Ok(request
         .state
         .tasks
-        .iter()
+        .values()
         .rev()
         .take(25)
         .map(|task| {

@@ -159,10 +159,12 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
             }
         }
         if request.flag("destroy-unreferenced-disks") {
-            request
-                .state
-                .volumes
-                .retain(|_, volume| volume.owner != Some(vmid) || volume.content != "rootdir");
+            let own = request.state.volumes.iter().filter(|(_, volume)| volume.owner == Some(vmid));
+            let own = own.filter(|(_, volume)| volume.content == "rootdir");
+            let unreferenced: Vec<String> = own.map(|(id, _)| id.clone()).collect();
+            for id in unreferenced {
+                volumes::remove(request.state, outcome, &id);
+            }
         }
         if request.flag("purge") {
             outcome.say(format!("purging CT {vmid} from related configurations.."));

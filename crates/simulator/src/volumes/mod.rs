@@ -96,18 +96,16 @@ pub(crate) fn volume_id(state: &State, storage_name: &str, owner: u32, stem: &st
 
 /// The lowest disk number of the owner that no volume on the storage has.
 pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 {
-    let taken = |number: u32| {
-        state.volumes.keys().any(|id| {
-            let Some((storage, name)) = split(id) else { return false };
-            let stem = name.rsplit('/').next().unwrap_or(name);
-            let stem = stem.split('.').next().unwrap_or(stem);
-            storage == storage_name
-                && ["vm", "base", "subvol", "basevol"]
-                    .iter()
-                    .any(|kind| stem == format!("{kind}-{owner}-disk-{number}"))
-        })
+    let number = |id: &String| -> Option<u32> {
+        let (_, name) = split(id).filter(|(storage, _)| *storage == storage_name)?;
+        let stem = name.rsplit('/').next()?.split('.').next()?;
+        let (kind, rest) = stem.split_once('-')?;
+        let (vmid, rest) = rest.split_once("-disk-")?;
+        let known = matches!(kind, "vm" | "base" | "subvol" | "basevol") && vmid.parse() == Ok(owner);
+        rest.parse().ok().filter(|_| known)
     };
-    (0..).find(|number| !taken(*number)).unwrap_or(0)
+    let taken: std::collections::BTreeSet<u32> = state.volumes.keys().filter_map(number).collect();
+    (0..).find(|number| !taken.contains(number)).unwrap_or(0)
 }
 
 /// Checks a volume name against the storage's rules (the errors of the plugins' `parse_volname`).
