@@ -9,6 +9,11 @@ use serde_json::{Map, Value as Json};
 const IN_PLACE: &[&str] = &[
     "retries",
     "meta_data_file_id",
+    "cidr",
+    "comment",
+    "name",
+    "nomatch",
+    "reference",
     "network_data_file_id",
     "type",
     "user_data_file_id",

@@ -5,16 +5,24 @@
 
 mod base64;
 mod cluster;
+mod cluster_firewall;
+mod cluster_firewall_security_group;
 mod container;
 mod data;
 mod definition;
 mod download_file;
 mod file;
+mod firewall;
+mod firewall_alias;
+mod firewall_ipset;
 mod firewall_options;
 mod firewall_rules;
 mod limits;
+mod node_firewall;
 mod null_resource;
 mod observed;
+mod oci_image;
+mod operations;
 mod params;
 mod pools;
 mod property;

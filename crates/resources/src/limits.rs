@@ -51,3 +51,14 @@ pub(crate) fn address(text: &str) -> Option<String> {
     (!good)
         .then(|| format!("{text:?} is no address with a prefix length, such as 192.0.2.10/24, and not dhcp"))
 }
+
+/// The name of an alias, IP set or security group (`pve-firewall(8)`).
+pub(crate) fn firewall_name(text: &str) -> Option<String> {
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphabetic());
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    (!first || !rest || text.len() < 2).then(|| {
+        format!(
+            "{text:?} is no name here: a letter first, then at least one letter, digit, hyphen or underscore"
+        )
+    })
+}

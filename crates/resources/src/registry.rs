@@ -7,13 +7,18 @@ use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegis
 use pve_model::schema::{Block, Schema};
 
 use crate::definition::{Definition, Fields};
-use crate::{container, data, download_file, file, firewall_options, firewall_rules, provider_block};
-use crate::{null_resource, terraform_data, vm};
+use crate::operations::Operations;
+use crate::{
+    cluster_firewall, cluster_firewall_security_group, firewall_alias, firewall_ipset, firewall_options,
+};
+use crate::{container, data, download_file, file, firewall_rules, node_firewall, null_resource, oci_image};
+use crate::{provider_block, terraform_data, vm};
 
 /// One resource kind or data source with its rules.
 pub(crate) struct Kind {
     definition: Definition,
     rules: Rules,
+    operations: Option<&'static dyn Operations>,
 }
 
 /// The rules of a kind beyond its schema. Plain functions: each must be pure.
@@ -31,7 +36,12 @@ impl Default for Rules {
 
 impl Kind {
     fn new(fields: Fields, rules: Rules) -> Kind {
-        Kind { definition: Definition::new(fields), rules }
+        Kind { definition: Definition::new(fields), rules, operations: None }
+    }
+
+    /// What it does, if it is a plain object.
+    pub(crate) fn operations(&self) -> Option<&'static dyn Operations> {
+        self.operations
     }
 
     /// The limit on an attribute, by its path.
@@ -78,6 +88,13 @@ pub struct Registry {
 /// The built-in kind.
 pub(crate) const TERRAFORM_DATA: &str = "terraform_data";
 
+/// Adds the kinds of these folders: each has `NAMES`, `fields`, `rules` and `Kind` with its operations.
+macro_rules! plain {
+    ($registry:ident, $($folder:ident),+ $(,)?) => {
+        $($registry.add_plain($folder::NAMES, $folder::fields(), $folder::rules(), &$folder::Kind);)+
+    };
+}
+
 /// The registry of every kind in this crate.
 pub fn registry() -> Registry {
     let mut registry = Registry {
@@ -91,8 +108,17 @@ pub fn registry() -> Registry {
     registry.add_resource(container::NAMES, container::fields(), container::rules());
     registry.add_resource(download_file::NAMES, download_file::fields(), download_file::rules());
     registry.add_resource(file::NAMES, file::fields(), file::rules());
-    registry.add_resource(firewall_rules::NAMES, firewall_rules::fields(), firewall_rules::rules());
-    registry.add_resource(firewall_options::NAMES, firewall_options::fields(), firewall_options::rules());
+    plain!(
+        registry,
+        cluster_firewall,
+        cluster_firewall_security_group,
+        firewall_alias,
+        firewall_ipset,
+        firewall_options,
+        firewall_rules,
+        node_firewall,
+        oci_image,
+    );
     registry.add_resource(&[TERRAFORM_DATA], terraform_data::fields(), terraform_data::rules());
     registry.add_resource(null_resource::NAMES, null_resource::fields(), Rules::default());
     for (names, fields) in data::sources() {
@@ -108,6 +134,19 @@ impl Registry {
         let index = self.kinds.len();
         self.kinds.push(Kind::new(fields, rules));
         self.resources.extend(names.iter().map(|name| (*name, index)));
+    }
+
+    fn add_plain(
+        &mut self,
+        names: &[&'static str],
+        fields: Fields,
+        rules: Rules,
+        operations: &'static dyn Operations,
+    ) {
+        self.add_resource(names, fields, rules);
+        if let Some(kind) = self.kinds.last_mut() {
+            kind.operations = Some(operations);
+        }
     }
 
     /// The definition of a resource kind.

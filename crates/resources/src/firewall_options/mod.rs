@@ -1,25 +1,67 @@
 //! `proxmox_virtual_environment_firewall_options`: the firewall switches of a VM or container.
 
-mod io;
-mod schema;
-
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::schema::Block;
 use pve_model::{Path, Value};
+use serde_json::json;
 
-use crate::definition::problem;
-use crate::firewall_rules::owner;
+use crate::cluster::{ApiError, Call, Cluster};
+use crate::definition::{Fields, flag, number, problem, text};
+use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
+use crate::firewall::{id, owner, owner_of, path};
+use crate::observed::{in_words_of, overlay};
+use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::settle;
-
-pub(crate) use io::{delete, read, write};
-pub(crate) use schema::fields;
+use crate::values::{blank, complete, settle, with};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_options"];
 
+/// The levels that the firewall logs at.
+pub(crate) const LOG_LEVELS: &[&str] =
+    &["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "nolog"];
+
+/// What becomes of packets that no rule is about.
+pub(crate) const POLICIES: &[&str] = &["ACCEPT", "REJECT", "DROP"];
+
+const OPTIONS: &Table = &[
+    ("dhcp", "dhcp", Holds::Switch(Some(true))),
+    ("enabled", "enable", Holds::Switch(Some(false))),
+    ("ipfilter", "ipfilter", Holds::Switch(Some(false))),
+    ("macfilter", "macfilter", Holds::Switch(Some(true))),
+    ("ndp", "ndp", Holds::Switch(Some(true))),
+    ("radv", "radv", Holds::Switch(Some(false))),
+    ("input_policy", "policy_in", Holds::Word("DROP")),
+    ("log_level_in", "log_level_in", Holds::Word("nolog")),
+    ("log_level_out", "log_level_out", Holds::Word("nolog")),
+    ("output_policy", "policy_out", Holds::Word("ACCEPT")),
+];
+
+/// The attributes.
+pub(crate) fn fields() -> Fields {
+    vec![
+        ("container_id", number().range(100, 2147483647)),
+        ("dhcp", flag().or(false)),
+        ("enabled", flag().or(false)),
+        ("id", text().read_only()),
+        ("input_policy", text().or("DROP").one_of(POLICIES)),
+        ("ipfilter", flag()),
+        ("log_level_in", text().or("nolog").one_of(LOG_LEVELS)),
+        ("log_level_out", text().or("nolog").one_of(LOG_LEVELS)),
+        ("macfilter", flag().or(true)),
+        ("ndp", flag().or(false)),
+        ("node_name", text().required()),
+        ("output_policy", text().or("ACCEPT").one_of(POLICIES)),
+        ("radv", flag().or(true)),
+        ("vm_id", number().range(100, 2147483647)),
+    ]
+}
+
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim }
+    Rules { validate, plan, claim: |planned| Some(format!("firewall options of {}", owner(planned)?)) }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {
@@ -36,6 +78,65 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
     PlanResponse { planned, ..PlanResponse::default() }
 }
 
-fn claim(planned: &Value) -> Option<String> {
-    Some(format!("firewall options of {}", owner(planned)?))
+/// The operations of the kind.
+pub(crate) struct Kind;
+
+fn place(value: &Value) -> String {
+    format!("{}/options", path(value))
+}
+
+impl Kind {
+    async fn set(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<Value, ProviderError> {
+        let before = prior.map(|prior| encode(OPTIONS, prior));
+        write(call, &place(planned), before, encode(OPTIONS, planned)).await?;
+        Ok(complete(planned, &with(&blank(planned), "id", Value::string(id(planned)))))
+    }
+}
+
+#[async_trait]
+impl Operations for Kind {
+    /// `None` when the guest is gone.
+    async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        let options = match cluster.get(&place(prior)).await {
+            Ok(options) => options,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut read = decode(OPTIONS, prior, &options);
+        read.insert("id".into(), json!(id(prior)));
+        Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
+    }
+
+    async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        self.set(call, None, planned).await
+    }
+
+    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        if place(prior) != place(planned) {
+            self.delete(call, prior).await?;
+            return self.set(call, None, planned).await;
+        }
+        self.set(call, Some(prior), planned).await
+    }
+
+    async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        reset(call, &place(prior), OPTIONS.iter().map(|(_, option, _)| *option)).await
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        owner_of(base, id)
+    }
+
+    fn shape(&self) -> &'static str {
+        "vm/NODE/VMID or container/NODE/VMID"
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::Presence
+    }
 }

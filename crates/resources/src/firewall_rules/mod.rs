@@ -2,68 +2,112 @@
 //! departs from the reference: the list is owned as a whole, so a rule added by somebody else is seen, and an owner
 //! that has rules already is refused until they are imported.
 
-mod io;
-mod schema;
-
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
-use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::schema::Block;
+use serde_json::{Map, json};
 
-use crate::definition::problem;
+use crate::cluster::{ApiError, Call, Cluster, refused};
+use crate::definition::{Fields, text};
+use crate::firewall::{id, owner, owner_fields, owner_of, path, rule_list};
+use crate::observed::{in_words_of, overlay};
+use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{all_blocks, int, settle, text, with, with_elements};
-
-pub(crate) use io::{create, delete, id, owner_of, path, read, update};
-pub(crate) use schema::fields;
+use crate::values::{all_blocks, blank, complete, settle, with};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_rules"];
 
+/// The attributes.
+pub(crate) fn fields() -> Fields {
+    let mut fields = owner_fields();
+    fields.extend([("id", text().read_only()), ("rule", rule_list::rule_blocks())]);
+    fields
+}
+
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim }
-}
-
-fn validate(config: &Value) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (index, rule) in all_blocks(config, "rule").iter().enumerate() {
-        let path = pve_model::Path::attribute("rule").child(pve_model::PathStep::Index(index as u64));
-        let unset = |name: &str| rule.get(name).is_some_and(Value::is_null);
-        if unset("security_group") && (unset("action") || unset("type")) {
-            let detail = "a rule needs type and action, or security_group";
-            problems.push(problem(path, "Incomplete firewall rule", detail));
-        }
+    Rules {
+        validate: rule_list::validate,
+        plan,
+        claim: |planned| Some(format!("firewall rules of {}", owner(planned)?)),
     }
-    problems
 }
 
-/// Positions follow from the order of the rules, so they are known.
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let rules = all_blocks(request.proposed, "rule").iter().enumerate();
-    let rules = rules.map(|(index, rule)| with(rule, "pos", Value::number(index as i64)));
-    let mut planned = with_elements(request.proposed, "rule", rules.collect());
+    let mut planned = rule_list::with_positions(request.proposed);
     if let Some(prior) = request.prior {
         planned = settle(prior, &planned);
     }
     PlanResponse { planned: Some(planned), ..PlanResponse::default() }
 }
 
-/// Whose firewall it is: `cluster`, `node pve`, `vm 100`, `container 100`.
-pub(crate) fn owner(value: &Value) -> Option<String> {
-    for (name, label) in [("vm_id", "vm"), ("container_id", "container")] {
-        match value.get(name) {
-            Some(id) if !id.is_known() => return None,
-            _ => {}
-        }
-        if let Some(id) = int(value, name).filter(|id| *id > 0) {
-            return Some(format!("{label} {id}"));
-        }
-    }
-    match value.get("node_name") {
-        Some(node) if !node.is_known() => None,
-        _ => Some(text(value, "node_name").map_or("cluster".to_string(), |node| format!("node {node}"))),
-    }
+/// The operations of the kind.
+pub(crate) struct Kind;
+
+fn base(value: &Value) -> String {
+    format!("{}/rules", path(value))
 }
 
-fn claim(planned: &Value) -> Option<String> {
-    Some(format!("firewall rules of {}", owner(planned)?))
+fn done(planned: &Value) -> Value {
+    complete(planned, &with(&blank(planned), "id", Value::string(id(planned))))
+}
+
+#[async_trait]
+impl Operations for Kind {
+    /// `None` when there are no rules though some were known, or the owner is gone.
+    async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        let rules = match rule_list::list(cluster, &base(prior)).await {
+            Ok(rules) => rules,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if rules.is_empty() && !all_blocks(prior, "rule").is_empty() {
+            return Ok(None);
+        }
+        let rules = rule_list::decode(&rules);
+        let read = Map::from_iter([("id".to_string(), json!(id(prior))), ("rule".to_string(), rules)]);
+        Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
+    }
+
+    async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let base = base(planned);
+        let present =
+            rule_list::list(call.cluster, &base).await.map_err(|error| call.failed("read", &error))?;
+        if !present.is_empty() {
+            let message = format!("create {}: there are {} rules already", call.object, present.len());
+            let hint = format!("import them with the id {:?} and plan again", id(planned));
+            return Err(refused(message, Some(&hint)));
+        }
+        rule_list::write(call, &base, planned).await?;
+        Ok(done(planned))
+    }
+
+    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        if base(prior) != base(planned) {
+            let made = self.create(call, planned).await?;
+            self.delete(call, prior).await?;
+            return Ok(made);
+        }
+        rule_list::write(call, &base(planned), planned).await?;
+        Ok(done(planned))
+    }
+
+    async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        rule_list::clear(call, &base(prior)).await
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        owner_of(base, id)
+    }
+
+    fn shape(&self) -> &'static str {
+        "cluster, node/NODE, vm/NODE/VMID or container/NODE/VMID"
+    }
+
+    fn proof(&self) -> Proof {
+        Proof::Presence
+    }
 }

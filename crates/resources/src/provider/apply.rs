@@ -7,9 +7,10 @@ use pve_model::{Type, Value};
 use super::claims::vmid_is_free;
 use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Call, failed, refused};
+use crate::operations::Operations;
 use crate::registry::Kind;
 use crate::values::{all_blocks, block, complete, text, with, with_elements};
-use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+use crate::{container, download_file, file, vm};
 
 /// How many VMIDs are tried when others are faster.
 const RACES: u32 = 10;
@@ -33,14 +34,29 @@ impl ProxmoxProvider {
             _ => {
                 let object = request.address.to_string();
                 let call = Call { cluster: &connection.cluster, progress, object };
-                apply_other(&call, family, &request).await
+                match kind.operations() {
+                    Some(operations) => apply_plain(&call, operations, &request).await,
+                    None => apply_file(&call, family, &request).await,
+                }
             }
         }
     }
 }
 
-/// Files and firewalls: their changes are single steps.
-async fn apply_other(
+async fn apply_plain(
+    call: &Call<'_>,
+    operations: &dyn Operations,
+    request: &ApplyRequest,
+) -> Result<Option<Value>, ProviderError> {
+    match (request.prior.as_ref(), request.planned.as_ref()) {
+        (None, Some(planned)) => operations.create(call, planned).await.map(Some),
+        (Some(prior), Some(planned)) => operations.update(call, prior, planned).await.map(Some),
+        (Some(prior), None) => operations.delete(call, prior).await.map(|()| None),
+        (None, None) => Ok(None),
+    }
+}
+
+async fn apply_file(
     call: &Call<'_>,
     family: Family,
     request: &ApplyRequest,
@@ -50,31 +66,15 @@ async fn apply_other(
         let Some(prior) = prior else { return Ok(None) };
         match family {
             Family::DownloadFile => delete_file(call, download_file::volume(prior)).await?,
-            Family::File => delete_file(call, file::volume(prior)).await?,
-            Family::FirewallRules => firewall_rules::delete(call, prior).await?,
-            _ => firewall_options::delete(call, prior).await?,
+            _ => delete_file(call, file::volume(prior)).await?,
         }
         return Ok(None);
     };
     let done = match (family, prior) {
         (Family::DownloadFile, None) => download_file::create(call, planned).await?,
         (Family::DownloadFile, Some(prior)) => download_file::update(planned, prior),
-        (Family::File, Some(prior)) if same_content(prior, planned) => complete(planned, prior),
-        (Family::File, prior) => file::write(call, planned, prior.is_some()).await?,
-        (Family::FirewallRules, None) => firewall_rules::create(call, planned).await?,
-        (Family::FirewallRules, Some(prior))
-            if firewall_rules::path(prior) != firewall_rules::path(planned) =>
-        {
-            let made = firewall_rules::create(call, planned).await?;
-            firewall_rules::delete(call, prior).await?;
-            made
-        }
-        (Family::FirewallRules, Some(_)) => firewall_rules::update(call, planned).await?,
-        (_, Some(prior)) if firewall_rules::path(prior) != firewall_rules::path(planned) => {
-            firewall_options::delete(call, prior).await?;
-            firewall_options::write(call, None, planned).await?
-        }
-        (_, prior) => firewall_options::write(call, prior, planned).await?,
+        (_, Some(prior)) if same_content(prior, planned) => complete(planned, prior),
+        (_, prior) => file::write(call, planned, prior.is_some()).await?,
     };
     Ok(Some(done))
 }

@@ -10,7 +10,7 @@ use crate::registry::Kind;
 use crate::values::with;
 use crate::vm::Extent;
 use crate::volumes::{Volume, size_of};
-use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+use crate::{container, download_file, file, vm};
 
 impl ProxmoxProvider {
     pub(super) async fn import_object(
@@ -36,16 +36,14 @@ impl ProxmoxProvider {
                     _ => download_file::imported(&base, &volume, size_of(&entry)),
                 })
             }
-            _ => {
-                let owner = firewall_rules::owner_of(&base, id).ok_or_else(|| {
-                    malformed(id, "cluster, node/NODE, vm/NODE/VMID or container/NODE/VMID")
-                })?;
-                let read = match family {
-                    Family::FirewallRules => firewall_rules::read(kind.block(), cluster, &owner).await,
-                    _ => firewall_options::read(kind.block(), cluster, &owner).await,
-                };
-                read.map_err(|error| fail(&error))?
-            }
+            _ => match kind.operations() {
+                Some(operations) => {
+                    let located =
+                        operations.located(&base, id).ok_or_else(|| malformed(id, operations.shape()))?;
+                    operations.read(kind.block(), cluster, &located).await.map_err(|error| fail(&error))?
+                }
+                None => None,
+            },
         };
         found.ok_or_else(|| refused(format!("import {id}: there is none"), Some("check the id and the node")))
     }

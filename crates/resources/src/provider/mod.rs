@@ -22,9 +22,7 @@ use uuid::Uuid;
 
 use crate::cluster::{Api, Cluster, refused};
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
-use crate::{
-    container, download_file, file, firewall_options, firewall_rules, null_resource, terraform_data, vm,
-};
+use crate::{container, download_file, file, null_resource, terraform_data, vm};
 
 /// How the provider uses a cluster.
 #[derive(Clone, Debug)]
@@ -71,8 +69,8 @@ pub(crate) enum Family {
     Container,
     DownloadFile,
     File,
-    FirewallRules,
-    FirewallOptions,
+    /// Its operations are in the registry.
+    Plain,
     TerraformData,
     NullResource,
 }
@@ -84,8 +82,6 @@ impl Family {
             (container::NAMES, Family::Container),
             (download_file::NAMES, Family::DownloadFile),
             (file::NAMES, Family::File),
-            (firewall_rules::NAMES, Family::FirewallRules),
-            (firewall_options::NAMES, Family::FirewallOptions),
             (null_resource::NAMES, Family::NullResource),
         ];
         if kind == TERRAFORM_DATA {
@@ -138,6 +134,7 @@ impl ProxmoxProvider {
 
     fn kind(&self, name: &str) -> Result<(&Kind, Family), ProviderError> {
         match (self.registry.kind(name), Family::of(name)) {
+            (Some(kind), None) if kind.operations().is_some() => Ok((kind, Family::Plain)),
             (Some(kind), Some(family)) => Ok((kind, family)),
             _ => Err(refused(format!("{name} is not supported"), None)),
         }

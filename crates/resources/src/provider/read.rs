@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, failed};
 use crate::registry::Kind;
 use crate::values::{blank, block, flag, int, text};
 use crate::vm::Extent;
-use crate::{container, download_file, file, firewall_options, firewall_rules, vm};
+use crate::{container, download_file, file, vm};
 
 impl ProxmoxProvider {
     pub(super) async fn read_instance(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
@@ -23,9 +23,10 @@ impl ProxmoxProvider {
             Family::Vm | Family::Container => return read_guest(cluster, kind, family, &prior).await,
             Family::DownloadFile => download_file::read(cluster, &prior).await,
             Family::File => file::read(cluster, &prior).await,
-            Family::FirewallRules => firewall_rules::read(block, cluster, &prior).await,
-            Family::FirewallOptions => firewall_options::read(block, cluster, &prior).await,
-            Family::TerraformData | Family::NullResource => Ok(None),
+            Family::Plain | Family::TerraformData | Family::NullResource => match kind.operations() {
+                Some(operations) => operations.read(block, cluster, &prior).await,
+                None => Ok(None),
+            },
         };
         read.map_err(|error| failed(format!("read {}", request.address), &error))
     }

@@ -12,9 +12,10 @@ use serde_json::Value as Json;
 use super::apply::Guest;
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Cluster, Method, failed};
+use crate::operations::Proof;
 use crate::registry::Kind;
-use crate::values::{all_blocks, blank, block, int, text, with, with_elements};
-use crate::{download_file, file, firewall_options, firewall_rules};
+use crate::values::{all_blocks, blank, block, int, same, text, with, with_elements};
+use crate::{download_file, file};
 
 /// The longest wait for a task that still runs.
 const MOST: Duration = Duration::from_secs(4 * 3600);
@@ -237,8 +238,10 @@ async fn recover_other(
     let read = match family {
         Family::DownloadFile => download_file::read(cluster, &planned).await,
         Family::File => file::read(cluster, &planned).await,
-        Family::FirewallRules => firewall_rules::read(block, cluster, &planned).await,
-        _ => firewall_options::read(block, cluster, &planned).await,
+        _ => match kind.operations() {
+            Some(operations) => operations.read(block, cluster, &planned).await,
+            None => Ok(None),
+        },
     };
     let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
     Ok(match (open.intent.operation, read) {
@@ -257,6 +260,12 @@ async fn recover_other(
             ))
         }
         (operation, Some(value)) if family == Family::File => unfinished_file(open, operation, value),
+        (Operation::Create, Some(value)) if !is_ours(kind, open, &planned, &value) => {
+            let id = text(&value, "id").unwrap_or_default();
+            Recovery::Unclear(format!(
+                "{id} exists, but it cannot be proved that this run made it: import it"
+            ))
+        }
         (_, Some(value)) => Recovery::Exists(value),
     })
 }
@@ -282,6 +291,21 @@ async fn downloaded_since(
         }
     }
     Ok(false)
+}
+
+/// A plain object has no marker.
+fn is_ours(kind: &Kind, open: &OpenAction, planned: &Value, found: &Value) -> bool {
+    let Some(operations) = kind.operations() else { return true };
+    let as_planned = |(name, part): (&std::sync::Arc<str>, &Value)| {
+        part.is_null() || found.get(name).is_some_and(|found| same(part, found))
+    };
+    let values = || planned.entries().is_some_and(|entries| entries.iter().all(as_planned));
+    match operations.proof() {
+        _ if !open.completed.is_empty() || !open.tasks.is_empty() => true,
+        Proof::Presence => true,
+        Proof::Values => values(),
+        Proof::Steps => false,
+    }
 }
 
 /// A file has no marker. Unless the upload is known to be done, its content counts as older: uploading once more does

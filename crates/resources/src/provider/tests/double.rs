@@ -361,6 +361,10 @@ impl State {
                 self.volumes.insert(format!("{store}:{}/{}", params["content"], params["filename"]), 4096);
                 Ok(task("download", &params["filename"]))
             }
+            (Method::Post, [store, "oci-registry-pull"]) => {
+                self.volumes.insert(format!("{store}:vztmpl/{}.tar", params["filename"]), 4096);
+                Ok(task("ociregistrypull", ""))
+            }
             (Method::Delete, [_, "content", rest @ ..]) => {
                 self.volumes.remove(&rest.join("/")).unwrap();
                 Ok(task("imgdel", ""))

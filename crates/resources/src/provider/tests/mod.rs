@@ -1,6 +1,7 @@
 //! Whole lives of objects against a cluster in memory: made, read, changed, destroyed, and recovered after a crash.
 
 mod double;
+mod images;
 mod lives;
 mod recovered;
 mod simulated;
@@ -51,7 +52,7 @@ pub(super) struct World {
     pub(super) api: Arc<dyn Api>,
     pub(super) provider: ProxmoxProvider,
     pub(super) address: InstanceAddress,
-    kind: &'static str,
+    pub(super) kind: &'static str,
 }
 
 impl World {

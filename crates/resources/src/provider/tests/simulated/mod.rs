@@ -2,6 +2,7 @@
 //! planned in between.
 
 mod containers;
+mod firewalls;
 mod samples;
 mod turns;
 mod vms;

@@ -1,0 +1,164 @@
+//! Lists of firewall rules in the API: in order, new ones on top.
+
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::definition::{Item, blocks, flag as switch, number, problem, text as word};
+use crate::params::Params;
+use crate::values::{all_blocks, flag, text, with, with_elements};
+
+/// One request.
+const MOST: Duration = Duration::from_secs(60);
+
+/// The `rule` blocks of a kind.
+pub(crate) fn rule_blocks() -> Item {
+    blocks(vec![
+        ("action", word().one_of(&["ACCEPT", "REJECT", "DROP"])),
+        ("comment", word()),
+        ("dest", word()),
+        ("dport", word()),
+        ("enabled", switch().or(true)),
+        ("iface", word()),
+        ("log", word()),
+        ("macro", word()),
+        ("pos", number().read_only()),
+        ("proto", word()),
+        ("security_group", word()),
+        ("source", word()),
+        ("sport", word()),
+        ("type", word().one_of(&["in", "out", "forward"])),
+    ])
+}
+
+/// Rules that say too little.
+pub(crate) fn validate(config: &Value) -> Vec<pve_model::rules::Problem> {
+    let mut problems = Vec::new();
+    for (index, rule) in all_blocks(config, "rule").iter().enumerate() {
+        let path = pve_model::Path::attribute("rule").child(pve_model::PathStep::Index(index as u64));
+        let unset = |name: &str| rule.get(name).is_some_and(Value::is_null);
+        if unset("security_group") && (unset("action") || unset("type")) {
+            let detail = "a rule needs type and action, or security_group";
+            problems.push(problem(path, "Incomplete firewall rule", detail));
+        }
+    }
+    problems
+}
+
+/// Positions follow from the order of the rules, so they are known.
+pub(crate) fn with_positions(proposed: &Value) -> Value {
+    let rules = all_blocks(proposed, "rule").iter().enumerate();
+    let rules = rules.map(|(index, rule)| with(rule, "pos", Value::number(index as i64)));
+    with_elements(proposed, "rule", rules.collect())
+}
+
+fn encode_rule(rule: &Value) -> Params {
+    let mut params = Params::default();
+    match text(rule, "security_group") {
+        Some(group) => {
+            params.put("type", Some("group"));
+            params.put("action", Some(group));
+        }
+        None => {
+            params.put("type", text(rule, "type"));
+            params.put("action", text(rule, "action"));
+        }
+    }
+    for name in ["comment", "dest", "dport", "iface", "log", "macro", "proto", "source", "sport"] {
+        params.put(name, text(rule, name));
+    }
+    params.put_flag("enable", Some(flag(rule, "enabled") != Some(false)));
+    params
+}
+
+fn decode_rule(rule: &Json, position: usize) -> Json {
+    let field = |name: &str| rule.get(name).cloned().unwrap_or(Json::Null);
+    let group = field("type") == "group";
+    let mut read = Map::new();
+    read.insert("pos".into(), json!(position));
+    read.insert("enabled".into(), json!(field("enable") == json!(1) || field("enable") == json!("1")));
+    for name in ["comment", "dest", "dport", "iface", "log", "macro", "proto", "source", "sport"] {
+        read.insert(name.into(), field(name));
+    }
+    read.insert("security_group".into(), if group { field("action") } else { Json::Null });
+    read.insert("type".into(), if group { Json::Null } else { field("type") });
+    read.insert("action".into(), if group { Json::Null } else { field("action") });
+    Json::Object(read)
+}
+
+/// The rules at `base`, in order.
+pub(crate) async fn list(cluster: &Cluster, base: &str) -> Result<Vec<Json>, ApiError> {
+    let mut rules = cluster.get(base).await?.as_array().cloned().unwrap_or_default();
+    rules.sort_by_key(|rule| rule.get("pos").and_then(Json::as_i64));
+    Ok(rules)
+}
+
+/// The rules as the `rule` blocks of a value.
+pub(crate) fn decode(rules: &[Json]) -> Json {
+    rules.iter().enumerate().map(|(position, rule)| decode_rule(rule, position)).collect()
+}
+
+/// Makes the list what is planned: missing rules go on top, so in reverse; then each place that differs is written.
+pub(crate) async fn write(call: &Call<'_>, base: &str, planned: &Value) -> Result<(), ProviderError> {
+    let wanted: Vec<Params> = all_blocks(planned, "rule").iter().map(encode_rule).collect();
+    let present = list(call.cluster, base).await.map_err(|error| call.failed("read", &error))?;
+    for position in (wanted.len()..present.len()).rev() {
+        delete_one(call, base, position).await?;
+    }
+    let missing = wanted.len().saturating_sub(present.len());
+    for (position, rule) in wanted.iter().enumerate().take(missing).rev() {
+        call.step(&format!("add rule {position}"), Method::Post, base, rule, MOST).await?;
+    }
+    for (position, rule) in wanted.iter().enumerate().skip(missing) {
+        let now = present.get(position - missing).map(present_params).unwrap_or_default();
+        let (set, delete) = rule.since(&now);
+        if set.0.is_empty() && delete.is_empty() {
+            continue;
+        }
+        let mut params = rule.clone();
+        if !delete.is_empty() {
+            params.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
+        }
+        let step = format!("change rule {position}");
+        call.step(&step, Method::Put, &format!("{base}/{position}"), &params, MOST).await?;
+    }
+    Ok(())
+}
+
+/// A rule of the list as it would have been sent.
+fn present_params(rule: &Json) -> Params {
+    let mut params = Params::default();
+    let names = [
+        "type", "action", "comment", "dest", "dport", "iface", "log", "macro", "proto", "source", "sport",
+        "enable",
+    ];
+    for name in names {
+        match rule.get(name) {
+            Some(Json::String(text)) if !text.is_empty() => params.put(name, Some(text)),
+            Some(Json::Number(number)) => params.put(name, Some(number)),
+            _ => {}
+        }
+    }
+    params
+}
+
+/// Takes all rules away.
+pub(crate) async fn clear(call: &Call<'_>, base: &str) -> Result<(), ProviderError> {
+    let rules = match list(call.cluster, base).await {
+        Ok(rules) => rules,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(call.failed("read", &error)),
+    };
+    for position in (0..rules.len()).rev() {
+        delete_one(call, base, position).await?;
+    }
+    Ok(())
+}
+
+async fn delete_one(call: &Call<'_>, base: &str, position: usize) -> Result<(), ProviderError> {
+    let step = format!("delete rule {position}");
+    call.step(&step, Method::Delete, &format!("{base}/{position}"), &Params::default(), MOST).await
+}

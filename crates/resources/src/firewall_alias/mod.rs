@@ -1,0 +1,147 @@
+//! `proxmox_virtual_environment_firewall_alias`: a name for a network, in the cluster or for one guest. A new name is a
+//! renaming. It can be imported (the reference cannot) by `cluster/NAME`, `vm/NODE/VMID/NAME`, `container/NODE/VMID/NAME`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::schema::Block;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::definition::{Fields, text};
+use crate::firewall::{id, named, owner, owner_fields, path, same_network};
+use crate::limits;
+use crate::observed::{in_words_of, overlay};
+use crate::operations::Operations;
+use crate::params::Params;
+use crate::registry::Rules;
+use crate::values::{self, blank, complete, settle, with};
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_alias"];
+
+const MOST: Duration = Duration::from_secs(60);
+
+/// The attributes.
+pub(crate) fn fields() -> Fields {
+    let mut fields = owner_fields();
+    fields.extend([
+        ("cidr", text().required().means("a network or an address")),
+        ("comment", text()),
+        ("id", text().read_only()),
+        ("name", text().required().checked(limits::firewall_name)),
+    ]);
+    fields
+}
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    let claim = |planned: &Value| {
+        let name = values::text(planned, "name")?.to_lowercase();
+        Some(format!("firewall alias {name} of {}", owner(planned)?))
+    };
+    Rules { plan, claim, ..Rules::default() }
+}
+
+fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    let planned = request.prior.map(|prior| {
+        let planned = settle(prior, request.proposed);
+        if values::text(prior, "name") == values::text(&planned, "name") {
+            return planned;
+        }
+        values::with_unknown(&planned, "id")
+    });
+    PlanResponse { planned, ..PlanResponse::default() }
+}
+
+/// The operations of the kind.
+pub(crate) struct Kind;
+
+fn name(value: &Value) -> &str {
+    values::text(value, "name").unwrap_or_default()
+}
+
+fn list(value: &Value) -> String {
+    format!("{}/aliases", path(value))
+}
+
+fn place(value: &Value) -> String {
+    format!("{}/{}", list(value), name(value))
+}
+
+fn encode(value: &Value) -> Params {
+    let mut params = Params::default();
+    params.put("cidr", values::text(value, "cidr"));
+    params.put("comment", values::text(value, "comment"));
+    params
+}
+
+fn done(planned: &Value) -> Value {
+    complete(planned, &with(&blank(planned), "id", Value::string(name(planned))))
+}
+
+#[async_trait]
+impl Operations for Kind {
+    async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        let alias = match cluster.get(&place(prior)).await {
+            Ok(alias) => alias,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = |key: &str| alias.get(key).and_then(Json::as_str).unwrap_or_default();
+        let known = values::text(prior, "cidr").filter(|known| same_network(known, found("cidr")));
+        let read = Map::from_iter([
+            ("id".to_string(), json!(name(prior))),
+            ("cidr".to_string(), json!(known.unwrap_or(found("cidr")))),
+            ("comment".to_string(), json!(Some(found("comment")).filter(|text| !text.is_empty()))),
+        ]);
+        Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
+    }
+
+    async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let mut params = encode(planned);
+        params.put("name", Some(name(planned)));
+        let made = call.step("create", Method::Post, &list(planned), &params, MOST).await;
+        made.map_err(|error| taken(error, planned))?;
+        Ok(done(planned))
+    }
+
+    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        if list(prior) != list(planned) {
+            let made = self.create(call, planned).await?;
+            self.delete(call, prior).await?;
+            return Ok(made);
+        }
+        let mut params = encode(planned);
+        params.put("rename", (name(prior) != name(planned)).then(|| name(planned)));
+        call.step("change", Method::Put, &place(prior), &params, MOST).await?;
+        Ok(done(planned))
+    }
+
+    async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        call.step("delete", Method::Delete, &place(prior), &Params::default(), MOST).await
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        named(base, id)
+    }
+
+    fn shape(&self) -> &'static str {
+        "cluster/NAME, vm/NODE/VMID/NAME or container/NODE/VMID/NAME"
+    }
+}
+
+/// An object of that name is there already.
+pub(crate) fn taken(error: ProviderError, planned: &Value) -> ProviderError {
+    if !error.message.contains("already exists") {
+        return error;
+    }
+    let hint = format!(
+        "import it with the id {:?}, or choose another name",
+        format!("{}/{}", id(planned), name(planned))
+    );
+    ProviderError { left: None, ..refused(error.message, Some(&hint)) }
+}

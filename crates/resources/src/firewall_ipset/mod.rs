@@ -1,0 +1,159 @@
+//! `proxmox_virtual_environment_firewall_ipset`: a set of networks, in the cluster or for one guest. Where it departs from
+//! the reference: entries come, go and change in place, and compare as a set; a new name is a renaming.
+
+mod entries;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::schema::Block;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::definition::{Fields, blocks, flag, text};
+use crate::firewall::{named, owner, owner_fields, path};
+use crate::firewall_alias::taken;
+use crate::limits;
+use crate::observed::{in_words_of, overlay};
+use crate::operations::Operations;
+use crate::params::Params;
+use crate::registry::Rules;
+use crate::values::{self, all_blocks, blank, complete, settle, with, with_elements};
+
+/// The names of the kind.
+pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_ipset"];
+
+const MOST: Duration = Duration::from_secs(60);
+
+/// The attributes.
+pub(crate) fn fields() -> Fields {
+    let entry = vec![
+        ("comment", text()),
+        ("name", text().required().means("a network, an address, or the name of an alias")),
+        ("nomatch", flag().or(false)),
+    ];
+    let mut fields = owner_fields();
+    fields.extend([
+        ("cidr", blocks(entry)),
+        ("comment", text()),
+        ("id", text().read_only()),
+        ("name", text().required().checked(limits::firewall_name)),
+    ]);
+    fields
+}
+
+/// The rules of the kind.
+pub(crate) fn rules() -> Rules {
+    let claim = |planned: &Value| {
+        let name = values::text(planned, "name")?.to_lowercase();
+        Some(format!("firewall set {name} of {}", owner(planned)?))
+    };
+    Rules { plan, claim, ..Rules::default() }
+}
+
+fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    let planned = request.prior.map(|prior| {
+        let (before, after) = (all_blocks(prior, "cidr"), all_blocks(request.proposed, "cidr"));
+        let mut planned = request.proposed.clone();
+        if entries::are_same(before, after) {
+            planned = with_elements(&planned, "cidr", before.to_vec());
+        }
+        let planned = settle(prior, &planned);
+        if values::text(prior, "name") == values::text(&planned, "name") {
+            return planned;
+        }
+        values::with_unknown(&planned, "id")
+    });
+    PlanResponse { planned, ..PlanResponse::default() }
+}
+
+/// The operations of the kind.
+pub(crate) struct Kind;
+
+fn name(value: &Value) -> &str {
+    values::text(value, "name").unwrap_or_default()
+}
+
+fn list(value: &Value) -> String {
+    format!("{}/ipset", path(value))
+}
+
+/// The cluster keeps names of sets in lower case.
+fn place(value: &Value) -> String {
+    format!("{}/{}", list(value), name(value).to_lowercase())
+}
+
+fn done(planned: &Value) -> Value {
+    complete(planned, &with(&blank(planned), "id", Value::string(name(planned))))
+}
+
+#[async_trait]
+impl Operations for Kind {
+    async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        let sets = match cluster.get(&list(prior)).await {
+            Ok(sets) => sets,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_it = |set: &&Json| {
+            set.get("name")
+                .and_then(Json::as_str)
+                .is_some_and(|found| found.eq_ignore_ascii_case(name(prior)))
+        };
+        let Some(set) = sets.as_array().and_then(|sets| sets.iter().find(is_it)) else { return Ok(None) };
+        let found = cluster.get(&place(prior)).await?.as_array().cloned().unwrap_or_default();
+        let read = Map::from_iter([
+            ("id".to_string(), json!(name(prior))),
+            ("comment".to_string(), set.get("comment").cloned().unwrap_or(Json::Null)),
+            ("cidr".to_string(), entries::decode(&found, all_blocks(prior, "cidr"))),
+        ]);
+        Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
+    }
+
+    async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let mut params = Params::default();
+        params.put("name", Some(name(planned)));
+        params.put("comment", values::text(planned, "comment"));
+        let made = call.step("create", Method::Post, &list(planned), &params, MOST).await;
+        made.map_err(|error| taken(error, planned))?;
+        entries::write(call, &place(planned), all_blocks(planned, "cidr")).await?;
+        Ok(done(planned))
+    }
+
+    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        if list(prior) != list(planned) {
+            let made = self.create(call, planned).await?;
+            self.delete(call, prior).await?;
+            return Ok(made);
+        }
+        let comments = (values::text(prior, "comment"), values::text(planned, "comment"));
+        if name(prior) != name(planned) || comments.0 != comments.1 {
+            let mut params = Params::default();
+            params.put("name", Some(name(planned).to_lowercase()));
+            params.put("rename", Some(name(prior).to_lowercase()));
+            params.put("comment", Some(comments.1.unwrap_or_default()));
+            call.step("rename", Method::Post, &list(planned), &params, MOST).await?;
+        }
+        entries::write(call, &place(planned), all_blocks(planned, "cidr")).await?;
+        Ok(done(planned))
+    }
+
+    async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        match entries::write(call, &place(prior), &[]).await {
+            Err(error) if error.message.contains("no such IPSet") => return Ok(()),
+            emptied => emptied?,
+        }
+        call.step("delete", Method::Delete, &place(prior), &Params::default(), MOST).await
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        named(base, id)
+    }
+
+    fn shape(&self) -> &'static str {
+        "cluster/NAME, vm/NODE/VMID/NAME or container/NODE/VMID/NAME"
+    }
+}
