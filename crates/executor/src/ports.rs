@@ -160,6 +160,8 @@ pub trait Journal: Send + Sync {
 pub struct ProvisionError {
     /// What failed. It goes to the log: it has nothing of the arguments and nothing of the output.
     pub message: String,
+    /// Why, with paths and the like from the arguments: not told when something of them is sensitive.
+    pub detail: Option<String>,
     /// What the user can do.
     pub hint: Option<String>,
 }

@@ -109,9 +109,11 @@ impl Run<'_> {
         } else {
             self.provisioners.run(provision, &shown).await
         };
-        result.map_err(|error| ProviderError {
-            hint: error.hint,
-            ..plain_error(format!("{name} provisioner: {}", error.message))
+        result.map_err(|error| {
+            let detail = error.detail.filter(|_| !provision.sensitive);
+            let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+            let message = format!("{name} provisioner: {}{detail}", error.message);
+            ProviderError { hint: error.hint, ..plain_error(message) }
         })
     }
 }

@@ -168,12 +168,26 @@ fn faults(
         let detail = "pve connects by SSH only: `type = \"ssh\"`.";
         found.push(Diagnostic::error(body.span, "This type of connection is not supported", detail));
     }
-    let unsupported = ["proxy_host", "proxy_scheme", "cacert", "https", "use_ntlm", "insecure"];
+    let unsupported = [
+        "agent_identity",
+        "certificate",
+        "bastion_certificate",
+        "proxy_host",
+        "proxy_scheme",
+        "cacert",
+        "https",
+        "use_ntlm",
+        "insecure",
+    ];
     for name in unsupported {
         if let Some(attribute) = body.attribute(name) {
             let detail = format!("`{name}` is not supported in a connection.");
             found.push(Diagnostic::error(attribute.name_span, "Unsupported argument", detail));
         }
+    }
+    if text("target_platform").is_some_and(|platform| platform != "unix") {
+        let detail = "pve runs scripts on Unix machines only: `target_platform = \"unix\"`.";
+        found.push(Diagnostic::error(body.span, "This platform is not supported", detail));
     }
     if connection.get("host").is_none_or(|host| host.is_known() && text("host").is_none_or(str::is_empty)) {
         let detail = "`host` says which machine it leads to; there is no default.";

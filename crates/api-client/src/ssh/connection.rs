@@ -7,13 +7,15 @@ use russh::client::{Config, Handle, Handler};
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Preferred};
 use russh_sftp::client::RawSftpSession;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::{HostKeyPolicy, SshError, SshErrorKind, SshSettings, SshTarget, host_key, login, proxy};
 
 /// A connection to a node. It ends when it is dropped.
 pub(super) struct Connection {
-    handle: Handle<Gatekeeper>,
+    /// The session, for further channels.
+    pub(super) handle: Handle<Gatekeeper>,
     /// The SFTP session.
     pub(super) sftp: RawSftpSession,
     /// Whether the server renames over a file that exists.
@@ -37,13 +39,26 @@ impl Drop for Connection {
 
 /// Connects within the settings' time.
 pub(super) async fn connect(target: &SshTarget, settings: &SshSettings) -> Result<Connection, SshError> {
-    let seconds = settings.connect_timeout.as_secs_f64();
-    tokio::time::timeout(settings.connect_timeout, connect_unbounded(target, settings)).await.unwrap_or_else(
-        |_| Err(SshError::new(SshErrorKind::TimedOut, format!("{target} did not answer within {seconds} s"))),
-    )
+    within(target, settings, async { start_sftp(log_in(target, settings).await?, settings).await }).await
 }
 
-async fn connect_unbounded(target: &SshTarget, settings: &SshSettings) -> Result<Connection, SshError> {
+/// Bounds what connects by the settings' time.
+pub(super) async fn within<T>(
+    target: &SshTarget,
+    settings: &SshSettings,
+    work: impl Future<Output = Result<T, SshError>>,
+) -> Result<T, SshError> {
+    let seconds = settings.connect_timeout.as_secs_f64();
+    tokio::time::timeout(settings.connect_timeout, work).await.unwrap_or_else(|_| {
+        Err(SshError::new(SshErrorKind::TimedOut, format!("{target} did not answer within {seconds} s")))
+    })
+}
+
+/// Connects and logs in.
+pub(super) async fn log_in(
+    target: &SshTarget,
+    settings: &SshSettings,
+) -> Result<Handle<Gatekeeper>, SshError> {
     let stream = match &settings.proxy {
         Some(server) => proxy::connect(server, target).await?,
         None => TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|error| {
@@ -53,6 +68,18 @@ async fn connect_unbounded(target: &SshTarget, settings: &SshSettings) -> Result
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets wait");
     }
+    over(stream, target, settings).await
+}
+
+/// Logs in over a stream that leads to the server.
+pub(super) async fn over<S>(
+    stream: S,
+    target: &SshTarget,
+    settings: &SshSettings,
+) -> Result<Handle<Gatekeeper>, SshError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let config = Config {
         preferred: preferred(&host_key::known_algorithms(&settings.host_keys, target)?),
         keepalive_interval: Some(Duration::from_secs(15)),
@@ -68,6 +95,14 @@ async fn connect_unbounded(target: &SshTarget, settings: &SshSettings) -> Result
         },
     )?;
     login::log_in(&mut handle, settings).await?;
+    Ok(handle)
+}
+
+/// Starts SFTP on a session that is logged in.
+pub(super) async fn start_sftp(
+    handle: Handle<Gatekeeper>,
+    settings: &SshSettings,
+) -> Result<Connection, SshError> {
     let refused =
         |error: String| SshError::new(SshErrorKind::Refused, format!("SFTP cannot be started: {error}"));
     let mut channel = handle.channel_open_session().await.map_err(|error| refused(error.to_string()))?;
@@ -103,14 +138,14 @@ fn preferred(known: &[Algorithm]) -> Preferred {
 }
 
 /// Decides about the host key.
-struct Gatekeeper {
+pub(super) struct Gatekeeper {
     target: SshTarget,
     policy: HostKeyPolicy,
 }
 
 /// Why no connection was agreed on.
 #[derive(Debug)]
-enum HandshakeError {
+pub(super) enum HandshakeError {
     HostKey(SshError),
     Protocol(russh::Error),
 }

@@ -6,6 +6,7 @@ mod error;
 mod host_key;
 mod login;
 mod proxy;
+mod session;
 mod sftp;
 mod uploader;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use error::{SshError, SshErrorKind};
+pub use session::{SshExit, SshSession};
 pub use uploader::SshUploader;
 
 /// Where the SSH server of a node is.
@@ -88,7 +90,9 @@ pub enum SshAuthentication {
     Password(SecretString),
 }
 
-/// Which host keys are trusted. A key that differs from a recorded one is refused by each of them.
+/// Which host keys are trusted. A key that differs from a recorded one is refused by each of them but [`Anything`].
+///
+/// [`Anything`]: HostKeyPolicy::Anything
 #[derive(Clone, Debug)]
 pub enum HostKeyPolicy {
     /// Those in `known_hosts` files; files that do not exist count as empty.
@@ -102,6 +106,8 @@ pub enum HostKeyPolicy {
         /// The file that is read too, and written; made with its folder when it is missing.
         remember: PathBuf,
     },
+    /// Each of them: for guests that are made anew with every run and whose keys nobody can know.
+    Anything,
 }
 
 impl HostKeyPolicy {

@@ -74,7 +74,7 @@ fn split(path: &str) -> Result<(&str, &str), SshError> {
     Ok((folder, name))
 }
 
-async fn make_folders(sftp: &RawSftpSession, folder: &str) -> Result<(), SshError> {
+pub(super) async fn make_folders(sftp: &RawSftpSession, folder: &str) -> Result<(), SshError> {
     let mut missing = Vec::new();
     let mut current = folder;
     while !current.is_empty() && current != "/" {

@@ -40,6 +40,7 @@ pub(super) async fn run(
     }
     let mut child = command.spawn().map_err(|error| ProvisionError {
         message: format!("the command cannot be started: {error}"),
+        detail: None,
         hint: Some("Check `interpreter` and `working_dir`.".into()),
     })?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

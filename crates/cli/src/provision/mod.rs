@@ -1,6 +1,8 @@
 //! Runs provisioners: commands on this machine, and commands and files on others.
 
+mod connection;
 mod local;
+mod remote;
 
 use std::path::PathBuf;
 
@@ -18,17 +20,22 @@ pub struct Runner {
 #[async_trait]
 impl Provisioners for Runner {
     async fn run(&self, provision: &Provision, output: &dyn ProvisionOutput) -> Result<(), ProvisionError> {
+        let connection =
+            || provision.connection.as_ref().ok_or_else(|| failed("there is no `connection` block"));
         match provision.kind {
             ProvisionerKind::LocalExec => local::run(&self.root, &provision.arguments, output).await,
-            ProvisionerKind::RemoteExec | ProvisionerKind::File => {
-                Err(failed("this version of pve does not run it"))
+            ProvisionerKind::RemoteExec => {
+                remote::run_scripts(&self.root, &provision.arguments, connection()?, output).await
+            }
+            ProvisionerKind::File => {
+                remote::copy(&self.root, &provision.arguments, connection()?, output).await
             }
         }
     }
 }
 
 fn failed(message: impl Into<String>) -> ProvisionError {
-    ProvisionError { message: message.into(), hint: None }
+    ProvisionError { message: message.into(), detail: None, hint: None }
 }
 
 /// A text that is set.

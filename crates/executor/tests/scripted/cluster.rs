@@ -194,7 +194,7 @@ impl Provisioners for Cluster {
         output.line("secret");
         self.points.pass().await;
         match self.failing_provisioners.contains(name) {
-            true => Err(ProvisionError { message: "exit code 3".into(), hint: None }),
+            true => Err(ProvisionError { message: "exit code 3".into(), detail: None, hint: None }),
             false => Ok(()),
         }
     }
