@@ -68,6 +68,8 @@ pub enum Command {
     /// Look into the state
     #[command(subcommand)]
     State(StateCommand),
+    /// Evaluate expressions, at a prompt or from standard input
+    Console(ConsoleOptions),
     /// Write configuration files in their canonical layout
     Fmt(FormatOptions),
     /// Run a Proxmox VE API double as a server
@@ -269,6 +271,16 @@ pub enum StateCommand {
         /// The instance
         address: String,
     },
+}
+
+/// See [`Command::Console`].
+#[derive(Debug, Args)]
+#[command(after_help = "Example: echo 'cidrhost(var.network, 5)' | pve console -e prod\n\n\
+    From standard input, the result of the last expression is printed.")]
+pub struct ConsoleOptions {
+    /// Variables.
+    #[command(flatten)]
+    pub variables: VariableOptions,
 }
 
 /// See [`Command::Fmt`].

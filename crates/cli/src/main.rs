@@ -6,6 +6,7 @@ mod screen;
 mod arguments;
 mod commands;
 mod connect;
+mod console;
 mod failure;
 mod plan_file;
 mod progress;
@@ -14,6 +15,7 @@ mod provision;
 mod render;
 mod session;
 mod terraform_json;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,7 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Replay(options) => commands::replay::run(global, &options).await,
         Command::Output(options) => commands::output::run(global, &options).await,
         Command::State(command) => commands::state::run(global, &command).await,
+        Command::Console(options) => commands::console::run(global, &options).await,
         Command::Fmt(options) => commands::fmt::run(global, &options),
         Command::Simulator(options) => commands::simulator::run(global, &options).await,
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, RecordingFiles, SnapshotFiles, VariableInput, VariableSource,
-    collect_variables, environment_files, load, read_variable_file,
+    Configuration, DiskFiles, Folders, Module, RecordingFiles, SnapshotFiles, VariableInput, VariableSource,
+    collect_variables, load,
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
@@ -20,11 +20,14 @@ use pve_resources::Registry;
 use pve_state::{EventLog, Key};
 use pve_state_sqlite::{Holder, SqliteLog, WriterLock};
 
-use crate::arguments::{GlobalOptions, Placed, VariableOptions};
+use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::failure::Failure;
+use crate::variables::{Missing, complete, missing_policy, variable_inputs};
 
 /// The folder for everything that pve keeps in a project.
 const DATA_FOLDER: &str = ".pve";
+/// The name of the environment without a folder of tfvars, as of Terraform's first workspace.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
 
 /// A project on disk.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct Project {
     pub working_directory: PathBuf,
     /// The environment, if one is chosen.
     pub environment: Option<String>,
+    /// What is done about variables without a value.
+    pub missing: Missing,
 }
 
 impl Project {
@@ -54,12 +59,13 @@ impl Project {
                 "Check -C, or make it with `pve init FOLDER`.",
             )
         })?;
-        Ok(Project { root, working_directory, environment: options.environment.clone() })
+        let environment = options.environment.clone().filter(|name| name != DEFAULT_ENVIRONMENT);
+        Ok(Project { root, working_directory, environment, missing: missing_policy(options.input) })
     }
 
     /// The name of the environment's log and workspace.
     pub fn stream(&self) -> &str {
-        self.environment.as_deref().unwrap_or("default")
+        self.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT)
     }
 
     /// The folder for the environment's data.
@@ -186,8 +192,10 @@ impl Workspace {
     /// # Errors
     /// With everything that is wrong.
     pub fn load(project: &Project, options: &VariableOptions) -> Result<Workspace, Failure> {
-        Workspace::read(project, Arc::new(DiskFiles), jiff::Timestamp::now(), |files, sources| {
-            variable_inputs(files, project, options, sources)
+        Workspace::read(project, Arc::new(DiskFiles), jiff::Timestamp::now(), |root, files, sources| {
+            let mut inputs = variable_inputs(files, project, options, sources)?;
+            complete(root, &mut inputs, project.missing).map_err(|fault| vec![fault])?;
+            Ok(inputs)
         })
     }
 
@@ -210,7 +218,7 @@ impl Workspace {
             source: VariableSource::Environment,
         });
         let inputs: Vec<VariableInput> = inputs.collect();
-        let mut workspace = Workspace::read(project, Arc::new(snapshot), timestamp, |_, _| Ok(inputs))?;
+        let mut workspace = Workspace::read(project, Arc::new(snapshot), timestamp, |_, _, _| Ok(inputs))?;
         workspace.variables = variables;
         Ok(workspace)
     }
@@ -219,7 +227,7 @@ impl Workspace {
         project: &Project,
         files: Arc<dyn Folders>,
         timestamp: jiff::Timestamp,
-        inputs: impl FnOnce(&dyn Folders, &mut SourceMap) -> Result<Vec<VariableInput>, Vec<Diagnostic>>,
+        inputs: impl FnOnce(&Module, &dyn Folders, &mut SourceMap) -> Result<Vec<VariableInput>, Vec<Diagnostic>>,
     ) -> Result<Workspace, Failure> {
         let files = Arc::new(RecordingFiles::new(files));
         let loaded = load(&*files, &project.root);
@@ -234,7 +242,7 @@ impl Workspace {
         }
         let mut functions = Context::new(&project.root, timestamp);
         functions.files = files.clone();
-        let variables = inputs(&*files, &mut sources)
+        let variables = inputs(&configuration.root, &*files, &mut sources)
             .and_then(|inputs| collect_variables(&configuration.root, &inputs, &mut sources, &functions));
         let variables = match variables {
             Ok((variables, warnings)) => {
@@ -287,57 +295,4 @@ impl Workspace {
     pub fn failure(&self, diagnostics: Vec<Diagnostic>) -> Failure {
         Failure::Diagnosed { diagnostics, sources: self.sources.clone() }
     }
-}
-
-/// Values of variables in Terraform's order of precedence: environment variables, then files, then the command line.
-fn variable_inputs(
-    files: &dyn Folders,
-    project: &Project,
-    options: &VariableOptions,
-    sources: &mut SourceMap,
-) -> Result<Vec<VariableInput>, Vec<Diagnostic>> {
-    let mut inputs: Vec<VariableInput> = std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let name = name.to_str()?.strip_prefix("TF_VAR_")?.to_string();
-            let text = value.to_str()?.to_string();
-            Some(VariableInput { name, value: Err(text), span: None, source: VariableSource::Environment })
-        })
-        .collect();
-    let mut found = Vec::new();
-    let listed =
-        environment_files(files, &project.root, project.environment.as_deref()).map_err(|d| vec![d])?;
-    for path in listed {
-        let shown = path.to_string_lossy().replace('\\', "/");
-        match read_variable_file(files, &project.root.join(&path), &shown, sources) {
-            Ok(read) => inputs.extend(read),
-            Err(errors) => found.extend(errors),
-        }
-    }
-    let given = options.variables.iter().map(|value| (value, false));
-    let mut given: Vec<(&Placed, bool)> =
-        given.chain(options.variable_files.iter().map(|file| (file, true))).collect();
-    given.sort_by_key(|(value, _)| value.place);
-    for (Placed { text, .. }, is_file) in given {
-        if is_file {
-            match read_variable_file(files, &project.root.join(text), text, sources) {
-                Ok(read) => inputs.extend(read),
-                Err(errors) => found.extend(errors),
-            }
-            continue;
-        }
-        match text.split_once('=') {
-            Some((name, value)) => inputs.push(VariableInput {
-                name: name.trim().to_string(),
-                value: Err(value.to_string()),
-                span: None,
-                source: VariableSource::CommandLine,
-            }),
-            None => {
-                let detail = format!("-var {text:?} has no `=`.");
-                let fault = Diagnostic::error_without_span("A value without a name", detail);
-                found.push(fault.with_hint("Write -var 'name=value'."));
-            }
-        }
-    }
-    if found.is_empty() { Ok(inputs) } else { Err(found) }
 }

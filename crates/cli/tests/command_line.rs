@@ -2,63 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
 
-/// A project in a folder of its own.
-struct Project {
-    folder: tempfile::TempDir,
-}
-
-impl Project {
-    fn new(main: &str) -> Project {
-        let project = Project { folder: tempfile::tempdir().unwrap() };
-        project.write("main.tf", main);
-        project
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(self.path()).env("NO_COLOR", "1");
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["TF_VAR_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
-        command.output().unwrap()
-    }
-
-    /// Runs a command that must succeed and returns what it prints.
-    fn ok(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {}", text(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must end with 1, and returns what it says.
-    fn fails(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
-        text(&output)
-    }
-
-    fn state(&self) -> Vec<String> {
-        self.ok(&["state", "list"]).lines().map(String::from).collect()
-    }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
+use common::{Project, text};
 
 const TWO: &str = r#"
 resource "terraform_data" "a" {

@@ -5,6 +5,7 @@ pub mod difference;
 pub mod evaluation;
 pub mod graph;
 mod imports;
+pub mod inspection;
 mod instance;
 mod leftovers;
 mod moves;

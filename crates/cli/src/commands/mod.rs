@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod apply;
+pub mod console;
 pub mod fmt;
 pub mod init;
 pub mod log;

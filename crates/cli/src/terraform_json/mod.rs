@@ -4,6 +4,7 @@ mod parts;
 mod plan;
 mod state;
 
+pub use parts::{known_parts, sensitive_parts};
 pub use plan::{PlanContext, plan_json};
 pub use state::{output_json, state_json};
 

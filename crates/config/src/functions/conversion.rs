@@ -52,9 +52,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
             })
         },
     ),
-    Function::new("type", &[any("value").null().unknown().dynamic().marked()], Returns::Text, |call| {
-        Ok(Value::string(call.arguments[0].ty().to_string()))
-    }),
 ];
 
 const ANYTHING: &[Parameter] = &[any("value").null().unknown().dynamic().marked()];
