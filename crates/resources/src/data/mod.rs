@@ -18,6 +18,7 @@ pub(crate) fn sources() -> Vec<(&'static [&'static str], Fields)> {
         (&["proxmox_virtual_environment_containers"], schema::guests("containers")),
         (&["proxmox_virtual_environment_vm"], schema::guest()),
         (&["proxmox_virtual_environment_container"], schema::guest()),
+        (&["proxmox_files"], schema::files()),
         (&["proxmox_file", "proxmox_virtual_environment_file"], schema::file()),
     ]
 }

@@ -27,6 +27,7 @@ pub(crate) async fn read(
         "vm" => guest(cluster, config, "qemu").await?,
         "container" => guest(cluster, config, "lxc").await?,
         "file" => file(cluster, config).await?,
+        "files" => files(cluster, config).await?,
         _ => return Err(refused(format!("{kind} is not supported yet"), None)),
     };
     Ok(overlay(block, config, read))
@@ -185,16 +186,49 @@ async fn guest(cluster: &Cluster, config: &Value, kind: &str) -> Result<Map<Stri
     Ok(read)
 }
 
-async fn file(cluster: &Cluster, config: &Value) -> Result<Map<String, Json>, ProviderError> {
+/// The volumes of the configured datastore.
+async fn volumes(cluster: &Cluster, config: &Value) -> Result<Vec<Json>, ProviderError> {
     let field = |name: &str| text(config, name).unwrap_or_default().to_string();
     let (node, datastore) = (field("node_name"), field("datastore_id"));
     let list = cluster.content(&node, &datastore).await;
     let list = list.map_err(|error| failed(format!("read the files of {datastore}"), &error))?;
-    let (content, name) = (field("content_type"), field("file_name"));
+    Ok(list.to_vec())
+}
+
+/// The name in `local:iso/x.iso` and `local-lvm:vm-100-disk-0`.
+fn name_of(entry: &Json) -> &str {
+    let id = entry.get("volid").and_then(Json::as_str).unwrap_or_default();
+    id.rsplit(['/', ':']).next().unwrap_or_default()
+}
+
+async fn files(cluster: &Cluster, config: &Value) -> Result<Map<String, Json>, ProviderError> {
+    let content = text(config, "content_type");
+    let pattern = text(config, "file_name_regex").map(regex::Regex::new).transpose();
+    let pattern = pattern.map_err(|error| refused(format!("read files: {error}"), None))?;
+    let entries = volumes(cluster, config).await?;
+    let found = entries.iter().filter(|entry| {
+        content.is_none_or(|content| entry.get("content").and_then(Json::as_str) == Some(content))
+            && pattern.as_ref().is_none_or(|pattern| pattern.is_match(name_of(entry)))
+    });
+    let mut found: Vec<Json> = found
+        .map(|entry| {
+            let part = |name: &str| entry.get(name).cloned().unwrap_or(Json::Null);
+            json!({
+                "content_type": part("content"), "file_format": part("format"), "file_name": name_of(entry),
+                "file_size": part("size"), "id": part("volid"), "vmid": part("vmid"),
+            })
+        })
+        .collect();
+    found.sort_by_key(|file| file["id"].as_str().unwrap_or_default().to_string());
+    Ok(Map::from_iter([("files".into(), Json::Array(found))]))
+}
+
+async fn file(cluster: &Cluster, config: &Value) -> Result<Map<String, Json>, ProviderError> {
+    let field = |name: &str| text(config, name).unwrap_or_default().to_string();
+    let (datastore, content, name) = (field("datastore_id"), field("content_type"), field("file_name"));
+    let list = volumes(cluster, config).await?;
     let entry = list.iter().find(|entry| {
-        let id = entry.get("volid").and_then(Json::as_str).unwrap_or_default();
-        entry.get("content").and_then(Json::as_str) == Some(&content)
-            && id.rsplit(['/', ':']).next() == Some(name.as_str())
+        entry.get("content").and_then(Json::as_str) == Some(&content) && name_of(entry) == name
     });
     let entry = entry.ok_or_else(|| refused(format!("{datastore} has no {content} file {name}"), None))?;
     let part = |name: &str| entry.get(name).cloned().unwrap_or(Json::Null);

@@ -3,6 +3,7 @@
 use pve_model::Type;
 
 use crate::definition::{Fields, blocks, flag, number, of_type, text, texts};
+use crate::limits;
 
 fn numbers() -> Type {
     Type::list(Type::Number)
@@ -117,10 +118,31 @@ pub(super) fn guest() -> Fields {
     ]
 }
 
-pub(super) fn file() -> Fields {
-    let contents = &["backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl"];
+/// What datastores hold.
+const CONTENTS: &[&str] = &["backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl"];
+
+pub(super) fn files() -> Fields {
+    let file = Type::object([
+        ("content_type", Type::String),
+        ("file_format", Type::String),
+        ("file_name", Type::String),
+        ("file_size", Type::Number),
+        ("id", Type::String),
+        ("vmid", Type::Number),
+    ]);
+    let pattern = |text: &str| regex::Regex::new(text).err().map(|error| error.to_string());
     vec![
-        ("content_type", text().required().one_of(contents)),
+        ("content_type", text().one_of(CONTENTS)),
+        ("datastore_id", text().required().checked(limits::not_empty)),
+        ("file_name_regex", text().checked(pattern)),
+        ("files", of_type(Type::list(file)).read_only()),
+        ("node_name", text().required().checked(limits::not_empty)),
+    ]
+}
+
+pub(super) fn file() -> Fields {
+    vec![
+        ("content_type", text().required().one_of(CONTENTS)),
         ("datastore_id", text().required()),
         ("file_format", text().read_only()),
         ("file_name", text().required()),

@@ -31,7 +31,15 @@ pub(crate) fn values(guide: &Value, volume: &Volume, size: i64) -> Value {
 /// Reads the file. `None` when its datastore does not have it.
 pub(crate) async fn read(cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
     let Some(volume) = volume(prior) else { return Ok(None) };
-    Ok(volume.find(cluster).await?.map(|entry| values(prior, &volume, size_of(&entry))))
+    let Some(entry) = volume.find(cluster).await? else { return Ok(None) };
+    let size = size_of(&entry);
+    let value = values(prior, &volume, size);
+    // Of another size than it was downloaded with, it is another file: its size counts as not known.
+    let replaced = int(prior, "size").is_some_and(|known| known != size);
+    Ok(Some(match replaced && flag(prior, "overwrite") != Some(false) {
+        true => with(&value, "size", Value::null(Type::Number)),
+        false => value,
+    }))
 }
 
 /// Downloads the file.

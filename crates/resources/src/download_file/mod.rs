@@ -3,12 +3,12 @@
 mod io;
 mod schema;
 
-use pve_model::rules::{PlanRequest, PlanResponse, Problem};
+use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, Value};
 
 use crate::definition::problem;
 use crate::registry::Rules;
-use crate::values::{reasons, settle, text};
+use crate::values::{flag, reasons, settle, text, with, with_unknown};
 
 pub(crate) use io::{create, imported, read, update, volume};
 pub(crate) use schema::fields;
@@ -46,10 +46,24 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let Some(prior) = request.prior else { return PlanResponse::default() };
     let planned = settle(prior, request.proposed);
     // An imported file does not tell where it came from.
-    let replace = match text(prior, "url") {
+    let mut planned = planned;
+    let mut replace = match text(prior, "url") {
         Some(_) => reasons(prior, &planned, &Path::default(), ORIGIN, "another file has to be downloaded"),
         None => Vec::new(),
     };
+    if prior.get("size").is_some_and(Value::is_null) && flag(&planned, "overwrite") != Some(false) {
+        let reason =
+            "the file in the datastore has another size than the one that was downloaded".to_string();
+        replace.push(ReplaceReason { path: Path::attribute("size"), reason });
+        planned = with_unknown(&planned, "size");
+    }
+    if text(prior, "url").is_none() {
+        for name in ORIGIN {
+            if let Some(unknown) = prior.get(name) {
+                planned = with(&planned, name, unknown.clone());
+            }
+        }
+    }
     PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }
 

@@ -7,6 +7,7 @@ use pve_model::Value;
 
 use super::decode::{Extent, decode_vm};
 use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
+use super::drives::default_boot_order;
 use super::encode::encode_options;
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
 use crate::cluster::{Call, Method, refused};
@@ -71,6 +72,9 @@ impl Target<'_> {
         // With other details given, the API leaves it to the caller to draw a UUID.
         with_uuid(&mut params, || uuid::Uuid::new_v4().to_string());
         params.0.extend(initial_drives(&images).0);
+        if !params.0.contains_key("boot") {
+            params.put("boot", default_boot_order(planned));
+        }
         params.put("vmid", Some(self.vmid));
         params.put("pool", text(planned, "pool_id"));
         params.put("description", marker);
@@ -121,7 +125,7 @@ impl Target<'_> {
         params.put("storage", text(clone, "datastore_id").filter(|_| full));
         let path = format!("/nodes/{source_node}/qemu/{source}/clone");
         let most = timeout(planned, "timeout_clone");
-        match self.call.step("clone", Method::Post, &path, &params, most).await {
+        match self.try_to_clone(&path, &params, most, int(clone, "retries").unwrap_or(1)).await {
             Err(error) if needs_shared_storage(&error) => {
                 // The clone is made beside its template and then moved with its disks.
                 params.0.remove("target");
@@ -134,6 +138,26 @@ impl Target<'_> {
                 self.call.step("migrate", Method::Post, &path, &params, most).await
             }
             done => done,
+        }
+    }
+
+    /// Clones, and once more where the template was busy: as often as `retries` says.
+    async fn try_to_clone(
+        &self,
+        path: &str,
+        params: &Params,
+        most: Duration,
+        retries: i64,
+    ) -> Result<(), ProviderError> {
+        let mut left = retries.max(1);
+        loop {
+            left -= 1;
+            match self.call.step("clone", Method::Post, path, params, most).await {
+                Err(error) if left > 0 && is_busy(&error) && self.look().await?.is_none() => {
+                    self.call.progress.status("the template is busy; cloning it once more");
+                }
+                done => return done,
+            }
         }
     }
 
@@ -353,6 +377,12 @@ impl Target<'_> {
     pub(crate) fn interfaces_path(&self) -> String {
         self.path("/agent/network-get-interfaces")
     }
+}
+
+/// The task failed for reasons that pass: another clone held the template or its storage.
+fn is_busy(error: &ProviderError) -> bool {
+    let texts = ["got timeout", "lock", "timeout", "busy"];
+    !error.indeterminate && texts.iter().any(|text| error.message.contains(text))
 }
 
 /// A clone on another node was refused because its disks are on storage that only the template's node has.

@@ -101,6 +101,22 @@ pub(super) fn encode_cloud_init(value: &Value) -> Option<(String, Properties)> {
     Some((cloud_init_interface(initialization), drive))
 }
 
+/// What a new VM boots from when the configuration does not say: the CD-ROM, the first disks, the first network device.
+/// Left to itself the API would put the cloud-init drive among them.
+pub(super) fn default_boot_order(value: &Value) -> Option<String> {
+    let names = device_names(value);
+    let cdrom = encode_cdrom(value).map(|(interface, _)| interface);
+    let usual = ["ide0", "sata0", "scsi0", "virtio0", "net0"].map(str::to_string);
+    let cloud_init = block(value, "initialization").map(cloud_init_interface);
+    let mut order: Vec<String> = Vec::new();
+    for name in cdrom.into_iter().chain(usual) {
+        if names.contains(&name) && Some(&name) != cloud_init.as_ref() && !order.contains(&name) {
+            order.push(name);
+        }
+    }
+    (!order.is_empty()).then(|| format!("order={}", order.join(";")))
+}
+
 /// The names of the devices that a VM can boot from.
 pub(super) fn device_names(value: &Value) -> Vec<String> {
     let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "interface"));
