@@ -308,6 +308,9 @@ pub struct SimulatorOptions {
     /// The API token that is accepted
     #[arg(long, value_name = "USER@REALM!NAME=UUID")]
     pub token: Option<String>,
+    /// What the cluster has from the start: nodes, storages, bridges, files, guests (JSON)
+    #[arg(long, value_name = "FILE")]
+    pub cluster: Option<PathBuf>,
     /// Keep the cluster in this file; without it, it is gone afterwards
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,

@@ -27,6 +27,7 @@ mod qemu;
 mod request;
 mod router;
 mod schema;
+mod seed;
 mod server;
 mod simulator;
 mod snapshots;
@@ -37,6 +38,7 @@ mod tasks;
 mod volumes;
 
 pub use options::{FailureRule, How, Options, When};
+pub use seed::{Seed, SeedError, SeedGuest};
 pub use server::{ServeError, Server, SshEndpoint, serve};
 pub use simulator::{OpenError, RequestRecord, Simulator, StateFile};
 pub use state::RemoteFile;

@@ -216,7 +216,7 @@ impl Simulator {
     }
 
     /// A secret of the cluster for one purpose; the same in every process.
-    pub(crate) fn seed(&self, purpose: &str) -> [u8; 32] {
+    pub(crate) fn derived_secret(&self, purpose: &str) -> [u8; 32] {
         sha2::Sha256::digest(format!("{}|{purpose}", self.lock().state.secret)).into()
     }
 

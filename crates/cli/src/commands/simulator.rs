@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, SimulatorOptions};
+use crate::connect::simulated::{self, read_seed};
 use crate::failure::{Ended, Failure, chain};
 
 /// Serves a simulated cluster until it is interrupted.
@@ -15,12 +16,17 @@ pub async fn run(global: &GlobalOptions, options: &SimulatorOptions) -> Ended {
     if let Some(token) = &options.token {
         check_token(token)?;
     }
-    let settings = Options { token: options.token.clone(), ..Options::default() };
+    let seed = options.cluster.as_deref().map(read_seed).transpose()?.unwrap_or_default();
+    let settings = Options { token: options.token.clone(), ..simulated::options(&seed) };
+    let is_new = options.state.as_ref().is_none_or(|path| !path.exists());
     let simulator = match &options.state {
         Some(path) => Simulator::open(path.clone(), settings)
             .map_err(|error| Failure::plain(format!("{}: {}", path.display(), chain(&error))))?,
         None => Simulator::new(settings),
     };
+    if is_new {
+        simulator.seed(&seed).map_err(|error| Failure::plain(format!("--cluster: {error}")))?;
+    }
     let server = serve(simulator, options.listen).await.map_err(|error| {
         Failure::hinted(
             chain(&error),

@@ -1,7 +1,7 @@
 //! Connects to the clusters that the provider blocks name: settings to clients, and clients to the provider's port.
 
 mod api;
-mod simulated;
+pub mod simulated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

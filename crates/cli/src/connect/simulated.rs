@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use pve_api_client::ssh::{HostKeyPolicy, SshAuthentication, SshSettings, SshTarget, SshUploader};
-use pve_simulator::{Options, Server, Simulator, StateFile, serve};
+use pve_simulator::{Options, Seed, Server, Simulator, StateFile, serve};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +15,8 @@ use crate::project::Project;
 
 /// What a sealed state is bound to.
 const PLACE: &str = "simulator";
+/// The file beside the configuration that describes what a new simulated cluster has.
+const DESCRIPTION: &str = "simulator.json";
 
 /// The state of a simulated cluster, sealed: it has what guests were given, passwords and keys too.
 struct SealedFile {
@@ -44,15 +46,40 @@ pub async fn start(project: &Project, endpoint: &str) -> Result<Server, Failure>
     std::fs::create_dir_all(&folder)?;
     let path = state_path(&folder, endpoint);
     let shown = path.display().to_string();
+    let is_new = !path.exists();
+    let seed = match project.root.join(DESCRIPTION) {
+        path if path.exists() => read_seed(&path)?,
+        _ => Seed::default(),
+    };
     let file = SealedFile { path, key: project.key()? };
-    let simulator = Simulator::open(file, Options::default()).map_err(|error| {
+    let simulator = Simulator::open(file, options(&seed)).map_err(|error| {
         let hint = format!("Remove {shown} and the log beside it to start anew.");
         Failure::hinted(format!("{shown}: {}", chain(&error)), hint)
     })?;
+    if is_new {
+        simulator.seed(&seed).map_err(|error| Failure::plain(format!("{DESCRIPTION}: {error}")))?;
+    }
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     serve(simulator, listen)
         .await
         .map_err(|error| Failure::plain(format!("the simulator: {}", chain(&error))))
+}
+
+/// Reads a description of a cluster.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub fn read_seed(path: &Path) -> Result<Seed, Failure> {
+    let fail = |error: String| Failure::plain(format!("{}: {error}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| fail(error.to_string()))
+}
+
+/// The options of a cluster with the described nodes.
+pub fn options(seed: &Seed) -> Options {
+    let mut nodes = seed.nodes.iter().cloned();
+    let node = nodes.next().unwrap_or_else(|| Options::default().node);
+    Options { node, other_nodes: nodes.collect(), ..Options::default() }
 }
 
 fn state_path(folder: &Path, endpoint: &str) -> PathBuf {

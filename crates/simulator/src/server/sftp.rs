@@ -20,7 +20,7 @@ use crate::storage;
 
 /// The host key; it follows from the state, so it stays the same over a restart.
 pub(crate) fn host_key(simulator: &Simulator) -> PrivateKey {
-    let seed = simulator.seed("host key");
+    let seed = simulator.derived_secret("host key");
     PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed)), "simulator")
         .unwrap_or_else(|_| PrivateKey::from(Ed25519Keypair::from_seed(&seed)))
 }

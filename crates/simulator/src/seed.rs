@@ -1,0 +1,125 @@
+//! What a new cluster has from the start, described in a file: storages, bridges, files, guests.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::access::Credentials;
+use crate::schema::Raw;
+use crate::simulator::{Incoming, Reply, Simulator, now};
+use crate::storage;
+
+/// A description. Everything is added to what a default cluster has.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seed {
+    /// Names of nodes; the first is the one that answers. Not used by [`Simulator::seed`]: see `Options`.
+    pub nodes: Vec<String>,
+    /// Options of storages by name, as `/etc/pve/storage.cfg` has them, with `type`. One that is there is replaced.
+    pub storages: BTreeMap<String, BTreeMap<String, String>>,
+    /// Names of bridges.
+    pub bridges: Vec<String>,
+    /// Volume ids of files, `local:iso/x.iso`, with their size in bytes.
+    pub files: BTreeMap<String, u64>,
+    /// Guests, in this order.
+    pub guests: Vec<SeedGuest>,
+}
+
+/// A guest that is there from the start.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedGuest {
+    /// `qemu` or `lxc`.
+    pub kind: String,
+    /// The node it is on.
+    pub node: String,
+    /// Its id.
+    pub vmid: u32,
+    /// Parameters of its creation, as the API takes them.
+    #[serde(default)]
+    pub options: Map<String, Value>,
+    /// Whether it becomes a template.
+    #[serde(default)]
+    pub template: bool,
+}
+
+/// A part of a description that the cluster refuses.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {reason}")]
+pub struct SeedError {
+    /// The part.
+    pub what: String,
+    /// What the cluster said.
+    pub reason: String,
+}
+
+impl Simulator {
+    /// Adds what is described.
+    ///
+    /// # Errors
+    /// When a guest is refused, in the words of the API, or the state cannot be written.
+    pub fn seed(&self, seed: &Seed) -> Result<(), SeedError> {
+        let fail = |error: std::io::Error| SeedError { what: "state".to_owned(), reason: error.to_string() };
+        self.change(|state, seconds| {
+            state.storages.extend(seed.storages.clone());
+            for bridge in &seed.bridges {
+                let options = [("type", "bridge"), ("active", "1"), ("autostart", "1"), ("method", "manual")];
+                let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
+                state.networks.insert(bridge.clone(), options.into());
+            }
+            for (volume, size) in &seed.files {
+                storage::store_file(state, volume, &vec![0; *size.min(&4096) as usize], seconds);
+                if let Some(found) = state.volumes.get_mut(volume) {
+                    found.size = *size;
+                    found.file_size = *size;
+                }
+            }
+        })
+        .map_err(fail)?;
+        for guest in &seed.guests {
+            let guests = format!("/nodes/{}/{}", guest.node, guest.kind);
+            let mut options = guest.options.clone();
+            options.insert("vmid".to_owned(), Value::from(guest.vmid));
+            self.ask(guest, &guests, &options)?;
+            if guest.template {
+                self.ask(guest, &format!("{guests}/{}/template", guest.vmid), &Map::new())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, guest: &SeedGuest, path: &str, options: &Map<String, Value>) -> Result<(), SeedError> {
+        let fail = |reason: String| SeedError { what: format!("guest {}", guest.vmid), reason };
+        let authorization = Some(format!("PVEAPIToken={}", self.token()));
+        let reply = self.handle(Incoming {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            parameters: options.iter().map(|(name, value)| (name.clone(), Raw::from(value))).collect(),
+            credentials: Credentials { authorization, ..Credentials::default() },
+            ..Incoming::default()
+        });
+        match reply {
+            Reply::Failed(failure) => {
+                Err(fail(format!("{} {}", failure.reason, serde_json::json!(failure.errors))))
+            }
+            _ => self
+                .finish_tasks()
+                .map_err(|error| fail(error.to_string()))?
+                .map_or(Ok(()), |exit| Err(fail(exit))),
+        }
+    }
+
+    /// Lets every task end now. The error of the last one, if it failed.
+    fn finish_tasks(&self) -> std::io::Result<Option<String>> {
+        self.change(|state, _| {
+            crate::tasks::settle(state, now() + 24 * 60 * 60 * 1000);
+            for vmid in state.guests.keys().copied().collect::<Vec<_>>() {
+                if let Some(guest) = state.guests.get_mut(&vmid) {
+                    guest.busy_until = 0;
+                }
+            }
+            state.tasks.iter().last().map(|(_, task)| task.exit.clone()).filter(|exit| exit != "OK")
+        })
+    }
+}
