@@ -11,6 +11,8 @@ pub struct Options {
     pub password: String,
     /// The node's name.
     pub node: String,
+    /// The other nodes of the cluster; they have the same storages and networks.
+    pub other_nodes: Vec<String>,
     /// How long a task runs.
     pub task_duration: Duration,
     /// Added to every answer.
@@ -34,12 +36,20 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// All nodes, the first one first.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.node).chain(&self.other_nodes)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options {
             token: None,
             password: "simulator".to_owned(),
             node: "pve".to_owned(),
+            other_nodes: Vec::new(),
             task_duration: Duration::from_millis(20),
             latency: Duration::ZERO,
             refusal_delay: Duration::ZERO,

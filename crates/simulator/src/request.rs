@@ -50,6 +50,8 @@ pub(crate) struct Request<'a> {
     pub state: &'a mut State,
     pub options: &'a Options,
     pub identity: &'a Identity,
+    /// The node of the path, or the one that was asked.
+    pub node: String,
     pub parameters: BTreeMap<String, String>,
     /// Parameters that were null in JSON, which PVE refuses late.
     pub undefined: Vec<String>,
@@ -92,14 +94,15 @@ impl Request<'_> {
 
     /// The guest of the path.
     pub fn guest(&self, kind: GuestKind) -> Result<&Guest, Failure> {
-        guest(self.state, kind, self.vmid(), &self.options.node)
+        guest(self.state, kind, self.vmid(), &self.node)
     }
 
     /// The guest of the path, to change it.
     pub fn guest_mut(&mut self, kind: GuestKind) -> Result<&mut Guest, Failure> {
         let vmid = self.vmid();
-        let missing = missing_guest(kind, vmid, &self.options.node);
-        self.state.guests.get_mut(&vmid).filter(|guest| guest.kind == kind).ok_or(missing)
+        let missing = missing_guest(kind, vmid, &self.node);
+        let found = self.state.guests.get_mut(&vmid);
+        found.filter(|guest| guest.kind == kind && guest.node == self.node).ok_or(missing)
     }
 
     /// Refuses if the digest that was sent is not the present one.
@@ -123,7 +126,7 @@ impl Request<'_> {
         let process = self.state.process();
         let process_start = (self.now / 10) as u32;
         let started = self.now;
-        let node = self.options.node.clone();
+        let node = self.node.clone();
         let id_text = id.replace(':', "\\x3a");
         let user = self.identity.full_name();
         let upid = format!(
@@ -206,7 +209,8 @@ pub(crate) fn guest<'a>(
     vmid: u32,
     node: &str,
 ) -> Result<&'a Guest, Failure> {
-    state.guests.get(&vmid).filter(|guest| guest.kind == kind).ok_or_else(|| missing_guest(kind, vmid, node))
+    let found = state.guests.get(&vmid).filter(|guest| guest.kind == kind && guest.node == node);
+    found.ok_or_else(|| missing_guest(kind, vmid, node))
 }
 
 /// The error for a guest that is not there.

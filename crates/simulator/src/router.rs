@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
-use crate::{access, cluster, firewall, lxc, qemu, snapshots, storage, tasks};
+use crate::{access, cluster, firewall, lxc, nodes, pools, qemu, snapshots, storage, tasks};
 
 /// Method, path template, handler.
 pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
@@ -17,6 +17,8 @@ pub(crate) struct Found {
 
 const TABLES: &[&[Route]] = &[
     cluster::ROUTES,
+    nodes::ROUTES,
+    pools::ROUTES,
     access::ROUTES,
     tasks::ROUTES,
     storage::ROUTES,

@@ -318,7 +318,7 @@ impl Inner {
             let path = if incoming.path.is_empty() { "/" } else { &incoming.path };
             return Err(Failure::not_implemented(&incoming.method, path));
         };
-        self.check_node(found.parameters.get("node"))?;
+        let node = self.node_of(found.parameters.get("node"))?;
         let mut raw = incoming.parameters;
         raw.remove("_dc");
         let undefined =
@@ -334,6 +334,7 @@ impl Inner {
             state: &mut self.state,
             options: &self.options,
             identity: &identity,
+            node,
             parameters,
             undefined,
             upload: incoming.upload,
@@ -347,12 +348,14 @@ impl Inner {
         Ok(text.map_or(Reply::Data { data, total }, Reply::Text))
     }
 
-    fn check_node(&self, node: Option<&String>) -> Result<(), Failure> {
-        match node {
-            Some(node) if *node != self.options.node && node != "localhost" => Err(Failure::died(format!(
+    /// The node a request is about. Any node answers for any other.
+    fn node_of(&self, node: Option<&String>) -> Result<String, Failure> {
+        match node.filter(|node| *node != "localhost") {
+            None => Ok(self.options.node.clone()),
+            Some(node) if self.options.nodes().any(|known| known == node) => Ok(node.clone()),
+            Some(node) => Err(Failure::died(format!(
                 "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
             ))),
-            _ => Ok(()),
         }
     }
 

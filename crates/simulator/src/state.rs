@@ -26,6 +26,9 @@ pub(crate) struct State {
     pub pools: BTreeMap<String, Pool>,
     pub networks: BTreeMap<String, Options>,
     pub cluster_options: Options,
+    /// Options of nodes.
+    #[serde(default)]
+    pub node_options: BTreeMap<String, Options>,
     /// Storages that other data has filled.
     #[serde(default)]
     pub full_storages: BTreeSet<String>,
@@ -71,6 +74,8 @@ impl GuestKind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Guest {
     pub kind: GuestKind,
+    /// The node it is on.
+    pub node: String,
     pub config: Options,
     /// Changes that wait for a stop: a new value, or `None` for a deletion.
     pub pending: BTreeMap<String, Option<String>>,
@@ -96,9 +101,10 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub fn new(kind: GuestKind, now: u64) -> Self {
+    pub fn new(kind: GuestKind, now: u64, node: &str) -> Self {
         Guest {
             kind,
+            node: node.to_owned(),
             config: Options::new(),
             pending: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -191,6 +197,7 @@ pub(crate) enum Effect {
     RemoveGuest(u32),
     RemoveOption { guest: u32, key: String },
     MakeTemplate(u32),
+    Move { guest: u32, node: String, running: bool },
     AddVolume { id: String, volume: Box<Volume> },
     RemoveVolume(String),
 }
@@ -304,7 +311,8 @@ impl State {
             firewalls: BTreeMap::new(),
             pools: BTreeMap::new(),
             networks,
-            cluster_options: options(&[("keyboard", "en-us")]),
+            cluster_options: Options::new(),
+            node_options: BTreeMap::new(),
             full_storages: BTreeSet::new(),
             remote_files: Table::default(),
         }

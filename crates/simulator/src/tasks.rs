@@ -39,6 +39,13 @@ fn apply(state: &mut State, effect: Effect) {
     match effect {
         Effect::RemoveGuest(vmid) => guests::forget(state, vmid),
         Effect::MakeTemplate(vmid) => crate::lxc::make_template(state, vmid),
+        Effect::Move { guest, node, running } => {
+            if let Some(guest) = state.guests.get_mut(&guest) {
+                guest.node = node;
+                guest.running = running;
+                guest.config.remove("lock");
+            }
+        }
         Effect::RemoveOption { guest, key } => {
             if let Some(guest) = state.guests.get_mut(&guest) {
                 guest.config.remove(&key);
@@ -71,7 +78,13 @@ fn find(request: &Request<'_>) -> Result<u64, Failure> {
     if upid.split(':').count() < 9 || !upid.starts_with("UPID:") {
         return Err(Failure::parameter("upid", "unable to parse worker upid"));
     }
-    let found = request.state.tasks.iter().rev().find(|(_, task)| task.upid == upid).map(|(at, _)| *at);
+    let found = request
+        .state
+        .tasks
+        .iter()
+        .rev()
+        .find(|(_, task)| task.upid == upid && task.node == request.node)
+        .map(|(at, _)| *at);
     found.ok_or_else(|| Failure::parameter("upid", "no such task"))
 }
 
@@ -193,6 +206,7 @@ fn list(request: &mut Request<'_>) -> Answer {
             _ => true,
         };
         by_source
+            && task.node == request.node
             && (!request.flag("errors") || status_class(task) == "error")
             && (classes.is_empty() || classes.iter().any(|class| class == status_class(task)))
             && request.get("typefilter").is_none_or(|kind| kind == task.kind)
@@ -223,7 +237,7 @@ fn cluster(request: &mut Request<'_>) -> Answer {
                 row.remove("pid");
                 row.remove("pstart");
                 if task.finished {
-                    row.insert("saved".to_owned(), json!(1));
+                    row.insert("saved".to_owned(), json!("1"));
                 }
             }
             row

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-/// What differs from run to run inside a text: task ids, MAC addresses, UUIDs, digests, times, process ids,
+/// What differs from run to run inside a text: task ids, addresses of nodes and cards, UUIDs, digests, times, process ids,
 /// speeds, and the version of QEMU (the recorded server had Debian's).
 static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
@@ -15,6 +15,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})",
         r"(?P<digest>\b[0-9a-f]{40}\b)",
         r"(?P<date>\b20\d\d_\d\d_\d\d-\d\d_\d\d_\d\d\b)",
+        r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b)",
         r"(?P<moment>\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b)",
         r"(?P<time>\b1[789]\d{8}\b)",
         r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
@@ -28,7 +29,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Kinds whose every occurrence of one recorded text is one text in this run.
-const BOUND: [&str; 4] = ["task", "mac", "uuid", "digest"];
+const BOUND: [&str; 5] = ["task", "mac", "uuid", "digest", "address"];
 
 /// Measured figures: zero has to be zero, anything else any number.
 const MEASURED: &[&str] = &[
@@ -71,6 +72,21 @@ const MEASURED: &[&str] = &[
     "disk",
 ];
 
+/// What tells about the machine below: the fields are compared, not the values.
+const MACHINE: &[&str] = &[
+    "cpuinfo",
+    "current-kernel",
+    "kversion",
+    "boot-info",
+    "loadavg",
+    "pveversion",
+    "memory",
+    "swap",
+    "rootfs",
+    "repoid",
+    "ssl_fingerprint",
+];
+
 /// Figures that may be zero on one side only: what was written so far, and the seconds since a start.
 const ANY: &[&str] = &["used", "used_fraction", "uptime", "diskread", "diskwrite", "netin", "netout", "cpu"];
 
@@ -88,6 +104,11 @@ impl Names {
                 self.known.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
             })
             .into_owned()
+    }
+
+    /// True if a task of this recording has this id here.
+    pub fn has(&self, upid: &str) -> bool {
+        VOLATILE.find(upid).is_some_and(|found| self.known.values().any(|here| here == found.as_str()))
     }
 
     /// True if a task of this recording has this id.
@@ -132,9 +153,9 @@ impl Names {
 
 /// Splits a text into literal and volatile pieces.
 fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
-    const KINDS: [&str; 13] = [
-        "task", "mac", "uuid", "digest", "date", "time", "clock", "process", "moment", "version", "upload",
-        "part", "speed",
+    const KINDS: [&str; 14] = [
+        "task", "mac", "uuid", "digest", "date", "time", "clock", "process", "moment", "address", "version",
+        "upload", "part", "speed",
     ];
     let (mut pieces, mut at) = (Vec::new(), 0);
     for found in VOLATILE.captures_iter(text) {
@@ -153,12 +174,17 @@ pub fn compare(at: &str, expected: &Value, actual: &Value, names: &mut Names, fo
     match (expected, actual) {
         (Value::String(left), Value::String(right)) if names.same_text(left, right) => {}
         (Value::Object(left), Value::Object(right)) => {
-            let node = left.get("type").is_some_and(|kind| kind == "node");
+            let node = left.get("type").is_some_and(|kind| kind == "node" || kind == "storage");
             for (name, value) in left {
                 match right.get(name) {
                     // The machine's own figures, and those that its kernel does not have.
                     Some(other) if node && value.is_number() && other.is_number() => {}
                     Some(_) if name.starts_with("pressure") => {}
+                    Some(other) if MACHINE.contains(&name.as_str()) => {
+                        shape(&format!("{at}.{name}"), value, other, found)
+                    }
+                    // Perl prints the same figure as a number or as a text.
+                    Some(other) if name == "saved" && text_of(value) == text_of(other) => {}
                     None => found.push(format!("{at}.{name}: missing, recorded {value}")),
                     Some(other) if !at.is_empty() && measured(name, value, other) => {}
                     Some(other) if name == "content" && same_list(value, other) => {}
@@ -173,6 +199,26 @@ pub fn compare(at: &str, expected: &Value, actual: &Value, names: &mut Names, fo
         (left, right) if left == right => {}
         // Times that are stored as a value.
         (left, right) if is_time(left) && is_time(right) => {}
+        (left, right) => found.push(format!("{at}: recorded {left}, here {right}")),
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Compares the fields and their types.
+fn shape(at: &str, expected: &Value, actual: &Value, found: &mut Vec<String>) {
+    match (expected, actual) {
+        (Value::Object(left), Value::Object(right)) => {
+            for (name, value) in left {
+                match right.get(name) {
+                    Some(other) => shape(&format!("{at}.{name}"), value, other, found),
+                    None => found.push(format!("{at}.{name}: missing, recorded {value}")),
+                }
+            }
+        }
+        (left, right) if std::mem::discriminant(left) == std::mem::discriminant(right) => {}
         (left, right) => found.push(format!("{at}: recorded {left}, here {right}")),
     }
 }

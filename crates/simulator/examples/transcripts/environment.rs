@@ -92,6 +92,7 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         } else {
             250
         } << 30,
+        other_nodes: if cluster { vec!["pve2".to_owned(), "pve3".to_owned()] } else { Vec::new() },
         // Guests of the second server have no operating system.
         agent_delay: Duration::from_secs(if default_installation { 86_400 } else { 0 }),
         guests_obey: !default_installation,
@@ -134,14 +135,12 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     if is_second_server(name) {
         // One recording made this change, the later ones were made on that server.
         let later = ["lvmthin-move.json", "lvmthin-clone.json", "lvmthin-template-one-disk.json"];
-        let shared = (
-            "POST",
-            "/storage",
-            json!({ "storage": "nas", "type": "dir", "path": "/mnt/nas", "shared": 1, "content": all }),
-        );
         let widened = ("PUT", "/storage/local", json!({ "content": all }));
         return match name {
-            _ if is_cluster(name) => vec![shared],
+            "cluster-status.json" => vec![guest("pve1", 100, "one", false)],
+            "cluster-migrate.json" => {
+                vec![guest("pve1", 100, "one", false), guest("pve2", 201, "remote", true)]
+            }
             "lvmthin-template-one-disk.json" => vec![widened, left_over_thin()],
             _ if later.contains(&name) => vec![widened],
             _ => Vec::new(),
@@ -169,6 +168,16 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
         steps.push(left_over(("vm-110-disk-4.raw", 110)));
     }
     steps
+}
+
+/// A guest of an earlier recording.
+fn guest(node: &str, vmid: u32, name: &str, card: bool) -> Preparation {
+    let mut options =
+        json!({ "vmid": vmid, "name": name, "memory": 64, "kvm": 0, "scsi0": "local-lvm:0.25" });
+    if card {
+        options["net0"] = json!("virtio,bridge=vmbr0");
+    }
+    ("POST", if node == "pve1" { "/nodes/pve1/qemu" } else { "/nodes/pve2/qemu" }, options)
 }
 
 fn left_over_thin() -> Preparation {

@@ -18,6 +18,7 @@ static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
         r"Creating SSH host key|done: SHA256",
         r"--20|Resolving |Connecting to |Saving to|\s+\d+K|20\d\d-\d\d-\d\d .*saved",
         r"trying to acquire|\s*OK$",
+        r"20\d\d-\d\d-\d\d \S+ \d+(\+\d+ records| bytes)",
         r"\d+\+\d records (in|out)|\d+ bytes .* copied",
     ];
     Regex::new(&format!("^(?:{})", programs.join("|")))

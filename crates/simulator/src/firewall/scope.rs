@@ -16,7 +16,7 @@ impl Scope {
     pub fn key(self, request: &Request<'_>) -> String {
         match self {
             Scope::Cluster => "cluster".to_owned(),
-            Scope::Node => format!("node/{}", request.options.node),
+            Scope::Node => format!("node/{}", request.node),
             Scope::Guest => format!("guest/{}", request.vmid()),
             Scope::Group => format!("group/{}", request.text("group")),
         }

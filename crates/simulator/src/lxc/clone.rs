@@ -16,7 +16,7 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     guests::check_pool(request)?;
     let source = request.guest(KIND)?.clone();
     if let Some(other) = request.state.guests.get(&new) {
-        let (label, node) = (other.kind.label(), &request.options.node);
+        let (label, node) = (other.kind.label(), &other.node);
         return Err(Failure::died(format!("{label} {new} already exists on node '{node}'")));
     }
     guests::check_lock(&source)?;
@@ -70,7 +70,7 @@ fn copy(
     full: bool,
 ) -> Result<(), Failure> {
     outcome.say(format!("creating a clone of container {} with ID {new}", request.vmid()));
-    let mut guest = Guest::new(KIND, request.now);
+    let mut guest = Guest::new(KIND, request.now, &request.node);
     let mut ordered: Vec<(&String, &String)> = config.iter().collect();
     ordered.sort_by_key(|(name, _)| *name != "rootfs");
     for (name, text) in ordered {

@@ -12,12 +12,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     let mut options = config::options(request);
     let unprivileged = request.get("unprivileged").is_none_or(|value| value == "1");
-    if request.state.guests.contains_key(&vmid) {
-        let label = request.state.guests[&vmid].kind.label();
-        return Err(Failure::died(format!(
-            "{label} {vmid} already exists on node '{}'",
-            request.options.node
-        )));
+    if let Some(other) = request.state.guests.get(&vmid) {
+        let (label, node) = (other.kind.label(), &other.node);
+        return Err(Failure::died(format!("{label} {vmid} already exists on node '{node}'")));
     }
     guests::check_pool(request)?;
     config::check_root_options(request, &options)?;
@@ -58,7 +55,7 @@ fn build(
     options: Options,
 ) -> Result<(), Failure> {
     let template = request.text("ostemplate");
-    let mut guest = Guest::new(KIND, request.now);
+    let mut guest = Guest::new(KIND, request.now, &request.node);
     let mut names: Vec<&String> = options.keys().collect();
     // The root's volume gets the first number.
     names.sort_by_key(|name| (*name != "rootfs", name.len(), (*name).clone()));
@@ -136,7 +133,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
     if guest.running && !request.flag("force") {
         return Err(Failure::died(format!("unable to destroy CT {vmid} - container is running")));
     }
-    let node = request.options.node.clone();
+    let node = request.node.clone();
     Ok(request.task("vzdestroy", &vmid.to_string(), |request, outcome| {
         let guest = request.guest(KIND)?;
         if guest.destroying {

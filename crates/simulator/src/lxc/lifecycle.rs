@@ -29,7 +29,7 @@ pub(crate) fn start(request: &mut Request<'_>) -> Answer {
 pub(crate) fn start_task(request: &mut Request<'_>, vmid: u32) -> Value {
     let skip = request.flag("skiplock") || request.get("start").is_some();
     request.task("vzstart", &vmid.to_string(), |request, _| {
-        let guest = crate::request::guest(request.state, KIND, vmid, &request.options.node)?;
+        let guest = crate::request::guest(request.state, KIND, vmid, &request.node)?;
         if guest.is_template() {
             return Err(Failure::died("you can't start a CT if it's a template"));
         }
@@ -163,14 +163,4 @@ pub(crate) fn interfaces(request: &mut Request<'_>) -> Answer {
         cards.push(card);
     }
     Ok(Value::Array(cards))
-}
-
-/// `POST migrate`: there is one node.
-pub(crate) fn migrate(request: &mut Request<'_>) -> Answer {
-    let target = request.text("target");
-    request.guest(KIND)?;
-    if target == request.options.node || target == "localhost" {
-        return Err(Failure::parameter("target", "target is local node."));
-    }
-    Err(Failure::died(format!("no such cluster node '{target}'")))
 }

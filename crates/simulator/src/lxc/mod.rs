@@ -39,7 +39,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot", lifecycle::reboot),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/suspend", lifecycle::suspend),
     ("POST", "/nodes/{node}/lxc/{vmid}/status/resume", lifecycle::resume),
-    ("POST", "/nodes/{node}/lxc/{vmid}/migrate", lifecycle::migrate),
+    ("GET", "/nodes/{node}/lxc/{vmid}/migrate", |request| crate::migration::preconditions(request, KIND)),
+    ("POST", "/nodes/{node}/lxc/{vmid}/migrate", |request| crate::migration::migrate(request, KIND)),
 ];
 
 fn index(request: &mut Request<'_>) -> Answer {
@@ -65,7 +66,8 @@ fn index(request: &mut Request<'_>) -> Answer {
 }
 
 fn list(request: &mut Request<'_>) -> Answer {
-    let guests = request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND);
+    let guests =
+        request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND && guest.node == request.node);
     Ok(guests.map(|(vmid, guest)| status(*vmid, guest, request.now)).collect())
 }
 

@@ -19,9 +19,8 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     if let Some(storage) = request.get("storage") {
         volumes::storage(request.state, storage)?;
     }
-    if let Some(target) = request.get("target").filter(|target| *target != request.options.node) {
-        return Err(Failure::died(format!("no such cluster node '{target}'")));
-    }
+    let target = request.get("target").unwrap_or(&request.node).to_owned();
+    crate::migration::check_target(request, &target)?;
     guests::check_lock(&source)?;
     let config = match request.get("snapname") {
         Some(name) => match source.snapshots.get(name) {
@@ -51,14 +50,21 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
         let file = &values["file"];
         return Err(Failure::died(format!("Linked clone feature is not supported for '{file}' ({name})")));
     }
+    if target != request.node {
+        crate::migration::check_shared(request, &config, &target)?;
+    }
     Ok(request.task("qmclone", &vmid.to_string(), |request, outcome| {
-        copy(request, outcome, vmid, new, &config, full)
+        copy(request, outcome, vmid, new, &config, full)?;
+        if let Some(guest) = request.state.guests.get_mut(&new) {
+            guest.node = target;
+        }
+        Ok(())
     }))
 }
 
 /// How calls that look the guest up by hand miss it.
 pub(crate) fn no_configuration(request: &Request<'_>) -> Failure {
-    let (vmid, node) = (request.vmid(), &request.options.node);
+    let (vmid, node) = (request.vmid(), &request.node);
     Failure::died(format!("unable to find configuration file for VM {vmid} on node '{node}'"))
 }
 
@@ -76,7 +82,7 @@ fn copy(
     full: bool,
 ) -> Result<(), Failure> {
     outcome.say(format!("creating a clone of VM {vmid} with ID {new}"));
-    let mut guest = Guest::new(KIND, request.now);
+    let mut guest = Guest::new(KIND, request.now, &request.node);
     for (name, text) in config {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
@@ -310,6 +316,6 @@ pub(crate) fn feature(request: &mut Request<'_>) -> Answer {
         Some("clone") => drives::disks(&config).iter().all(|(_, values)| is_base(values)),
         _ => block_only,
     };
-    let nodes: Vec<Value> = vec![json!(request.options.node)];
+    let nodes: Vec<Value> = vec![json!(request.node)];
     Ok(json!({ "hasFeature": u8::from(has), "nodes": nodes }))
 }

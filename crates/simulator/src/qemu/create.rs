@@ -44,7 +44,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
 fn check_free(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
     match request.state.guests.get(&vmid) {
         Some(guest) => {
-            let (label, node) = (guest.kind.label(), &request.options.node);
+            let (label, node) = (guest.kind.label(), &guest.node);
             let text = format!("unable to create VM {vmid} - {label} {vmid} already exists on node '{node}'");
             Err(Failure::died(text))
         }
@@ -58,7 +58,7 @@ fn build(
     vmid: u32,
     options: crate::state::Options,
 ) -> Result<(), Failure> {
-    let mut guest = Guest::new(KIND, request.now);
+    let mut guest = Guest::new(KIND, request.now, &request.node);
     for (name, text) in options {
         let text = match drives::parse(&name, &text).filter(|_| drives::is_drive(&name)) {
             Some(values) => drives::realise(request, outcome, vmid, &name, values)?,
@@ -95,7 +95,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(format!("VM {vmid} is running - destroy failed")));
     }
     let (purge, all) = (request.flag("purge"), request.flag("destroy-unreferenced-disks"));
-    let node = request.options.node.clone();
+    let node = request.node.clone();
     Ok(request.task("qmdestroy", &vmid.to_string(), |request, outcome| {
         let guest = request.guest(KIND)?;
         if guest.destroying {

@@ -25,7 +25,7 @@ pub(crate) fn start(request: &mut Request<'_>) -> Answer {
 pub(crate) fn start_task(request: &mut Request<'_>, vmid: u32) -> Value {
     let skip = request.flag("skiplock") || request.get("start").is_some();
     request.task("qmstart", &vmid.to_string(), |request, outcome| {
-        let guest = crate::request::guest(request.state, KIND, vmid, &request.options.node)?;
+        let guest = crate::request::guest(request.state, KIND, vmid, &request.node)?;
         if guest.is_template() {
             return Err(Failure::died("you can't start a vm if it's a template"));
         }
@@ -201,22 +201,4 @@ pub(crate) fn resume(request: &mut Request<'_>) -> Answer {
         request.guest_mut(KIND)?.paused = false;
         Ok(())
     })
-}
-
-/// `GET migrate`.
-pub(crate) fn migrate_preconditions(request: &mut Request<'_>) -> Answer {
-    let guest = request.guest(KIND)?;
-    Ok(json!({
-        "running": u8::from(guest.running), "allowed_nodes": [], "not_allowed_nodes": {},
-        "local_disks": [], "local_resources": [], "mapped-resources": [], "mapped-resource-info": {},
-    }))
-}
-
-/// `POST migrate`: there is one node.
-pub(crate) fn migrate(request: &mut Request<'_>) -> Answer {
-    let target = request.text("target");
-    if target == request.options.node || target == "localhost" {
-        return Err(Failure::parameter("target", "target is local node."));
-    }
-    Err(Failure::died(format!("no such cluster node '{target}'")))
 }

@@ -37,8 +37,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("PUT", "/nodes/{node}/qemu/{vmid}/resize", disks::resize),
     ("PUT", "/nodes/{node}/qemu/{vmid}/unlink", disks::unlink),
     ("POST", "/nodes/{node}/qemu/{vmid}/move_disk", disks::move_disk),
-    ("GET", "/nodes/{node}/qemu/{vmid}/migrate", lifecycle::migrate_preconditions),
-    ("POST", "/nodes/{node}/qemu/{vmid}/migrate", lifecycle::migrate),
+    ("GET", "/nodes/{node}/qemu/{vmid}/migrate", |request| crate::migration::preconditions(request, KIND)),
+    ("POST", "/nodes/{node}/qemu/{vmid}/migrate", |request| crate::migration::migrate(request, KIND)),
     ("GET", "/nodes/{node}/qemu/{vmid}/status", lifecycle::index),
     ("GET", "/nodes/{node}/qemu/{vmid}/status/current", current),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/start", lifecycle::start),
@@ -82,7 +82,8 @@ fn index(request: &mut Request<'_>) -> Answer {
 
 fn list(request: &mut Request<'_>) -> Answer {
     let full = request.flag("full");
-    let guests = request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND);
+    let guests =
+        request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND && guest.node == request.node);
     Ok(guests
         .map(|(vmid, guest)| {
             let mut row = status(*vmid, guest, request.now, request.options.cpus);

@@ -42,6 +42,7 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
     let options = volumes::storage(request.state, &name)?;
     let wanted = request.get("content");
     let vmid = request.number("vmid");
+    let shared = options.get("shared").is_some_and(|value| value == "1");
     Ok(request
         .state
         .volumes
@@ -49,6 +50,7 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
         .filter(|(id, volume)| {
             volumes::split(id).is_some_and(|(storage, _)| storage == name)
                 && volumes::allows(options, &volume.content)
+                && (shared || lies_on(request, volume))
                 && wanted.is_none_or(|wanted| wanted == volume.content)
                 && vmid.is_none_or(|vmid| match volume.owner {
                     Some(owner) => u64::from(owner) == vmid,
@@ -58,6 +60,12 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
         })
         .map(|(id, volume)| shown(request, id, volume))
         .collect())
+}
+
+/// A guest's volumes lie where the guest is, other files on every node.
+fn lies_on(request: &Request<'_>, volume: &Volume) -> bool {
+    let owner = volume.owner.and_then(|owner| request.state.guests.get(&owner));
+    owner.is_none_or(|owner| owner.node == request.node)
 }
 
 /// The volume id of the path, with or without the storage in front.

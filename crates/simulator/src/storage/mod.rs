@@ -59,10 +59,14 @@ fn is_enabled(options: &Options) -> bool {
 }
 
 fn is_here(request: &Request<'_>, options: &Options) -> bool {
-    options.get("nodes").is_none_or(|nodes| nodes.split(',').any(|node| node == request.options.node))
+    options.get("nodes").is_none_or(|nodes| nodes.split(',').any(|node| node == request.node))
 }
 
-fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
+/// Bytes in use on a storage.
+pub(crate) fn used(request: &Request<'_>, name: &str, options: &Options) -> u64 {
+    if request.state.full_storages.contains(name) {
+        return request.options.storage_size;
+    }
     let used: u64 = request
         .state
         .volumes
@@ -71,11 +75,15 @@ fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
         // Thin volumes and sparse files take what was written, not what was promised.
         .map(|(_, volume)| if volume.owner.is_some() { volume.file_size / 16 } else { volume.file_size })
         .sum();
+    // The system lies on the same file system as directories do.
+    let system = if volumes::is_block(options) { 0 } else { SYSTEM_BYTES };
+    (used + system).min(request.options.storage_size)
+}
+
+fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
     let enabled = is_enabled(options) && is_here(request, options);
     let total = if enabled { request.options.storage_size } else { 0 };
-    // The system lies on the same file system as directories do.
-    let used = if volumes::is_block(options) { used } else { used + SYSTEM_BYTES };
-    let used = if request.state.full_storages.contains(name) { total } else { used.min(total) };
+    let used = used(request, name, options).min(total);
     let text = |key: &str| options.get(key).cloned().unwrap_or_default();
     json!({
         "type": text("type"), "content": text("content"),
@@ -85,7 +93,7 @@ fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
 }
 
 fn list(request: &mut Request<'_>) -> Answer {
-    if request.get("target").is_some_and(|target| target != request.options.node) {
+    if request.get("target").is_some_and(|target| target != request.node) {
         return Ok(json!([]));
     }
     let wanted: Vec<String> = crate::schema::formats::split_list(request.get("content").unwrap_or_default())

@@ -237,7 +237,7 @@ pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
     Ok(request.task("imgcopy", "", |request, outcome| {
         let part = format!("/var/tmp/pveupload-{}", uuid::Uuid::new_v4().simple());
         outcome.say(format!("starting file import from: {part}"));
-        outcome.say(format!("target node: {}", request.options.node));
+        outcome.say(format!("target node: {}", request.node));
         outcome.say(format!("target file: {path}"));
         let size = upload.bytes.len() as u64;
         outcome.say(format!("file size is: {size}"));
