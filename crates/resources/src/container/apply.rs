@@ -8,7 +8,7 @@ use pve_model::Value;
 
 use super::decode::{decode_container, with_interfaces};
 use super::encode::{Purpose, encode_new, encode_options, encode_root_disk};
-use super::mount_points::{change_mount_points, moves, slot_of};
+use super::mount_points::{change_mount_points, is_other, moves, slot_of};
 use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
@@ -333,7 +333,7 @@ fn volumes(
         let volume = root.first_or("volume").unwrap_or_default();
         let options = encode_root_disk(disk, volume);
         let before = prior.and_then(|prior| block(prior, "disk")).map(|disk| encode_root_disk(disk, volume));
-        if before.is_some_and(|before| before != options) {
+        if before.map_or_else(|| is_other(&root, &options), |before| before != options) {
             set.put("rootfs", Some(options.with("size", root.get("size"))));
         }
     }

@@ -36,6 +36,14 @@ pub(super) fn stays(old: &Value, new: &Value) -> bool {
     before == after || before == format!("{after}:{path}") || after == format!("{before}:{path}")
 }
 
+/// Whether a volume has other options than those wanted.
+pub(super) fn is_other(now: &Properties, wanted: &Properties) -> bool {
+    let options = |volume: &Properties| -> BTreeSet<(String, String)> {
+        volume.pairs().iter().filter(|(key, _)| key != "size" && key != "volume").cloned().collect()
+    };
+    options(now) != options(wanted)
+}
+
 /// The slot (`mp0`) of a mount point, found by its path.
 pub(super) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
     let path = text(point, "path")?;
@@ -82,7 +90,11 @@ pub(super) fn change_mount_points(
         let named = text(point, "volume").filter(|volume| volume.contains([':', '/']));
         let volume = named.unwrap_or(present);
         let options = encode_mount_point(point, volume);
-        if volume != present || old.is_some_and(|old| encode_mount_point(old, volume) != options) {
+        let differs = match old {
+            Some(old) => encode_mount_point(old, volume) != options,
+            None => is_other(&now, &options),
+        };
+        if volume != present || differs {
             let size = now.get("size").filter(|_| volume == present);
             set.put(&slot, Some(options.with("size", size)));
         }

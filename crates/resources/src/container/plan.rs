@@ -34,6 +34,9 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
         planned = with(&planned, "tags", settle_as_set(before, after));
     }
     planned = with_elements(&planned, "disk", plan_disk(request, prior));
+    if flag(prior, "template") != Some(true) && flag(&planned, "template") == Some(true) {
+        planned = with_renamed_volumes(&planned);
+    }
     planned = with_elements(&planned, "operating_system", plan_origin(request, prior));
     planned = with_elements(&planned, "initialization", plan_initialization(request, prior));
     planned = keep_defaults(prior, settle(prior, &planned));
@@ -81,6 +84,18 @@ fn plan_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
         }
     }
     blocks
+}
+
+/// The volumes of a template are called differently.
+fn with_renamed_volumes(planned: &Value) -> Value {
+    ["disk", "mount_point"].into_iter().fold(planned.clone(), |planned, name| {
+        let blocks = all_blocks(&planned, name).iter();
+        let renamed = blocks.map(|block| match text(block, "path_in_datastore") {
+            Some(_) => with_unknown(block, "path_in_datastore"),
+            None => block.clone(),
+        });
+        with_elements(&planned, name, renamed.collect())
+    })
 }
 
 /// A container that was imported does not tell which file it was made from; without a configured type it keeps the one

@@ -96,6 +96,9 @@ fn plan_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let before = all_blocks(prior, "disk");
     let configured = all_blocks(request.config, "disk");
     let proposed = all_blocks(request.proposed, "disk");
+    // The volumes of a template are called differently.
+    let is_template = |value: &Value| flag(value, "template") == Some(true);
+    let renamed = !is_template(prior) && is_template(request.proposed);
     let planned: Vec<Value> = proposed
         .iter()
         .zip(configured)
@@ -103,7 +106,7 @@ fn plan_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
             let interface = text(proposed, "interface");
             let old = interface
                 .and_then(|interface| before.iter().find(|disk| text(disk, "interface") == Some(interface)));
-            plan_disk(proposed, config, old)
+            plan_disk(proposed, config, old, renamed)
         })
         .collect();
     let reordered =
@@ -111,7 +114,7 @@ fn plan_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     if reordered { before.to_vec() } else { planned }
 }
 
-fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>) -> Value {
+fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: bool) -> Value {
     let unset = |name: &str| config.get(name).is_some_and(Value::is_null);
     let mut disk = proposed.clone();
     let Some(old) = old else {
@@ -133,7 +136,7 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>) -> Value {
     let moved = differs("datastore_id") || (!unset("file_format") && differs("file_format"));
     for name in ["file_format", "path_in_datastore"] {
         if unset(name) {
-            let keep = old.get(name).cloned().filter(|_| !moved);
+            let keep = old.get(name).cloned().filter(|_| !moved && !(renamed && name == "path_in_datastore"));
             disk = match keep {
                 Some(keep) => with(&disk, name, keep),
                 None => with_unknown(&disk, name),

@@ -6,11 +6,11 @@ use super::super::lives::VM;
 use super::turns::{Kind, Samples, every_attribute};
 use super::world;
 
-fn kind() -> Kind {
+fn kind(base: fn() -> Json) -> Kind {
     Kind {
         name: VM,
         api: "qemu",
-        base: || json!({"node_name": "pve", "name": "n", "started": false, "machine": "q35"}),
+        base,
         companions,
         samples,
         recorded: RECORDED,
@@ -144,6 +144,18 @@ fn samples(path: &str) -> Samples {
 #[tokio::test]
 async fn every_attribute_of_a_vm_is_set_changed_and_taken_out() {
     let (world, _server) = world(VM).await;
-    let faults = every_attribute(&world, &kind()).await;
+    let faults = every_attribute(
+        &world,
+        &kind(|| json!({"node_name": "pve", "name": "n", "started": false, "machine": "q35"})),
+    )
+    .await;
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test]
+async fn every_attribute_of_a_running_vm_is_set_changed_and_taken_out() {
+    let (world, _server) = world(VM).await;
+    let base = || json!({"node_name": "pve", "name": "n", "machine": "q35"});
+    let faults = every_attribute(&world, &kind(base)).await;
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
