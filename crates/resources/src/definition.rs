@@ -275,6 +275,11 @@ pub(crate) fn problem(path: Path, summary: impl Into<String>, detail: impl Into<
     Problem { path, summary: summary.into(), detail: detail.into(), warning: false }
 }
 
+/// Something at `path` that is of no use but does no harm.
+pub(crate) fn warning(path: Path, summary: impl Into<String>, detail: impl Into<String>) -> Problem {
+    Problem { warning: true, ..problem(path, summary, detail) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

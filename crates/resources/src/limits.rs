@@ -62,3 +62,138 @@ pub(crate) fn firewall_name(text: &str) -> Option<String> {
         )
     })
 }
+
+/// A span of time: `15m`, `1h30m`, `90s`.
+pub(crate) fn duration(text: &str) -> Option<String> {
+    crate::vm::parse_duration(text)
+        .is_none()
+        .then(|| format!("{text:?} is no span of time such as 15m or 1h30m"))
+}
+
+fn is_ranges(text: &str, separators: &[char]) -> bool {
+    let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    text.split(separators).all(|range| match range.split_once('-') {
+        Some((first, last)) => number(first) && number(last),
+        None => number(range),
+    })
+}
+
+/// CPUs of the host: `0,2-5`.
+pub(crate) fn affinity(text: &str) -> Option<String> {
+    let good = text.is_empty() || is_ranges(text, &[',']);
+    (!good).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
+}
+
+/// CPUs or nodes of a NUMA node: `0-3;8`.
+pub(crate) fn numa_range(text: &str) -> Option<String> {
+    (!is_ranges(text, &[';'])).then(|| format!("{text:?} is no list such as 0-3;8"))
+}
+
+/// The name of a numbered device.
+fn numbered(text: &str, prefix: &str, most: u32) -> Option<String> {
+    let number = text.strip_prefix(prefix).and_then(|number| number.parse::<u32>().ok());
+    (!number.is_some_and(|number| number <= most))
+        .then(|| format!("{text:?} is none of {prefix}0-{prefix}{most}"))
+}
+
+/// `numa0` to `numa7`
+pub(crate) fn numa_device(text: &str) -> Option<String> {
+    numbered(text, "numa", 7)
+}
+
+/// `hostpci0` to `hostpci15`
+pub(crate) fn hostpci_device(text: &str) -> Option<String> {
+    numbered(text, "hostpci", 15)
+}
+
+/// A drive that media can be in: not virtio.
+pub(crate) fn media_interface(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    disk_interface(text).or_else(|| {
+        text.starts_with("virtio").then(|| format!("{text:?} cannot be: use an ide, sata or scsi interface"))
+    })
+}
+
+/// The serial number of a disk.
+pub(crate) fn disk_serial(text: &str) -> Option<String> {
+    (text.chars().count() > 20).then(|| format!("{text:?} is longer than 20 characters"))
+}
+
+/// What is plugged in while a VM runs (`qm.conf(5)`).
+pub(crate) fn hotplug(text: &str) -> Option<String> {
+    let words = ["cloudinit", "cpu", "disk", "memory", "network", "usb"];
+    let good = matches!(text, "" | "0" | "1") || text.split(',').all(|word| words.contains(&word.trim()));
+    (!good).then(|| format!("{text:?} must be 0, 1, or a list of {}", words.join(", ")))
+}
+
+/// A serial device: a socket, or a device of the host.
+pub(crate) fn serial_device(text: &str) -> Option<String> {
+    let good = text == "socket" || text.starts_with("/dev/");
+    (!good).then(|| format!("{text:?} must be socket or a device such as /dev/ttyS0"))
+}
+
+/// The address of a server.
+pub(crate) fn server(text: &str) -> Option<String> {
+    (text.parse::<std::net::IpAddr>().is_err()).then(|| format!("{text:?} is no address"))
+}
+
+/// A file in a datastore, or nothing.
+pub(crate) fn file_id(text: &str) -> Option<String> {
+    let good = text.is_empty()
+        || text.split_once(':').is_some_and(|(store, file)| !store.is_empty() && !file.is_empty());
+    (!good).then(|| format!("{text:?} is no file such as local:snippets/user.yaml"))
+}
+
+/// A path from the root.
+pub(crate) fn absolute_path(text: &str) -> Option<String> {
+    (!text.starts_with('/')).then(|| format!("{text:?} must begin with /"))
+}
+
+/// Permissions in octal.
+pub(crate) fn mode(text: &str) -> Option<String> {
+    let good = (3..=4).contains(&text.len()) && text.chars().all(|c| ('0'..='7').contains(&c));
+    (!good).then(|| format!("{text:?} are no permissions such as 0660"))
+}
+
+/// A size with its unit.
+pub(crate) fn size(text: &str) -> Option<String> {
+    let good = text.is_empty() || crate::size::parse_size(text).is_some();
+    (!good).then(|| format!("{text:?} is no size such as 8G"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_takes_what_the_cluster_takes() {
+        type Limit = fn(&str) -> Option<String>;
+        let cases: &[(Limit, &[&str], &[&str])] = &[
+            (duration, &["15m", "1h30m"], &["15", "m", "x"]),
+            (affinity, &["", "0", "0,2-5"], &["a", "0-", "0;1"]),
+            (numa_range, &["0-3", "0-3;8"], &["", "0,1"]),
+            (numa_device, &["numa0", "numa7"], &["numa8", "numa", "0"]),
+            (hostpci_device, &["hostpci15"], &["hostpci16"]),
+            (media_interface, &["", "ide2", "scsi30"], &["virtio0", "ide4"]),
+            (disk_serial, &["12345678901234567890"], &["123456789012345678901"]),
+            (hotplug, &["0", "network,disk,usb,cloudinit"], &["network,sound", "2"]),
+            (serial_device, &["socket", "/dev/ttyS0"], &["ttyS0"]),
+            (server, &["192.0.2.1", "2001:db8::1"], &["dns.example.test"]),
+            (file_id, &["", "local:snippets/u.yaml"], &["u.yaml", ":x"]),
+            (absolute_path, &["/dev/fuse"], &["dev/fuse"]),
+            (mode, &["0660", "755"], &["0888", "7"]),
+            (size, &["", "8G", "512M"], &["8X"]),
+            (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),
+        ];
+        for (limit, good, bad) in cases {
+            for text in *good {
+                assert_eq!(limit(text), None, "{text:?}");
+            }
+            for text in *bad {
+                assert!(limit(text).is_some(), "{text:?}");
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
 use super::mount_points::{match_mount_points, stays};
-use crate::definition::problem;
+use crate::definition::{problem, warning};
 use crate::size::same_size;
 use crate::values::{
     all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_as_set, text, with,
@@ -20,7 +20,32 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         let detail = "set operating_system.template_file_id to make it from a template file, or clone.vm_id";
         return vec![problem(Path::default(), "Nothing to make the container from", detail)];
     }
-    Vec::new()
+    let mut problems = Vec::new();
+    for (name, key) in
+        [("network_interface", "name"), ("mount_point", "path"), ("device_passthrough", "path")]
+    {
+        let mut seen = std::collections::BTreeSet::new();
+        for (index, part) in all_blocks(config, name).iter().enumerate() {
+            if let Some(label) = text(part, key)
+                && !seen.insert(label.to_string())
+            {
+                let path = Path::attribute(name).child(PathStep::Index(index as u64));
+                let path = path.child(PathStep::Attribute(key.to_string()));
+                problems.push(problem(path, "Used twice", format!("{label} is given twice")));
+            }
+        }
+    }
+    let addresses = block(config, "initialization").map_or(0, |init| all_blocks(init, "ip_config").len());
+    let known = config.get("network_interface").is_none_or(Value::is_known);
+    // A clone may have interfaces of its template.
+    if known && addresses > all_blocks(config, "network_interface").len() && made_from("clone") {
+        let detail =
+            "each ip_config belongs to the network_interface in the same place: there are fewer of those";
+        let path = Path::attribute("initialization").child(PathStep::Index(0));
+        let path = path.child(PathStep::Attribute("ip_config".to_string()));
+        problems.push(warning(path, "An address without an interface", detail));
+    }
+    problems
 }
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {

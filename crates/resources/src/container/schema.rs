@@ -65,7 +65,7 @@ fn cpu() -> Fields {
     vec![
         ("architecture", text().or("amd64").one_of(&["amd64", "arm64", "armhf", "i386"])),
         ("cores", number().or(1).range(1, 128)),
-        ("limit", number().or(0)),
+        ("limit", number().or(0).range(0, 128)),
         ("units", number().computed().range(1, 500000)),
     ]
 }
@@ -74,8 +74,8 @@ fn device_passthrough() -> Fields {
     vec![
         ("deny_write", flag().or(false)),
         ("gid", number().range(0, i64::MAX)),
-        ("mode", text().or("0660")),
-        ("path", text().required()),
+        ("mode", text().or("0660").checked(limits::mode)),
+        ("path", text().required().checked(limits::absolute_path)),
         ("uid", number().range(0, i64::MAX)),
     ]
 }
@@ -97,7 +97,7 @@ fn features() -> Fields {
         ("fuse", flag().or(false)),
         ("keyctl", flag().or(false)),
         ("mknod", flag().or(false)),
-        ("mount", texts()),
+        ("mount", texts().one_of(&["cifs", "nfs"])),
         ("nesting", flag().or(false)),
     ]
 }
@@ -118,12 +118,12 @@ fn initialization() -> Fields {
             blocks(vec![
                 ("domain", text()),
                 ("server", text().deprecated("use servers")),
-                ("servers", texts()),
+                ("servers", texts().checked(limits::server)),
             ])
             .most(1),
         ),
         ("entrypoint", text()),
-        ("hostname", text()),
+        ("hostname", text().checked(limits::guest_name)),
         (
             "ip_config",
             blocks(vec![
@@ -157,7 +157,7 @@ fn mount_point() -> Fields {
         ("read_only", flag().or(false)),
         ("replicate", flag().or(true)),
         ("shared", flag().or(false)),
-        ("size", text()),
+        ("size", text().checked(limits::size)),
         ("volume", text().required()),
     ]
 }
@@ -178,7 +178,7 @@ fn network_interface() -> Fields {
 
 fn operating_system() -> Fields {
     vec![
-        ("template_file_id", text().required()),
+        ("template_file_id", text().required().checked(limits::file_id)),
         (
             "type",
             text().or("unmanaged").one_of(&[

@@ -15,7 +15,7 @@ pub(super) fn cdrom() -> Fields {
     vec![
         ("enabled", flag().or(false).deprecated("leave the block out instead")),
         ("file_id", text()),
-        ("interface", text().or("ide3")),
+        ("interface", text().or("ide3").checked(limits::media_interface)),
     ]
 }
 
@@ -34,7 +34,7 @@ pub(super) fn disk() -> Fields {
         ("path_in_datastore", text().computed()),
         ("queues", number().or(0)),
         ("replicate", flag().or(true)),
-        ("serial", text()),
+        ("serial", text().checked(limits::disk_serial)),
         ("size", number().computed().or(8).range(1, i64::MAX)),
         (
             "speed",
@@ -65,7 +65,7 @@ pub(super) fn efi_disk() -> Fields {
 
 pub(super) fn hostpci() -> Fields {
     vec![
-        ("device", text().required()),
+        ("device", text().required().checked(limits::hostpci_device)),
         ("id", text()),
         ("mapping", text()),
         ("mdev", text()),
@@ -94,9 +94,9 @@ pub(super) fn network_device() -> Fields {
 
 pub(super) fn numa() -> Fields {
     vec![
-        ("cpus", text().required()),
-        ("device", text().required()),
-        ("hostnodes", text()),
+        ("cpus", text().required().checked(limits::numa_range)),
+        ("device", text().required().checked(limits::numa_device)),
+        ("hostnodes", text().checked(limits::numa_range)),
         ("memory", number().required().range(64, 268435456)),
         ("policy", text().or("preferred").one_of(&["bind", "interleave", "preferred"])),
     ]
@@ -106,12 +106,12 @@ pub(super) fn rng() -> Fields {
     vec![
         ("max_bytes", number().computed().range(1, i64::MAX)),
         ("period", number().computed().range(1, i64::MAX)),
-        ("source", text().required()),
+        ("source", text().required().one_of(&["/dev/urandom", "/dev/random", "/dev/hwrng"])),
     ]
 }
 
 pub(super) fn serial_device() -> Fields {
-    vec![("device", text().or("socket"))]
+    vec![("device", text().or("socket").checked(limits::serial_device))]
 }
 
 pub(super) fn tpm_state() -> Fields {
@@ -154,7 +154,7 @@ pub(super) fn virtiofs() -> Fields {
         ("direct_io", flag().or(false)),
         ("expose_acl", flag().or(false)),
         ("expose_xattr", flag().or(false)),
-        ("mapping", text().required()),
+        ("mapping", text().required().checked(limits::not_empty)),
     ]
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn fields() -> Fields {
         ("efi_disk", blocks(devices::efi_disk()).most(1)),
         ("hook_script_file_id", text()),
         ("hostpci", blocks(devices::hostpci()).most(16)),
-        ("hotplug", text().computed()),
+        ("hotplug", text().computed().checked(limits::hotplug)),
         ("id", text().read_only()),
         ("initialization", blocks(initialization()).most(1)),
         ("ipv4_addresses", of_type(Type::list(Type::list(Type::String))).read_only()),
@@ -92,7 +92,7 @@ pub(crate) fn fields() -> Fields {
 fn agent() -> Fields {
     vec![
         ("enabled", flag().or(false)),
-        ("timeout", text().or("15m")),
+        ("timeout", text().or("15m").checked(limits::duration)),
         ("trim", flag().or(false)),
         ("type", text().or("virtio").one_of(&["isa", "virtio"])),
         (
@@ -129,12 +129,12 @@ fn clone() -> Fields {
 
 fn cpu() -> Fields {
     vec![
-        ("affinity", text()),
+        ("affinity", text().checked(limits::affinity)),
         ("architecture", text().one_of(&["", "aarch64", "x86_64"])),
         ("cores", number().or(1).range(1, 2304)),
         ("flags", texts()),
         ("hotplugged", number().or(0).range(0, 2304)),
-        ("limit", number().or(0)),
+        ("limit", number().or(0).range(0, 128)),
         ("numa", flag().or(false)),
         ("sockets", number().or(1).range(1, 16)),
         ("type", text().or("qemu64")),
@@ -145,9 +145,9 @@ fn cpu() -> Fields {
 fn initialization() -> Fields {
     vec![
         ("datastore_id", text().or("local-lvm")),
-        ("dns", blocks(vec![("domain", text()), ("servers", texts())]).most(1)),
+        ("dns", blocks(vec![("domain", text()), ("servers", texts().checked(limits::server))]).most(1)),
         ("file_format", text().computed().one_of(&["qcow2", "raw", "vmdk"])),
-        ("interface", text()),
+        ("interface", text().checked(limits::media_interface)),
         (
             "ip_config",
             blocks(vec![
@@ -162,16 +162,16 @@ fn initialization() -> Fields {
             ])
             .most(32),
         ),
-        ("meta_data_file_id", text().computed()),
-        ("network_data_file_id", text().computed()),
+        ("meta_data_file_id", text().computed().checked(limits::file_id)),
+        ("network_data_file_id", text().computed().checked(limits::file_id)),
         ("type", text().computed().one_of(&["configdrive2", "nocloud"])),
         ("upgrade", flag().computed()),
         (
             "user_account",
             blocks(vec![("keys", texts()), ("password", text().sensitive()), ("username", text())]).most(1),
         ),
-        ("user_data_file_id", text().computed()),
-        ("vendor_data_file_id", text().computed()),
+        ("user_data_file_id", text().computed().checked(limits::file_id)),
+        ("vendor_data_file_id", text().computed().checked(limits::file_id)),
     ]
 }
 

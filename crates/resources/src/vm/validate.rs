@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 
-use crate::definition::problem;
+use crate::definition::{problem, warning};
 use crate::values::{all_blocks, block, flag, text};
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -13,6 +13,7 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
     check_disks(config, &mut problems);
     check_memory(config, &mut problems);
     check_network(config, &mut problems);
+    check_passed_devices(config, &mut problems);
     problems
 }
 
@@ -54,7 +55,12 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
 fn check_memory(config: &Value, problems: &mut Vec<Problem>) {
     let huge = block(config, "memory").and_then(|memory| text(memory, "hugepages"));
     let numa = block(config, "cpu").and_then(|cpu| flag(cpu, "numa")) == Some(true);
-    if huge.is_some() && !numa && block(config, "cpu").is_none_or(Value::is_wholly_known) {
+    let known = block(config, "cpu").is_none_or(Value::is_wholly_known);
+    if !all_blocks(config, "numa").is_empty() && !numa && known {
+        let detail = "numa blocks have no effect without cpu.numa = true";
+        problems.push(warning(Path::attribute("numa"), "NUMA nodes without NUMA", detail));
+    }
+    if huge.is_some() && !numa && known {
         let detail = "memory.hugepages needs cpu.numa = true";
         problems.push(problem(in_block("memory", 0, "hugepages"), "Huge pages without NUMA", detail));
     }
@@ -70,5 +76,57 @@ fn check_network(config: &Value, problems: &mut Vec<Problem>) {
             let path = in_block("network_device", index, "mac_address");
             problems.push(problem(path, "Invalid MAC address", detail));
         }
+    }
+}
+
+/// A device is named by the host's name of it or by a mapping, once.
+fn check_passed_devices(config: &Value, problems: &mut Vec<Problem>) {
+    for (name, own) in [("hostpci", "id"), ("usb", "host")] {
+        let mut seen = BTreeSet::new();
+        for (index, device) in all_blocks(config, name).iter().enumerate() {
+            let unset = |part: &str| device.get(part).is_some_and(Value::is_null);
+            if unset(own) == unset("mapping") {
+                let detail = format!("set either {own} or mapping");
+                problems.push(problem(in_block(name, index, own), "Which device?", detail));
+            }
+            if let Some(slot) = text(device, "device")
+                && !seen.insert(slot.to_string())
+            {
+                let detail = format!("{slot} is given twice");
+                problems.push(problem(in_block(name, index, "device"), "Device used twice", detail));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_model::codec::decode;
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn problems(json: Json) -> Vec<String> {
+        let ty = crate::definition::Definition::new(crate::vm::fields()).schema.block.implied_type();
+        validate(&decode(&json, &ty).unwrap()).iter().map(|problem| problem.path.to_string()).collect()
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_where_it_stands() {
+        let none: Vec<String> = Vec::new();
+        let good = json!({"cpu": [{"numa": true}], "numa": [{"device": "numa0"}],
+                          "usb": [{"host": "spice"}], "hostpci": [{"device": "hostpci0", "mapping": "gpu"}]});
+        assert_eq!(problems(good), none);
+        assert_eq!(problems(json!({"numa": [{"device": "numa0"}]})), ["numa"]);
+        assert_eq!(problems(json!({"usb": [{"host": "spice"}, {}]})), ["usb[1].host"]);
+        let twice = json!({"device": "hostpci0", "id": "0000:01:00"});
+        assert_eq!(problems(json!({"hostpci": [twice, twice]})), ["hostpci[1].device"]);
+        let disks = json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi0", "file_id": "a:b", "import_from": "c:d"}]});
+        assert_eq!(problems(disks), ["disk[1].interface", "disk[1].import_from"]);
+        assert_eq!(problems(json!({"memory": [{"hugepages": "2"}]})), ["memory[0].hugepages"]);
+        assert_eq!(
+            problems(json!({"network_device": [{"mac_address": "x"}]})),
+            ["network_device[0].mac_address"]
+        );
     }
 }

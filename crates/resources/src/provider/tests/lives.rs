@@ -14,7 +14,7 @@ pub(super) fn full_vm() -> Json {
         "node_name": "pve", "vm_id": 511, "name": "web-1", "description": "first", "tags": ["b", "a"],
         "started": true, "machine": "q35", "boot_order": ["scsi0"],
         "agent": [{"enabled": true, "timeout": "1s"}],
-        "cpu": [{"cores": 2, "type": "x86-64-v2-AES", "flags": ["+aes"], "limit": 1.5}],
+        "cpu": [{"cores": 2, "numa": true, "type": "x86-64-v2-AES", "flags": ["+aes"], "limit": 1.5}],
         "memory": [{"dedicated": 1024, "floating": 512}],
         "disk": [
             {"datastore_id": "local-lvm", "interface": "scsi0", "size": 10, "iothread": true, "discard": "on",

@@ -10,6 +10,7 @@ fn kind() -> Kind {
     Kind {
         name: CONTAINER,
         api: "lxc",
+        needed: &[],
         base: || {
             json!({"node_name": "pve", "started": false, "disk": [{"datastore_id": "local-lvm", "size": 4}],
                    "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}]})

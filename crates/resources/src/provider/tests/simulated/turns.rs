@@ -34,6 +34,8 @@ pub(super) struct Kind {
     pub(super) replaces: &'static [&'static str],
     /// Attributes that an import cannot tell.
     pub(super) unreadable: &'static [&'static str],
+    /// Attributes that cannot be left out of their block.
+    pub(super) needed: &'static [&'static str],
     /// `qemu` or `lxc`.
     pub(super) api: &'static str,
 }
@@ -117,7 +119,7 @@ pub(super) async fn take_turns(
         let required = (kind.companions)(path.rsplit_once('.').map_or("", |(block, _)| block))
             .get(path.rsplit('.').next().unwrap_or_default())
             .is_some();
-        if !required {
+        if !required && !kind.needed.contains(&path) {
             last = step(world, Some(&last), &without).await.map_err(|error| format!("take out: {error}"))?;
         }
         if top != path && (kind.base)().get(top).is_none() {

@@ -10,6 +10,7 @@ fn kind(base: fn() -> Json) -> Kind {
     Kind {
         name: VM,
         api: "qemu",
+        needed: &["hostpci.mapping", "usb.mapping"],
         base,
         companions,
         samples,
@@ -63,6 +64,8 @@ fn companions(path: &str) -> Json {
         "for initialization.ip_config.ipv6.gateway" => {
             json!({"initialization": [{"ip_config": [{"ipv6": [{"address": "2001:db8::5/64"}]}]}]})
         }
+        "for hostpci.mapping" => json!({"hostpci": [{"device": "hostpci0"}]}),
+        "for usb.mapping" => json!({"usb": [{}]}),
         path if path.starts_with("for numa") => json!({"cpu": [{"numa": true}]}),
         _ => json!({}),
     }
