@@ -1,0 +1,10 @@
+//! Provisioners as a user has them: on this machine, over SSH against OpenSSH's server, and in runs that are killed.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod crash;
+mod local;
+mod project;
+mod remote;
+mod sshd;
