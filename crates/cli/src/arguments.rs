@@ -47,6 +47,8 @@ pub struct GlobalOptions {
 pub enum Command {
     /// Make a project, or prepare the present one
     Init(InitOptions),
+    /// Fetch the modules that the configuration calls
+    Get(GetOptions),
     /// Check the configuration
     Validate(VariableOptions),
     /// Show what apply would do
@@ -81,15 +83,26 @@ pub enum Command {
 pub struct InitOptions {
     /// Folder to make the project in; without it the present folder is prepared
     pub folder: Option<PathBuf>,
-    /// Accepted for Terraform's sake: providers are built in
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub upgrade: Option<bool>,
+    /// Fetch every module anew, in the newest version that fits
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub upgrade: bool,
+    /// Fetch modules that are not there (true or false)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub get: bool,
     /// Accepted for Terraform's sake
     #[arg(long, hide = true)]
     pub reconfigure: bool,
     /// Accepted for Terraform's sake
     #[arg(long, hide = true, value_name = "BOOL|KEY=VALUE")]
     pub backend: Option<String>,
+}
+
+/// See [`Command::Get`].
+#[derive(Debug, Args)]
+pub struct GetOptions {
+    /// Fetch every module anew, in the newest version that fits
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub update: bool,
 }
 
 /// A value with its place among all values of the command line: of two for one variable the later one wins, whatever

@@ -87,7 +87,14 @@ from_error! {
     pve_state::KeyError => Some("Set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE to the key that the log was written with."),
     pve_state_sqlite::LockError => Some("Wait until it is done, or give -lock-timeout=5m to wait for it. A run that died holds no lock."),
     pve_model::state::ProjectionError => Some("Use the newest version of pve that anybody here uses."),
+    pve_modules::SettingsError => Some("Correct the file. A token stands in a block: credentials \"HOST\" { token = \"...\" }"),
     std::io::Error => None,
+}
+
+impl From<pve_modules::FetchError> for Failure {
+    fn from(error: pve_modules::FetchError) -> Failure {
+        Failure::Plain { message: error.message, hint: error.hint }
+    }
 }
 
 impl From<pve_state::LogError> for Failure {

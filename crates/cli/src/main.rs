@@ -11,6 +11,7 @@ mod failure;
 mod plan_file;
 mod progress;
 mod project;
+mod providers;
 mod provision;
 mod render;
 mod session;
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> failure::Ended {
     let global = &arguments.global;
     match arguments.command {
-        Command::Init(options) => commands::init::run(global, &options),
+        Command::Init(options) => commands::init::run(global, &options).await,
+        Command::Get(options) => commands::get::run(global, &options).await,
         Command::Validate(options) => commands::validate::run(global, &options),
         Command::Plan(options) => commands::plan::run(global, &options).await,
         Command::Apply(options) => commands::apply::run(global, &options).await,

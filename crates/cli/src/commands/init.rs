@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
+use pve_config::configuration::{DiskFiles, load};
+
+use super::get;
 use crate::arguments::{GlobalOptions, InitOptions};
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
+use crate::providers::check_providers;
 
 /// The files of `environments/`, by path.
 const SCAFFOLD: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scaffold.rs"));
@@ -13,12 +17,12 @@ const SCAFFOLD: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scaffold.r
 ///
 /// # Errors
 /// When something is in the way.
-pub fn run(global: &GlobalOptions, options: &InitOptions) -> Ended {
+pub async fn run(global: &GlobalOptions, options: &InitOptions) -> Ended {
     match &options.folder {
         Some(folder) => scaffold(
             &std::env::current_dir()?.join(global.directory.clone().unwrap_or_default()).join(folder),
         ),
-        None => prepare(global),
+        None => prepare(global, options).await,
     }
 }
 
@@ -40,12 +44,17 @@ fn scaffold(folder: &Path) -> Ended {
     Ok(0)
 }
 
-fn prepare(global: &GlobalOptions) -> Ended {
+async fn prepare(global: &GlobalOptions, options: &InitOptions) -> Ended {
     let project = Project::find(global)?;
-    let loaded = pve_config::configuration::load(&pve_config::configuration::DiskFiles, &project.root);
-    if loaded.diagnostics.iter().any(pve_config::syntax::Diagnostic::is_error) {
-        return Err(Failure::Diagnosed { diagnostics: loaded.diagnostics, sources: loaded.sources });
-    }
-    println!("Ready. Providers are built in, so there is nothing to download. Next: pve plan");
+    let (mut loaded, fetched) = if options.get || options.upgrade {
+        let installation = get::installed(&project, options.upgrade).await?;
+        (installation.loaded, installation.fetched)
+    } else {
+        (load(&DiskFiles, &project.root), 0)
+    };
+    loaded.diagnostics.extend(check_providers(&loaded.configuration, &pve_resources::registry()));
+    get::report(global, loaded)?;
+    let modules = get::counted(fetched);
+    println!("Ready: {modules} fetched; providers are built in. Next: pve plan");
     Ok(0)
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod console;
 pub mod fmt;
+pub mod get;
 pub mod init;
 pub mod log;
 pub mod output;

@@ -5,7 +5,7 @@ use pve_model::{Path, PathStep, ResourceMode, Value};
 use super::type_constraint::{any, parse_type_constraint};
 use super::{
     Check, Condition, IgnoreChanges, Import, Lifecycle, Local, Module, ModuleCall, Moved, Output,
-    ProviderConfiguration, Removed, Resource, Variable,
+    ProviderConfiguration, Removed, RequiredProvider, Resource, Variable,
 };
 use crate::evaluate::{Resolved, Scope, ScopeError, closest, evaluate};
 use crate::functions::Context;
@@ -566,7 +566,9 @@ fn terraform(block: &Block, module: &mut Module, reader: &mut Reader<'_>) {
                         Err(_) => None,
                     };
                     let source = source.unwrap_or_else(|| format!("hashicorp/{}", attribute.name));
-                    module.required_providers.insert(attribute.name.to_string(), source);
+                    let provider =
+                        RequiredProvider { source, span: attribute.name_span.to(attribute.expr.span) };
+                    module.required_providers.insert(attribute.name.to_string(), provider);
                 }
             }
             "backend" => {

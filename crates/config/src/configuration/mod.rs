@@ -62,8 +62,8 @@ pub struct Module {
     pub module_calls: BTreeMap<String, ModuleCall>,
     /// Provider configurations.
     pub providers: Vec<ProviderConfiguration>,
-    /// Source addresses of providers by local name.
-    pub required_providers: BTreeMap<String, String>,
+    /// Providers by local name.
+    pub required_providers: BTreeMap<String, RequiredProvider>,
     /// The backend: its type and arguments.
     pub backend: Option<(String, Body)>,
     /// `moved` blocks.
@@ -74,6 +74,15 @@ pub struct Module {
     pub removed: Vec<Removed>,
     /// `check` blocks.
     pub checks: Vec<Check>,
+}
+
+/// An entry of `required_providers`.
+#[derive(Debug, Clone)]
+pub struct RequiredProvider {
+    /// The source address, `hashicorp/NAME` if none is written.
+    pub source: String,
+    /// The entry.
+    pub span: Span,
 }
 
 /// A `variable` block.
