@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::checks::{CALL_PARAMETERS, check_boot, check_root_options, check_values, options};
+use super::values::{normalise, pin_machine};
 use super::{KIND, drives, hotplug};
 use crate::failure::Failure;
 use crate::guests;
@@ -12,81 +14,6 @@ use crate::schema::property_string;
 use crate::schema::{self};
 use crate::state::Options;
 use crate::volumes;
-
-/// Parameters of the call that are no options of the machine.
-const CALL_PARAMETERS: &[&str] = &[
-    "node",
-    "vmid",
-    "digest",
-    "delete",
-    "revert",
-    "skiplock",
-    "force",
-    "background_delay",
-    "archive",
-    "bwlimit",
-    "ha-managed",
-    "import-working-storage",
-    "live-restore",
-    "pool",
-    "start",
-    "storage",
-    "unique",
-];
-
-/// The options among the request's parameters, with `cdrom` and `smp` under their real names.
-pub(crate) fn options(request: &Request<'_>) -> Options {
-    let mut options: Options = request
-        .parameters
-        .iter()
-        .filter(|(name, _)| !CALL_PARAMETERS.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if let Some(medium) = options.remove("cdrom") {
-        let text = if medium.contains("media=") { medium } else { format!("{medium},media=cdrom") };
-        options.entry("ide2".to_owned()).or_insert(text);
-    }
-    if let Some(count) = options.remove("smp") {
-        options.entry("sockets".to_owned()).or_insert(count);
-    }
-    options
-}
-
-/// Refuses options that only root itself may set or delete.
-pub(crate) fn check_root_options(
-    request: &Request<'_>,
-    options: &Options,
-    delete: &[String],
-) -> Result<(), Failure> {
-    if request.identity.is_root() {
-        return Ok(());
-    }
-    let refuse = |text: String| Err(Failure::died(text));
-    for name in options.keys().chain(delete) {
-        let value = options.get(name).map(String::as_str).unwrap_or_default();
-        let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
-        match stem {
-            "lock" | "args" | "vmgenid" | "meta" | "parallel" | "arch" if stem != "arch" => {
-                return refuse(format!("only root can set '{name}' config"));
-            }
-            "hostpci" if !value.contains("mapping=") => {
-                return refuse(format!("only root can set '{name}' config for non-mapped devices"));
-            }
-            "usb"
-                if !value.is_empty()
-                    && !value.contains("mapping=")
-                    && !value.to_lowercase().contains("spice") =>
-            {
-                return refuse(format!("only root can set '{name}' config for real devices"));
-            }
-            "serial" if value.starts_with("/dev/") => {
-                return refuse(format!("only root can modify '{name}' config for real devices"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
 
 /// What a change of the configuration is about.
 struct Change {
@@ -162,89 +89,6 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
         change.delete.push("description".to_owned());
     }
     Ok(change)
-}
-
-/// Values that the schema lets through and the configuration's own parser does not.
-pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), Failure> {
-    for (name, value) in set {
-        let Some(property) = schema::lookup(schema::virtual_machine(), name) else { continue };
-        let bad = match property.kind {
-            schema::Kind::Integer => value.starts_with('+'),
-            schema::Kind::Number => value.starts_with(['.', '+']) || value.contains(['e', 'E']),
-            _ => false,
-        };
-        if bad {
-            let kind = property.kind.name();
-            let text =
-                format!("unable to parse value of '{name}' - type check ('{kind}') failed - got '{value}'");
-            return Err(Failure::died(text));
-        }
-    }
-    if let Some(script) = set.get("hookscript").filter(|script| !request.state.volumes.contains_key(*script))
-    {
-        return Err(Failure::parameter("hookscript", format!("script '{script}' does not exist\n")));
-    }
-    if let Some(keys) = set.get("sshkeys") {
-        let decoded = crate::server::percent_decode(keys);
-        let valid = decoded.lines().filter(|line| !line.trim().is_empty()).all(is_public_key);
-        if !valid {
-            return Err(Failure::died("SSH public key validation error"));
-        }
-    }
-    Ok(())
-}
-
-fn is_public_key(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let kind =
-        words.find(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"));
-    kind.is_some() && words.next().is_some_and(|data| data.len() >= 40 || line.starts_with('#'))
-        || line.starts_with('#')
-}
-
-fn check_boot(config: &Options, set: &Options) -> Result<(), Failure> {
-    let Some(order) = set.get("boot").and_then(|boot| boot.strip_prefix("order=")) else { return Ok(()) };
-    for device in order.split(';').filter(|device| !device.is_empty()) {
-        if !config.contains_key(device) && !set.contains_key(device) {
-            return Err(Failure::died(format!("invalid bootorder: device '{device}' does not exist'")));
-        }
-    }
-    Ok(())
-}
-
-/// Rewrites values to what the configuration file has.
-pub(crate) fn normalise(set: &mut Options) {
-    for (name, value) in set.iter_mut() {
-        let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
-        match stem {
-            "net" => *value = network_card(name, value),
-            "tags" => *value = guests::normalise_tags(value),
-            "description" => *value = value.trim_end().to_owned(),
-            "vmgenid" if value == "1" => *value = uuid::Uuid::new_v4().to_string(),
-            _ if value.is_empty() && stem != "description" => *value = " ".to_owned(),
-            _ if value.starts_with('0') && is_integer(name) => {
-                *value = value.parse().map_or(value.clone(), |number: i64| number.to_string());
-            }
-            _ => {}
-        }
-    }
-    if set.get("description").is_some_and(String::is_empty) {
-        set.remove("description");
-    }
-}
-
-fn is_integer(name: &str) -> bool {
-    schema::lookup(schema::virtual_machine(), name)
-        .is_some_and(|property| property.kind == schema::Kind::Integer)
-}
-
-fn network_card(name: &str, text: &str) -> String {
-    let Some(keys) = schema::lookup(schema::virtual_machine(), name).and_then(schema::format_keys) else {
-        return text.to_owned();
-    };
-    let Ok(mut values) = property_string::parse(keys, text) else { return text.to_owned() };
-    values.entry("macaddr".to_owned()).or_insert_with(guests::new_mac);
-    property_string::print(keys, &values)
 }
 
 /// `PUT config`: runs at once.
@@ -352,26 +196,6 @@ fn check_custom_files(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
     }
     Ok(())
 }
-
-/// Windows guests keep the machine version they were made with (PVE::QemuServer::Machine).
-pub(crate) fn pin_machine(config: &mut Options) {
-    let windows = config.get("ostype").is_some_and(|kind| kind.starts_with('w'));
-    let text = config.get("machine").cloned().unwrap_or_default();
-    let (kind, rest) = text.split_once(',').map_or((text.as_str(), None), |(kind, rest)| (kind, Some(rest)));
-    let kind = kind.strip_prefix("type=").unwrap_or(kind);
-    let pinned = match kind {
-        "" | "pc" => "pc-i440fx",
-        "q35" => "pc-q35",
-        _ => return,
-    };
-    if windows {
-        let rest = rest.map(|rest| format!(",{rest}")).unwrap_or_default();
-        config.insert("machine".to_owned(), format!("{pinned}-{QEMU_MACHINE}{rest}"));
-    }
-}
-
-/// The newest machine version of the node's QEMU.
-const QEMU_MACHINE: &str = "10.1+pve1";
 
 fn boot_order(config: &Options) -> Vec<String> {
     let order = config.get("boot").and_then(|boot| boot.strip_prefix("order="));

@@ -1,6 +1,6 @@
 //! Creating and destroying machines.
 
-use super::{KIND, config, drives};
+use super::{KIND, checks, drives, values};
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request, missing_guest};
@@ -11,8 +11,8 @@ use crate::volumes;
 pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     guests::check_pool(request)?;
-    let mut options = config::options(request);
-    config::check_root_options(request, &options, &[])?;
+    let mut options = checks::options(request);
+    checks::check_root_options(request, &options, &[])?;
     if let Some(archive) =
         request.get("archive").filter(|archive| !request.state.volumes.contains_key(*archive))
     {
@@ -25,9 +25,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
             drives::check(request, name, &values)?;
         }
     }
-    config::check_values(request, &options)?;
+    checks::check_values(request, &options)?;
     check_free(request, vmid)?;
-    config::normalise(&mut options);
+    values::normalise(&mut options);
     let start = request.flag("start");
     let upid = request.task("qmcreate", &vmid.to_string(), |request, outcome| {
         build(request, outcome, vmid, options).map_err(|failure| {
@@ -75,7 +75,7 @@ fn build(
     fill(&mut guest, "vmgenid", uuid::Uuid::new_v4().to_string());
     let meta = format!("creation-qemu=10.1.2,ctime={}", request.seconds());
     fill(&mut guest, "meta", meta);
-    config::pin_machine(&mut guest.config);
+    values::pin_machine(&mut guest.config);
     guest.config.insert("lock".to_owned(), "create".to_owned());
     outcome.effects.push(Effect::RemoveOption { guest: vmid, key: "lock".to_owned() });
     request.state.guests.insert(vmid, guest);

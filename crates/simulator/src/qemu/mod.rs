@@ -1,6 +1,7 @@
 //! Virtual machines: `/nodes/{node}/qemu`.
 
 mod agent;
+mod checks;
 mod clone;
 mod cloud_init;
 pub(crate) mod config;
@@ -9,6 +10,7 @@ mod disks;
 pub(crate) mod drives;
 mod hotplug;
 mod lifecycle;
+mod values;
 
 use serde_json::{Value, json};
 

@@ -5,6 +5,11 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
+use super::addresses::{
+    firewall_addresses, is_address_or_network, is_alias, is_cidr4, is_cidr6, is_protocol, is_unicast_mac,
+    ports,
+};
+
 /// Checks `value` against the format; formats that are not known here accept everything.
 pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
     if let Some(item_format) = format.strip_suffix("-list")
@@ -113,7 +118,7 @@ pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
     value.split([',', ';', '\0', ' ', '\t', '\n', '\r']).filter(|item| !item.is_empty())
 }
 
-fn matches(pattern: &'static str, value: &str) -> bool {
+pub(super) fn matches(pattern: &'static str, value: &str) -> bool {
     static CACHE: OnceLock<std::sync::Mutex<std::collections::HashMap<&'static str, Regex>>> =
         OnceLock::new();
     let cache = CACHE.get_or_init(Default::default);
@@ -149,32 +154,6 @@ fn storage_id(value: &str) -> Result<(), String> {
 fn storage_content(value: &str) -> Result<(), String> {
     let known = ["images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import", "none"];
     if known.contains(&value) { Ok(()) } else { Err(format!("invalid content type '{value}'")) }
-}
-
-fn is_unicast_mac(value: &str) -> bool {
-    matches(r"(?i)^[a-f0-9][02468ace](:[a-f0-9]{2}){5}$", value)
-}
-
-fn is_cidr4(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(address, prefix)| {
-        address.parse::<Ipv4Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 32)
-    })
-}
-
-fn is_cidr6(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(address, prefix)| {
-        address.parse::<Ipv6Addr>().is_ok() && prefix.parse::<u8>().is_ok_and(|bits| bits <= 128)
-    })
-}
-
-/// True for an address or a network in either family.
-pub(crate) fn is_address_or_network(value: &str) -> bool {
-    value.parse::<std::net::IpAddr>().is_ok() || is_cidr4(value) || is_cidr6(value)
-}
-
-fn is_alias(value: &str) -> bool {
-    let name = value.strip_prefix("dc/").or_else(|| value.strip_prefix("guest/")).unwrap_or(value);
-    matches(r"(?i)^[a-z][a-z0-9\-_]+$", name) && name.len() >= 2 && name != "x"
 }
 
 /// True for `STORAGE:VOLUME`.
@@ -280,125 +259,4 @@ fn cpu_flags(value: &str) -> Result<(), String> {
     } else {
         Err(format!("VM-specific CPU flags must be a subset of: {}", known.join(", ")))
     }
-}
-
-fn is_protocol(value: &str) -> bool {
-    let known = [
-        "tcp",
-        "udp",
-        "icmp",
-        "icmpv6",
-        "ipv6-icmp",
-        "igmp",
-        "gre",
-        "esp",
-        "ah",
-        "sctp",
-        "dccp",
-        "udplite",
-        "ipip",
-        "ospf",
-        "vrrp",
-        "ipencap",
-        "ipv6",
-        "l2tp",
-        "pim",
-        "rsvp",
-        "egp",
-        "igp",
-        "eigrp",
-        "mobility-header",
-        "all",
-    ];
-    known.contains(&value) || value.parse::<u8>().is_ok()
-}
-
-fn ports(value: &str) -> Result<(), String> {
-    for part in value.split(',') {
-        let bounds: Vec<&str> = part.splitn(2, ':').collect();
-        for bound in &bounds {
-            let number = bound.parse::<u32>();
-            let valid = number.is_ok_and(|port| port <= 65535) || is_service(bound);
-            if !valid {
-                return Err(format!("invalid port '{bound}'"));
-            }
-        }
-        if let [low, high] = bounds[..]
-            && let (Ok(first), Ok(last)) = (low.parse::<u32>(), high.parse::<u32>())
-            && first > last
-        {
-            return Err(format!("backwards range '{part}' not allowed, did you mean '{high}:{low}'?"));
-        }
-    }
-    Ok(())
-}
-
-fn is_service(value: &str) -> bool {
-    let known = [
-        "ssh",
-        "http",
-        "https",
-        "domain",
-        "smtp",
-        "ftp",
-        "telnet",
-        "ntp",
-        "snmp",
-        "ldap",
-        "ldaps",
-        "imap",
-        "imaps",
-        "pop3",
-        "pop3s",
-        "mysql",
-        "postgresql",
-        "bootps",
-        "bootpc",
-        "tftp",
-        "syslog",
-        "nfs",
-        "sunrpc",
-        "rsync",
-    ];
-    known.contains(&value)
-}
-
-fn firewall_addresses(value: &str) -> Result<(), String> {
-    if value.starts_with('+') || is_alias(value) {
-        return Ok(());
-    }
-    let items: Vec<&str> = value.split(',').collect();
-    for item in &items {
-        if let Some((first, last)) = item.split_once('-') {
-            if items.len() > 1 {
-                return Err("you can't use a range in a list".to_owned());
-            }
-            if first.parse::<std::net::IpAddr>().is_ok() && last.parse::<std::net::IpAddr>().is_ok() {
-                continue;
-            }
-        }
-        if let Some(text) = bad_address(item) {
-            return Err(format!("invalid IP address: {text}"));
-        }
-    }
-    Ok(())
-}
-
-fn bad_address(item: &str) -> Option<String> {
-    let (address, prefix) = item.split_once('/').unwrap_or((item, ""));
-    if let Ok(parsed) = address.parse::<Ipv4Addr>() {
-        let bits: u32 = prefix.parse().unwrap_or(32).min(32);
-        let host = u64::from(u32::from(parsed)) & ((1u64 << (32 - bits)) - 1);
-        return (host != 0).then(|| format!("Invalid prefix {:032b}/{bits}", u32::from(parsed)));
-    }
-    if address.parse::<Ipv6Addr>().is_ok() {
-        return None;
-    }
-    let bad = address.split('.').find(|quad| quad.parse::<u8>().is_err());
-    Some(match bad {
-        Some(quad) if address.split('.').count() == 4 => {
-            format!("Invalid quad in IP address {address} - {quad}")
-        }
-        _ => format!("Cannot determine IP version for {address}"),
-    })
 }

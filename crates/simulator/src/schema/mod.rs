@@ -1,5 +1,6 @@
 //! What the API accepts: parameters of every endpoint as data, and the checks of PVE's JSON schema.
 
+mod addresses;
 pub(crate) mod formats;
 pub(crate) mod property_string;
 mod validate;
