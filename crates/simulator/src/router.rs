@@ -20,6 +20,8 @@ const TABLES: &[&[Route]] = &[
     nodes::ROUTES,
     pools::ROUTES,
     access::ROUTES,
+    access::USER_ROUTES,
+    access::ROLE_ROUTES,
     tasks::ROUTES,
     storage::ROUTES,
     qemu::ROUTES,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Access;
 use crate::table::Table;
 
 /// Options of a guest, storage or rule as the configuration file has them: all text.
@@ -29,6 +30,8 @@ pub(crate) struct State {
     /// Options of nodes.
     #[serde(default)]
     pub node_options: BTreeMap<String, Options>,
+    #[serde(default)]
+    pub access: Access,
     /// Storages that other data has filled.
     #[serde(default)]
     pub full_storages: BTreeSet<String>,
@@ -313,6 +316,7 @@ impl State {
             networks,
             cluster_options: Options::new(),
             node_options: BTreeMap::new(),
+            access: Access::default(),
             full_storages: BTreeSet::new(),
             remote_files: Table::default(),
         }

@@ -1,7 +1,14 @@
 //! Who may ask: API tokens, tickets, and the check against forged requests.
 
+mod built_in;
+mod roles;
+mod users;
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -11,7 +18,46 @@ use crate::request::{Answer, Identity, Request};
 use crate::router::Route;
 use crate::state::State;
 
-pub(crate) const ROUTES: &[Route] = &[("POST", "/access/ticket", login)];
+pub(crate) use roles::ROUTES as ROLE_ROUTES;
+pub(crate) use users::ROUTES as USER_ROUTES;
+
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/access", |_| {
+        let names = ["users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password"];
+        Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
+    }),
+    ("GET", "/access/domains", |_| {
+        Ok(json!([
+            { "realm": "pam", "type": "pam", "comment": "Linux PAM" },
+            { "realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server" },
+        ]))
+    }),
+    ("POST", "/access/ticket", login),
+];
+
+/// Users, groups, roles and who has which. What they allow is not enforced: only root and its token can log in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Access {
+    pub users: BTreeMap<String, users::User>,
+    /// Group to comment.
+    pub groups: BTreeMap<String, Option<String>>,
+    /// Role to privileges, without the built-in ones.
+    pub roles: BTreeMap<String, BTreeSet<String>>,
+    pub entries: Vec<roles::Entry>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        let options = [("enable".to_owned(), "1".to_owned())].into();
+        let root = users::User { options, ..users::User::default() };
+        Access {
+            users: BTreeMap::from([("root@pam".to_owned(), root)]),
+            groups: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            entries: Vec::new(),
+        }
+    }
+}
 
 /// How long a ticket is good (PVE::AccessControl: two hours).
 const TICKET_SECONDS: u64 = 2 * 60 * 60;

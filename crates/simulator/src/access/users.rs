@@ -1,0 +1,312 @@
+//! Users, their tokens, and groups.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::request::{Answer, Request};
+use crate::router::Route;
+use crate::schema::formats::split_list;
+use crate::state::Options;
+
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/access/users", list),
+    ("POST", "/access/users", create),
+    ("GET", "/access/users/{userid}", read),
+    ("PUT", "/access/users/{userid}", update),
+    ("DELETE", "/access/users/{userid}", delete),
+    ("GET", "/access/users/{userid}/token", tokens),
+    ("GET", "/access/users/{userid}/token/{tokenid}", read_token),
+    ("POST", "/access/users/{userid}/token/{tokenid}", create_token),
+    ("PUT", "/access/users/{userid}/token/{tokenid}", update_token),
+    ("DELETE", "/access/users/{userid}/token/{tokenid}", delete_token),
+    ("GET", "/access/groups", groups),
+    ("POST", "/access/groups", create_group),
+    ("GET", "/access/groups/{groupid}", read_group),
+    ("PUT", "/access/groups/{groupid}", update_group),
+    ("DELETE", "/access/groups/{groupid}", delete_group),
+];
+
+/// A user; `options` has what `POST /access/users` was given.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub options: Options,
+    pub groups: BTreeSet<String>,
+    pub tokens: std::collections::BTreeMap<String, Options>,
+}
+
+fn number(text: Option<&String>, default: i64) -> Value {
+    json!(text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(default))
+}
+
+fn shown(options: &Options) -> Map<String, Value> {
+    let mut row = Map::new();
+    for (key, text) in options {
+        row.insert(
+            key.clone(),
+            if matches!(key.as_str(), "enable" | "expire" | "privsep") {
+                number(Some(text), 0)
+            } else {
+                json!(text)
+            },
+        );
+    }
+    row
+}
+
+fn shown_user(user: &User) -> Map<String, Value> {
+    let mut row = shown(&user.options);
+    row.entry("enable").or_insert(json!(0));
+    row.entry("expire").or_insert(json!(0));
+    row
+}
+
+fn shown_token(token: &Options) -> Map<String, Value> {
+    let mut row = shown(token);
+    row.entry("expire").or_insert(json!(0));
+    row.entry("privsep").or_insert(json!(1));
+    row
+}
+
+fn missing(user: &str) -> Failure {
+    Failure::died(format!("no such user ('{user}')"))
+}
+
+fn user<'a>(request: &'a Request<'_>) -> Result<&'a User, Failure> {
+    let name = request.text("userid");
+    request.state.access.users.get(&name).ok_or_else(|| missing(&name))
+}
+
+fn user_mut<'a>(request: &'a mut Request<'_>) -> Result<&'a mut User, Failure> {
+    let name = request.text("userid");
+    request.state.access.users.get_mut(&name).ok_or_else(|| missing(&name))
+}
+
+fn list(request: &mut Request<'_>) -> Answer {
+    let (full, enabled) = (request.flag("full"), request.get("enabled").map(str::to_owned));
+    let rows = request.state.access.users.iter().filter(|(_, user)| {
+        let on = user.options.get("enable").is_some_and(|value| value == "1");
+        enabled.as_deref().is_none_or(|wanted| (wanted == "1") == on)
+    });
+    Ok(rows
+        .map(|(name, user)| {
+            let mut row = shown_user(user);
+            row.insert("userid".to_owned(), json!(name));
+            let realm = name.rsplit('@').next().unwrap_or_default();
+            if matches!(realm, "pam" | "pve") {
+                row.insert("realm-type".to_owned(), json!(realm));
+            }
+            if full {
+                let groups: Vec<&str> = user.groups.iter().map(String::as_str).collect();
+                row.insert("groups".to_owned(), json!(groups.join(",")));
+                row.insert("tokens".to_owned(), token_list(user));
+            }
+            Value::Object(row)
+        })
+        .collect())
+}
+
+fn token_list(user: &User) -> Value {
+    if user.tokens.is_empty() {
+        return Value::Null;
+    }
+    let rows = user.tokens.iter().map(|(name, token)| {
+        let mut row = shown_token(token);
+        row.insert("tokenid".to_owned(), json!(name));
+        Value::Object(row)
+    });
+    rows.collect()
+}
+
+/// The fields a request sets.
+fn fields(request: &Request<'_>) -> Options {
+    let kept = ["comment", "email", "enable", "expire", "firstname", "lastname", "keys"];
+    let set = request.parameters.iter().filter(|(key, _)| kept.contains(&key.as_str()));
+    set.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn wanted_groups(request: &Request<'_>, prefix: &str) -> Result<Option<BTreeSet<String>>, Failure> {
+    let Some(list) = request.get("groups") else { return Ok(None) };
+    let groups: BTreeSet<String> = split_list(list).map(str::to_owned).collect();
+    match groups.iter().find(|group| !request.state.access.groups.contains_key(*group)) {
+        Some(group) => Err(Failure::died(format!("{prefix}no such group '{group}'"))),
+        None => Ok(Some(groups)),
+    }
+}
+
+fn create(request: &mut Request<'_>) -> Answer {
+    let name = request.text("userid");
+    if request.state.access.users.contains_key(&name) {
+        return Err(Failure::died(format!("create user failed: user '{name}' already exists")));
+    }
+    if name.len() < 3 {
+        return Err(Failure::died(format!("user name '{name}' is too short")));
+    }
+    let valid = name.rsplit_once('@').is_some_and(|(user, realm)| {
+        !user.is_empty() && !realm.is_empty() && !user.contains([' ', ':', '/', '\t'])
+    });
+    if !valid {
+        return Err(Failure::died(format!("value '{name}' does not look like a valid user name")));
+    }
+    let groups = wanted_groups(request, "create user failed: ")?.unwrap_or_default();
+    let mut options = fields(request);
+    options.entry("enable".to_owned()).or_insert_with(|| "1".to_owned());
+    request.state.access.users.insert(name, User { options, groups, ..User::default() });
+    Ok(Value::Null)
+}
+
+fn read(request: &mut Request<'_>) -> Answer {
+    let user = user(request)?;
+    let mut row = shown_user(user);
+    row.insert("groups".to_owned(), json!(user.groups));
+    let tokens: Map<String, Value> =
+        user.tokens.iter().map(|(name, token)| (name.clone(), Value::Object(shown_token(token)))).collect();
+    row.insert("tokens".to_owned(), if tokens.is_empty() { Value::Null } else { Value::Object(tokens) });
+    Ok(Value::Object(row))
+}
+
+fn update(request: &mut Request<'_>) -> Answer {
+    user(request)?;
+    let (set, append) = (fields(request), request.flag("append"));
+    let groups = wanted_groups(request, "update user failed: ")?;
+    let user = user_mut(request)?;
+    user.options.extend(set);
+    if let Some(groups) = groups {
+        if !append {
+            user.groups.clear();
+        }
+        user.groups.extend(groups);
+    }
+    Ok(Value::Null)
+}
+
+fn delete(request: &mut Request<'_>) -> Answer {
+    let name = request.text("userid");
+    request.state.access.users.remove(&name).ok_or_else(|| missing(&name))?;
+    let token = format!("{name}!");
+    request.state.access.entries.retain(|entry| entry.member != name && !entry.member.starts_with(&token));
+    Ok(Value::Null)
+}
+
+fn missing_token(request: &Request<'_>) -> Failure {
+    let (user, token) = (request.text("userid"), request.text("tokenid"));
+    Failure::died(format!("no such token '{token}' for user '{user}'"))
+}
+
+fn tokens(request: &mut Request<'_>) -> Answer {
+    Ok(match token_list(user(request)?) {
+        Value::Null => json!([]),
+        rows => rows,
+    })
+}
+
+fn read_token(request: &mut Request<'_>) -> Answer {
+    let token = user(request)?.tokens.get(&request.text("tokenid"));
+    Ok(Value::Object(shown_token(token.ok_or_else(|| missing_token(request))?)))
+}
+
+fn token_fields(request: &Request<'_>) -> Options {
+    let kept = ["comment", "expire", "privsep"];
+    let set = request.parameters.iter().filter(|(key, _)| kept.contains(&key.as_str()));
+    set.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn create_token(request: &mut Request<'_>) -> Answer {
+    let (name, token) = (request.text("userid"), request.text("tokenid"));
+    let Some(owner) = request.state.access.users.get(&name) else {
+        return Err(Failure { status: 403, ..Failure::died("Permission check failed") });
+    };
+    if owner.tokens.contains_key(&token) {
+        return Err(Failure::parameter("tokenid", "Token already exists."));
+    }
+    let mut options = token_fields(request);
+    options.entry("privsep".to_owned()).or_insert_with(|| "1".to_owned());
+    user_mut(request)?.tokens.insert(token.clone(), options.clone());
+    Ok(json!({
+        "full-tokenid": format!("{name}!{token}"), "value": uuid::Uuid::new_v4().to_string(), "info": options,
+    }))
+}
+
+fn update_token(request: &mut Request<'_>) -> Answer {
+    let (token, set) = (request.text("tokenid"), token_fields(request));
+    user(request)?.tokens.get(&token).ok_or_else(|| missing_token(request))?;
+    let sent = set.clone();
+    let options = user_mut(request)?.tokens.entry(token).or_default();
+    options.extend(set);
+    let mut row = shown_token(options);
+    // What was sent comes back as it came.
+    row.extend(sent.into_iter().map(|(key, value)| (key, json!(value))));
+    Ok(Value::Object(row))
+}
+
+fn delete_token(request: &mut Request<'_>) -> Answer {
+    let missing = missing_token(request);
+    let (user, token) = (request.text("userid"), request.text("tokenid"));
+    user_mut(request)?.tokens.remove(&token).ok_or(missing)?;
+    let member = format!("{user}!{token}");
+    request.state.access.entries.retain(|entry| entry.member != member);
+    Ok(Value::Null)
+}
+
+fn members(request: &Request<'_>, group: &str) -> Vec<String> {
+    let users = request.state.access.users.iter().filter(|(_, user)| user.groups.contains(group));
+    users.map(|(name, _)| name.clone()).collect()
+}
+
+fn groups(request: &mut Request<'_>) -> Answer {
+    let rows = request.state.access.groups.iter().map(|(name, comment)| {
+        let mut row = json!({ "groupid": name, "users": members(request, name).join(",") });
+        if let Some(comment) = comment {
+            row["comment"] = json!(comment);
+        }
+        row
+    });
+    Ok(rows.collect())
+}
+
+fn missing_group(prefix: &str, name: &str) -> Failure {
+    Failure::died(format!("{prefix}group '{name}' does not exist"))
+}
+
+fn create_group(request: &mut Request<'_>) -> Answer {
+    let name = request.text("groupid");
+    if request.state.access.groups.contains_key(&name) {
+        return Err(Failure::died(format!("create group failed: group '{name}' already exists")));
+    }
+    let comment = request.get("comment").map(str::to_owned);
+    request.state.access.groups.insert(name, comment);
+    Ok(Value::Null)
+}
+
+fn read_group(request: &mut Request<'_>) -> Answer {
+    let name = request.text("groupid");
+    let comment = request.state.access.groups.get(&name).ok_or_else(|| missing_group("", &name))?;
+    let mut row = json!({ "members": members(request, &name) });
+    if let Some(comment) = comment {
+        row["comment"] = json!(comment);
+    }
+    Ok(row)
+}
+
+fn update_group(request: &mut Request<'_>) -> Answer {
+    let (name, comment) = (request.text("groupid"), request.get("comment").map(str::to_owned));
+    let present = request.state.access.groups.get_mut(&name);
+    let present = present.ok_or_else(|| missing_group("update group failed: ", &name))?;
+    if comment.is_some() {
+        *present = comment;
+    }
+    Ok(Value::Null)
+}
+
+fn delete_group(request: &mut Request<'_>) -> Answer {
+    let name = request.text("groupid");
+    let access = &mut request.state.access;
+    access.groups.remove(&name).ok_or_else(|| missing_group("delete group failed: ", &name))?;
+    for user in access.users.values_mut() {
+        user.groups.remove(&name);
+    }
+    access.entries.retain(|entry| entry.kind != "group" || entry.member != name);
+    Ok(Value::Null)
+}
