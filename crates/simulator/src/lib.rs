@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Where a handler follows a rule of PVE, the comment names the Perl module the rule comes from; what the
-//! answers look like was compared with recordings of the real API (`examples/transcripts.rs`).
+//! answers look like was compared with recordings of the real API (`examples/transcripts`).
 
 mod access;
 mod cluster;

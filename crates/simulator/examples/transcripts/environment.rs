@@ -98,7 +98,7 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         guests_obey: !default_installation,
         cpus: if default_installation { 4 } else { 2 },
         task_duration: Duration::from_millis(25),
-        status_cycle: Duration::from_millis(400),
+        status_cycle: Duration::from_millis(1500),
         ..Options::default()
     };
     let simulator = Simulator::new(options);
@@ -156,6 +156,9 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     for (storage, path) in [("lab", "/var/lib/pve/storage"), ("lab2", "/var/lib/pve/storage2")] {
         let options = json!({ "storage": storage, "type": "dir", "path": path, "content": all });
         steps.push(("POST", "/storage", options));
+    }
+    if name == "access.json" {
+        steps.push(("POST", "/access/users", json!({ "userid": "alice@nope" })));
     }
     if name == "qemu-clone.json" {
         steps.extend([("vm-110-disk-4.raw", 110), ("vm-110-disk-5.raw", 110)].map(left_over));

@@ -70,6 +70,17 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
         "pve-ct-timezone" if value != "host" && !value.contains('/') && value != "UTC" => {
             Err(format!("invalid time zone '{value}'"))
         }
+        "email-opt"
+            if !value.is_empty() && !matches(r"^[\w+.~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*$", value) =>
+        {
+            refuse("email address")
+        }
+        "pve-groupid" if !matches(r"^[A-Za-z0-9.\-_]+$", value) => {
+            Err(format!("group name '{value}' contains invalid characters"))
+        }
+        "pve-roleid" if !matches(r"^[A-Za-z0-9.\-_]+$", value) => {
+            Err(format!("role name '{value}' contains invalid characters"))
+        }
         "pve-storage-content" => storage_content(value),
         _ => guest_format(format, value),
     }
