@@ -92,8 +92,7 @@ pub(crate) fn numa_range(text: &str) -> Option<String> {
 /// The name of a numbered device.
 fn numbered(text: &str, prefix: &str, most: u32) -> Option<String> {
     let number = text.strip_prefix(prefix).and_then(|number| number.parse::<u32>().ok());
-    (!number.is_some_and(|number| number <= most))
-        .then(|| format!("{text:?} is none of {prefix}0-{prefix}{most}"))
+    number.is_none_or(|number| number > most).then(|| format!("{text:?} is none of {prefix}0-{prefix}{most}"))
 }
 
 /// `numa0` to `numa7`

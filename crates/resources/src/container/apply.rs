@@ -6,7 +6,8 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::decode::{decode_container, with_interfaces};
+use super::addresses::with_addresses;
+use super::decode::decode_container;
 use super::encode::{Purpose, encode_new, encode_options, encode_root_disk};
 use super::mount_points::{change_mount_points, is_other, moves, slot_of};
 use crate::cluster::{Call, Method, refused};
@@ -26,7 +27,7 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn path(&self, rest: &str) -> String {
+    pub(super) fn path(&self, rest: &str) -> String {
         format!("/nodes/{}/lxc/{}{rest}", self.node, self.vmid)
     }
 
@@ -197,6 +198,11 @@ impl Target<'_> {
                 set.0.remove(fixed);
             }
         }
+        // A container always has an architecture and a type: without a stated one these are the usual ones.
+        if delete.remove("arch") && observed.text("arch").is_some_and(|arch| arch != "amd64") {
+            set.put("arch", Some("amd64"));
+        }
+        delete.remove("ostype");
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());
@@ -310,11 +316,8 @@ impl Target<'_> {
         let mut observed = self.look_at_options().await?;
         observed.pool = text(planned, "pool_id").map(str::to_string);
         let mut read = self.decode(&observed, planned);
-        if flag(planned, "started") != Some(false)
-            && flag(planned, "template") != Some(true)
-            && let Ok(answer) = self.call.cluster.get(&self.path("/interfaces")).await
-        {
-            read = with_interfaces(&read, &answer);
+        if flag(planned, "started") != Some(false) && flag(planned, "template") != Some(true) {
+            read = with_addresses(self, planned, read).await;
         }
         Ok(complete(planned, &read))
     }

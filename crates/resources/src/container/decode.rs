@@ -250,17 +250,3 @@ fn decode_mount_point(point: &Properties, guide: Option<&Value>) -> Json {
         "mount_options": options,
     })
 }
-
-/// The addresses of a running container, by interface, from `/nodes/N/lxc/ID/interfaces`.
-pub(crate) fn with_interfaces(value: &Value, answer: &Json) -> Value {
-    let of = |key: &str| {
-        let list = answer.as_array().cloned().unwrap_or_default();
-        let entries = list.iter().filter_map(|one| {
-            let name = one.get("name")?.as_str().filter(|name| *name != "lo")?;
-            let address = one.get(key)?.as_str()?.split('/').next()?.to_string();
-            Some((std::sync::Arc::from(name), Value::string(address)))
-        });
-        Value::map(pve_model::Type::String, entries.collect())
-    };
-    with(&with(value, "ipv4", of("inet")), "ipv6", of("inet6"))
-}

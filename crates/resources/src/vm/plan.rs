@@ -136,7 +136,7 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: boo
     let moved = differs("datastore_id") || (!unset("file_format") && differs("file_format"));
     for name in ["file_format", "path_in_datastore"] {
         if unset(name) {
-            let keep = old.get(name).cloned().filter(|_| !moved && !(renamed && name == "path_in_datastore"));
+            let keep = old.get(name).cloned().filter(|_| !(moved || renamed && name == "path_in_datastore"));
             disk = match keep {
                 Some(keep) => with(&disk, name, keep),
                 None => with_unknown(&disk, name),

@@ -3,6 +3,7 @@
 
 mod clones;
 mod containers;
+mod files;
 mod firewalls;
 mod samples;
 mod turns;
