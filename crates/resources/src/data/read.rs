@@ -5,7 +5,7 @@ use pve_model::Value;
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{Cluster, Guest, failed, refused};
+use crate::cluster::{Cluster, Guest, Method, failed, refused};
 use crate::observed::overlay;
 use crate::values::{all_blocks, flag, int, text, texts};
 
@@ -86,8 +86,13 @@ async fn node(cluster: &Cluster, config: &Value) -> Result<Map<String, Json>, Pr
 
 async fn datastores(cluster: &Cluster, config: &Value) -> Result<Map<String, Json>, ProviderError> {
     let node = text(config, "node_name").unwrap_or_default();
-    let list = get(cluster, &format!("datastores of {node}"), &format!("/nodes/{node}/storage")).await?;
     let filters = config.get("filters").filter(|filters| !filters.is_null());
+    // Only those that another node has as well.
+    let target = filters.and_then(|filters| text(filters, "target"));
+    let params: Vec<_> =
+        target.map(|target| ("target".to_string(), target.to_string())).into_iter().collect();
+    let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/storage"), &params).await;
+    let list = list.map_err(|error| failed(format!("read datastores of {node}"), &error))?;
     let wanted_id = filters.and_then(|filters| text(filters, "id"));
     let wanted = filters.map(|filters| texts(filters, "content_types")).unwrap_or_default();
     let mut found: Vec<Json> = entries(&list)

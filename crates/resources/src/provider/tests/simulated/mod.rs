@@ -3,6 +3,7 @@
 
 mod clones;
 mod containers;
+mod data_sources;
 mod files;
 mod firewalls;
 mod samples;

@@ -1,0 +1,74 @@
+//! Every data source against the simulator.
+
+use pve_executor::ports::Provider;
+use pve_model::codec::to_plain_json;
+use serde_json::{Value as Json, json};
+
+use super::super::World;
+use super::super::lives::VM;
+use super::turns::step;
+use super::world;
+
+async fn read(world: &World, kind: &str, config: Json) -> Result<Json, String> {
+    let ty = world.provider.registry.data_kind(kind).unwrap().block().implied_type();
+    let config = pve_model::codec::decode(&config, &ty).unwrap();
+    let read = world.provider.read_data(kind, "proxmox", config).await;
+    let read = read.map_err(|error| error.message)?;
+    Ok(to_plain_json(&read))
+}
+
+#[tokio::test]
+async fn nodes_datastores_and_version_are_told() {
+    let (world, _server) = world(VM).await;
+    let nodes = read(&world, "proxmox_virtual_environment_nodes", json!({})).await.unwrap();
+    assert_eq!((&nodes["names"], &nodes["online"]), (&json!(["pve"]), &json!([true])));
+    let node = read(&world, "proxmox_virtual_environment_node", json!({"node_name": "pve"})).await.unwrap();
+    assert!(node["cpu_count"].as_i64().unwrap() > 0 && node["memory_total"].as_i64().unwrap() > 0, "{node}");
+    let version = read(&world, "proxmox_version", json!({})).await.unwrap();
+    assert!(version["release"].as_str().unwrap().starts_with('9'), "{version}");
+    let kind = "proxmox_virtual_environment_datastores";
+    let with = |filters: Json| json!({"node_name": "pve", "filters": filters});
+    let ids = |read: &Json| -> Vec<String> {
+        let list = read["datastores"].as_array().unwrap().iter();
+        list.map(|one| one["id"].as_str().unwrap().to_string()).collect()
+    };
+    let all = read(&world, kind, with(Json::Null)).await.unwrap();
+    assert_eq!(ids(&all), ["files", "local", "local-lvm", "other"]);
+    assert_eq!(all["datastores"][1]["type"], "dir");
+    let images = read(&world, kind, with(json!({"content_types": ["images"]}))).await.unwrap();
+    assert_eq!(ids(&images), ["files", "local-lvm", "other"]);
+    let one = read(&world, kind, with(json!({"id": "local"}))).await.unwrap();
+    assert_eq!(ids(&one), ["local"]);
+}
+
+#[tokio::test]
+async fn guests_and_files_are_found_and_their_absence_is_an_error() {
+    let (world, _server) = world(VM).await;
+    for (id, tags) in [(701, json!(["web", "prod"])), (702, json!(["db"]))] {
+        let config = json!({"node_name": "pve", "vm_id": id, "name": format!("n-{id}"), "tags": tags,
+                            "started": id == 701});
+        step(&world, None, &config).await.unwrap();
+    }
+    let vms = read(&world, "proxmox_virtual_environment_vms", json!({"tags": ["web"]})).await.unwrap();
+    assert_eq!((vms["vms"].as_array().unwrap().len(), &vms["vms"][0]["name"]), (1, &json!("n-701")));
+    let filter =
+        json!([{"name": "template", "values": ["false"]}, {"name": "status", "values": ["stopped"]}]);
+    let vms = read(&world, "proxmox_virtual_environment_vms", json!({"filter": filter})).await.unwrap();
+    assert_eq!(vms["vms"][0]["vm_id"], 702);
+    let none = read(&world, "proxmox_virtual_environment_containers", json!({})).await.unwrap();
+    assert_eq!(none["containers"], json!([]));
+    let kind = "proxmox_virtual_environment_vm";
+    let vm = read(&world, kind, json!({"node_name": "pve", "vm_id": 701})).await.unwrap();
+    assert_eq!(
+        (&vm["name"], &vm["status"], &vm["template"]),
+        (&json!("n-701"), &json!("running"), &json!(false))
+    );
+    for (kind, id) in [(kind, 799), ("proxmox_virtual_environment_container", 701)] {
+        let fault = read(&world, kind, json!({"node_name": "pve", "vm_id": id})).await.unwrap_err();
+        assert!(fault.contains(&id.to_string()), "{fault}");
+    }
+    let file = |name: &str| json!({"node_name": "pve", "datastore_id": "local", "content_type": "iso", "file_name": name});
+    let found = read(&world, "proxmox_file", file("a.iso")).await.unwrap();
+    assert_eq!((&found["id"], &found["file_size"]), (&json!("local:iso/a.iso"), &json!(7)));
+    assert!(read(&world, "proxmox_file", file("z.iso")).await.unwrap_err().contains("z.iso"));
+}
