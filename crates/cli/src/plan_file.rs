@@ -1,11 +1,12 @@
 //! Saved plans: a plan with the configuration, variables and place in the log that it was made from, sealed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use pve_config::configuration::Seen;
 use pve_model::plan::Plan;
 use pve_model::{InstanceAddress, Value};
 use pve_planner::planning::Planning;
@@ -39,6 +40,12 @@ pub struct SavedPlan {
     pub variables: BTreeMap<String, Value>,
     /// Files of the configuration, Base64 by path.
     pub files: BTreeMap<String, String>,
+    /// Whether there were files that were looked for, by path.
+    #[serde(default)]
+    pub existing: BTreeMap<PathBuf, bool>,
+    /// Files below the folders that were listed, by path.
+    #[serde(default)]
+    pub listings: BTreeMap<PathBuf, Vec<String>>,
 }
 
 impl SavedPlan {
@@ -51,6 +58,7 @@ impl SavedPlan {
         sequence: u64,
     ) -> SavedPlan {
         let files = workspace.recorded_files().into_iter();
+        let Seen { existing, listings } = workspace.seen();
         SavedPlan {
             environment: project.stream().into(),
             cluster: cluster.into(),
@@ -60,6 +68,8 @@ impl SavedPlan {
             moves: planning.moves.clone(),
             variables: workspace.variables.clone(),
             files: files.map(|(path, bytes)| (path, STANDARD.encode(bytes))).collect(),
+            existing,
+            listings,
         }
     }
 
@@ -102,7 +112,8 @@ impl SavedPlan {
             Ok((path.clone(), bytes))
         };
         let files = self.files.iter().map(decode).collect::<Result<BTreeMap<_, _>, Failure>>()?;
-        Workspace::restore(project, files, self.variables.clone(), self.time)
+        let seen = Seen { existing: self.existing.clone(), listings: self.listings.clone() };
+        Workspace::restore(project, files, seen, self.variables.clone(), self.time)
     }
 
     /// The plan as the planner gave it.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, Module, RecordingFiles, SnapshotFiles, VariableInput, VariableSource,
-    collect_variables, load,
+    Configuration, DiskFiles, Folders, Module, RecordingFiles, Seen, SnapshotFiles, VariableInput,
+    VariableSource, collect_variables, load,
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
@@ -206,11 +206,13 @@ impl Workspace {
     pub fn restore(
         project: &Project,
         files: BTreeMap<String, Vec<u8>>,
+        seen: Seen,
         variables: BTreeMap<String, Value>,
         timestamp: jiff::Timestamp,
     ) -> Result<Workspace, Failure> {
         let snapshot =
-            SnapshotFiles::new(files.into_iter().map(|(path, bytes)| (project.root.join(path), bytes)));
+            SnapshotFiles::new(files.into_iter().map(|(path, bytes)| (project.root.join(path), bytes)))
+                .with_seen(placed(seen, |path| project.root.join(path)));
         let inputs = variables.clone().into_iter().map(|(name, value)| VariableInput {
             name,
             value: Ok(value),
@@ -284,15 +286,28 @@ impl Workspace {
 
     /// Every file that was read, by its path relative to the root module.
     pub fn recorded_files(&self) -> BTreeMap<String, Vec<u8>> {
-        let relative = |path: &Path| {
-            let inside = path.strip_prefix(&self.root).unwrap_or(path);
-            inside.to_string_lossy().replace('\\', "/")
-        };
-        self.files.recorded().into_iter().map(|(path, bytes)| (relative(&path), bytes)).collect()
+        self.files.recorded().into_iter().map(|(path, bytes)| (self.relative(&path), bytes)).collect()
+    }
+
+    /// What was asked of files beside their content, with paths relative to the root module.
+    pub fn seen(&self) -> Seen {
+        placed(self.files.seen(), |path| self.relative(path).into())
+    }
+
+    fn relative(&self, path: &Path) -> String {
+        path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().replace('\\', "/")
     }
 
     /// A failure with this workspace's sources.
     pub fn failure(&self, diagnostics: Vec<Diagnostic>) -> Failure {
         Failure::Diagnosed { diagnostics, sources: self.sources.clone() }
+    }
+}
+
+/// The same with other paths.
+fn placed(seen: Seen, place: impl Fn(&Path) -> PathBuf) -> Seen {
+    Seen {
+        existing: seen.existing.into_iter().map(|(path, exists)| (place(&path), exists)).collect(),
+        listings: seen.listings.into_iter().map(|(path, names)| (place(&path), names)).collect(),
     }
 }

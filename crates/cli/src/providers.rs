@@ -75,7 +75,7 @@ fn check_module(
 
 /// The name by which a module knows a resource's provider.
 fn local_name(resource: &Resource) -> &str {
-    let named = resource.provider.as_deref().and_then(|address| address.split('.').next());
+    let named = resource.provider.as_ref().and_then(|provider| provider.address.split('.').next());
     named.unwrap_or_else(|| default_provider(&resource.kind))
 }
 

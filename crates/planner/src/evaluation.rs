@@ -10,7 +10,7 @@ use pve_config::evaluate::evaluate;
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, Expr};
 use pve_model::rules::RulesRegistry;
-use pve_model::{InstanceAddress, ModulePath, ResourceAddress, ResourceMode, Type, Value};
+use pve_model::{InstanceAddress, Marks, ModulePath, ResourceAddress, ResourceMode, Type, Value};
 
 use crate::graph::{Graph, Item, Node};
 use crate::scope::{
@@ -221,6 +221,12 @@ impl<'a> Evaluation<'a> {
             (self.expression(&argument.expr, caller, &caller_path, &repetition), argument.expr.span)
         });
         let value = match given {
+            Some((Ok(value), span)) if value.marks_deep().is_ephemeral() && !variable.ephemeral => {
+                let detail =
+                    format!("Variable \"{name}\" takes values that may be stored, and this is ephemeral.");
+                let fault = Diagnostic::error(span, "An ephemeral value is not taken here", detail);
+                Err(vec![fault.with_hint("Set `ephemeral = true` in the variable.")])
+            }
             Some((Ok(value), span)) => variable.accept(value, Some(span)),
             Some((Err(found), _)) => Err(found),
             None => variable
@@ -242,13 +248,14 @@ impl<'a> Evaluation<'a> {
         let mut value = self.checked(value);
         let problems = self.conditions(&output.preconditions, module, path, &Repetition::Single, None);
         self.diagnostics.extend(problems);
-        if path.0.is_empty() && value.marks_deep().is_ephemeral() {
-            let detail = format!("Output \"{name}\" would be stored, and its value is ephemeral.");
-            self.diagnostics.push(Diagnostic::error(
-                output.value.span,
-                "An output would store an ephemeral value",
-                detail,
-            ));
+        if !output.ephemeral && value.marks_deep().is_ephemeral() {
+            let detail = format!("Output \"{name}\" may be stored, and its value is ephemeral.");
+            let fault =
+                Diagnostic::error(output.value.span, "An output would store an ephemeral value", detail);
+            self.diagnostics.extend(located(vec![fault], path));
+        }
+        if output.ephemeral {
+            value = value.with_marks(Marks::EPHEMERAL);
         }
         if output.sensitive {
             value = value.sensitive();
@@ -406,7 +413,10 @@ impl<'a> Evaluation<'a> {
     ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
         let value_of = |expr: &Expr| self.expression(expr, module, path, &Repetition::Single);
         if let Some(expr) = count {
-            let value = plain(value_of(expr)?, expr, "count")?;
+            // A number gives little away: as in OpenTofu it may be sensitive.
+            let mut value = value_of(expr)?;
+            value.marks = value.marks.without(Marks::SENSITIVE);
+            let value = plain(value, expr, "count")?;
             let number = convert(&value, &Type::Number).ok().and_then(|number| number.as_i64());
             let count = number.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
                 let detail = "`count` must be a whole number that is not negative.";
@@ -440,7 +450,7 @@ fn plain(value: Value, expr: &Expr, argument: &str) -> Result<Value, Vec<Diagnos
     };
     if value.marks.is_sensitive() || value.marks.is_ephemeral() {
         return fault(
-            format!("`{argument}` is sensitive"),
+            format!("`{argument}` is {}", if value.marks.is_sensitive() { "sensitive" } else { "ephemeral" }),
             "The addresses of instances are shown and stored, and would give the value away.",
             "Use nonsensitive() if the value is no secret.",
         );

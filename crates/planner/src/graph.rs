@@ -229,6 +229,9 @@ impl Builder<'_> {
             ("data", Some(kind)) => {
                 step(1).map(|name| here(Item::Resource(ResourceMode::Data, kind, name))).unwrap_or_default()
             }
+            ("resource", Some(kind)) => step(1)
+                .map(|name| here(Item::Resource(ResourceMode::Managed, kind, name)))
+                .unwrap_or_default(),
             ("module", Some(call)) => self.module_targets(module, &call, reference),
             (kind, Some(name)) => here(Item::Resource(ResourceMode::Managed, kind.to_string(), name)),
             _ => Vec::new(),

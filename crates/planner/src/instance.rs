@@ -1,7 +1,8 @@
 //! Plans one instance: configured values, what the kind's rules make of them, and the action that follows.
 
 use pve_config::configuration::{IgnoreChanges, decode_body, span_of};
-use pve_config::syntax::Diagnostic;
+use pve_config::syntax::ast::Step;
+use pve_config::syntax::{Diagnostic, Expr, ExprKind};
 use pve_model::plan::{Action, ActionReason, Change};
 use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem};
 use pve_model::{Path, ResourceMode, Value};
@@ -35,6 +36,7 @@ pub fn configure(
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
+    found.extend(ephemeral(&config, instance));
     let plain = config.unmark_deep().0;
     found.extend(rules.validate(&plain).into_iter().map(|problem| diagnostic(problem, instance)));
     if found.iter().any(Diagnostic::is_error) {
@@ -53,8 +55,50 @@ pub fn configure(
             }
         }
     }
+    let triggers = instance.resource.lifecycle.replace_triggered_by.iter();
+    found.extend(triggers.filter_map(|trigger| unknown_trigger(evaluation, trigger)));
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(found);
+    }
     let sensitive = config.sensitive_paths();
     Ok(Configured { config, sensitive })
+}
+
+/// A trigger that names an attribute which the other resource's kind does not have.
+fn unknown_trigger(evaluation: &Evaluation<'_>, trigger: &Expr) -> Option<Diagnostic> {
+    let ExprKind::Traversal(base, steps) = &trigger.kind else { return None };
+    let ExprKind::Variable(kind) = &base.kind else { return None };
+    let mut names = steps.iter().filter_map(|step| match step {
+        Step::Attribute(name) => Some(name),
+        _ => None,
+    });
+    let attribute = names.nth(1)?;
+    let block = &evaluation.inputs.registry.resource(kind)?.schema().block;
+    let known = || block.attributes.keys().chain(block.blocks.keys()).map(|name| &**name);
+    if known().any(|name| name == attribute.name) {
+        return None;
+    }
+    let detail = format!("Resources of kind {kind} have no attribute \"{}\".", attribute.name);
+    let fault = Diagnostic::error(attribute.span, "There is no such attribute", detail);
+    Some(match pve_config::evaluate::closest(&attribute.name, known()) {
+        Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
+        None => fault,
+    })
+}
+
+/// Values of resources are stored, and ephemeral ones never are.
+fn ephemeral(config: &Value, instance: &Instance<'_>) -> Vec<Diagnostic> {
+    let body = &instance.resource.body;
+    let parts = config.children().filter(|(_, value)| value.marks_deep().is_ephemeral());
+    parts
+        .map(|(step, _)| {
+            let path = Path(vec![step]);
+            let span = span_of(body, &path).unwrap_or(instance.resource.span);
+            let detail =
+                format!("`{path}` of {} would be stored, and its value is ephemeral.", instance.address);
+            Diagnostic::error(span, "An ephemeral value cannot be stored", detail)
+        })
+        .collect()
 }
 
 /// The diagnostic for a problem that a kind's rules found.

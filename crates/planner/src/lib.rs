@@ -1,6 +1,5 @@
 //! Configuration, state and what was observed make a plan. Pure: no I/O, clock or randomness.
 
-mod declarations;
 pub mod difference;
 pub mod evaluation;
 pub mod graph;

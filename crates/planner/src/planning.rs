@@ -99,7 +99,6 @@ pub fn plan(
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let (state, moved, mut found) = moves::apply(inputs.configuration, state);
-    found.extend(crate::declarations::check(inputs.configuration));
     if !options.targets.is_empty() && !options.excludes.is_empty() {
         let detail = "-target names what a plan is about, -exclude what it is not about: give one of them.";
         found.push(Diagnostic::error_without_span("-target and -exclude exclude each other", detail));
@@ -582,29 +581,26 @@ fn outputs(
     changes
 }
 
+/// What the checks of every instance of every module say. A check never stops a run.
 fn checks(evaluation: &Evaluation<'_>, found: &mut Vec<Diagnostic>) -> Vec<CheckResult> {
-    let root = &evaluation.inputs.configuration.root;
     let mut results = Vec::new();
-    for check in &root.checks {
-        let problems = evaluation.conditions(
-            &check.assertions,
-            root,
-            &pve_model::ModulePath::root(),
-            &crate::scope::Repetition::Single,
-            None,
-        );
-        let messages: Vec<String> = problems.iter().map(|problem| problem.detail.clone()).collect();
-        let status = if problems.is_empty() { "pass" } else { "fail" };
-        // A check never stops a run.
-        found.extend(problems.into_iter().map(|mut problem| {
-            problem.severity = pve_config::syntax::Severity::Warning;
-            problem
-        }));
-        results.push(CheckResult {
-            subject: format!("check.{}", check.name),
-            status: status.into(),
-            messages,
-        });
+    for path in evaluation.modules.keys() {
+        let names: Vec<String> = path.0.iter().map(|step| step.name.clone()).collect();
+        let Some(module) = evaluation.module(&names) else { continue };
+        let place = if path.0.is_empty() { String::new() } else { format!("{path}.") };
+        for check in &module.checks {
+            let single = crate::scope::Repetition::Single;
+            let problems = evaluation.conditions(&check.assertions, module, path, &single, None);
+            results.push(CheckResult {
+                subject: format!("{place}check.{}", check.name),
+                status: if problems.is_empty() { "pass" } else { "fail" }.into(),
+                messages: problems.iter().map(|problem| problem.detail.clone()).collect(),
+            });
+            found.extend(problems.into_iter().map(|mut problem| {
+                problem.severity = pve_config::syntax::Severity::Warning;
+                problem
+            }));
+        }
     }
     results
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_config::convert::convert;
 use pve_config::syntax::Diagnostic;
 use pve_model::rules::RulesRegistry;
-use pve_model::{InstanceAddress, ResourceMode};
+use pve_model::{InstanceAddress, ResourceMode, Type};
 
 use crate::evaluation::Evaluation;
 use crate::planning::Planner;
+use crate::scope::Repetition;
 
 /// Refuses changes that destroy a protected instance. With `keep_protected`, leaves them and what they depend on out
 /// of the plan instead, and returns what is left alone.
@@ -18,7 +20,12 @@ pub fn enforce(
 ) -> Vec<InstanceAddress> {
     let protected: Vec<usize> = (0..planner.changes.len())
         .filter(|at| planner.changes[*at].deposed.is_none() && planner.changes[*at].action.destroys())
-        .filter(|at| is_protected(evaluation, &planner.changes[*at].address))
+        .filter(|at| {
+            is_protected(evaluation, &planner.changes[*at].address).unwrap_or_else(|faults| {
+                found.extend(faults);
+                false
+            })
+        })
         .collect();
     if planner.options.keep_protected {
         return keep(planner, &protected);
@@ -55,8 +62,27 @@ fn declaration<'e>(
     evaluation.module(&path)?.resource(ResourceMode::Managed, &resource.kind, &resource.name)
 }
 
-fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> bool {
-    declaration(evaluation, address).is_some_and(|resource| resource.lifecycle.prevent_destroy)
+/// Whether `prevent_destroy` of a declaration is true; null is false. It is the same for all instances of a module
+/// instance, since those that are destroyed have no `each` or `count` any more.
+///
+/// # Errors
+/// When it cannot be evaluated, or is neither.
+fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Result<bool, Vec<Diagnostic>> {
+    let path = &address.resource.module;
+    let names: Vec<String> = path.0.iter().map(|step| step.name.clone()).collect();
+    let (Some(module), Some(resource)) = (evaluation.module(&names), declaration(evaluation, address)) else {
+        return Ok(false);
+    };
+    let Some(expr) = &resource.lifecycle.prevent_destroy else { return Ok(false) };
+    let value = evaluation.expression(expr, module, path, &Repetition::Single)?;
+    if value.is_null() {
+        return Ok(false);
+    }
+    convert(&value, &Type::Bool).ok().and_then(|value| value.as_bool()).ok_or_else(|| {
+        let detail =
+            format!("`prevent_destroy` of {address} must be true or false, and be known while planning.");
+        vec![Diagnostic::error(expr.span, "This is no condition", detail)]
+    })
 }
 
 /// Takes the protected instances out of the plan, and those in the state that they depend on.

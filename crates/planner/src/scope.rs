@@ -96,6 +96,7 @@ impl Scope for ModuleScope<'_> {
                 )),
             },
             "data" => self.resource(ResourceMode::Data, steps, 0),
+            "resource" => self.resource(ResourceMode::Managed, steps, 0),
             _ => self.resource(ResourceMode::Managed, &[&[root], steps].concat(), 1),
         }
     }

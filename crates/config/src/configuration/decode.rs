@@ -10,7 +10,8 @@ use pve_model::{Marks, Path, PathStep, Type, Value};
 use crate::convert::convert;
 use crate::evaluate::{Resolved, Scope, ScopeError, closest, evaluate};
 use crate::functions::Context;
-use crate::syntax::{Attribute, Block, Body, Diagnostic, Expr, Item, Span};
+use crate::syntax::ast::Literal;
+use crate::syntax::{Attribute, Block, Body, Diagnostic, Expr, ExprKind, Item, Span};
 
 /// The value of a body: an object with everything that the schema has. Absent attributes and single blocks are null,
 /// absent lists of blocks are empty.
@@ -243,6 +244,7 @@ fn decode_dynamic(
     scope: &dyn Scope,
     found: &mut Vec<Diagnostic>,
 ) -> Option<(Vec<Value>, Marks)> {
+    refuse_parts(block, found);
     let missing = |what: &str| {
         let detail = format!("A `dynamic` block needs {what}.");
         Diagnostic::error(block.header_span, "A dynamic block is not complete", detail)
@@ -253,9 +255,8 @@ fn decode_dynamic(
         found.push(missing("`for_each` and a `content` block"));
         return Some((Vec::new(), Marks::NONE));
     };
-    let label = block.labels.first().map(|label| label.name.as_str()).unwrap_or_default();
-    let iterator = block.body.attribute("iterator").and_then(|a| a.expr.as_static_traversal());
-    let name = iterator.as_ref().map_or(label, |traversal| traversal.root.name.as_str());
+    let iterator = iterator_name(block).unwrap_or_default();
+    let name = iterator.as_str();
     let collection = match evaluate(&for_each.expr, scope) {
         Ok(collection) => collection,
         Err(errors) => {
@@ -282,6 +283,51 @@ fn decode_dynamic(
         }
     }
     Some((values, collection.marks))
+}
+
+/// The name that a `dynamic` block binds: its `iterator`, which is a string in the JSON form, else its label.
+pub(super) fn iterator_name(block: &Block) -> Option<String> {
+    match block.body.attribute("iterator").map(|iterator| &iterator.expr) {
+        None => block.labels.first().map(|label| label.name.to_string()),
+        Some(Expr { kind: ExprKind::Variable(name), .. }) => Some(name.to_string()),
+        Some(Expr { kind: ExprKind::Literal(Literal::String(name)), .. }) => Some(name.to_string()),
+        Some(_) => None,
+    }
+}
+
+/// No block here has labels, so that a `dynamic` block has none to give.
+fn refuse_parts(block: &Block, found: &mut Vec<Diagnostic>) {
+    for item in &block.body.items {
+        let (name, span, known) = match item {
+            Item::Attribute(attribute) => {
+                (&attribute.name, attribute.name_span, ["for_each", "iterator"].contains(&&*attribute.name))
+            }
+            Item::Block(inner) => (&inner.block_type, inner.type_span, inner.block_type == "content"),
+        };
+        if name == "labels" {
+            let label = block.labels.first().map(|label| label.name.as_str()).unwrap_or_default();
+            let detail = format!("Blocks of type \"{label}\" have no labels.");
+            found.push(Diagnostic::error(span, "Labels that nothing takes", detail));
+        } else if !known {
+            let detail =
+                format!("A `dynamic` block has for_each, iterator and a content block, and no \"{name}\".");
+            let fault = Diagnostic::error(span, "Unsupported argument", detail);
+            found.push(match closest(name, ["for_each", "iterator", "content"]) {
+                Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
+                None => fault,
+            });
+        }
+    }
+    if let Some(second) = block.body.blocks_of("content").nth(1) {
+        let detail = "A `dynamic` block has one `content` block.";
+        found.push(Diagnostic::error(second.type_span, "A block stands twice", detail));
+    }
+    if let Some(iterator) = block.body.attribute("iterator")
+        && iterator_name(block).is_none()
+    {
+        let detail = "`iterator` is a name.";
+        found.push(Diagnostic::error(iterator.expr.span, "This is no name", detail));
+    }
 }
 
 fn pairs(collection: &Value) -> Option<Vec<(Value, Value)>> {

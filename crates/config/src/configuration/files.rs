@@ -47,16 +47,37 @@ impl Folders for DiskFiles {
     }
 }
 
+/// What was learnt of files without reading them: an expression may depend on it all the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether there was a file, by path.
+    pub existing: BTreeMap<PathBuf, bool>,
+    /// The files below a folder, by its path.
+    pub listings: BTreeMap<PathBuf, Vec<String>>,
+}
+
 /// Files that are kept in memory, by path.
 #[derive(Debug, Default, Clone)]
 pub struct SnapshotFiles {
     files: BTreeMap<PathBuf, Vec<u8>>,
+    seen: Seen,
 }
 
 impl SnapshotFiles {
     /// Files by path.
     pub fn new(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> SnapshotFiles {
-        SnapshotFiles { files: files.into_iter().map(|(path, bytes)| (plain(&path), bytes)).collect() }
+        let files = files.into_iter().map(|(path, bytes)| (plain(&path), bytes)).collect();
+        SnapshotFiles { files, seen: Seen::default() }
+    }
+
+    /// Answers as the recorded files did where something was asked of them beside their content.
+    #[must_use]
+    pub fn with_seen(mut self, seen: Seen) -> SnapshotFiles {
+        self.seen = Seen {
+            existing: seen.existing.into_iter().map(|(path, exists)| (plain(&path), exists)).collect(),
+            listings: seen.listings.into_iter().map(|(path, names)| (plain(&path), names)).collect(),
+        };
+        self
     }
 }
 
@@ -66,11 +87,15 @@ impl Files for SnapshotFiles {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.files.contains_key(&plain(path)))
+        let path = plain(path);
+        Ok(self.seen.existing.get(&path).copied().unwrap_or_else(|| self.files.contains_key(&path)))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let folder = plain(folder);
+        if let Some(names) = self.seen.listings.get(&folder) {
+            return Ok(names.clone());
+        }
         let inside = self.files.keys().filter_map(|path| path.strip_prefix(&folder).ok());
         Ok(inside.map(|path| path.to_string_lossy().replace('\\', "/")).collect())
     }
@@ -95,21 +120,27 @@ impl Folders for SnapshotFiles {
     }
 }
 
-/// Remembers everything that is read, so that a plan or the log can keep it.
+/// Remembers everything that is read, looked for or listed, so that a plan or the log can keep it.
 pub struct RecordingFiles {
     inner: Arc<dyn Folders>,
     read: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+    seen: Mutex<Seen>,
 }
 
 impl RecordingFiles {
     /// Records what is read from `inner`.
     pub fn new(inner: Arc<dyn Folders>) -> RecordingFiles {
-        RecordingFiles { inner, read: Mutex::new(BTreeMap::new()) }
+        RecordingFiles { inner, read: Mutex::default(), seen: Mutex::default() }
     }
 
     /// Everything read so far, by path.
     pub fn recorded(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.read.lock().map(|read| read.clone()).unwrap_or_default()
+    }
+
+    /// What was asked so far beside the content of files.
+    pub fn seen(&self) -> Seen {
+        self.seen.lock().map(|seen| seen.clone()).unwrap_or_default()
     }
 }
 
@@ -123,11 +154,19 @@ impl Files for RecordingFiles {
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.inner.exists(path)
+        let exists = self.inner.exists(path)?;
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.existing.insert(plain(path), exists);
+        }
+        Ok(exists)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(folder)
+        let names = self.inner.list(folder)?;
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.listings.insert(plain(folder), names.clone());
+        }
+        Ok(names)
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::check::check;
 use super::declare::{Call, declare};
 use super::files::Folders;
 use super::installed::{InstalledModules, MODULES_FOLDER, MissingModule, Wanted, module_key};
 use super::overrides::{is_override, merge};
 use super::version::VersionConstraint;
-use super::{Configuration, Module};
-use crate::evaluate::closest;
-use crate::syntax::{Body, Diagnostic, SourceMap, Span, json, parse_body};
+use super::{Configuration, Module, located};
+use crate::syntax::{Body, Diagnostic, Severity, SourceMap, Span, json, parse_body};
 
 /// A configuration with its sources and what was found wrong.
 #[derive(Debug, Default)]
@@ -53,6 +53,11 @@ pub fn load_with(files: &dyn Folders, root: &Path, installed: &InstalledModules)
     let place = Place { directory: PathBuf::new(), package: None };
     let module = loader.module(&place, Vec::new());
     loader.loaded.configuration.root = module;
+    // What could not be read would look as if it were not there.
+    if !loader.loaded.diagnostics.iter().any(Diagnostic::is_error) {
+        let found = check(&loader.loaded.configuration);
+        loader.loaded.diagnostics.extend(found);
+    }
     loader.loaded
 }
 
@@ -73,12 +78,14 @@ struct Place {
 
 impl Loader<'_> {
     fn module(&mut self, place: &Place, path: Vec<String>) -> Module {
+        let before = self.loaded.diagnostics.len();
         let bodies = self.bodies(&place.directory);
         let mut module = Module { path, directory: display(&place.directory), ..Module::default() };
         let mut calls = Vec::new();
         for body in &bodies {
-            declare(body, &mut module, &mut calls, &mut self.loaded.diagnostics);
+            declare(body, &self.loaded.sources, &mut module, &mut calls, &mut self.loaded.diagnostics);
         }
+        located(&mut self.loaded.diagnostics[before..], &module.path);
         for call in calls {
             self.call(call, place, &mut module);
         }
@@ -100,7 +107,10 @@ impl Loader<'_> {
         let wanted: Vec<&String> = names.iter().filter(|name| is_configuration(name, &names)).collect();
         if wanted.is_empty() && !directory.as_os_str().is_empty() {
             let detail = format!("The folder {} has no .tf or .tofu file.", display(directory));
-            self.loaded.diagnostics.push(Diagnostic::error_without_span("A module is empty", detail));
+            self.loaded.diagnostics.push(Diagnostic {
+                severity: Severity::Warning,
+                ..Diagnostic::error_without_span("A module is empty", detail)
+            });
         }
         let (over, primary): (Vec<&String>, Vec<&String>) =
             wanted.into_iter().partition(|name| is_override(name));
@@ -151,7 +161,6 @@ impl Loader<'_> {
         let mut call = call.call;
         if let Some(place) = place {
             let child = self.module(&place, path);
-            self.check_arguments(&call, &child);
             call.child = Some(child);
         }
         module.module_calls.insert(call.name.clone(), call);
@@ -159,11 +168,8 @@ impl Loader<'_> {
 
     /// Where the module of a call stands; none when that is not known, which is told.
     fn place(&mut self, call: &Call, caller: &Place, path: &[String]) -> Option<Place> {
-        let Some((source, span)) = &call.source else {
-            let detail =
-                format!("Module \"{}\" needs a `source` that is a text without references.", call.call.name);
-            return self.fault(Diagnostic::error(call.call.span, "A module has no source", detail));
-        };
+        // Told already if there is none.
+        let (source, span) = call.source.as_ref()?;
         if path.len() > DEEPEST {
             let detail = format!("{DEEPEST} modules call each other, which never ends.");
             return self.fault(Diagnostic::error(*span, "Modules call each other in a circle", detail));
@@ -240,30 +246,6 @@ impl Loader<'_> {
     fn fault<T>(&mut self, fault: Diagnostic) -> Option<T> {
         self.loaded.diagnostics.push(fault);
         None
-    }
-
-    fn check_arguments(&mut self, call: &super::ModuleCall, child: &Module) {
-        for attribute in call.arguments.attributes() {
-            if child.variables.contains_key(attribute.name.as_str()) {
-                continue;
-            }
-            let detail = format!("Module \"{}\" has no variable \"{}\".", call.name, attribute.name);
-            let fault = Diagnostic::error(attribute.name_span, "Unsupported argument", detail);
-            let near = closest(&attribute.name, child.variables.keys().map(String::as_str));
-            self.loaded.diagnostics.push(match near {
-                Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
-                None => fault,
-            });
-        }
-        for variable in child.variables.values() {
-            if variable.default.is_none() && call.arguments.attribute(&variable.name).is_none() {
-                let detail = format!("Module \"{}\" needs the argument \"{}\".", call.name, variable.name);
-                let fault = Diagnostic::error(call.span, "An argument is missing", detail);
-                self.loaded
-                    .diagnostics
-                    .push(fault.with_related(variable.span, "the variable is declared here"));
-            }
-        }
     }
 }
 

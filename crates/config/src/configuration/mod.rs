@@ -1,5 +1,7 @@
 //! The declarations of a configuration: its modules with everything in them, as far as that needs no values.
 
+mod accept;
+mod check;
 mod declare;
 mod decode;
 mod files;
@@ -15,11 +17,11 @@ mod version;
 use std::collections::BTreeMap;
 
 use pve_model::address::Target;
-use pve_model::{Path, ResourceMode, Type, Value};
+use pve_model::{Path, ResourceMode, Value};
 
-pub use declare::constant;
+pub use declare::{ProviderReference, constant};
 pub use decode::{decode_body, span_of};
-pub use files::{DiskFiles, Folders, RecordingFiles, SnapshotFiles};
+pub use files::{DiskFiles, Folders, RecordingFiles, Seen, SnapshotFiles};
 pub use installed::{
     InstalledModule, InstalledModules, MODULES_FOLDER, MODULES_MANIFEST, MissingModule, module_key,
     without_credentials,
@@ -32,8 +34,7 @@ pub use variables::{
 };
 pub use version::{Version, VersionConstraint, VersionError};
 
-use crate::convert::{TypeConstraint, convert};
-use crate::evaluate::{Scope, evaluate};
+use crate::convert::TypeConstraint;
 use crate::syntax::{Body, Diagnostic, Expr, Span, Traversal};
 
 /// A root module with all modules that it calls.
@@ -64,8 +65,14 @@ pub struct Module {
     pub providers: Vec<ProviderConfiguration>,
     /// Providers by local name.
     pub required_providers: BTreeMap<String, RequiredProvider>,
+    /// The block that they stand in.
+    pub required_providers_block: Option<Span>,
     /// The backend: its type and arguments.
     pub backend: Option<(String, Body)>,
+    /// The `backend` or `cloud` block.
+    pub state_block: Option<Span>,
+    /// `provider_meta` blocks by local name.
+    pub provider_metas: Vec<(String, Span)>,
     /// `moved` blocks.
     pub moved: Vec<Moved>,
     /// `import` blocks.
@@ -81,6 +88,8 @@ pub struct Module {
 pub struct RequiredProvider {
     /// The source address, `hashicorp/NAME` if none is written.
     pub source: String,
+    /// Configurations that a caller must give: `name.alias`.
+    pub configuration_aliases: Vec<String>,
     /// The entry.
     pub span: Span,
 }
@@ -115,6 +124,8 @@ pub struct Variable {
 pub struct Local {
     /// Its value.
     pub value: Expr,
+    /// Its name.
+    pub span: Span,
 }
 
 /// An `output` block.
@@ -149,8 +160,8 @@ pub struct Resource {
     pub for_each: Option<Expr>,
     /// `enabled` of the lifecycle.
     pub enabled: Option<Expr>,
-    /// `provider`, as `name` or `name.alias`.
-    pub provider: Option<String>,
+    /// `provider`
+    pub provider: Option<ProviderReference>,
     /// `depends_on`
     pub depends_on: Vec<Traversal>,
     /// `lifecycle`
@@ -170,8 +181,8 @@ pub struct Lifecycle {
     pub create_before_destroy: bool,
     /// Take out of the state and leave in the cluster instead of destroying.
     pub keep: bool,
-    /// Never destroy.
-    pub prevent_destroy: bool,
+    /// Whether it must never be destroyed.
+    pub prevent_destroy: Option<Expr>,
     /// Changes that are passed over.
     pub ignore_changes: IgnoreChanges,
     /// What replaces it when it changes.
@@ -203,6 +214,9 @@ pub struct Condition {
     pub message: Expr,
 }
 
+/// A provider configuration that a module is given: its name in the module, and its name in the caller.
+pub type PassedProvider = (ProviderReference, ProviderReference);
+
 /// A `module` block.
 #[derive(Debug)]
 pub struct ModuleCall {
@@ -217,7 +231,7 @@ pub struct ModuleCall {
     /// `depends_on`
     pub depends_on: Vec<Traversal>,
     /// `providers`: the name in the module, the name here.
-    pub providers: Vec<(String, String)>,
+    pub providers: Vec<PassedProvider>,
     /// Values of the module's variables.
     pub arguments: Body,
     /// The module; none when it could not be loaded.
@@ -259,6 +273,8 @@ pub struct Import {
     pub id: Expr,
     /// `for_each`
     pub for_each: Option<Expr>,
+    /// The block.
+    pub span: Span,
 }
 
 /// A `removed` block.
@@ -270,6 +286,8 @@ pub struct Removed {
     pub destroy: bool,
     /// Provisioners that run before it is.
     pub provisioners: Vec<Provisioner>,
+    /// The block.
+    pub span: Span,
 }
 
 /// A `check` block.
@@ -277,14 +295,19 @@ pub struct Removed {
 pub struct Check {
     /// The name.
     pub name: String,
+    /// Kind and name of the data source that it alone may use.
+    pub data: Option<(String, String)>,
     /// Its conditions.
     pub assertions: Vec<Condition>,
+    /// The block.
+    pub span: Span,
 }
 
 impl Configuration {
     /// The provider configuration of the root module that a resource uses: `proxmox` or `proxmox.second`.
     pub fn provider_address(&self, module: &Module, resource: &Resource) -> String {
-        let own = resource.provider.clone().unwrap_or_else(|| default_provider(&resource.kind).to_string());
+        let named = resource.provider.as_ref().map(|provider| provider.address.clone());
+        let own = named.unwrap_or_else(|| default_provider(&resource.kind).to_string());
         let mut calls: Vec<&ModuleCall> = Vec::new();
         let mut at = &self.root;
         for name in &module.path {
@@ -294,8 +317,8 @@ impl Configuration {
             at = child;
         }
         calls.iter().rev().fold(own, |address, call| {
-            let passed = call.providers.iter().find(|(inside, _)| *inside == address);
-            passed.map_or(address, |(_, outside)| outside.clone())
+            let passed = call.providers.iter().find(|(inside, _)| inside.address == address);
+            passed.map_or(address, |(_, outside)| outside.address.clone())
         })
     }
 
@@ -314,6 +337,17 @@ impl Configuration {
             .filter(|removed| !removed.destroy)
             .map(|removed| removed.from.clone())
             .collect()
+    }
+}
+
+/// Says which module errors are about.
+fn located(found: &mut [Diagnostic], path: &[String]) {
+    if path.is_empty() {
+        return;
+    }
+    let place = format!("(in module.{})", path.join(".module."));
+    for diagnostic in found.iter_mut().filter(|diagnostic| !diagnostic.detail.contains("(in module.")) {
+        diagnostic.detail = format!("{} {place}", diagnostic.detail).trim_start().to_string();
     }
 }
 
@@ -336,76 +370,5 @@ impl ProviderConfiguration {
             Some(alias) => format!("{}.{alias}", self.name),
             None => self.name.clone(),
         }
-    }
-}
-
-impl Variable {
-    /// The value that the variable has when `value` is given: converted, defaults filled in, marked.
-    ///
-    /// # Errors
-    /// When the value does not fit.
-    pub fn accept(&self, value: Value, span: Option<Span>) -> Result<Value, Vec<Diagnostic>> {
-        let fault = |summary: String, detail: String| {
-            let diagnostic = match span {
-                Some(span) => Diagnostic::error(span, summary, detail),
-                None => Diagnostic::error_without_span(summary, detail),
-            };
-            vec![diagnostic.with_related(self.span, "the variable is declared here")]
-        };
-        let value = match (&self.default, value.is_null(), self.nullable) {
-            (Some(default), true, false) => default.clone(),
-            (None, true, false) => {
-                let detail = format!("Variable \"{}\" must not be null.", self.name);
-                return Err(fault("A variable is null".into(), detail));
-            }
-            _ => value,
-        };
-        let value = self.constraint.apply(&value).map_err(|error| {
-            let detail = format!("The value of variable \"{}\" does not fit its type: {error}.", self.name);
-            fault(format!("Wrong value for variable \"{}\"", self.name), detail)
-        })?;
-        Ok(self.marked(value))
-    }
-
-    /// The value that the variable has when none is given: its default, marked.
-    pub fn absent(&self) -> Option<Value> {
-        self.default.clone().map(|default| self.marked(default))
-    }
-
-    fn marked(&self, value: Value) -> Value {
-        let value = if self.sensitive { value.sensitive() } else { value };
-        if self.ephemeral { value.with_marks(pve_model::Marks::EPHEMERAL) } else { value }
-    }
-
-    /// The conditions that are not met, in a scope in which the variable has its value.
-    pub fn validate(&self, scope: &dyn Scope) -> Vec<Diagnostic> {
-        self.validations.iter().filter_map(|condition| condition.check(scope)).collect()
-    }
-}
-
-impl Condition {
-    /// What is said when the condition is not met. An unknown condition says nothing.
-    pub fn check(&self, scope: &dyn Scope) -> Option<Diagnostic> {
-        let value = match evaluate(&self.condition, scope) {
-            Ok(value) => value,
-            Err(mut found) => return (!found.is_empty()).then(|| found.remove(0)),
-        };
-        if !value.is_known() {
-            return None;
-        }
-        let met = convert(&value, &Type::Bool).ok().and_then(|value| value.as_bool());
-        if met == Some(true) {
-            return None;
-        }
-        let message = match evaluate(&self.message, scope) {
-            Ok(message) if message.marks_deep().is_sensitive() => {
-                "The error message is sensitive and cannot be shown.".to_string()
-            }
-            Ok(message) => message.as_str().unwrap_or("The condition is not met.").trim().to_string(),
-            Err(_) => "The condition is not met, and its error message cannot be evaluated.".to_string(),
-        };
-        let summary =
-            if met.is_none() { "This condition is neither true nor false" } else { "A condition is not met" };
-        Some(Diagnostic::error(self.condition.span, summary, message))
     }
 }

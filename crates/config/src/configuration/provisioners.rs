@@ -2,7 +2,7 @@
 
 use pve_model::provisioner::{OnFailure, ProvisionerKind};
 
-use super::declare::{Reader, labels, unwrapped, without};
+use super::declare::{labels, unwrapped, without};
 use crate::evaluate::closest;
 use crate::syntax::ast::{Literal, TraversalStepKind};
 use crate::syntax::{Block, Body, Diagnostic, Expr, ExprKind, Item, Span, Traversal};
@@ -52,8 +52,8 @@ fn provisioner(block: &Block, shared: Option<&Body>, found: &mut Vec<Diagnostic>
         });
         return None;
     };
-    let reader = Reader { body: &block.body, found };
-    let (when, on_failure) = (reader.expr("when"), reader.expr("on_failure"));
+    let expr = |name: &str| block.body.attribute(name).map(|attribute| attribute.expr.clone());
+    let (when, on_failure) = (expr("when"), expr("on_failure"));
     let at_destroy = keyword(when, "when", ["create", "destroy"], found) == Some("destroy");
     let continues = keyword(on_failure, "on_failure", ["fail", "continue"], found) == Some("continue");
     let own = one_connection(&block.body, found);

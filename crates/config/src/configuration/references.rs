@@ -34,6 +34,7 @@ impl Resource {
         let mut found: Vec<Traversal> = repetition.into_iter().flatten().flat_map(Expr::references).collect();
         found.extend(self.body.references());
         found.extend(self.depends_on.iter().cloned());
+        found.extend(self.lifecycle.prevent_destroy.iter().flat_map(Expr::references));
         found.extend(self.lifecycle.replace_triggered_by.iter().flat_map(Expr::references));
         let conditions = self.lifecycle.preconditions.iter().chain(&self.lifecycle.postconditions);
         found.extend(conditions.flat_map(Condition::references));

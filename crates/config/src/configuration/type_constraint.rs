@@ -9,7 +9,7 @@ use pve_model::{Type, Value};
 use super::declare::constant;
 use crate::convert::{Defaults, TypeConstraint};
 use crate::syntax::ast::{FunctionCall, Literal, ObjectKey};
-use crate::syntax::{Diagnostic, Expr, ExprKind, json};
+use crate::syntax::{Diagnostic, Expr, ExprKind};
 
 /// The constraint of a variable without a type.
 pub fn any() -> TypeConstraint {
@@ -25,13 +25,9 @@ pub fn parse_type_constraint(expr: &Expr) -> Result<TypeConstraint, Vec<Diagnost
         ExprKind::Variable(name) => Ok(plain(keyword(name, expr)?)),
         ExprKind::Parenthesised(inner) => parse_type_constraint(inner),
         ExprKind::FunctionCall(call) => parse_call(call, expr),
-        ExprKind::Literal(Literal::String(text)) => match json::parse_string_content(expr) {
-            Some(parsed) if !parsed.has_errors() => match parsed.value {
-                Some(inner) if !matches!(inner.kind, ExprKind::Literal(_)) => parse_type_constraint(&inner),
-                _ => no_type(expr, format!("\"{text}\" is no type.")),
-            },
-            _ => no_type(expr, format!("\"{text}\" is no type.")),
-        },
+        ExprKind::Literal(Literal::String(text)) => {
+            no_type(expr, format!("A type stands without quotes: {text}."))
+        }
         _ => no_type(
             expr,
             "A type is a keyword such as `string`, or `list(...)`, `object({...})` and the like.",
@@ -58,7 +54,6 @@ fn keyword(name: &str, expr: &Expr) -> Result<Type, Vec<Diagnostic>> {
         // Old configurations name collections without an element type.
         "list" => Type::list(Type::Dynamic),
         "map" => Type::map(Type::Dynamic),
-        "set" => Type::set(Type::Dynamic),
         _ => return no_type(expr, format!("`{name}` is no type.")),
     })
 }
@@ -116,6 +111,9 @@ fn parse_object(argument: &Expr) -> Result<TypeConstraint, Vec<Diagnostic>> {
                 _ => return no_type(key, "The name of an attribute must be written out."),
             },
         };
+        if attributes.contains_key(&name) {
+            return no_type(&item.value, format!("The attribute `{name}` stands twice in this object."));
+        }
         let (attribute, default) = parse_attribute(&item.value)?;
         if let Some(default) = default {
             defaults.values.insert(name.clone(), default);

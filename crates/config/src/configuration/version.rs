@@ -169,6 +169,11 @@ impl VersionConstraint {
         self.parts.iter().all(|(operator, bound)| operator.allows(bound, version))
     }
 
+    /// Whether it names a version before a release, such as `1.6.0-beta1`.
+    pub fn names_pre_release(&self) -> bool {
+        self.parts.iter().any(|(_, bound)| bound.is_pre_release())
+    }
+
     /// Whether a version may be selected from a registry's list: a pre-release only when it is asked for exactly.
     pub fn selects(&self, version: &Version) -> bool {
         let exact = |(operator, bound): &(Operator, Version)| {

@@ -114,7 +114,7 @@ impl<'a> Frame<'a> {
         let mut diagnostic = diagnostic;
         let mut seen: Vec<String> = Vec::new();
         for reference in exprs.iter().flat_map(|expr| expr.references()).take(4) {
-            let text = traversal::written(&reference);
+            let text = reference.address();
             if seen.contains(&text) {
                 continue;
             }

@@ -9,19 +9,6 @@ use crate::convert::unify;
 use crate::syntax::ast::{Expr, ExprKind, Step, Traversal, TraversalStepKind};
 use crate::syntax::{Diagnostic, Span};
 
-/// A reference as it is written in a configuration.
-pub(super) fn written(reference: &Traversal) -> String {
-    let mut text = reference.root.name.to_string();
-    for step in &reference.steps {
-        match &step.kind {
-            TraversalStepKind::Attribute(name) => text.push_str(&format!(".{name}")),
-            TraversalStepKind::Key(key) => text.push_str(&format!("[{:?}]", key.as_str())),
-            TraversalStepKind::Index(index) => text.push_str(&format!("[{index}]")),
-        }
-    }
-    text
-}
-
 impl Frame<'_> {
     /// A name alone, or with steps that are attributes.
     pub(super) fn resolve(&self, name: &str, span: Span, steps: &[Step]) -> Evaluated {

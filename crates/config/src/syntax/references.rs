@@ -5,6 +5,7 @@ use super::ast::{
     Traversal, TraversalStep, TraversalStepKind,
 };
 use super::parser::with_stack;
+use super::span::Span;
 
 impl Expr {
     /// All references in this expression in source order, each as far as its steps are literal. Names bound
@@ -15,6 +16,13 @@ impl Expr {
         collector.found
     }
 
+    /// All calls of functions in this expression, by name and place.
+    pub fn function_calls(&self) -> Vec<(Name, Span)> {
+        let mut collector = Collector::default();
+        collector.expr(self);
+        collector.calls
+    }
+
     /// This expression as a reference, if it is one without anything to evaluate in it.
     pub fn as_static_traversal(&self) -> Option<Traversal> {
         match &self.kind {
@@ -23,11 +31,33 @@ impl Expr {
                 Some(Traversal { root, steps: Vec::new(), span: self.span })
             }
             ExprKind::Traversal(base, steps) => {
+                // `null.alias` names a provider configuration: in a reference the word is a name like others.
+                let base = match &base.kind {
+                    ExprKind::Literal(Literal::Null) => {
+                        &Expr { kind: ExprKind::Variable("null".into()), span: base.span }
+                    }
+                    _ => base,
+                };
                 let (traversal, literal) = literal_prefix(base, steps)?;
                 (literal == steps.len()).then_some(traversal)
             }
             _ => None,
         }
+    }
+}
+
+impl Traversal {
+    /// The reference as it is written: `module.net["a"].id`.
+    pub fn address(&self) -> String {
+        let mut text = self.root.name.to_string();
+        for step in &self.steps {
+            match &step.kind {
+                TraversalStepKind::Attribute(name) => text.push_str(&format!(".{name}")),
+                TraversalStepKind::Key(key) => text.push_str(&format!("[{:?}]", key.as_str())),
+                TraversalStepKind::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        text
     }
 }
 
@@ -69,6 +99,7 @@ fn literal_step(step: &Step) -> Option<TraversalStep> {
 #[derive(Default)]
 struct Collector {
     found: Vec<Traversal>,
+    calls: Vec<(Name, Span)>,
     /// Names bound around the place being looked at.
     bound: Vec<Name>,
 }
@@ -99,7 +130,10 @@ impl Collector {
             ExprKind::TemplateWrap(inner) | ExprKind::Unary(_, inner) | ExprKind::Parenthesised(inner) => {
                 self.expr(inner);
             }
-            ExprKind::FunctionCall(call) => call.arguments.iter().for_each(|argument| self.expr(argument)),
+            ExprKind::FunctionCall(call) => {
+                self.calls.push((call.name.clone(), call.name_span));
+                call.arguments.iter().for_each(|argument| self.expr(argument));
+            }
             ExprKind::Binary(binary) => {
                 self.expr(&binary.left);
                 self.expr(&binary.right);

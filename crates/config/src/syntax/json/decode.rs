@@ -16,14 +16,21 @@ use crate::syntax::span::Span;
 const COMMENT: &str = "//";
 
 pub(super) fn content(value: &Value, schema: &BlockSchema<'_>) -> Parsed<Body> {
-    let mut decoder = Decoder { schema, path: Vec::new(), diagnostics: Vec::new() };
-    let body = decoder.body(value);
-    Parsed { value: body, diagnostics: decoder.diagnostics }
+    let decoder = Decoder { schema, path: Vec::new(), literal: false, diagnostics: Vec::new() };
+    decoder.decoded(value)
+}
+
+/// Attributes only, with strings that are no templates.
+pub(super) fn literal_attributes(value: &Value) -> Parsed<Body> {
+    let decoder = Decoder { schema: &|_, _| None, path: Vec::new(), literal: true, diagnostics: Vec::new() };
+    decoder.decoded(value)
 }
 
 struct Decoder<'a> {
     schema: &'a BlockSchema<'a>,
     path: Vec<BlockHeader>,
+    /// Whether strings stand for themselves.
+    literal: bool,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -35,6 +42,11 @@ struct Header<'a> {
 }
 
 impl Decoder<'_> {
+    fn decoded(mut self, value: &Value) -> Parsed<Body> {
+        let body = self.body(value);
+        Parsed { value: body, diagnostics: self.diagnostics }
+    }
+
     fn report(&mut self, span: Span, summary: &str, detail: impl Into<String>) {
         self.diagnostics.push(Diagnostic::error(span, summary, detail));
     }
@@ -180,7 +192,7 @@ impl Decoder<'_> {
     /// A string as the template it is; a faulty one is reported and stands for itself.
     fn string(&mut self, text: &str, span: Span) -> Expr {
         let plain = || Expr { kind: ExprKind::Literal(Literal::String(normalised(text))), span };
-        if !text.contains("${") && !text.contains("%{") {
+        if self.literal || !text.contains("${") && !text.contains("%{") {
             return plain();
         }
         let parsed = parse_embedded(inside_quotes(span), text, true);

@@ -14,6 +14,7 @@ pub fn language_blocks(path: &[BlockHeader], name: &str) -> Option<usize> {
             _ => None,
         },
         (2, Some("cloud")) => (name == "workspaces").then_some(0),
+        (1, Some("language")) => (name == "compatible_with").then_some(0),
         (1, Some("variable")) => (name == "validation").then_some(0),
         (1, Some("output")) => (name == "precondition").then_some(0),
         (1, Some("check")) => match name {
@@ -38,7 +39,7 @@ fn top_level(name: &str) -> Option<usize> {
     match name {
         "resource" | "data" | "ephemeral" => Some(2),
         "variable" | "output" | "provider" | "module" | "check" => Some(1),
-        "terraform" | "locals" | "moved" | "import" | "removed" => Some(0),
+        "terraform" | "language" | "locals" | "moved" | "import" | "removed" => Some(0),
         _ => None,
     }
 }

@@ -81,9 +81,9 @@ impl JsonBody {
         decode::content(&self.value, schema)
     }
 
-    /// The properties as attributes, as in a `.tfvars.json` file.
+    /// The properties as attributes whose strings stand for themselves, as in a `.tfvars.json` file.
     pub fn attributes(&self) -> Parsed<Body> {
-        decode::content(&self.value, &|_, _| None)
+        decode::literal_attributes(&self.value)
     }
 }
 
