@@ -1,11 +1,18 @@
 //! The command line. Terraform's habits work: `-out=FILE`, `-var-file FILE`, `-chdir=DIR` with one dash or two.
 
+mod state;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+
+pub use state::{
+    CompletionsOptions, EditOptions, GraphOptions, ImportOptions, LockOptions, ManOptions, StateCommand,
+    TaintOptions, WorkspaceCommand,
+};
 
 /// Infrastructure as code for Proxmox VE.
 #[derive(Debug, Parser)]
@@ -67,13 +74,32 @@ pub enum Command {
     Replay(ReplayOptions),
     /// Print outputs of the root module
     Output(OutputOptions),
-    /// Look into the state
+    /// Look into the state, or edit it
     #[command(subcommand)]
     State(StateCommand),
+    /// Have an instance replaced by the next apply
+    Taint(TaintOptions),
+    /// Take back `pve taint`
+    Untaint(TaintOptions),
+    /// Take an existing object into the state
+    Import(ImportOptions),
+    /// Environments, by the name that Terraform has for them
+    #[command(subcommand)]
+    Workspace(WorkspaceCommand),
+    /// The providers that the configuration and the state need
+    Providers,
+    /// What depends on what, in the DOT language
+    Graph(GraphOptions),
     /// Evaluate expressions, at a prompt or from standard input
     Console(ConsoleOptions),
     /// Write configuration files in their canonical layout
     Fmt(FormatOptions),
+    /// Print completions for a shell
+    Completions(CompletionsOptions),
+    /// Write manual pages
+    Man(ManOptions),
+    /// Print the version
+    Version,
     /// Run a Proxmox VE API double as a server
     Simulator(SimulatorOptions),
 }
@@ -244,6 +270,9 @@ pub struct LogOptions {
     /// Every event, with its id, instead of a line an action
     #[arg(long)]
     pub events: bool,
+    /// Print every event as a JSON document of its own, a line each
+    #[arg(long)]
+    pub jsonl: bool,
 }
 
 /// See [`LogOptions`].
@@ -269,21 +298,6 @@ pub struct OutputOptions {
     /// Print a string, number or bool as it is
     #[arg(long)]
     pub raw: bool,
-}
-
-/// See [`Command::State`].
-#[derive(Debug, Subcommand)]
-pub enum StateCommand {
-    /// Addresses of what is managed
-    List {
-        /// Only these modules, resources or instances
-        addresses: Vec<String>,
-    },
-    /// The attributes of one instance
-    Show {
-        /// The instance
-        address: String,
-    },
 }
 
 /// See [`Command::Console`].

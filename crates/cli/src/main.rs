@@ -7,6 +7,8 @@ mod arguments;
 mod commands;
 mod connect;
 mod console;
+mod edit;
+mod environment;
 mod failure;
 mod plan_file;
 mod progress;
@@ -27,7 +29,9 @@ use render::paint::Paint;
 
 fn main() -> ExitCode {
     pve_api_client::install_crypto_provider();
-    let arguments = match Arguments::try_parse_from(with_double_dashes(std::env::args_os())) {
+    let mut arguments = match Arguments::try_parse_from(with_double_dashes(environment::with_variables(
+        std::env::args_os().collect(),
+    ))) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { 1 } else { 0 };
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    environment::fill_in(&mut arguments.global);
     let paint = Paint::for_stream(&std::io::stderr(), arguments.global.no_color);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -60,6 +65,15 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Replay(options) => commands::replay::run(global, &options).await,
         Command::Output(options) => commands::output::run(global, &options).await,
         Command::State(command) => commands::state::run(global, &command).await,
+        Command::Taint(options) => commands::taint::run(global, &options, true).await,
+        Command::Untaint(options) => commands::taint::run(global, &options, false).await,
+        Command::Import(options) => commands::import::run(global, &options).await,
+        Command::Workspace(command) => commands::workspace::run(global, &command),
+        Command::Providers => commands::providers::run(global).await,
+        Command::Graph(options) => commands::graph::run(global, &options),
+        Command::Completions(options) => commands::about::completions(&options),
+        Command::Man(options) => commands::about::man(&options),
+        Command::Version => commands::about::version(global),
         Command::Console(options) => commands::console::run(global, &options).await,
         Command::Fmt(options) => commands::fmt::run(global, &options),
         Command::Simulator(options) => commands::simulator::run(global, &options).await,

@@ -121,6 +121,10 @@ pub enum Payload {
     InstanceMoved(InstanceMoved),
     /// An instance was taken out of the state, not out of the cluster.
     InstanceForgotten(InstanceRemoved),
+    /// An instance is to be replaced by the next apply.
+    InstanceTainted(InstanceMarked),
+    /// An instance is not to be replaced after all.
+    InstanceUntainted(InstanceMarked),
     /// The outputs of the root module.
     OutputsRecorded(OutputsRecorded),
     /// Somebody took the lease from a holder that did not renew it.
@@ -317,6 +321,13 @@ pub struct InstanceMoved {
     pub to: InstanceAddress,
 }
 
+/// See [`Payload::InstanceTainted`] and [`Payload::InstanceUntainted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceMarked {
+    /// The instance.
+    pub address: InstanceAddress,
+}
+
 /// See [`Payload::OutputsRecorded`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputsRecorded {
@@ -414,6 +425,8 @@ payload_kinds! {
     InstanceImported => "instance_imported",
     InstanceMoved => "instance_moved",
     InstanceForgotten => "instance_forgotten",
+    InstanceTainted => "instance_tainted",
+    InstanceUntainted => "instance_untainted",
     OutputsRecorded => "outputs_recorded",
     LeaseTakenOver => "lease_taken_over",
 }

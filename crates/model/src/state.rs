@@ -202,6 +202,8 @@ impl State {
                 self.set(&gone.address, gone.deposed.as_deref(), None);
             }
             Payload::InstanceMoved(moved) => self.rename(&moved.from, &moved.to, sequence)?,
+            Payload::InstanceTainted(marked) => self.mark_tainted(&marked.address, true),
+            Payload::InstanceUntainted(marked) => self.mark_tainted(&marked.address, false),
             Payload::OutputsRecorded(recorded) => self.outputs = recorded.outputs.clone(),
             Payload::Unknown(unknown) => {
                 return Err(ProjectionError::UnknownKind {
@@ -281,6 +283,13 @@ impl State {
         }
         if instance.current.is_none() && instance.deposed.is_empty() {
             self.instances.remove(address);
+        }
+    }
+
+    fn mark_tainted(&mut self, address: &InstanceAddress, tainted: bool) {
+        let instance = self.instances.get_mut(address);
+        if let Some(current) = instance.and_then(|instance| instance.current.as_mut()) {
+            current.tainted = tainted;
         }
     }
 

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use pve_model::InstanceAddress;
 use pve_model::event::{Event, Operation, Payload, RunResult};
 use pve_state::EventLog as _;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::Project;
+
+/// `format_version` of the log's JSON: one document with `events`, or one an event with `--jsonl`.
+const FORMAT: &str = "1.0";
 
 /// Shows or checks the log.
 ///
@@ -21,6 +24,9 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
     let project = Project::find(global)?;
     if !project.log_path().exists() {
         eprintln!("There is no log yet; `pve apply` writes the first events.");
+        if global.json && options.command.is_none() {
+            print_json(&json!({"format_version": FORMAT, "events": []}))?;
+        }
         return Ok(0);
     }
     if let Some(LogCommand::Verify) = options.command {
@@ -35,25 +41,37 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
         }
         let (address, text) = describe(event, &intents);
         let wanted = options.address.as_ref().is_none_or(|wanted| address.as_ref() == Some(wanted));
-        if wanted && (options.events || global.json || text.1) {
+        if wanted && (options.events || global.json || options.jsonl || text.1) {
             lines.push((event, address, text.0));
         }
     }
     let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
-    for (event, address, text) in &lines[skip..] {
-        if global.json {
-            print_json(&json!({
-                "format_version": "1.0", "sequence": event.sequence, "id": event.id, "time": event.time.to_string(),
-                "run": event.run, "user": event.actor.user, "host": event.actor.host,
-                "version": event.actor.version, "kind": event.payload.kind(), "address": address, "text": text,
-            }))?;
-        } else {
+    let shown = &lines[skip..];
+    if options.jsonl {
+        for (event, address, text) in shown {
+            let mut json = event_json(event, address.as_deref(), text);
+            json["format_version"] = json!(FORMAT);
+            print_json(&json)?;
+        }
+    } else if global.json {
+        let events = shown.iter().map(|(event, address, text)| event_json(event, address.as_deref(), text));
+        print_json(&json!({"format_version": FORMAT, "events": events.collect::<Vec<_>>()}))?;
+    } else {
+        for (event, _, text) in shown {
             let time = event.time.strftime("%Y-%m-%d %H:%M:%S");
             let id = if options.events { format!(" {}", event.id) } else { String::new() };
             println!("{:>5}{id} {time} {}@{} {text}", event.sequence, event.actor.user, event.actor.host);
         }
     }
     Ok(0)
+}
+
+fn event_json(event: &Event, address: Option<&str>, text: &str) -> Json {
+    json!({
+        "sequence": event.sequence, "id": event.id, "time": event.time.to_string(),
+        "run": event.run, "user": event.actor.user, "host": event.actor.host,
+        "version": event.actor.version, "kind": event.payload.kind(), "address": address, "text": text,
+    })
 }
 
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
@@ -136,6 +154,8 @@ fn describe(
         Payload::InstanceImported(seen) => named(&seen.address, "imported"),
         Payload::InstanceForgotten(gone) => named(&gone.address, "forgotten"),
         Payload::InstanceMoved(moved) => named(&moved.to, &format!("moved from {}", moved.from)),
+        Payload::InstanceTainted(marked) => named(&marked.address, "marked to be replaced"),
+        Payload::InstanceUntainted(marked) => named(&marked.address, "not to be replaced after all"),
         Payload::OutputsRecorded(outputs) => {
             (None, (format!("{} outputs recorded", outputs.outputs.len()), false))
         }

@@ -1,18 +1,24 @@
 //! The commands, one file each.
 
+pub mod about;
 pub mod apply;
 pub mod console;
 pub mod fmt;
 pub mod get;
+pub mod graph;
+pub mod import;
 pub mod init;
 pub mod log;
 pub mod output;
 pub mod plan;
+pub mod providers;
 pub mod replay;
 pub mod show;
 pub mod simulator;
 pub mod state;
+pub mod taint;
 pub mod validate;
+pub mod workspace;
 
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::InstanceRecord;
@@ -48,4 +54,25 @@ pub fn provider_name(kind: &str) -> String {
         "proxmox" => "bpg/proxmox".into(),
         other => format!("hashicorp/{other}"),
     }
+}
+
+/// The address of an instance as a user wrote it.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_instance(text: &str) -> Result<InstanceAddress, Failure> {
+    text.parse().map_err(not_an_address)
+}
+
+/// The address of a module, resource or instance as a user wrote it.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_target(text: &str) -> Result<pve_model::address::Target, Failure> {
+    text.parse().map_err(not_an_address)
+}
+
+fn not_an_address(error: pve_model::address::ParseAddressError) -> Failure {
+    let hint = "`pve state list` shows addresses. Quote keys for the shell: 'a.b[\"key\"]'.";
+    Failure::hinted(error.to_string(), hint)
 }

@@ -13,6 +13,7 @@ use pve_planner::planning::{Observed, Options, Planning};
 use super::{decode_record, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
 use crate::connect::{Clusters, connect};
+use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
 use crate::plan_file::SavedPlan;
 use crate::project::{Project, Workspace};
@@ -48,7 +49,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         let path = project.root.join(path);
         let saved = SavedPlan::new(&project, &workspace, &planning, &clusters.name, state.sequence);
         saved.write(&path, &project.key()?)?;
-        if !global.json {
+        if !global.json && !is_automation() {
             eprintln!("Saved to {}. Apply exactly this with `pve apply {}`.", path.display(), path.display());
         }
     }

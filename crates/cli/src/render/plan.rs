@@ -129,7 +129,7 @@ fn render_change(change: &Change, block: Option<&Block>, paint: Paint, text: &mu
 
 fn reason_text(reason: ActionReason) -> Option<&'static str> {
     Some(match reason {
-        ActionReason::ReplaceBecauseTainted => "its creation failed halfway, so it is replaced",
+        ActionReason::ReplaceBecauseTainted => "it is tainted: marked so, or left half-made",
         ActionReason::ReplaceByRequest => "as asked for with -replace",
         ActionReason::ReplaceByTriggers => "because of replace_triggered_by",
         ActionReason::DeleteBecauseNoResourceConfig => "because it is not in the configuration",

@@ -13,4 +13,4 @@ const PLAN_FORMAT: &str = "1.2";
 /// `format_version` of a state.
 const STATE_FORMAT: &str = "1.0";
 /// The version of the language that is reported to tools that read these formats.
-const LANGUAGE_VERSION: &str = "1.12.6";
+pub const LANGUAGE_VERSION: &str = "1.12.6";

@@ -1,0 +1,106 @@
+//! `pve import`
+
+use std::collections::BTreeMap;
+
+use pve_config::configuration::Import;
+use pve_config::syntax::{Expr, SourceMap, parse_expression};
+use pve_model::address::Target;
+use pve_model::codec::encode;
+use pve_model::event::{InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::plan::Change;
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::InstanceRecord;
+use pve_planner::planning::{Observed, Options};
+use pve_state::Writer;
+use serde_json::json;
+
+use super::plan::parse_wait;
+use super::{parse_instance, print_json};
+use crate::arguments::{GlobalOptions, ImportOptions};
+use crate::connect::connect;
+use crate::failure::{Ended, Failure};
+use crate::project::{Project, Workspace, actor};
+use crate::render::value::quote;
+use crate::session::make_plan;
+
+/// Takes an existing object into the state, as an `import` block would, and changes nothing else.
+///
+/// # Errors
+/// When the resource is not in the configuration, is managed already, or the object cannot be read.
+pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
+    let address = parse_instance(&options.address)?;
+    let project = Project::find(global)?;
+    let mut workspace = Workspace::load(&project, &options.variables)?;
+    let import = Import {
+        to: parsed(&address.to_string(), &mut workspace.sources)?,
+        id: parsed(&quote(&options.id), &mut workspace.sources)?,
+        for_each: None,
+    };
+    workspace.configuration.root.imports.insert(0, import);
+    let _lock = project.lock("import", parse_wait(&options.lock.lock_timeout)?).await?;
+    let (log, state) = project.open_log().await?;
+    if state.instances.contains_key(&address) {
+        return Err(Failure::hinted(
+            format!("{address} is managed already"),
+            "To import another object there, take this one out of the state first: pve state rm",
+        ));
+    }
+    let clusters = connect(&project, &workspace, &state, options.simulate, options.parallelism).await?;
+    let wanted = Options { targets: vec![Target::Instance(address.clone())], ..Options::default() };
+    let planning = make_plan(&workspace, &state, Observed::default(), &clusters.provider, &wanted).await?;
+    let change = planning.plan.changes.iter().find(|change| change.address == address);
+    let Some(change) = change.filter(|change| change.importing.is_some()) else {
+        return Err(Failure::hinted(
+            format!("the configuration has no {address}"),
+            "Write its resource block first; it may be empty of what is not required.",
+        ));
+    };
+    let record = imported(&workspace, change).ok_or_else(|| Failure::plain("there is nothing to import"))?;
+    let writer = Writer::start(log, state, actor());
+    let seen = InstanceObserved { address: address.clone(), deposed: None, record };
+    let started = RunStarted {
+        command: "import".into(),
+        environment: project.stream().into(),
+        cluster: clusters.name.clone(),
+    };
+    let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
+    for payload in
+        [Payload::RunStarted(started), Payload::InstanceImported(seen), Payload::RunFinished(finished)]
+    {
+        writer.record(payload).await.map_err(|error| {
+            Failure::hinted(
+                format!("the log could not be written: {}", error.message),
+                "Nothing is lost: try again.",
+            )
+        })?;
+    }
+    if global.json {
+        print_json(&json!({"format_version": "1.0", "address": address.to_string(), "id": options.id}))?;
+    } else {
+        println!("{address} is managed now. `pve plan` shows how it differs from the configuration.");
+    }
+    Ok(0)
+}
+
+fn parsed(text: &str, sources: &mut SourceMap) -> Result<Expr, Failure> {
+    let source = sources.add("<import>", text);
+    let parsed = parse_expression(source, text);
+    parsed
+        .value
+        .ok_or_else(|| Failure::Diagnosed { diagnostics: parsed.diagnostics, sources: sources.clone() })
+}
+
+fn imported(workspace: &Workspace, change: &Change) -> Option<InstanceRecord> {
+    let rules = workspace.registry.resource(&change.address.resource.kind)?;
+    let value = change.before.as_ref()?;
+    Some(InstanceRecord {
+        provider: change.provider.clone(),
+        schema_version: rules.schema().version,
+        values: encode(value, &rules.schema().block.implied_type()),
+        sensitive: value.sensitive_paths(),
+        dependencies: change.dependencies.clone(),
+        create_before_destroy: false,
+        keep: false,
+        tainted: false,
+    })
+}

@@ -1,0 +1,76 @@
+//! `pve state`: looks into the state, and edits it by events.
+
+mod moves;
+mod pull;
+mod remove;
+
+use pve_model::InstanceAddress;
+use pve_model::state::State;
+use serde_json::json;
+
+use super::{decode_record, parse_instance, parse_target, print_json};
+use crate::arguments::{GlobalOptions, StateCommand};
+use crate::failure::{Ended, Failure};
+use crate::project::Project;
+use crate::render::value::render_value;
+use crate::terraform_json::state_json;
+
+/// Looks into the state, or edits it.
+///
+/// # Errors
+/// When the log cannot be read or written, or there is no such instance.
+pub async fn run(global: &GlobalOptions, command: &StateCommand) -> Ended {
+    let project = Project::find(global)?;
+    match command {
+        StateCommand::List { addresses, id } => {
+            list(global, &project.state().await?, addresses, id.as_deref())
+        }
+        StateCommand::Show { address } => show(global, &project.state().await?, address),
+        StateCommand::Mv { source, destination, edit } => {
+            moves::run(global, &project, source, destination, edit).await
+        }
+        StateCommand::Rm { addresses, edit } => remove::run(global, &project, addresses, edit).await,
+        StateCommand::Pull => pull::run(&project).await,
+        StateCommand::Push { .. } => Err(Failure::hinted(
+            "a state cannot be pushed: it is what the log says",
+            "Take existing objects in with `import` blocks or `pve import`; `pve state mv` and `rm` edit the state.",
+        )),
+    }
+}
+
+fn list(global: &GlobalOptions, state: &State, addresses: &[String], id: Option<&str>) -> Ended {
+    let targets = addresses.iter().map(|text| parse_target(text)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = |address: &InstanceAddress| {
+        let known = |record: &pve_model::state::InstanceRecord| record.values.get("id") == Some(&json!(id));
+        (targets.is_empty() || targets.iter().any(|target| target.contains(address)))
+            && (id.is_none() || state.current(address).is_some_and(known))
+    };
+    let found: Vec<String> =
+        state.instances.keys().filter(|address| wanted(address)).map(ToString::to_string).collect();
+    if global.json {
+        print_json(&json!({"format_version": "1.0", "addresses": found}))?;
+    } else {
+        found.iter().for_each(|address| println!("{address}"));
+    }
+    Ok(0)
+}
+
+fn show(global: &GlobalOptions, state: &State, address: &str) -> Ended {
+    let address = parse_instance(address)?;
+    let record = state.current(&address).ok_or_else(|| {
+        let hint = "`pve state list` shows the addresses there are.";
+        Failure::hinted(format!("the state has no {address}"), hint)
+    })?;
+    let registry = pve_resources::registry();
+    let value = decode_record(&registry, &address, record);
+    if global.json {
+        let mut only = State::default();
+        only.instances.insert(address.clone(), state.instances[&address].clone());
+        let decode = |address: &_, record: &_| decode_record(&registry, address, record);
+        print_json(&state_json(&only, &Default::default(), &super::provider_name, &decode))?;
+    } else {
+        let tainted = if record.tainted { " (tainted)" } else { "" };
+        println!("# {address}{tainted}\n{}", render_value(&value, 0));
+    }
+    Ok(0)
+}

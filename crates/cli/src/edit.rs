@@ -1,0 +1,89 @@
+//! Edits of the state by hand: a run of their own in the log, with events like any other.
+
+use std::collections::BTreeMap;
+
+use pve_model::InstanceAddress;
+use pve_model::event::{Operation, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::state::State;
+use pve_state::{Writer, WriterError};
+use pve_state_sqlite::WriterLock;
+
+use crate::arguments::LockOptions;
+use crate::commands::plan::parse_wait;
+use crate::failure::Failure;
+use crate::project::{Project, actor};
+
+/// A state that nobody else writes to.
+pub struct Edit {
+    /// The state before.
+    pub state: State,
+    command: &'static str,
+    environment: String,
+    writer: Writer,
+    _lock: WriterLock,
+}
+
+impl Edit {
+    /// Takes the lock and reads the log. Nothing is made where there is no log: there is nothing to edit.
+    ///
+    /// # Errors
+    /// When there is no log, it cannot be read, or another run works on it.
+    pub async fn begin(
+        project: &Project,
+        command: &'static str,
+        lock: &LockOptions,
+    ) -> Result<Edit, Failure> {
+        if !project.log_path().exists() {
+            let hint = "`pve apply` and `pve import` write the first events. Was an environment meant (-e)?";
+            return Err(Failure::hinted("the state is empty: there is no log yet", hint));
+        }
+        let held = project.lock(command, parse_wait(&lock.lock_timeout)?).await?;
+        let (log, state) = project.open_log().await?;
+        Ok(Edit {
+            writer: Writer::start(log, state.clone(), actor()),
+            state,
+            command,
+            environment: project.stream().into(),
+            _lock: held,
+        })
+    }
+
+    /// Refuses to edit what an interrupted run may have changed.
+    ///
+    /// # Errors
+    /// When an action on one of the instances has no result yet.
+    pub fn refuse_open(&self, addresses: &[InstanceAddress]) -> Result<(), Failure> {
+        match self.state.open_actions.iter().find(|open| addresses.contains(&open.intent.address)) {
+            None => Ok(()),
+            Some(open) => Err(Failure::hinted(
+                format!("an earlier run was interrupted while it worked on {}", open.intent.address),
+                "`pve apply` finds out what became of it. Nothing was changed.",
+            )),
+        }
+    }
+
+    /// Records events as one run.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub async fn record(
+        &self,
+        payloads: Vec<Payload>,
+        done: BTreeMap<Operation, u64>,
+    ) -> Result<(), Failure> {
+        let started = Payload::RunStarted(RunStarted {
+            command: self.command.into(),
+            environment: self.environment.clone(),
+            cluster: self.state.cluster.clone().unwrap_or_else(|| "none".into()),
+        });
+        let result = RunResult::Succeeded;
+        let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });
+        for payload in std::iter::once(started).chain(payloads).chain([finished]) {
+            self.writer.record(payload).await.map_err(|error: WriterError| {
+                let hint = "`pve log` shows what was recorded.";
+                Failure::hinted(format!("the log could not be written: {}", error.message), hint)
+            })?;
+        }
+        Ok(())
+    }
+}
