@@ -1,4 +1,4 @@
-//! Writes that happen once, over answers that get lost.
+//! Conditional writes over answers that get lost.
 //!
 //! A request without an answer may still take effect later, so reading never proves that it did not. The same
 //! conditional request is sent again until the store says either that it wrote, or that there is an object; whose it
@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::batch::writer_of;
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, StoreError};
 
 /// How often a request is sent before it is given up: some 12 seconds with the pauses.
 const ATTEMPTS: u32 = 9;
@@ -40,8 +40,8 @@ pub(crate) async fn create(
     let mut last = String::new();
     for attempt in 0..ATTEMPTS {
         match store.put_if_absent(key, body.to_vec()).await {
-            Ok(()) => return Ok(Created::Mine),
-            Err(StoreError::Exists { .. }) => match read(store, key).await? {
+            Ok(_) => return Ok(Created::Mine),
+            Err(StoreError::Condition { .. }) => match read(store, key).await? {
                 Some(found) if writer_of(&found) == Some(writer) => return Ok(Created::Mine),
                 Some(found) => return Ok(Created::Other(found)),
                 None => last = format!("{key} is there for writes and not there for reads"),
@@ -54,8 +54,46 @@ pub(crate) async fn create(
     Err(StoreError::Unclear(last))
 }
 
+/// What a compare-and-swap did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Replaced {
+    /// It was written and has this version.
+    Done(String),
+    /// There is this. It may be what was to be written; when it is not, that may have been there in between.
+    Found(Option<Object>),
+}
+
+/// Overwrites an object of the version `expected`, or writes one that must not be there.
+pub(crate) async fn swap(
+    store: &dyn ObjectStore,
+    key: &str,
+    expected: Option<&str>,
+    body: &[u8],
+) -> Result<Replaced, StoreError> {
+    let mut last = String::new();
+    for attempt in 0..ATTEMPTS {
+        let written = match expected {
+            Some(version) => store.replace(key, version, body.to_vec()).await,
+            None => store.put_if_absent(key, body.to_vec()).await,
+        };
+        match written {
+            Ok(version) => return Ok(Replaced::Done(version)),
+            Err(StoreError::Condition { .. }) => return Ok(Replaced::Found(read_object(store, key).await?)),
+            Err(StoreError::Unclear(reason)) => last = reason,
+            Err(refused @ StoreError::Refused(_)) => return Err(refused),
+        }
+        pause(attempt).await;
+    }
+    Err(StoreError::Unclear(last))
+}
+
 /// Reads an object, again when there is no answer.
 pub(crate) async fn read(store: &dyn ObjectStore, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(read_object(store, key).await?.map(|object| object.body))
+}
+
+/// Reads an object with its version, again when there is no answer.
+pub(crate) async fn read_object(store: &dyn ObjectStore, key: &str) -> Result<Option<Object>, StoreError> {
     for attempt in 0..ATTEMPTS - 1 {
         match store.get(key).await {
             Err(StoreError::Unclear(_)) => pause(attempt).await,

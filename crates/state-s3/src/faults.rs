@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, StoreError};
 
 /// More faults in a row than this do not happen, so that no request is given up.
 const MOST_IN_A_ROW: u32 = 4;
@@ -14,7 +14,14 @@ pub(crate) struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     chance: Mutex<(fastrand::Rng, u32)>,
     /// Writes that were given up by their sender and are still on their way.
-    late: Mutex<Vec<(String, Vec<u8>)>>,
+    late: Mutex<Vec<Late>>,
+}
+
+struct Late {
+    key: String,
+    /// The version that it replaces; `None` for an object that must not be there.
+    version: Option<String>,
+    body: Vec<u8>,
 }
 
 enum Fate {
@@ -52,8 +59,37 @@ impl FaultyStore {
             let keep = self.chance.lock().unwrap().0.usize(..=late.len());
             late.drain(keep..).collect()
         };
-        for (key, body) in late {
-            let _ = self.inner.put_if_absent(&key, body).await;
+        for write in late {
+            let _ = self.write(&write.key, write.version.as_deref(), write.body).await;
+        }
+    }
+
+    async fn write(&self, key: &str, version: Option<&str>, body: Vec<u8>) -> Result<String, StoreError> {
+        match version {
+            Some(version) => self.inner.replace(key, version, body).await,
+            None => self.inner.put_if_absent(key, body).await,
+        }
+    }
+
+    async fn conditional(
+        &self,
+        key: &str,
+        version: Option<&str>,
+        body: Vec<u8>,
+    ) -> Result<String, StoreError> {
+        self.land_late_writes().await;
+        match self.fate() {
+            Fate::Fine => self.write(key, version, body).await,
+            Fate::Lost => fault(),
+            Fate::AnswerLost => {
+                let _ = self.write(key, version, body).await;
+                fault()
+            }
+            Fate::Late => {
+                let late = Late { key: key.into(), version: version.map(String::from), body };
+                self.late.lock().unwrap().push(late);
+                fault()
+            }
         }
     }
 }
@@ -64,20 +100,12 @@ fn fault<T>() -> Result<T, StoreError> {
 
 #[async_trait]
 impl ObjectStore for FaultyStore {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.land_late_writes().await;
-        match self.fate() {
-            Fate::Fine => self.inner.put_if_absent(key, body).await,
-            Fate::Lost => fault(),
-            Fate::AnswerLost => {
-                let _ = self.inner.put_if_absent(key, body).await;
-                fault()
-            }
-            Fate::Late => {
-                self.late.lock().unwrap().push((key.into(), body));
-                fault()
-            }
-        }
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.conditional(key, None, body).await
+    }
+
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.conditional(key, Some(version), body).await
     }
 
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
@@ -87,7 +115,7 @@ impl ObjectStore for FaultyStore {
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         self.land_late_writes().await;
         match self.fate() {
             Fate::Fine => self.inner.get(key).await,

@@ -33,6 +33,11 @@ impl Layout {
         format!("{}/head", self.prefix)
     }
 
+    /// The lease. Overwritten by compare-and-swap, never removed.
+    pub fn lease(&self) -> String {
+        format!("{}/lease", self.prefix)
+    }
+
     /// What the keys of all batches begin with.
     pub fn batches(&self) -> String {
         format!("{}/log/", self.prefix)

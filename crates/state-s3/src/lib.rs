@@ -1,18 +1,23 @@
-//! The shared log: the settings of `backend "s3"`, the layout of keys, and appends by conditional writes over a port
-//! for object stores. The client of a real store is not part of this crate yet.
+//! The shared log: the settings of `backend "s3"`, the layout of keys, appends by conditional writes over a port for
+//! object stores, and the client of real ones.
 
+mod answers;
+mod aws;
 mod batch;
 mod conditional;
 #[cfg(test)]
 mod faults;
 mod layout;
+mod lease;
 mod log;
 mod memory;
 mod settings;
 mod store;
 
+pub use aws::{AwsStore, ConnectError};
 pub use layout::Layout;
+pub use lease::S3Lease;
 pub use log::S3Log;
 pub use memory::MemoryStore;
-pub use settings::{Credentials, Encryption, Secret, Settings, SettingsError};
-pub use store::{ObjectStore, StoreError};
+pub use settings::{AssumeRole, Credentials, Encryption, Secret, Settings, SettingsError};
+pub use store::{Object, ObjectStore, StoreError};

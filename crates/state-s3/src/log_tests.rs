@@ -7,6 +7,7 @@ use pve_state::conformance::{draft, run};
 use super::*;
 use crate::MemoryStore;
 use crate::faults::FaultyStore;
+use crate::store::Object;
 
 fn key() -> Key {
     Key::from_bytes([5; 32])
@@ -106,7 +107,7 @@ async fn events_are_sealed_in_the_store() {
     let log = open(&store).await;
     log.append(0, vec![draft("hunter2-hunter2")]).await.unwrap();
     for key in store.keys() {
-        let body = String::from_utf8(store.get(&key).await.unwrap().unwrap()).unwrap();
+        let body = String::from_utf8(store.get(&key).await.unwrap().unwrap().body).unwrap();
         assert!(!body.contains("hunter2"), "{key}");
     }
     let wrong = S3Log::open(store, layout(), Key::from_bytes([6; 32])).await.unwrap();
@@ -119,13 +120,16 @@ struct Careless(MemoryStore);
 
 #[async_trait]
 impl ObjectStore for Careless {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.0.put(key, body).await
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.0.put(key, body).await.map(|()| "same".into())
+    }
+    async fn replace(&self, key: &str, _: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.0.put(key, body).await.map(|()| "same".into())
     }
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
         self.0.put(key, body).await
     }
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         self.0.get(key).await
     }
     async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
@@ -185,7 +189,7 @@ async fn changed_events_are_named() {
         let store = Arc::default();
         let log = five_events(&store).await;
         let object = layout().batch(first);
-        let body = String::from_utf8(store.get(&object).await.unwrap().unwrap()).unwrap();
+        let body = String::from_utf8(store.get(&object).await.unwrap().unwrap().body).unwrap();
         store.put(&object, body.replacen(from, to, 1).into_bytes()).await.unwrap();
         assert_eq!(log.verify().await.unwrap().fault, Some(Fault::Changed { sequence }));
     }

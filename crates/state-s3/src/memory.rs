@@ -5,22 +5,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, StoreError};
 
 /// A store that is gone with the process.
 #[derive(Default)]
 pub struct MemoryStore {
-    objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    objects: Mutex<BTreeMap<String, Object>>,
+    /// Counts writes: the versions of objects.
+    writes: std::sync::atomic::AtomicU64,
 }
 
 impl MemoryStore {
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn version(&self, body: Vec<u8>) -> Object {
+        let write = self.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Object { body, version: write.to_string() }
     }
 
     /// Takes an object away, as only somebody who tampers does.
     pub fn remove(&self, key: &str) -> Option<Vec<u8>> {
-        self.objects().remove(key)
+        self.objects().remove(key).map(|object| object.body)
     }
 
     /// All keys, in order.
@@ -31,22 +38,32 @@ impl MemoryStore {
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        let object = self.version(body);
         match self.objects().entry(key.to_string()) {
-            std::collections::btree_map::Entry::Occupied(_) => Err(StoreError::Exists { key: key.into() }),
-            std::collections::btree_map::Entry::Vacant(free) => {
-                free.insert(body);
-                Ok(())
+            std::collections::btree_map::Entry::Occupied(_) => Err(StoreError::Condition { key: key.into() }),
+            std::collections::btree_map::Entry::Vacant(free) => Ok(free.insert(object).version.clone()),
+        }
+    }
+
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        let object = self.version(body);
+        match self.objects().get_mut(key).filter(|found| found.version == version) {
+            Some(found) => {
+                *found = object;
+                Ok(found.version.clone())
             }
+            None => Err(StoreError::Condition { key: key.into() }),
         }
     }
 
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.objects().insert(key.into(), body);
+        let object = self.version(body);
+        self.objects().insert(key.into(), object);
         Ok(())
     }
 
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         Ok(self.objects().get(key).cloned())
     }
 

@@ -78,8 +78,10 @@ pub struct Settings {
     pub acl: Option<String>,
     /// `custom_ca_bundle`.
     pub ca_bundle: Option<String>,
-    /// `insecure`: certificates are not checked.
-    pub insecure: bool,
+    /// `assume_role`, or the older arguments for it.
+    pub assume_role: Option<AssumeRole>,
+    /// `skip_s3_checksum`: writes carry no checksum beyond what is required.
+    pub skip_checksum: bool,
     /// Arguments that are taken and have no effect here, and why.
     pub remarks: Vec<String>,
 }
@@ -120,7 +122,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("skip_requesting_account_id", "the account is not asked for"),
     ("skip_region_validation", "regions are not checked against a list"),
     ("skip_metadata_api_check", "credentials are found as the AWS tools find them"),
-    ("skip_s3_checksum", "checksums are left to the client"),
     ("max_retries", "conditional writes are repeated by the log itself"),
     ("retry_mode", "conditional writes are repeated by the log itself"),
     ("use_legacy_workflow", "credentials are found as the AWS tools find them"),
@@ -129,24 +130,17 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
 /// What Terraform and OpenTofu have beside those that are read here.
 const NOT_YET: &[&str] = &[
     "allowed_account_ids",
-    "assume_role",
-    "assume_role_duration_seconds",
-    "assume_role_policy",
-    "assume_role_policy_arns",
     "assume_role_tags",
     "assume_role_transitive_tag_keys",
     "assume_role_with_web_identity",
     "ec2_metadata_service_endpoint",
     "ec2_metadata_service_endpoint_mode",
-    "external_id",
     "forbidden_account_ids",
     "http_proxy",
     "https_proxy",
     "iam_endpoint",
     "lock_tags",
     "no_proxy",
-    "role_arn",
-    "session_name",
     "state_tags",
     "sts_endpoint",
     "sts_region",
@@ -210,7 +204,12 @@ impl Reader<'_> {
         credentials_files.extend(self.text("shared_credentials_file"));
         let acl = self.text("acl");
         let ca_bundle = self.text("custom_ca_bundle").or_else(|| (self.environment)("AWS_CA_BUNDLE"));
-        let insecure = self.flag("insecure");
+        // Whether to check certificates: `true` is refused rather than overheard.
+        if self.flag("insecure") {
+            self.errors.push(SettingsError::Unsupported("insecure".into()));
+        }
+        let assume_role = self.assume_role();
+        let skip_checksum = self.flag("skip_s3_checksum");
         let remarks = self.remarks();
         Some(Settings {
             bucket: bucket?,
@@ -226,7 +225,8 @@ impl Reader<'_> {
             credentials_files,
             acl,
             ca_bundle,
-            insecure,
+            assume_role,
+            skip_checksum,
             remarks,
         })
     }
@@ -396,6 +396,11 @@ impl Reader<'_> {
         }
     }
 }
+
+#[path = "settings_role.rs"]
+mod role;
+
+pub use role::AssumeRole;
 
 #[cfg(test)]
 #[path = "settings_tests.rs"]

@@ -91,7 +91,7 @@ fn the_environment_stands_in_for_region_and_endpoint() {
 fn what_cannot_be_used_is_told_with_its_reason() {
     for (arguments, expected) in [
         (vec![("bukket", text("x"))], "backend \"s3\" has no argument bukket"),
-        (vec![("role_arn", text("arn:x"))], "backend \"s3\": role_arn is not supported by pve yet"),
+        (vec![("insecure", text("true"))], "backend \"s3\": insecure is not supported by pve yet"),
         (vec![("key", text("/infra"))], "backend \"s3\": key must not begin or end with \"/\""),
         (vec![("encrypt", text("maybe"))], "backend \"s3\": encrypt must be true or false"),
         (vec![("bucket", Value::bool(true))], "backend \"s3\": bucket must be a string"),

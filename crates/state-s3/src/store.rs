@@ -6,8 +6,8 @@ use async_trait::async_trait;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The condition of a write does not hold (412, and 404 where a store answers a condition so): nothing was written.
-    #[error("{key} is already there")]
-    Exists {
+    #[error("the condition on {key} does not hold")]
+    Condition {
         /// The object.
         key: String,
     },
@@ -20,15 +20,30 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// An object as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its content.
+    pub body: Vec<u8>,
+    /// What the store calls this content of this key (its ETag): an opaque text.
+    pub version: String,
+}
+
 /// An object store. Every method sends one request: a store that repeats conditional writes by itself would report a
 /// conflict with its own first try. Reads and listings see every write that was answered before them.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// Writes an object if there is none of that key; atomic, durable on return.
+    /// Writes an object if there is none of that key, and gives its version; atomic, durable on return.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] when there is one.
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError>;
+    /// [`StoreError::Condition`] when there is one.
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError>;
+
+    /// Overwrites an object if it still is of this version, and gives its new one; atomic, durable on return.
+    ///
+    /// # Errors
+    /// [`StoreError::Condition`] when it has another version or is not there.
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError>;
 
     /// Writes an object whether or not there is one; atomic, durable on return.
     ///
@@ -40,7 +55,7 @@ pub trait ObjectStore: Send + Sync {
     ///
     /// # Errors
     /// When the store cannot be asked.
-    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
     /// All keys that begin with `prefix` and sort after the key `after`, in order.
     ///

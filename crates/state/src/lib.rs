@@ -1,15 +1,22 @@
-//! The event log: its port, an in-memory log, the seal on payloads, and the writer that commits events in groups.
+//! The event log: its port, an in-memory log, the seal on payloads, the writer that commits events in groups, and the
+//! lease that keeps runs apart.
 
 mod chain;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod key;
+mod lease;
+mod lease_renewal;
 mod log;
 mod memory;
 mod writer;
 
 pub use chain::{Fault, StoredEvent, Verification, verify_chain};
 pub use key::{Key, KeyError};
+pub use lease::{
+    Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWrite, StoredLease,
+    break_lease, lease_status,
+};
 pub use log::{Draft, EventLog, LogError, open_events, seal_batch};
 pub use memory::MemoryLog;
 pub use writer::{Writer, WriterError};

@@ -1,0 +1,81 @@
+//! What the answers of a store mean: 404, 409, 412, timeouts and failures told apart.
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::store::StoreError;
+
+/// Why a read gave nothing.
+pub(crate) enum Refusal {
+    /// There is no such object.
+    Absent,
+    /// Anything else.
+    Error(StoreError),
+}
+
+type Failure<E> = SdkError<E, HttpResponse>;
+
+/// The meaning of a write that failed.
+pub(crate) fn judge_write<E>(key: &str, error: &Failure<E>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    match status(error) {
+        // 404: AWS and others answer `If-Match` on an object that is not there with it.
+        Some(412) => StoreError::Condition { key: key.into() },
+        Some(404) if code != "NoSuchBucket" => StoreError::Condition { key: key.into() },
+        _ => judge(key, error),
+    }
+}
+
+/// The meaning of a read that failed.
+pub(crate) fn judge_read<E>(key: &str, error: &Failure<E>) -> Refusal
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match status(error) {
+        Some(404) if error.code() != Some("NoSuchBucket") => Refusal::Absent,
+        _ => Refusal::Error(judge(key, error)),
+    }
+}
+
+fn judge<E>(key: &str, error: &Failure<E>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let Some(status) = status(error) else {
+        let text = format!("{key}: {}", DisplayErrorContext(error));
+        let sent = !matches!(error, SdkError::ConstructionFailure(_)) && !lacks_credentials(error);
+        return if sent { StoreError::Unclear(text) } else { StoreError::Refused(text) };
+    };
+    let code = error.code().unwrap_or("no code");
+    let text =
+        format!("{key}: {status} {code}{}", error.message().map(|m| format!(": {m}")).unwrap_or_default());
+    let passing = matches!(status, 408 | 409 | 425 | 429 | 500..)
+        || matches!(code, "RequestTimeout" | "SlowDown" | "RequestTimeTooSkewed");
+    if passing { StoreError::Unclear(text) } else { StoreError::Refused(text) }
+}
+
+/// The status of an answer that came.
+fn status<E>(error: &Failure<E>) -> Option<u16> {
+    match error {
+        SdkError::ServiceError(answer) => Some(answer.raw().status().as_u16()),
+        // The answer cannot be read; its status can.
+        SdkError::ResponseError(answer) => {
+            Some(answer.raw().status().as_u16()).filter(|status| *status >= 400)
+        }
+        _ => None,
+    }
+}
+
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.into_iter().any(|error| {
+        matches!(
+            error.downcast_ref(),
+            Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
+        )
+    })
+}

@@ -1,0 +1,252 @@
+//! The client of S3 and of what speaks its protocol.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{
+    Credentials as AwsCredentials, RequestChecksumCalculation, SharedCredentialsProvider,
+};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption};
+use aws_smithy_http_client::tls;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest as _, Md5};
+
+use crate::answers::{Refusal, judge_read, judge_write};
+use crate::settings::{AssumeRole, Encryption, Settings};
+use crate::store::{Object, ObjectStore, StoreError};
+
+/// How long a connection may take, and one request with its answer.
+const CONNECT: Duration = Duration::from_secs(5);
+const REQUEST: Duration = Duration::from_secs(20);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file of certificates cannot be read.
+    #[error("the CA file {path} cannot be read")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("the CA file cannot be used: {0}")]
+    Certificates(String),
+}
+
+/// A bucket.
+pub struct AwsStore {
+    client: Client,
+    bucket: String,
+    encryption: Encryption,
+    acl: Option<ObjectCannedAcl>,
+}
+
+impl AwsStore {
+    /// A client by these settings. Credentials that the settings do not have are found as the AWS tools find them, when
+    /// the first request needs them: environment, profile, SSO, web identity, container, instance.
+    ///
+    /// # Errors
+    /// When certificates cannot be read. No request is sent.
+    pub async fn connect(settings: &Settings) -> Result<AwsStore, ConnectError> {
+        let shared = shared_configuration(settings).await?;
+        // Each request once: whether to send it again is decided where writes have ids.
+        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+            .retry_config(RetryConfig::disabled())
+            .force_path_style(settings.path_style);
+        if let Some(endpoint) = &settings.endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        if settings.skip_checksum {
+            config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        }
+        if let Some(role) = &settings.assume_role {
+            config = config.credentials_provider(assumed(role, &shared).await);
+        }
+        Ok(AwsStore {
+            client: Client::from_conf(config.build()),
+            bucket: settings.bucket.clone(),
+            encryption: settings.encryption.clone(),
+            acl: settings.acl.as_deref().map(ObjectCannedAcl::from),
+        })
+    }
+
+    fn putting(&self, key: &str, body: Vec<u8>) -> PutObjectFluentBuilder {
+        let request = self.client.put_object().bucket(&self.bucket).key(key);
+        let request = request.content_type("application/json").set_acl(self.acl.clone());
+        let request = request.body(ByteStream::from(body));
+        match &self.encryption {
+            Encryption::Bucket => request,
+            Encryption::Aes256 => request.server_side_encryption(ServerSideEncryption::Aes256),
+            Encryption::Kms(id) => {
+                request.server_side_encryption(ServerSideEncryption::AwsKms).ssekms_key_id(id)
+            }
+            Encryption::Customer(secret) => request
+                .sse_customer_algorithm("AES256")
+                .sse_customer_key(secret.expose())
+                .sse_customer_key_md5(key_digest(secret.expose())),
+        }
+    }
+
+    async fn write(&self, key: &str, request: PutObjectFluentBuilder) -> Result<String, StoreError> {
+        let written = request.send().await.map_err(|error| judge_write(key, &error))?;
+        version(written.e_tag()).ok_or_else(|| no_version(key))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for AwsStore {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.write(key, self.putting(key, body).if_none_match("*")).await
+    }
+
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.write(key, self.putting(key, body).if_match(version)).await
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.write(key, self.putting(key, body)).await.map(drop)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        let mut request = self.client.get_object().bucket(&self.bucket).key(key);
+        if let Encryption::Customer(secret) = &self.encryption {
+            request = request
+                .sse_customer_algorithm("AES256")
+                .sse_customer_key(secret.expose())
+                .sse_customer_key_md5(key_digest(secret.expose()));
+        }
+        let found = match request.send().await {
+            Ok(found) => found,
+            Err(error) => {
+                return match judge_read(key, &error) {
+                    Refusal::Absent => Ok(None),
+                    Refusal::Error(error) => Err(error),
+                };
+            }
+        };
+        let version = version(found.e_tag()).ok_or_else(|| no_version(key))?;
+        let cut = |error| StoreError::Unclear(format!("the answer for {key} was cut off: {error}"));
+        let body = found.body.collect().await.map_err(cut)?.to_vec();
+        Ok(Some(Object { body, version }))
+    }
+
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+        let mut keys = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+            let start = (!after.is_empty()).then(|| after.to_string());
+            let request = request.set_start_after(start).set_continuation_token(next.take());
+            let page = request.send().await.map_err(|error| match judge_read(prefix, &error) {
+                Refusal::Absent => StoreError::Refused(format!("{prefix} cannot be listed: not found")),
+                Refusal::Error(error) => error,
+            })?;
+            let found = page.contents().iter().filter_map(|object| object.key.clone());
+            // Stores that do not know `start-after` list everything.
+            keys.extend(found.filter(|key| key.as_str() > after));
+            match page.next_continuation_token {
+                Some(token) if page.is_truncated == Some(true) => next = Some(token),
+                _ => return Ok(keys),
+            }
+        }
+    }
+}
+
+/// Without the quotes: AWS takes both forms in conditions, Ceph's gateway this one only.
+fn version(tag: Option<&str>) -> Option<String> {
+    let tag = tag?.trim_matches('"');
+    (!tag.is_empty()).then(|| tag.to_string())
+}
+
+fn no_version(key: &str) -> StoreError {
+    StoreError::Unclear(format!("the store gives no ETag of {key}"))
+}
+
+fn key_digest(key: &str) -> String {
+    let bytes = zeroize::Zeroizing::new(STANDARD.decode(key).unwrap_or_default());
+    STANDARD.encode(Md5::digest(&*bytes))
+}
+
+/// What all AWS services are asked with.
+async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectError> {
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(REQUEST).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(settings.region.clone()))
+        .timeout_config(timeouts)
+        .http_client(http_client(settings)?);
+    if let Some(profile) = &settings.profile {
+        loader = loader.profile_name(profile);
+    }
+    loader = with_profile_files(loader, settings);
+    if let Some(found) = &settings.credentials {
+        let token = found.token.as_ref().map(|token| token.expose().to_string());
+        let (id, secret) = (found.access_key.clone(), found.secret_key.expose().to_string());
+        loader = loader.credentials_provider(AwsCredentials::new(id, secret, token, None, "backend"));
+    }
+    Ok(loader.load().await)
+}
+
+fn with_profile_files(loader: ConfigLoader, settings: &Settings) -> ConfigLoader {
+    if settings.config_files.is_empty() && settings.credentials_files.is_empty() {
+        return loader;
+    }
+    let mut files = EnvConfigFiles::builder()
+        .include_default_config_file(settings.config_files.is_empty())
+        .include_default_credentials_file(settings.credentials_files.is_empty());
+    for path in &settings.config_files {
+        files = files.with_file(EnvConfigFileKind::Config, path);
+    }
+    for path in &settings.credentials_files {
+        files = files.with_file(EnvConfigFileKind::Credentials, path);
+    }
+    loader.profile_files(files.build())
+}
+
+fn http_client(settings: &Settings) -> Result<aws_sdk_s3::config::SharedHttpClient, ConnectError> {
+    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
+    let Some(path) = &settings.ca_bundle else { return Ok(builder.build_https()) };
+    let pem =
+        std::fs::read(path).map_err(|source| ConnectError::CaFile { path: PathBuf::from(path), source })?;
+    let trust = tls::TrustStore::default().with_pem_certificate(pem);
+    let context = tls::TlsContext::builder().with_trust_store(trust).build();
+    let context = context.map_err(|error| ConnectError::Certificates(error.to_string()))?;
+    Ok(builder.tls_context(context).build_https())
+}
+
+async fn assumed(role: &AssumeRole, shared: &SdkConfig) -> SharedCredentialsProvider {
+    let mut builder = AssumeRoleProvider::builder(&role.role_arn).configure(shared);
+    if let Some(name) = &role.session_name {
+        builder = builder.session_name(name);
+    }
+    if let Some(id) = &role.external_id {
+        builder = builder.external_id(id);
+    }
+    if let Some(policy) = &role.policy {
+        builder = builder.policy(policy);
+    }
+    if !role.policy_arns.is_empty() {
+        builder = builder.policy_arns(role.policy_arns.clone());
+    }
+    if let Some(duration) = role.duration {
+        builder = builder.session_length(duration);
+    }
+    let provider = match shared.credentials_provider() {
+        Some(own) => builder.build_from_provider(own).await,
+        None => builder.build().await,
+    };
+    SharedCredentialsProvider::new(provider)
+}

@@ -1,0 +1,73 @@
+//! The lease as one object that is overwritten by compare-and-swap and never removed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pve_state::{LeaseRecord, LeaseStore, LeaseWrite, LogError, StoredLease};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::batch::writer_of;
+use crate::conditional::{Replaced, read_object, swap};
+use crate::layout::Layout;
+use crate::store::{Object, ObjectStore, StoreError};
+
+/// The object. Its writer tells writes of the same record apart: a renewal must change the version.
+#[derive(Serialize, Deserialize)]
+struct LeaseObject {
+    writer: Uuid,
+    #[serde(flatten)]
+    record: LeaseRecord,
+}
+
+/// The lease of the log with a layout.
+pub struct S3Lease {
+    store: Arc<dyn ObjectStore>,
+    layout: Layout,
+}
+
+impl S3Lease {
+    /// The lease beside the log with this layout.
+    pub fn new(store: Arc<dyn ObjectStore>, layout: Layout) -> S3Lease {
+        S3Lease { store, layout }
+    }
+
+    fn fail(&self, error: &StoreError) -> LogError {
+        LogError::Storage { place: self.layout.prefix().into(), reason: error.to_string() }
+    }
+
+    fn decode(&self, object: Object) -> Result<StoredLease, LogError> {
+        let read: LeaseObject = serde_json::from_slice(&object.body).map_err(|error| {
+            LogError::Damaged(format!("the object {} cannot be read: {error}", self.layout.lease()))
+        })?;
+        Ok(StoredLease { record: read.record, version: object.version })
+    }
+}
+
+#[async_trait]
+impl LeaseStore for S3Lease {
+    async fn read(&self) -> Result<Option<StoredLease>, LogError> {
+        let found = read_object(&*self.store, &self.layout.lease()).await;
+        found.map_err(|error| self.fail(&error))?.map(|object| self.decode(object)).transpose()
+    }
+
+    async fn write(&self, expected: Option<&str>, record: &LeaseRecord) -> Result<LeaseWrite, LogError> {
+        let writer = Uuid::now_v7();
+        let body = serde_json::to_vec(&LeaseObject { writer, record: record.clone() })
+            .map_err(|error| LogError::Damaged(format!("a lease cannot be written: {error}")))?;
+        match swap(&*self.store, &self.layout.lease(), expected, &body).await {
+            Ok(Replaced::Done(version)) => Ok(LeaseWrite::Written(version)),
+            Ok(Replaced::Found(Some(object))) if writer_of(&object.body) == Some(writer) => {
+                Ok(LeaseWrite::Written(object.version))
+            }
+            Ok(Replaced::Found(found)) => {
+                Ok(LeaseWrite::Other(found.map(|object| self.decode(object)).transpose()?))
+            }
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod tests;

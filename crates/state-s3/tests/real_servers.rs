@@ -1,0 +1,204 @@
+//! The log and the lease on real servers, which these tests start. Without them the tests say that they were skipped.
+
+#[path = "server/mod.rs"]
+mod server;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pve_state::conformance::{draft, run};
+use pve_state::{EventLog, Key, Lease, LeaseError, LeaseHolder, LeaseOptions, LogError};
+use pve_state_s3::{AwsStore, Layout, ObjectStore, S3Lease, S3Log, StoreError};
+use server::{Kind, Server, client, settings, store};
+
+fn key() -> Key {
+    Key::from_bytes([5; 32])
+}
+
+async fn open(store: &Arc<AwsStore>, prefix: &str) -> S3Log {
+    let store: Arc<dyn ObjectStore> = Arc::<AwsStore>::clone(store);
+    S3Log::open(store, Layout::new(prefix), key()).await.unwrap()
+}
+
+async fn conditions_are_told_apart(server: &Server) {
+    let store = store(server.address()).await;
+    let condition = |key: &str| Err(StoreError::Condition { key: key.into() });
+    let first = store.put_if_absent("a/one", b"1".to_vec()).await.unwrap();
+    assert_eq!(store.put_if_absent("a/one", b"2".to_vec()).await, condition("a/one"));
+    let second = store.replace("a/one", &first, b"3".to_vec()).await.unwrap();
+    assert_ne!(first, second);
+    assert_eq!(store.replace("a/one", &first, b"4".to_vec()).await, condition("a/one"));
+    assert_eq!(store.replace("a/none", &first, b"4".to_vec()).await, condition("a/none"));
+    let found = store.get("a/one").await.unwrap().unwrap();
+    assert_eq!((found.body, found.version), (b"3".to_vec(), second));
+    assert_eq!(store.get("a/none").await, Ok(None));
+    store.put("a/two", b"5".to_vec()).await.unwrap();
+    assert_eq!(store.list("a/", "").await.unwrap(), ["a/one", "a/two"]);
+    assert_eq!(store.list("a/", "a/one").await.unwrap(), ["a/two"]);
+    let elsewhere = settings(server.address(), &[("bucket", pve_model::Value::string("elsewhere"))]);
+    let elsewhere = AwsStore::connect(&elsewhere).await.unwrap();
+    assert!(matches!(elsewhere.get("a/one").await, Err(StoreError::Refused(_))));
+    match (server.kind(), elsewhere.put_if_absent("a/one", vec![]).await) {
+        // It makes the bucket that an administrator writes to.
+        (Kind::Seaweed, written) => assert!(written.is_ok(), "{written:?}"),
+        (Kind::Ministack, written) => assert!(matches!(written, Err(StoreError::Refused(_))), "{written:?}"),
+    }
+}
+
+async fn it_is_a_log(server: &Server) {
+    let store = store(server.address()).await;
+    let count = std::sync::atomic::AtomicU32::new(0);
+    run(|| {
+        let prefix = format!("conformance/{}", count.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let store = Arc::clone(&store);
+        async move { Arc::new(open(&store, &prefix).await) }
+    })
+    .await;
+}
+
+/// Eight writers with a client each: every event is there once, and the chain holds.
+async fn writers_lose_nothing(address: SocketAddr, writers: usize, appends: usize) {
+    let tasks = (0..writers).map(|writer| {
+        tokio::spawn(async move {
+            let log = open(&store(address).await, "writers").await;
+            let mut head = 0;
+            for i in 0..appends {
+                let event = draft(&format!("{writer}/{i}"));
+                loop {
+                    match log.append(head, vec![event.clone()]).await {
+                        Ok(_) => break,
+                        Err(LogError::Conflict { found, .. }) => head = found,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                head += 1;
+            }
+        })
+    });
+    futures::future::try_join_all(tasks).await.unwrap();
+    let log = open(&store(address).await, "writers").await;
+    let events = log.read(0).await.unwrap();
+    let ids: BTreeSet<_> = events.iter().map(|event| event.id).collect();
+    assert_eq!((events.len(), ids.len()), (writers * appends, writers * appends));
+    assert_eq!(log.verify().await.unwrap().fault, None);
+}
+
+async fn lease_races_have_one_winner(server: &Server, races: usize, racers: usize) {
+    let store: Arc<dyn ObjectStore> = store(server.address()).await;
+    for race in 0..races {
+        let layout = Layout::new(format!("races/{race}"));
+        let log = S3Log::open(Arc::clone(&store), layout.clone(), key()).await.unwrap();
+        let attempts = (0..racers).map(|_| {
+            let lease = Arc::new(S3Lease::new(Arc::clone(&store), layout.clone()));
+            let holder = LeaseHolder::new(draft("").actor, "apply");
+            async { Lease::acquire(lease, &log, holder, &LeaseOptions::new()).await }
+        });
+        let mut held = 0;
+        for result in futures::future::join_all(attempts).await {
+            match result {
+                // Kept until the race is over: the others must not follow a release.
+                Ok(lease) => {
+                    held += 1;
+                    drop(lease);
+                }
+                Err(LeaseError::Held(_)) => {}
+                Err(error) => panic!("race {race}: {error}"),
+            }
+        }
+        assert_eq!(held, 1, "race {race}");
+    }
+}
+
+async fn nothing_secret_is_stored(server: &Server) {
+    let log = open(&store(server.address()).await, "sealed").await;
+    log.append(0, vec![draft("hunter2-hunter2")]).await.unwrap();
+    let client = client(server.address());
+    let mut pages = client.list_objects_v2().bucket("states").into_paginator().send();
+    let mut objects = 0;
+    while let Some(page) = pages.next().await {
+        for object in page.unwrap().contents() {
+            let found = client.get_object().bucket("states").key(object.key().unwrap()).send().await.unwrap();
+            let body = found.body.collect().await.unwrap().to_vec();
+            assert!(!body.windows(7).any(|window| window == b"hunter2"), "{:?}", object.key());
+            objects += 1;
+        }
+    }
+    assert!(objects > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ministack_keeps_log_and_lease() {
+    let Some(server) = Server::start(Kind::Ministack).await else { return };
+    conditions_are_told_apart(&server).await;
+    it_is_a_log(&server).await;
+    nothing_secret_is_stored(&server).await;
+    writers_lose_nothing(server.address(), 8, scaled(1000, 25)).await;
+    lease_races_have_one_winner(&server, scaled(200, 20), 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seaweed_keeps_log_and_lease() {
+    let Some(server) = Server::start(Kind::Seaweed).await else { return };
+    conditions_are_told_apart(&server).await;
+    nothing_secret_is_stored(&server).await;
+    writers_lose_nothing(server.address(), 2, 25).await;
+    lease_races_have_one_winner(&server, 10, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_secret_is_refused_at_once() {
+    let Some(server) = Server::start(Kind::Seaweed).await else { return };
+    let wrong = settings(server.address(), &[("secret_key", pve_model::Value::string("wrong"))]);
+    let store: Arc<dyn ObjectStore> = Arc::new(AwsStore::connect(&wrong).await.unwrap());
+    let error = S3Log::open(store, Layout::new("x"), key()).await.map(drop).unwrap_err().to_string();
+    assert!(error.contains("403") && !error.contains(server::SECRET_KEY), "{error}");
+}
+
+/// Lost, late, doubled, refused and masked requests: one in five.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_fails_loses_and_doubles_nothing() {
+    let Some(server) = Server::start(Kind::Ministack).await else { return };
+    let seed = 7;
+    println!("seed {seed}");
+    let address = server::proxy::start(server.address(), seed, 5).await;
+    writers_lose_nothing(address, 2, scaled(5000, 100)).await;
+}
+
+/// The server is killed while it is written to: whatever `append` returned for is there afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_events_survive_a_killed_server() {
+    let Some(mut server) = Server::start(Kind::Seaweed).await else { return };
+    for seed in 0..scaled(10, 2) as u64 {
+        let wait = std::time::Duration::from_millis(fastrand::Rng::with_seed(seed).u64(20..500));
+        let address = server.address();
+        let acknowledged = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = Arc::clone(&acknowledged);
+        let prefix = format!("killed/{seed}");
+        let writing = prefix.clone();
+        let writer = tokio::spawn(async move {
+            let log = open(&store(address).await, &writing).await;
+            for head in 0.. {
+                let events = log.append(head, vec![draft(&head.to_string())]).await.unwrap();
+                noted.lock().unwrap().extend(events.into_iter().map(|event| event.id));
+            }
+        });
+        while acknowledged.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(wait).await;
+        writer.abort();
+        server.kill_and_restart().await;
+        let log = open(&store(address).await, &prefix).await;
+        let stored: BTreeSet<_> = log.read(0).await.unwrap().iter().map(|event| event.id).collect();
+        let acknowledged = acknowledged.lock().unwrap();
+        println!("seed {seed}: {} acknowledged, {} stored", acknowledged.len(), stored.len());
+        assert!(acknowledged.iter().all(|id| stored.contains(id)), "seed {seed}");
+        assert_eq!(log.verify().await.unwrap().fault, None, "seed {seed}");
+    }
+}
+
+/// The whole measure when `PVE_TEST_FULL` is set, otherwise a part of it.
+fn scaled(full: usize, part: usize) -> usize {
+    if std::env::var_os("PVE_TEST_FULL").is_some() { full } else { part }
+}

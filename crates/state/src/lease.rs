@@ -1,0 +1,377 @@
+//! The lease: one run at a time works on an environment, across machines.
+//!
+//! A lease that is not renewed for its time to live can be taken over. Nobody's wall clock decides this: whoever waits
+//! measures on its own monotonic clock for how long the stored version stays the same. Taking over, and breaking a
+//! lease, records an event before anything else is done, so that the next append of the holder before, which expects
+//! an older head, fails.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use pve_model::event::{Actor, LeaseTakenOver, Payload};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::lease_renewal::{Hold, renew};
+use crate::log::{Draft, EventLog, LogError};
+
+/// Who holds a lease, as it is shown to those who wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseHolder {
+    /// Names this taking of the lease.
+    pub id: Uuid,
+    /// User, machine, version.
+    pub actor: Actor,
+    /// The process.
+    pub process: u32,
+    /// What it does, for instance `apply`.
+    pub command: String,
+    /// Since when, by the holder's clock: to be shown, never to be reckoned with.
+    pub since: Timestamp,
+}
+
+impl LeaseHolder {
+    /// This process, from now on.
+    pub fn new(actor: Actor, command: impl Into<String>) -> LeaseHolder {
+        LeaseHolder {
+            id: Uuid::now_v7(),
+            actor,
+            process: std::process::id(),
+            command: command.into(),
+            since: Timestamp::now(),
+        }
+    }
+}
+
+impl std::fmt::Display for LeaseHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (actor, since) = (&self.actor, self.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        let (command, process) = (&self.command, self.process);
+        write!(f, "{command} by {} on {} (process {process}) since {since}", actor.user, actor.host)
+    }
+}
+
+/// What is stored of a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// Counts takings and breakings; only rises.
+    pub epoch: u64,
+    /// Who holds it; `None` when it was released: the record stays, so that the epoch does.
+    pub holder: Option<LeaseHolder>,
+    /// For how long it is good without being renewed, in milliseconds.
+    pub time_to_live: u64,
+    /// When it was last written, by the writer's clock: to be shown.
+    pub renewed: Timestamp,
+}
+
+/// A record with what its store calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLease {
+    /// The record.
+    pub record: LeaseRecord,
+    /// Another one after every write, even of the same record.
+    pub version: String,
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseWrite {
+    /// It was written, and has this version.
+    Written(String),
+    /// It was not, since this is what is there.
+    Other(Option<StoredLease>),
+}
+
+/// Where a lease is kept.
+#[async_trait]
+pub trait LeaseStore: Send + Sync {
+    /// The present record; `None` when the lease was never taken.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn read(&self) -> Result<Option<StoredLease>, LogError>;
+
+    /// Writes if the stored version is `expected` (`None`: if nothing is stored).
+    ///
+    /// # Errors
+    /// When the storage fails: the write may have taken effect and may do so later.
+    async fn write(&self, expected: Option<&str>, record: &LeaseRecord) -> Result<LeaseWrite, LogError>;
+}
+
+/// Why there is no lease.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another run holds it, and waiting did not help.
+    #[error("another run works on this environment: {0}")]
+    Held(Box<LeaseHolder>),
+    /// Somebody broke it or took it over.
+    #[error("the lease was lost: another run took it over, or it could not be renewed in time")]
+    Lost,
+    /// Its store, or the log that a takeover is recorded in, failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// How long leases last and who is told about waiting.
+pub struct LeaseOptions<'a> {
+    /// For how long a lease is good without being renewed. All who share a log should have the same.
+    pub time_to_live: Duration,
+    /// How often it is renewed; well under the time to live.
+    pub renew_every: Duration,
+    /// How long to wait for another holder (`-lock-timeout`). A holder that is gone without a release is noticed only
+    /// by those who wait longer than the time to live.
+    pub wait: Duration,
+    /// Called when waiting begins, and whenever another holder is waited for.
+    pub waiting: &'a (dyn Fn(&LeaseHolder) + Send + Sync),
+}
+
+impl LeaseOptions<'static> {
+    /// A minute, renewed every 15 seconds, without waiting.
+    pub fn new() -> LeaseOptions<'static> {
+        LeaseOptions {
+            time_to_live: Duration::from_secs(60),
+            renew_every: Duration::from_secs(15),
+            wait: Duration::ZERO,
+            waiting: &|_| {},
+        }
+    }
+}
+
+impl Default for LeaseOptions<'static> {
+    fn default() -> LeaseOptions<'static> {
+        LeaseOptions::new()
+    }
+}
+
+/// A held lease; renewed in the background until it is released, lost or dropped.
+pub struct Lease {
+    store: Arc<dyn LeaseStore>,
+    hold: Arc<Mutex<Hold>>,
+    lost: watch::Receiver<bool>,
+    renewal: tokio::task::JoinHandle<()>,
+}
+
+/// The pause between looks at a lease that is waited for.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often a takeover is recorded again when the holder before appends meanwhile.
+const FENCING_TRIES: u32 = 16;
+
+impl Lease {
+    /// Takes the lease, waiting as the options say. Returns once it is held and, after another holder that did not
+    /// release it, once that is recorded in the log. The log must be read after this, not before.
+    ///
+    /// # Errors
+    /// [`LeaseError::Held`] when another run holds it; otherwise when its store or the log fails.
+    pub async fn acquire(
+        store: Arc<dyn LeaseStore>,
+        log: &dyn EventLog,
+        holder: LeaseHolder,
+        options: &LeaseOptions<'_>,
+    ) -> Result<Lease, LeaseError> {
+        let deadline = Instant::now() + options.wait;
+        let mut seen: Option<(StoredLease, Instant)> = None;
+        let mut told = None;
+        loop {
+            let Some((taken_from, present)) = free(&*store, &mut seen).await? else {
+                let other = seen.as_ref().and_then(|(lease, _)| lease.record.holder.clone());
+                if let Some(other) = other {
+                    if Instant::now() >= deadline {
+                        return Err(LeaseError::Held(Box::new(other)));
+                    }
+                    if told != Some(other.id) {
+                        (options.waiting)(&other);
+                        told = Some(other.id);
+                    }
+                }
+                tokio::time::sleep_until((Instant::now() + LOOK).min(deadline)).await;
+                continue;
+            };
+            let hold = Hold {
+                record: LeaseRecord {
+                    epoch: present.as_ref().map_or(0, |lease| lease.record.epoch) + 1,
+                    holder: Some(holder.clone()),
+                    time_to_live: u64::try_from(options.time_to_live.as_millis()).unwrap_or(u64::MAX),
+                    renewed: Timestamp::now(),
+                },
+                version: String::new(),
+                good_until: Instant::now() + options.time_to_live,
+            };
+            let expected = present.as_ref().map(|lease| &*lease.version);
+            match store.write(expected, &hold.record).await? {
+                LeaseWrite::Written(version) => {
+                    let lease = Lease::start(store, Hold { version, ..hold }, options.renew_every);
+                    if let Some(from) = taken_from {
+                        lease.fence(log, &from, &holder).await?;
+                    }
+                    return Ok(lease);
+                }
+                // Somebody was faster: that is who is waited for from now on.
+                LeaseWrite::Other(_) => {}
+            }
+        }
+    }
+
+    fn start(store: Arc<dyn LeaseStore>, hold: Hold, renew_every: Duration) -> Lease {
+        let (sender, lost) = watch::channel(false);
+        let hold = Arc::new(Mutex::new(hold));
+        let renewal = tokio::spawn(renew(Arc::clone(&store), Arc::clone(&hold), renew_every, sender));
+        Lease { store, hold, lost, renewal }
+    }
+
+    /// Records the takeover. Without that the lease is left to run out, so that whoever takes it next records one:
+    /// after a release nobody would.
+    async fn fence(
+        &self,
+        log: &dyn EventLog,
+        from: &LeaseHolder,
+        holder: &LeaseHolder,
+    ) -> Result<(), LeaseError> {
+        let recorded = record_fencing(log, from, self.epoch(), holder).await;
+        if recorded.is_err() || self.is_lost() {
+            self.renewal.abort();
+            recorded?;
+            return Err(LeaseError::Lost);
+        }
+        Ok(())
+    }
+
+    /// The epoch of this lease.
+    pub fn epoch(&self) -> u64 {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner).record.epoch
+    }
+
+    /// Whether it is not held any more: no request may be begun.
+    pub fn is_lost(&self) -> bool {
+        *self.lost.borrow()
+            || self.hold.lock().unwrap_or_else(PoisonError::into_inner).good_until <= Instant::now()
+    }
+
+    /// Calls `stop` once the lease is lost.
+    pub fn on_loss(&self, stop: impl FnOnce() + Send + 'static) {
+        let mut lost = self.lost.clone();
+        tokio::spawn(async move {
+            // An error means that the lease was given back.
+            if lost.wait_for(|lost| *lost).await.is_ok() {
+                stop();
+            }
+        });
+    }
+
+    /// Gives the lease back. The record stays, without a holder.
+    ///
+    /// # Errors
+    /// [`LeaseError::Lost`] when somebody else has it or had it; otherwise when its store fails.
+    pub async fn release(self) -> Result<(), LeaseError> {
+        self.renewal.abort();
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut expected = hold.version.clone();
+        loop {
+            let record = LeaseRecord { holder: None, renewed: Timestamp::now(), ..hold.record.clone() };
+            match self.store.write(Some(&expected), &record).await? {
+                LeaseWrite::Written(_) => return Ok(()),
+                // A renewal whose answer got lost, or was not waited for.
+                LeaseWrite::Other(Some(found)) if hold.is_mine(&found.record) => expected = found.version,
+                // A release whose answer got lost.
+                LeaseWrite::Other(Some(found)) if found.record == record => return Ok(()),
+                LeaseWrite::Other(_) => return Err(LeaseError::Lost),
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
+
+/// Whether the lease can be taken: from whom, if from somebody, and what is stored. `seen` has the version that was
+/// last found and since when, on this process's monotonic clock, it is the same.
+async fn free(
+    store: &dyn LeaseStore,
+    seen: &mut Option<(StoredLease, Instant)>,
+) -> Result<Option<(Option<LeaseHolder>, Option<StoredLease>)>, LeaseError> {
+    // The time before the question: the version may have been another until then.
+    let asked = Instant::now();
+    let Some(found) = store.read().await? else { return Ok(Some((None, None))) };
+    let Some(other) = found.record.holder.clone() else { return Ok(Some((None, Some(found)))) };
+    match seen {
+        Some((before, since)) if before.version == found.version => {
+            if asked.duration_since(*since) > Duration::from_millis(found.record.time_to_live) {
+                return Ok(Some((Some(other), Some(found))));
+            }
+        }
+        _ => *seen = Some((found, Instant::now())),
+    }
+    Ok(None)
+}
+
+async fn record_fencing(
+    log: &dyn EventLog,
+    from: &LeaseHolder,
+    epoch: u64,
+    holder: &LeaseHolder,
+) -> Result<(), LogError> {
+    let draft = Draft {
+        id: Uuid::now_v7(),
+        time: Timestamp::now(),
+        run: holder.id,
+        actor: holder.actor.clone(),
+        payload: Payload::LeaseTakenOver(LeaseTakenOver { from: from.to_string(), epoch }),
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let head = log.head().await?;
+        match log.append(head, vec![draft.clone()]).await {
+            Err(error) if error.is_conflict() && tries < FENCING_TRIES => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Who holds the lease; `None` when nobody does.
+///
+/// # Errors
+/// When its store fails.
+pub async fn lease_status(store: &dyn LeaseStore) -> Result<Option<StoredLease>, LogError> {
+    Ok(store.read().await?.filter(|lease| lease.record.holder.is_some()))
+}
+
+/// Breaks a lease that was looked at before (`pve unlock`): only that one, not what may have followed. The holder's
+/// next append fails. `by` is who breaks it.
+///
+/// # Errors
+/// [`LeaseError::Lost`] when it is another one by now; otherwise when its store or the log fails.
+pub async fn break_lease(
+    store: &dyn LeaseStore,
+    log: &dyn EventLog,
+    shown: &StoredLease,
+    by: LeaseHolder,
+) -> Result<(), LeaseError> {
+    let Some(holder) = shown.record.holder.clone() else { return Ok(()) };
+    let epoch = shown.record.epoch + 1;
+    let mut expected = shown.version.clone();
+    loop {
+        let record = LeaseRecord {
+            epoch,
+            holder: None,
+            renewed: Timestamp::now(),
+            time_to_live: shown.record.time_to_live,
+        };
+        match store.write(Some(&expected), &record).await? {
+            LeaseWrite::Written(_) => return Ok(record_fencing(log, &holder, epoch, &by).await?),
+            // It was renewed since it was shown; it still is the same holder's.
+            LeaseWrite::Other(Some(found))
+                if found.record.holder.as_ref().is_some_and(|found| found.id == holder.id) =>
+            {
+                expected = found.version;
+            }
+            LeaseWrite::Other(_) => return Err(LeaseError::Lost),
+        }
+    }
+}
