@@ -28,9 +28,20 @@ impl Layout {
         format!("{}/probe", self.prefix)
     }
 
-    /// The object that says how far the log went at least. Overwritten; a hint by which a cut off end is noticed.
+    /// The object that says how far the log went at least. Overwritten; a hint by which a cut off end is
+    /// noticed and a snapshot found.
     pub fn head(&self) -> String {
         format!("{}/head", self.prefix)
+    }
+
+    /// What the keys of all snapshots begin with.
+    pub fn snapshots(&self) -> String {
+        format!("{}/snapshot/", self.prefix)
+    }
+
+    /// The snapshot of everything up to the event `last`. Written once.
+    pub fn snapshot(&self, last: u64) -> String {
+        format!("{}/snapshot/{last:020}", self.prefix)
     }
 
     /// The lease. Overwritten by compare-and-swap, never removed.

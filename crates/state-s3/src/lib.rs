@@ -7,11 +7,13 @@ mod batch;
 mod conditional;
 #[cfg(test)]
 mod faults;
+mod hint;
 mod layout;
 mod lease;
 mod log;
 mod memory;
 mod settings;
+mod snapshot;
 mod store;
 
 pub use aws::{AwsStore, ConnectError};

@@ -1,4 +1,5 @@
 //! The log and the lease on real servers, which these tests start. Without them the tests say that they were skipped.
+#![allow(clippy::unwrap_used, reason = "tests: what fails should end them")]
 
 #[path = "server/mod.rs"]
 mod server;
@@ -191,7 +192,7 @@ async fn acknowledged_events_survive_a_killed_server() {
         server.kill_and_restart().await;
         let log = open(&store(address).await, &prefix).await;
         let stored: BTreeSet<_> = log.read(0).await.unwrap().iter().map(|event| event.id).collect();
-        let acknowledged = acknowledged.lock().unwrap();
+        let acknowledged = acknowledged.lock().unwrap().clone();
         println!("seed {seed}: {} acknowledged, {} stored", acknowledged.len(), stored.len());
         assert!(acknowledged.iter().all(|id| stored.contains(id)), "seed {seed}");
         assert_eq!(log.verify().await.unwrap().fault, None, "seed {seed}");

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use pve_model::event::{Actor, Event, Payload};
+use pve_model::state::{ProjectionError, State};
 use uuid::Uuid;
 
 use crate::chain::{StoredEvent, Verification};
@@ -47,6 +48,9 @@ pub enum LogError {
     /// An event is not what it was when it was written.
     #[error("{0}")]
     Damaged(String),
+    /// An event does not fit what came before it, or is of a newer program.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
     /// The key does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -91,6 +95,23 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// When the storage fails, the key does not fit, or an event is damaged.
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError>;
+
+    /// The projection of the whole log. A log that keeps snapshots begins with one.
+    ///
+    /// # Errors
+    /// When the storage fails, the key does not fit, an event is damaged, or an event is of a newer program.
+    async fn state(&self) -> Result<State, LogError> {
+        Ok(State::project(&self.read(0).await?)?)
+    }
+
+    /// Keeps the projection of the whole log, so that later readers need not begin at its first event. A cache:
+    /// nothing is lost when this fails or what it wrote is removed.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn save_snapshot(&self, _state: &State) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// Checks that no event was edited, dropped, added, swapped or cut off. Needs no key.
     ///

@@ -1,0 +1,51 @@
+//! The object that is overwritten after every append: what a reader needs first, and how far the log went at least.
+
+use pve_state::{LogError, StoredEvent};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::layout::Layout;
+
+/// The newest format of a log that this program writes and reads.
+pub(crate) const FORMAT: u32 = 1;
+
+/// An end of the log: the last event and its hash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    pub(crate) hash: [u8; 32],
+}
+
+impl Head {
+    pub(crate) fn of(event: &StoredEvent) -> Head {
+        Head { sequence: event.sequence, hash: event.hash }
+    }
+}
+
+/// What [`Layout::head`] holds. It may be behind, since two writers may cross: it never says too much.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    pub(crate) format: u32,
+    /// The log's id.
+    pub(crate) log: Uuid,
+    #[serde(flatten)]
+    pub(crate) head: Head,
+    /// The event that a snapshot goes up to; 0 for none.
+    pub(crate) snapshot: u64,
+}
+
+/// Reads a JSON object of the log that has its format in it.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    layout: &Layout,
+    place: &str,
+    body: &[u8],
+) -> Result<T, LogError> {
+    let damaged = |error| LogError::Damaged(format!("the object {place} cannot be read: {error}"));
+    // A newer format may have other fields: its number is read first.
+    let value: serde_json::Value = serde_json::from_slice(body).map_err(damaged)?;
+    if let Some(found) = value["format"].as_u64().filter(|found| *found > u64::from(FORMAT)) {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
+        return Err(LogError::Newer { place: layout.prefix().into(), found, known: FORMAT });
+    }
+    serde_json::from_value(value).map_err(damaged)
+}

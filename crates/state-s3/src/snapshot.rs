@@ -1,0 +1,52 @@
+//! Snapshots of the projection: objects that are written once. A cache: one that cannot be used is passed over.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pve_model::state::State;
+use pve_state::{Key, LogError};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::hint::Head;
+
+/// The form of the projection. Snapshots of another one are passed over; raise it when `State` changes.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    format: u32,
+    writer: Uuid,
+    head: Head,
+    sealed: String,
+}
+
+/// What a snapshot is bound to: its log, its place in it, and the chain up to there.
+fn place(log: Uuid, head: &Head) -> String {
+    format!("{log}/snapshot/{}/{}", head.sequence, STANDARD.encode(head.hash))
+}
+
+/// Writes the projection of a log up to `head`.
+pub(crate) fn encode_snapshot(
+    key: &Key,
+    log: Uuid,
+    writer: Uuid,
+    head: &Head,
+    state: &State,
+) -> Result<Vec<u8>, LogError> {
+    let failed = |error| LogError::Damaged(format!("a snapshot cannot be written: {error}"));
+    let json = zeroize::Zeroizing::new(serde_json::to_vec(state).map_err(failed)?);
+    let sealed = STANDARD.encode(key.seal(&json, &place(log, head))?);
+    serde_json::to_vec(&Snapshot { format: FORMAT, writer, head: *head, sealed }).map_err(failed)
+}
+
+/// Reads a snapshot; `None` when it cannot be used, for whatever reason.
+pub(crate) fn decode_snapshot(key: &Key, log: Uuid, body: &[u8]) -> Option<(State, Head)> {
+    let snapshot: Snapshot = serde_json::from_slice(body).ok()?;
+    if snapshot.format != FORMAT {
+        return None;
+    }
+    let sealed = STANDARD.decode(&snapshot.sealed).ok()?;
+    let json = key.open(&sealed, &place(log, &snapshot.head), "the snapshot").ok()?;
+    let state: State = serde_json::from_slice(&json).ok()?;
+    (state.sequence == snapshot.head.sequence).then_some((state, snapshot.head))
+}

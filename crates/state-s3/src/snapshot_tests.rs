@@ -1,0 +1,132 @@
+//! Cold starts with snapshots, without them, and with bad ones; counted requests.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pve_state::conformance::draft;
+
+use super::*;
+use crate::MemoryStore;
+use crate::store::Object;
+
+/// Counts what is asked of a store.
+#[derive(Default)]
+struct Counting(Arc<MemoryStore>, AtomicU64);
+
+impl Counting {
+    fn count(&self) -> &MemoryStore {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        &self.0
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Counting {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.count().put_if_absent(key, body).await
+    }
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.count().replace(key, version, body).await
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.count().put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.count().get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+        self.count().list(prefix, after).await
+    }
+}
+
+fn layout() -> Layout {
+    Layout::new("team/prod")
+}
+
+async fn open(store: &Arc<MemoryStore>) -> (S3Log, Arc<Counting>) {
+    let counting = Arc::new(Counting(Arc::clone(store), AtomicU64::new(0)));
+    let log = S3Log::open(Arc::<Counting>::clone(&counting), layout(), Key::from_bytes([5; 32])).await;
+    (log.unwrap(), counting)
+}
+
+async fn append(log: &S3Log, events: std::ops::Range<u64>) {
+    for head in events {
+        log.append(head, vec![draft(&head.to_string())]).await.unwrap();
+    }
+}
+
+/// A log of 30 events with a snapshot at 20, and the projection of all.
+async fn with_snapshot(store: &Arc<MemoryStore>) -> State {
+    let (log, _) = open(store).await;
+    append(&log, 0..20).await;
+    log.save_snapshot(&log.state().await.unwrap()).await.unwrap();
+    append(&log, 20..30).await;
+    State::project(&log.read(0).await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_cold_start_is_one_snapshot_and_the_tail() {
+    let store = Arc::default();
+    let whole = with_snapshot(&store).await;
+    for first in 1..=20 {
+        store.remove(&layout().batch(first)).unwrap();
+    }
+    let (log, _) = open(&store).await;
+    assert_eq!(log.state().await.unwrap(), whole);
+    append(&log, 30..31).await;
+    let (log, _) = open(&store).await;
+    assert_eq!(log.state().await.unwrap().sequence, 31);
+    let error = log.read(0).await.unwrap_err().to_string();
+    assert!(error.contains("events 1 to 20 are missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_on_a_warm_snapshot_takes_three_requests() {
+    let store = Arc::default();
+    with_snapshot(&store).await;
+    let (log, _) = open(&store).await;
+    let state = log.state().await.unwrap();
+    log.save_snapshot(&state).await.unwrap();
+    let (log, counted) = open(&store).await;
+    assert_eq!(log.state().await.unwrap(), state);
+    assert_eq!(counted.1.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn snapshots_and_the_hint_can_be_removed_changed_or_old() {
+    let snapshot = layout().snapshot(20);
+    for (object, body) in
+        [(snapshot.clone(), None), (layout().head(), None), (snapshot, Some(br#"{"format":9}"#))]
+    {
+        let store: Arc<MemoryStore> = Arc::default();
+        let whole = with_snapshot(&store).await;
+        match body {
+            Some(body) => store.put(&object, body.to_vec()).await.unwrap(),
+            None => drop(store.remove(&object).unwrap()),
+        }
+        assert_eq!(open(&store).await.0.state().await.unwrap(), whole, "{object}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_place_is_not_taken() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let whole = with_snapshot(&store).await;
+    let object = layout().snapshot(20);
+    let body = String::from_utf8(store.get(&object).await.unwrap().unwrap().body).unwrap();
+    let moved = body.replace("\"sequence\":20", "\"sequence\":21");
+    assert_ne!(moved, body);
+    store.put(&object, moved.into_bytes()).await.unwrap();
+    assert_eq!(open(&store).await.0.state().await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn nothing_is_appended_before_a_batch_that_is_behind_a_gap() {
+    let store: Arc<MemoryStore> = Arc::default();
+    with_snapshot(&store).await;
+    store.remove(&layout().batch(26)).unwrap();
+    store.remove(&layout().head()).unwrap();
+    let (log, _) = open(&store).await;
+    let error = log.append(25, vec![draft("x")]).await.unwrap_err();
+    assert!(matches!(&error, LogError::Damaged(_)), "{error}");
+    assert!(log.verify().await.unwrap().fault.is_some());
+}
