@@ -13,6 +13,7 @@ use pve_model::event::{
     Payload, StepCompleted, TaskSubmitted,
 };
 use pve_model::plan::{Action, Change, Plan, Step};
+use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
@@ -257,8 +258,12 @@ impl Run<'_> {
             Payload::ActionIndeterminate(ActionIndeterminate { action, reason: error.message.clone() })
         } else {
             let left = error.left.as_ref();
-            let record = left
-                .map(|value| self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value));
+            // The next plan would complete it, and nobody would run its provisioners.
+            let tainted = step.operation == Operation::Create && !step.provisioners.is_empty();
+            let record = left.map(|value| InstanceRecord {
+                tainted,
+                ..self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value)
+            });
             Payload::ActionFailed(ActionFailed { action, error: error.message.clone(), record })
         };
         self.record(payload).await?;

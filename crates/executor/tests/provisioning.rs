@@ -9,8 +9,8 @@ use pve_model::event::{ActionIntended, Operation, Payload};
 use pve_model::plan::Plan;
 use pve_model::state::InstanceRecord;
 use scripted::{
-    Cluster, KillPoints, MemoryJournal, ScriptedResolver, TraceReporter, address, options, plan, record_of,
-    thing,
+    Cluster, Fails, KillPoints, MemoryJournal, ScriptedResolver, TraceReporter, address, options, plan,
+    record_of, thing,
 };
 
 /// One step for `a` with two provisioners, and `b`, which waits for it.
@@ -99,6 +99,16 @@ async fn a_failure_after_a_create_taints_and_stops_what_follows() {
     assert!(!cluster.trace.lines().contains(&"provision a 2".to_string()));
     assert_eq!(journal.state().current(&address("a")), Some(&tainted()));
     assert!(journal.state().open_actions.is_empty());
+}
+
+#[tokio::test]
+async fn an_object_that_is_only_half_made_is_tainted_because_its_provisioners_never_ran() {
+    let cluster = Cluster::failing("a", Fails::Halfway);
+    let journal = MemoryJournal::beside(&cluster);
+    walk(&provisioned(Operation::Create), &cluster, &journal, |_| {}).await;
+    assert!(!cluster.trace.lines().iter().any(|line| line.starts_with("provision ")));
+    let left = InstanceRecord { tainted: true, ..record_of(&thing("a", false)) };
+    assert_eq!(journal.state().current(&address("a")), Some(&left));
 }
 
 #[tokio::test]

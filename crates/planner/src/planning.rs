@@ -297,7 +297,7 @@ impl<'a> Planner<'a> {
         self.keep_dependencies(instance.place, &mut change);
         let after = change.after.clone();
         let mut problems = self.postconditions(evaluation, instance, after.as_ref());
-        problems.extend(crate::provisioning::check(evaluation, instance, after.as_ref()));
+        problems.extend(crate::provisioning::check(evaluation, instance));
         if problems.iter().any(Diagnostic::is_error) {
             return Err(problems);
         }

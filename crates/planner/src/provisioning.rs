@@ -1,7 +1,8 @@
 //! Which provisioners run with which step, and what their arguments are worth.
 
 use pve_config::configuration::{Configuration, Module, Provisioner, decode_body};
-use pve_config::evaluate::Scope;
+use pve_config::evaluate::{Resolved, Scope, ScopeError};
+use pve_config::functions::Context;
 use pve_config::syntax::{Body, Diagnostic};
 use pve_model::address::Target;
 use pve_model::event::Operation;
@@ -52,18 +53,36 @@ pub(crate) fn declared<'c>(
     Some((root, &removed.provisioners))
 }
 
-/// What is wrong with the provisioners of an instance, as far as that shows before it is made.
-pub(crate) fn check(
-    evaluation: &Evaluation<'_>,
-    instance: &Instance<'_>,
-    planned: Option<&Value>,
-) -> Vec<Diagnostic> {
+/// What is wrong with the provisioners of an instance whatever its own and others' values will be: what these are now
+/// says nothing, because provisioners run later or, for one that is there already, not at all.
+pub(crate) fn check(evaluation: &Evaluation<'_>, instance: &Instance<'_>) -> Vec<Diagnostic> {
     let path = &instance.address.resource.module;
-    let Some(scope) = evaluation.scope(instance.module, path, instance.repetition, planned) else {
+    let itself = Value::unknown(Type::Dynamic);
+    let Some(inner) = evaluation.scope(instance.module, path, instance.repetition, Some(&itself)) else {
         return Vec::new();
     };
+    let scope = Later { inner };
     let provisioners = instance.resource.provisioners.iter();
     provisioners.flat_map(|provisioner| decode(provisioner, &scope).err().unwrap_or_default()).collect()
+}
+
+/// A scope in which nothing is known yet of resources and modules.
+struct Later<'a> {
+    inner: ModuleScope<'a>,
+}
+
+impl Scope for Later<'_> {
+    fn resolve(&self, root: &str, steps: &[&str]) -> Result<Resolved, ScopeError> {
+        let found = self.inner.resolve(root, steps)?;
+        Ok(match root {
+            "var" | "local" | "each" | "count" | "path" | "terraform" | "tofu" => found,
+            _ => Resolved { value: Value::unknown(Type::Dynamic), ..found },
+        })
+    }
+
+    fn functions(&self) -> &Context {
+        self.inner.functions()
+    }
 }
 
 /// The arguments of a provisioner that is about to run, with `itself` as `self`.
@@ -148,8 +167,10 @@ fn faults(
         ProvisionerKind::RemoteExec => &["inline", "script", "scripts"],
         ProvisionerKind::File => &["source", "content"],
     };
-    let set = one_of.iter().filter(|name| arguments.get(name).is_some_and(|value| !value.is_null())).count();
-    if !one_of.is_empty() && set != 1 {
+    // One that is not known yet may be null.
+    let values = || one_of.iter().filter_map(|name| arguments.get(name)).filter(|value| !value.is_null());
+    let (set, possible) = (values().filter(|value| value.is_known()).count(), values().count());
+    if !one_of.is_empty() && (set > 1 || possible == 0) {
         let names = one_of.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let detail = format!("A {} provisioner has exactly one of {names}.", provisioner.kind.name());
         found.push(fault("The arguments do not fit together", detail));

@@ -279,3 +279,76 @@ fn what_is_wrong_with_provisioners_is_said_before_anything_is_done() {
         assert_eq!(project.tainted(), []);
     }
 }
+
+#[test]
+fn what_is_replaced_by_creating_first_is_destroyed_without_provisioners() {
+    let main = |version: u32| {
+        format!(
+            r#"
+            resource "null_resource" "a" {{
+              triggers = {{ version = {version} }}
+              lifecycle {{
+                create_before_destroy = true
+              }}
+              provisioner "local-exec" {{
+                when    = destroy
+                command = "echo destroy ${{self.triggers.version}} >> out"
+              }}
+            }}
+            "#
+        )
+    };
+    let project = Project::new(&main(1));
+    project.apply();
+    project.write("main.tf", &main(2));
+    project.apply();
+    assert_eq!(project.read("out"), "");
+    let destroyed = project.run(&["destroy", "-auto-approve"]);
+    assert!(destroyed.status.success(), "{}", said(&destroyed));
+    assert_eq!(project.read("out"), "destroy 2\n");
+}
+
+#[test]
+fn the_json_form_has_provisioners_too() {
+    let project = Project::new("");
+    project.write(
+        "more.tf.json",
+        r#"{"resource": {"terraform_data": {"a": {"input": "x", "provisioner": [
+            {"local-exec": {"command": "echo made ${self.input} >> out"}},
+            {"local-exec": {"command": "echo going ${self.input} >> out; exit 1",
+                            "when": "destroy", "on_failure": "continue"}}
+        ]}}}}"#,
+    );
+    project.apply();
+    let destroyed = project.run(&["destroy", "-auto-approve"]);
+    assert!(destroyed.status.success(), "{}", said(&destroyed));
+    assert_eq!(project.read("out"), "made x\ngoing x\n");
+}
+
+#[test]
+fn what_values_are_now_says_nothing_about_provisioners_that_do_not_run() {
+    let main = |list: &str| {
+        format!(
+            r#"
+            resource "terraform_data" "list" {{
+              input = {list}
+            }}
+            resource "terraform_data" "a" {{
+              input = {list}
+              provisioner "local-exec" {{
+                command = "echo ${{terraform_data.list.output[0]}} ${{self.output[0]}} >> out"
+              }}
+            }}
+            "#
+        )
+    };
+    let project = Project::new(&main(r#"["x"]"#));
+    project.apply();
+    // Both lists have no first element any more; that is no fault until something is created from them.
+    project.write("main.tf", &main("[]"));
+    project.apply();
+    assert_eq!(project.read("out"), "x x\n");
+    let told = project.fails(&["apply", "-auto-approve", "-replace=terraform_data.a"]);
+    assert!(told.contains("terraform_data.list.output[0]"), "{told}");
+    assert_eq!(project.tainted()[0], ("terraform_data.a".to_string(), true));
+}
