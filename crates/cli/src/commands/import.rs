@@ -31,11 +31,9 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     let address = parse_instance(&options.address)?;
     let project = Project::find(global)?;
     let mut workspace = Workspace::load(&project, &options.variables)?;
-    let import = Import {
-        to: parsed(&address.to_string(), &mut workspace.sources)?,
-        id: parsed(&quote(&options.id), &mut workspace.sources)?,
-        for_each: None,
-    };
+    let to = parsed(&address.to_string(), &mut workspace.sources)?;
+    let id = parsed(&quote(&options.id), &mut workspace.sources)?;
+    let import = Import { span: to.span, to, id, for_each: None };
     workspace.configuration.root.imports.insert(0, import);
     let _lock = project.lock("import", parse_wait(&options.lock.lock_timeout)?).await?;
     let (log, state) = project.open_log().await?;
