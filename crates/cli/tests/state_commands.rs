@@ -140,7 +140,7 @@ fn an_imported_object_is_managed_and_nothing_else_is_done() {
     assert_eq!(project.state(), ["terraform_data.one"]);
     assert_eq!(project.ok(&["state", "list", "-id=an-id"]), "terraform_data.one\n");
     assert!(project.fails(&["import", "terraform_data.one", "b"]).contains("managed already"));
-    assert!(project.fails(&["import", "terraform_data.none", "b"]).contains("no such resource"));
+    assert!(project.fails(&["import", "terraform_data.none", "b"]).contains("has no terraform_data.none"));
     assert!(project.ok(&["log"]).contains("terraform_data.one: imported"));
 }
 

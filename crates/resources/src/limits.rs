@@ -100,11 +100,6 @@ pub(crate) fn numa_device(text: &str) -> Option<String> {
     numbered(text, "numa", 7)
 }
 
-/// `hostpci0` to `hostpci15`
-pub(crate) fn hostpci_device(text: &str) -> Option<String> {
-    numbered(text, "hostpci", 15)
-}
-
 /// A drive that media can be in: not virtio.
 pub(crate) fn media_interface(text: &str) -> Option<String> {
     if text.is_empty() {
@@ -174,7 +169,6 @@ mod tests {
             (affinity, &["", "0", "0,2-5"], &["a", "0-", "0;1"]),
             (numa_range, &["0-3", "0-3;8"], &["", "0,1"]),
             (numa_device, &["numa0", "numa7"], &["numa8", "numa", "0"]),
-            (hostpci_device, &["hostpci15"], &["hostpci16"]),
             (media_interface, &["", "ide2", "scsi30"], &["virtio0", "ide4"]),
             (disk_serial, &["12345678901234567890"], &["123456789012345678901"]),
             (hotplug, &["0", "network,disk,usb,cloudinit"], &["network,sound", "2"]),

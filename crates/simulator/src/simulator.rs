@@ -258,6 +258,10 @@ impl Simulator {
     }
 }
 
+fn is_login(path: &str) -> bool {
+    path.trim_end_matches('/') == "/access/ticket"
+}
+
 fn injected_failure(status: u16, reason: &str) -> Failure {
     // 59x come from the proxy, which has no body.
     if status >= 590 { Failure::bare(status, reason) } else { Failure { status, ..Failure::died(reason) } }
@@ -290,7 +294,8 @@ impl Inner {
     }
 
     fn answer(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Reply {
-        let changes = incoming.method != "GET";
+        // A login leaves nothing behind: somebody who only reads may log in beside a process that writes.
+        let changes = incoming.method != "GET" && !is_login(&incoming.path);
         let reply = match self.dispatch(incoming, forced_exit) {
             Ok(reply) => reply,
             Err(failure) => Reply::Failed(failure),
@@ -305,8 +310,7 @@ impl Inner {
         let now = now();
         tasks::settle(&mut self.state, now);
         let changes = incoming.method != "GET";
-        let is_login = incoming.path.trim_end_matches('/') == "/access/ticket";
-        let identity = if is_login {
+        let identity = if is_login(&incoming.path) {
             Identity { user: String::new(), token: None }
         } else {
             access::identify(&self.state, &self.options, &incoming.credentials, changes, now / 1000)?

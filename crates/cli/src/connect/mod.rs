@@ -60,7 +60,8 @@ pub async fn connect(
         let block = blocks.get(&address).unwrap_or(&absent).unmark_deep().0;
         let variable = |name: &str| std::env::var(name).ok();
         let (cluster, settings) = if simulate {
-            let configuration = ProviderConfiguration::from_block(&block, &or_placeholder);
+            let configuration = ProviderConfiguration::from_block(&block, &placeholder_endpoint)
+                .or_else(|_| ProviderConfiguration::from_block(&block, &placeholders));
             let configuration =
                 configuration.map_err(|error| Failure::plain(format!("provider {address}: {error}")))?;
             let endpoint = block_endpoint(&configuration);
@@ -68,7 +69,10 @@ pub async fn connect(
                 simulated.insert(endpoint.clone(), simulated::start(project, &endpoint).await?);
             }
             endpoints.insert(SIMULATOR.to_string());
-            (simulated_cluster(&simulated[&endpoint], parallelism), configuration.settings)
+            (
+                simulated_cluster(&simulated[&endpoint], &configuration.login, parallelism),
+                configuration.settings,
+            )
         } else {
             let configuration = ProviderConfiguration::from_block(&block, &variable)
                 .map_err(|error| Failure::hinted(format!("provider {address}: {error}"), error.hint))?;
@@ -113,12 +117,12 @@ fn refuse_other_world(state: &State, simulate: bool) -> Result<(), Failure> {
 /// Stands for what a provider block must have and the simulator does not need.
 const PLACEHOLDER: &str = "https://simulator.invalid/";
 
-fn or_placeholder(name: &str) -> Option<String> {
-    match name {
-        "PROXMOX_VE_ENDPOINT" => Some(PLACEHOLDER.into()),
-        "PROXMOX_VE_API_TOKEN" => Some(String::from("-")),
-        _ => None,
-    }
+fn placeholder_endpoint(name: &str) -> Option<String> {
+    (name == "PROXMOX_VE_ENDPOINT").then(|| PLACEHOLDER.into())
+}
+
+fn placeholders(name: &str) -> Option<String> {
+    (name == "PROXMOX_VE_API_TOKEN").then(|| "-".into()).or_else(|| placeholder_endpoint(name))
 }
 
 /// The endpoint that the block itself names: blocks with other endpoints are other clusters.
@@ -126,10 +130,20 @@ fn block_endpoint(configuration: &ProviderConfiguration) -> String {
     if configuration.endpoint == PLACEHOLDER { String::new() } else { configuration.endpoint.clone() }
 }
 
-fn simulated_cluster(server: &Server, parallelism: u16) -> Result<RemoteCluster, pve_api_client::ApiError> {
+/// Logs in as the configuration would: a user with a password may do what no token may.
+fn simulated_cluster(
+    server: &Server,
+    login: &Login,
+    parallelism: u16,
+) -> Result<RemoteCluster, pve_api_client::ApiError> {
     let client = Client::new(ClientOptions {
         endpoint: server.endpoint.clone(),
-        credentials: Credentials::Token(SecretString::from(server.token.as_str())),
+        credentials: match login {
+            Login::Token(_) => Credentials::Token(SecretString::from(server.token.as_str())),
+            Login::Password(..) | Login::Ticket(..) => {
+                Credentials::Password("root@pam".into(), SecretString::from(server.ssh.password.as_str()))
+            }
+        },
         trust: Trust::Authority(server.certificate.clone().into_bytes()),
         timeout: Duration::from_secs(60),
         parallelism: usize::from(parallelism),

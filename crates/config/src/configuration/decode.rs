@@ -64,7 +64,7 @@ fn decode_attribute(
         let detail = format!("`{}` is set by the provider and cannot be configured.", written.name);
         found.push(Diagnostic::error(written.name_span, "This argument cannot be set", detail));
     }
-    if let Some(instead) = schema.deprecated {
+    if let Some(instead) = schema.deprecated.filter(|_| !value.is_null()) {
         let detail = format!("`{}` is deprecated. {instead}", written.name);
         found.push(Diagnostic::warning(written.name_span, "A deprecated argument", detail));
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::decode::Extent;
 use super::drives::SPEEDS;
+use super::encode_devices::trunks;
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::size::in_gibibytes;
@@ -136,7 +137,12 @@ fn decode_network(observed: &Observed, guide: &Value, extent: Extent) -> Json {
     for index in 0..count {
         let device = observed.text(&format!("net{index}"));
         if let Some(device) = device {
-            devices.push(decode_network_device(&device));
+            let mut read = decode_network_device(&device);
+            let written = known.get(index).and_then(|device| text(device, "trunks"));
+            if let Some(written) = written.filter(|written| read["trunks"] == trunks(written)) {
+                read["trunks"] = json!(written);
+            }
+            devices.push(read);
         } else if known.get(index).is_some_and(|device| flag(device, "enabled") == Some(false)) {
             devices.push(json!({}));
         }

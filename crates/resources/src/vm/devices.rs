@@ -65,7 +65,7 @@ pub(super) fn efi_disk() -> Fields {
 
 pub(super) fn hostpci() -> Fields {
     vec![
-        ("device", text().required().checked(limits::hostpci_device)),
+        ("device", text().required()),
         ("id", text()),
         ("mapping", text()),
         ("mdev", text()),

@@ -86,7 +86,12 @@ fn encode_network_device(device: &Value) -> Properties {
         .with("queues", number("queues"))
         .with("rate", float(device, "rate_limit").filter(|rate| *rate > 0.0))
         .with("tag", number("vlan_id"))
-        .with("trunks", text(device, "trunks"))
+        .with("trunks", text(device, "trunks").map(trunks))
+}
+
+/// VLANs as the API has them: commas, which it refuses, are semicolons to it.
+pub(super) fn trunks(text: &str) -> String {
+    text.replace(',', ";")
 }
 
 fn encode_hostpci(device: &Value) -> Properties {

@@ -79,13 +79,14 @@ fn check_network(config: &Value, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A device is named by the host's name of it or by a mapping, once.
+/// A device is named by the host's name of it or by a mapping, once. What PCI devices lack is left to the cluster: VMs
+/// whose devices were passed by hand, because a token may not, are managed with `hostpci` ignored.
 fn check_passed_devices(config: &Value, problems: &mut Vec<Problem>) {
     for (name, own) in [("hostpci", "id"), ("usb", "host")] {
         let mut seen = BTreeSet::new();
         for (index, device) in all_blocks(config, name).iter().enumerate() {
             let unset = |part: &str| device.get(part).is_some_and(Value::is_null);
-            if unset(own) == unset("mapping") {
+            if name != "hostpci" && unset(own) == unset("mapping") {
                 let detail = format!("set either {own} or mapping");
                 problems.push(problem(in_block(name, index, own), "Which device?", detail));
             }
