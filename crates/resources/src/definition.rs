@@ -33,6 +33,8 @@ pub(crate) enum Check {
     Range(i64, i64),
     /// A rule of its own: what is wrong with the text.
     Text(fn(&str) -> Option<String>),
+    /// Texts that the cluster will not take although the reference plans them: a warning.
+    Advice(fn(&str) -> Option<String>),
 }
 
 /// A value that a default is made from.
@@ -165,6 +167,12 @@ impl Item {
         self
     }
 
+    /// Texts of which `fault` says something are warned of: the cluster will not take them.
+    pub(crate) fn advised(mut self, fault: fn(&str) -> Option<String>) -> Item {
+        self.check = Some(Check::Advice(fault));
+        self
+    }
+
     /// At most `count` blocks.
     pub(crate) fn most(mut self, count: u64) -> Item {
         if let Some(nested) = &mut self.nested {
@@ -266,6 +274,10 @@ fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
             }
         }
         Check::Text(fault) => format!("{path}: {}", fault(value.as_str()?)?),
+        Check::Advice(fault) => {
+            let detail = format!("{path}: {}; the cluster will refuse it", fault(value.as_str()?)?);
+            return Some(warning(path.clone(), format!("Invalid value for {path}"), detail));
+        }
     };
     Some(problem(path.clone(), format!("Invalid value for {path}"), detail))
 }

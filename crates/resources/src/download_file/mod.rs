@@ -79,7 +79,9 @@ pub(crate) fn file_name(value: &Value) -> Option<String> {
 
 fn claim(planned: &Value) -> Option<String> {
     let (datastore, content) = (text(planned, "datastore_id")?, text(planned, "content_type")?);
-    Some(format!("{datastore}:{content}/{}", file_name(planned)?))
+    // Datastores of one name on two nodes are two, unless they are shared.
+    let node = text(planned, "node_name")?;
+    Some(format!("{datastore}:{content}/{} on {node}", file_name(planned)?))
 }
 
 #[cfg(test)]
@@ -94,11 +96,10 @@ mod tests {
     fn a_file_is_claimed_by_name_or_by_the_end_of_its_url() {
         let ty = Definition::new(fields()).schema.block.implied_type();
         let value = |json| decode(&json, &ty).unwrap();
-        let from_url =
-            json!({"datastore_id": "local", "content_type": "iso", "url": "https://x.test/a/b.img?c=/d"});
-        assert_eq!(claim(&value(from_url)).as_deref(), Some("local:iso/b.img"));
-        let named = json!({"datastore_id": "local", "content_type": "iso", "file_name": "n.iso", "url": "https://x/y"});
-        assert_eq!(claim(&value(named)).as_deref(), Some("local:iso/n.iso"));
+        let from_url = json!({"node_name": "n", "datastore_id": "local", "content_type": "iso", "url": "https://x.test/a/b.img?c=/d"});
+        assert_eq!(claim(&value(from_url)).as_deref(), Some("local:iso/b.img on n"));
+        let named = json!({"node_name": "n", "datastore_id": "local", "content_type": "iso", "file_name": "n.iso", "url": "https://x/y"});
+        assert_eq!(claim(&value(named)).as_deref(), Some("local:iso/n.iso on n"));
         assert_eq!(validate(&value(json!({"url": "ftp://x", "checksum": "00"}))).len(), 2);
     }
 }

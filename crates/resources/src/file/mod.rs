@@ -96,5 +96,6 @@ pub(crate) fn file_name(value: &Value) -> Option<String> {
 }
 
 fn claim(planned: &Value) -> Option<String> {
-    Some(format!("{}:{}/{}", text(planned, "datastore_id")?, content_type(planned)?, file_name(planned)?))
+    let (datastore, node) = (text(planned, "datastore_id")?, text(planned, "node_name")?);
+    Some(format!("{datastore}:{}/{} on {node}", content_type(planned)?, file_name(planned)?))
 }

@@ -50,9 +50,14 @@ fn reference(text: &str) -> Option<String> {
     (!good).then(|| format!("{text:?} is no image with a tag, such as docker.io/library/ubuntu:latest"))
 }
 
+fn claim(planned: &Value) -> Option<String> {
+    let volume = volume(planned)?;
+    Some(format!("{} on {}", volume.id(), volume.node))
+}
+
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { plan, claim: |planned| Some(volume(planned)?.id()), ..Rules::default() }
+    Rules { plan, claim, ..Rules::default() }
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
