@@ -53,7 +53,7 @@ async fn run(names: &[String], verbose: bool) -> Result<Count, Box<dyn std::erro
         total.failed += count.failed;
         total.skipped += count.skipped;
     }
-    println!("{:<34} {:>7} {:>7} {:>8}", "total", total.passed, total.failed, total.skipped);
+    println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     Ok(total)
 }
 
