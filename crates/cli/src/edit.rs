@@ -6,9 +6,9 @@ use pve_model::InstanceAddress;
 use pve_model::event::{Operation, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::state::State;
 use pve_state::{Writer, WriterError};
-use pve_state_sqlite::WriterLock;
 
 use crate::arguments::LockOptions;
+use crate::backend::RunLock;
 use crate::commands::plan::parse_wait;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -20,7 +20,7 @@ pub struct Edit {
     command: &'static str,
     environment: String,
     writer: Writer,
-    _lock: WriterLock,
+    _lock: RunLock,
 }
 
 impl Edit {
@@ -33,7 +33,7 @@ impl Edit {
         command: &'static str,
         lock: &LockOptions,
     ) -> Result<Edit, Failure> {
-        if !project.log_path().exists() {
+        if !project.has_log()? {
             let hint = "`pve apply` and `pve import` write the first events. Was an environment meant (-e)?";
             return Err(Failure::hinted("the state is empty: there is no log yet", hint));
         }

@@ -4,6 +4,7 @@
 mod screen;
 
 mod arguments;
+mod backend;
 mod commands;
 mod connect;
 mod console;

@@ -18,9 +18,11 @@ use pve_planner::graph::Graph;
 use pve_planner::scope::Surroundings;
 use pve_resources::Registry;
 use pve_state::{EventLog, Key};
-use pve_state_sqlite::{Holder, SqliteLog, WriterLock};
+use pve_state_s3::SharedLog;
+use pve_state_sqlite::SqliteLog;
 
 use crate::arguments::{GlobalOptions, VariableOptions};
+use crate::backend::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::variables::{Missing, complete, missing_policy, variable_inputs};
 
@@ -91,12 +93,26 @@ impl Project {
         Ok(Key::find(&self.root.join(DATA_FOLDER))?)
     }
 
+    /// Whether there may be a log: a shared one is always asked for.
+    ///
+    /// # Errors
+    /// When the backend cannot be used.
+    pub fn has_log(&self) -> Result<bool, Failure> {
+        match Backend::of(self)? {
+            Backend::Local => Ok(self.log_path().exists()),
+            Backend::Shared(_) => Ok(true),
+        }
+    }
+
     /// Opens the log and projects it.
     ///
     /// # Errors
     /// When the log cannot be used.
-    pub async fn open_log(&self) -> Result<(Arc<SqliteLog>, State), Failure> {
-        let log = Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?);
+    pub async fn open_log(&self) -> Result<(Arc<dyn EventLog>, State), Failure> {
+        let log: Arc<dyn EventLog> = match Backend::of(self)? {
+            Backend::Local => Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?),
+            Backend::Shared(settings) => SharedLog::connect(&settings, self.stream(), self.key()?).await?.log,
+        };
         let state = State::project(&log.read(0).await?)?;
         Ok((log, state))
     }
@@ -106,7 +122,7 @@ impl Project {
     /// # Errors
     /// When the log cannot be used.
     pub async fn state(&self) -> Result<State, Failure> {
-        if !self.log_path().exists() {
+        if !self.has_log()? {
             return Ok(State::default());
         }
         Ok(self.open_log().await?.1)
@@ -116,30 +132,10 @@ impl Project {
     ///
     /// # Errors
     /// When another run still holds it.
-    pub async fn lock(&self, command: &str, wait: std::time::Duration) -> Result<WriterLock, Failure> {
-        let actor = actor();
-        let holder = Holder {
-            user: actor.user,
-            host: actor.host,
-            process: std::process::id(),
-            since: jiff::Timestamp::now(),
-            command: command.to_string(),
-        };
-        std::fs::create_dir_all(self.data_folder())?;
-        let deadline = tokio::time::Instant::now() + wait;
-        let mut told = false;
-        loop {
-            match WriterLock::acquire(&self.log_path(), &holder) {
-                Err(error @ pve_state_sqlite::LockError::Held { .. })
-                    if tokio::time::Instant::now() < deadline =>
-                {
-                    if !std::mem::replace(&mut told, true) {
-                        eprintln!("Waiting: {error}");
-                    }
-                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-                }
-                result => return Ok(result?),
-            }
+    pub async fn lock(&self, command: &str, wait: std::time::Duration) -> Result<RunLock, Failure> {
+        match Backend::of(self)? {
+            Backend::Local => RunLock::local(self, command, wait).await,
+            Backend::Shared(settings) => RunLock::shared(self, &settings, command, wait).await,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod aws;
+mod backend;
 mod batch;
 mod conditional;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod snapshot;
 mod store;
 
 pub use aws::{AwsStore, ConnectError};
+pub use backend::SharedLog;
 pub use layout::Layout;
 pub use lease::S3Lease;
 pub use log::S3Log;

@@ -95,7 +95,13 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         Some(saved) => saved.workspace(&project)?,
         None => Workspace::load(&project, &request.planning.variables)?,
     };
-    let _lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
+    let lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&cancelled);
+    lock.on_loss(move || {
+        eprintln!("The lock was lost: what runs is finished, nothing more is started.");
+        stop.store(true, Ordering::SeqCst);
+    });
     let (log, state) = project.open_log().await?;
     let clusters =
         connect(&project, &workspace, &state, request.planning.simulate, request.planning.parallelism)
@@ -136,7 +142,6 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     }
     workspace.functions.pure = false;
     keep_configured_ids_free(&planning, &clusters);
-    let cancelled = Arc::new(AtomicBool::new(false));
     listen_for_interrupts(Arc::clone(&cancelled));
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let application = Application {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use pve_model::InstanceAddress;
 use pve_model::event::{Event, Operation, Payload, RunResult};
-use pve_state::EventLog as _;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -22,7 +21,7 @@ const FORMAT: &str = "1.0";
 /// When it cannot be read.
 pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
     let project = Project::find(global)?;
-    if !project.log_path().exists() {
+    if !project.has_log()? {
         eprintln!("There is no log yet; `pve apply` writes the first events.");
         if global.json && options.command.is_none() {
             print_json(&json!({"format_version": FORMAT, "events": []}))?;
@@ -75,8 +74,7 @@ fn event_json(event: &Event, address: Option<&str>, text: &str) -> Json {
 }
 
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
-    let log = pve_state_sqlite::SqliteLog::open(&project.log_path(), pve_state::Key::from_bytes([0; 32]))?;
-    let found = log.verify().await?;
+    let found = crate::backend::open_without_key(project).await?.verify().await?;
     let fault = found.fault.as_ref().map(ToString::to_string);
     if global.json {
         print_json(&json!({"format_version": "1.0", "events": found.events, "fault": fault}))?;

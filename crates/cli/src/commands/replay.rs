@@ -2,7 +2,6 @@
 
 use pve_model::event::Event;
 use pve_model::state::State;
-use pve_state::EventLog as _;
 
 use super::show::print_state;
 use crate::arguments::{GlobalOptions, ReplayOptions};
@@ -15,7 +14,7 @@ use crate::project::Project;
 /// When there is no such event.
 pub async fn run(global: &GlobalOptions, options: &ReplayOptions) -> Ended {
     let project = Project::find(global)?;
-    if !project.log_path().exists() {
+    if !project.has_log()? {
         return Err(Failure::hinted("there is no log yet", "`pve apply` writes the first events."));
     }
     let events = project.open_log().await?.0.read(0).await?;

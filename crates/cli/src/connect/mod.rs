@@ -18,6 +18,7 @@ use pve_resources::{
 use pve_simulator::Server;
 use secrecy::SecretString;
 
+use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::project::{Project, Workspace};
 use crate::session::provider_values;
@@ -51,6 +52,12 @@ pub async fn connect(
     parallelism: u16,
 ) -> Result<Clusters, Failure> {
     refuse_other_world(state, simulate)?;
+    if simulate && matches!(Backend::of(project)?, Backend::Shared(_)) {
+        return Err(Failure::hinted(
+            "a shared log is about real guests: --simulate would write into it what only this machine has",
+            "Keep the log here while you try: a file backend_override.tf with terraform { backend \"local\" {} }",
+        ));
+    }
     let blocks = provider_values(workspace, state)?;
     let mut clusters: Vec<(String, Arc<dyn Api>, ClusterSettings)> = Vec::new();
     let mut endpoints = BTreeSet::new();
