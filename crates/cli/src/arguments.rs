@@ -83,6 +83,12 @@ pub enum Command {
     Untaint(TaintOptions),
     /// Take an existing object into the state
     Import(ImportOptions),
+    /// Who works on the environment, where the log is shared
+    #[command(subcommand)]
+    Lock(LockCommand),
+    /// Break the lease of a run that does not end
+    #[command(alias = "force-unlock")]
+    Unlock(UnlockOptions),
     /// Environments, by the name that Terraform has for them
     #[command(subcommand)]
     Workspace(WorkspaceCommand),
@@ -121,6 +127,24 @@ pub struct InitOptions {
     /// Accepted for Terraform's sake
     #[arg(long, hide = true, value_name = "BOOL|KEY=VALUE")]
     pub backend: Option<String>,
+}
+
+/// See [`Command::Lock`].
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Show who holds the lease, since when, and doing what
+    Status,
+}
+
+/// See [`Command::Unlock`].
+#[derive(Debug, Args)]
+pub struct UnlockOptions {
+    /// Terraform's lock id; not needed
+    #[arg(hide = true)]
+    pub id: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// See [`Command::Get`].

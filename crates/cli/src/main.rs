@@ -69,6 +69,8 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Taint(options) => commands::taint::run(global, &options, true).await,
         Command::Untaint(options) => commands::taint::run(global, &options, false).await,
         Command::Import(options) => commands::import::run(global, &options).await,
+        Command::Lock(command) => commands::unlock::status(global, &command).await,
+        Command::Unlock(options) => commands::unlock::run(global, &options).await,
         Command::Workspace(command) => commands::workspace::run(global, &command),
         Command::Providers => commands::providers::run(global).await,
         Command::Graph(options) => commands::graph::run(global, &options),

@@ -17,6 +17,7 @@ pub mod show;
 pub mod simulator;
 pub mod state;
 pub mod taint;
+pub mod unlock;
 pub mod validate;
 pub mod workspace;
 

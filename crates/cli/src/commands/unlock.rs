@@ -1,0 +1,85 @@
+//! `pve lock status` and `pve unlock`
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use pve_state::{LeaseHolder, break_lease, lease_status};
+use pve_state_s3::SharedLog;
+use serde_json::json;
+
+use super::print_json;
+use crate::arguments::{GlobalOptions, LockCommand, UnlockOptions};
+use crate::backend::Backend;
+use crate::failure::{Ended, FAILED, Failure};
+use crate::project::{Project, actor};
+
+/// Shows who works on the environment.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn status(global: &GlobalOptions, _: &LockCommand) -> Ended {
+    let project = Project::find(global)?;
+    let Some(shared) = shared(&project).await? else {
+        let text = "The log is on this machine: the system's lock ends with the process that holds it.";
+        return print(global, text, None);
+    };
+    match lease_status(&*shared.lease).await?.and_then(|lease| lease.record.holder) {
+        None => print(global, "Nobody works on this environment.", None),
+        Some(holder) => print(global, &format!("Held: {holder}"), Some(&holder)),
+    }
+}
+
+/// Breaks the lease that is shown, and no other: its holder's next event is refused.
+///
+/// # Errors
+/// When there is no shared log, nobody approves, or the lease is another one by now.
+pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
+    let project = Project::find(global)?;
+    let Some(shared) = shared(&project).await? else {
+        return Err(Failure::hinted(
+            "the log is on this machine, and there is nothing to unlock",
+            "A run that died holds no lock. `pve apply` names a process that still runs.",
+        ));
+    };
+    let Some(lease) = lease_status(&*shared.lease).await? else {
+        eprintln!("Nobody works on this environment.");
+        return Ok(0);
+    };
+    if let Some(holder) = &lease.record.holder {
+        eprintln!("Held: {holder}");
+    }
+    if !options.force && !approve(global)? {
+        eprintln!("Nothing was changed.");
+        return Ok(FAILED);
+    }
+    break_lease(&*shared.lease, &*shared.log, &lease, LeaseHolder::new(actor(), "unlock")).await?;
+    println!("Unlocked. What that run still does in the cluster is not recorded by it; `pve apply` looks.");
+    Ok(0)
+}
+
+async fn shared(project: &Project) -> Result<Option<SharedLog>, Failure> {
+    Ok(match Backend::of(project)? {
+        Backend::Local => None,
+        Backend::Shared(settings) => {
+            Some(SharedLog::connect(&settings, project.stream(), project.key()?).await?)
+        }
+    })
+}
+
+fn print(global: &GlobalOptions, text: &str, holder: Option<&LeaseHolder>) -> Ended {
+    if global.json {
+        print_json(&json!({ "format_version": "1.0", "holder": holder }))?;
+    } else {
+        println!("{text}");
+    }
+    Ok(0)
+}
+
+fn approve(global: &GlobalOptions) -> Result<bool, Failure> {
+    if !global.input || !std::io::stdin().is_terminal() {
+        return Err(Failure::hinted("nobody is there to approve", "Give -force to break the lease."));
+    }
+    eprint!("Break it? A run that is alive stops at its next event. Only `yes` is taken: ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
