@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pve_state::conformance::{draft, run};
-use pve_state::{EventLog, Key, Lease, LeaseError, LeaseHolder, LeaseOptions, LogError};
-use pve_state_s3::{AwsStore, Layout, ObjectStore, S3Lease, S3Log, StoreError};
+use pve_state::{EventLog, Key, Lease, LeaseError, LeaseHolder, LeaseOptions, LogError, Writer};
+use pve_state_s3::{AwsStore, Layout, ObjectStore, S3Lease, S3Log, SharedLog, StoreError};
 use server::{Kind, Server, client, settings, store};
 
 fn key() -> Key {
@@ -145,6 +145,30 @@ async fn seaweed_keeps_log_and_lease() {
     nothing_secret_is_stored(&server).await;
     writers_lose_nothing(server.address(), 2, 25).await;
     lease_races_have_one_winner(&server, 10, 2).await;
+}
+
+/// Two runs, one after the other, as the command line would do them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_run_continues_where_the_first_ended() {
+    let Some(server) = Server::start(Kind::Ministack).await else { return };
+    let settings = settings(server.address(), &[("encrypt", pve_model::Value::bool(true))]);
+    for run in 0..2 {
+        let shared = SharedLog::connect(&settings, "prod", key()).await.unwrap();
+        let holder = LeaseHolder::new(draft("").actor, "apply");
+        let lease = Lease::acquire(shared.lease.clone(), &*shared.log, holder, &LeaseOptions::new());
+        let lease = lease.await.unwrap();
+        let state = shared.log.state().await.unwrap();
+        assert_eq!((state.sequence, lease.epoch()), (10 * run, run + 1));
+        let writer = Writer::start(shared.log.clone(), state, draft("").actor);
+        let events = (0..10).map(|i| draft(&format!("{run}/{i}")).payload);
+        let recorded = futures::future::join_all(events.map(|payload| writer.record(payload))).await;
+        assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
+        shared.log.save_snapshot(&writer.state()).await.unwrap();
+        lease.release().await.unwrap();
+    }
+    let shared = SharedLog::connect(&settings, "prod", key()).await.unwrap();
+    assert_eq!(shared.log.state().await.unwrap().sequence, 20);
+    assert_eq!(shared.log.verify().await.unwrap().fault, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

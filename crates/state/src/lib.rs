@@ -1,5 +1,5 @@
-//! The event log: its port, an in-memory log, the seal on payloads, the writer that commits events in groups, and the
-//! lease that keeps runs apart.
+//! The event log: its port, an in-memory log, the seal on payloads, the writer that commits events in groups, the lease
+//! that keeps runs apart, and the spool for when a shared log is away.
 
 mod chain;
 #[cfg(any(test, feature = "conformance"))]
@@ -9,6 +9,7 @@ mod lease;
 mod lease_renewal;
 mod log;
 mod memory;
+mod spool;
 mod writer;
 
 pub use chain::{Fault, StoredEvent, Verification, verify_chain};
@@ -19,4 +20,5 @@ pub use lease::{
 };
 pub use log::{Draft, EventLog, LogError, open_events, seal_batch};
 pub use memory::MemoryLog;
+pub use spool::{OpenSpool, PushError, SpooledLog, push_spool};
 pub use writer::{Writer, WriterError};

@@ -1,0 +1,145 @@
+//! When a shared log cannot be reached in the middle of a run: what happened is kept in a log at hand, and pushed
+//! later.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pve_model::event::{Event, Payload};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::chain::Verification;
+use crate::log::{Draft, EventLog, LogError};
+
+/// Opens an empty log at hand for the events of the shared log after the given one.
+pub type OpenSpool = Box<dyn Fn(u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
+
+/// A shared log whose appends go to a spool from the first one on whose outcome cannot be told.
+pub struct SpooledLog {
+    log: Arc<dyn EventLog>,
+    open: OpenSpool,
+    away: Box<dyn Fn(&LogError) + Send + Sync>,
+    /// The spool, and the event of the shared log that it follows.
+    spool: Mutex<Option<(u64, Arc<dyn EventLog>)>>,
+}
+
+impl SpooledLog {
+    /// Wraps a log. `away` is called once, when the spool is begun: nothing new may be started then.
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        open: OpenSpool,
+        away: impl Fn(&LogError) + Send + Sync + 'static,
+    ) -> SpooledLog {
+        SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None) }
+    }
+
+    /// The event after which events are in the spool; `None` when all are in the log.
+    pub async fn spooled_after(&self) -> Option<u64> {
+        self.spool.lock().await.as_ref().map(|(base, _)| *base)
+    }
+}
+
+#[async_trait]
+impl EventLog for SpooledLog {
+    fn id(&self) -> Uuid {
+        self.log.id()
+    }
+
+    async fn head(&self) -> Result<u64, LogError> {
+        match &*self.spool.lock().await {
+            Some((base, spool)) => Ok(base + spool.head().await?),
+            None => self.log.head().await,
+        }
+    }
+
+    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
+        let mut begun = self.spool.lock().await;
+        if begun.is_none() {
+            match self.log.append(expected_head, batch.clone()).await {
+                Err(error @ LogError::Storage { .. }) => {
+                    *begun = Some((expected_head, (self.open)(expected_head)?));
+                    (self.away)(&error);
+                }
+                result => return result,
+            }
+        }
+        let Some((base, spool)) = &*begun else { return Ok(Vec::new()) };
+        let conflict = |found| LogError::Conflict { expected: expected_head, found };
+        let expected = expected_head.checked_sub(*base).ok_or_else(|| conflict(*base))?;
+        match spool.append(expected, batch).await {
+            Ok(events) => Ok(events.into_iter().map(|event| shifted(event, *base)).collect()),
+            Err(LogError::Conflict { found, .. }) => Err(conflict(base + found)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
+        match &*self.spool.lock().await {
+            Some((base, spool)) if after >= *base => {
+                let events = spool.read(after - base).await?;
+                Ok(events.into_iter().map(|event| shifted(event, *base)).collect())
+            }
+            _ => self.log.read(after).await,
+        }
+    }
+
+    async fn verify(&self) -> Result<Verification, LogError> {
+        self.log.verify().await
+    }
+}
+
+fn shifted(event: Event, base: u64) -> Event {
+    Event { sequence: event.sequence + base, ..event }
+}
+
+/// Why a spool cannot be pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// Another run worked meanwhile: what the spool says may not be so any more.
+    #[error("another run wrote event {sequence} meanwhile, so that the {events} kept here cannot follow")]
+    Overtaken {
+        /// Its first event.
+        sequence: u64,
+        /// Events that are not in the log.
+        events: usize,
+    },
+    /// A log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Appends the events of a spool, which follows the event `base`, to their log, and says how many. What got there
+/// before is not appended again, so that this can be repeated. A lease that was taken over or broken meanwhile, without
+/// anything done under the next one, is not in the way.
+///
+/// # Errors
+/// [`PushError::Overtaken`] when another run did something; otherwise when a log fails. Nothing is appended then.
+pub async fn push_spool(log: &dyn EventLog, spool: &dyn EventLog, base: u64) -> Result<usize, PushError> {
+    let kept = spool.read(0).await?;
+    let present = log.read(base).await?;
+    let ids: BTreeSet<Uuid> = present.iter().map(|event| event.id).collect();
+    let own: BTreeSet<Uuid> = kept.iter().map(|event| event.id).collect();
+    let drafts: Vec<Draft> =
+        kept.into_iter().filter(|event| !ids.contains(&event.id)).map(draft_of).collect();
+    let foreign = present
+        .iter()
+        .find(|event| !own.contains(&event.id) && !matches!(event.payload, Payload::LeaseTakenOver(_)));
+    match foreign {
+        Some(event) if !drafts.is_empty() => {
+            Err(PushError::Overtaken { sequence: event.sequence, events: drafts.len() })
+        }
+        _ => {
+            let head = present.last().map_or(base, |event| event.sequence);
+            Ok(log.append(head, drafts).await?.len())
+        }
+    }
+}
+
+fn draft_of(event: Event) -> Draft {
+    Draft { id: event.id, time: event.time, run: event.run, actor: event.actor, payload: event.payload }
+}
+
+#[cfg(test)]
+#[path = "spool_tests.rs"]
+mod tests;
