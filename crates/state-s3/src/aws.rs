@@ -23,7 +23,7 @@ use md5::{Digest as _, Md5};
 
 use crate::answers::{Refusal, judge_read, judge_write};
 use crate::settings::{AssumeRole, Encryption, Settings};
-use crate::store::{Object, ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// How long a connection may take, and one request with its answer.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -142,25 +142,18 @@ impl ObjectStore for AwsStore {
         Ok(Some(Object { body, version }))
     }
 
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
-        let mut keys = Vec::new();
-        let mut next: Option<String> = None;
-        loop {
-            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-            let start = (!after.is_empty()).then(|| after.to_string());
-            let request = request.set_start_after(start).set_continuation_token(next.take());
-            let page = request.send().await.map_err(|error| match judge_read(prefix, &error) {
-                Refusal::Absent => StoreError::Refused(format!("{prefix} cannot be listed: not found")),
-                Refusal::Error(error) => error,
-            })?;
-            let found = page.contents().iter().filter_map(|object| object.key.clone());
-            // Stores that do not know `start-after` list everything.
-            keys.extend(found.filter(|key| key.as_str() > after));
-            match page.next_continuation_token {
-                Some(token) if page.is_truncated == Some(true) => next = Some(token),
-                _ => return Ok(keys),
-            }
-        }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let request = request.set_start_after((!after.is_empty()).then(|| after.to_string()));
+        let page = request.send().await.map_err(|error| match judge_read(prefix, &error) {
+            Refusal::Absent => StoreError::Refused(format!("{prefix} cannot be listed: not found")),
+            Refusal::Error(error) => error,
+        })?;
+        let more = page.is_truncated == Some(true);
+        Ok(Page {
+            keys: page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect(),
+            more,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::batch::writer_of;
-use crate::store::{Object, ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// How often a request is sent before it is given up: some 12 seconds with the pauses.
 const ATTEMPTS: u32 = 9;
@@ -103,12 +103,32 @@ pub(crate) async fn read_object(store: &dyn ObjectStore, key: &str) -> Result<Op
     store.get(key).await
 }
 
-/// Lists keys, again when there is no answer.
+/// Lists all keys that begin with `prefix` and sort after the key `after`; each part again when there is no answer.
 pub(crate) async fn list(
     store: &dyn ObjectStore,
     prefix: &str,
     after: &str,
 ) -> Result<Vec<String>, StoreError> {
+    let mut keys: Vec<String> = Vec::new();
+    loop {
+        let last = keys.last().map_or(after, String::as_str);
+        let page = list_page(store, prefix, last).await?;
+        // Otherwise the same part would come for ever.
+        if page.keys.first().is_some_and(|first| first.as_str() <= last)
+            || (page.more && page.keys.is_empty())
+        {
+            return Err(StoreError::Refused(format!(
+                "the store does not list {prefix} from where it is asked to"
+            )));
+        }
+        keys.extend(page.keys);
+        if !page.more {
+            return Ok(keys);
+        }
+    }
+}
+
+async fn list_page(store: &dyn ObjectStore, prefix: &str, after: &str) -> Result<Page, StoreError> {
     for attempt in 0..ATTEMPTS - 1 {
         match store.list(prefix, after).await {
             Err(StoreError::Unclear(_)) => pause(attempt).await,

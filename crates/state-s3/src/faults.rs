@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use crate::store::{Object, ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// More faults in a row than this do not happen, so that no request is given up.
 const MOST_IN_A_ROW: u32 = 4;
@@ -123,7 +123,7 @@ impl ObjectStore for FaultyStore {
         }
     }
 
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.land_late_writes().await;
         match self.fate() {
             Fate::Fine => self.inner.list(prefix, after).await,

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::*;
 use crate::faults::FaultyStore;
-use crate::{MemoryStore, S3Log};
+use crate::{MemoryStore, Page, S3Log};
 
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
@@ -69,7 +69,7 @@ impl ObjectStore for CutOff {
         self.check()?;
         self.0.get(key).await
     }
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.check()?;
         self.0.list(prefix, after).await
     }

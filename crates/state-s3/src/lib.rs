@@ -24,4 +24,4 @@ pub use lease::S3Lease;
 pub use log::S3Log;
 pub use memory::MemoryStore;
 pub use settings::{AssumeRole, Credentials, Encryption, Secret, Settings, SettingsError};
-pub use store::{Object, ObjectStore, StoreError};
+pub use store::{Object, ObjectStore, Page, StoreError};

@@ -7,7 +7,7 @@ use pve_state::conformance::{draft, run};
 use super::*;
 use crate::MemoryStore;
 use crate::faults::FaultyStore;
-use crate::store::Object;
+use crate::store::{Object, Page};
 
 fn key() -> Key {
     Key::from_bytes([5; 32])
@@ -132,7 +132,7 @@ impl ObjectStore for Careless {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         self.0.get(key).await
     }
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.0.list(prefix, after).await
     }
 }

@@ -5,7 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::store::{Object, ObjectStore, StoreError};
+use crate::store::{Object, ObjectStore, Page, StoreError};
+
+/// Keys in one part of a listing; few, so that tests see several.
+const PAGE: usize = 10;
 
 /// A store that is gone with the process.
 #[derive(Default)]
@@ -67,8 +70,10 @@ impl ObjectStore for MemoryStore {
         Ok(self.objects().get(key).cloned())
     }
 
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         let keys = self.objects();
-        Ok(keys.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after).cloned().collect())
+        let mut found =
+            keys.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after).cloned().peekable();
+        Ok(Page { keys: found.by_ref().take(PAGE).collect(), more: found.peek().is_some() })
     }
 }

@@ -6,7 +6,7 @@ use pve_state::conformance::draft;
 
 use super::*;
 use crate::MemoryStore;
-use crate::store::Object;
+use crate::store::{Object, Page};
 
 /// Counts what is asked of a store.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl ObjectStore for Counting {
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
         self.count().get(key).await
     }
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError> {
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.count().list(prefix, after).await
     }
 }

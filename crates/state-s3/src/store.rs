@@ -29,6 +29,15 @@ pub struct Object {
     pub version: String,
 }
 
+/// A part of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Keys, in order.
+    pub keys: Vec<String>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
 /// An object store. Every method sends one request: a store that repeats conditional writes by itself would report a
 /// conflict with its own first try. Reads and listings see every write that was answered before them.
 #[async_trait]
@@ -57,9 +66,9 @@ pub trait ObjectStore: Send + Sync {
     /// When the store cannot be asked.
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError>;
 
-    /// All keys that begin with `prefix` and sort after the key `after`, in order.
+    /// The first keys that begin with `prefix` and sort after the key `after`, in order.
     ///
     /// # Errors
     /// When the store cannot be asked.
-    async fn list(&self, prefix: &str, after: &str) -> Result<Vec<String>, StoreError>;
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError>;
 }

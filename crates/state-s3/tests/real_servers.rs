@@ -35,8 +35,8 @@ async fn conditions_are_told_apart(server: &Server) {
     assert_eq!((found.body, found.version), (b"3".to_vec(), second));
     assert_eq!(store.get("a/none").await, Ok(None));
     store.put("a/two", b"5".to_vec()).await.unwrap();
-    assert_eq!(store.list("a/", "").await.unwrap(), ["a/one", "a/two"]);
-    assert_eq!(store.list("a/", "a/one").await.unwrap(), ["a/two"]);
+    assert_eq!(store.list("a/", "").await.unwrap().keys, ["a/one", "a/two"]);
+    assert_eq!(store.list("a/", "a/one").await.unwrap().keys, ["a/two"]);
     let elsewhere = settings(server.address(), &[("bucket", pve_model::Value::string("elsewhere"))]);
     let elsewhere = AwsStore::connect(&elsewhere).await.unwrap();
     assert!(matches!(elsewhere.get("a/one").await, Err(StoreError::Refused(_))));
@@ -155,8 +155,8 @@ async fn a_second_run_continues_where_the_first_ended() {
     for run in 0..2 {
         let shared = SharedLog::connect(&settings, "prod", key()).await.unwrap();
         let holder = LeaseHolder::new(draft("").actor, "apply");
-        let lease = Lease::acquire(shared.lease.clone(), &*shared.log, holder, &LeaseOptions::new());
-        let lease = lease.await.unwrap();
+        let options = LeaseOptions::new();
+        let lease = Lease::acquire(shared.lease.clone(), &*shared.log, holder, &options).await.unwrap();
         let state = shared.log.state().await.unwrap();
         assert_eq!((state.sequence, lease.epoch()), (10 * run, run + 1));
         let writer = Writer::start(shared.log.clone(), state, draft("").actor);
