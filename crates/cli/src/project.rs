@@ -113,7 +113,7 @@ impl Project {
             Backend::Local => Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?),
             Backend::Shared(settings) => SharedLog::connect(&settings, self.stream(), self.key()?).await?.log,
         };
-        let state = State::project(&log.read(0).await?)?;
+        let state = log.state().await?;
         Ok((log, state))
     }
 

@@ -109,7 +109,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     if let Some(saved) = &saved {
         refuse_other_cluster(saved, &clusters.name)?;
     }
-    let writer = Writer::start(log, state, actor());
+    let writer = Writer::start(Arc::clone(&log), state, actor());
     recover(&workspace, &writer, &clusters.provider).await?;
     let state = writer.state();
     let planning = match &saved {
@@ -156,6 +156,9 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let provisioners = Runner { root: project.root.clone() };
     let progress = Progress::new(paint);
     let (outcome, problems) = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
+    if let Err(error) = log.save_snapshot(&writer.state()).await {
+        eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
+    }
     report_kept(&planning);
     let code = report(&outcome, paint);
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
