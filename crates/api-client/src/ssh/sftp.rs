@@ -4,6 +4,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use russh_sftp::client::RawSftpSession;
 use russh_sftp::client::error::Error as SftpError;
 use russh_sftp::protocol::{FileAttributes, OpenFlags, Packet, StatusCode};
+use sha1::Digest as _;
 
 use super::connection::Connection;
 use super::{SshError, SshErrorKind};
@@ -23,7 +24,9 @@ pub(super) async fn write(
     let (folder, name) = split(path)?;
     make_folders(&connection.sftp, folder).await?;
     let separator = if folder.is_empty() || folder.ends_with('/') { "" } else { "/" };
-    let temporary = format!("{folder}{separator}.{name}.{}.part", uuid::Uuid::new_v4().simple());
+    // Named by the content: the next try overwrites what a killed one left, and two at once write the same bytes.
+    let digest: String = sha1::Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let temporary = format!("{folder}{separator}.{name}.{digest}.part");
     let outcome = match fill(connection, &temporary, bytes, mode_of(connection, path, mode).await?).await {
         Ok(()) => replace(connection, &temporary, path).await,
         failure => failure,
@@ -128,7 +131,7 @@ async fn mode_of(connection: &Connection, path: &str, mode: Option<u32>) -> Resu
 /// Makes a file with this content, and sees that it has the right size.
 async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Mode) -> Result<(), SshError> {
     let sftp = &connection.sftp;
-    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
+    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
     let permissions = match mode {
         Mode::Default => None,
         Mode::Kept(mode) | Mode::Given(mode) => Some(mode),
