@@ -44,9 +44,13 @@ impl ApiError {
         }
     }
 
-    /// Whether the request may have taken effect although it failed here.
+    /// Whether the request may have taken effect although it failed here. A gateway in between, or the node that was
+    /// asked for another, answers 502, 504 and 596 to 599 when it had begun to pass the request on.
     pub fn is_lost(&self) -> bool {
-        matches!(self.kind, ErrorKind::Lost | ErrorKind::StillRunning)
+        matches!(
+            self.kind,
+            ErrorKind::Lost | ErrorKind::StillRunning | ErrorKind::Status(502 | 504 | 596..=599)
+        )
     }
 
     /// What the user can do.
@@ -61,10 +65,35 @@ impl ApiError {
             ErrorKind::Status(403) => {
                 "give the token the privilege that the message names (pveum acl modify)"
             }
-            ErrorKind::Status(596 | 595) => {
+            ErrorKind::Status(595..=599) => {
                 "the node that owns this is not reachable from the one that was asked"
             }
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_a_gateway_leaves_open_what_became_of_the_request() {
+        let is_lost = |status| {
+            let error = ApiError {
+                operation: "POST nodes/pve/qemu".into(),
+                message: String::new(),
+                parameters: BTreeMap::new(),
+                kind: ErrorKind::Status(status),
+            };
+            error.is_lost()
+        };
+        for status in [502, 504, 596, 597, 599] {
+            assert!(is_lost(status), "{status}");
+        }
+        // 595: the node was not reached at all.
+        for status in [400, 401, 403, 500, 501, 503, 595] {
+            assert!(!is_lost(status), "{status}");
+        }
     }
 }

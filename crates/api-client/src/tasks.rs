@@ -48,8 +48,8 @@ impl Client {
         let mut pause = options.shortest;
         loop {
             let status = self.send(Method::Get, &path, &[]).await.map_err(|mut error| {
-                // The task itself may well go on.
-                if error.status().is_none() {
+                // The task itself may well go on: these say nothing about it.
+                if matches!(error.status(), None | Some(401 | 502..=504 | 595..=599)) {
                     error.kind = ErrorKind::Lost;
                 }
                 error

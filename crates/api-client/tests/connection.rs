@@ -135,6 +135,17 @@ async fn a_task_is_waited_for_and_its_failure_told() {
 }
 
 #[tokio::test]
+async fn a_task_that_cannot_be_asked_for_is_not_taken_for_failed() {
+    for status in ["401 permission denied - invalid PVE ticket", "596 Broken pipe", "503 Service Unavailable"]
+    {
+        let server = serve(&[&answer(status, ""), &answer(status, ""), &answer(status, "")]).await;
+        let upid = "UPID:pve:00000001:00000002:00000003:qmclone:100:root@pam:";
+        let error = client(&server, Trust::Anything).wait(upid, WaitOptions::default()).await.unwrap_err();
+        assert!(error.is_lost(), "{status}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn special_characters_of_parameters_arrive_whole() {
     let server = serve(&[&answer("200 OK", "{\"data\":null}")]).await;
     let params = [("description".to_string(), "a=b;c&d".to_string())];

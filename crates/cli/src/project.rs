@@ -90,7 +90,22 @@ impl Project {
     /// # Errors
     /// When it cannot be read or made.
     pub fn key(&self) -> Result<Key, Failure> {
-        Ok(Key::find(&self.root.join(DATA_FOLDER))?)
+        let folder = self.root.join(DATA_FOLDER);
+        if !folder.join("key").exists()
+            && !Key::is_named_by_environment()
+            && let Some(sealed) = sealed_before(&folder)
+        {
+            // A new key would open nothing, and would stand where the old one has to be put back.
+            return Err(Failure::hinted(
+                format!(
+                    "the key {} is gone, and {} was sealed with it",
+                    folder.join("key").display(),
+                    sealed.display()
+                ),
+                "Put the key back from its copy, or set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE.",
+            ));
+        }
+        Ok(Key::find(&folder)?)
     }
 
     /// Whether there may be a log: a shared one is always asked for.
@@ -138,6 +153,13 @@ impl Project {
             Backend::Shared(settings) => RunLock::shared(self, &settings, command, wait).await,
         }
     }
+}
+
+/// A log of any environment that has something in it.
+fn sealed_before(folder: &Path) -> Option<PathBuf> {
+    let environments = std::fs::read_dir(folder).ok()?;
+    let logs = environments.filter_map(|entry| Some(entry.ok()?.path().join("log.db")));
+    logs.into_iter().find(|log| std::fs::metadata(log).is_ok_and(|file| file.len() > 0))
 }
 
 /// Who runs this.

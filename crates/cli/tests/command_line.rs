@@ -146,6 +146,26 @@ fn a_log_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn a_lost_key_is_asked_for_and_not_replaced() {
+    let project = Project::new("resource \"terraform_data\" \"a\" {\n  input = 1\n}\n");
+    assert!(project.run(&["apply", "-auto-approve"]).status.success());
+    std::fs::create_dir(project.path().join("other")).unwrap();
+    project.write("other/terraform.tfvars", "");
+    let key = project.path().join(".pve/key");
+    let saved = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["log"], &["plan", "-e", "other", "-out", "p"]]
+    {
+        let refused = project.run(words);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && text.contains("is gone"), "{words:?}: {text}");
+        assert!(!key.exists(), "{words:?} made a key that opens nothing");
+    }
+    std::fs::write(&key, saved).unwrap();
+    assert!(project.run(&["plan"]).status.success());
+}
+
+#[test]
 fn a_second_apply_is_refused_while_one_runs() {
     let project = Project::new(TWO);
     project.ok(&["apply", "-auto-approve"]);

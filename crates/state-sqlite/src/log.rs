@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use pve_model::event::{Actor, Event};
 use pve_state::{
-    Draft, EventLog, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
+    Draft, EventLog, Fault, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
@@ -117,7 +117,17 @@ impl EventLog for SqliteLog {
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
         let (place, key, id) = (self.place.clone(), self.key.clone(), self.id);
-        self.with(move |connection| open_events(&key, id, &read_stored(connection, after, &place)?)).await
+        self.with(move |connection| {
+            // Before the events: an append in between only makes them more.
+            let (head, _) = read_head(connection, &place)?;
+            let stored = read_stored(connection, after, &place)?;
+            let last = stored.last().map_or(after, |event| event.sequence);
+            if last < head {
+                return Err(LogError::Damaged(Fault::Truncated { last, written: head }.to_string()));
+            }
+            open_events(&key, id, &stored)
+        })
+        .await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {
@@ -131,6 +141,10 @@ impl EventLog for SqliteLog {
 }
 
 fn storage(place: &str, error: &rusqlite::Error) -> LogError {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) {
+        return LogError::Damaged(format!("the log {place} is damaged: {error}"));
+    }
     LogError::Storage { place: place.into(), reason: error.to_string() }
 }
 
@@ -205,7 +219,6 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use pve_state::Fault;
     use pve_state::conformance::{draft, run};
 
     use super::*;
@@ -251,6 +264,28 @@ mod tests {
         drop(SqliteLog::open(&path, key()).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
         assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Newer { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_log_without_its_end_is_not_read_as_if_nothing_were_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = SqliteLog::open(&path, key()).unwrap();
+        log.append(0, ["a", "b", "c", "d"].map(draft).to_vec()).await.unwrap();
+        Connection::open(&path).unwrap().execute_batch("DELETE FROM events WHERE sequence > 2").unwrap();
+        for after in [0, 1, 2] {
+            let error = log.read(after).await.unwrap_err();
+            assert!(matches!(error, LogError::Damaged(_)), "{error}");
+            assert!(error.to_string().contains("the end is missing"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_is_damage_that_does_not_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        std::fs::write(&path, "this is no database ".repeat(100)).unwrap();
+        assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Damaged(_))));
     }
 
     #[tokio::test]

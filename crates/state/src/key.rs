@@ -77,6 +77,13 @@ impl Key {
         if path.exists() { Key::read(&path) } else { Key::make(&path) }
     }
 
+    /// Whether the environment names a key, so that no key file is made.
+    pub fn is_named_by_environment() -> bool {
+        ["PVE_ENCRYPTION_KEY_FILE", "PVE_ENCRYPTION_PASSPHRASE"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
     /// A key from its bytes, for tests.
     pub fn from_bytes(bytes: [u8; 32]) -> Key {
         Key { bytes: Zeroizing::new(bytes), origin: "memory".into() }

@@ -72,6 +72,17 @@ impl Call<'_> {
         failure
     }
 
+    /// A VMID may have been given to another guest since the plan was made: one with another name is not touched.
+    pub(crate) fn refuse_other(&self, known: Option<&str>, found: Option<&str>) -> Result<(), ProviderError> {
+        let Some(known) = known.filter(|known| found != Some(known)) else { return Ok(()) };
+        let message = format!(
+            "{} is named {:?} now and was {known:?} when this was planned: it may be another guest",
+            self.object,
+            found.unwrap_or_default()
+        );
+        Err(refused(message, Some("it was not touched: look at it in the cluster and plan again")))
+    }
+
     /// No further step is begun after an interrupt.
     pub(crate) fn go_on(&self, step: &str) -> Result<(), ProviderError> {
         if self.progress.is_cancelled() {

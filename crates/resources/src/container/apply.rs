@@ -47,6 +47,12 @@ impl Target<'_> {
         looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
     }
 
+    fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
+        let known =
+            block(prior, "initialization").and_then(|initialization| text(initialization, "hostname"));
+        self.call.refuse_other(known, observed.text("hostname").as_deref())
+    }
+
     fn gone(&self) -> ProviderError {
         refused(format!("{} is gone", self.call.object), Some("plan again"))
     }
@@ -103,7 +109,14 @@ impl Target<'_> {
         cloned: bool,
     ) -> Result<(), ProviderError> {
         // A guest that was just made does not run.
-        let was_running = prior.is_some() && self.look_at_existing().await?.running == Some(true);
+        let was_running = match prior {
+            Some(prior) => {
+                let observed = self.look_at_existing().await?;
+                self.refuse_other(prior, &observed)?;
+                observed.running == Some(true)
+            }
+            None => false,
+        };
         if prior.is_some() || cloned {
             self.move_root_disk(planned).await?;
             self.move_mount_points(planned).await?;
@@ -286,6 +299,7 @@ impl Target<'_> {
     /// Destroys the container.
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
+        self.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some("set protection = false and apply, then destroy it")));
@@ -301,8 +315,15 @@ impl Target<'_> {
     }
 
     /// Moves the container to the planned node; a running one restarts there.
-    pub(crate) async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
-        let running = self.look_at_existing().await?.running == Some(true);
+    pub(crate) async fn migrate(
+        &self,
+        prior: &Value,
+        planned: &Value,
+        to: &str,
+    ) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        self.refuse_other(prior, &observed)?;
+        let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));
         params.put_flag("restart", running.then_some(true));

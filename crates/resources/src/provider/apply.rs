@@ -173,10 +173,10 @@ impl<'a> Guest<'a> {
         }
     }
 
-    async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
+    async fn migrate(&self, prior: &Value, planned: &Value, to: &str) -> Result<(), ProviderError> {
         match self {
-            Guest::Vm(vm) => vm.migrate(planned, to).await,
-            Guest::Container(container) => container.migrate(planned, to).await,
+            Guest::Vm(vm) => vm.migrate(prior, planned, to).await,
+            Guest::Container(container) => container.migrate(prior, planned, to).await,
         }
     }
 }
@@ -231,11 +231,16 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
-            Err(error) => Err(ProviderError { left: guest.read_unfinished(planned).await.ok(), ..error }),
+            Err(error) => {
+                let left = guest.read_unfinished(planned).await.ok();
+                // It is there. Where it cannot be read the action stays open: as failed, it would be forgotten.
+                Err(ProviderError { indeterminate: error.indeterminate || left.is_none(), left, ..error })
+            }
         }
     }
 
-    /// After a failed create: what is there under the id, if our marker is on it.
+    /// After a failed create: what is there under the id, if our marker is on it. Where that cannot be found out the
+    /// action stays open.
     async fn with_left(
         &self,
         guest: &Guest<'_>,
@@ -243,13 +248,20 @@ impl<'a> GuestChange<'a> {
         error: ProviderError,
         marker: Option<&str>,
     ) -> ProviderError {
-        let ours = match guest.look().await {
-            Ok(Some(observed)) => marker
-                .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker)),
-            _ => false,
+        let is_ours = |observed: &crate::observed::Observed| {
+            marker
+                .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker))
         };
-        let left = if ours { guest.read_unfinished(planned).await.ok() } else { None };
-        ProviderError { left, ..error }
+        let left = match guest.look().await {
+            Ok(Some(observed)) if is_ours(&observed) => guest.read_unfinished(planned).await.map(Some),
+            Ok(_) => Ok(None),
+            Err(unknown) => Err(unknown),
+        };
+        ProviderError {
+            indeterminate: error.indeterminate || left.is_err(),
+            left: left.ok().flatten(),
+            ..error
+        }
     }
 
     async fn update(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
@@ -257,7 +269,7 @@ impl<'a> GuestChange<'a> {
         let from = text(prior, "node_name").unwrap_or_default();
         let to = text(planned, "node_name").unwrap_or_default();
         if from != to {
-            self.guest(from, vmid).migrate(planned, to).await?;
+            self.guest(from, vmid).migrate(prior, planned, to).await?;
         }
         let guest = self.guest(to, vmid);
         let finished = async {

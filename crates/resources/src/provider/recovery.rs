@@ -71,7 +71,7 @@ impl ProxmoxProvider {
 async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<(), ProviderError> {
     for (step, upid) in &open.tasks {
         match cluster.api.wait(upid, MOST).await {
-            Err(error) if error.status.is_none() && error.lost => {
+            Err(error) if error.lost => {
                 return Err(failed(format!("ask for {step}"), &error));
             }
             _ => {}
@@ -164,21 +164,17 @@ impl Search<'_> {
             .and_then(|clone| int(clone, "vm_id"));
         let mut ids = vec![vmid.to_string()];
         ids.extend(source.map(|source| source.to_string()));
-        for upid in running_tasks(self.cluster, node, self.open.since, &ids).await? {
+        for upid in running_tasks(self.cluster, node, &ids).await? {
             let _ = self.cluster.api.wait(&upid, MOST).await;
         }
         Ok(())
     }
 }
 
-/// Tasks of our own user since the intent that still run, about one of these ids.
-async fn running_tasks(
-    cluster: &Cluster,
-    node: &str,
-    since: i64,
-    ids: &[String],
-) -> Result<Vec<String>, ProviderError> {
-    own_tasks(cluster, node, "active", since, ids).await
+/// Tasks of our own user that still run, about one of these ids, whatever the clocks say: waiting for an older one does
+/// no harm, and missing one would make its guest look as if it had never been asked for.
+async fn running_tasks(cluster: &Cluster, node: &str, ids: &[String]) -> Result<Vec<String>, ProviderError> {
+    own_tasks(cluster, node, "active", 0, ids).await
 }
 
 /// Tasks of our own user since the intent, about one of these ids; `source` is the API's: `active` or `all`.
@@ -189,7 +185,7 @@ async fn own_tasks(
     since: i64,
     ids: &[String],
 ) -> Result<Vec<String>, ProviderError> {
-    let since = since - CLOCK_DIFFERENCE;
+    let since = since.saturating_sub(CLOCK_DIFFERENCE).max(0);
     let params =
         [("source", source.to_string()), ("since", since.to_string()), ("limit", "1000".to_string())];
     let params = params.map(|(name, value)| (name.to_string(), value));
@@ -228,9 +224,7 @@ async fn recover_other(
         _ => None,
     };
     if let Some(volume) = &volume {
-        for upid in
-            running_tasks(cluster, &volume.node, open.since, std::slice::from_ref(&volume.name)).await?
-        {
+        for upid in running_tasks(cluster, &volume.node, std::slice::from_ref(&volume.name)).await? {
             let _ = cluster.api.wait(&upid, MOST).await;
         }
     }

@@ -54,6 +54,10 @@ impl Target<'_> {
         refused(format!("{} is gone", self.call.object), Some("plan again"))
     }
 
+    fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
+        self.call.refuse_other(text(prior, "name"), observed.text("name").as_deref())
+    }
+
     /// The values of the VM as it is now, in the words of the plan.
     pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
         let mut observed = self.look_at_existing().await?;
@@ -192,6 +196,9 @@ impl Target<'_> {
             Some(_) => self.look_at_existing().await?,
             None => self.look_at_options().await?,
         };
+        if let Some(prior) = prior {
+            self.refuse_other(prior, &observed)?;
+        }
         let was_running = observed.running == Some(true);
         let drives = drive_changes(&observed, prior, planned);
         self.move_disks(&drives, planned).await?;
@@ -328,6 +335,7 @@ impl Target<'_> {
     /// Destroys the VM.
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
+        self.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some("set protection = false and apply, then destroy it")));
@@ -351,8 +359,15 @@ impl Target<'_> {
     }
 
     /// Moves the VM to the planned node. Returns the target there.
-    pub(crate) async fn migrate(&self, planned: &Value, to: &str) -> Result<(), ProviderError> {
-        let running = self.look_at_existing().await?.running == Some(true);
+    pub(crate) async fn migrate(
+        &self,
+        prior: &Value,
+        planned: &Value,
+        to: &str,
+    ) -> Result<(), ProviderError> {
+        let observed = self.look_at_existing().await?;
+        self.refuse_other(prior, &observed)?;
+        let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));
         params.put_flag("with-local-disks", Some(true));

@@ -28,6 +28,11 @@ pub(crate) struct State {
     pub(crate) fail_at: Option<usize>,
     /// Whether that request takes effect all the same and only its response is lost.
     pub(crate) lose_response: bool,
+    /// Whether nothing answers any more after that request.
+    pub(crate) break_down: bool,
+    /// Tasks that run, as the API lists them.
+    pub(crate) tasks: Vec<Json>,
+    broken: bool,
     volume_number: u32,
     writes: usize,
 }
@@ -51,7 +56,8 @@ impl Api for Double {
         self.0.lock().unwrap().handle(method, path, &params)
     }
 
-    async fn wait(&self, _: &str, _: Duration) -> Result<(), ApiError> {
+    async fn wait(&self, upid: &str, _: Duration) -> Result<(), ApiError> {
+        self.0.lock().unwrap().requests.push(format!("wait for {upid}"));
         Ok(())
     }
 
@@ -102,12 +108,16 @@ impl State {
         params: &BTreeMap<String, String>,
     ) -> Result<Json, ApiError> {
         self.requests.push(format!("{method:?} {path}"));
+        if self.broken {
+            return Err(ApiError { status: None, ..error("the server cannot be reached") });
+        }
         if method != Method::Get {
             self.writes += 1;
         }
         if method == Method::Get || self.fail_at != Some(self.writes) {
             return self.answer(method, path, params);
         }
+        self.broken = self.break_down;
         if self.lose_response {
             self.answer(method, path, params)?;
         }
@@ -124,7 +134,7 @@ impl State {
         match (method, parts.as_slice()) {
             (Method::Get, ["cluster", "resources"]) => Ok(self.list()),
             (Method::Get, ["cluster", "nextid"]) => self.next_id(params),
-            (Method::Get, ["nodes", _, "tasks"]) => Ok(json!([])),
+            (Method::Get, ["nodes", _, "tasks"]) => Ok(self.list_tasks(params)),
             (Method::Put, ["pools"]) => Ok(Json::Null),
             (Method::Get, ["storage", _]) => Ok(json!({"path": "/var/lib/vz"})),
             (_, ["nodes", _, "storage", rest @ ..]) => self.storage(method, rest, params),
@@ -138,6 +148,11 @@ impl State {
             }
             _ => panic!("{method:?} {path} is not part of the double"),
         }
+    }
+
+    fn list_tasks(&self, params: &BTreeMap<String, String>) -> Json {
+        let since = params.get("since").map_or(0, |since| since.parse::<i64>().unwrap());
+        self.tasks.iter().filter(|task| task["starttime"].as_i64().unwrap() >= since).cloned().collect()
     }
 
     fn list(&self) -> Json {

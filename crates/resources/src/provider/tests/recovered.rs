@@ -221,3 +221,34 @@ async fn an_image_that_cannot_be_proved_to_be_ours_stays_open() {
     open.tasks.push(("pull".into(), "UPID:pve:00000001:00000002:00000003:ociregistrypull::root@pam:".into()));
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Exists(_)));
 }
+
+/// The cluster is gone right after a refusal: what is there is not known, so nothing may be said about it.
+#[tokio::test]
+async fn a_create_whose_remains_cannot_be_read_stays_open() {
+    for fail_at in [1, 2] {
+        let world = World::new(VM);
+        let config = world.config(full_vm());
+        {
+            let mut state = world.double.0.lock().unwrap();
+            state.fail_at = Some(fail_at);
+            state.break_down = true;
+        }
+        let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+        assert!(error.indeterminate && error.left.is_none(), "write {fail_at}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_without_a_record_is_waited_for_whatever_the_clocks_say() {
+    let world = World::new(VM);
+    let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "mine"}));
+    let upid = "UPID:pve:00000001:00000002:00000003:qmcreate:500:root@pam:";
+    world.double.0.lock().unwrap().tasks =
+        vec![json!({"upid": upid, "id": "500", "user": "root@pam", "starttime": 1_000_000})];
+    let mut open = open_action(&world, &config, &Recorder::default()).await;
+    // The clock of the machine that died was years ahead.
+    open.since = 200_000_000;
+    world.provider.recover(&open).await.unwrap();
+    let requests = world.double.0.lock().unwrap().requests.clone();
+    assert!(requests.contains(&format!("wait for {upid}")), "{requests:?}");
+}
