@@ -76,6 +76,24 @@ fn a_plan_without_changes_asks_for_each_guest_once() {
 }
 
 #[test]
+fn a_node_that_is_not_there_is_named_and_the_next_apply_may_name_another() {
+    let cluster = Cluster::start(Options::default());
+    let project = Project::on(&cluster);
+    let vm = |node: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"a\" {{\n  node_name = \"{node}\"\n  name = \"a\"\n}}\n"
+        )
+    };
+    let only = ["-e", "dev", "apply", "--auto-approve", "-target=proxmox_virtual_environment_vm.a"];
+    project.write("vm.tf", &vm("nowhere"));
+    let said = project.fails(&only);
+    assert!(said.contains("hostname lookup 'nowhere' failed"), "{said}");
+    project.write("vm.tf", &vm("pve"));
+    project.ok(&only);
+    assert_eq!(cluster.get("/cluster/resources?type=vm").as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     let cluster = Cluster::start(Options::default());
     let mut project = Project::on(&cluster);

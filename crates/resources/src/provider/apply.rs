@@ -218,7 +218,7 @@ impl<'a> GuestChange<'a> {
                     // Recorded, so that recovery looks for the guest under this id.
                     self.progress.step_completed(&format!("vmid {vmid}")).await?;
                 }
-                Err(error) => return Err(self.with_left(&guest, &planned, error, marker).await),
+                Err(error) => return Err(self.with_left(&guest, &planned, error, vmid).await),
             }
         }
         Err(refused(format!("create {}: no free VMID", self.request.address), None))
@@ -246,8 +246,9 @@ impl<'a> GuestChange<'a> {
         guest: &Guest<'_>,
         planned: &Value,
         error: ProviderError,
-        marker: Option<&str>,
+        vmid: u32,
     ) -> ProviderError {
+        let marker = self.request.claim.marker.as_deref();
         let is_ours = |observed: &crate::observed::Observed| {
             marker
                 .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker))
@@ -255,6 +256,8 @@ impl<'a> GuestChange<'a> {
         let left = match guest.look().await {
             Ok(Some(observed)) if is_ours(&observed) => guest.read_unfinished(planned).await.map(Some),
             Ok(_) => Ok(None),
+            // A node that is not there tells nothing of its guests; the list of the whole cluster does.
+            Err(_) if self.is_listed_nowhere(vmid).await => Ok(None),
             Err(unknown) => Err(unknown),
         };
         ProviderError {
@@ -262,6 +265,13 @@ impl<'a> GuestChange<'a> {
             left: left.ok().flatten(),
             ..error
         }
+    }
+
+    /// Whether the cluster answers and has no guest of this id on any node.
+    async fn is_listed_nowhere(&self, vmid: u32) -> bool {
+        self.connection.cluster.forget_guests().await;
+        let guests = self.connection.cluster.guests().await;
+        guests.is_ok_and(|guests| guests.iter().all(|guest| guest.vmid != vmid))
     }
 
     async fn update(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
