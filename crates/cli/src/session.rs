@@ -35,10 +35,10 @@ use crate::render::paint::Paint;
 /// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
 const MOST_ROUNDS: usize = 64;
 
-/// The clusters of a workspace, connected.
+/// The values of the provider blocks, by address.
 ///
 /// # Errors
-/// When a provider block cannot be evaluated or used.
+/// When a provider block cannot be evaluated.
 pub fn provider_values(workspace: &Workspace, state: &State) -> Result<BTreeMap<String, Value>, Failure> {
     provider_configurations(workspace.inputs(), &workspace.graph, state)
         .map_err(|found| workspace.failure(found))

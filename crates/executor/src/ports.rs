@@ -81,7 +81,7 @@ pub trait Provider: Send + Sync {
     async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError>;
 
     /// Reserves what a create needs before its intent is recorded (a VMID when none is configured) and names the
-    /// marker it will leave. `taken` are VMIDs that this run or other plans reserved.
+    /// marker it will leave. Concurrent calls get different VMIDs.
     ///
     /// # Errors
     /// When nothing is left to reserve or the cluster cannot be asked.

@@ -202,7 +202,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The values of an instance as they are now: as read, else as recorded. The flag tells that it is gone.
+    /// The values of an instance as they are now: as read, else as recorded. `None` when it was read and is gone.
     pub fn present(
         &self,
         address: &InstanceAddress,
@@ -271,7 +271,7 @@ impl<'a> Planner<'a> {
         }
         let configured = configure(evaluation, instance, rules)?;
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
-        let importing = self.importing(evaluation, address, &provider, present.is_some())?;
+        let importing = self.importing(evaluation, address, present.is_some())?;
         let before = match &importing {
             Some(id) => match self.observed.imports.get(address) {
                 Some(value) => Some(mark_by_schema(value, rules)),
@@ -331,10 +331,8 @@ impl<'a> Planner<'a> {
         &self,
         evaluation: &Evaluation<'_>,
         address: &InstanceAddress,
-        provider: &str,
         exists: bool,
     ) -> Result<Option<String>, Vec<Diagnostic>> {
-        let _ = provider;
         if exists {
             return Ok(None);
         }

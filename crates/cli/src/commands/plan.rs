@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use pve_config::syntax::Diagnostic;
+use pve_model::ResourceMode;
 use pve_model::address::Target;
 use pve_model::plan::PlanMode;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
-use pve_model::{InstanceAddress, ResourceMode};
 use pve_planner::planning::{Observed, Options, Planning};
 
-use super::{decode_record, print_json, provider_name};
+use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
 use crate::connect::{Clusters, connect};
 use crate::environment::is_automation;
@@ -78,9 +78,9 @@ pub async fn plan_with(
 
 fn planner_options(options: &PlanningOptions, keep_protected: bool) -> Result<Options, Failure> {
     let targets = |texts: &[String]| -> Result<Vec<Target>, Failure> {
-        texts.iter().map(|text| text.parse().map_err(not_an_address)).collect()
+        texts.iter().map(|text| parse_target(text)).collect()
     };
-    let replace = options.replace.iter().map(|text| text.parse::<InstanceAddress>().map_err(not_an_address));
+    let replace = options.replace.iter().map(|text| parse_instance(text));
     Ok(Options {
         mode: match (options.destroy, options.refresh_only) {
             (true, true) => return Err(Failure::plain("-destroy and -refresh-only exclude each other")),
@@ -93,13 +93,6 @@ fn planner_options(options: &PlanningOptions, keep_protected: bool) -> Result<Op
         replace: replace.collect::<Result<_, _>>()?,
         keep_protected,
     })
-}
-
-fn not_an_address(error: pve_model::address::ParseAddressError) -> Failure {
-    Failure::hinted(
-        error.to_string(),
-        "`pve state list` shows addresses. Quote keys for the shell: 'a.b[\"key\"]'.",
-    )
 }
 
 /// Prints a plan and its warnings.
