@@ -22,7 +22,8 @@ pub struct RecoveryReport {
     pub unclear: Vec<(InstanceAddress, String)>,
 }
 
-/// Finds out what became of each open action and records it. Changes nothing in the cluster.
+/// Finds out what became of each open action and records it, unless the log says the same already: a saved plan would
+/// be stale by nothing. Changes nothing in the cluster.
 ///
 /// # Errors
 /// When a finding could not be recorded.
@@ -72,7 +73,13 @@ pub async fn recover(
         };
         match line {
             Ok(line) => report.resolved.push((address.clone(), line.to_string())),
-            Err(reason) => report.unclear.push((address.clone(), reason)),
+            Err(reason) => {
+                let is_known = open.indeterminate.as_ref() == Some(&reason);
+                report.unclear.push((address.clone(), reason));
+                if is_known {
+                    continue;
+                }
+            }
         }
         journal.record(payload).await?;
     }

@@ -151,6 +151,8 @@ async fn what_cannot_be_proved_stays_open_and_is_told() {
     let cluster = Cluster { unclear: ["a".into()].into(), ..Cluster::failing("a", Fails::Unclear) };
     let journal = MemoryJournal::beside(&cluster);
     carry_out(&creates(&[("a", &[])]), &cluster, &journal, &options(1)).await;
+    recover_all(&cluster, &journal).await;
+    let events = journal.state().sequence;
     for _ in 0..2 {
         let report = recover_all(&cluster, &journal).await;
         assert_eq!(report.unclear, [(address("a"), "nobody knows".to_string())]);
@@ -158,6 +160,7 @@ async fn what_cannot_be_proved_stays_open_and_is_told() {
         let state = journal.state();
         assert_eq!(state.open_actions[0].indeterminate.as_deref(), Some("nobody knows"));
         assert_eq!(state.current(&address("a")), None, "nothing is guessed");
+        assert_eq!(state.sequence, events, "the same finding is no event");
     }
 }
 
