@@ -8,6 +8,8 @@ use pve_model::event::{Actor, Event};
 use pve_state::{
     Draft, EventLog, Fault, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
 };
+use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
@@ -133,8 +135,10 @@ impl EventLog for SqliteLog {
     async fn verify(&self) -> Result<Verification, LogError> {
         let place = self.place.clone();
         self.with(move |connection| {
-            let (head, hash) = read_head(connection, &place)?;
-            Ok(verify_chain(&read_stored(connection, 0, &place)?, head, &hash))
+            // One view of both: an append in between would look like tampering.
+            let view = connection.transaction().map_err(|error| storage(&place, &error))?;
+            let (head, hash) = read_head(&view, &place)?;
+            Ok(verify_chain(&read_stored(&view, 0, &place)?, head, &hash))
         })
         .await
     }
@@ -185,7 +189,19 @@ fn read_stored(connection: &Connection, after: u64, place: &str) -> Result<Vec<S
                  WHERE sequence > ?1 ORDER BY sequence";
     let mut statement = connection.prepare_cached(query).map_err(fail)?;
     let rows = statement.query_map(params![signed(after)], stored_event).map_err(fail)?;
-    rows.collect::<Result<Vec<_>, _>>().map_err(fail)
+    let mut last = after;
+    let mut events = Vec::new();
+    for row in rows {
+        let event = row.map_err(|error| match error {
+            FromSqlConversionFailure(..) | InvalidColumnType(..) | IntegralValueOutOfRange(..) => {
+                LogError::Damaged(Fault::Changed { sequence: last + 1 }.to_string())
+            }
+            error => fail(error),
+        })?;
+        last = event.sequence;
+        events.push(event);
+    }
+    Ok(events)
 }
 
 fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
@@ -193,7 +209,7 @@ fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
     Ok(StoredEvent {
         sequence: row.get::<_, i64>(0)?.unsigned_abs(),
         id: Uuid::from_bytes(row.get(1)?),
-        time: time.parse().unwrap_or_default(),
+        time: time.parse().map_err(|error| FromSqlConversionFailure(2, Type::Text, Box::new(error)))?,
         run: Uuid::from_bytes(row.get(3)?),
         actor: Actor { user: row.get(4)?, host: row.get(5)?, version: row.get(6)? },
         kind: row.get(7)?,
@@ -286,6 +302,40 @@ mod tests {
         let path = folder.path().join("log.db");
         std::fs::write(&path, "this is no database ".repeat(100)).unwrap();
         assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Damaged(_))));
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_of_another_shape_is_damage_and_named() {
+        for damage in ["time = 'yesterday'", "id = x'00'", "user = x'00'"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("log.db");
+            let log = SqliteLog::open(&path, key()).unwrap();
+            log.append(0, ["a", "b", "c"].map(draft).to_vec()).await.unwrap();
+            let statement = format!("UPDATE events SET {damage} WHERE sequence = 2");
+            Connection::open(&path).unwrap().execute_batch(&statement).unwrap();
+            for error in [log.read(0).await.unwrap_err(), log.verify().await.unwrap_err()] {
+                assert!(matches!(error, LogError::Damaged(_)), "{damage}: {error}");
+                assert!(error.to_string().contains("event 2 was changed"), "{damage}: {error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn verification_beside_a_writer_finds_no_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let (writer, reader) =
+            (SqliteLog::open(&path, key()).unwrap(), SqliteLog::open(&path, key()).unwrap());
+        let writing = tokio::spawn(async move {
+            for head in 0..200 {
+                writer.append(head, vec![draft("a")]).await.unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            assert_eq!(reader.verify().await.unwrap().fault, None);
+        }
+        writing.await.unwrap();
+        assert_eq!(reader.verify().await.unwrap().events, 200);
     }
 
     #[tokio::test]
