@@ -121,20 +121,12 @@ impl Key {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(file)?;
         }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        owner_only(&mut options);
-        match options.open(path) {
-            Ok(mut opened) => opened
-                .write_all(text.as_bytes())
-                .and_then(|()| opened.write_all(b"\n"))
-                .and_then(|()| opened.sync_all())
-                .map_err(file)?,
+        match place_whole(path, &text) {
+            Ok(()) => Ok(Key { bytes, origin: path.display().to_string() }),
             // Another process made it at the same moment.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Key::read(path),
-            Err(error) => return Err(file(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Key::read(path),
+            Err(error) => Err(file(error)),
         }
-        Ok(Key { bytes, origin: path.display().to_string() })
     }
 
     /// Derives a key from a passphrase with Argon2id. The salt is fixed: one passphrase opens every log of a team.
@@ -177,6 +169,46 @@ impl Key {
     }
 }
 
+/// Writes a key beside its place and then gives it its name: nobody reads half a key, and after a crash there is a whole
+/// one or none. What is sealed with it is durable, so it must be too.
+fn place_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    owner_only(&mut options);
+    let mut opened = options.open(&temporary)?;
+    let written = opened
+        .write_all(text.as_bytes())
+        .and_then(|()| opened.write_all(b"\n"))
+        .and_then(|()| opened.sync_all())
+        .and_then(|()| give_name(&temporary, path))
+        .and_then(|()| sync_folder(path));
+    // It is not there any more where it was renamed.
+    let _ = std::fs::remove_file(&temporary);
+    written
+}
+
+/// A link, unlike a rename, does not take the place of what is there. Not every file system has links.
+fn give_name(temporary: &Path, path: &Path) -> std::io::Result<()> {
+    match std::fs::hard_link(temporary, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists && !path.exists() => {
+            std::fs::rename(temporary, path)
+        }
+        result => result,
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+}
+
+/// Folders cannot be opened as files there; the file system's journal keeps the order.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Random bytes by way of the generator that makes version 4 UUIDs, which is the operating system's.
 fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
     for chunk in bytes.chunks_mut(8) {
@@ -215,6 +247,25 @@ mod tests {
     }
 
     #[test]
+    fn processes_that_make_the_key_at_once_have_the_same() {
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key");
+            let start = std::sync::Barrier::new(4);
+            let keys: Vec<Key> = std::thread::scope(|scope| {
+                let make = || {
+                    start.wait();
+                    Key::make(&path).unwrap()
+                };
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let sealed = keys[0].seal(b"x", "p").unwrap();
+            assert!(keys.iter().all(|key| key.open(&sealed, "p", "it").is_ok()));
+        }
+    }
+
+    #[test]
     fn a_key_file_is_made_once_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
@@ -226,6 +277,8 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
+        let names = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 1, "nothing is left beside it");
         std::fs::write(&path, "not a key").unwrap();
         assert!(matches!(Key::read(&path), Err(KeyError::Malformed { .. })));
     }
