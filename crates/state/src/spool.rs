@@ -75,13 +75,17 @@ impl EventLog for SpooledLog {
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        match &*self.spool.lock().await {
-            Some((base, spool)) if after >= *base => {
-                let events = spool.read(after - base).await?;
-                Ok(events.into_iter().map(|event| shifted(event, *base)).collect())
-            }
-            _ => self.log.read(after).await,
+        let begun = self.spool.lock().await;
+        let Some((base, spool)) = &*begun else { return self.log.read(after).await };
+        let mut events = Vec::new();
+        if after < *base {
+            events = self.log.read(after).await?;
+            // An append whose answer was lost may have landed there too.
+            events.retain(|event| event.sequence <= *base);
         }
+        let kept = spool.read(after.saturating_sub(*base)).await?;
+        events.extend(kept.into_iter().map(|event| shifted(event, *base)));
+        Ok(events)
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

@@ -64,6 +64,11 @@ async fn spooled(lands: bool) -> (Arc<MemoryLog>, Arc<MemoryLog>) {
     }
     assert_eq!((wrapped.spooled_after().await, told.load(Ordering::Relaxed)), (Some(1), 1));
     assert_eq!((writer.state().sequence, wrapped.head().await.unwrap()), (4, 4));
+    for after in 0..=4 {
+        let read = wrapped.read(after).await.unwrap();
+        let sequences: Vec<u64> = read.iter().map(|event| event.sequence).collect();
+        assert_eq!(sequences, (after + 1..=4).collect::<Vec<_>>(), "after {after}");
+    }
     (log, spool)
 }
 
