@@ -219,7 +219,7 @@ impl Application<'_> {
             record(Payload::ConfigurationRecorded(configuration)).await?;
         }
         record(Payload::PlanApproved(PlanApproved {
-            digest: plan_digest(plan),
+            digest: plan_digest(plan)?,
             configuration: digest,
             changes: plan.step_counts(),
         }))
@@ -364,7 +364,7 @@ fn recorded_configuration(workspace: &Workspace) -> ConfigurationRecorded {
     ConfigurationRecorded { digest: hex(&digest.finalize()), files }
 }
 
-/// The digest of a plan.
-pub fn plan_digest(plan: &Plan) -> String {
-    hex(&Sha256::digest(serde_json::to_vec(plan).unwrap_or_default()))
+fn plan_digest(plan: &Plan) -> Result<String, Failure> {
+    let json = serde_json::to_vec(plan).map_err(|error| Failure::plain(error.to_string()))?;
+    Ok(hex(&Sha256::digest(json)))
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
-use crate::failure::{Ended, FAILED, Failure};
+use crate::failure::{Ended, Failure};
 use crate::project::Project;
 
 /// `format_version` of the log's JSON: one document with `events`, or one an event with `--jsonl`.
@@ -85,14 +85,10 @@ async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
             println!("{} events, none changed.", found.events);
             Ok(0)
         }
-        Some(fault) => {
-            let shown = Failure::hinted(
-                fault,
-                "Restore the log from a copy; what it is about in the cluster is untouched.",
-            );
-            let _ = shown.report(crate::render::paint::Paint::plain());
-            Ok(FAILED)
-        }
+        Some(fault) => Err(Failure::hinted(
+            fault,
+            "Restore the log from a copy; what it is about in the cluster is untouched.",
+        )),
     }
 }
 

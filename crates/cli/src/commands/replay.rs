@@ -40,8 +40,33 @@ fn find(events: &[Event], wanted: &str) -> Result<usize, Failure> {
         let at = events.iter().position(|event| event.id == id);
         return at.map(|at| at + 1).ok_or_else(|| missing(format!("there is no event {id}")));
     }
-    match wanted.parse::<jiff::Timestamp>() {
-        Ok(time) => Ok(events.iter().take_while(|event| event.time <= time).count()),
-        Err(_) => Err(missing(format!("{wanted:?} is no sequence, event id or time"))),
+    match moment(wanted) {
+        Some(time) => Ok(events.iter().take_while(|event| event.time <= time).count()),
+        None => Err(missing(format!("{wanted:?} is no sequence, event id or time"))),
+    }
+}
+
+/// A time with its offset from UTC, or one of this machine's zone.
+fn moment(text: &str) -> Option<jiff::Timestamp> {
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    let local: jiff::civil::DateTime = text.parse().ok()?;
+    jiff::tz::TimeZone::system().to_timestamp(local).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_an_offset_or_are_of_this_machines_zone() {
+        let known: jiff::Timestamp = "2026-11-25T10:00:00Z".parse().unwrap();
+        assert_eq!(moment("2026-11-25T11:00:00+01:00"), Some(known));
+        let here = jiff::tz::TimeZone::system().to_datetime(known);
+        for text in [here.strftime("%Y-%m-%d %H:%M:%S"), here.strftime("%Y-%m-%dT%H:%M:%S")] {
+            assert_eq!(moment(&text.to_string()), Some(known), "{text}");
+        }
+        assert_eq!(moment("yesterday"), None);
     }
 }

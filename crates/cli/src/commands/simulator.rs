@@ -1,5 +1,7 @@
 //! `pve simulator`
 
+use std::path::Path;
+
 use pve_simulator::{Options, Server, Simulator, serve};
 use serde_json::json;
 
@@ -33,14 +35,14 @@ pub async fn run(global: &GlobalOptions, options: &SimulatorOptions) -> Ended {
             "Choose another port: pve simulator --listen 127.0.0.1:0 takes a free one.",
         )
     })?;
-    introduce(global, &server)?;
+    introduce(global, &server, options.cluster.as_deref())?;
     tokio::signal::ctrl_c().await?;
     server.shutdown().await;
     Ok(0)
 }
 
 /// Says how to use the server: what a shell can take in, or one document.
-fn introduce(global: &GlobalOptions, server: &Server) -> Result<(), Failure> {
+fn introduce(global: &GlobalOptions, server: &Server, described: Option<&Path>) -> Result<(), Failure> {
     let ssh = &server.ssh;
     if global.json {
         return print_json(&json!({
@@ -60,7 +62,14 @@ fn introduce(global: &GlobalOptions, server: &Server) -> Result<(), Failure> {
     println!("PROXMOX_VE_INSECURE=true");
     println!("PROXMOX_VE_SSH_USERNAME={}", ssh.username);
     println!("PROXMOX_VE_SSH_PASSWORD={}", ssh.password);
-    eprintln!("A simulated cluster: node pve, storages local and local-lvm, bridges vmbr0 and vmbr1.");
+    match described {
+        Some(path) => eprintln!("A simulated cluster as {} describes it.", path.display()),
+        None => {
+            eprintln!(
+                "A simulated cluster: node pve, storages local and local-lvm, bridges vmbr0 and vmbr1."
+            );
+        }
+    }
     eprintln!("Certificate: {}", server.fingerprint_sha256);
     eprintln!("Files by SFTP at {}; name it in the provider's block: ssh {{ node {{ ... }} }}", ssh.address);
     eprintln!("Press Ctrl-C to end it.");
