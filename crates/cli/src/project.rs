@@ -31,6 +31,15 @@ const DATA_FOLDER: &str = ".pve";
 /// The name of the environment without a folder of tfvars, as of Terraform's first workspace.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
 
+/// What stands beside the environments in the data folder.
+const RESERVED: [&str; 4] = ["key", "known_hosts", "modules", "modules.json"];
+
+/// Whether an environment can be called this: its name is one of a folder and a part of keys in a bucket.
+pub fn is_environment_name(name: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(fits) && !RESERVED.contains(&name)
+}
+
 /// A project on disk.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -62,6 +71,12 @@ impl Project {
             )
         })?;
         let environment = options.environment.clone().filter(|name| name != DEFAULT_ENVIRONMENT);
+        if let Some(name) = environment.as_ref().filter(|name| !is_environment_name(name)) {
+            return Err(Failure::hinted(
+                format!("{name:?} is no name for an environment"),
+                format!("Use letters, digits, `-`, `_` and `.`, and none of {}.", RESERVED.join(", ")),
+            ));
+        }
         Ok(Project { root, working_directory, environment, missing: missing_policy(options.input) })
     }
 
@@ -167,17 +182,22 @@ pub fn actor() -> Actor {
     let first = |names: &[&str]| {
         names.iter().find_map(|name| std::env::var(name).ok()).filter(|text| !text.is_empty())
     };
-    let hostname = || std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_string());
+    let hostname = || {
+        let file = std::fs::read_to_string("/etc/hostname").ok().map(|name| name.trim().to_string());
+        file.filter(|name| !name.is_empty()).or_else(|| said_by("uname", "-n"))
+    };
     Actor {
-        user: first(&["USER", "LOGNAME", "USERNAME"]).or_else(login_name).unwrap_or_else(|| "unknown".into()),
+        user: first(&["USER", "LOGNAME", "USERNAME"])
+            .or_else(|| said_by("id", "-un"))
+            .unwrap_or_else(|| "unknown".into()),
         host: first(&["HOSTNAME", "COMPUTERNAME"]).or_else(hostname).unwrap_or_else(|| "unknown".into()),
         version: env!("CARGO_PKG_VERSION").into(),
     }
 }
 
-/// What `id` says, where jobs run without the variables of a login.
-fn login_name() -> Option<String> {
-    let output = std::process::Command::new("id").arg("-un").output().ok()?;
+/// What a program of POSIX says: jobs run without the variables of a login, and no shell exports the name of its host.
+fn said_by(program: &str, option: &str) -> Option<String> {
+    let output = std::process::Command::new(program).arg(option).output().ok()?;
     let name = String::from_utf8(output.stdout).ok()?.trim().to_string();
     (output.status.success() && !name.is_empty()).then_some(name)
 }

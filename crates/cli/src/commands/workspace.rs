@@ -7,7 +7,7 @@ use serde_json::json;
 use super::print_json;
 use crate::arguments::{GlobalOptions, WorkspaceCommand};
 use crate::failure::{Ended, Failure};
-use crate::project::{DEFAULT_ENVIRONMENT, Project};
+use crate::project::{DEFAULT_ENVIRONMENT, Project, is_environment_name};
 
 /// Lists environments, names the present one, makes a new one, or says how to choose one.
 ///
@@ -74,7 +74,7 @@ fn environments(project: &Project) -> BTreeSet<String> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let inside = entry.path().read_dir().into_iter().flatten().flatten();
             let mut inside = inside.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            if is_name(&name) && inside.any(|name| is_mark(&name)) {
+            if is_environment_name(&name) && inside.any(|name| is_mark(&name)) {
                 names.insert(name);
             }
         }
@@ -86,13 +86,8 @@ fn is_tfvars(name: &str) -> bool {
     name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
 }
 
-fn is_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(fits)
-}
-
 fn make(project: &Project, name: &str) -> Result<(), Failure> {
-    if !is_name(name) {
+    if !is_environment_name(name) {
         let hint = "Use letters, digits, `-`, `_` and `.`.";
         return Err(Failure::hinted(format!("{name:?} is no name for an environment"), hint));
     }
