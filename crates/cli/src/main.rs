@@ -8,6 +8,7 @@ mod backend;
 mod commands;
 mod connect;
 mod console;
+mod duration;
 mod edit;
 mod environment;
 mod failure;

@@ -240,3 +240,81 @@ fn init_scaffolds_a_project_that_is_valid_in_every_environment() {
     assert!(project.fails(&["init", "infra"]).contains("is not empty"));
     assert!(project.fails(&["-C", "infra", "validate", "-e", "nowhere"]).contains("no such environment"));
 }
+
+#[test]
+fn a_saved_plan_is_not_applied_in_another_environment() {
+    let project = Project::new(TWO);
+    project.write("dev/dev.tfvars", "");
+    project.ok(&["plan", "-out", "default.plan"]);
+    project.ok(&["-e", "dev", "plan", "-out", "dev.plan"]);
+    for (environment, plan) in [("dev", "default.plan"), ("default", "dev.plan"), ("other", "dev.plan")] {
+        let said = project.fails(&["-e", environment, "apply", plan]);
+        assert!(said.contains("the saved plan was made in the environment"), "{said}");
+    }
+    project.ok(&["apply", "dev.plan"]);
+    assert_eq!(project.state().len(), 0);
+    assert_eq!(project.ok(&["-e", "dev", "state", "list"]).lines().count(), 2);
+}
+
+#[test]
+fn an_environment_is_named_like_a_folder_that_is_not_pves_own() {
+    let project = Project::new(TWO);
+    for name in ["../outside", "a/b", ".hidden", "modules", "key", "known_hosts", ""] {
+        let said = project.fails(&["-e", name, "plan"]);
+        assert!(said.contains("no name for an environment") && said.contains("Hint:"), "{name}: {said}");
+    }
+    project.write("eu-1.prod/terraform.tfvars", "");
+    project.ok(&["-e", "eu-1.prod", "plan"]);
+}
+
+#[test]
+fn a_time_to_wait_that_is_none_is_refused() {
+    let project = Project::new(TWO);
+    for time in ["18446744073709551615h", "99999999999999s", "soon", "-1s"] {
+        let said = project.fails(&["apply", "-auto-approve", &format!("-lock-timeout={time}")]);
+        assert!(said.contains("is no time") && said.contains("-lock-timeout=30s"), "{time}: {said}");
+    }
+    project.ok(&["apply", "-auto-approve", "-lock-timeout=2562047h"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_apply_finishes_what_runs_and_starts_nothing_more() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    for signal in ["INT", "TERM"] {
+        let project = Project::new(
+            r#"
+            resource "terraform_data" "first" {
+              provisioner "local-exec" {
+                command = "touch begun; until [ -e go ]; do read -t 1 nothing < /dev/null || true; done"
+              }
+            }
+            resource "terraform_data" "second" {
+              depends_on = [terraform_data.first]
+            }
+            "#,
+        );
+        let mut run = project.command(&["apply", "-auto-approve"]);
+        let mut run =
+            run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(run.stderr.take().unwrap());
+        let mut until = |mark: &str| {
+            let mut line = String::new();
+            while !line.contains(mark) {
+                line.clear();
+                assert!(stderr.read_line(&mut line).unwrap() > 0, "{signal}: it ended before {mark:?}");
+            }
+        };
+        until("running: touch begun");
+        let words = [format!("-{signal}"), run.id().to_string()];
+        assert!(std::process::Command::new("kill").args(words).status().unwrap().success());
+        until("Stopping");
+        project.write("go", "");
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{signal}: {rest}");
+        assert_eq!(project.state(), ["terraform_data.first"], "{signal}: {rest}");
+        project.ok(&["apply", "-auto-approve"]);
+        assert_eq!(project.state().len(), 2);
+    }
+}

@@ -14,11 +14,11 @@ use pve_state::Writer;
 
 use super::plan::{parse_wait, plan_with, show};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
-use crate::connect::{Clusters, connect};
+use crate::connect::{Access, Clusters, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
-use crate::project::{Project, Workspace, actor};
+use crate::project::{DEFAULT_ENVIRONMENT, Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
 use crate::session::{Application, LogJournal, is_needed, recovered_record};
@@ -86,10 +86,8 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         None => None,
     };
     let project = match &saved {
-        Some(saved) if saved.environment != "default" => {
-            Project { environment: Some(saved.environment.clone()), ..project }
-        }
-        _ => project,
+        Some(saved) => in_environment_of(saved, project, global)?,
+        None => project,
     };
     let mut workspace = match &saved {
         Some(saved) => saved.workspace(&project)?,
@@ -103,9 +101,8 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         stop.store(true, Ordering::SeqCst);
     });
     let (log, state) = project.open_log().await?;
-    let clusters =
-        connect(&project, &workspace, &state, request.planning.simulate, request.planning.parallelism)
-            .await?;
+    let simulate = request.planning.simulate.then_some(Access::Writing);
+    let clusters = connect(&project, &workspace, &state, simulate, request.planning.parallelism).await?;
     if let Some(saved) = &saved {
         refuse_other_cluster(saved, &clusters.name)?;
     }
@@ -165,6 +162,23 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         return Err(workspace.failure(problems));
     }
     Ok(code)
+}
+
+/// A plan is applied where it was made, whether that is named again or not.
+fn in_environment_of(
+    saved: &SavedPlan,
+    project: Project,
+    global: &GlobalOptions,
+) -> Result<Project, Failure> {
+    let made_in = &saved.environment;
+    if let Some(named) = global.environment.as_ref().filter(|named| *named != made_in) {
+        return Err(Failure::hinted(
+            format!("the saved plan was made in the environment {made_in}, not in {named}"),
+            "Nothing was changed. Leave out -e (and PVE_ENVIRONMENT), or plan again.",
+        ));
+    }
+    let environment = Some(made_in.clone()).filter(|name| name != DEFAULT_ENVIRONMENT);
+    Ok(Project { environment, ..project })
 }
 
 /// A plan is about what it saw: on another cluster its steps would mean something else.
@@ -247,10 +261,11 @@ fn approve(global: &GlobalOptions, planning: &Planning) -> Result<bool, Failure>
     Ok(answer.trim() == "yes")
 }
 
-/// The first Ctrl-C lets what runs finish; a second one ends the process: the log knows what was intended.
+/// The first Ctrl-C, or the first request of the system to end, lets what runs finish; a second one ends the process:
+/// the log knows what was intended.
 fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
     tokio::spawn(async move {
-        while tokio::signal::ctrl_c().await.is_ok() {
+        while interrupt().await.is_ok() {
             if cancelled.swap(true, Ordering::SeqCst) {
                 eprintln!("Stopped. `pve apply` finds out what became of what was running.");
                 std::process::exit(i32::from(INTERRUPTED));
@@ -260,6 +275,21 @@ fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
             );
         }
     });
+}
+
+#[cfg(unix)]
+async fn interrupt() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupt() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 fn report_kept(planning: &Planning) {

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::plan::parse_wait;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
-use crate::connect::connect;
+use crate::connect::{Access, connect};
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};
 use crate::render::value::quote;
@@ -43,7 +43,8 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
             "To import another object there, take this one out of the state first: pve state rm",
         ));
     }
-    let clusters = connect(&project, &workspace, &state, options.simulate, options.parallelism).await?;
+    let simulate = options.simulate.then_some(Access::Writing);
+    let clusters = connect(&project, &workspace, &state, simulate, options.parallelism).await?;
     let wanted = Options { targets: vec![Target::Instance(address.clone())], ..Options::default() };
     let planning = make_plan(&workspace, &state, Observed::default(), &clusters.provider, &wanted).await?;
     let change = planning.plan.changes.iter().find(|change| change.address == address);

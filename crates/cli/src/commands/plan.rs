@@ -12,7 +12,8 @@ use pve_planner::planning::{Observed, Options, Planning};
 
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
-use crate::connect::{Clusters, connect};
+use crate::connect::{Access, Clusters, connect};
+use crate::duration::parse_duration;
 use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
 use crate::plan_file::SavedPlan;
@@ -40,9 +41,8 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
             open.intent.address
         );
     }
-    let clusters =
-        connect(&project, &workspace, &state, options.planning.simulate, options.planning.parallelism)
-            .await?;
+    let simulate = options.planning.simulate.then_some(Access::Reading);
+    let clusters = connect(&project, &workspace, &state, simulate, options.planning.parallelism).await?;
     let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {
@@ -133,21 +133,12 @@ pub fn as_json(workspace: &Workspace, state: &State, planning: &Planning) -> ser
     plan_json(&planning.plan, &context)
 }
 
-/// A time as `30s`, `5m` or `1h`.
+/// How long to wait for another run.
 ///
 /// # Errors
-/// When it is none.
+/// When it is no time.
 pub fn parse_wait(text: &str) -> Result<Duration, Failure> {
-    let fault =
-        || Failure::hinted(format!("{text:?} is no time"), "Write for instance -lock-timeout=30s or 5m.");
-    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?;
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().map_err(|_| fault())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err(fault()),
-    };
-    Ok(Duration::from_secs(number * seconds))
+    parse_duration(text).ok_or_else(|| {
+        Failure::hinted(format!("{text:?} is no time"), "Write for instance -lock-timeout=30s or 5m.")
+    })
 }

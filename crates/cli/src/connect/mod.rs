@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::project::{Project, Workspace};
 use crate::session::provider_values;
 use api::{NodeAddresses, RemoteCluster};
+pub use simulated::Access;
 
 /// What a run records as its cluster when it uses none.
 const NO_CLUSTER: &str = "none";
@@ -39,7 +40,8 @@ pub struct Clusters {
     _simulated: Vec<Server>,
 }
 
-/// Connects to every cluster that something in the configuration or the state uses.
+/// Connects to every cluster that something in the configuration or the state uses; to simulated ones if `simulate` says
+/// for what.
 ///
 /// # Errors
 /// When a provider block cannot be used, or the state is about a simulated cluster and this run is not, or the other
@@ -48,11 +50,11 @@ pub async fn connect(
     project: &Project,
     workspace: &Workspace,
     state: &State,
-    simulate: bool,
+    simulate: Option<Access>,
     parallelism: u16,
 ) -> Result<Clusters, Failure> {
-    refuse_other_world(state, simulate)?;
-    if simulate && matches!(Backend::of(project)?, Backend::Shared(_)) {
+    refuse_other_world(state, simulate.is_some())?;
+    if simulate.is_some() && matches!(Backend::of(project)?, Backend::Shared(_)) {
         return Err(Failure::hinted(
             "a shared log is about real guests: --simulate would write into it what only this machine has",
             "Keep the log here while you try: a file backend_override.tf with terraform { backend \"local\" {} }",
@@ -66,14 +68,14 @@ pub async fn connect(
         let absent = Value::object(BTreeMap::new());
         let block = blocks.get(&address).unwrap_or(&absent).unmark_deep().0;
         let variable = |name: &str| std::env::var(name).ok();
-        let (cluster, settings) = if simulate {
+        let (cluster, settings) = if let Some(access) = simulate {
             let configuration = ProviderConfiguration::from_block(&block, &placeholder_endpoint)
                 .or_else(|_| ProviderConfiguration::from_block(&block, &placeholders));
             let configuration =
                 configuration.map_err(|error| Failure::plain(format!("provider {address}: {error}")))?;
             let endpoint = block_endpoint(&configuration);
             if !simulated.contains_key(&endpoint) {
-                simulated.insert(endpoint.clone(), simulated::start(project, &endpoint).await?);
+                simulated.insert(endpoint.clone(), simulated::start(project, &endpoint, access).await?);
             }
             endpoints.insert(SIMULATOR.to_string());
             (
@@ -213,6 +215,8 @@ fn used(workspace: &Workspace, state: &State) -> BTreeSet<String> {
             found.extend(records.map(|record| record.provider.clone()));
         }
     }
+    // Whether it exists or not, what became of it is asked of its cluster.
+    found.extend(state.open_actions.iter().map(|open| open.intent.provider.clone()));
     let proxmox = |name: &String| name == "proxmox" || name.starts_with("proxmox.");
     found.into_iter().filter(proxmox).collect()
 }

@@ -18,10 +18,20 @@ const PLACE: &str = "simulator";
 /// The file beside the configuration that describes what a new simulated cluster has.
 const DESCRIPTION: &str = "simulator.json";
 
+/// What a run does with a simulated cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing is kept: another run may write the state meanwhile, and a new cluster is one for this run only.
+    Reading,
+    /// What is changed is kept. The run holds the lock of the environment.
+    Writing,
+}
+
 /// The state of a simulated cluster, sealed: it has what guests were given, passwords and keys too.
 struct SealedFile {
     path: PathBuf,
     key: pve_state::Key,
+    access: Access,
 }
 
 impl StateFile for SealedFile {
@@ -33,6 +43,9 @@ impl StateFile for SealedFile {
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.access == Access::Reading {
+            return Ok(());
+        }
         self.path.write(&self.key.seal(bytes, PLACE).map_err(io::Error::other)?)
     }
 }
@@ -41,7 +54,7 @@ impl StateFile for SealedFile {
 ///
 /// # Errors
 /// When its state cannot be used, or no port is free.
-pub async fn start(project: &Project, endpoint: &str) -> Result<Server, Failure> {
+pub async fn start(project: &Project, endpoint: &str, access: Access) -> Result<Server, Failure> {
     let folder = project.data_folder();
     std::fs::create_dir_all(&folder)?;
     let path = state_path(&folder, endpoint);
@@ -51,7 +64,7 @@ pub async fn start(project: &Project, endpoint: &str) -> Result<Server, Failure>
         path if path.exists() => read_seed(&path)?,
         _ => Seed::default(),
     };
-    let file = SealedFile { path, key: project.key()? };
+    let file = SealedFile { path, key: project.key()?, access };
     let simulator = Simulator::open(file, options(&seed)).map_err(|error| {
         let hint = format!("Remove {shown} and the log beside it to start anew.");
         Failure::hinted(format!("{shown}: {}", chain(&error)), hint)

@@ -10,6 +10,7 @@ use pve_model::Value;
 use secrecy::SecretString;
 
 use super::{failed, text};
+use crate::duration::parse_duration;
 
 /// How long a connection is tried for unless `timeout` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -54,7 +55,7 @@ impl Settings {
         };
         let timeout = match given("timeout") {
             None => TIMEOUT,
-            Some(text) => duration(text).ok_or_else(|| {
+            Some(text) => parse_duration(text).ok_or_else(|| {
                 failed("`timeout` of the connection is no duration such as \"30s\" or \"5m\"")
             })?,
         };
@@ -146,42 +147,4 @@ fn target(connection: &Value, host: &str, port: &str) -> Result<SshTarget, Provi
             .ok_or_else(|| failed(format!("`{port}` of the connection is no port")))?,
     };
     Ok(SshTarget { host, port })
-}
-
-/// A duration as Go writes it: `90s`, `1h30m`, `1.5m`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let unit =
-            rest[number..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| number + length);
-        let factor = match &rest[number..unit] {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            _ => return None,
-        };
-        seconds += rest[..number].parse::<f64>().ok()? * factor;
-        rest = &rest[unit..];
-    }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        for (text, seconds) in
-            [("90s", 90.0), ("5m", 300.0), ("1h30m", 5400.0), ("1.5m", 90.0), ("250ms", 0.25)]
-        {
-            assert_eq!(duration(text), Some(Duration::from_secs_f64(seconds)), "{text}");
-        }
-        for text in ["", "5", "m", "5 m", "1d", "1.2.3s"] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-    }
 }
