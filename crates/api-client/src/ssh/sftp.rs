@@ -24,7 +24,7 @@ pub(super) async fn write(
     let (folder, name) = split(path)?;
     make_folders(&connection.sftp, folder).await?;
     let separator = if folder.is_empty() || folder.ends_with('/') { "" } else { "/" };
-    // Named by the content: the next try overwrites what a killed one left, and two at once write the same bytes.
+    // Named by the content, so that the next try finds what a killed one left.
     let digest: String = sha1::Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let temporary = format!("{folder}{separator}.{name}.{digest}.part");
     let outcome = match fill(connection, &temporary, bytes, mode_of(connection, path, mode).await?).await {
@@ -131,13 +131,21 @@ async fn mode_of(connection: &Connection, path: &str, mode: Option<u32>) -> Resu
 /// Makes a file with this content, and sees that it has the right size.
 async fn fill(connection: &Connection, path: &str, bytes: &[u8], mode: Mode) -> Result<(), SshError> {
     let sftp = &connection.sftp;
-    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE;
+    // Never a file that is there: in a folder such as /tmp it may be somebody else's, or lead elsewhere.
+    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUDE;
     let permissions = match mode {
         Mode::Default => None,
         Mode::Kept(mode) | Mode::Given(mode) => Some(mode),
     };
     let attributes = FileAttributes { permissions, ..FileAttributes::empty() };
-    let handle = sftp.open(path, flags, attributes.clone()).await.map_err(explain)?.handle;
+    let opened = match sftp.open(path, flags, attributes.clone()).await {
+        Err(SftpError::Status(_)) if sftp.lstat(path).await.is_ok() => {
+            remove(connection, path).await?;
+            sftp.open(path, flags, attributes.clone()).await
+        }
+        opened => opened,
+    };
+    let handle = opened.map_err(explain)?.handle;
     let send = async {
         // The server's umask took its part of what was given above.
         match mode {

@@ -90,6 +90,30 @@ async fn a_failed_transfer_leaves_the_old_file_and_nothing_else() {
     assert_eq!(names_in(&server.path("snippets")), ["b.yml"]);
 }
 
+#[tokio::test]
+async fn what_a_killed_transfer_left_is_taken_away_and_no_strange_file_is_written_through() {
+    use sha1::Digest as _;
+    let Some(server) = sshd::start("ed25519") else { return };
+    let uploader = SshUploader::new(server.settings());
+    std::fs::create_dir(server.path("snippets")).unwrap();
+    let digest: String = sha1::Sha1::digest(b"new").iter().map(|byte| format!("{byte:02x}")).collect();
+    let left = server.path("snippets").join(format!(".a.yml.{digest}.part"));
+    let path = server.remote("snippets/a.yml");
+
+    std::fs::write(&left, "ne").unwrap();
+    uploader.write_file(&server.target, &path, b"new", None).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"new");
+    assert_eq!(names_in(&server.path("snippets")), ["a.yml"]);
+
+    let elsewhere = server.path("elsewhere");
+    std::fs::write(&elsewhere, "mine").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &left).unwrap();
+    uploader.write_file(&server.target, &path, b"new", None).await.unwrap();
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), b"mine");
+    assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
+    assert_eq!(names_in(&server.path("snippets")), ["a.yml"]);
+}
+
 fn names_in(folder: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
