@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 
 use crate::error::{ApiError, ErrorKind};
 use crate::tls::{self, TlsVersion};
@@ -80,9 +81,21 @@ pub struct Client {
     pub(crate) http: reqwest::Client,
     base: String,
     credentials: Credentials,
-    ticket: OnceCell<(SecretString, SecretString)>,
+    ticket: Mutex<Option<Ticket>>,
     permits: Semaphore,
 }
+
+/// What a password was exchanged for.
+#[derive(Clone)]
+struct Ticket {
+    ticket: SecretString,
+    csrf: SecretString,
+    fetched: Instant,
+}
+
+/// Proxmox VE takes a ticket for two hours (PVE::AccessControl). Well before that another is fetched: a request that is
+/// begun now may be an upload.
+const TICKET_AGE: Duration = Duration::from_secs(3600);
 
 /// Reads are repeated this often when the connection fails: they change nothing.
 const READ_TRIES: u32 = 3;
@@ -110,7 +123,8 @@ impl Client {
         let endpoint = options.endpoint.trim_end_matches('/').trim_end_matches("/api2/json").to_string();
         let url =
             reqwest::Url::parse(&endpoint).map_err(|error| fault(format!("this is no URL: {error}")))?;
-        if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+        // Proxmox VE speaks nothing else, and the login would go over the wire in plain text.
+        if url.scheme() != "https" || url.host_str().is_none() {
             return Err(fault("the endpoint must be a URL such as https://HOST:8006/".into()));
         }
         let mut builder = reqwest::Client::builder().timeout(options.timeout).http1_only();
@@ -130,7 +144,7 @@ impl Client {
             http: builder.build().map_err(|error| fault(error.to_string()))?,
             base: format!("{endpoint}/api2/json/"),
             credentials: options.credentials,
-            ticket: OnceCell::new(),
+            ticket: Mutex::new(None),
             permits: Semaphore::new(options.parallelism.max(1)),
         })
     }
@@ -182,7 +196,23 @@ impl Client {
         self.send_once(method, path, params).await
     }
 
+    /// A ticket that is not taken any more is renewed once: a refused login has no other effect.
     async fn send_once(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(String, String)],
+    ) -> Result<Json, ApiError> {
+        let begun = Instant::now();
+        match self.request(method, path, params).await {
+            Err(error) if error.status() == Some(401) && self.forget_ticket_before(begun).await => {
+                self.request(method, path, params).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn request(
         &self,
         method: Method,
         path: &str,
@@ -221,6 +251,7 @@ impl Client {
             Ok::<_, ApiError>(value)
         };
         let mut headers = HeaderMap::new();
+        let kept;
         let (ticket, csrf) = match &self.credentials {
             Credentials::Token(token) => {
                 let value = secret(format!("PVEAPIToken={}", token.expose_secret()))?;
@@ -229,8 +260,8 @@ impl Client {
             }
             Credentials::Ticket(ticket, csrf) => (ticket, csrf),
             Credentials::Password(user, password) => {
-                let pair = self.ticket.get_or_try_init(|| self.fetch_ticket(user, password)).await?;
-                (&pair.0, &pair.1)
+                kept = self.ticket(user, password).await?;
+                (&kept.ticket, &kept.csrf)
             }
         };
         headers.insert("Cookie", secret(format!("PVEAuthCookie={}", ticket.expose_secret()))?);
@@ -240,16 +271,29 @@ impl Client {
         Ok(headers)
     }
 
-    async fn fetch_ticket(
-        &self,
-        user: &str,
-        password: &SecretString,
-    ) -> Result<(SecretString, SecretString), ApiError> {
+    /// The present ticket. Concurrent callers share one.
+    async fn ticket(&self, user: &str, password: &SecretString) -> Result<Ticket, ApiError> {
+        let mut kept = self.ticket.lock().await;
+        if let Some(ticket) = kept.as_ref().filter(|ticket| ticket.fetched.elapsed() < TICKET_AGE) {
+            return Ok(ticket.clone());
+        }
+        Ok(kept.insert(self.fetch_ticket(user, password).await?).clone())
+    }
+
+    /// Whether there was a ticket from before this moment; it is not used again.
+    async fn forget_ticket_before(&self, moment: Instant) -> bool {
+        let mut kept = self.ticket.lock().await;
+        kept.take_if(|ticket| ticket.fetched < moment).is_some()
+    }
+
+    async fn fetch_ticket(&self, user: &str, password: &SecretString) -> Result<Ticket, ApiError> {
+        let fetched = Instant::now();
         let form = [("username", user), ("password", password.expose_secret())];
         let answer = self.http.post(self.address("access/ticket")).form(&form).send().await;
         let data = read_answer("POST access/ticket".into(), answer).await?;
         let part = |name: &str| data.get(name).and_then(Json::as_str).map(SecretString::from);
-        part("ticket").zip(part("CSRFPreventionToken")).ok_or_else(|| ApiError {
+        let pair = part("ticket").zip(part("CSRFPreventionToken"));
+        pair.map(|(ticket, csrf)| Ticket { ticket, csrf, fetched }).ok_or_else(|| ApiError {
             operation: "POST access/ticket".into(),
             message: "the answer has no ticket; a second factor cannot be given here, use an API token"
                 .into(),

@@ -1,13 +1,15 @@
 //! Uploads through the API.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::client::{Client, Method, read_answer};
 use crate::error::{ApiError, ErrorKind};
 use reqwest::multipart::{Form, Part};
 
 impl Client {
-    /// Uploads a file to a datastore (`iso`, `vztmpl` or `import`). Returns the id of the task that moves it into place.
+    /// Uploads a file to a datastore (`iso`, `vztmpl` or `import`) in at most the time of `most`, not that of other
+    /// requests. Returns the id of the task that moves it into place.
     ///
     /// # Errors
     /// When the file cannot be read or the server refuses it.
@@ -18,6 +20,7 @@ impl Client {
         content_type: &str,
         file_name: &str,
         content: Part,
+        most: Duration,
     ) -> Result<String, ApiError> {
         let path = format!("nodes/{node}/storage/{datastore}/upload");
         let operation = format!("POST {path}");
@@ -25,7 +28,8 @@ impl Client {
             .text("content", content_type.to_string())
             .part("filename", content.file_name(file_name.to_string()));
         let headers = self.login(Method::Post).await?;
-        let answer = self.http.post(self.address(&path)).headers(headers).multipart(form).send().await;
+        let request = self.http.post(self.address(&path)).headers(headers).timeout(most).multipart(form);
+        let answer = request.send().await;
         let data = read_answer(operation.clone(), answer).await?;
         data.as_str().map(String::from).ok_or_else(|| ApiError {
             operation,

@@ -19,6 +19,11 @@ struct Server {
 }
 
 async fn serve(answers: &[&str]) -> Server {
+    serve_when(answers, None).await
+}
+
+/// The same, each answer after a word of the gate.
+async fn serve_when(answers: &[&str], gate: Option<Arc<tokio::sync::Notify>>) -> Server {
     pve_api_client::install_crypto_provider();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
@@ -38,8 +43,17 @@ async fn serve(answers: &[&str]) -> Server {
             let Ok((stream, _)) = listener.accept().await else { return };
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
             let mut bytes = vec![0; 16_384];
-            let Ok(length) = stream.read(&mut bytes).await else { continue };
+            let Ok(mut length) = stream.read(&mut bytes).await else { continue };
+            // An upload comes in pieces and ends with the boundary of its parts.
+            while bytes[..length].windows(9).any(|part| part == b"multipart")
+                && !bytes[..length].ends_with(b"--\r\n")
+            {
+                length += stream.read(&mut bytes[length..]).await.unwrap();
+            }
             seen.lock().unwrap().push(String::from_utf8_lossy(&bytes[..length]).into_owned());
+            if let Some(gate) = &gate {
+                gate.notified().await;
+            }
             let answer = &answers[next.min(answers.len() - 1)];
             next += 1;
             // The client may have gone: its own test tells.
@@ -152,4 +166,93 @@ async fn special_characters_of_parameters_arrive_whole() {
     client(&server, Trust::Anything).send(Method::Put, "nodes/pve/qemu/100/config", &params).await.unwrap();
     let sent = server.requests.lock().unwrap().join("");
     assert!(sent.contains("description=a%3Db%3Bc%26d"), "{sent}");
+}
+
+fn ticket(name: &str) -> String {
+    let data = format!("{{\"data\":{{\"ticket\":\"PVE:{name}\",\"CSRFPreventionToken\":\"csrf-{name}\"}}}}");
+    answer("200 OK", &data)
+}
+
+fn logged_in_by_password(server: &Server) -> Client {
+    Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::Password("root@pam".into(), "hunter2".into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(5),
+        parallelism: 2,
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn a_ticket_that_has_run_out_is_renewed_and_the_request_repeated_once() {
+    let (good, refused) = (answer("200 OK", "{\"data\":7}"), answer("401 No ticket", ""));
+    let server = serve(&[&ticket("first"), &good, &refused, &ticket("second"), &good]).await;
+    let client = logged_in_by_password(&server);
+    for _ in 0..2 {
+        assert_eq!(client.send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap(), 7);
+    }
+    let sent = server.requests.lock().unwrap().clone();
+    let lines: Vec<&str> = sent.iter().map(|request| request.lines().next().unwrap_or_default()).collect();
+    let (login, work) = ("POST /api2/json/access/ticket HTTP/1.1", "POST /api2/json/nodes/pve/qemu HTTP/1.1");
+    assert_eq!(lines, [login, work, work, login, work]);
+    assert!(
+        sent[2].contains("PVE:first") && sent[4].contains("PVE:second") && sent[4].contains("csrf-second")
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_again_is_told_and_not_tried_for_ever() {
+    let refused = answer("401 No ticket", "");
+    let server = serve(&[&ticket("first"), &refused, &ticket("second"), &refused]).await;
+    let error = logged_in_by_password(&server).send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap_err();
+    assert_eq!(error.status(), Some(401), "{error}");
+    assert!(server.requests.lock().unwrap().len() <= 4);
+
+    let server = serve(&[&answer("401 authentication failure", "")]).await;
+    let error = logged_in_by_password(&server).send(Method::Get, "version", &[]).await.unwrap_err();
+    assert_eq!(error.status(), Some(401), "{error}");
+    assert_eq!(server.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_upload_has_a_time_of_its_own() {
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let done = answer("200 OK", "{\"data\":\"UPID:pve:1:2:3:imgcopy::root@pam:\"}");
+    let server = serve_when(&[&done], Some(Arc::clone(&gate))).await;
+    let client = Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::Token("root@pam!t=secret".into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_millis(100),
+        parallelism: 2,
+    })
+    .unwrap();
+    let part = Client::bytes_part(b"content".to_vec());
+    let upload = client.upload("pve", "local", "iso", "a.iso", part, Duration::from_secs(60));
+    // Begun after the upload, over before it.
+    let other = async {
+        let error = client.send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap_err();
+        gate.notify_one();
+        error
+    };
+    let (upload, error) = tokio::join!(upload, other);
+    assert!(upload.unwrap().starts_with("UPID:"));
+    assert!(error.message.contains("in time") || error.kind == ErrorKind::Unreachable, "{error}");
+}
+
+#[test]
+fn nothing_is_sent_in_plain_text() {
+    pve_api_client::install_crypto_provider();
+    for endpoint in ["http://127.0.0.1:8006/", "ftp://127.0.0.1/", "https://"] {
+        let options = ClientOptions {
+            endpoint: endpoint.into(),
+            credentials: Credentials::Token("root@pam!t=secret".into()),
+            trust: Trust::System,
+            timeout: Duration::from_secs(5),
+            parallelism: 1,
+        };
+        let error = Client::new(options).map(drop).unwrap_err();
+        assert!(error.message.contains("URL"), "{endpoint}: {error}");
+    }
 }

@@ -38,6 +38,6 @@ mod volumes;
 pub use cluster::{Api, ApiError, Content, Method};
 pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
-    SshConfiguration,
+    SshConfiguration, SshProxy,
 };
 pub use registry::{Registry, registry};

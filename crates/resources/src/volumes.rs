@@ -88,7 +88,8 @@ impl Volume {
         call.go_on("upload")?;
         let api = &call.cluster.api;
         if matches!(self.content.as_str(), "iso" | "vztmpl" | "import") {
-            let upid = api.upload(&self.node, &self.datastore, &self.content, &self.name, content).await;
+            let upid =
+                api.upload(&self.node, &self.datastore, &self.content, &self.name, content, most).await;
             let upid = upid.map_err(|error| call.failed("upload", &error))?;
             if upid.starts_with("UPID:") {
                 call.await_task("upload", &upid, most).await?;

@@ -16,6 +16,8 @@ pub enum NodeAddresses {
     Known {
         /// Name, address, port.
         nodes: Vec<(String, String, u16)>,
+        /// The others are reached by their names instead of being asked of the cluster.
+        by_name: bool,
         /// The host of the API, for a node that the cluster knows no address of.
         endpoint_host: String,
     },
@@ -35,12 +37,15 @@ const SSH_PORT: u16 = 22;
 
 impl RemoteCluster {
     async fn target(&self, node: &str) -> Result<SshTarget, ApiError> {
-        let (nodes, endpoint_host) = match &self.nodes {
+        let (nodes, by_name, endpoint_host) = match &self.nodes {
             NodeAddresses::Fixed(target) => return Ok(target.clone()),
-            NodeAddresses::Known { nodes, endpoint_host } => (nodes, endpoint_host),
+            NodeAddresses::Known { nodes, by_name, endpoint_host } => (nodes, *by_name, endpoint_host),
         };
         if let Some((_, host, port)) = nodes.iter().find(|(name, ..)| name == node) {
             return Ok(SshTarget { host: host.clone(), port: *port });
+        }
+        if by_name {
+            return Ok(SshTarget { host: node.to_string(), port: SSH_PORT });
         }
         let members = self.client.send(pve_api_client::Method::Get, "/cluster/status", &[]).await;
         let members = members.map_err(translated)?;
@@ -91,12 +96,13 @@ impl Api for RemoteCluster {
         content_type: &str,
         file_name: &str,
         content: Content<'_>,
+        most: Duration,
     ) -> Result<String, ApiError> {
         let part = match content {
             Content::Bytes(bytes) => Client::bytes_part(bytes),
             Content::File(path) => Client::file_part(path).await.map_err(translated)?,
         };
-        self.client.upload(node, datastore, content_type, file_name, part).await.map_err(translated)
+        self.client.upload(node, datastore, content_type, file_name, part, most).await.map_err(translated)
     }
 
     async fn write_file(

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pve_api_client::ssh::{HostKeyPolicy, SshAuthentication, SshSettings, SshUploader};
-use pve_api_client::{Client, ClientOptions, Credentials, Trust};
+use pve_api_client::ssh::{HostKeyPolicy, Socks5Proxy, SshAuthentication, SshSettings, SshUploader};
+use pve_api_client::{ApiError, Client, ClientOptions, Credentials, ErrorKind, TlsVersion, Trust};
 use pve_config::configuration::{Module, default_provider};
 use pve_model::Value;
 use pve_model::state::State;
@@ -140,11 +140,7 @@ fn block_endpoint(configuration: &ProviderConfiguration) -> String {
 }
 
 /// Logs in as the configuration would: a user with a password may do what no token may.
-fn simulated_cluster(
-    server: &Server,
-    login: &Login,
-    parallelism: u16,
-) -> Result<RemoteCluster, pve_api_client::ApiError> {
+fn simulated_cluster(server: &Server, login: &Login, parallelism: u16) -> Result<RemoteCluster, ApiError> {
     let client = Client::new(ClientOptions {
         endpoint: server.endpoint.clone(),
         credentials: match login {
@@ -165,13 +161,17 @@ fn remote_cluster(
     project: &Project,
     configuration: &ProviderConfiguration,
     parallelism: u16,
-) -> Result<RemoteCluster, pve_api_client::ApiError> {
+) -> Result<RemoteCluster, ApiError> {
     let client = client(configuration, parallelism)?;
     let host = client.host();
     Ok(RemoteCluster {
         client,
         uploader: SshUploader::new(ssh_settings(project, &configuration.ssh)),
-        nodes: NodeAddresses::Known { nodes: configuration.ssh.nodes.clone(), endpoint_host: host },
+        nodes: NodeAddresses::Known {
+            nodes: configuration.ssh.nodes.clone(),
+            by_name: configuration.ssh.by_name,
+            endpoint_host: host,
+        },
     })
 }
 
@@ -190,6 +190,11 @@ fn ssh_settings(project: &Project, configuration: &SshConfiguration) -> SshSetti
         configuration.password.as_ref().map(|password| SshAuthentication::Password(secret(password)));
     let ways = agent.into_iter().chain(key).chain(password).collect();
     let mut settings = SshSettings::new(configuration.username.as_deref().unwrap_or("root"), ways);
+    settings.proxy = configuration.proxy.as_ref().map(|proxy| Socks5Proxy {
+        server: proxy.server.clone(),
+        username: proxy.username.clone(),
+        password: proxy.password.as_ref().map(secret),
+    });
     settings.host_keys =
         HostKeyPolicy::AcceptNew { known: HostKeyPolicy::user_files(), remember: project.known_hosts_path() };
     settings
@@ -221,12 +226,18 @@ fn used(workspace: &Workspace, state: &State) -> BTreeSet<String> {
     found.into_iter().filter(proxmox).collect()
 }
 
-fn client(
-    configuration: &ProviderConfiguration,
-    parallelism: u16,
-) -> Result<Client, pve_api_client::ApiError> {
+fn client(configuration: &ProviderConfiguration, parallelism: u16) -> Result<Client, ApiError> {
     let secret = |secret: &pve_resources::Secret| SecretString::from(secret.0.as_str());
-    Client::new(ClientOptions {
+    let oldest = match &configuration.min_tls {
+        None => TlsVersion::default(),
+        Some(text) => text.parse().map_err(|message| ApiError {
+            operation: format!("connect to {}", configuration.endpoint),
+            message: format!("min_tls: {message}"),
+            parameters: BTreeMap::new(),
+            kind: ErrorKind::Unreachable,
+        })?,
+    };
+    let options = ClientOptions {
         endpoint: configuration.endpoint.clone(),
         credentials: match &configuration.login {
             Login::Token(token) => Credentials::Token(secret(token)),
@@ -236,5 +247,6 @@ fn client(
         trust: if configuration.insecure { Trust::Anything } else { Trust::System },
         timeout: Duration::from_secs(60),
         parallelism: usize::from(parallelism),
-    })
+    };
+    Client::with_oldest_tls(options, oldest)
 }

@@ -71,7 +71,7 @@ pub trait Api: Send + Sync {
     /// Waits for a task. An error when it failed, or still runs after `most`.
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError>;
 
-    /// Uploads through the API and returns the UPID of the task that moves it into place.
+    /// Uploads through the API, in at most the time of `most`, and returns the UPID of the task that moves it into place.
     async fn upload(
         &self,
         node: &str,
@@ -79,6 +79,7 @@ pub trait Api: Send + Sync {
         content_type: &str,
         file_name: &str,
         content: Content<'_>,
+        most: Duration,
     ) -> Result<String, ApiError>;
 
     /// Writes a file on a node by SSH, with the mode if one is given. Folders are made.

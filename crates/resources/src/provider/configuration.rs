@@ -43,6 +43,21 @@ pub struct SshConfiguration {
     pub agent_socket: Option<String>,
     /// Nodes with an address of their own: name, address, port.
     pub nodes: Vec<(String, String, u16)>,
+    /// The other nodes are reached by their names, not by the addresses that the cluster has of them.
+    pub by_name: bool,
+    /// Through which SOCKS5 proxy they are reached.
+    pub proxy: Option<SshProxy>,
+}
+
+/// A SOCKS5 proxy for SSH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshProxy {
+    /// `HOST:PORT`
+    pub server: String,
+    /// Who logs in there.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
 }
 
 /// A provider configuration, complete enough to connect.
@@ -54,6 +69,8 @@ pub struct ProviderConfiguration {
     pub login: Login,
     /// Any certificate is accepted.
     pub insecure: bool,
+    /// The oldest version of TLS that is spoken, as it is written.
+    pub min_tls: Option<String>,
     /// How nodes are reached by SSH.
     pub ssh: SshConfiguration,
     /// How the cluster is used.
@@ -97,6 +114,7 @@ impl ProviderConfiguration {
             endpoint,
             login: login(&setting)?,
             insecure: flag(value, "insecure").unwrap_or_else(|| is_on(variable("INSECURE"))),
+            min_tls: setting("min_tls", "MIN_TLS"),
             ssh: ssh(value, &variable),
             settings: ClusterSettings { random_vm_ids: range, ..ClusterSettings::default() },
         })
@@ -146,6 +164,12 @@ fn ssh(value: &Value, variable: &dyn Fn(&str) -> Option<String>) -> SshConfigura
         agent: ssh.and_then(|ssh| flag(ssh, "agent")).unwrap_or_else(|| is_on(variable("SSH_AGENT"))),
         agent_socket: setting("agent_socket", "SSH_AUTH_SOCK"),
         nodes: nodes.collect(),
+        by_name: ssh.and_then(|ssh| text(ssh, "node_address_source")) == Some("dns"),
+        proxy: setting("socks5_server", "SSH_SOCKS5_SERVER").map(|server| SshProxy {
+            server,
+            username: setting("socks5_username", "SSH_SOCKS5_USERNAME"),
+            password: setting("socks5_password", "SSH_SOCKS5_PASSWORD").map(Secret),
+        }),
     }
 }
 
@@ -180,12 +204,19 @@ mod tests {
         assert!(from_environment.insecure);
         let block = json!({
             "endpoint": "https://block:8006/", "insecure": false, "random_vm_ids": true, "random_vm_id_start": 500,
-            "ssh": [{"agent": true, "node": [{"name": "pve", "address": "192.0.2.1"}]}]});
+            "min_tls": "1.3",
+            "ssh": [{"agent": true, "node": [{"name": "pve", "address": "192.0.2.1"}], "node_address_source": "dns",
+                "socks5_server": "127.0.0.1:1080", "socks5_username": "u", "socks5_password": "hunter2"}]});
         let from_block = configure(block, &variables).unwrap();
         assert_eq!(from_block.endpoint, "https://block:8006/");
         assert!(!from_block.insecure && from_block.ssh.agent);
         assert_eq!(from_block.ssh.nodes, [("pve".to_string(), "192.0.2.1".to_string(), 22)]);
         assert_eq!(from_block.settings.random_vm_ids, Some((500, 99_999)));
+        assert!(from_block.ssh.by_name && !from_environment.ssh.by_name);
+        assert_eq!(from_block.min_tls.as_deref(), Some("1.3"));
+        let proxy = from_block.ssh.proxy.as_ref().unwrap();
+        assert_eq!((&*proxy.server, proxy.username.as_deref()), ("127.0.0.1:1080", Some("u")));
+        assert!(from_environment.ssh.proxy.is_none() && !format!("{from_block:?}").contains("hunter2"));
     }
 
     #[test]

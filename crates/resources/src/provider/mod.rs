@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use configuration::{IncompleteConfiguration, Login, ProviderConfiguration, Secret, SshConfiguration};
+pub use configuration::{
+    IncompleteConfiguration, Login, ProviderConfiguration, Secret, SshConfiguration, SshProxy,
+};
 
 use async_trait::async_trait;
 use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};

@@ -68,6 +68,7 @@ impl Api for Double {
         kind: &str,
         name: &str,
         content: Content<'_>,
+        _: Duration,
     ) -> Result<String, ApiError> {
         let size = match content {
             Content::Bytes(bytes) => bytes.len() as i64,

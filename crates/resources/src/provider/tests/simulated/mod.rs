@@ -56,12 +56,13 @@ impl Api for OverHttps {
         kind: &str,
         name: &str,
         content: Content<'_>,
+        most: Duration,
     ) -> Result<String, ApiError> {
         let part = match content {
             Content::Bytes(bytes) => Client::bytes_part(bytes),
             Content::File(path) => Client::file_part(path).await.map_err(translated)?,
         };
-        self.0.upload(node, store, kind, name, part).await.map_err(translated)
+        self.0.upload(node, store, kind, name, part, most).await.map_err(translated)
     }
 
     async fn write_file(&self, _: &str, _: &str, _: Content<'_>, _: Option<u32>) -> Result<(), ApiError> {
