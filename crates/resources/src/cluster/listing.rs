@@ -60,8 +60,8 @@ impl Cluster {
         }
         let params = [("type".to_string(), "vm".to_string())];
         let list = self.api.send(Method::Get, "/cluster/resources", &params).await?;
-        let guests = list.as_array().map(|list| list.iter().filter_map(parse_guest).collect());
-        let guests: Arc<Vec<Guest>> = Arc::new(guests.unwrap_or_default());
+        let guests: Arc<Vec<Guest>> =
+            Arc::new(elements("the guests", &list)?.iter().filter_map(parse_guest).collect());
         *cached = Some(Kept { guests: guests.clone(), stale: false });
         Ok(guests)
     }
@@ -105,7 +105,7 @@ impl Cluster {
             return Ok(list.clone());
         }
         let list = self.get(&format!("/nodes/{node}/storage/{datastore}/content")).await?;
-        let list = Arc::new(list.as_array().cloned().unwrap_or_default());
+        let list = Arc::new(elements("the volumes", &list)?.clone());
         cached.insert(key, list.clone());
         Ok(list)
     }
@@ -180,6 +180,16 @@ impl Cluster {
     }
 }
 
+/// What is no list proves nothing: read as an empty one it would say that everything is gone.
+fn elements<'j>(what: &str, list: &'j Json) -> Result<&'j Vec<Json>, ApiError> {
+    list.as_array().ok_or_else(|| ApiError {
+        message: format!("the cluster's list of {what} is no list"),
+        hint: None,
+        status: None,
+        lost: false,
+    })
+}
+
 fn parse_guest(entry: &Json) -> Option<Guest> {
     let text = |name: &str| entry.get(name).and_then(Json::as_str).map(str::to_string);
     Some(Guest {
@@ -205,5 +215,54 @@ fn observed(node: &str, vmid: u32, entry: Option<&Guest>, config: Json) -> Obser
             Json::Object(config) => config,
             _ => Map::new(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Content;
+
+    /// A cluster that knows no guest's options and answers everything else with nothing.
+    struct Garbled;
+
+    #[async_trait::async_trait]
+    impl Api for Garbled {
+        async fn send(&self, _: Method, path: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
+            let missing = || ApiError {
+                message: "Configuration file does not exist".into(),
+                hint: None,
+                status: Some(500),
+                lost: false,
+            };
+            if path.ends_with("/config") { Err(missing()) } else { Ok(Json::Null) }
+        }
+        async fn wait(&self, _: &str, _: Duration) -> Result<(), ApiError> {
+            Ok(())
+        }
+        async fn upload(
+            &self,
+            _: &str,
+            _: &str,
+            _: &str,
+            _: &str,
+            _: Content<'_>,
+            _: Duration,
+        ) -> Result<String, ApiError> {
+            Ok(String::new())
+        }
+        async fn write_file(&self, _: &str, _: &str, _: Content<'_>, _: Option<u32>) -> Result<(), ApiError> {
+            Ok(())
+        }
+        fn user(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_gone_because_of_an_answer_that_is_no_list() {
+        let cluster = Cluster::new(Arc::new(Garbled), Duration::ZERO);
+        assert!(cluster.observe("qemu", 100, "pve").await.unwrap_err().message.contains("no list"));
+        assert!(cluster.content("pve", "local").await.unwrap_err().message.contains("no list"));
     }
 }

@@ -83,9 +83,11 @@ impl ProxmoxProvider {
         }
         let cluster = &self.connection(provider)?.cluster;
         let nodes = cluster.get("/nodes").await.map_err(|error| failed(format!("import {id}"), &error))?;
-        let node =
-            nodes.as_array().and_then(|nodes| nodes.first()?.get("node")?.as_str().map(str::to_string));
-        Volume::parse(&node.unwrap_or_default(), id).ok_or_else(|| malformed(id, shape))
+        let online = |node: &&serde_json::Value| node.get("status").is_some_and(|status| status == "online");
+        let names = nodes.as_array().into_iter().flatten().filter(online);
+        let names: Vec<&str> = names.filter_map(|node| node.get("node")?.as_str()).collect();
+        let [node] = names[..] else { return Err(malformed(id, shape)) };
+        Volume::parse(node, id).ok_or_else(|| malformed(id, shape))
     }
 }
 

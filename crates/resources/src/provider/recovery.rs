@@ -70,14 +70,17 @@ impl ProxmoxProvider {
 /// Waits until every recorded task has ended; how it ended shows in the object.
 async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<(), ProviderError> {
     for (step, upid) in &open.tasks {
-        match cluster.api.wait(upid, MOST).await {
-            Err(error) if error.lost => {
-                return Err(failed(format!("ask for {step}"), &error));
-            }
-            _ => {}
-        }
+        await_end(cluster, step, upid).await?;
     }
     Ok(())
+}
+
+/// Waits until a task has ended, well or not. While it may run nothing can be said about what it makes.
+async fn await_end(cluster: &Cluster, step: &str, upid: &str) -> Result<(), ProviderError> {
+    match cluster.api.wait(upid, MOST).await {
+        Err(error) if error.lost => Err(failed(format!("ask for {step}"), &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Looks for a guest.
@@ -165,7 +168,7 @@ impl Search<'_> {
         let mut ids = vec![vmid.to_string()];
         ids.extend(source.map(|source| source.to_string()));
         for upid in running_tasks(self.cluster, node, &ids).await? {
-            let _ = self.cluster.api.wait(&upid, MOST).await;
+            await_end(self.cluster, "a task that runs", &upid).await?;
         }
         Ok(())
     }
@@ -225,7 +228,7 @@ async fn recover_other(
     };
     if let Some(volume) = &volume {
         for upid in running_tasks(cluster, &volume.node, std::slice::from_ref(&volume.name)).await? {
-            let _ = cluster.api.wait(&upid, MOST).await;
+            await_end(cluster, "a task that runs", &upid).await?;
         }
     }
     let block = kind.block();

@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) break_down: bool,
     /// Tasks that run, as the API lists them.
     pub(crate) tasks: Vec<Json>,
+    /// Whether nobody can tell how tasks go on.
+    pub(crate) tasks_lost: bool,
     broken: bool,
     volume_number: u32,
     writes: usize,
@@ -57,8 +59,9 @@ impl Api for Double {
     }
 
     async fn wait(&self, upid: &str, _: Duration) -> Result<(), ApiError> {
-        self.0.lock().unwrap().requests.push(format!("wait for {upid}"));
-        Ok(())
+        let mut state = self.0.lock().unwrap();
+        state.requests.push(format!("wait for {upid}"));
+        if state.tasks_lost { Err(ApiError { lost: true, ..error("still running") }) } else { Ok(()) }
     }
 
     async fn upload(

@@ -251,4 +251,6 @@ async fn a_task_without_a_record_is_waited_for_whatever_the_clocks_say() {
     world.provider.recover(&open).await.unwrap();
     let requests = world.double.0.lock().unwrap().requests.clone();
     assert!(requests.contains(&format!("wait for {upid}")), "{requests:?}");
+    world.double.0.lock().unwrap().tasks_lost = true;
+    world.provider.recover(&open).await.unwrap_err();
 }
