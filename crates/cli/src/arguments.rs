@@ -44,7 +44,7 @@ pub struct GlobalOptions {
     /// Ask for what is missing when there is a terminal (true or false)
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
     pub input: bool,
-    /// Log more to standard error (also PVE_LOG)
+    /// Show requests on standard error, twice: more (also PVE_LOG)
     #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }

@@ -20,6 +20,7 @@ mod provision;
 mod render;
 mod session;
 mod terraform_json;
+mod trace;
 mod variables;
 
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
     };
     environment::fill_in(&mut arguments.global);
     let paint = Paint::for_stream(&std::io::stderr(), arguments.global.no_color);
+    if let Err(failure) = trace::start(arguments.global.verbose) {
+        return ExitCode::from(failure.report(paint));
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ExitCode::from(failure::Failure::from(error).report(paint)),

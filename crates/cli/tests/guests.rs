@@ -152,3 +152,20 @@ fn a_simulated_plan_leaves_nothing_that_an_apply_could_lose() {
     project.ok(&["-e", "dev", "apply", "--simulate", "--auto-approve"]);
     assert!(project.ok(&["-e", "dev", "plan", "--simulate"]).contains("No changes."));
 }
+
+#[test]
+fn requests_are_shown_when_asked_for_and_the_token_never() {
+    let cluster = Cluster::start(Options::default());
+    let project = Project::on(&cluster);
+    let said = |words: &[&str], log: &str| {
+        let output = project.command(words).env("PVE_LOG", log).output().unwrap();
+        assert!(output.status.success(), "{}", simulated::text(&output));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!said(&["-e", "dev", "apply", "--auto-approve"], "").contains("GET "));
+    let secret = cluster.server.token.split_once('=').unwrap().1;
+    for (words, log) in [(&["-v", "-e", "dev", "plan"][..], ""), (&["-e", "dev", "plan"][..], "debug")] {
+        let said = said(words, log);
+        assert!(said.contains("GET /nodes/pve/qemu/") && !said.contains(secret), "{said}");
+    }
+}
