@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use pve_config::configuration::{Configuration, Module, Resource, decode_body};
-use pve_config::convert::convert;
 use pve_config::evaluate::evaluate;
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, Expr};
@@ -382,127 +381,6 @@ impl<'a> Evaluation<'a> {
         };
         all.entry(resource.kind.clone()).or_default().insert(resource.name.clone(), value);
     }
-
-    /// The instances of a resource in a module instance.
-    ///
-    /// # Errors
-    /// With diagnostics when `count`, `for_each` or `enabled` is of no use.
-    pub fn repetitions(
-        &self,
-        resource: &Resource,
-        module: &Module,
-        path: &ModulePath,
-    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
-        self.expand(
-            resource.count.as_ref(),
-            resource.for_each.as_ref(),
-            resource.enabled.as_ref(),
-            module,
-            path,
-        )
-    }
-
-    /// How often a declaration stands, and the values of `each` or `count`.
-    fn expand(
-        &self,
-        count: Option<&Expr>,
-        for_each: Option<&Expr>,
-        enabled: Option<&Expr>,
-        module: &Module,
-        path: &ModulePath,
-    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
-        let value_of = |expr: &Expr| self.expression(expr, module, path, &Repetition::Single);
-        if let Some(expr) = count {
-            // A number gives little away: as in OpenTofu it may be sensitive.
-            let mut value = value_of(expr)?;
-            value.marks = value.marks.without(Marks::SENSITIVE);
-            let value = plain(value, expr, "count")?;
-            let number = convert(&value, &Type::Number).ok().and_then(|number| number.as_i64());
-            let count = number.and_then(|number| u64::try_from(number).ok()).ok_or_else(|| {
-                let detail = "`count` must be a whole number that is not negative.";
-                vec![Diagnostic::error(expr.span, "This is no count", detail)]
-            })?;
-            return Ok((Shape::Count, (0..count).map(Repetition::Count).collect()));
-        }
-        if let Some(expr) = for_each {
-            return each(value_of(expr)?, expr).map(|repetitions| (Shape::Each, repetitions));
-        }
-        if let Some(expr) = enabled {
-            let value = plain(value_of(expr)?, expr, "enabled")?;
-            let enabled =
-                convert(&value, &Type::Bool).ok().and_then(|value| value.as_bool()).ok_or_else(|| {
-                    vec![Diagnostic::error(
-                        expr.span,
-                        "This is no condition",
-                        "`enabled` must be true or false.",
-                    )]
-                })?;
-            return Ok((Shape::Single, if enabled { vec![Repetition::Single] } else { Vec::new() }));
-        }
-        Ok((Shape::Single, vec![Repetition::Single]))
-    }
-}
-
-/// A value that decides how many instances there are: known, not null and not sensitive.
-fn plain(value: Value, expr: &Expr, argument: &str) -> Result<Value, Vec<Diagnostic>> {
-    let fault = |summary: String, detail: &str, hint: &str| {
-        Err(vec![Diagnostic::error(expr.span, summary, detail).with_hint(hint)])
-    };
-    if value.marks.is_sensitive() || value.marks.is_ephemeral() {
-        return fault(
-            format!("`{argument}` is {}", if value.marks.is_sensitive() { "sensitive" } else { "ephemeral" }),
-            "The addresses of instances are shown and stored, and would give the value away.",
-            "Use nonsensitive() if the value is no secret.",
-        );
-    }
-    if !value.is_known() {
-        return fault(
-            format!("`{argument}` is only known after apply"),
-            "How many instances there are must be known before anything is planned.",
-            "Use a value from the configuration, or apply what it depends on first with -target.",
-        );
-    }
-    if value.is_null() {
-        return fault(
-            format!("`{argument}` is null"),
-            "It decides how many instances there are.",
-            "Leave the argument out, or give it a value for this case, for instance with coalesce().",
-        );
-    }
-    Ok(value)
-}
-
-fn each(value: Value, expr: &Expr) -> Result<Vec<Repetition>, Vec<Diagnostic>> {
-    let value = plain(value, expr, "for_each")?;
-    if let Some(entries) = value.entries() {
-        return Ok(entries
-            .iter()
-            .map(|(key, value)| Repetition::Each(key.to_string(), value.clone()))
-            .collect());
-    }
-    let fault = |detail: &str| vec![Diagnostic::error(expr.span, "This cannot be iterated over", detail)];
-    let (elements, Type::Set(element)) = (value.elements(), value.ty()) else {
-        return Err(vec![
-            fault(&format!(
-                "`for_each` takes a map or a set of strings, and this is of type {}.",
-                value.ty()
-            ))
-            .remove(0)
-            .with_hint("Use toset(...) for a list of strings, or { for x in ... : x.name => x }."),
-        ]);
-    };
-    let elements = elements.unwrap_or_default();
-    if *element != Type::String && !elements.is_empty() {
-        return Err(fault("A set in `for_each` must be of strings."));
-    }
-    elements
-        .iter()
-        .map(|element| match element.as_str() {
-            Some(key) => Ok(Repetition::Each(key.to_string(), element.clone())),
-            None if element.is_null() => Err(fault("A set in `for_each` must not contain null.")),
-            None => plain(element.clone(), expr, "for_each").map(|_| Repetition::Single),
-        })
-        .collect()
 }
 
 /// Says which module instance an error is about: one declaration can be wrong in one instance only.

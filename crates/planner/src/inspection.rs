@@ -8,7 +8,7 @@ use pve_model::{InstanceAddress, InstanceKey, ModulePath, ResourceMode, Value};
 
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::{Graph, Item, Node};
-use crate::planning::recorded;
+use crate::planner::recorded;
 use crate::scope::{Repetition, Shape, gather, unevaluated};
 
 /// Everything in the configuration that can be told without a plan. A resource is worth what the state has of it, all of

@@ -6,7 +6,7 @@ use pve_model::{InstanceAddress, InstanceKey, ResourceMode, Value};
 
 use crate::evaluation::Evaluation;
 use crate::graph::{Item, Node};
-use crate::planning::{Planner, bare_change, recorded};
+use crate::planner::{Planner, bare_change, recorded};
 use crate::scope::Shape;
 
 /// Adds the changes of everything in the state that was not planned yet.

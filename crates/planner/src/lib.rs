@@ -2,6 +2,7 @@
 
 pub mod difference;
 pub mod evaluation;
+mod expansion;
 pub mod graph;
 mod imports;
 pub mod inspection;
@@ -9,6 +10,7 @@ mod instance;
 mod leftovers;
 mod moves;
 pub mod order;
+mod planner;
 pub mod planning;
 pub mod proposed;
 mod protection;
@@ -16,3 +18,4 @@ mod provisioning;
 pub mod resolution;
 pub mod scope;
 mod selection;
+mod triggers;

@@ -8,7 +8,7 @@ use pve_model::rules::RulesRegistry;
 use pve_model::{InstanceAddress, ResourceMode, Type};
 
 use crate::evaluation::Evaluation;
-use crate::planning::Planner;
+use crate::planner::Planner;
 use crate::scope::Repetition;
 
 /// Refuses changes that destroy a protected instance. With `keep_protected`, leaves them and what they depend on out

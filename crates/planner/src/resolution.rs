@@ -16,7 +16,7 @@ use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::Graph;
 use crate::instance::{Forced, configure, mark_by_schema, plan_instance};
 use crate::leftovers::node;
-use crate::planning::{recorded, rules_of};
+use crate::planner::{recorded, rules_of};
 use crate::provisioning;
 use crate::scope::Repetition;
 

@@ -1,0 +1,364 @@
+//! Collects the changes of a plan while declarations are evaluated: those of every instance of every resource.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_config::syntax::Diagnostic;
+use pve_config::syntax::ast::TraversalStepKind;
+use pve_model::codec::decode;
+use pve_model::plan::{Action, Change, PlanMode};
+use pve_model::rules::KindRules;
+use pve_model::state::{InstanceRecord, State};
+use pve_model::{InstanceAddress, ResourceAddress, ResourceMode, Value};
+
+use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
+use crate::graph::{Graph, Item};
+use crate::instance::{Configured, Forced, change, configure, mark_by_schema, plan_instance};
+use crate::order::propagate_create_before_destroy;
+use crate::planning::{DataRequest, ImportRequest, Observed, Options};
+use crate::selection::Selection;
+use crate::triggers::is_triggered;
+
+/// Collects changes while declarations are evaluated.
+pub struct Planner<'a> {
+    graph: &'a Graph,
+    /// The state after moves.
+    pub state: &'a State,
+    observed: &'a Observed,
+    /// What was asked for.
+    pub options: &'a Options,
+    /// What targets and excludes leave.
+    pub selection: Selection,
+    /// What `removed` blocks leave in the cluster.
+    forgotten: Vec<pve_model::address::Target>,
+    /// Blocks that are replaced by creating first.
+    create_first: BTreeSet<ResourceAddress>,
+    /// Changes so far.
+    pub changes: Vec<Change>,
+    /// What each change needs, by its place.
+    pub needs: Vec<Vec<ResourceAddress>>,
+    /// Instances in the configuration.
+    pub seen: BTreeSet<InstanceAddress>,
+    pub(crate) drift: Vec<Change>,
+    pub(crate) data: BTreeMap<InstanceAddress, Value>,
+    pub(crate) data_requests: Vec<DataRequest>,
+    pub(crate) import_requests: Vec<ImportRequest>,
+}
+
+impl<'a> Planner<'a> {
+    /// A plan of nothing yet.
+    pub fn new(
+        graph: &'a Graph,
+        inputs: &Inputs<'_>,
+        state: &'a State,
+        observed: &'a Observed,
+        options: &'a Options,
+    ) -> Planner<'a> {
+        let mut own = BTreeMap::new();
+        let mut needs = BTreeMap::new();
+        for (place, node) in graph.nodes.iter().enumerate() {
+            let (Some(address), Item::Resource(ResourceMode::Managed, kind, name)) =
+                (node.resource_address(), &node.item)
+            else {
+                continue;
+            };
+            let module = node.module.iter().try_fold(&inputs.configuration.root, |module, call| {
+                module.module_calls.get(call).and_then(|call| call.child.as_ref())
+            });
+            let resource = module.and_then(|module| module.resource(ResourceMode::Managed, kind, name));
+            own.insert(address.clone(), resource.is_some_and(|r| r.lifecycle.create_before_destroy));
+            needs.insert(address, graph.resources_needed(place));
+        }
+        Planner {
+            graph,
+            state,
+            observed,
+            options,
+            selection: Selection::new(graph, options),
+            forgotten: inputs.configuration.forgotten(),
+            create_first: propagate_create_before_destroy(&own, &needs),
+            changes: Vec::new(),
+            needs: Vec::new(),
+            seen: BTreeSet::new(),
+            drift: Vec::new(),
+            data: BTreeMap::new(),
+            data_requests: Vec::new(),
+            import_requests: Vec::new(),
+        }
+    }
+
+    /// The values of an instance as they are now: as read, else as recorded. `None` when it was read and is gone.
+    pub fn present(
+        &self,
+        address: &InstanceAddress,
+        record: &InstanceRecord,
+        rules: &dyn KindRules,
+    ) -> Option<Value> {
+        match self.observed.instances.get(address) {
+            Some(read) => {
+                read.as_ref().map(|value| mark_by_schema(value, rules).mark_sensitive_at(&record.sensitive))
+            }
+            None => Some(recorded(record, rules)),
+        }
+    }
+
+    /// Adds a change.
+    pub fn push(&mut self, change: Change, needs: Vec<ResourceAddress>) {
+        self.changes.push(change);
+        self.needs.push(needs);
+    }
+
+    /// Whether a `removed` block says that an instance stays in the cluster.
+    pub fn forgets(&self, address: &InstanceAddress) -> bool {
+        self.forgotten.iter().any(|target| target.contains(address))
+    }
+
+    fn note_drift(&mut self, address: &InstanceAddress, record: &InstanceRecord, rules: &dyn KindRules) {
+        if !self.observed.instances.contains_key(address) {
+            return;
+        }
+        let before = recorded(record, rules);
+        let after = self.present(address, record, rules);
+        if after.as_ref().is_some_and(|after| crate::difference::same(&before, after)) {
+            return;
+        }
+        let action = if after.is_some() { Action::Update } else { Action::Delete };
+        let mut drift = bare_change(address, record.provider.clone(), action);
+        (drift.before, drift.after) = (Some(before), after);
+        self.drift.push(drift);
+    }
+
+    fn managed(
+        &mut self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+    ) -> Result<Value, Vec<Diagnostic>> {
+        let address = &instance.address;
+        self.seen.insert(address.clone());
+        let rules = rules_of(evaluation, instance)?;
+        let record = self.state.current(address);
+        if let Some(record) = record {
+            self.note_drift(address, record, rules);
+        }
+        let present = record.and_then(|record| self.present(address, record, rules));
+        if self.options.mode != PlanMode::Normal || !self.selection.includes(address, instance.place) {
+            return Ok(self.unplanned(present, rules));
+        }
+        let problems = evaluation.conditions(
+            &instance.resource.lifecycle.preconditions,
+            instance.module,
+            &address.resource.module,
+            instance.repetition,
+            None,
+        );
+        if problems.iter().any(Diagnostic::is_error) {
+            return Err(problems);
+        }
+        let configured = configure(evaluation, instance, rules)?;
+        let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
+        let importing = self.importing(evaluation, address, present.is_some())?;
+        let before = match &importing {
+            Some(id) => match self.observed.imports.get(address) {
+                Some(value) => Some(mark_by_schema(value, rules)),
+                None => {
+                    let request = ImportRequest { address: address.clone(), provider, id: id.clone() };
+                    self.import_requests.push(request);
+                    return Ok(pve_model::Value::unknown(rules.schema().block.implied_type()));
+                }
+            },
+            None => present,
+        };
+        let forced = Forced {
+            tainted: record.is_some_and(|record| record.tainted),
+            requested: self.options.replace.contains(address),
+            triggered: is_triggered(&self.changes, evaluation, instance),
+        };
+        let block = self.graph.nodes[instance.place].resource_address();
+        let create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
+        let planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
+        let mut change = change(instance, provider, before, planned);
+        change.importing = importing;
+        change.create_before_destroy = create_first;
+        self.keep_dependencies(instance.place, &mut change);
+        let after = change.after.clone();
+        let mut problems = self.postconditions(evaluation, instance, after.as_ref());
+        problems.extend(crate::provisioning::check(evaluation, instance));
+        if problems.iter().any(Diagnostic::is_error) {
+            return Err(problems);
+        }
+        let needs = self.graph.resources_needed(instance.place);
+        self.push(change, needs);
+        Ok(after.unwrap_or_else(crate::scope::unevaluated))
+    }
+
+    fn keep_dependencies(&self, place: usize, change: &mut Change) {
+        let needed = self.graph.resources_needed(place).into_iter();
+        change.dependencies = needed.filter(|needed| needed.mode == ResourceMode::Managed).collect();
+    }
+
+    fn postconditions(
+        &self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+        value: Option<&Value>,
+    ) -> Vec<Diagnostic> {
+        let conditions = &instance.resource.lifecycle.postconditions;
+        let module = &instance.address.resource.module;
+        evaluation.conditions(conditions, instance.module, module, instance.repetition, value)
+    }
+
+    /// The value of an instance that this plan leaves alone.
+    fn unplanned(&self, present: Option<Value>, rules: &dyn KindRules) -> Value {
+        present.unwrap_or_else(|| Value::unknown(rules.schema().block.implied_type()))
+    }
+
+    fn importing(
+        &self,
+        evaluation: &Evaluation<'_>,
+        address: &InstanceAddress,
+        exists: bool,
+    ) -> Result<Option<String>, Vec<Diagnostic>> {
+        if exists {
+            return Ok(None);
+        }
+        crate::imports::id_for(evaluation, address)
+    }
+
+    fn data_source(
+        &mut self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+    ) -> Result<Value, Vec<Diagnostic>> {
+        let rules = rules_of(evaluation, instance)?;
+        let configured = configure(evaluation, instance, rules)?;
+        let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
+        let unknown = !configured.config.is_wholly_known();
+        if self.options.mode == PlanMode::Normal && (unknown || self.depends_on_change(instance)) {
+            return Ok(self.defer(instance, rules, &configured, provider, unknown));
+        }
+        let sensitive = |value: &Value| mark_by_schema(value, rules).mark_sensitive_at(&configured.sensitive);
+        if let Some(value) = self.observed.data.get(&instance.address) {
+            let value = sensitive(value);
+            self.data.insert(instance.address.clone(), value.clone());
+            let problems = self.postconditions(evaluation, instance, Some(&value));
+            return if problems.iter().any(Diagnostic::is_error) { Err(problems) } else { Ok(value) };
+        }
+        if !unknown {
+            let config = configured.config.unmark_deep().0;
+            self.data_requests.push(DataRequest { address: instance.address.clone(), provider, config });
+        }
+        Ok(Value::unknown(rules.schema().block.implied_type()))
+    }
+
+    fn defer(
+        &mut self,
+        instance: &Instance<'_>,
+        rules: &dyn KindRules,
+        configured: &Configured,
+        provider: String,
+        unknown: bool,
+    ) -> Value {
+        use pve_model::plan::ActionReason::{ReadBecauseConfigUnknown, ReadBecauseDependencyPending};
+        let proposed = crate::proposed::propose(&rules.schema().block, None, &configured.config);
+        let after = mark_by_schema(&proposed, rules);
+        let mut read = bare_change(&instance.address, provider, Action::Read);
+        read.reason = Some(if unknown { ReadBecauseConfigUnknown } else { ReadBecauseDependencyPending });
+        read.after = Some(after.clone());
+        let needs = self.graph.resources_needed(instance.place);
+        self.push(read, needs);
+        after
+    }
+
+    fn depends_on_change(&self, instance: &Instance<'_>) -> bool {
+        if instance.resource.depends_on.is_empty() {
+            return false;
+        }
+        let names: Vec<String> = instance
+            .resource
+            .depends_on
+            .iter()
+            .filter_map(|reference| {
+                let root = reference.root.name.as_str();
+                match reference.steps.first().map(|step| &step.kind) {
+                    Some(TraversalStepKind::Attribute(name)) => Some(format!("{root}.{name}")),
+                    _ => None,
+                }
+            })
+            .collect();
+        self.changes.iter().any(|change| {
+            let resource = &change.address.resource;
+            let own = format!("{}.{}", resource.kind, resource.name);
+            let inside = resource.module.0.get(instance.address.resource.module.0.len());
+            let within = inside.map(|step| format!("module.{}", step.name));
+            change.action != Action::NoOp
+                && resource.module.0.starts_with(&instance.address.resource.module.0)
+                && names.iter().any(|name| match &within {
+                    None => *name == own,
+                    Some(module) => name == module,
+                })
+        })
+    }
+}
+
+impl ResourceValues for Planner<'_> {
+    fn value_of(
+        &mut self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+    ) -> Result<Value, Vec<Diagnostic>> {
+        match instance.resource.mode {
+            ResourceMode::Managed => self.managed(evaluation, instance),
+            ResourceMode::Data => self.data_source(evaluation, instance),
+        }
+    }
+}
+
+/// The rules of an instance's kind.
+///
+/// # Errors
+/// When no provider has the kind.
+pub fn rules_of<'r>(
+    evaluation: &Evaluation<'r>,
+    instance: &Instance<'_>,
+) -> Result<&'r dyn KindRules, Vec<Diagnostic>> {
+    let registry = evaluation.inputs.registry;
+    let kind = &instance.resource.kind;
+    let (rules, known, word) = match instance.resource.mode {
+        ResourceMode::Managed => (registry.resource(kind), registry.resource_kinds(), "resource"),
+        ResourceMode::Data => (registry.data(kind), registry.data_kinds(), "data source"),
+    };
+    rules.ok_or_else(|| {
+        let summary = format!("pve has no {word} of kind \"{kind}\"");
+        let detail = "It belongs to a provider that pve does not have, or its name is misspelt.";
+        let fault = Diagnostic::error(instance.resource.span, summary, detail);
+        vec![match pve_config::evaluate::closest(kind, known) {
+            Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
+            None => fault,
+        }]
+    })
+}
+
+/// The values of a record with its sensitive parts marked. A record of another shape counts as nothing known.
+pub fn recorded(record: &InstanceRecord, rules: &dyn KindRules) -> Value {
+    let ty = rules.schema().block.implied_type();
+    let value = decode(&record.values, &ty).unwrap_or_else(|_| Value::null(ty));
+    mark_by_schema(&value, rules).mark_sensitive_at(&record.sensitive)
+}
+
+/// A change with nothing but its address, provider and action.
+pub fn bare_change(address: &InstanceAddress, provider: String, action: Action) -> Change {
+    Change {
+        address: address.clone(),
+        deposed: None,
+        previous_address: None,
+        provider,
+        action,
+        reason: None,
+        before: None,
+        after: None,
+        replace_paths: Vec::new(),
+        notes: Vec::new(),
+        importing: None,
+        dependencies: Vec::new(),
+        create_before_destroy: false,
+    }
+}
