@@ -80,15 +80,7 @@ pub async fn run_refresh(global: &GlobalOptions, mut options: RefreshOptions) ->
 }
 
 async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
-    let project = Project::find(global)?;
-    let saved = match request.saved {
-        Some(path) => Some(SavedPlan::read(&project.root.join(path), &project.key()?)?),
-        None => None,
-    };
-    let project = match &saved {
-        Some(saved) => in_environment_of(saved, project, global)?,
-        None => project,
-    };
+    let (project, saved) = find(global, request)?;
     let mut workspace = match &saved {
         Some(saved) => saved.workspace(&project)?,
         None => Workspace::load(&project, &request.planning.variables)?,
@@ -110,17 +102,10 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     recover(&workspace, &writer, &clusters.provider).await?;
     let state = writer.state();
     let planning = match &saved {
-        Some(saved) if saved.sequence != state.sequence => {
-            let message = format!(
-                "the saved plan is stale: it was made at event {}, and the log is at event {} now",
-                saved.sequence, state.sequence
-            );
-            return Err(Failure::hinted(
-                message,
-                "Nothing was changed. Plan again with `pve plan -out FILE`.",
-            ));
+        Some(saved) => {
+            refuse_stale(saved, &state)?;
+            saved.planning()
         }
-        Some(saved) => saved.planning(),
         None => {
             let planning =
                 plan_with(&workspace, &state, &clusters, request.planning, request.keep_protected).await?;
@@ -140,7 +125,6 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     workspace.functions.pure = false;
     keep_configured_ids_free(&planning, &clusters);
     listen_for_interrupts(Arc::clone(&cancelled));
-    let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let application = Application {
         workspace: &workspace,
         planning: &planning,
@@ -151,6 +135,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         cancelled,
     };
     let provisioners = Runner { root: project.root.clone() };
+    let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let progress = Progress::new(paint);
     let (outcome, problems) = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
     if let Err(error) = log.save_snapshot(&writer.state()).await {
@@ -162,6 +147,26 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         return Err(workspace.failure(problems));
     }
     Ok(code)
+}
+
+/// The project, and the plan if one was saved.
+fn find(global: &GlobalOptions, request: &Request<'_>) -> Result<(Project, Option<SavedPlan>), Failure> {
+    let project = Project::find(global)?;
+    let Some(path) = request.saved else { return Ok((project, None)) };
+    let saved = SavedPlan::read(&project.root.join(path), &project.key()?)?;
+    let project = in_environment_of(&saved, project, global)?;
+    Ok((project, Some(saved)))
+}
+
+fn refuse_stale(saved: &SavedPlan, state: &State) -> Result<(), Failure> {
+    if saved.sequence == state.sequence {
+        return Ok(());
+    }
+    let message = format!(
+        "the saved plan is stale: it was made at event {}, and the log is at event {} now",
+        saved.sequence, state.sequence
+    );
+    Err(Failure::hinted(message, "Nothing was changed. Plan again with `pve plan -out FILE`."))
 }
 
 /// A plan is applied where it was made, whether that is named again or not.
