@@ -6,7 +6,7 @@ mod simulated;
 
 use std::collections::BTreeMap;
 
-use pve_simulator::{FailureRule, How, Options, When};
+use pve_simulator::Options;
 use simulated::{Cluster, Project};
 
 #[test]
@@ -106,66 +106,4 @@ fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     assert!(said.contains("certificate") && said.contains("Hint:"), "{said}");
     assert!(cluster.requests().iter().all(|request| request.status == 401), "{:?}", cluster.requests());
     assert_eq!(project.ok(&["-e", "dev", "state", "list"]), "");
-}
-
-#[test]
-fn what_became_of_a_guest_is_found_out_though_its_block_is_gone() {
-    let lost = |method: &str, path: &str, how: How| FailureRule {
-        method: method.into(),
-        path: path.into(),
-        when: When::Always,
-        how,
-    };
-    let cluster = Cluster::start(Options::default());
-    let project = Project::on(&cluster);
-    for file in ["main.tf", "outputs.tf"] {
-        std::fs::remove_file(project.root().join(file)).unwrap();
-    }
-    project.write(
-        "vm.tf",
-        "resource \"proxmox_virtual_environment_vm\" \"a\" {\n  node_name = \"pve\"\n  vm_id = 123\n  name = \"a\"\n}\n",
-    );
-    cluster.server.simulator().set_failures(vec![
-        lost("POST", "/nodes/pve/qemu", How::ApplyThenDisconnect),
-        lost("GET", "/nodes/pve/qemu/*", How::Disconnect),
-        lost("GET", "/cluster/resources", How::Disconnect),
-    ]);
-    let said = project.fails(&["-e", "dev", "apply", "--auto-approve"]);
-    assert_eq!(project.ok(&["-e", "dev", "state", "list"]), "", "{said}");
-    cluster.server.simulator().set_failures(Vec::new());
-    std::fs::remove_file(project.root().join("vm.tf")).unwrap();
-    let guests = || cluster.get("/cluster/resources?type=vm").as_array().unwrap().len();
-    assert_eq!(guests(), 1, "{said}");
-    project.ok(&["-e", "dev", "apply", "--auto-approve"]);
-    assert_eq!(guests(), 0, "it was found, and the configuration has it no more");
-}
-
-#[test]
-fn a_simulated_plan_leaves_nothing_that_an_apply_could_lose() {
-    let project = Project::scaffolded();
-    let plan = project.ok(&["-e", "dev", "plan", "--simulate"]);
-    assert!(plan.contains("to add") || plan.contains("create"), "{plan}");
-    let kept: Vec<_> =
-        project.root().join(".pve").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    let states = kept.iter().filter(|path| path.join("simulator.db").exists()).count();
-    assert_eq!(states, 0, "{kept:?}");
-    project.ok(&["-e", "dev", "apply", "--simulate", "--auto-approve"]);
-    assert!(project.ok(&["-e", "dev", "plan", "--simulate"]).contains("No changes."));
-}
-
-#[test]
-fn requests_are_shown_when_asked_for_and_the_token_never() {
-    let cluster = Cluster::start(Options::default());
-    let project = Project::on(&cluster);
-    let said = |words: &[&str], log: &str| {
-        let output = project.command(words).env("PVE_LOG", log).output().unwrap();
-        assert!(output.status.success(), "{}", simulated::text(&output));
-        String::from_utf8(output.stderr).unwrap()
-    };
-    assert!(!said(&["-e", "dev", "apply", "--auto-approve"], "").contains("GET "));
-    let secret = cluster.server.token.split_once('=').unwrap().1;
-    for (words, log) in [(&["-v", "-e", "dev", "plan"][..], ""), (&["-e", "dev", "plan"][..], "debug")] {
-        let said = said(words, log);
-        assert!(said.contains("GET /nodes/pve/qemu/") && !said.contains(secret), "{said}");
-    }
 }

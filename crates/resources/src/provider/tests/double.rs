@@ -24,6 +24,10 @@ pub(crate) struct State {
     pub(crate) rules: BTreeMap<String, Vec<Map<String, Json>>>,
     pub(crate) options: BTreeMap<String, Map<String, Json>>,
     pub(crate) requests: Vec<String>,
+    /// Whether nobody can tell how tasks go on.
+    pub(crate) tasks_lost: bool,
+    /// Whether no guest has a configuration and every other answer is empty.
+    pub(crate) garbled: bool,
     /// The request of this number, from 1, fails before it takes effect.
     pub(crate) fail_at: Option<usize>,
     /// Whether that request takes effect all the same and only its response is lost.
@@ -32,8 +36,6 @@ pub(crate) struct State {
     pub(crate) break_down: bool,
     /// Tasks that run, as the API lists them.
     pub(crate) tasks: Vec<Json>,
-    /// Whether nobody can tell how tasks go on.
-    pub(crate) tasks_lost: bool,
     broken: bool,
     volume_number: u32,
     writes: usize,
@@ -114,6 +116,10 @@ impl State {
         self.requests.push(format!("{method:?} {path}"));
         if self.broken {
             return Err(ApiError { status: None, ..error("the server cannot be reached") });
+        }
+        if self.garbled {
+            let missing = path.ends_with("/config");
+            return if missing { Err(error("Configuration file does not exist")) } else { Ok(Json::Null) };
         }
         if method != Method::Get {
             self.writes += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use pve_executor::ports::{Provider, Recovery};
+use pve_executor::ports::{Provider, ReadRequest, Recovery};
 use pve_model::codec::encode;
 use pve_model::event::{ActionIntended, Operation};
 use pve_model::state::OpenAction;
@@ -253,4 +253,17 @@ async fn a_task_without_a_record_is_waited_for_whatever_the_clocks_say() {
     assert!(requests.contains(&format!("wait for {upid}")), "{requests:?}");
     world.double.0.lock().unwrap().tasks_lost = true;
     world.provider.recover(&open).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn nothing_is_gone_because_of_an_answer_that_is_no_list() {
+    let world = World::new(VM);
+    let made = world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "x"})).await;
+    let open = open_action(&world, &made, &Recorder::default()).await;
+    world.double.0.lock().unwrap().garbled = true;
+    let request =
+        ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior: made.clone() };
+    let error = world.provider.read(request).await.unwrap_err();
+    assert!(error.message.contains("is no list"), "{error}");
+    assert!(world.provider.recover(&open).await.unwrap_err().message.contains("is no list"));
 }
