@@ -219,7 +219,13 @@ async fn recover_other(
     planned: Option<Value>,
 ) -> Result<Recovery, ProviderError> {
     let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
-        return Ok(Recovery::NothingDone);
+        // A delete has no plan; an object that is still there shows in the next one.
+        return Ok(match open.intent.operation {
+            Operation::Delete => Recovery::NothingDone,
+            _ => Recovery::Unclear(
+                "what was planned cannot be read by this version of pve: look for it in the cluster".into(),
+            ),
+        });
     };
     let volume = match family {
         Family::DownloadFile => download_file::volume(&planned),

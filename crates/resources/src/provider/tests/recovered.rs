@@ -204,6 +204,9 @@ async fn a_plain_object_is_ours_by_a_step_or_by_its_values() {
     let Recovery::Exists(left) = world.provider.recover(&open).await.unwrap() else { panic!("it exists") };
     let names = changed(&left, &world.plan(Some(&left), &config).planned.unwrap());
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["cidr"], "the rest is still to be done");
+    let planned = std::mem::replace(&mut open.intent.planned, json!("of another version"));
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Unclear(_)));
+    open.intent.planned = planned;
     open.completed.clear();
     world.try_apply(made.as_ref(), Some(&config), &Recorder::default()).await.unwrap();
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Exists(_)));
