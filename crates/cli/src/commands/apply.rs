@@ -1,6 +1,5 @@
 //! `pve apply`, `pve destroy` and `pve refresh`
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +11,7 @@ use pve_model::state::State;
 use pve_planner::planning::Planning;
 use pve_state::Writer;
 
+use super::is_approved;
 use super::plan::{parse_wait, plan_with, show};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::connect::{Access, Clusters, connect};
@@ -251,19 +251,15 @@ fn refuse_blocked(state: &State, planning: &Planning) -> Result<(), Failure> {
 }
 
 fn approve(global: &GlobalOptions, planning: &Planning) -> Result<bool, Failure> {
-    if !global.input || !std::io::stdin().is_terminal() {
-        let hint = "Give --auto-approve, or save a plan with `pve plan -out FILE` and apply that.";
-        return Err(Failure::hinted("nobody is there to approve the plan", hint));
-    }
     let question = match planning.plan.mode {
-        PlanMode::Destroy => "Destroy all of this? There is no undo.",
-        _ => "Do this?",
+        PlanMode::Destroy => "\nDestroy all of this? There is no undo.",
+        _ => "\nDo this?",
     };
-    eprint!("\n{question} Only `yes` is taken: ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
+    is_approved(
+        global,
+        question,
+        "Give --auto-approve, or save a plan with `pve plan -out FILE` and apply that.",
+    )
 }
 
 /// The first Ctrl-C, or the first request of the system to end, lets what runs finish; a second one ends the process:

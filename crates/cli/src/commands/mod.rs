@@ -21,6 +21,8 @@ pub mod unlock;
 pub mod validate;
 pub mod workspace;
 
+use std::io::{BufRead as _, IsTerminal as _};
+
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Value};
@@ -28,6 +30,7 @@ use pve_planner::resolution::recorded_value;
 use pve_resources::Registry;
 use serde_json::Value as Json;
 
+use crate::arguments::GlobalOptions;
 use crate::failure::Failure;
 
 /// Prints JSON in lines.
@@ -71,6 +74,20 @@ pub fn parse_instance(text: &str) -> Result<InstanceAddress, Failure> {
 /// When it is none.
 pub fn parse_target(text: &str) -> Result<pve_model::address::Target, Failure> {
     text.parse().map_err(not_an_address)
+}
+
+/// Asks a question to which only `yes` agrees. `hint` says what to give where nobody can be asked.
+///
+/// # Errors
+/// When nobody can be asked.
+pub fn is_approved(global: &GlobalOptions, question: &str, hint: &str) -> Result<bool, Failure> {
+    if !global.input || !std::io::stdin().is_terminal() {
+        return Err(Failure::hinted("nobody is there to approve this", hint));
+    }
+    eprint!("{question} Only `yes` is taken: ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
 }
 
 fn not_an_address(error: pve_model::address::ParseAddressError) -> Failure {

@@ -1,16 +1,16 @@
 //! `pve lock status` and `pve unlock`
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use pve_state::{LeaseHolder, break_lease, lease_status};
 use pve_state_s3::SharedLog;
 use serde_json::json;
 
-use super::print_json;
+use super::{is_approved, print_json};
 use crate::arguments::{GlobalOptions, LockCommand, UnlockOptions};
 use crate::backend::Backend;
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::{Project, actor};
+
+const QUESTION: &str = "Break it? A run that is alive stops at its next event.";
 
 /// Shows who works on the environment.
 ///
@@ -47,7 +47,7 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
     if let Some(holder) = &lease.record.holder {
         eprintln!("Held: {holder}");
     }
-    if !options.force && !approve(global)? {
+    if !options.force && !is_approved(global, QUESTION, "Give -force to break the lease.")? {
         eprintln!("Nothing was changed.");
         return Ok(FAILED);
     }
@@ -72,14 +72,4 @@ fn print(global: &GlobalOptions, text: &str, holder: Option<&LeaseHolder>) -> En
         println!("{text}");
     }
     Ok(0)
-}
-
-fn approve(global: &GlobalOptions) -> Result<bool, Failure> {
-    if !global.input || !std::io::stdin().is_terminal() {
-        return Err(Failure::hinted("nobody is there to approve", "Give -force to break the lease."));
-    }
-    eprint!("Break it? A run that is alive stops at its next event. Only `yes` is taken: ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
 }
