@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/binary.rs"]
+#[allow(dead_code)]
+mod binary;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
+
+use binary::pve;
 
 fn validate(body: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
@@ -27,15 +33,7 @@ fn validate(body: &str) -> Output {
         }
     }
     write(&path, &content);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-    command.arg("validate").current_dir(folder.path()).env("NO_COLOR", "1");
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if ["TF_VAR_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
-            command.env_remove(name);
-        }
-    }
-    command.output().unwrap()
+    pve(folder.path(), &["validate"]).output().unwrap()
 }
 
 #[test]

@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/binary.rs"]
+mod binary;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
+
+use binary::{pve, text};
 
 struct Project {
     folder: tempfile::TempDir,
@@ -27,15 +32,7 @@ impl Project {
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(self.path()).env("NO_COLOR", "1");
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["TF_VAR_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
-        command.output().unwrap()
+        pve(self.path(), words).output().unwrap()
     }
 
     fn ok(&self, words: &[&str]) -> String {
@@ -49,10 +46,6 @@ impl Project {
         assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
         text(&output)
     }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "common/binary.rs"]
+mod binary;
 #[path = "../../modules/tests/support/mod.rs"]
 mod support;
 
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 
+use binary::{pve, text};
 use support::{Answer, Repository, Server, has_git, tar_gz, write};
 
 struct Project {
@@ -27,14 +30,7 @@ impl Project {
     }
 
     fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(self.folder.path().join("work")).env("NO_COLOR", "1");
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["TF_", "PROXMOX_VE_", "PVE_", "XDG_", "GIT_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = pve(&self.folder.path().join("work"), words);
         command.env("HOME", self.folder.path()).envs(self.variables.iter().cloned());
         command.output().unwrap()
     }
@@ -52,10 +48,6 @@ impl Project {
         assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
         text(&output)
     }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn call(source: &str, version: &str) -> String {

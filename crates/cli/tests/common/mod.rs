@@ -2,9 +2,13 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+mod binary;
+
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+pub use binary::{pve, text};
 
 /// A project in a folder of its own.
 pub struct Project {
@@ -31,17 +35,9 @@ impl Project {
         std::fs::write(path, text).unwrap();
     }
 
-    /// The binary with an environment that says nothing of the machine that the test runs on.
+    /// The binary in it.
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(self.path()).env("NO_COLOR", "1").stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["TF_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
-        command
+        pve(self.path(), words)
     }
 
     /// Runs a command to its end.
@@ -91,9 +87,4 @@ impl Project {
     pub fn state(&self) -> Vec<String> {
         self.ok(&["state", "list"]).lines().map(String::from).collect()
     }
-}
-
-/// Everything that a command said.
-pub fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod crash;
 mod guests;
 mod local;

@@ -1,9 +1,12 @@
 //! A project in a folder of its own, and the binary in it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::Value as Json;
+
+use super::binary::pve;
+pub use super::binary::text as said;
 
 /// The project.
 pub struct Project {
@@ -31,9 +34,7 @@ impl Project {
     }
 
     pub fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env("NO_COLOR", "1").env_remove("SSH_AUTH_SOCK").output().unwrap()
+        pve(self.folder.path(), words).output().unwrap()
     }
 
     /// Applies, which must succeed; what it says.
@@ -71,9 +72,4 @@ impl Project {
         collect(&self.path(".pve"), &mut bytes);
         bytes
     }
-}
-
-/// Everything that a run says.
-pub fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

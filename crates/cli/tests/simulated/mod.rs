@@ -2,9 +2,15 @@
 
 #![allow(dead_code)]
 
+#[path = "../common/binary.rs"]
+mod binary;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
+
+use binary::pve;
+pub use binary::text;
 
 use pve_simulator::{Options, RequestRecord, Server, Simulator, serve};
 
@@ -114,14 +120,7 @@ impl Project {
     }
 
     fn command_in(&self, folder: &Path, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-        command.args(words).current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if ["TF_", "PROXMOX_VE_", "PVE_"].iter().any(|prefix| name.starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
+        let mut command = pve(folder, words);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -143,10 +142,6 @@ impl Project {
         assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
         text(&output)
     }
-}
-
-pub fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// A number that looks random, the same for the same seed (SplitMix64).
