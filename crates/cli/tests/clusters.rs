@@ -49,6 +49,12 @@ fn a_simulated_plan_leaves_nothing_that_an_apply_could_lose() {
     let states = kept.iter().filter(|path| path.join("simulator.db").exists()).count();
     assert_eq!(states, 0, "{kept:?}");
     project.ok(&["-e", "dev", "apply", "--simulate", "--auto-approve"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let state = std::fs::metadata(project.root().join(".pve/dev/simulator.db")).unwrap();
+        assert_eq!(state.permissions().mode() & 0o777, 0o600);
+    }
     assert!(project.ok(&["-e", "dev", "plan", "--simulate"]).contains("No changes."));
 }
 

@@ -42,7 +42,7 @@ pub trait StateFile: Send {
     fn write(&self, bytes: &[u8]) -> std::io::Result<()>;
 }
 
-/// A JSON file.
+/// A JSON file, readable by its owner alone: it has the passwords of guests.
 impl StateFile for PathBuf {
     fn read(&self) -> std::io::Result<Option<Vec<u8>>> {
         match std::fs::read(self) {
@@ -55,7 +55,11 @@ impl StateFile for PathBuf {
     fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
         let mut temporary = self.clone().into_os_string();
         temporary.push(".new");
-        std::fs::write(&temporary, bytes)?;
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        std::io::Write::write_all(&mut options.open(&temporary)?, bytes)?;
         std::fs::rename(&temporary, self)
     }
 }
