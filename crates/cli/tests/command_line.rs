@@ -268,6 +268,17 @@ fn an_environment_is_named_like_a_folder_that_is_not_pves_own() {
 }
 
 #[test]
+fn an_apply_prints_nothing_but_json_when_asked() {
+    let project = Project::new(TWO);
+    let said = project.ok(&["apply", "-auto-approve", "-json"]);
+    let documents: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 2, "{said}");
+    assert_eq!(documents[0]["format_version"], "1.2");
+    assert_eq!((&documents[1]["added"], &documents[1]["complete"]), (&2.into(), &true.into()));
+}
+
+#[test]
 fn a_time_to_wait_that_is_none_is_refused() {
     let project = Project::new(TWO);
     for time in ["18446744073709551615h", "99999999999999s", "soon", "-1s"] {

@@ -10,9 +10,10 @@ use pve_model::plan::PlanMode;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
 use pve_state::Writer;
+use serde_json::json;
 
-use super::is_approved;
 use super::plan::{parse_wait, plan_with, show};
+use super::{is_approved, print_json};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::connect::{Access, Clusters, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
@@ -142,7 +143,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
     }
     report_kept(&planning);
-    let code = report(&outcome, paint);
+    let code = report(global, &outcome, paint)?;
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
         return Err(workspace.failure(problems));
     }
@@ -299,7 +300,8 @@ fn report_kept(planning: &Planning) {
     }
 }
 
-fn report(outcome: &Outcome, paint: Paint) -> u8 {
+/// What became of it: a sentence, or a JSON document of its own behind that of the plan.
+fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint) -> Ended {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
     let counts = format!(
         "{} added, {} changed, {} destroyed",
@@ -313,15 +315,21 @@ fn report(outcome: &Outcome, paint: Paint) -> u8 {
             eprintln!("{} {hint}", paint.cyan("Hint:"));
         }
     }
-    if outcome.is_complete() {
+    let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
+    if global.json {
+        print_json(&json!({
+            "format_version": "1.0", "complete": outcome.is_complete(), "interrupted": outcome.interrupted,
+            "added": done(Operation::Create), "changed": done(Operation::Update),
+            "destroyed": done(Operation::Delete), "failed": failed, "not_started": skipped,
+        }))?;
+    } else if outcome.is_complete() {
         println!("Done: {counts}.");
-        return 0;
+    } else {
+        println!("Not complete: {counts}; {failed} failed, {skipped} not started.");
     }
-    println!(
-        "Not complete: {counts}; {} failed, {} not started.",
-        outcome.failures.len(),
-        outcome.skipped.len()
-    );
+    if outcome.is_complete() {
+        return Ok(0);
+    }
     eprintln!("{} What was done is recorded. `pve apply` again continues from here.", paint.cyan("Hint:"));
-    if outcome.interrupted { INTERRUPTED } else { FAILED }
+    Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
 }
