@@ -21,6 +21,7 @@ use crate::ports::{
     ActionProgress, ApplyRequest, Journal, JournalError, Provider, ProviderError, Provisioners, ResolvedStep,
     Resolver,
 };
+use crate::redaction::Redaction;
 use crate::report::Reporter;
 
 /// How to walk.
@@ -220,7 +221,14 @@ impl Run<'_> {
             config: resolved.config,
             claim: Claim::default(),
         };
-        request.claim = self.provider.claim(&request, action).await?;
+        let known = request.planned.iter().chain(&change.before).chain(&change.after);
+        let redaction = Redaction::of(known);
+        let without_secrets = |error: ProviderError| ProviderError {
+            message: redaction.redact(&error.message),
+            hint: error.hint.map(|hint| redaction.redact(&hint)),
+            ..error
+        };
+        request.claim = self.provider.claim(&request, action).await.map_err(without_secrets)?;
         self.record(Payload::ActionIntended(intent(step, change, &request, action))).await?;
         let (creates, deletes) = (step.operation == Operation::Create, step.operation == Operation::Delete);
         if deletes {
@@ -233,7 +241,7 @@ impl Run<'_> {
                 self.succeeded(step, action, Some(&made)).await
             }
             Ok(value) => self.succeeded(step, action, value.as_ref()).await,
-            Err(error) => self.failed(step, action, error).await,
+            Err(error) => self.failed(step, action, without_secrets(error)).await,
         }
     }
 

@@ -7,8 +7,10 @@ mod execute;
 pub mod ports;
 mod provision;
 mod recover;
+mod redaction;
 mod report;
 
 pub use execute::{Failure, Options, Outcome, execute};
 pub use recover::{Recorder, RecoveryReport, recover};
+pub use redaction::Redaction;
 pub use report::{Reporter, SilentReporter};

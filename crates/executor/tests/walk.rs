@@ -262,3 +262,19 @@ async fn a_journal_that_takes_nothing_more_ends_the_run_at_whichever_call() {
         }
     }
 }
+
+/// A cluster repeats parameters in its messages; what is sensitive of them reaches neither the screen nor the log.
+#[tokio::test]
+async fn an_error_that_repeats_a_sensitive_value_is_told_without_it() {
+    let cluster = Cluster::failing("hunter2", Fails::Clean);
+    let journal = MemoryJournal::beside(&cluster);
+    let mut plan = creates(&[("hunter2", &[])]);
+    plan.changes[0].after = Some(pve_model::Value::string("no space").sensitive());
+    let outcome = carry_out(&plan, &cluster, &journal, &options(1)).await;
+    assert_eq!(outcome.failures[0].error, "(sensitive value)");
+    let recorded = journal.events.lock().unwrap().clone().into_iter().find_map(|event| match event.payload {
+        Payload::ActionFailed(failed) => Some(failed.error),
+        _ => None,
+    });
+    assert_eq!(recorded.as_deref(), Some("(sensitive value)"));
+}
