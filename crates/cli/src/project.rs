@@ -10,6 +10,7 @@ use pve_config::configuration::{
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
+use pve_executor::Redaction;
 use pve_model::Value;
 use pve_model::event::Actor;
 use pve_model::state::State;
@@ -338,7 +339,29 @@ impl Workspace {
 
     /// A failure with this workspace's sources.
     pub fn failure(&self, diagnostics: Vec<Diagnostic>) -> Failure {
-        Failure::Diagnosed { diagnostics, sources: self.sources.clone() }
+        Failure::Diagnosed { diagnostics: self.redacted(diagnostics), sources: self.sources.clone() }
+    }
+
+    /// What takes the values of sensitive variables out of messages.
+    pub fn redaction(&self) -> Redaction {
+        Redaction::of(self.variables.values())
+    }
+
+    /// Diagnostics without the values of sensitive variables: what kinds and functions say of a value repeats it.
+    pub fn redacted(&self, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        let redaction = self.redaction();
+        let redacted = |diagnostic: Diagnostic| Diagnostic {
+            summary: redaction.redact(&diagnostic.summary),
+            detail: redaction.redact(&diagnostic.detail),
+            hint: diagnostic.hint.map(|hint| redaction.redact(&hint)),
+            related: diagnostic
+                .related
+                .into_iter()
+                .map(|(span, what)| (span, redaction.redact(&what)))
+                .collect(),
+            ..diagnostic
+        };
+        diagnostics.into_iter().map(redacted).collect()
     }
 }
 

@@ -93,6 +93,7 @@ pub async fn make_plan(
     provider: &dyn Provider,
     options: &Options,
 ) -> Result<Planning, Failure> {
+    let redaction = workspace.redaction();
     for _ in 0..MOST_ROUNDS {
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
@@ -102,7 +103,7 @@ pub async fn make_plan(
                     let kind = &request.address.resource.kind;
                     let value = provider.read_data(kind, &request.provider, request.config).await;
                     let value = value.map_err(|error| Failure::Plain {
-                        message: format!("{} cannot be read: {error}", request.address),
+                        message: redaction.redact(&format!("{} cannot be read: {error}", request.address)),
                         hint: error.hint,
                     })?;
                     observed.data.insert(request.address, value);
@@ -143,7 +144,8 @@ struct PlanResolver<'a> {
 
 impl PlanResolver<'_> {
     fn text(&self, found: &[Diagnostic]) -> String {
-        render_diagnostics(found, &self.workspace.sources, Paint::plain()).trim_end().to_string()
+        let found = self.workspace.redacted(found.to_vec());
+        render_diagnostics(&found, &self.workspace.sources, Paint::plain()).trim_end().to_string()
     }
 }
 

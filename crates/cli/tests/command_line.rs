@@ -229,6 +229,36 @@ fn secrets_reach_neither_disk_nor_screen() {
     }
 }
 
+/// What kinds, functions and the cluster say of a value repeats it.
+#[test]
+fn messages_about_sensitive_values_do_not_show_them() {
+    let secret = "hunter2/hunter2";
+    let guest = |lines: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n{lines}}}\n"
+        )
+    };
+    let disk = "  disk {\n    interface = \"scsi0\"\n    size = 3\n    datastore_id = var.s\n  }\n";
+    let output = |value: &str| format!("output \"o\" {{\n  value = {value}\n  sensitive = true\n}}\n");
+    let wrong = [
+        guest("  name = var.s\n"),
+        guest("  tags = [var.s]\n"),
+        guest(disk),
+        output("cidrhost(var.s, 1)"),
+        output("file(var.s)"),
+        output("{ a = 1 }[var.s]"),
+    ];
+    for body in wrong {
+        let project = Project::new(&format!("variable \"s\" {{\n  sensitive = true\n}}\n{body}"));
+        let given = [("TF_VAR_s", secret)];
+        let applied = project.run_with(&given, &["apply", "--simulate", "-auto-approve"]);
+        assert!(!applied.status.success(), "{body}");
+        let said = text(&applied) + &text(&project.run(&["log"]));
+        assert!(said.contains("(sensitive value)"), "{body}: {said}");
+        assert!(!said.contains(secret), "{body}: {said}");
+    }
+}
+
 #[test]
 fn init_scaffolds_a_project_that_is_valid_in_every_environment() {
     let project = Project::new("");

@@ -25,7 +25,8 @@ pub async fn run(global: &GlobalOptions, options: &ConsoleOptions) -> Ended {
     let evaluation = inspect(workspace.inputs(), &workspace.graph, &state);
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     if !evaluation.diagnostics.is_empty() {
-        eprint!("{}", render_diagnostics(&evaluation.diagnostics, &workspace.sources, paint));
+        let found = workspace.redacted(evaluation.diagnostics.clone());
+        eprint!("{}", render_diagnostics(&found, &workspace.sources, paint));
         eprintln!("What could not be evaluated is unknown below.");
     }
     let session = Session::new(&evaluation, &workspace.sources, global.json);

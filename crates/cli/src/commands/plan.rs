@@ -106,6 +106,7 @@ pub fn show(
     planning: &Planning,
 ) -> Result<(), Failure> {
     let warnings: Vec<Diagnostic> = workspace.warnings.iter().chain(&planning.warnings).cloned().collect();
+    let warnings = workspace.redacted(warnings);
     let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
     eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
     if global.json {
