@@ -70,32 +70,33 @@ impl Writer {
 }
 
 /// Appends what was asked for while the append before ran: concurrency costs no extra latency. After an error nothing
-/// more is taken, so that no event becomes durable behind one that did not.
+/// more is appended, so that no event becomes durable behind one that did not, and whoever asks is told that error.
 async fn commit(
     log: Arc<dyn EventLog>,
     mut requests: mpsc::UnboundedReceiver<Request>,
     state: Arc<Mutex<State>>,
 ) {
     let mut batch = Vec::new();
+    let mut broken = None;
     while requests.recv_many(&mut batch, 256).await > 0 {
         let (drafts, replies): (Vec<Draft>, Vec<_>) = batch.drain(..).unzip();
-        let head = state.lock().unwrap_or_else(PoisonError::into_inner).sequence;
-        let result = match log.append(head, drafts).await {
-            Ok(events) => {
-                let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-                events.iter().try_for_each(|event| state.apply(event)).map_err(|error| failed(&error))
-            }
-            Err(error) => Err(lost(&error)),
+        let result = match &broken {
+            Some(error) => Err(WriterError::clone(error)),
+            None => append(&*log, drafts, &state).await,
         };
-        let failed = result.is_err();
+        broken = result.as_ref().err().cloned();
         for reply in replies {
             // The asker may be gone: the event is durable all the same.
             let _ = reply.send(result.clone());
         }
-        if failed {
-            return;
-        }
     }
+}
+
+async fn append(log: &dyn EventLog, drafts: Vec<Draft>, state: &Mutex<State>) -> Result<(), WriterError> {
+    let head = state.lock().unwrap_or_else(PoisonError::into_inner).sequence;
+    let events = log.append(head, drafts).await.map_err(|error| lost(&error))?;
+    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    events.iter().try_for_each(|event| state.apply(event)).map_err(|error| failed(&error))
 }
 
 fn lost(error: &LogError) -> WriterError {
@@ -136,6 +137,46 @@ mod tests {
         assert!(writer.record(draft("mine").payload).await.unwrap_err().lost);
         assert!(writer.record(draft("again").payload).await.unwrap_err().lost);
         assert_eq!(log.head().await.unwrap(), 1);
+    }
+
+    /// A log whose disk is full at the first append and not at later ones.
+    struct Full(MemoryLog, std::sync::atomic::AtomicBool);
+
+    #[async_trait::async_trait]
+    impl EventLog for Full {
+        fn id(&self) -> Uuid {
+            self.0.id()
+        }
+        async fn head(&self) -> Result<u64, LogError> {
+            self.0.head().await
+        }
+        async fn append(
+            &self,
+            head: u64,
+            batch: Vec<Draft>,
+        ) -> Result<Vec<pve_model::event::Event>, LogError> {
+            if self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                return self.0.append(head, batch).await;
+            }
+            Err(LogError::Storage { place: "log.db".into(), reason: "the disk is full".into() })
+        }
+        async fn read(&self, after: u64) -> Result<Vec<pve_model::event::Event>, LogError> {
+            self.0.read(after).await
+        }
+        async fn verify(&self) -> Result<crate::Verification, LogError> {
+            self.0.verify().await
+        }
+    }
+
+    #[tokio::test]
+    async fn after_an_error_nothing_is_appended_and_each_asker_is_told_that_error() {
+        let log = Arc::new(Full(MemoryLog::new(Key::from_bytes([1; 32])), false.into()));
+        let writer = Writer::start(log.clone(), State::default(), actor());
+        for text in ["one", "two"] {
+            let error = writer.record(draft(text).payload).await.unwrap_err();
+            assert!(error.message.contains("the disk is full") && !error.lost, "{error:?}");
+        }
+        assert_eq!(log.head().await.unwrap(), 0);
     }
 
     async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
