@@ -6,7 +6,7 @@ mod simulated;
 
 use std::collections::BTreeMap;
 
-use pve_simulator::Options;
+use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, Project};
 
 #[test]
@@ -106,4 +106,134 @@ fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     assert!(said.contains("certificate") && said.contains("Hint:"), "{said}");
     assert!(cluster.requests().iter().all(|request| request.status == 401), "{:?}", cluster.requests());
     assert_eq!(project.ok(&["-e", "dev", "state", "list"]), "");
+}
+
+/// A cloud image as content of type iso, and two VMs from it.
+const ISO_IMAGE: &str = r#"
+terraform {
+  required_providers {
+    proxmox = { source = "bpg/proxmox" }
+  }
+}
+resource "proxmox_virtual_environment_download_file" "image" {
+  node_name    = "pve"
+  datastore_id = "local"
+  content_type = "iso"
+  file_name    = "debian.img"
+  url          = "https://example.test/debian.qcow2"
+}
+resource "proxmox_virtual_environment_vm" "web" {
+  count     = 2
+  node_name = "pve"
+  vm_id     = 310 + count.index
+  name      = "web-${count.index}"
+  started   = count.index == 0
+  template  = count.index == 1
+  disk {
+    datastore_id = "local-lvm"
+    interface    = "scsi0"
+    file_id      = proxmox_virtual_environment_download_file.image.id
+    size         = 20
+    discard      = "on"
+    ssd          = true
+    iothread     = true
+  }
+  # more disks
+  network_device {}
+}
+"#;
+
+/// A project with nothing but that configuration.
+fn with_iso_image(cluster: &Cluster) -> Project {
+    let project = Project::on(cluster);
+    for entry in std::fs::read_dir(project.root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tf")
+            && !path.ends_with("cluster_override.tf")
+        {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    project.write("main.tf", ISO_IMAGE);
+    project.write("provider.tf", "provider \"proxmox\" {}\n");
+    project
+}
+
+fn commands(cluster: &Cluster) -> Vec<String> {
+    let requests = cluster.requests().into_iter();
+    requests.filter(|request| request.method == "SSH").map(|request| request.path).collect()
+}
+
+#[test]
+fn vms_are_made_from_an_image_of_content_type_iso_by_an_import_on_the_node() {
+    let cluster = Cluster::start(Options::default());
+    let project = with_iso_image(&cluster);
+    project.ok(&["apply", "--auto-approve"]);
+    let sets: Vec<_> = commands(&cluster).into_iter().filter(|line| line.starts_with("qm set ")).collect();
+    assert_eq!(sets.len(), 2, "{sets:?}");
+    let drive = "'local-lvm:0,import-from=/var/lib/vz/template/iso/debian.img,discard=on,iothread=1,ssd=1'";
+    assert!(sets.contains(&format!("qm set 310 --scsi0 {drive}")), "{sets:?}");
+    for (vmid, volume) in [(310, "vm-310-disk-0"), (311, "base-311-disk-0")] {
+        let config = cluster.get(&format!("/nodes/pve/qemu/{vmid}/config"));
+        let expected = format!("local-lvm:{volume},discard=on,iothread=1,size=20G,ssd=1");
+        assert_eq!(config["scsi0"], expected.as_str());
+        assert_eq!(config["boot"], "order=scsi0;net0");
+        assert!(config["description"].is_null(), "{config}");
+    }
+    assert!(project.ok(&["log", "--json"]).contains("import scsi0"));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+
+    let more = "disk {\n    interface = \"scsi1\"\n    file_id = proxmox_virtual_environment_download_file.image.id\n    \
+                size = count.index + 9\n  }";
+    project
+        .write("main.tf", &ISO_IMAGE.replace("# more disks", more).replace("count     = 2", "count     = 1"));
+    project.ok(&["apply", "--auto-approve"]);
+    let config = cluster.get("/nodes/pve/qemu/310/config");
+    assert_eq!(
+        (&config["scsi1"], &config["boot"]),
+        (&"local-lvm:vm-310-disk-1,size=9G".into(), &"order=scsi0;net0".into())
+    );
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.ok(&["destroy", "--auto-approve"]);
+    assert_eq!(cluster.inventory(), Default::default());
+}
+
+#[test]
+fn an_import_on_the_node_waits_for_a_lock_and_says_what_it_needs() {
+    let cluster = Cluster::start(Options::default());
+    let mut project = with_iso_image(&cluster);
+    let rule =
+        |when: When, how: How| FailureRule { method: "SSH".into(), path: "qm set *".into(), when, how };
+    let refuse = |reason: &str| How::Refuse { status: 500, reason: reason.into() };
+    project.set("PROXMOX_VE_SSH_PASSWORD", "wrong");
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("import scsi0 vm 310 on pve") && said.contains("ssh block"), "{said}");
+    project.set("PROXMOX_VE_SSH_PASSWORD", &cluster.server.ssh.password);
+    let locked = "can't lock file '/var/lock/qemu-server/lock-310.conf' - got timeout";
+    cluster.server.simulator().set_failures(vec![rule(When::First(2), refuse(locked))]);
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(commands(&cluster).iter().filter(|line| line.starts_with("qm set ")).count(), 4);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn an_import_on_the_node_that_breaks_off_is_done_once() {
+    let healthy = Cluster::start(Options::default());
+    with_iso_image(&healthy).ok(&["apply", "--auto-approve"]);
+    for how in [How::Disconnect, How::ApplyThenDisconnect] {
+        let cluster = Cluster::start(Options::default());
+        let project = with_iso_image(&cluster);
+        let when = When::Always;
+        let rule = FailureRule { method: "SSH".into(), path: "qm set *".into(), when, how: how.clone() };
+        cluster.server.simulator().set_failures(vec![rule]);
+        project.fails(&["apply", "--auto-approve"]);
+        cluster.server.simulator().set_failures(vec![]);
+        project.ok(&["apply", "--auto-approve"]);
+        assert_eq!(cluster.inventory(), healthy.inventory(), "{how:?}");
+        for vmid in [310, 311] {
+            let config = cluster.get(&format!("/nodes/pve/qemu/{vmid}/config"));
+            assert_eq!(config["boot"], "order=scsi0;net0", "{how:?}");
+        }
+        assert!(project.ok(&["plan"]).contains("No changes."), "{how:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A double of the Proxmox VE API: it keeps state, runs tasks, refuses what the real one refuses, in its words.
 //!
-//! [`Simulator`] is the cluster, [`serve`] puts it on a socket with TLS (API below `/api2/json`, with SFTP for
-//! snippets beside it). It shares no code with the API client, so one mistake cannot hide on both sides.
+//! [`Simulator`] is the cluster, [`serve`] puts it on a socket with TLS (API below `/api2/json`, with SSH for
+//! snippets and two of the node's tools beside it). It shares no code with the API client, so one mistake cannot hide on both sides.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,6 +38,7 @@ mod state;
 mod storage;
 mod table;
 mod tasks;
+mod tools;
 mod volumes;
 
 pub use options::{FailureRule, How, Options, When};

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Options {
     /// The API token as clients send it: `USER@REALM!ID=UUID`. `None`: `root@pam!pve=` and a random UUID.
     pub token: Option<String>,
-    /// Password of `root@pam` for tickets and for SFTP.
+    /// Password of `root@pam` for tickets and for SSH.
     pub password: String,
     /// The node's name.
     pub node: String,
@@ -67,9 +67,9 @@ impl Default for Options {
 /// Requests that fail.
 #[derive(Debug, Clone)]
 pub struct FailureRule {
-    /// `GET`, `POST`, ..., or `*`.
+    /// `GET`, `POST`, ..., `SSH` for a command on a node, or `*`.
     pub method: String,
-    /// The path below `/api2/json`; `*` stands for any text.
+    /// The path below `/api2/json`, or the command line; `*` stands for any text.
     pub path: String,
     /// Which of the matching requests.
     pub when: When,

@@ -66,7 +66,24 @@ pub(crate) struct Request<'a> {
     pub forced_exit: Option<String>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// One to the node that answers, without parameters.
+    pub fn new(state: &'a mut State, options: &'a Options, identity: &'a Identity, now: u64) -> Request<'a> {
+        Request {
+            state,
+            options,
+            identity,
+            node: options.node.clone(),
+            parameters: BTreeMap::new(),
+            undefined: Vec::new(),
+            upload: None,
+            now,
+            total: None,
+            text: None,
+            forced_exit: None,
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }

@@ -14,6 +14,7 @@ use crate::options::{FailureRule, How, Options, When};
 use crate::request::{Identity, Request, Upload};
 use crate::schema::{self, Raw};
 use crate::state::{RemoteFile, State};
+use crate::tools::{self, Finished};
 use crate::{router, storage, tasks};
 
 /// Why a simulator could not be opened.
@@ -67,11 +68,11 @@ impl StateFile for PathBuf {
 /// A request that was made, for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// `GET`, `POST`, ...
+    /// `GET`, `POST`, ..., or `SSH` for a command on a node.
     pub method: String,
-    /// The path below `/api2/json`, as it was sent.
+    /// The path below `/api2/json`, as it was sent; the command line.
     pub path: String,
-    /// The status that was answered; 0 if the connection was closed without one.
+    /// The status that was answered; 0 if the connection was closed without one. For a command 200 or 500.
     pub status: u16,
 }
 
@@ -236,7 +237,7 @@ impl Simulator {
     /// Answers a request.
     pub(crate) fn handle(&self, incoming: Incoming) -> Reply {
         let mut inner = self.lock();
-        let how = inner.injected(&incoming);
+        let how = inner.injected(&incoming.method, &incoming.path);
         let record = (incoming.method.clone(), incoming.path.clone());
         let reply = match how {
             Some(How::Disconnect) => Reply::Disconnect,
@@ -260,7 +261,31 @@ impl Simulator {
         inner.requests.push(RequestRecord { method: record.0, path: record.1, status });
         reply
     }
+
+    /// Runs a command line as root; nothing if the connection is to end without an answer. For the SSH side.
+    pub(crate) fn execute(&self, line: &str) -> Option<Finished> {
+        let mut inner = self.lock();
+        let finished = match inner.injected(SSH, line) {
+            Some(How::Disconnect) => None,
+            Some(How::Refuse { reason, .. } | How::FailTask(reason)) => Some(Finished::failed(&reason)),
+            Some(How::ApplyThenDisconnect) => {
+                inner.execute(line);
+                None
+            }
+            Some(How::ApplyThenAnswer { reason, .. }) => {
+                inner.execute(line);
+                Some(Finished::failed(&reason))
+            }
+            None => Some(inner.execute(line)),
+        };
+        let status = finished.as_ref().map_or(0, |finished| if finished.code == 0 { 200 } else { 500 });
+        inner.requests.push(RequestRecord { method: SSH.to_owned(), path: line.to_owned(), status });
+        finished
+    }
 }
+
+/// The method of commands in records and rules.
+const SSH: &str = "SSH";
 
 fn is_login(path: &str) -> bool {
     path.trim_end_matches('/') == "/access/ticket"
@@ -277,9 +302,9 @@ pub(crate) fn now() -> u64 {
 }
 
 impl Inner {
-    fn injected(&mut self, incoming: &Incoming) -> Option<How> {
+    fn injected(&mut self, method: &str, path: &str) -> Option<How> {
         for (at, rule) in self.options.failures.iter().enumerate() {
-            if !rule.matches(&incoming.method, &incoming.path) {
+            if !rule.matches(method, path) {
                 continue;
             }
             let number = self.matched[at];
@@ -354,6 +379,18 @@ impl Inner {
         let data = (found.handler)(&mut request)?;
         let (total, text) = (request.total, request.text.take());
         Ok(text.map_or(Reply::Data { data, total }, Reply::Text))
+    }
+
+    fn execute(&mut self, line: &str) -> Finished {
+        let now = now();
+        tasks::settle(&mut self.state, now);
+        let identity = Identity { user: "root@pam".to_owned(), token: None };
+        let mut request = Request::new(&mut self.state, &self.options, &identity, now);
+        let finished = tools::run(&mut request, line);
+        match self.save() {
+            Ok(()) => finished,
+            Err(error) => Finished::failed(&format!("unable to write state - {error}")),
+        }
     }
 
     /// The node a request is about. Any node answers for any other.

@@ -1,6 +1,7 @@
-//! Files of nodes over SSH: what the API has no call for.
+//! Files of nodes and commands on them over SSH: what the API has no call for.
 
 mod agent;
+mod command;
 mod connection;
 mod error;
 mod host_key;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use command::SshOutput;
 pub use error::{SshError, SshErrorKind};
 pub use session::{SshExit, SshSession};
 pub use uploader::SshUploader;

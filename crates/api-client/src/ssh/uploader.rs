@@ -1,17 +1,19 @@
-//! Files of several nodes, over one connection each.
+//! Files of several nodes and commands on them, over one connection each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use super::connection::{Connection, connect};
-use super::{SshError, SshErrorKind, SshSettings, SshTarget, sftp};
+use super::{SshError, SshErrorKind, SshOutput, SshSettings, SshTarget, command, sftp};
 
-/// Files that are under way to one node at a time.
-const FILES_PER_NODE: usize = 4;
+/// Files and commands that are under way on one node at a time.
+const JOBS_PER_NODE: usize = 4;
 
-/// Writes, reads and removes files of nodes. The first file of a node connects; later ones use the same connection.
+/// Writes, reads and removes files of nodes, and runs commands on them. The first job of a node connects; later ones use
+/// the same connection.
 pub struct SshUploader {
     settings: SshSettings,
     nodes: Mutex<HashMap<SshTarget, Arc<Node>>>,
@@ -68,6 +70,47 @@ impl SshUploader {
         self.run(target, "remove", remote_path, Job::Remove).await.map(|_| ())
     }
 
+    /// The user on the nodes.
+    pub fn username(&self) -> &str {
+        &self.settings.username
+    }
+
+    /// Runs a command as root, with `sudo` if the user is somebody else, within the time `most`. The arguments are a
+    /// program's own, no shell reads them; they show in the node's list of processes.
+    ///
+    /// # Errors
+    /// As [`SshErrorKind`] tells apart: after [`SshErrorKind::Lost`] the command may have run or still run, after the
+    /// others it was not started. That it failed by itself is no error but in the output.
+    pub async fn run_as_root(
+        &self,
+        target: &SshTarget,
+        arguments: &[&str],
+        most: Duration,
+    ) -> Result<SshOutput, SshError> {
+        let operation = format!("run {} on {target}", arguments.first().unwrap_or(&"nothing"));
+        let line = command::line_as_root(&self.settings.username, arguments);
+        let node = self.node(target);
+        let _permit = node.permits.acquire().await;
+        let channel = loop {
+            let (connection, is_new) =
+                self.connection(&node, target).await.map_err(|error| error.during(&operation))?;
+            match connection.handle.channel_open_session().await {
+                Ok(channel) => break channel,
+                Err(error) if is_new => {
+                    let message = format!("no command can be started: {error}");
+                    return Err(SshError::new(SshErrorKind::Refused, message).during(&operation));
+                }
+                // An old connection had died: nothing was started on it.
+                Err(_) => node.forget(&connection).await,
+            }
+        };
+        let ended = tokio::time::timeout(most, command::run(channel, &line)).await.unwrap_or_else(|_| {
+            let message = format!("it did not end within {} s", most.as_secs());
+            Err(SshError::new(SshErrorKind::Lost, message))
+        });
+        ended.map_err(|error| error.during(&operation))
+    }
+
     /// Does a job, and once more if the connection was an old one and had died: each job may be repeated.
     async fn run(
         &self,
@@ -98,7 +141,7 @@ impl SshUploader {
 
     fn node(&self, target: &SshTarget) -> Arc<Node> {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Node { connection: AsyncMutex::default(), permits: Semaphore::new(FILES_PER_NODE) };
+        let fresh = || Node { connection: AsyncMutex::default(), permits: Semaphore::new(JOBS_PER_NODE) };
         Arc::clone(nodes.entry(target.clone()).or_insert_with(|| Arc::new(fresh())))
     }
 

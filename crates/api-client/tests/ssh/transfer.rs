@@ -3,8 +3,9 @@
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use pve_api_client::ssh::{SshErrorKind, SshUploader};
+use pve_api_client::ssh::{SshErrorKind, SshExit, SshUploader};
 
 use crate::sshd;
 
@@ -119,4 +120,24 @@ fn names_in(folder: &std::path::Path) -> Vec<String> {
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[tokio::test]
+async fn a_command_gets_its_arguments_as_they_are_and_tells_how_it_ended() {
+    let Some(server) = sshd::start("ed25519") else { return };
+    if server.settings().username != "root" {
+        eprintln!("skipped: sudo may ask somebody else than root");
+        return;
+    }
+    let uploader = SshUploader::new(server.settings());
+    let most = Duration::from_secs(30);
+    let arguments = ["printf", "%s|", "a b", "", "it's $HOME; `id`"];
+    let output = uploader.run_as_root(&server.target, &arguments, most).await.unwrap();
+    assert_eq!((output.stdout.as_str(), output.exit), ("a b||it's $HOME; `id`|", SshExit::Code(0)));
+    let failing = ["sh", "-c", "echo out; echo err >&2; exit 7"];
+    let output = uploader.run_as_root(&server.target, &failing, most).await.unwrap();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+    assert_eq!(output.exit, SshExit::Code(7));
+    let late = uploader.run_as_root(&server.target, &["cat"], Duration::from_millis(50)).await;
+    assert_eq!(late.unwrap_err().kind, SshErrorKind::Lost);
 }

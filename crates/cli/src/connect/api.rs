@@ -1,9 +1,9 @@
-//! The provider's port over the real client: HTTPS for the API, SSH for the files that the API does not take.
+//! The provider's port over the real client: HTTPS for the API, SSH for what the API does not take.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pve_api_client::ssh::{SshError, SshTarget, SshUploader};
+use pve_api_client::ssh::{SshError, SshErrorKind, SshExit, SshOutput, SshTarget, SshUploader};
 use pve_api_client::{Client, WaitOptions};
 use pve_resources::{Api, ApiError, Content, Method};
 use serde_json::Value as Json;
@@ -27,7 +27,7 @@ pub enum NodeAddresses {
 pub struct RemoteCluster {
     /// The API.
     pub client: Client,
-    /// Files.
+    /// Files and commands.
     pub uploader: SshUploader,
     /// Where the nodes are.
     pub nodes: NodeAddresses,
@@ -70,6 +70,49 @@ fn translated(error: pve_api_client::ApiError) -> ApiError {
 /// Writing a file is repeated whole, so that a lost answer leaves nothing in doubt.
 fn untransferred(error: &SshError) -> ApiError {
     ApiError { hint: error.hint().map(String::from), status: None, lost: false, message: error.to_string() }
+}
+
+/// A command that may have run without an answer leaves its effect in doubt.
+fn unrun(error: &SshError) -> ApiError {
+    let hint = match error.kind {
+        SshErrorKind::LoginRefused => {
+            "this needs a login on the node: set username and private_key, agent or password in the ssh block of the \
+             provider. It does not if the image has content_type = \"import\" (with a name that ends in .qcow2, .raw or \
+             .vmdk)"
+        }
+        SshErrorKind::Lost => "it may have run, or still run, on the node: apply again when it has ended",
+        _ => error.hint().unwrap_or_default(),
+    };
+    ApiError {
+        hint: Some(hint.to_string()).filter(|hint| !hint.is_empty()),
+        status: None,
+        lost: error.kind == SshErrorKind::Lost,
+        message: error.to_string(),
+    }
+}
+
+/// What a command printed, or why it failed, in its own words.
+fn finished(user: &str, target: &SshTarget, program: &str, output: SshOutput) -> Result<String, ApiError> {
+    let code = match output.exit {
+        SshExit::Code(0) => return Ok(output.stdout),
+        SshExit::Code(code) => format!("exit code {code}"),
+        SshExit::Signal(name) => format!("signal {name}"),
+    };
+    let said = if output.stderr.trim().is_empty() { &output.stdout } else { &output.stderr };
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = lines.join("; ");
+    let hint = if said.contains("command not found") {
+        Some(format!("is a node of Proxmox VE at {target}? See the ssh block of the provider"))
+    } else if lines.iter().any(|line| line.starts_with("sudo:") || line.contains(" sudo: ")) {
+        Some(format!(
+            "log in as root, or let {user} do it without a password, in /etc/sudoers.d on the node: \
+             {user} ALL=(root) NOPASSWD: /usr/sbin/pvesm, /usr/sbin/qm"
+        ))
+    } else {
+        None
+    };
+    let message = format!("run {program} on {target}: {}", if said.is_empty() { &code } else { &said });
+    Err(ApiError { message, hint, status: None, lost: false })
 }
 
 #[async_trait]
@@ -125,7 +168,44 @@ impl Api for RemoteCluster {
         self.uploader.write_file(&target, path, &bytes, mode).await.map_err(|error| untransferred(&error))
     }
 
+    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
+        let target = self.target(node).await?;
+        let output =
+            self.uploader.run_as_root(&target, command, most).await.map_err(|error| unrun(&error))?;
+        let program = command.first().copied().unwrap_or_default();
+        finished(self.uploader.username(), &target, program, output)
+    }
+
     fn user(&self) -> String {
         self.client.user()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(exit: SshExit, stderr: &str) -> ApiError {
+        let target = SshTarget { host: "192.0.2.1".into(), port: 22 };
+        let output = SshOutput { exit, stdout: String::new(), stderr: stderr.into() };
+        finished("terraform", &target, "qm", output).unwrap_err()
+    }
+
+    #[test]
+    fn a_failed_command_speaks_for_itself_and_the_hint_says_what_to_do() {
+        let error = failure(
+            SshExit::Code(255),
+            "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout\n",
+        );
+        assert!(error.is_locked() && error.hint.is_none() && !error.lost, "{error:?}");
+        let error = failure(SshExit::Code(1), "sudo: a password is required\n");
+        assert_eq!(error.message, "run qm on 192.0.2.1:22: sudo: a password is required");
+        assert!(error.hint.unwrap().contains("terraform ALL=(root) NOPASSWD"));
+        let error = failure(SshExit::Code(127), "sh: 1: qm: command not found\n");
+        assert!(error.hint.unwrap().contains("node of Proxmox VE"));
+        assert_eq!(
+            failure(SshExit::Signal("KILL".into()), " ").message,
+            "run qm on 192.0.2.1:22: signal KILL"
+        );
     }
 }

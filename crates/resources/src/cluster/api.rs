@@ -91,6 +91,11 @@ pub trait Api: Send + Sync {
         mode: Option<u32>,
     ) -> Result<(), ApiError>;
 
+    /// Runs a command on a node as root, by SSH, for at most this long, and returns what it prints. The command is a
+    /// program and its arguments: no shell reads them, and they show in the node's list of processes, so that secrets
+    /// have no place there.
+    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError>;
+
     /// The user that the requests are made as, for instance `root@pam`.
     fn user(&self) -> String;
 }

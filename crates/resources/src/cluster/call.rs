@@ -13,6 +13,11 @@ use crate::params::Params;
 /// How often a request is repeated that met a lock of somebody else.
 const LOCK_TRIES: u32 = 8;
 
+/// How long to wait before each further try.
+pub(crate) fn lock_pauses() -> impl Iterator<Item = Duration> {
+    (0..LOCK_TRIES - 1).map(|tried| Duration::from_millis(250 << tried).min(Duration::from_secs(5)))
+}
+
 /// The calls of one action on one object.
 pub(crate) struct Call<'a> {
     pub(crate) cluster: &'a Cluster,
@@ -54,13 +59,11 @@ impl Call<'_> {
     /// Sends a request. One that meets a lock is repeated after a while: it had no effect.
     pub(crate) async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Json, ApiError> {
         let pairs = params.pairs();
-        let mut pause = Duration::from_millis(250);
-        for _ in 1..LOCK_TRIES {
+        for pause in lock_pauses() {
             match self.cluster.api.send(method, path, &pairs).await {
                 Err(error) if error.is_locked() && !error.lost => tokio::time::sleep(pause).await,
                 answer => return answer,
             }
-            pause = (pause * 2).min(Duration::from_secs(5));
         }
         self.cluster.api.send(method, path, &pairs).await
     }
@@ -99,7 +102,8 @@ fn hint(error: &ApiError) -> Option<&'static str> {
     if says("has wrong type 'iso'") {
         return Some(
             "Proxmox VE imports disks only from content of type import: set content_type = \"import\" on the file \
-             (with a name that ends in .qcow2, .raw or .vmdk), and enable Import on its datastore",
+             (with a name that ends in .qcow2, .raw or .vmdk), and enable Import on its datastore; or name it in file_id \
+             instead of import_from: then the node imports it over SSH",
         );
     }
     if says("checksum mismatch") || says("detected modified configuration") {

@@ -5,7 +5,7 @@ mod call;
 mod listing;
 
 pub use api::{Api, ApiError, Content, Method};
-pub(crate) use call::Call;
+pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest};
 
 use pve_executor::ports::ProviderError;

@@ -7,14 +7,15 @@ use pve_model::Value;
 
 use super::decode::{Extent, decode_vm};
 use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
-use super::drives::default_boot_order;
+use super::drives::boot_order;
 use super::encode::encode_options;
+use super::image_import::{boots_from_import, without_missing};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
 use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
-use crate::values::{all_blocks, blank, complete, flag, int, text, with, with_elements};
+use crate::values::{blank, complete, flag, int, text};
 
 /// The VM that an action is about.
 pub(crate) struct Target<'a> {
@@ -45,7 +46,7 @@ impl Target<'_> {
     }
 
     /// Its options only: half the requests.
-    async fn look_at_options(&self) -> Result<Observed, ProviderError> {
+    pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         let looked = self.call.cluster.look_at_options("qemu", self.vmid, &self.node).await;
         looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
     }
@@ -71,39 +72,19 @@ impl Target<'_> {
 
     /// Makes the VM from nothing. The marker is its description until it is finished.
     pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
-        let images = self.with_image_paths(planned).await?;
         let mut params = encode_options(planned, true);
         // With other details given, the API leaves it to the caller to draw a UUID.
         with_uuid(&mut params, || uuid::Uuid::new_v4().to_string());
-        params.0.extend(initial_drives(&images).0);
-        if !params.0.contains_key("boot") {
-            params.put("boot", default_boot_order(planned));
-        }
+        params.0.extend(initial_drives(planned).0);
+        let boot = boot_order(planned).and_then(|order| without_missing(&order, planned));
+        params.0.remove("boot");
+        params.put("boot", boot);
         params.put("vmid", Some(self.vmid));
         params.put("pool", text(planned, "pool_id"));
         params.put("description", marker);
         let path = format!("/nodes/{}/qemu", self.node);
         let most = timeout(planned, "timeout_create");
         self.call.step("create", Method::Post, &path, &params, most).await
-    }
-
-    /// Proxmox VE does not import from content of type iso, but root@pam itself (not a token of it) may name any path.
-    async fn with_image_paths(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let mut disks = all_blocks(planned, "disk").to_vec();
-        if self.call.cluster.api.user() != "root@pam" {
-            return Ok(planned.clone());
-        }
-        for disk in &mut disks {
-            let Some(image) = text(disk, "file_id").filter(|image| image.contains(":iso/")) else { continue };
-            let datastore = image.split(':').next().unwrap_or_default();
-            let path = format!("/nodes/{}/storage/{datastore}/content/{image}", self.node);
-            let volume = self.call.cluster.get(&path).await;
-            let volume = volume.map_err(|error| self.call.failed("find the image of", &error))?;
-            if let Some(path) = volume.get("path").and_then(serde_json::Value::as_str) {
-                *disk = with(disk, "file_id", Value::string(path));
-            }
-        }
-        Ok(with_elements(planned, "disk", disks))
     }
 
     /// Makes the VM as a clone.
@@ -202,7 +183,9 @@ impl Target<'_> {
         let was_running = observed.running == Some(true);
         let drives = drive_changes(&observed, prior, planned);
         self.move_disks(&drives, planned).await?;
-        let observed = if drives.moves.is_empty() { observed } else { self.look_at_options().await? };
+        self.import_images(&drives.imports, planned).await?;
+        let is_same = drives.moves.is_empty() && drives.imports.is_empty();
+        let observed = if is_same { observed } else { self.look_at_options().await? };
         self.configure(prior, planned, cloned, &drives, &observed).await?;
         self.resize_disks(&drives, planned).await?;
         self.change_pool(prior, planned).await?;
@@ -264,6 +247,9 @@ impl Target<'_> {
                 delete.insert("description".to_string());
             }
             _ => {}
+        }
+        if (marked || prior.is_none()) && boots_from_import(planned) {
+            set.put("boot", boot_order(planned));
         }
         keep_uuid(observed, &mut set, &delete);
         // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.

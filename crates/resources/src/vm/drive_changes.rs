@@ -8,6 +8,7 @@ use super::drives::{
     Volume, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk,
     encode_tpm_state,
 };
+use super::image_import::ImageImport;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -25,6 +26,7 @@ pub(super) struct Move {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct DriveChanges {
     pub(super) moves: Vec<Move>,
+    pub(super) imports: Vec<ImageImport>,
     /// Drives to be set. An existing one is `=` and its options: its volume is looked up when it is sent, since a move
     /// changes it.
     pub(super) set: Params,
@@ -36,10 +38,10 @@ pub(super) struct DriveChanges {
 /// In place of the volume of an existing drive.
 const PRESENT: &str = "=";
 
-/// The drives of a new VM.
+/// The drives of a new VM, without those that are imported afterwards.
 pub(super) fn initial_drives(planned: &Value) -> Params {
     let mut params = Params::default();
-    for disk in all_blocks(planned, "disk") {
+    for disk in all_blocks(planned, "disk").iter().filter(|disk| ImageImport::of(disk).is_none()) {
         if let Some(interface) = text(disk, "interface") {
             params.put(interface, Some(encode_disk(disk, Volume::New)));
         }
@@ -85,7 +87,10 @@ fn change_disk(
 ) {
     let size = int(disk, "size");
     let Some(now) = observed.text(interface).map(|drive| Properties::parse(&drive)) else {
-        changes.set.put(interface, Some(encode_disk(disk, Volume::New)));
+        match ImageImport::of(disk) {
+            Some(import) => changes.imports.push(import),
+            None => changes.set.put(interface, Some(encode_disk(disk, Volume::New))),
+        }
         if text(disk, "file_id").or_else(|| text(disk, "import_from")).is_some() {
             changes.sizes.extend(size.map(|size| (interface.to_string(), size)));
         }

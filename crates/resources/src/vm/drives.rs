@@ -3,7 +3,7 @@
 use pve_model::Value;
 
 use crate::property::Properties;
-use crate::values::{all_blocks, block, flag, int, text};
+use crate::values::{all_blocks, block, flag, int, text, texts};
 
 /// Where a disk's content comes from.
 pub(super) enum Volume<'a> {
@@ -101,9 +101,15 @@ pub(super) fn encode_cloud_init(value: &Value) -> Option<(String, Properties)> {
     Some((cloud_init_interface(initialization), drive))
 }
 
+/// What the VM is to boot from, as the option has it.
+pub(super) fn boot_order(planned: &Value) -> Option<String> {
+    let order = texts(planned, "boot_order");
+    if order.is_empty() { default_boot_order(planned) } else { Some(format!("order={}", order.join(";"))) }
+}
+
 /// What a new VM boots from when the configuration does not say: the CD-ROM, the first disks, the first network device.
 /// Left to itself the API would put the cloud-init drive among them.
-pub(super) fn default_boot_order(value: &Value) -> Option<String> {
+fn default_boot_order(value: &Value) -> Option<String> {
     let names = device_names(value);
     let cdrom = encode_cdrom(value).map(|(interface, _)| interface);
     let usual = ["ide0", "sata0", "scsi0", "virtio0", "net0"].map(str::to_string);

@@ -16,6 +16,7 @@ mod drive_changes;
 mod drives;
 mod encode;
 mod encode_devices;
+mod image_import;
 mod option_changes;
 mod plan;
 mod power;

@@ -9,8 +9,10 @@ use pve_model::{Type, Value};
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
+use super::decode::MARKER;
 use super::drives::device_names;
 use super::encode::encode_options;
+use super::image_import::boots_from_import;
 use crate::values::{
     all_blocks, block, changed, flag, int, is_unset, same, settle, settle_as_set, text, with, with_elements,
     with_unknown,
@@ -239,10 +241,15 @@ fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> 
     let free = request.config.get("boot_order").is_some_and(Value::is_null);
     let left = device_names(&planned);
     let gone = device_names(prior).into_iter().any(|name| !left.contains(&name));
-    if free && gone {
+    if free && (gone || is_half_made(prior, &planned)) {
         planned = with_unknown(&planned, "boot_order");
     }
     planned
+}
+
+/// The marker is still on a VM whose creation broke off. Its boot order has no disks that are imported afterwards.
+fn is_half_made(prior: &Value, planned: &Value) -> bool {
+    text(prior, "description").is_some_and(|text| text.starts_with(MARKER)) && boots_from_import(planned)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Changing the configuration of a machine: `PUT` at once, `POST` as a task.
+//! Changing the configuration of a machine: `PUT` and `qm set` at once, `POST` as a task.
 
 use std::collections::BTreeMap;
 
@@ -94,10 +94,23 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
 /// `PUT config`: runs at once.
 pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let change = check(request)?;
+    change_at_once(request, &mut Outcome::default(), change).map(|()| Value::Null)
+}
+
+/// `qm set`: runs at once and prints what a task would log.
+pub(crate) fn set(request: &mut Request<'_>) -> Result<Vec<String>, Failure> {
+    let change = check(request)?;
+    let mut outcome = Outcome::default();
+    outcome.say(headline(request));
+    change_at_once(request, &mut outcome, change)?;
+    Ok(outcome.log)
+}
+
+fn change_at_once(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Result<(), Failure> {
     let before = request.state.clone();
-    match apply(request, &mut Outcome::default(), change) {
+    match apply(request, outcome, change) {
         // The change stays where only the cloud-init drive could not be written.
-        Ok(()) => check_custom_files(request, request.vmid()).map(|()| Value::Null),
+        Ok(()) => check_custom_files(request, request.vmid()),
         Err(failure) => {
             *request.state = before;
             Err(failure)
@@ -105,19 +118,25 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     }
 }
 
-/// `POST config`: a task, or null if it ends within `background_delay`.
-pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
-    let change = check(request)?;
+/// What is changed, as the first line of the log.
+fn headline(request: &Request<'_>) -> String {
     let shown: String = request
         .parameters
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "node" | "vmid" | "background_delay"))
         .map(|(name, value)| format!(" -{name} {}", if name == "cipassword" { "<hidden>" } else { value }))
         .collect();
+    format!("update VM {}:{shown}", request.vmid())
+}
+
+/// `POST config`: a task, or null if it ends within `background_delay`.
+pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
+    let change = check(request)?;
+    let headline = headline(request);
     let vmid = request.vmid();
     let quick = request.number("background_delay").is_some();
     let upid = request.task("qmconfig", &vmid.to_string(), |request, outcome| {
-        outcome.say(format!("update VM {vmid}:{shown}"));
+        outcome.say(headline);
         apply(request, outcome, change)
     });
     Ok(if quick { Value::Null } else { upid })

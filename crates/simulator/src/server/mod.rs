@@ -1,4 +1,4 @@
-//! The simulator on a socket: TLS, HTTP, SFTP.
+//! The simulator on a socket: TLS, HTTP, SSH.
 
 mod form;
 mod http;
@@ -45,14 +45,14 @@ pub struct Server {
     pub certificate: String,
     /// The API token, `USER@REALM!ID=UUID`.
     pub token: String,
-    /// Where files are uploaded.
+    /// Where files are uploaded and commands run.
     pub ssh: SshEndpoint,
     simulator: Simulator,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Where files are uploaded by SFTP.
+/// Where files are uploaded by SFTP and commands run.
 #[derive(Debug, Clone)]
 pub struct SshEndpoint {
     /// Address and port.

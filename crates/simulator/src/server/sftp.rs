@@ -1,5 +1,5 @@
-//! SFTP beside the API, because the API cannot upload snippets: files below a directory storage's path
-//! become its volumes.
+//! SSH beside the API, because the API cannot upload snippets: files below a directory storage's path become its
+//! volumes. Commands go to `tools`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,6 +104,24 @@ impl russh::server::Handler for Connection {
             }
             None => session.channel_failure(id)?,
         }
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        line: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_success(id)?;
+        if let Some(finished) = self.simulator.execute(&String::from_utf8_lossy(line)) {
+            session.data(id, finished.stdout)?;
+            session.extended_data(id, 1, finished.stderr)?;
+            session.exit_status_request(id, finished.code)?;
+            session.eof(id)?;
+        }
+        session.close(id)?;
+        self.channels.remove(&id);
         Ok(())
     }
 }

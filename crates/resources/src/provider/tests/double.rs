@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) break_down: bool,
     /// Tasks that run, as the API lists them.
     pub(crate) tasks: Vec<Json>,
+    /// Whether the next command on the node meets a lock.
+    pub(crate) locked: bool,
     broken: bool,
     volume_number: u32,
     writes: usize,
@@ -96,6 +98,10 @@ impl Api for Double {
         Ok(())
     }
 
+    async fn run(&self, node: &str, command: &[&str], _: Duration) -> Result<String, ApiError> {
+        self.0.lock().unwrap().run(node, command)
+    }
+
     fn user(&self) -> String {
         "root@pam!test".into()
     }
@@ -132,6 +138,24 @@ impl State {
             self.answer(method, path, params)?;
         }
         Err(ApiError { lost: self.lose_response, ..error("the connection broke") })
+    }
+
+    /// A command on the node: `qm set` counts as a request that changes something.
+    fn run(&mut self, node: &str, command: &[&str]) -> Result<String, ApiError> {
+        match command {
+            ["pvesm", "path", image] => {
+                Ok(format!("/var/lib/vz/template/iso/{}\n", image.rsplit('/').next().unwrap()))
+            }
+            ["qm", "set", vmid, option, drive] => {
+                let params = BTreeMap::from([(option.trim_start_matches("--").into(), (*drive).into())]);
+                if std::mem::take(&mut self.locked) {
+                    return Err(error("can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout"));
+                }
+                self.handle(Method::Post, &format!("/nodes/{node}/qemu/{vmid}/config"), &params)
+                    .map(|_| String::new())
+            }
+            _ => panic!("{command:?} is not part of the double"),
+        }
     }
 
     fn answer(
@@ -201,6 +225,13 @@ impl State {
         } else {
             guest.config.insert("ostype".into(), json!("debian"));
             guest.config.insert("arch".into(), json!("amd64"));
+        }
+        let order = params.get("boot").and_then(|boot| boot.strip_prefix("order=")).unwrap_or_default();
+        if let Some(device) = order.split(';').find(|name| !name.is_empty() && !params.contains_key(*name)) {
+            return Err(error(format!("invalid bootorder: device '{device}' does not exist'")));
+        }
+        if params.values().any(|value| value.contains("import-from=local:iso/")) {
+            return Err(error("local:iso/d.img has wrong type 'iso' - needs to be 'images' or 'import'"));
         }
         for (name, value) in params {
             if !["vmid", "pool", "ostemplate", "password", "ssh-public-keys"].contains(&name.as_str()) {

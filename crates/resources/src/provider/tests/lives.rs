@@ -75,6 +75,41 @@ async fn a_vm_lives() {
 }
 
 #[tokio::test]
+async fn a_disk_that_the_api_does_not_import_is_a_step_of_its_own() {
+    let world = World::new(VM);
+    let disk = |interface: &str| {
+        json!({"interface": interface, "datastore_id": "local-lvm", "size": 20, "discard": "on", "iothread": true,
+               "file_id": "local:iso/d.img"})
+    };
+    let config =
+        |disks: Json| json!({"node_name": "pve", "vm_id": 511, "name": "x", "started": false, "disk": disks});
+    let recorder = Recorder::default();
+    world.double.0.lock().unwrap().locked = true;
+    let first = world.config(config(json!([disk("scsi0"), disk("virtio0")])));
+    let made = world.try_apply(None, Some(&first), &recorder).await.unwrap().unwrap();
+    world.assert_settled(&made, &first).await;
+    let steps: Vec<String> = recorder.0.lock().unwrap().clone();
+    let done: Vec<&str> = steps.iter().filter_map(|step| step.strip_prefix("done ")).collect();
+    let expected =
+        ["create", "import scsi0", "import virtio0", "configure", "resize scsi0", "resize virtio0"];
+    assert_eq!(done, expected);
+    for interface in ["scsi0", "virtio0"] {
+        let drive = world.option(511, interface).unwrap();
+        assert!(drive.starts_with("local-lvm:vm-511-disk-"), "{drive}");
+        assert!(
+            ["discard=on", "iothread=1", "size=20G"].iter().all(|option| drive.contains(option)),
+            "{drive}"
+        );
+    }
+    assert_eq!(world.option(511, "boot").as_deref(), Some("order=scsi0;virtio0"));
+
+    let made = world.apply(Some(&made), config(json!([disk("scsi0"), disk("virtio0"), disk("scsi3")]))).await;
+    assert!(world.option(511, "scsi3").unwrap().contains("size=20G"));
+    assert_eq!(world.option(511, "boot").as_deref(), Some("order=scsi0;virtio0"), "as it was");
+    world.destroy(&made).await;
+}
+
+#[tokio::test]
 async fn a_minimal_vm_gets_the_next_id_and_settles() {
     let world = World::new(VM);
     let made = world.apply(None, json!({"node_name": "pve", "name": "x", "started": false})).await;

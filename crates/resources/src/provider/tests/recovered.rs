@@ -104,6 +104,27 @@ async fn a_vm_survives_a_crash_at_every_request() {
 }
 
 #[tokio::test]
+async fn a_vm_with_a_disk_that_the_node_imports_survives_a_crash_at_every_request() {
+    let mut config = full_vm();
+    config["disk"][0]["import_from"] = json!(null);
+    config["disk"][0]["file_id"] = json!("local:iso/d.img");
+    crash_everywhere(VM, config.clone(), |_| {}, 511).await;
+    // The order that nobody configured has the disk in it, wherever it broke off.
+    config["boot_order"] = json!(null);
+    for fail_at in 1..8 {
+        let world = World::new(VM);
+        let config = world.config(config.clone());
+        world.double.0.lock().unwrap().fail_at = Some(fail_at);
+        let failed = world.try_apply(None, Some(&config), &Recorder::default()).await;
+        world.double.0.lock().unwrap().fail_at = None;
+        let left = failed.unwrap_or_else(|error| error.left);
+        world.try_apply(left.as_ref(), Some(&config), &Recorder::default()).await.unwrap();
+        let order = world.option(511, "boot");
+        assert_eq!(order.as_deref(), Some("order=ide3;scsi0;net0"), "failed at {fail_at}");
+    }
+}
+
+#[tokio::test]
 async fn a_container_survives_a_crash_at_every_request() {
     crash_everywhere(CONTAINER, full_container(), |_| {}, 610).await;
 }

@@ -69,6 +69,10 @@ impl Api for OverHttps {
         panic!("nothing is written by SSH in these tests")
     }
 
+    async fn run(&self, _: &str, _: &[&str], _: Duration) -> Result<String, ApiError> {
+        panic!("nothing is run by SSH in these tests")
+    }
+
     fn user(&self) -> String {
         self.0.user()
     }

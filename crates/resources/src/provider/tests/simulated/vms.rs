@@ -162,3 +162,15 @@ async fn every_attribute_of_a_running_vm_is_set_changed_and_taken_out() {
     let faults = every_attribute(&world, &kind(base)).await;
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
+
+#[tokio::test]
+async fn root_itself_imports_from_any_path_without_ssh() {
+    let (world, _server) = super::world(VM).await;
+    let config = json!({
+        "node_name": "pve", "vm_id": 500, "name": "x", "started": false,
+        "disk": [{"interface": "scsi0", "datastore_id": "local-lvm", "file_id": "local:iso/a.iso", "size": 3, "ssd": true}],
+    });
+    let made = world.apply(None, config).await;
+    assert_eq!(crate::values::texts(&made, "boot_order"), ["scsi0"]);
+    world.destroy(&made).await;
+}
