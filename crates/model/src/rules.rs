@@ -74,6 +74,13 @@ pub trait KindRules: Send + Sync {
         let _ = planned;
         None
     }
+
+    /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
+    /// with the same id. Where that object is replaced, so is this.
+    fn part_of(&self, present: &Value) -> Option<String> {
+        let _ = present;
+        None
+    }
 }
 
 /// The rules of all kinds that are known.

@@ -135,6 +135,8 @@ pub struct Forced {
     pub requested: bool,
     /// `replace_triggered_by`.
     pub triggered: bool,
+    /// It goes away with an object that is replaced.
+    pub lost: bool,
 }
 
 /// Plans a managed instance from what it was (`prior`) and what is configured.
@@ -162,12 +164,12 @@ pub fn plan_instance(
             notes: created.response.notes,
         });
     };
-    let config = match &instance.resource.lifecycle.ignore_changes {
-        IgnoreChanges::None => config,
+    let kept = match &instance.resource.lifecycle.ignore_changes {
+        IgnoreChanges::None => config.clone(),
         IgnoreChanges::All => prior.clone(),
         IgnoreChanges::Paths(paths) => ignore_changes(&config, &prior, paths),
     };
-    let updated = respond(instance, rules, Some(&prior), &config)?;
+    let updated = respond(instance, rules, Some(&prior), &kept)?;
     let mut paths: Vec<(Path, String)> = replace_paths(&rules.schema().block, &prior, &updated.after)
         .into_iter()
         .map(|path| (path, String::new()))
@@ -187,14 +189,20 @@ pub fn plan_instance(
     } else {
         None
     };
-    if reason.is_some() {
+    if reason.is_some() || forced.lost {
+        // A new object has no value of before to keep.
         let created = respond(instance, rules, None, &config)?;
+        // What is said of a change in place does not hold for a new object.
+        let mut notes = created.response.notes;
+        if forced.lost {
+            notes.push("it goes away with what it is a part of, which is replaced".into());
+        }
         return Ok(Planned {
             action: if create_first { Action::CreateThenDelete } else { Action::DeleteThenCreate },
             reason,
             after: remark(created.after, rules, configured),
             replace_paths: paths,
-            notes: updated.response.notes,
+            notes,
         });
     }
     let after = remark(updated.after.clone(), rules, configured);

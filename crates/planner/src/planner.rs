@@ -171,6 +171,9 @@ impl<'a> Planner<'a> {
             tainted: record.is_some_and(|record| record.tainted),
             requested: self.options.replace.contains(address),
             triggered: is_triggered(&self.changes, evaluation, instance),
+            lost: before
+                .as_ref()
+                .is_some_and(|before| self.goes_with_a_replaced(evaluation, before, &provider, rules)),
         };
         let block = self.graph.nodes[instance.place].resource_address();
         let create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
@@ -188,6 +191,25 @@ impl<'a> Planner<'a> {
         let needs = self.graph.resources_needed(instance.place);
         self.push(change, needs);
         Ok(after.unwrap_or_else(crate::scope::unevaluated))
+    }
+
+    /// Whether it is a part of an object that this plan replaces.
+    fn goes_with_a_replaced(
+        &self,
+        evaluation: &Evaluation<'_>,
+        before: &Value,
+        provider: &str,
+        rules: &dyn KindRules,
+    ) -> bool {
+        let Some(whole) = rules.part_of(&before.unmark_deep().0) else { return false };
+        let claim = |change: &Change| {
+            let rules = evaluation.inputs.registry.resource(&change.address.resource.kind)?;
+            rules.claim(&change.before.as_ref()?.unmark_deep().0)
+        };
+        self.changes.iter().any(|change| {
+            let replaced = matches!(change.action, Action::DeleteThenCreate | Action::CreateThenDelete);
+            replaced && change.provider == provider && claim(change).as_ref() == Some(&whole)
+        })
     }
 
     fn keep_dependencies(&self, place: usize, change: &mut Change) {

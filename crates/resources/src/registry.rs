@@ -26,11 +26,17 @@ pub(crate) struct Rules {
     pub(crate) validate: fn(&Value) -> Vec<Problem>,
     pub(crate) plan: fn(PlanRequest<'_>) -> PlanResponse,
     pub(crate) claim: fn(&Value) -> Option<String>,
+    pub(crate) part_of: fn(&Value) -> Option<String>,
 }
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules { validate: |_| Vec::new(), plan: |_| PlanResponse::default(), claim: |_| None }
+        Rules {
+            validate: |_| Vec::new(),
+            plan: |_| PlanResponse::default(),
+            claim: |_| None,
+            part_of: |_| None,
+        }
     }
 }
 
@@ -73,6 +79,10 @@ impl KindRules for Kind {
 
     fn claim(&self, planned: &Value) -> Option<String> {
         (self.rules.claim)(planned)
+    }
+
+    fn part_of(&self, present: &Value) -> Option<String> {
+        (self.rules.part_of)(present)
     }
 }
 

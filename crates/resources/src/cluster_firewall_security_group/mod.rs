@@ -42,7 +42,7 @@ pub(crate) fn fields() -> Fields {
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
     let claim = |planned: &Value| Some(format!("security group {}", values::text(planned, "name")?));
-    Rules { validate: rule_list::validate, plan, claim }
+    Rules { validate: rule_list::validate, plan, claim, ..Rules::default() }
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {

@@ -26,5 +26,5 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_container"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate: plan::validate, plan: plan::plan, claim: claim_guest }
+    Rules { validate: plan::validate, plan: plan::plan, claim: claim_guest, ..Rules::default() }
 }

@@ -21,7 +21,7 @@ const ORIGIN: &[&str] = &["checksum", "checksum_algorithm", "decompression_algor
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim }
+    Rules { validate, plan, claim, ..Rules::default() }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {

@@ -19,7 +19,7 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_file"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim }
+    Rules { validate, plan, claim, ..Rules::default() }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {

@@ -25,6 +25,11 @@ fn guest(value: &Value) -> Option<(&'static str, &'static str, i64)> {
     vm.or_else(|| id("container_id").map(|id| ("container", "lxc", id)))
 }
 
+/// The guest whose firewall it is, as guests claim their ids; `None` for nodes and the cluster.
+pub(crate) fn part_of_guest(value: &Value) -> Option<String> {
+    guest(value).map(|(_, _, id)| crate::vm::guest_claim(id))
+}
+
 /// The path of an owner's firewall.
 pub(crate) fn path(value: &Value) -> String {
     let node = text_of(value, "node_name").unwrap_or_default();

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::definition::{Fields, flag, number, problem, text};
 use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
-use crate::firewall::{id, owner, owner_of, path};
+use crate::firewall::{id, owner, owner_of, part_of_guest, path};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
@@ -61,7 +61,8 @@ pub(crate) fn fields() -> Fields {
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim: |planned| Some(format!("firewall options of {}", owner(planned)?)) }
+    let claim = |planned: &Value| Some(format!("firewall options of {}", owner(planned)?));
+    Rules { validate, plan, claim, part_of: part_of_guest }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {

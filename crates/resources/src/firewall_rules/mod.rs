@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use crate::cluster::{ApiError, Call, Cluster, refused};
 use crate::definition::{Fields, text};
-use crate::firewall::{id, owner, owner_fields, owner_of, path, rule_list};
+use crate::firewall::{id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
@@ -33,6 +33,7 @@ pub(crate) fn rules() -> Rules {
         validate: rule_list::validate,
         plan,
         claim: |planned| Some(format!("firewall rules of {}", owner(planned)?)),
+        part_of: part_of_guest,
     }
 }
 

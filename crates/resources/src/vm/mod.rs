@@ -40,10 +40,15 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_vm"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate: validate::validate, plan: plan::plan, claim: claim_guest }
+    Rules { validate: validate::validate, plan: plan::plan, claim: claim_guest, ..Rules::default() }
 }
 
 /// VMs and containers share one space of ids in a cluster.
 pub(crate) fn claim_guest(planned: &Value) -> Option<String> {
-    crate::values::int(planned, "vm_id").map(|id| format!("vm {id}"))
+    crate::values::int(planned, "vm_id").map(guest_claim)
+}
+
+/// How the claim of an id is written.
+pub(crate) fn guest_claim(id: i64) -> String {
+    format!("vm {id}")
 }
