@@ -35,6 +35,25 @@ fn a_second_plan_has_no_changes_and_the_log_tells_what_was_done() {
     assert!(project.ok(&["log", "verify"]).contains("none changed"));
 }
 
+/// What Terraform 1.11 does with the same two steps.
+#[test]
+fn a_replacement_takes_what_is_written_of_an_ignored_attribute() {
+    let of = |version: &str| {
+        format!(
+            "resource \"terraform_data\" \"a\" {{\n  input = \"{version}\"\n  triggers_replace = \"{version}\"\n  \
+             lifecycle {{\n    ignore_changes = [input]\n  }}\n}}\noutput \"a\" {{\n  value = \
+             terraform_data.a.output\n}}\n"
+        )
+    };
+    let project = Project::new(&of("1"));
+    project.ok(&["apply", "-auto-approve"]);
+    project.write("main.tf", &of("1").replace("input = \"1\"", "input = \"2\""));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.write("main.tf", &of("3"));
+    project.ok(&["apply", "-auto-approve"]);
+    assert_eq!(project.ok(&["output", "-raw", "a"]), "3");
+}
+
 #[test]
 fn replay_shows_the_state_after_an_earlier_event() {
     let project = Project::new(TWO);

@@ -76,6 +76,23 @@ fn a_plan_without_changes_asks_for_each_guest_once() {
 }
 
 #[test]
+fn a_replaced_guest_has_its_written_initialization_and_its_firewall_again() {
+    let cluster = Cluster::start(Options::default());
+    let project = Project::on(&cluster);
+    project.ok(&["-e", "prod", "apply", "--auto-approve"]);
+    let rules = || cluster.get("/nodes/pve/qemu/9120/firewall/rules").as_array().unwrap().len();
+    let options = || cluster.get("/nodes/pve/qemu/9120/firewall/options");
+    let before = (rules(), options());
+    let vm = "module.vm[\"web-01\"].proxmox_virtual_environment_vm.this";
+    let replaced = project.ok(&["-e", "prod", "apply", "--auto-approve", "-replace", vm]);
+    assert!(replaced.contains("it goes away with what it is a part of, which is replaced"), "{replaced}");
+    assert!(replaced.contains("Done: 3 added, 0 changed, 3 destroyed."), "{replaced}");
+    assert_eq!((rules(), options()), before);
+    let plan = project.ok(&["-e", "prod", "plan"]);
+    assert!(plan.contains("No changes."), "{plan}");
+}
+
+#[test]
 fn a_node_that_is_not_there_is_named_and_the_next_apply_may_name_another() {
     let cluster = Cluster::start(Options::default());
     let project = Project::on(&cluster);
@@ -148,9 +165,7 @@ fn with_iso_image(cluster: &Cluster) -> Project {
     let project = Project::on(cluster);
     for entry in std::fs::read_dir(project.root()).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "tf")
-            && !path.ends_with("cluster_override.tf")
-        {
+        if path.extension().is_some_and(|extension| extension == "tf") {
             std::fs::remove_file(path).unwrap();
         }
     }

@@ -89,7 +89,7 @@ fn status(request: &mut Request<'_>) -> Answer {
     let single = request.options.other_nodes.is_empty();
     let nodes = request.options.nodes().enumerate().map(|(at, name)| {
         json!({
-            "id": format!("node/{name}"), "type": "node", "name": name, "ip": nodes::address(at),
+            "id": format!("node/{name}"), "type": "node", "name": name, "ip": nodes::address(request.options, at),
             "nodeid": if single { 0 } else { at + 1 }, "local": u8::from(*name == request.options.node),
             "online": 1, "level": "",
         })
@@ -108,7 +108,7 @@ fn config_nodes(request: &mut Request<'_>) -> Answer {
     let rows = request.options.nodes().enumerate().map(|(at, name)| {
         json!({
             "node": name, "name": name, "nodeid": (at + 1).to_string(), "quorum_votes": "1",
-            "ring0_addr": nodes::address(at),
+            "ring0_addr": nodes::address(request.options, at),
         })
     });
     Ok(rows.collect())

@@ -148,7 +148,7 @@ fn transfer(
 ) -> Result<(), Failure> {
     let guest = request.guest(kind)?;
     let number = request.options.nodes().position(|node| node == target).unwrap_or(0);
-    let address = crate::nodes::address(number);
+    let address = crate::nodes::address(request.options, number);
     let restart = guest.running && request.flag("restart");
     if restart {
         log.push(format!("shutdown CT {vmid}"));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::cluster::subdirectories;
 use crate::failure::Failure;
 use crate::guests::hex;
+use crate::options::Options as Settings;
 use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::state::Options;
@@ -25,8 +26,8 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// The address of the node with this number, counted from 0.
-pub(crate) fn address(number: usize) -> String {
-    format!("10.0.0.{}", 10 + number)
+pub(crate) fn address(settings: &Settings, number: usize) -> String {
+    settings.address.map_or_else(|| format!("10.0.0.{}", 10 + number), |address| address.to_string())
 }
 
 /// The row of a node in lists.

@@ -1,5 +1,6 @@
 //! How a simulator behaves: credentials, speed, and the failures it is told to have.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Options of a simulator. The default is a quick, healthy cluster.
@@ -13,6 +14,9 @@ pub struct Options {
     pub node: String,
     /// The other nodes of the cluster; they have the same storages and networks.
     pub other_nodes: Vec<String>,
+    /// The address that every node gives as its own. `None`: each has one of 10.0.0.0/24; a server puts its own here, so
+    /// that nobody who asks the cluster goes to a machine that is none of it.
+    pub address: Option<IpAddr>,
     /// How long a task runs.
     pub task_duration: Duration,
     /// Added to every answer.
@@ -50,6 +54,7 @@ impl Default for Options {
             password: "simulator".to_owned(),
             node: "pve".to_owned(),
             other_nodes: Vec::new(),
+            address: None,
             task_duration: Duration::from_millis(20),
             latency: Duration::ZERO,
             refusal_delay: Duration::ZERO,

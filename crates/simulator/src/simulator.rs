@@ -1,6 +1,7 @@
 //! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -160,6 +161,11 @@ impl Simulator {
     /// The options it was made with.
     pub fn options(&self) -> Options {
         self.lock().options.clone()
+    }
+
+    /// The address that every node gives as its own from now on.
+    pub fn set_address(&self, address: IpAddr) {
+        self.lock().options.address = Some(address);
     }
 
     /// Replaces the failures to inject; their counters start anew.

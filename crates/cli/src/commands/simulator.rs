@@ -62,6 +62,7 @@ fn introduce(global: &GlobalOptions, server: &Server, described: Option<&Path>) 
     println!("PROXMOX_VE_INSECURE=true");
     println!("PROXMOX_VE_SSH_USERNAME={}", ssh.username);
     println!("PROXMOX_VE_SSH_PASSWORD={}", ssh.password);
+    println!("PROXMOX_VE_SSH_PORT={}", ssh.address.port());
     match described {
         Some(path) => eprintln!("A simulated cluster as {} describes it.", path.display()),
         None => {
@@ -71,7 +72,16 @@ fn introduce(global: &GlobalOptions, server: &Server, described: Option<&Path>) 
         }
     }
     eprintln!("Certificate: {}", server.fingerprint_sha256);
-    eprintln!("Files by SFTP at {}; name it in the provider's block: ssh {{ node {{ ... }} }}", ssh.address);
+    eprintln!(
+        "SSH, for snippets and imports: {}. Other clients than pve are told where in the provider's block:",
+        ssh.address
+    );
+    eprintln!(
+        "  ssh {{ node {{ name = \"{}\", address = \"{}\", port = {} }} }}",
+        server.simulator().options().node,
+        ssh.address.ip(),
+        ssh.address.port()
+    );
     eprintln!("Press Ctrl-C to end it.");
     Ok(())
 }

@@ -16,6 +16,8 @@ pub enum NodeAddresses {
     Known {
         /// Name, address, port.
         nodes: Vec<(String, String, u16)>,
+        /// The port of the others.
+        port: u16,
         /// The others are reached by their names instead of being asked of the cluster.
         by_name: bool,
         /// The host of the API, for a node that the cluster knows no address of.
@@ -33,19 +35,19 @@ pub struct RemoteCluster {
     pub nodes: NodeAddresses,
 }
 
-const SSH_PORT: u16 = 22;
-
 impl RemoteCluster {
     async fn target(&self, node: &str) -> Result<SshTarget, ApiError> {
-        let (nodes, by_name, endpoint_host) = match &self.nodes {
+        let (nodes, port, by_name, endpoint_host) = match &self.nodes {
             NodeAddresses::Fixed(target) => return Ok(target.clone()),
-            NodeAddresses::Known { nodes, by_name, endpoint_host } => (nodes, *by_name, endpoint_host),
+            NodeAddresses::Known { nodes, port, by_name, endpoint_host } => {
+                (nodes, *port, *by_name, endpoint_host)
+            }
         };
         if let Some((_, host, port)) = nodes.iter().find(|(name, ..)| name == node) {
             return Ok(SshTarget { host: host.clone(), port: *port });
         }
         if by_name {
-            return Ok(SshTarget { host: node.to_string(), port: SSH_PORT });
+            return Ok(SshTarget { host: node.to_string(), port });
         }
         let members = self.client.send(pve_api_client::Method::Get, "/cluster/status", &[]).await;
         let members = members.map_err(translated)?;
@@ -54,7 +56,7 @@ impl RemoteCluster {
             is_it.then(|| member["ip"].as_str()).flatten()
         });
         let host = address.unwrap_or(endpoint_host).to_string();
-        Ok(SshTarget { host, port: SSH_PORT })
+        Ok(SshTarget { host, port })
     }
 }
 

@@ -169,6 +169,7 @@ fn remote_cluster(
         uploader: SshUploader::new(ssh_settings(project, &configuration.ssh)),
         nodes: NodeAddresses::Known {
             nodes: configuration.ssh.nodes.clone(),
+            port: configuration.ssh.port,
             by_name: configuration.ssh.by_name,
             endpoint_host: host,
         },

@@ -87,22 +87,16 @@ impl Project {
         project
     }
 
-    /// The same, for a cluster: its endpoint and token in the environment, its SSH server in an override file.
+    /// The same, for a cluster: what `pve simulator` prints about it is in the environment.
     pub fn on(cluster: &Cluster) -> Project {
         let mut project = Project::scaffolded();
         let server = &cluster.server;
-        let port = server.ssh.address.port();
-        project.write(
-            "cluster_override.tf",
-            &format!(
-                "provider \"proxmox\" {{\n  ssh {{\n    username = \"root\"\n    node {{\n      name    = \"pve\"\n      \
-                 address = \"127.0.0.1\"\n      port    = {port}\n    }}\n  }}\n}}\n"
-            ),
-        );
         project.set("PROXMOX_VE_ENDPOINT", &server.endpoint);
         project.set("PROXMOX_VE_API_TOKEN", &server.token);
         project.set("PROXMOX_VE_INSECURE", "true");
+        project.set("PROXMOX_VE_SSH_USERNAME", &server.ssh.username);
         project.set("PROXMOX_VE_SSH_PASSWORD", &server.ssh.password);
+        project.set("PROXMOX_VE_SSH_PORT", &server.ssh.address.port().to_string());
         project
     }
 

@@ -29,7 +29,7 @@ pub enum Login {
 }
 
 /// How nodes are reached by SSH.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SshConfiguration {
     /// The user.
     pub username: Option<String>,
@@ -43,6 +43,8 @@ pub struct SshConfiguration {
     pub agent_socket: Option<String>,
     /// Nodes with an address of their own: name, address, port.
     pub nodes: Vec<(String, String, u16)>,
+    /// The port of the other nodes.
+    pub port: u16,
     /// The other nodes are reached by their names, not by the addresses that the cluster has of them.
     pub by_name: bool,
     /// Through which SOCKS5 proxy they are reached.
@@ -92,7 +94,7 @@ impl ProviderConfiguration {
     /// the reference names them). `environment` looks up a variable.
     ///
     /// # Errors
-    /// When there is no endpoint or no way to log in.
+    /// When there is no endpoint or no way to log in, or a port is none.
     pub fn from_block(
         value: &Value,
         environment: &dyn Fn(&str) -> Option<String>,
@@ -115,7 +117,7 @@ impl ProviderConfiguration {
             login: login(&setting)?,
             insecure: flag(value, "insecure").unwrap_or_else(|| is_on(variable("INSECURE"))),
             min_tls: setting("min_tls", "MIN_TLS"),
-            ssh: ssh(value, &variable),
+            ssh: ssh(value, &variable)?,
             settings: ClusterSettings { random_vm_ids: range, ..ClusterSettings::default() },
         })
     }
@@ -145,32 +147,45 @@ fn is_on(text: Option<String>) -> bool {
     text.is_some_and(|text| crate::property::is_true(text.trim()))
 }
 
-fn ssh(value: &Value, variable: &dyn Fn(&str) -> Option<String>) -> SshConfiguration {
+/// The port of an SSH server where nothing else is said.
+const SSH_PORT: u16 = 22;
+
+fn ssh(
+    value: &Value,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<SshConfiguration, IncompleteConfiguration> {
+    let port = variable("SSH_PORT").map_or(Ok(SSH_PORT), |text| {
+        text.trim().parse().map_err(|_| IncompleteConfiguration {
+            message: format!("PROXMOX_VE_SSH_PORT is no port: {text}"),
+            hint: "give a number from 1 to 65535, or leave it out for 22",
+        })
+    })?;
     let ssh = block(value, "ssh");
     let setting = |attribute: &str, name: &str| {
         ssh.and_then(|ssh| text(ssh, attribute)).map(str::to_string).or_else(|| variable(name))
     };
     let nodes = ssh.map(|ssh| all_blocks(ssh, "node")).unwrap_or_default().iter().filter_map(|node| {
-        let port = int(node, "port").and_then(|port| u16::try_from(port).ok()).unwrap_or(22);
-        Some((text(node, "name")?.to_string(), text(node, "address")?.to_string(), port))
+        let own = int(node, "port").and_then(|port| u16::try_from(port).ok());
+        Some((text(node, "name")?.to_string(), text(node, "address")?.to_string(), own.unwrap_or(port)))
     });
     // A user of the realm pam is a user of the node, too.
     let login = text(value, "username").map(str::to_string).or_else(|| variable("USERNAME"));
     let login = login.and_then(|user| user.strip_suffix("@pam").map(str::to_string));
-    SshConfiguration {
+    Ok(SshConfiguration {
         username: setting("username", "SSH_USERNAME").or(login),
         password: setting("password", "SSH_PASSWORD").map(Secret),
         private_key: setting("private_key", "SSH_PRIVATE_KEY").map(Secret),
         agent: ssh.and_then(|ssh| flag(ssh, "agent")).unwrap_or_else(|| is_on(variable("SSH_AGENT"))),
         agent_socket: setting("agent_socket", "SSH_AUTH_SOCK"),
         nodes: nodes.collect(),
+        port,
         by_name: ssh.and_then(|ssh| text(ssh, "node_address_source")) == Some("dns"),
         proxy: setting("socks5_server", "SSH_SOCKS5_SERVER").map(|server| SshProxy {
             server,
             username: setting("socks5_username", "SSH_SOCKS5_USERNAME"),
             password: setting("socks5_password", "SSH_SOCKS5_PASSWORD").map(Secret),
         }),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -211,6 +226,9 @@ mod tests {
         assert_eq!(from_block.endpoint, "https://block:8006/");
         assert!(!from_block.insecure && from_block.ssh.agent);
         assert_eq!(from_block.ssh.nodes, [("pve".to_string(), "192.0.2.1".to_string(), 22)]);
+        let port = |port| [variables[0], variables[1], ("PROXMOX_VE_SSH_PORT", port)];
+        assert_eq!(configure(json!({}), &port("2022")).unwrap().ssh.port, 2022);
+        assert!(configure(json!({}), &port("many")).unwrap_err().message.contains("many"));
         assert_eq!(from_block.settings.random_vm_ids, Some((500, 99_999)));
         assert!(from_block.ssh.by_name && !from_environment.ssh.by_name);
         assert_eq!(from_block.min_tls.as_deref(), Some("1.3"));

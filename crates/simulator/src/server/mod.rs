@@ -111,6 +111,9 @@ pub async fn serve(simulator: Simulator, listen: SocketAddr) -> Result<Server, S
     };
     let (address, ssh_address) = (address_of(&listener)?, address_of(&ssh_listener)?);
     let (stop, stopped) = watch::channel(false);
+    if !ssh_address.ip().is_unspecified() {
+        simulator.set_address(ssh_address.ip());
+    }
     let options = simulator.options();
     let host_key = sftp::host_key(&simulator);
     let ssh = SshEndpoint {
