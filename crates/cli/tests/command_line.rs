@@ -152,6 +152,22 @@ fn a_saved_plan_is_applied_as_it_is_whatever_the_files_say_by_then() {
 }
 
 #[test]
+fn what_shapes_a_plan_is_refused_beside_a_saved_one() {
+    let project = Project::new(TWO);
+    project.ok(&["plan", "-out", "saved.plan"]);
+    for option in
+        ["-var=a=1", "-target=terraform_data.a", "-destroy", "-refresh=false", "-replace=terraform_data.a"]
+    {
+        let said = project.fails(&["apply", option, "saved.plan"]);
+        let name =
+            option.split_once("=").filter(|_| option != "-refresh=false").map_or(option, |(name, _)| name);
+        assert!(said.contains(&format!("{name} is an option of planning")), "{said}");
+    }
+    assert!(project.state().is_empty());
+    assert!(project.ok(&["apply", "saved.plan"]).contains("Outputs:\n\na = \"x\"\n"));
+}
+
+#[test]
 fn a_log_of_a_newer_version_is_refused() {
     let project = Project::new(TWO);
     project.ok(&["apply", "-auto-approve"]);

@@ -12,9 +12,12 @@ use pve_planner::planning::Planning;
 use pve_state::Writer;
 use serde_json::json;
 
+use super::output::render_outputs;
 use super::plan::{parse_wait, plan_with, show};
 use super::{is_approved, print_json};
-use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
+use crate::arguments::{
+    ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
+};
 use crate::connect::{Access, Clusters, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
@@ -144,6 +147,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     }
     report_kept(&planning);
     let code = report(global, &outcome, paint)?;
+    show_outputs(global, request.command, &writer.state())?;
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
         return Err(workspace.failure(problems));
     }
@@ -154,9 +158,32 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
 fn find(global: &GlobalOptions, request: &Request<'_>) -> Result<(Project, Option<SavedPlan>), Failure> {
     let project = Project::find(global)?;
     let Some(path) = request.saved else { return Ok((project, None)) };
+    refuse_planning_again(request.planning)?;
     let saved = SavedPlan::read(&project.root.join(path), &project.key()?)?;
     let project = in_environment_of(&saved, project, global)?;
     Ok((project, Some(saved)))
+}
+
+/// A saved plan is applied as it was made.
+fn refuse_planning_again(options: &PlanningOptions) -> Result<(), Failure> {
+    let VariableOptions { variables, variable_files } = &options.variables;
+    let given = [
+        ("-var", !variables.is_empty()),
+        ("-var-file", !variable_files.is_empty()),
+        ("-target", !options.target.is_empty()),
+        ("-exclude", !options.exclude.is_empty()),
+        ("-replace", !options.replace.is_empty()),
+        ("-destroy", options.destroy),
+        ("-refresh-only", options.refresh_only),
+        ("-refresh=false", !options.refresh),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::hinted(
+            format!("{name} is an option of planning, and this plan is made already"),
+            "Nothing was changed. Leave it out, or plan again with it: `pve plan -out FILE`.",
+        )),
+    }
 }
 
 fn refuse_stale(saved: &SavedPlan, state: &State) -> Result<(), Failure> {
@@ -298,6 +325,15 @@ fn report_kept(planning: &Planning) {
     for address in &planning.kept {
         eprintln!("{address}: kept (protected, or needed by something protected)");
     }
+}
+
+/// The outputs as they are now, as Terraform shows them behind an apply.
+fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<(), Failure> {
+    if global.json || command == "destroy" || state.outputs.is_empty() {
+        return Ok(());
+    }
+    print!("\nOutputs:\n\n{}", render_outputs(&state.outputs)?);
+    Ok(())
 }
 
 /// What became of it: a sentence, or a JSON document of its own behind that of the plan.

@@ -1,6 +1,9 @@
 //! `pve output`
 
+use std::collections::BTreeMap;
+
 use pve_model::codec::{decode, to_plain_json};
+use pve_model::state::OutputRecord;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, OutputOptions};
@@ -20,12 +23,7 @@ pub async fn run(global: &GlobalOptions, options: &OutputOptions) -> Ended {
             print_json(&output_json(&state.outputs))?;
             return Ok(0);
         }
-        for (name, output) in &state.outputs {
-            let value =
-                decode(&output.value, &output.ty).map_err(|error| Failure::plain(error.to_string()))?;
-            let value = if output.sensitive { value.sensitive() } else { value };
-            println!("{} = {}", render_key(name), render_value(&value, 0));
-        }
+        print!("{}", render_outputs(&state.outputs)?);
         if state.outputs.is_empty() {
             eprintln!("There are no outputs. They are recorded by `pve apply`.");
         }
@@ -55,4 +53,18 @@ pub async fn run(global: &GlobalOptions, options: &OutputOptions) -> Ended {
         println!("{}", render_value(&value, 0));
     }
     Ok(0)
+}
+
+/// All outputs, a line or a block each; of sensitive ones only that they are.
+///
+/// # Errors
+/// When a recorded value does not fit its type.
+pub fn render_outputs(outputs: &BTreeMap<String, OutputRecord>) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (name, output) in outputs {
+        let value = decode(&output.value, &output.ty).map_err(|error| Failure::plain(error.to_string()))?;
+        let value = if output.sensitive { value.sensitive() } else { value };
+        text.push_str(&format!("{} = {}\n", render_key(name), render_value(&value, 0)));
+    }
+    Ok(text)
 }

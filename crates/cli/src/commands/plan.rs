@@ -50,7 +50,9 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         let saved = SavedPlan::new(&project, &workspace, &planning, &clusters.name, state.sequence);
         saved.write(&path, &project.key()?)?;
         if !global.json && !is_automation() {
-            eprintln!("Saved to {}. Apply exactly this with `pve apply {}`.", path.display(), path.display());
+            let simulate = if options.planning.simulate { "--simulate " } else { "" };
+            let path = path.display();
+            eprintln!("Saved to {path}. Apply exactly this with `pve apply {simulate}{path}`.");
         }
     }
     Ok(if options.detailed_exitcode && is_needed(&planning) { CHANGES } else { 0 })
