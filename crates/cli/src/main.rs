@@ -11,6 +11,7 @@ mod console;
 mod duration;
 mod edit;
 mod environment;
+mod environments;
 mod failure;
 mod plan_file;
 mod progress;

@@ -1,6 +1,6 @@
 //! Where a project is, and what stands in it: configuration, variables, log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use pve_state_sqlite::SqliteLog;
 
 use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::backend::{Backend, RunLock};
+use crate::environments::{RESERVED, is_environment_name, with_variables_of_their_own};
 use crate::failure::Failure;
 use crate::variables::{Missing, complete, missing_policy, variable_inputs};
 
@@ -31,15 +32,6 @@ use crate::variables::{Missing, complete, missing_policy, variable_inputs};
 const DATA_FOLDER: &str = ".pve";
 /// The name of the environment without a folder of tfvars, as of Terraform's first workspace.
 pub const DEFAULT_ENVIRONMENT: &str = "default";
-
-/// What stands beside the environments in the data folder.
-const RESERVED: [&str; 4] = ["key", "known_hosts", "modules", "modules.json"];
-
-/// Whether an environment can be called this: its name is one of a folder and a part of keys in a bucket.
-pub fn is_environment_name(name: &str) -> bool {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(fits) && !RESERVED.contains(&name)
-}
 
 /// A project on disk.
 #[derive(Clone, Debug)]
@@ -233,7 +225,12 @@ impl Workspace {
     pub fn load(project: &Project, options: &VariableOptions) -> Result<Workspace, Failure> {
         Workspace::read(project, Arc::new(DiskFiles), jiff::Timestamp::now(), |root, files, sources| {
             let mut inputs = variable_inputs(files, project, options, sources)?;
-            complete(root, &mut inputs, project.missing).map_err(|fault| vec![fault])?;
+            let others = if project.environment.is_none() {
+                with_variables_of_their_own(project)
+            } else {
+                BTreeSet::new()
+            };
+            complete(root, &mut inputs, project.missing, &others).map_err(|fault| vec![fault])?;
             Ok(inputs)
         })
     }

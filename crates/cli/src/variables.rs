@@ -1,5 +1,6 @@
 //! Values of the root module's variables: where they come from, and what is done about those that have none.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 
 use pve_config::configuration::{
@@ -87,14 +88,34 @@ fn given_text(name: &str, text: &str) -> VariableInput {
     }
 }
 
-/// Adds values for variables that have none.
+/// Adds values for variables that have none. `environments` are those that could have been chosen, and none was.
 ///
 /// # Errors
-/// When the user was asked and gave no answer.
-pub fn complete(root: &Module, inputs: &mut Vec<VariableInput>, missing: Missing) -> Result<(), Diagnostic> {
+/// When the user was asked and gave no answer, or an environment would have the values.
+pub fn complete(
+    root: &Module,
+    inputs: &mut Vec<VariableInput>,
+    missing: Missing,
+    environments: &BTreeSet<String>,
+) -> Result<(), Diagnostic> {
     let without = root.variables.values().filter(|variable| variable.default.is_none());
     let without: Vec<&Variable> =
         without.filter(|variable| !inputs.iter().any(|input| input.name == variable.name)).collect();
+    if let (Some(first), Some(_)) = (environments.first(), without.first())
+        && missing != Missing::Unknown
+    {
+        let names: Vec<String> = without.iter().map(|variable| format!("\"{}\"", variable.name)).collect();
+        let known: Vec<&str> = environments.iter().map(String::as_str).collect();
+        let detail = format!(
+            "No value for {}. This project has environments with values of their own: {}.",
+            names.join(", "),
+            known.join(", ")
+        );
+        let fault = Diagnostic::error_without_span("No environment is chosen", detail);
+        return Err(
+            fault.with_hint(format!("Choose one, for instance -e {first} (or PVE_ENVIRONMENT={first})."))
+        );
+    }
     for variable in without {
         match missing {
             Missing::Refuse => {}

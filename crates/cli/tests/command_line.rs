@@ -97,6 +97,17 @@ fn a_missing_variable_is_named_with_ways_to_give_it() {
 }
 
 #[test]
+fn an_environment_that_is_not_chosen_is_asked_for_by_the_names_of_those_there_are() {
+    let project = Project::new("variable \"size\" {\n  type = number\n}\n");
+    project.write("dev/terraform.tfvars", "size = 1\n");
+    project.write("environments/prod/terraform.tfvars", "size = 9\n");
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("No environment is chosen") && said.contains("dev, prod"), "{said}");
+    project.ok(&["plan", "-e", "prod"]);
+    project.ok(&["plan", "-var", "size=3"]);
+}
+
+#[test]
 fn a_reference_cycle_names_everything_in_it() {
     let project = Project::new("locals {\n  a = local.b\n  b = local.a\n}\n");
     let said = project.fails(&["plan"]);
@@ -165,6 +176,26 @@ fn what_shapes_a_plan_is_refused_beside_a_saved_one() {
     }
     assert!(project.state().is_empty());
     assert!(project.ok(&["apply", "saved.plan"]).contains("Outputs:\n\na = \"x\"\n"));
+}
+
+#[test]
+fn an_address_that_nothing_has_is_told_of() {
+    let project = Project::new(TWO);
+    for option in [
+        "-target=terraform_data.c",
+        "-target=module.a",
+        "-exclude=terraform_data.a[0]",
+        "-replace=terraform_data.c",
+    ] {
+        let output = project.run(&["plan", option]);
+        let (name, address) = option.split_once('=').unwrap();
+        let said = text(&output);
+        assert!(output.status.success() && said.contains(&format!("{name} matches nothing")), "{said}");
+        assert!(said.contains(&format!("the address {address}.")), "{said}");
+    }
+    for option in ["-target=terraform_data.a", "-exclude=terraform_data.b", "-replace=terraform_data.a"] {
+        assert!(!text(&project.run(&["plan", option])).contains("matches nothing"), "{option}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::evaluation::{Evaluation, Inputs};
 use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
-use crate::selection::Selection;
+use crate::selection::{self, Selection};
 use crate::{leftovers, moves, protection};
 
 /// What was asked for, beside the mode.
@@ -117,6 +117,8 @@ pub fn plan(
         return Ok(Outcome::Needs(planner.data_requests, planner.import_requests));
     }
     leftovers::plan(&mut planner, &evaluation);
+    let known = planner.seen.iter().chain(state.instances.keys()).collect();
+    found.extend(selection::unmatched(graph, options, &known));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
     protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
     for (from, to) in &moved {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use pve_config::syntax::{Diagnostic, Severity};
 use pve_model::address::Target;
 use pve_model::plan::PlanMode;
-use pve_model::{InstanceAddress, ResourceAddress};
+use pve_model::{InstanceAddress, ResourceAddress, ResourceMode};
 
 use crate::graph::Graph;
 use crate::planning::Options;
@@ -79,6 +80,34 @@ impl Selection {
             None => true,
         })
     }
+}
+
+/// Warnings about addresses in the options that nothing has: neither an instance of the configuration nor one of the
+/// state, which are `known`. A slip of the pen must not look like a plan without changes.
+pub fn unmatched(graph: &Graph, options: &Options, known: &BTreeSet<&InstanceAddress>) -> Vec<Diagnostic> {
+    let declared = |target: &Target| {
+        let mut blocks = graph.nodes.iter().filter_map(|node| node.resource_address());
+        blocks.any(|block| touches(target, &block))
+    };
+    let exists = |target: &Target| match target {
+        Target::Instance(instance) if instance.resource.mode == ResourceMode::Managed => {
+            known.contains(instance)
+        }
+        _ => declared(target) || known.iter().any(|address| target.contains(address)),
+    };
+    let named = |option: &str, target: &Target| {
+        (!exists(target)).then(|| {
+            let detail = format!("Nothing in the configuration or the state has the address {target}.");
+            let warning = Diagnostic::error_without_span(format!("{option} matches nothing"), detail);
+            let hint = "`pve state list` shows the addresses that exist.";
+            Diagnostic { severity: Severity::Warning, ..warning }.with_hint(hint)
+        })
+    };
+    let targets = options.targets.iter().filter_map(|target| named("-target", target));
+    let excludes = options.excludes.iter().filter_map(|target| named("-exclude", target));
+    let replace =
+        options.replace.iter().filter_map(|address| named("-replace", &Target::Instance(address.clone())));
+    targets.chain(excludes).chain(replace).collect()
 }
 
 /// Whether a target takes in any instance of a block.

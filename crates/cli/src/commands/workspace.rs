@@ -1,13 +1,12 @@
 //! `pve workspace`: environments by the name that Terraform has for them.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, WorkspaceCommand};
+use crate::environments::{environments, is_environment_name};
 use crate::failure::{Ended, Failure};
-use crate::project::{DEFAULT_ENVIRONMENT, Project, is_environment_name};
+use crate::project::Project;
 
 /// Lists environments, names the present one, makes a new one, or says how to choose one.
 ///
@@ -26,7 +25,7 @@ pub fn run(global: &GlobalOptions, command: &WorkspaceCommand) -> Ended {
             Ok(0)
         }
         WorkspaceCommand::Select { name, or_create } => {
-            if !environments(&project).contains(name) {
+            if !environments(&project).any(|known| known == *name) {
                 if !or_create {
                     let hint = format!("Make it with `pve workspace new {name}`.");
                     return Err(Failure::hinted(format!("there is no environment \"{name}\""), hint));
@@ -50,7 +49,7 @@ pub fn run(global: &GlobalOptions, command: &WorkspaceCommand) -> Ended {
 }
 
 fn list(global: &GlobalOptions, project: &Project) -> Ended {
-    let names = environments(project);
+    let names: Vec<String> = environments(project).collect();
     if global.json {
         let current = project.stream();
         print_json(&json!({"format_version": "1.0", "current": current, "environments": names}))?;
@@ -62,36 +61,12 @@ fn list(global: &GlobalOptions, project: &Project) -> Ended {
     Ok(0)
 }
 
-/// Folders with tfvars, and whatever has a log.
-fn environments(project: &Project) -> BTreeSet<String> {
-    let mut names = BTreeSet::from([DEFAULT_ENVIRONMENT.to_string()]);
-    let data = project.data_folder();
-    let logs = data.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
-    let places = [(project.root.clone(), false), (project.root.join("environments"), false), (logs, true)];
-    for (folder, has_logs) in places {
-        let is_mark = |name: &str| if has_logs { name == "log.db" } else { is_tfvars(name) };
-        for entry in folder.read_dir().into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let inside = entry.path().read_dir().into_iter().flatten().flatten();
-            let mut inside = inside.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            if is_environment_name(&name) && inside.any(|name| is_mark(&name)) {
-                names.insert(name);
-            }
-        }
-    }
-    names
-}
-
-fn is_tfvars(name: &str) -> bool {
-    name.ends_with(".tfvars") || name.ends_with(".tfvars.json")
-}
-
 fn make(project: &Project, name: &str) -> Result<(), Failure> {
     if !is_environment_name(name) {
         let hint = "Use letters, digits, `-`, `_` and `.`.";
         return Err(Failure::hinted(format!("{name:?} is no name for an environment"), hint));
     }
-    if environments(project).contains(name) {
+    if environments(project).any(|known| known == *name) {
         let hint = format!("Work on it with -e {name}.");
         return Err(Failure::hinted(format!("there is an environment \"{name}\" already"), hint));
     }
