@@ -320,6 +320,13 @@ impl Workspace {
         }
     }
 
+    /// Whether the root module has any file.
+    pub fn has_configuration(&self) -> bool {
+        let ends = [".tf", ".tofu", ".tf.json", ".tofu.json"];
+        let own = |path: &String| !path.contains('/') && ends.iter().any(|end| path.ends_with(end));
+        self.recorded_files().keys().any(own)
+    }
+
     /// Every file that was read, by its path relative to the root module.
     pub fn recorded_files(&self) -> BTreeMap<String, Vec<u8>> {
         self.files.recorded().into_iter().map(|(path, bytes)| (self.relative(&path), bytes)).collect()

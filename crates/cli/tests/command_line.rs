@@ -89,6 +89,17 @@ fn a_wrong_type_names_the_variable_and_what_is_needed() {
 }
 
 #[test]
+fn a_folder_without_configuration_is_not_a_plan_to_destroy_everything() {
+    let project = Project::new(TWO);
+    project.ok(&["apply", "-auto-approve"]);
+    std::fs::remove_file(project.path().join("main.tf")).unwrap();
+    let said = project.fails(&["apply", "-auto-approve"]);
+    assert!(said.contains("no configuration files") && said.contains("Hint:"), "{said}");
+    assert_eq!(project.state().len(), 2);
+    project.ok(&["destroy", "-auto-approve"]);
+}
+
+#[test]
 fn a_missing_variable_is_named_with_ways_to_give_it() {
     let project = Project::new("variable \"node\" {\n  type = string\n}\n");
     let said = project.fails(&["apply", "-auto-approve"]);
@@ -296,6 +307,24 @@ fn secrets_reach_neither_disk_nor_screen() {
 }
 
 /// What kinds, functions and the cluster say of a value repeats it.
+#[test]
+fn what_is_made_of_a_secret_stays_one_and_is_no_change() {
+    let of = |sensitive: bool| {
+        format!(
+            "variable \"s\" {{\n  default = \"hunter2\"\n  sensitive = {sensitive}\n}}\nresource \"terraform_data\" \"a\" \
+             {{\n  input = {{ x = var.s }}\n}}\n"
+        )
+    };
+    let project = Project::new(&of(true));
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert!(!project.ok(&["state", "show", "terraform_data.a"]).contains("hunter2"));
+    project.write("main.tf", &of(false));
+    assert!(project.ok(&["apply", "-auto-approve"]).contains("1 changed"));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert!(project.ok(&["state", "show", "terraform_data.a"]).contains("hunter2"));
+}
+
 #[test]
 fn messages_about_sensitive_values_do_not_show_them() {
     let secret = "hunter2/hunter2";

@@ -1,5 +1,7 @@
 //! Plans one instance: configured values, what the kind's rules make of them, and the action that follows.
 
+use std::collections::BTreeSet;
+
 use pve_config::configuration::{IgnoreChanges, decode_body, span_of};
 use pve_config::syntax::ast::Step;
 use pve_config::syntax::{Diagnostic, Expr, ExprKind};
@@ -206,9 +208,18 @@ pub fn plan_instance(
         });
     }
     let after = remark(updated.after.clone(), rules, configured);
-    // What becomes or stops being a secret must be recorded as such.
-    let marks_differ = prior_paths.iter().collect::<std::collections::BTreeSet<_>>()
-        != after.sensitive_paths().iter().collect::<std::collections::BTreeSet<_>>();
+    // What becomes or stops being a secret must be recorded as such. What the configuration does not set is as secret as
+    // it was: the provider made it of something secret.
+    let is_set = |path: &&Path| config.at(path).is_some_and(|value| !value.is_null());
+    let own_paths = after.sensitive_paths();
+    let marks_differ = prior_paths.iter().filter(is_set).collect::<BTreeSet<_>>()
+        != own_paths.iter().filter(is_set).collect::<BTreeSet<_>>();
+    let kept_paths: Vec<Path> = prior_paths
+        .iter()
+        .filter(|path| !is_set(path) && !marks_differ && prior.at(path) == after.at(path))
+        .cloned()
+        .collect();
+    let after = after.mark_sensitive_at(&kept_paths);
     let action = if same(&prior, &updated.after) && !marks_differ { Action::NoOp } else { Action::Update };
     Ok(Planned {
         action,

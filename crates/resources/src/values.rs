@@ -161,14 +161,15 @@ pub(crate) fn changed(prior: &Value, planned: &Value) -> BTreeSet<String> {
     entries.iter().filter(|(name, part)| differs(name, part)).map(|(name, _)| name.to_string()).collect()
 }
 
-/// Lists of texts whose order does not matter: the prior one if both have the same elements.
-pub(crate) fn settle_as_set(prior: &Value, planned: &Value) -> Value {
+/// Lists of tags, whose order does not matter, and which Proxmox VE keeps in lower case unless a cluster is told
+/// otherwise (`tag-style`): the prior one if both have the same elements.
+pub(crate) fn settle_tags(prior: &Value, planned: &Value) -> Value {
     let sorted = |value: &Value| -> Option<BTreeSet<String>> {
         if value.is_null() {
             return Some(BTreeSet::new());
         }
-        let elements = value.elements()?;
-        let texts: BTreeSet<String> = elements.iter().filter_map(Value::as_str).map(str::to_string).collect();
+        let texts: BTreeSet<String> =
+            value.elements()?.iter().filter_map(Value::as_str).map(str::to_lowercase).collect();
         value.is_wholly_known().then_some(texts)
     };
     match (sorted(prior), sorted(planned)) {
@@ -243,9 +244,10 @@ mod tests {
     #[test]
     fn tags_are_compared_as_sets() {
         let list = |texts: &[&str]| text_list(texts.iter());
-        assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a", "b"])), list(&["b", "a"]));
-        assert_eq!(settle_as_set(&list(&["b", "a"]), &list(&["a"])), list(&["a"]));
-        assert!(settle_as_set(&Value::null(Type::list(Type::String)), &list(&[])).is_null());
+        assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["a", "b"])), list(&["b", "a"]));
+        assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["A", "b"])), list(&["b", "a"]));
+        assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["a"])), list(&["a"]));
+        assert!(settle_tags(&Value::null(Type::list(Type::String)), &list(&[])).is_null());
     }
 
     #[test]

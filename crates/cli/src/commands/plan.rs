@@ -37,7 +37,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     let state = project.state().await?;
     for open in &state.open_actions {
         eprintln!(
-            "Note: an earlier run was interrupted while it worked on {}; `pve apply` finds out what became of it.",
+            "Note: a run is working on {}, or was interrupted while it did; `pve apply` finds out what became of it.",
             open.intent.address
         );
     }
@@ -70,6 +70,13 @@ pub async fn plan_with(
     keep_protected: bool,
 ) -> Result<Planning, Failure> {
     let wanted = planner_options(options, keep_protected)?;
+    if wanted.mode == PlanMode::Normal && !workspace.has_configuration() {
+        // Terraform refuses it too: everything in the state would be destroyed, for want of a -chdir perhaps.
+        return Err(Failure::hinted(
+            "there are no configuration files (*.tf, *.tofu) in this folder",
+            "Go to the project or name it with -C FOLDER; `pve init FOLDER` makes one; `pve destroy` needs none.",
+        ));
+    }
     let observed = if options.refresh {
         observe(workspace, state, &clusters.provider, usize::from(options.parallelism)).await?
     } else {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::size::{in_gibibytes, same_size};
-use crate::values::{all_blocks, block, flag, is_unset, settle_as_set, text, with};
+use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, with};
 use crate::vm::{Extent, MARKER, decode_ip_config, decode_startup};
 
 /// The values of a container. `guide` has what cannot be read, and decides which blocks are looked at.
@@ -21,7 +21,7 @@ pub(crate) fn decode_container(schema: &Block, observed: &Observed, guide: &Valu
     read.extend(blocks.into_iter().filter(|(name, _)| wanted(name)));
     let value = overlay(schema, guide, read);
     let value = match (guide.get("tags"), value.get("tags")) {
-        (Some(before), Some(now)) => with(&value, "tags", settle_as_set(before, now)),
+        (Some(before), Some(now)) => with(&value, "tags", settle_tags(before, now)),
         _ => value,
     };
     in_words_of(guide, &value)

@@ -8,7 +8,7 @@ use super::mount_points::{match_mount_points, stays};
 use crate::definition::{problem, warning};
 use crate::size::same_size;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_as_set, text, with,
+    all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_tags, text, with,
     with_elements, with_unknown,
 };
 
@@ -56,7 +56,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     planned = with_elements(&planned, "network_interface", plan_network(request, prior));
     planned = with_elements(&planned, "mount_point", plan_mount_points(request, prior));
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
-        planned = with(&planned, "tags", settle_as_set(before, after));
+        planned = with(&planned, "tags", settle_tags(before, after));
     }
     planned = with_elements(&planned, "disk", plan_disk(request, prior));
     if flag(prior, "template") != Some(true) && flag(&planned, "template") == Some(true) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::decode_devices::decode_devices;
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
-use crate::values::{all_blocks, block, flag, is_unset, settle_as_set, text, texts, with};
+use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
 
 /// How much of what is there is taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) fn decode_vm(schema: &Block, observed: &Observed, guide: &Value, exte
     read.extend(blocks.into_iter().filter(|(name, _)| wanted(name)));
     let value = overlay(schema, guide, read);
     let value = match (guide.get("tags"), value.get("tags")) {
-        (Some(before), Some(now)) => with(&value, "tags", settle_as_set(before, now)),
+        (Some(before), Some(now)) => with(&value, "tags", settle_tags(before, now)),
         _ => value,
     };
     in_words_of(guide, &value)

@@ -14,7 +14,7 @@ use super::drives::device_names;
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_as_set, text, with, with_elements,
+    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_tags, text, with, with_elements,
     with_unknown,
 };
 
@@ -38,7 +38,7 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     planned = with_elements(&planned, "disk", plan_disks(request, prior));
     planned = with_elements(&planned, "network_device", plan_network(request, prior));
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
-        planned = with(&planned, "tags", settle_as_set(before, after));
+        planned = with(&planned, "tags", settle_tags(before, after));
     }
     planned = keep_defaults(prior, settle(prior, &planned));
     planned = forget_origin(prior, planned);
