@@ -213,6 +213,9 @@ pub struct PlanningOptions {
     /// Work on the built-in simulator
     #[arg(long)]
     pub simulate: bool,
+    /// The endpoint is new, the cluster behind it is not
+    #[arg(long)]
+    pub same_cluster: bool,
     /// Accepted for Terraform's sake: reading never waits, writing always locks
     #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub lock: Option<bool>,

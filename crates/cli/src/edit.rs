@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pve_model::InstanceAddress;
-use pve_model::event::{Operation, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::event::{NO_CLUSTER, Operation, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::state::State;
 use pve_state::{Writer, WriterError};
 
@@ -74,7 +74,7 @@ impl Edit {
         let started = Payload::RunStarted(RunStarted {
             command: self.command.into(),
             environment: self.environment.clone(),
-            cluster: self.state.cluster.clone().unwrap_or_else(|| "none".into()),
+            cluster: self.state.cluster.clone().unwrap_or_else(|| NO_CLUSTER.into()),
         });
         let result = RunResult::Succeeded;
         let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });

@@ -51,6 +51,30 @@ fn a_log_is_about_simulated_guests_or_about_real_ones() {
 }
 
 #[test]
+fn another_endpoint_may_be_another_cluster_until_somebody_says_that_it_is_not() {
+    let cluster = Cluster::start(Options::default());
+    let other = Cluster::start(Options::default());
+    let mut project = Project::on(&cluster);
+    project.ok(&["-e", "staging", "apply", "--auto-approve"]);
+    let endpoint = cluster.server.endpoint.clone();
+    project.set("PROXMOX_VE_ENDPOINT", &other.server.endpoint);
+    project.set("PROXMOX_VE_API_TOKEN", &other.server.token);
+    for command in ["plan", "apply", "destroy", "refresh"] {
+        let said = project.fails(&["-e", "staging", command]);
+        assert!(said.contains(&endpoint) && said.contains("--same-cluster"), "{said}");
+    }
+    assert_eq!(other.requests(), []);
+    // The same cluster under another name.
+    project.set("PROXMOX_VE_API_TOKEN", &cluster.server.token);
+    project.set("PROXMOX_VE_ENDPOINT", &endpoint.replace("127.0.0.1", "localhost"));
+    assert!(project.ok(&["-e", "staging", "plan", "--same-cluster"]).contains("No changes."));
+    project.ok(&["-e", "staging", "apply", "--same-cluster"]);
+    assert!(project.ok(&["-e", "staging", "plan"]).contains("No changes."));
+    project.set("PROXMOX_VE_ENDPOINT", &endpoint);
+    assert!(project.ok(&["-e", "staging", "plan"]).contains("No changes."));
+}
+
+#[test]
 fn a_plan_without_changes_asks_for_each_guest_once() {
     let cluster = Cluster::start(Options::default());
     let project = Project::on(&cluster);

@@ -133,6 +133,9 @@ pub enum Payload {
     Unknown(UnknownPayload),
 }
 
+/// What a run records as its cluster when it uses none.
+pub const NO_CLUSTER: &str = "none";
+
 /// See [`Payload::RunStarted`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunStarted {
@@ -140,7 +143,7 @@ pub struct RunStarted {
     pub command: String,
     /// The environment.
     pub environment: String,
-    /// The cluster: an endpoint, or `simulator`.
+    /// The cluster: its endpoint (several with `, ` between them), `simulator`, or [`NO_CLUSTER`].
     pub cluster: String,
 }
 

@@ -1,13 +1,13 @@
 //! State: the projection of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::address::{InstanceAddress, ResourceAddress};
-use crate::event::{ActionIntended, Event, Operation, Payload};
+use crate::event::{ActionIntended, Event, NO_CLUSTER, Operation, Payload};
 use crate::path::Path;
 use crate::types::Type;
 
@@ -87,6 +87,9 @@ pub struct State {
     pub sequence: u64,
     /// The cluster that the log is about.
     pub cluster: Option<String>,
+    /// Every endpoint that it was reached by since there has been something to manage.
+    #[serde(default)]
+    pub endpoints: BTreeSet<String>,
     /// What is managed.
     pub instances: BTreeMap<InstanceAddress, InstanceState>,
     /// Outputs of the root module.
@@ -161,7 +164,7 @@ impl State {
             return Err(ProjectionError::Gap { after: self.sequence, found: sequence });
         }
         match &event.payload {
-            Payload::RunStarted(started) => self.cluster = Some(started.cluster.clone()),
+            Payload::RunStarted(started) => self.start(&started.cluster),
             Payload::RunFinished(_) | Payload::PlanApproved(_) | Payload::LeaseTakenOver(_) => {}
             Payload::ConfigurationRecorded(recorded) => self.configuration = Some(recorded.digest.clone()),
             Payload::ActionIntended(intent) => self.intend(intent, event.time.as_second()),
@@ -252,6 +255,14 @@ impl State {
         {
             instance.current = instance.deposed.remove(name);
         }
+    }
+
+    fn start(&mut self, cluster: &str) {
+        if self.instances.is_empty() && self.open_actions.is_empty() {
+            self.endpoints.clear();
+        }
+        self.endpoints.extend(cluster.split(", ").filter(|name| *name != NO_CLUSTER).map(String::from));
+        self.cluster = Some(cluster.to_string());
     }
 
     fn open_action(&mut self, action: Uuid, sequence: u64) -> Result<&mut OpenAction, ProjectionError> {

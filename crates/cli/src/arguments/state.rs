@@ -109,6 +109,9 @@ pub struct ImportOptions {
     /// Work on the built-in simulator
     #[arg(long)]
     pub simulate: bool,
+    /// The endpoint is new, the cluster behind it is not
+    #[arg(long)]
+    pub same_cluster: bool,
 }
 
 /// See [`super::Command::Workspace`].

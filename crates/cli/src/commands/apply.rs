@@ -18,7 +18,7 @@ use super::{is_approved, print_json};
 use crate::arguments::{
     ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
 };
-use crate::connect::{Access, Clusters, connect};
+use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
@@ -98,7 +98,12 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     });
     let (log, state) = project.open_log().await?;
     let simulate = request.planning.simulate.then_some(Access::Writing);
-    let clusters = connect(&project, &workspace, &state, simulate, request.planning.parallelism).await?;
+    let connecting = Connecting {
+        simulate,
+        parallelism: request.planning.parallelism,
+        same_cluster: request.planning.same_cluster,
+    };
+    let clusters = connect(&project, &workspace, &state, connecting).await?;
     if let Some(saved) = &saved {
         refuse_other_cluster(saved, &clusters.name)?;
     }
@@ -118,11 +123,14 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         }
     };
     refuse_blocked(&state, &planning)?;
-    if !is_needed(&planning) {
+    let is_needed = is_needed(&planning);
+    // That an endpoint leads to the same cluster is worth an event, too.
+    let names = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
+    if !is_needed && !clusters.name.split(", ").any(names) {
         report_kept(&planning);
         return Ok(0);
     }
-    if saved.is_none() && !request.approved && !approve(global, &planning)? {
+    if is_needed && saved.is_none() && !request.approved && !approve(global, &planning)? {
         eprintln!("Nothing was changed.");
         return Ok(FAILED);
     }

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::plan::parse_wait;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
-use crate::connect::{Access, connect};
+use crate::connect::{Access, Connecting, connect};
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};
 use crate::render::value::quote;
@@ -44,7 +44,9 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         ));
     }
     let simulate = options.simulate.then_some(Access::Writing);
-    let clusters = connect(&project, &workspace, &state, simulate, options.parallelism).await?;
+    let connecting =
+        Connecting { simulate, parallelism: options.parallelism, same_cluster: options.same_cluster };
+    let clusters = connect(&project, &workspace, &state, connecting).await?;
     let wanted = Options { targets: vec![Target::Instance(address.clone())], ..Options::default() };
     let planning = make_plan(&workspace, &state, Observed::default(), &clusters.provider, &wanted).await?;
     let change = planning.plan.changes.iter().find(|change| change.address == address);

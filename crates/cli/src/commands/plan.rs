@@ -12,7 +12,7 @@ use pve_planner::planning::{Observed, Options, Planning};
 
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
-use crate::connect::{Access, Clusters, connect};
+use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::duration::parse_duration;
 use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
@@ -42,7 +42,12 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         );
     }
     let simulate = options.planning.simulate.then_some(Access::Reading);
-    let clusters = connect(&project, &workspace, &state, simulate, options.planning.parallelism).await?;
+    let connecting = Connecting {
+        simulate,
+        parallelism: options.planning.parallelism,
+        same_cluster: options.planning.same_cluster,
+    };
+    let clusters = connect(&project, &workspace, &state, connecting).await?;
     let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {

@@ -11,6 +11,7 @@ use pve_api_client::ssh::{HostKeyPolicy, Socks5Proxy, SshAuthentication, SshSett
 use pve_api_client::{ApiError, Client, ClientOptions, Credentials, ErrorKind, TlsVersion, Trust};
 use pve_config::configuration::{Module, default_provider};
 use pve_model::Value;
+use pve_model::event::NO_CLUSTER;
 use pve_model::state::State;
 use pve_resources::{
     Api, ClusterSettings, Login, ProviderConfiguration, ProxmoxProvider, Secret, SshConfiguration,
@@ -25,10 +26,19 @@ use crate::session::provider_values;
 use api::{NodeAddresses, RemoteCluster};
 pub use simulated::Access;
 
-/// What a run records as its cluster when it uses none.
-const NO_CLUSTER: &str = "none";
 /// What it records with `--simulate`.
 const SIMULATOR: &str = "simulator";
+
+/// How a run connects.
+#[derive(Clone, Copy)]
+pub struct Connecting {
+    /// To simulated clusters, and for what.
+    pub simulate: Option<Access>,
+    /// Requests at a time.
+    pub parallelism: u16,
+    /// An endpoint that the log does not know leads to the cluster that it knows.
+    pub same_cluster: bool,
+}
 
 /// The clusters of a run.
 pub struct Clusters {
@@ -40,18 +50,16 @@ pub struct Clusters {
     _simulated: Vec<Server>,
 }
 
-/// Connects to every cluster that something in the configuration or the state uses; to simulated ones if `simulate` says
-/// for what.
+/// Connects to every cluster that something in the configuration or the state uses.
 ///
 /// # Errors
-/// When a provider block cannot be used, or the state is about a simulated cluster and this run is not, or the other
-/// way round.
+/// When a provider block cannot be used, or the state is about another cluster: a simulated one and this run is not, or
+/// the other way round, or one behind an endpoint that is not known to lead to it.
 pub async fn connect(
     project: &Project,
     workspace: &Workspace,
     state: &State,
-    simulate: Option<Access>,
-    parallelism: u16,
+    Connecting { simulate, parallelism, same_cluster }: Connecting,
 ) -> Result<Clusters, Failure> {
     refuse_other_world(state, simulate.is_some())?;
     if simulate.is_some() && matches!(Backend::of(project)?, Backend::Shared(_)) {
@@ -60,6 +68,7 @@ pub async fn connect(
             "Keep the log here while you try: a file backend_override.tf with terraform { backend \"local\" {} }",
         ));
     }
+    let managing = managing(state);
     let blocks = provider_values(workspace, state)?;
     let mut clusters: Vec<(String, Arc<dyn Api>, ClusterSettings)> = Vec::new();
     let mut endpoints = BTreeSet::new();
@@ -85,6 +94,9 @@ pub async fn connect(
         } else {
             let configuration = ProviderConfiguration::from_block(&block, &variable)
                 .map_err(|error| Failure::hinted(format!("provider {address}: {error}"), error.hint))?;
+            if !same_cluster && managing.contains(&*address) {
+                refuse_unknown_endpoint(state, &configuration.endpoint)?;
+            }
             endpoints.insert(configuration.endpoint.clone());
             (remote_cluster(project, &configuration, parallelism), configuration.settings)
         };
@@ -121,6 +133,30 @@ fn refuse_other_world(state: &State, simulate: bool) -> Result<(), Failure> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Two clusters can have guests of the same ids: behind an endpoint that is new to the log, all that it knows would look
+/// gone, or changed.
+fn refuse_unknown_endpoint(state: &State, endpoint: &str) -> Result<(), Failure> {
+    if state.endpoints.is_empty() || state.endpoints.contains(endpoint) {
+        return Ok(());
+    }
+    let known: Vec<&str> = state.endpoints.iter().map(String::as_str).collect();
+    let message = format!(
+        "the log knows its guests from {}, and {endpoint} is another endpoint: it may be another cluster",
+        known.join(", ")
+    );
+    let hint = "If it is the same cluster, say so with --same-cluster; `pve apply` or `pve refresh` records it for \
+                later runs. For another cluster choose another environment.";
+    Err(Failure::hinted(message, hint))
+}
+
+/// The provider configurations of what the log knows to exist, or cannot tell about.
+fn managing(state: &State) -> BTreeSet<&str> {
+    let instances = state.instances.values();
+    let records = instances.flat_map(|instance| instance.current.iter().chain(instance.deposed.values()));
+    let open = state.open_actions.iter().map(|open| &*open.intent.provider);
+    records.map(|record| &*record.provider).chain(open).collect()
 }
 
 /// Stands for what a provider block must have and the simulator does not need.
