@@ -289,7 +289,7 @@ pub struct LogOptions {
     /// What to do; without it the log is shown
     #[command(subcommand)]
     pub command: Option<LogCommand>,
-    /// Only events about this address
+    /// Only events about this instance, resource or module
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<String>,
     /// Only the last N events

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
         Err(error) => return ExitCode::from(failure::Failure::from(error).report(paint)),
     };
     let ended = runtime.block_on(run(arguments));
+    let ended = ended.and_then(|code| match screen::lost() {
+        Some(error) => Err(failure::Failure::plain(format!("the output could not be written: {error}"))),
+        None => Ok(code),
+    });
     ExitCode::from(ended.unwrap_or_else(|failure| failure.report(paint)))
 }
 

@@ -2,11 +2,29 @@
 //! on and records what it does. The macros of the standard library, which panic then, are replaced throughout.
 
 use std::fmt::Arguments;
-use std::io::Write as _;
+use std::io::{Error, ErrorKind, Write as _};
+use std::sync::OnceLock;
+
+/// Why output did not arrive, for instance on a full disk.
+static LOST: OnceLock<Error> = OnceLock::new();
 
 /// Writes to standard output. When nobody reads it there is nobody to tell.
 pub fn output(text: Arguments<'_>) {
-    let _ = std::io::stdout().write_fmt(text);
+    keep(std::io::stdout().write_fmt(text));
+}
+
+/// The first fault of standard output but for a reader who went away: what was asked for is not where it should be.
+pub fn lost() -> Option<&'static Error> {
+    keep(std::io::stdout().flush());
+    LOST.get()
+}
+
+fn keep(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(error);
+    }
 }
 
 /// Writes to standard error.

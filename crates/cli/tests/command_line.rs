@@ -55,6 +55,28 @@ fn a_replacement_takes_what_is_written_of_an_ignored_attribute() {
 }
 
 #[test]
+fn the_log_names_what_an_update_changed_and_can_be_asked_about_a_resource() {
+    let project = Project::new(TWO);
+    project.ok(&["apply", "-auto-approve"]);
+    project.write("main.tf", &TWO.replace("\"x\"", "\"y\""));
+    project.ok(&["apply", "-auto-approve"]);
+    let log = project.ok(&["log", "--address", "terraform_data.a"]);
+    let said: Vec<&str> =
+        log.lines().filter_map(|line| line.split_once("terraform_data.")).map(|(_, said)| said).collect();
+    assert_eq!(said, ["a: done", "a: done (input, output)"], "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_could_not_be_written_is_a_failure() {
+    let project = Project::new(TWO);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = project.command(&["plan"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("the output could not be written"), "{}", text(&output));
+}
+
+#[test]
 fn replay_shows_the_state_after_an_earlier_event() {
     let project = Project::new(TWO);
     project.ok(&["apply", "-auto-approve"]);

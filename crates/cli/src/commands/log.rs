@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use pve_model::InstanceAddress;
-use pve_model::event::{Event, Operation, Payload, RunResult};
+use pve_model::event::{ActionIntended, ActionSucceeded, Event, Operation, Payload, RunResult};
+use pve_model::state::State;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::print_json;
+use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
@@ -32,17 +33,20 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
         return verify(global, &project).await;
     }
     let events = project.open_log().await?.0.read(0).await?;
-    let mut intents: BTreeMap<Uuid, (InstanceAddress, Operation)> = BTreeMap::new();
+    let target = options.address.as_deref().map(parse_target).transpose()?;
+    let mut history = History::default();
     let mut lines = Vec::new();
     for event in &events {
-        if let Payload::ActionIntended(intent) = &event.payload {
-            intents.insert(intent.action, (intent.address.clone(), intent.operation));
+        let (address, text, is_short) = history.describe(event);
+        let wanted = match (&target, &address) {
+            (None, _) => true,
+            (Some(target), Some(address)) => target.contains(address),
+            (Some(_), None) => false,
+        };
+        if wanted && (options.events || global.json || options.jsonl || is_short) {
+            lines.push((event, address.map(|address| address.to_string()), text));
         }
-        let (address, text) = describe(event, &intents);
-        let wanted = options.address.as_ref().is_none_or(|wanted| address.as_ref() == Some(wanted));
-        if wanted && (options.events || global.json || options.jsonl || text.1) {
-            lines.push((event, address, text.0));
-        }
+        history.state.apply(event).map_err(|error| Failure::plain(error.to_string()))?;
     }
     let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
     let shown = &lines[skip..];
@@ -92,24 +96,72 @@ async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
     }
 }
 
+/// What came before an event: the actions that it may be about, and the state that it changes.
+#[derive(Default)]
+struct History {
+    intents: BTreeMap<Uuid, ActionIntended>,
+    state: State,
+}
+
 /// What an event is about, its text, and whether the short listing has it.
-fn describe(
-    event: &Event,
-    intents: &BTreeMap<Uuid, (InstanceAddress, Operation)>,
-) -> (Option<String>, (String, bool)) {
-    let of =
-        |action: &Uuid| intents.get(action).map(|(address, operation)| (address.to_string(), *operation));
-    let about = |action: &Uuid, word: &str, shown: bool| match of(action) {
-        Some((address, operation)) => {
-            let text = format!("{} {address}: {word}", verb(operation));
-            (Some(address), (text, shown))
+type Described = (Option<InstanceAddress>, String, bool);
+
+impl History {
+    fn describe(&mut self, event: &Event) -> Described {
+        match &event.payload {
+            Payload::ActionIntended(intent) => {
+                self.intents.insert(intent.action, intent.clone());
+                self.action(&intent.action, "intended", false)
+            }
+            Payload::TaskSubmitted(task) => {
+                self.action(&task.action, &format!("{} submitted as {}", task.step, task.upid), false)
+            }
+            Payload::StepCompleted(step) => self.action(&step.action, &format!("{} done", step.step), false),
+            Payload::ProvisionerStarted(started) => {
+                self.action(&started.action, &format!("{} provisioner started", started.kind.name()), false)
+            }
+            Payload::ProvisionerPassed(passed) => match &passed.error {
+                None => self.action(&passed.action, "provisioner passed", false),
+                Some(error) => self.action(&passed.action, &format!("{error}; passed over"), true),
+            },
+            Payload::ActionSucceeded(done) => {
+                let changed = self.changed(done);
+                let changed = changed.map(|names| format!(" ({names})")).unwrap_or_default();
+                self.action(&done.action, &format!("done{changed}"), true)
+            }
+            Payload::ActionFailed(failed) => {
+                self.action(&failed.action, &format!("failed: {}", failed.error), true)
+            }
+            Payload::ActionIndeterminate(open) => {
+                self.action(&open.action, &format!("cannot be told: {}", open.reason), true)
+            }
+            payload => describe_other(payload),
         }
-        None => (None, (word.to_string(), shown)),
-    };
-    match &event.payload {
-        Payload::RunStarted(run) => {
-            (None, (format!("run started: {} on {}", run.command, run.cluster), true))
-        }
+    }
+
+    /// The operation, its object, the guest if it is one, and what is said of it.
+    fn action(&self, action: &Uuid, word: &str, is_short: bool) -> Described {
+        let Some(intent) = self.intents.get(action) else { return (None, word.to_string(), is_short) };
+        let guest = intent.claim.vmid.map(|vmid| format!(" (guest {vmid})")).unwrap_or_default();
+        let text = format!("{} {}{guest}: {word}", verb(intent.operation), intent.address);
+        (Some(intent.address.clone()), text, is_short)
+    }
+
+    /// The attributes that an update changed.
+    fn changed(&self, done: &ActionSucceeded) -> Option<String> {
+        let intent = self.intents.get(&done.action)?;
+        let before = &self.state.current(&intent.address)?.values;
+        let after = &done.record.as_ref()?.values;
+        let names = after.as_object()?.iter();
+        let names: Vec<&str> =
+            names.filter(|(name, value)| before.get(name) != Some(value)).map(|(name, _)| &**name).collect();
+        (intent.operation == Operation::Update && !names.is_empty()).then(|| names.join(", "))
+    }
+}
+
+fn describe_other(payload: &Payload) -> Described {
+    match payload {
+        Payload::RunStarted(run) => (None, format!("run started: {} on {}", run.command, run.cluster), true),
         Payload::RunFinished(run) => {
             let result = match run.result {
                 RunResult::Succeeded => "succeeded",
@@ -117,32 +169,12 @@ fn describe(
                 RunResult::Interrupted => "interrupted",
             };
             let done: u64 = run.done.values().sum();
-            (None, (format!("run finished: {result}, {done} done, {} not", run.failed), true))
+            (None, format!("run finished: {result}, {done} done, {} not", run.failed), true)
         }
         Payload::ConfigurationRecorded(c) => {
-            (None, (format!("configuration recorded: {} files, {:.12}", c.files.len(), c.digest), false))
+            (None, format!("configuration recorded: {} files, {:.12}", c.files.len(), c.digest), false)
         }
-        Payload::PlanApproved(plan) => (None, (format!("plan approved: {:.12}", plan.digest), false)),
-        Payload::ActionIntended(intent) => {
-            let guest = intent.claim.vmid.map(|vmid| format!(" (guest {vmid})")).unwrap_or_default();
-            about(&intent.action, &format!("intended{guest}"), false)
-        }
-        Payload::TaskSubmitted(task) => {
-            about(&task.action, &format!("{} submitted as {}", task.step, task.upid), false)
-        }
-        Payload::StepCompleted(step) => about(&step.action, &format!("{} done", step.step), false),
-        Payload::ProvisionerStarted(started) => {
-            about(&started.action, &format!("{} provisioner started", started.kind.name()), false)
-        }
-        Payload::ProvisionerPassed(passed) => match &passed.error {
-            None => about(&passed.action, "provisioner passed", false),
-            Some(error) => about(&passed.action, &format!("{error}; passed over"), true),
-        },
-        Payload::ActionSucceeded(done) => about(&done.action, "done", true),
-        Payload::ActionFailed(failed) => about(&failed.action, &format!("failed: {}", failed.error), true),
-        Payload::ActionIndeterminate(open) => {
-            about(&open.action, &format!("cannot be told: {}", open.reason), true)
-        }
+        Payload::PlanApproved(plan) => (None, format!("plan approved: {:.12}", plan.digest), false),
         Payload::InstanceObserved(seen) => named(&seen.address, "had changed outside"),
         Payload::InstanceGone(gone) => named(&gone.address, "was found to be gone"),
         Payload::InstanceImported(seen) => named(&seen.address, "imported"),
@@ -151,17 +183,19 @@ fn describe(
         Payload::InstanceTainted(marked) => named(&marked.address, "marked to be replaced"),
         Payload::InstanceUntainted(marked) => named(&marked.address, "not to be replaced after all"),
         Payload::OutputsRecorded(outputs) => {
-            (None, (format!("{} outputs recorded", outputs.outputs.len()), false))
+            (None, format!("{} outputs recorded", outputs.outputs.len()), false)
         }
-        Payload::LeaseTakenOver(lease) => (None, (format!("lease taken over from {}", lease.from), true)),
+        Payload::LeaseTakenOver(lease) => (None, format!("lease taken over from {}", lease.from), true),
         Payload::Unknown(unknown) => {
-            (None, (format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true))
+            (None, format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true)
         }
+        // Those of an action are described with its intent.
+        other => (None, other.kind().to_string(), true),
     }
 }
 
-fn named(address: &InstanceAddress, text: &str) -> (Option<String>, (String, bool)) {
-    (Some(address.to_string()), (format!("{address}: {text}"), true))
+fn named(address: &InstanceAddress, text: &str) -> Described {
+    (Some(address.clone()), format!("{address}: {text}"), true)
 }
 
 fn verb(operation: Operation) -> &'static str {
