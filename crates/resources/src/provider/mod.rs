@@ -3,6 +3,7 @@
 mod apply;
 mod claims;
 mod configuration;
+mod identity;
 mod import;
 mod read;
 mod recovery;

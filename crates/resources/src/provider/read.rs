@@ -3,8 +3,9 @@
 use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
 
+use super::identity::is_another;
 use super::{Family, ProxmoxProvider};
-use crate::cluster::{Cluster, failed};
+use crate::cluster::{Cluster, failed, refused};
 use crate::registry::Kind;
 use crate::values::{blank, block, flag, int, text};
 use crate::vm::Extent;
@@ -50,6 +51,18 @@ async fn read_guest(
         Family::Vm => vm::decode_vm(kind.block(), &observed, prior, Extent::Guided),
         _ => container::decode_container(kind.block(), &observed, prior, Extent::Guided),
     };
+    if is_another(prior, &value) {
+        let name = observed.config.get("name").or(observed.config.get("hostname"));
+        let message = format!(
+            "read guest {vmid}: the guest with this id on {} is another one: it is named {}, and has none of the network \
+             devices of the one that is known",
+            observed.node,
+            name.and_then(serde_json::Value::as_str).unwrap_or_default()
+        );
+        let hint = "nothing was changed: if yours is gone, take it out of the state (pve state rm), then choose another \
+                    id for it or import that guest";
+        return Err(refused(message, Some(hint)));
+    }
     let agent = block(prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
     let unknown = prior.get("ipv4_addresses").and_then(Value::elements).is_none_or(<[Value]>::is_empty);
     if family == Family::Vm && agent && unknown && observed.running == Some(true) {

@@ -418,3 +418,31 @@ async fn a_guest_with_the_same_vmid_and_another_name_is_not_touched() {
         assert_eq!(world.double.0.lock().unwrap().writes(), writes, "{kind}");
     }
 }
+
+/// Somebody destroyed the guest and made another one with its VMID, before this plan.
+#[tokio::test]
+async fn a_guest_that_has_nothing_of_the_known_one_is_not_taken_for_it() {
+    let vm = json!({"node_name": "pve", "vm_id": 500, "name": "mine", "network_device": [{}]});
+    let container = json!({"node_name": "pve", "vm_id": 500, "initialization": [{"hostname": "mine"}],
+                           "network_interface": [{"name": "veth0"}],
+                           "operating_system": [{"template_file_id": "local:vztmpl/x.tar.zst"}]});
+    for (kind, name, json) in [(VM, "name", vm), (CONTAINER, "hostname", container)] {
+        let world = World::new(kind);
+        let made = world.apply(None, json).await;
+        let set = |option: &str, value: &str| {
+            let mut double = world.double.0.lock().unwrap();
+            double.guests.get_mut(&500).unwrap().config.insert(option.into(), json!(value))
+        };
+        let device = set("net0", "").unwrap();
+        set("net0", device.as_str().unwrap());
+        set(name, "theirs");
+        assert!(world.read(&made).await.is_some(), "a renamed {kind} is the same");
+        let other =
+            if kind == VM { "virtio=BC:24:11:00:00:01" } else { "name=veth0,hwaddr=BC:24:11:00:00:01" };
+        set("net0", other);
+        let error = world.try_read(&made).await.unwrap_err();
+        assert!(error.message.contains("is another one: it is named theirs"), "{}", error.message);
+        set(name, "mine");
+        assert!(world.read(&made).await.is_some(), "a {kind} with a new network device is the same");
+    }
+}

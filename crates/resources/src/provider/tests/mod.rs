@@ -138,10 +138,14 @@ impl World {
     }
 
     pub(super) async fn read(&self, prior: &Value) -> Option<Value> {
+        self.try_read(prior).await.unwrap()
+    }
+
+    pub(super) async fn try_read(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
         self.provider.cluster("proxmox").forget_content().await;
         let request =
             ReadRequest { address: self.address.clone(), provider: "proxmox".into(), prior: prior.clone() };
-        self.provider.read(request).await.unwrap()
+        self.provider.read(request).await
     }
 
     pub(super) async fn destroy(&self, prior: &Value) {
