@@ -1,6 +1,7 @@
 //! Text for the screen: plans, values, diagnostics, the log.
 
 pub mod diagnostics;
+pub mod difference;
 pub mod literal;
 pub mod paint;
 pub mod plan;

@@ -6,6 +6,7 @@ use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan, PlanMode
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
+use super::difference::render_difference;
 use super::paint::Paint;
 use super::value::{SENSITIVE, UNKNOWN, render_key, render_value};
 
@@ -221,7 +222,7 @@ impl BodyRenderer<'_> {
                 (self.paint.red("-"), format!("{} -> null", render_value(before, indent + 2)))
             }
             (Some(before), Some(after)) if !pve_planner::difference::same(before, after) => {
-                (self.paint.yellow("~"), changed(before, after, indent + 2))
+                (self.paint.yellow("~"), render_difference(before, after, indent + 2, self.paint))
             }
             _ => return false,
         };
@@ -243,7 +244,8 @@ impl BodyRenderer<'_> {
     ) {
         let pad = " ".repeat(indent);
         if after.as_ref().is_some_and(|value| !value.is_known()) {
-            let _ = writeln!(text, "{pad}{} {name} {UNKNOWN}", self.paint.yellow("~"));
+            let sign = if before.is_some() { self.paint.yellow("~") } else { self.paint.green("+") };
+            let _ = writeln!(text, "{pad}{sign} {name} {UNKNOWN}");
             return;
         }
         let (old, new) = (elements(before.as_ref()), elements(after.as_ref()));
@@ -281,31 +283,6 @@ fn elements(value: Option<&Value>) -> Vec<Value> {
     }
 }
 
-fn changed(before: &Value, after: &Value, indent: usize) -> String {
-    let (old, new) = (before.unmark_deep().0, after.unmark_deep().0);
-    if before.marks.is_sensitive() || after.marks.is_sensitive() {
-        return format!("{SENSITIVE} -> {SENSITIVE}");
-    }
-    match (old.as_str(), new.as_str()) {
-        (Some(old), Some(new)) if old.trim_end().contains('\n') || new.trim_end().contains('\n') => {
-            let pad = " ".repeat(indent + 2);
-            let difference = similar::TextDiff::from_lines(old, new);
-            let mut lines = String::from("<<-EOT\n");
-            for change in difference.iter_all_changes() {
-                let sign = match change.tag() {
-                    similar::ChangeTag::Delete => "-",
-                    similar::ChangeTag::Insert => "+",
-                    similar::ChangeTag::Equal => " ",
-                };
-                let _ = writeln!(lines, "{pad}{sign} {}", change.value().trim_end_matches('\n'));
-            }
-            let _ = write!(lines, "{}EOT", " ".repeat(indent));
-            lines
-        }
-        _ => format!("{} -> {}", render_value(before, indent), render_value(after, indent)),
-    }
-}
-
 fn render_output(name: &str, output: &OutputChange, paint: Paint, text: &mut String) {
     if output.before == output.after {
         return;
@@ -317,7 +294,12 @@ fn render_output(name: &str, output: &OutputChange, paint: Paint, text: &mut Str
         (None, Some(after)) => writeln!(text, "  {} {name} = {}", paint.green("+"), show(after)),
         (Some(before), None) => writeln!(text, "  {} {name} = {} -> null", paint.red("-"), show(before)),
         (Some(before), Some(after)) => {
-            writeln!(text, "  {} {name} = {} -> {}", paint.yellow("~"), show(before), show(after))
+            let difference = if output.sensitive {
+                format!("{SENSITIVE} -> {SENSITIVE}")
+            } else {
+                render_difference(before, after, 4, paint)
+            };
+            writeln!(text, "  {} {name} = {difference}", paint.yellow("~"))
         }
         (None, None) => Ok(()),
     };

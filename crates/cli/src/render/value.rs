@@ -60,7 +60,7 @@ fn render_string(text: &str, indent: usize) -> String {
     let pad = " ".repeat(indent + 4);
     let lines: String = text
         .lines()
-        .map(|line| if line.is_empty() { "\n".into() } else { format!("{pad}{line}\n") })
+        .map(|line| if line.is_empty() { "\n".into() } else { format!("{pad}{}\n", printable(line)) })
         .collect();
     format!("<<-EOT\n{lines}{}EOT", " ".repeat(indent))
 }
@@ -75,12 +75,24 @@ pub fn quote(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", c as u32)),
-            c => quoted.push(c),
+            c => quoted.push_str(&printable(c.encode_utf8(&mut [0; 4]))),
         }
     }
     quoted.push('"');
     quoted.replace("${", "$${").replace("%{", "%%{")
+}
+
+/// A line with control characters escaped, all but tabs.
+pub fn printable(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for c in line.chars() {
+        if c.is_control() && c != '\t' {
+            text.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
