@@ -176,42 +176,6 @@ fn an_endpoint_that_nobody_listens_at_is_named_and_nothing_is_made() {
 }
 
 #[test]
-fn a_stale_plan_is_refused_and_changes_nothing() {
-    let project = Project::new(TWO);
-    project.ok(&["plan", "-out", "a.plan"]);
-    project.ok(&["plan", "-out", "b.plan"]);
-    project.ok(&["apply", "a.plan"]);
-    let before = project.ok(&["log", "--json"]);
-    assert!(project.fails(&["apply", "b.plan"]).contains("stale"));
-    assert_eq!(project.ok(&["log", "--json"]), before);
-}
-
-#[test]
-fn a_saved_plan_is_applied_as_it_is_whatever_the_files_say_by_then() {
-    let project = Project::new(TWO);
-    project.ok(&["plan", "-out", "a.plan"]);
-    project.write("main.tf", "");
-    project.ok(&["apply", "a.plan"]);
-    assert_eq!(project.state().len(), 2);
-}
-
-#[test]
-fn what_shapes_a_plan_is_refused_beside_a_saved_one() {
-    let project = Project::new(TWO);
-    project.ok(&["plan", "-out", "saved.plan"]);
-    for option in
-        ["-var=a=1", "-target=terraform_data.a", "-destroy", "-refresh=false", "-replace=terraform_data.a"]
-    {
-        let said = project.fails(&["apply", option, "saved.plan"]);
-        let name =
-            option.split_once("=").filter(|_| option != "-refresh=false").map_or(option, |(name, _)| name);
-        assert!(said.contains(&format!("{name} is an option of planning")), "{said}");
-    }
-    assert!(project.state().is_empty());
-    assert!(project.ok(&["apply", "saved.plan"]).contains("Outputs:\n\na = \"x\"\n"));
-}
-
-#[test]
 fn an_address_that_nothing_has_is_told_of() {
     let project = Project::new(TWO);
     for option in [
@@ -386,21 +350,6 @@ fn init_scaffolds_a_project_that_is_valid_in_every_environment() {
     }
     assert!(project.fails(&["init", "infra"]).contains("is not empty"));
     assert!(project.fails(&["-C", "infra", "validate", "-e", "nowhere"]).contains("no such environment"));
-}
-
-#[test]
-fn a_saved_plan_is_not_applied_in_another_environment() {
-    let project = Project::new(TWO);
-    project.write("dev/dev.tfvars", "");
-    project.ok(&["plan", "-out", "default.plan"]);
-    project.ok(&["-e", "dev", "plan", "-out", "dev.plan"]);
-    for (environment, plan) in [("dev", "default.plan"), ("default", "dev.plan"), ("other", "dev.plan")] {
-        let said = project.fails(&["-e", environment, "apply", plan]);
-        assert!(said.contains("the saved plan was made in the environment"), "{said}");
-    }
-    project.ok(&["apply", "dev.plan"]);
-    assert_eq!(project.state().len(), 0);
-    assert_eq!(project.ok(&["-e", "dev", "state", "list"]).lines().count(), 2);
 }
 
 #[test]
