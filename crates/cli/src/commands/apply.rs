@@ -155,7 +155,9 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     }
     report_kept(&planning);
     let code = report(global, &outcome, paint)?;
-    show_outputs(global, request.command, &writer.state())?;
+    if outcome.is_complete() {
+        show_outputs(global, request.command, &writer.state())?;
+    }
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
         return Err(workspace.failure(problems));
     }
