@@ -272,11 +272,7 @@ fn mark_block(value: &Value, block: &pve_model::schema::Block) -> Value {
         ValueKind::Object(entries) => {
             let marked = entries.iter().map(|(name, part)| {
                 let part = if let Some(attribute) = block.attributes.get(name) {
-                    if attribute.sensitive && !part.is_null() {
-                        part.clone().sensitive()
-                    } else {
-                        part.clone()
-                    }
+                    if attribute.sensitive { part.clone().sensitive() } else { part.clone() }
                 } else if let Some(nested) = block.blocks.get(name) {
                     mark_block(part, &nested.block)
                 } else {
@@ -308,5 +304,33 @@ pub fn change(instance: &Instance<'_>, provider: String, before: Option<Value>, 
         importing: None,
         dependencies: Vec::new(),
         create_before_destroy: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_model::Type;
+    use pve_model::schema::{Attribute, Schema};
+
+    use super::*;
+
+    struct Account(Schema);
+
+    impl KindRules for Account {
+        fn schema(&self) -> &Schema {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_sensitive_attribute_is_marked_whether_it_is_set_or_not() {
+        let mut schema = Schema::default();
+        let password = Attribute { sensitive: true, ..Attribute::default() };
+        schema.block.attributes.insert("password".into(), password);
+        for value in [Value::string("x"), Value::null(Type::String), Value::unknown(Type::String)] {
+            let account = Value::object([("password".into(), value)].into());
+            let marked = mark_by_schema(&account, &Account(schema.clone()));
+            assert_eq!(marked.sensitive_paths(), [Path::attribute("password")]);
+        }
     }
 }

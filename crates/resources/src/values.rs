@@ -117,6 +117,26 @@ pub(crate) fn settle(prior: &Value, planned: &Value) -> Value {
     Value { kind, marks: planned.marks }
 }
 
+/// The description as the cluster keeps it: without blanks around it, its lines ended by line feeds, and `end` after it.
+pub(crate) fn with_kept_description(planned: &Value, end: &str) -> Value {
+    match text(planned, "description") {
+        Some(written) if !written.is_empty() => {
+            let kept = written.trim().replace("\r\n", "\n") + end;
+            with(planned, "description", Value::string(kept))
+        }
+        _ => planned.clone(),
+    }
+}
+
+/// A template never runs, whatever `started` says: it keeps what was known, and a new one has none.
+pub(crate) fn with_template_power(planned: &Value, prior: Option<&Value>) -> Value {
+    if flag(planned, "template") != Some(true) {
+        return planned.clone();
+    }
+    let known = prior.and_then(|prior| prior.get("started")).cloned();
+    with(planned, "started", known.unwrap_or_else(|| Value::null(Type::Bool)))
+}
+
 /// The values read, with the planned ones wherever those are known: what a read can tell differently (another order,
 /// another spelling) must not contradict the plan.
 pub(crate) fn complete(planned: &Value, read: &Value) -> Value {

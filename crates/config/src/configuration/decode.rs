@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pve_model::schema::{Attribute as AttributeSchema, Block as BlockSchema, NestedBlock, Nesting};
 use pve_model::types::AttributeType;
-use pve_model::{Marks, Path, PathStep, Type, Value};
+use pve_model::{Marks, Path, PathStep, Type, Value, ValueKind};
 
 use crate::convert::convert;
 use crate::evaluate::{Resolved, Scope, ScopeError, closest, evaluate};
@@ -123,7 +123,6 @@ fn decode_blocks(
     let inner = nested.block.implied_type();
     let mut values = Vec::new();
     let mut unknown = false;
-    let mut marks = Marks::NONE;
     let mut last: Option<Span> = None;
     if let Some(attribute) = body.attribute(name) {
         match blocks_from_attribute(attribute, &inner, scope) {
@@ -142,10 +141,7 @@ fn decode_blocks(
         {
             last = Some(block.header_span);
             match decode_dynamic(block, &nested.block, scope, found) {
-                Some((generated, own)) => {
-                    marks = marks.union(own);
-                    values.extend(generated);
-                }
+                Some(generated) => values.extend(generated),
                 None => unknown = true,
             }
         }
@@ -154,15 +150,14 @@ fn decode_blocks(
     if !unknown {
         check_count(name, values.len() as u64, nested, span, found);
     }
-    let value = match nested.nesting {
+    match nested.nesting {
         Nesting::Single if unknown => Value::unknown(inner),
         Nesting::Single => values.into_iter().next().unwrap_or_else(|| Value::null(inner)),
         Nesting::List if unknown => Value::unknown(Type::list(inner)),
         Nesting::List => Value::list(inner, values),
         Nesting::Set if unknown => Value::unknown(Type::set(inner)),
         Nesting::Set => Value::set(inner, values),
-    };
-    value.with_marks(marks)
+    }
 }
 
 fn check_count(name: &str, count: u64, nested: &NestedBlock, span: Span, found: &mut Vec<Diagnostic>) {
@@ -243,7 +238,7 @@ fn decode_dynamic(
     schema: &BlockSchema,
     scope: &dyn Scope,
     found: &mut Vec<Diagnostic>,
-) -> Option<(Vec<Value>, Marks)> {
+) -> Option<Vec<Value>> {
     refuse_parts(block, found);
     let missing = |what: &str| {
         let detail = format!("A `dynamic` block needs {what}.");
@@ -253,7 +248,7 @@ fn decode_dynamic(
         (block.body.attribute("for_each"), block.body.blocks_of("content").next())
     else {
         found.push(missing("`for_each` and a `content` block"));
-        return Some((Vec::new(), Marks::NONE));
+        return Some(Vec::new());
     };
     let iterator = iterator_name(block).unwrap_or_default();
     let name = iterator.as_str();
@@ -261,7 +256,7 @@ fn decode_dynamic(
         Ok(collection) => collection,
         Err(errors) => {
             found.extend(errors);
-            return Some((Vec::new(), Marks::NONE));
+            return Some(Vec::new());
         }
     };
     if !collection.is_known() {
@@ -269,20 +264,32 @@ fn decode_dynamic(
     }
     let Some(pairs) = pairs(&collection) else {
         found.push(not_iterable(&for_each.expr, &collection));
-        return Some((Vec::new(), Marks::NONE));
+        return Some(Vec::new());
     };
     let mut values = Vec::new();
     for (key, value) in pairs {
         let each = BTreeMap::from([(Arc::from("key"), key), (Arc::from("value"), value)]);
         let inner = Iteration { outer: scope, name, value: Value::object(each) };
         let before = found.len();
-        values.push(decode(&content.body, schema, &inner, found));
+        let decoded = decode(&content.body, schema, &inner, found);
+        values.push(mark_written(decoded, &content.body, collection.marks));
         // What is wrong in one iteration is wrong in most: once is enough.
         if found[before..].iter().any(Diagnostic::is_error) {
             break;
         }
     }
-    Some((values, collection.marks))
+    Some(values)
+}
+
+/// A generated block tells what it was generated from by what is written in it, not by being there: its arguments take
+/// the marks, blocks within it do not. So does the reference.
+fn mark_written(block: Value, content: &Body, marks: Marks) -> Value {
+    let ValueKind::Object(parts) = block.kind else { return block };
+    let mark = |(name, part): (&Arc<str>, &Value)| {
+        let written = content.attribute(name).is_some();
+        (name.clone(), if written { part.clone().with_marks(marks) } else { part.clone() })
+    };
+    Value { kind: ValueKind::Object(Arc::new(parts.iter().map(mark).collect())), marks: block.marks }
 }
 
 /// The name that a `dynamic` block binds: its `iterator`, which is a string in the JSON form, else its label.

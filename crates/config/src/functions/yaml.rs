@@ -1,7 +1,6 @@
 //! YAML: written as the reference lays it out, and read.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use pve_model::value::Refinement;
@@ -13,6 +12,8 @@ use super::parameter::{Call, Function, Outcome, Returns, any, text};
 use super::string::string;
 use crate::convert::convert;
 use crate::syntax::with_stack;
+
+mod write;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("yamlencode", &[any("value").null().unknown().dynamic()], Returns::Text, encode),
@@ -27,136 +28,7 @@ fn encode(call: &Call<'_>) -> Outcome {
             Refinement { not_null: true, ..Refinement::default() },
         ));
     }
-    let mut out = String::new();
-    write_node(value, 0, &mut out);
-    // A document that is one bare word needs its end marked.
-    if matches!(value.kind, ValueKind::Null(_) | ValueKind::Bool(_) | ValueKind::Number(_)) {
-        out.push_str("...\n");
-    }
-    string(out)
-}
-
-fn is_block(value: &Value) -> bool {
-    let has_parts = |parts: Option<usize>| parts.is_some_and(|count| count > 0);
-    has_parts(value.elements().map(<[Value]>::len)) || has_parts(value.entries().map(BTreeMap::len))
-}
-
-/// Writes a value whose first line is begun already, and its line break; further lines are indented.
-fn write_node(value: &Value, indent: usize, out: &mut String) {
-    let pad = " ".repeat(indent);
-    if let Some(elements) = value.elements().filter(|elements| !elements.is_empty()) {
-        for (i, element) in elements.iter().enumerate() {
-            out.push_str(if i > 0 { &pad } else { "" });
-            out.push_str("- ");
-            with_stack(|| write_node(element, indent + 2, out));
-        }
-        return;
-    }
-    if let Some(entries) = value.entries().filter(|entries| !entries.is_empty()) {
-        for (i, (key, element)) in entries.iter().enumerate() {
-            out.push_str(if i > 0 { &pad } else { "" });
-            quote(key, out);
-            out.push(':');
-            match (is_block(element), element.elements()) {
-                // A list stands at the level of its key.
-                (true, Some(_)) => {
-                    let _ = write!(out, "\n{pad}");
-                    with_stack(|| write_node(element, indent, out));
-                }
-                (true, None) => {
-                    let _ = write!(out, "\n{pad}  ");
-                    with_stack(|| write_node(element, indent + 2, out));
-                }
-                (false, _) => {
-                    out.push(' ');
-                    write_node(element, indent + 2, out);
-                }
-            }
-        }
-        return;
-    }
-    match &value.kind {
-        ValueKind::String(text) if text.contains('\n') && fits_literal(text) => {
-            // At the top there is no indentation to add to.
-            write_literal(text, indent.max(2), out);
-            return;
-        }
-        ValueKind::String(text) => quote(text, out),
-        ValueKind::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        ValueKind::Number(number) => out.push_str(&number.to_string()),
-        ValueKind::Map(..) | ValueKind::Object(_) => out.push_str("{}"),
-        ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_) => out.push_str("[]"),
-        _ => out.push_str("null"),
-    }
-    out.push('\n');
-}
-
-fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-/// Whether a text can be written line by line: no spaces at the ends of lines, nothing that needs an escape.
-fn fits_literal(text: &str) -> bool {
-    !text.contains(" \n") && !text.ends_with(' ') && text.chars().all(is_printable)
-}
-
-/// The indicator tells how many line breaks end the text, and the indentation where the first line hides it.
-fn write_literal(text: &str, indent: usize, out: &mut String) {
-    out.push('|');
-    if text.starts_with([' ', '\n']) {
-        out.push('2');
-    }
-    let body = text.trim_end_matches('\n');
-    let breaks = text.len() - body.len();
-    match breaks {
-        0 => out.push('-'),
-        1 if !body.is_empty() => {}
-        _ => out.push('+'),
-    }
-    out.push('\n');
-    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
-        if !line.is_empty() {
-            let _ = write!(out, "{}{line}", " ".repeat(indent));
-        }
-        out.push('\n');
-    }
-}
-
-fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        let escape = match c {
-            '"' => "\\\"",
-            '\\' => "\\\\",
-            '\0' => "\\0",
-            '\u{7}' => "\\a",
-            '\u{8}' => "\\b",
-            '\t' => "\\t",
-            '\n' => "\\n",
-            '\u{b}' => "\\v",
-            '\u{c}' => "\\f",
-            '\r' => "\\r",
-            '\u{1b}' => "\\e",
-            '\u{85}' => "\\N",
-            '\u{2028}' => "\\L",
-            '\u{2029}' => "\\P",
-            other if is_printable(other) => {
-                out.push(other);
-                continue;
-            }
-            other => {
-                let code = u32::from(other);
-                let _ = match code {
-                    0..=0xff => write!(out, "\\x{code:02X}"),
-                    0x100..=0xffff => write!(out, "\\u{code:04X}"),
-                    _ => write!(out, "\\U{code:08X}"),
-                };
-                continue;
-            }
-        };
-        out.push_str(escape);
-    }
-    out.push('"');
+    string(write::document(value))
 }
 
 fn decode(call: &Call<'_>) -> Outcome {

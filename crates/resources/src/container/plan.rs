@@ -9,7 +9,7 @@ use crate::definition::{problem, warning};
 use crate::size::same_size;
 use crate::values::{
     all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_tags, text, with,
-    with_elements, with_unknown,
+    with_elements, with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -49,10 +49,11 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
 }
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    // A container's description ends with a line feed, a VM's does not.
+    let mut planned = with_template_power(&with_kept_description(request.proposed, "\n"), request.prior);
     let Some(prior) = request.prior else {
-        return PlanResponse::default();
+        return PlanResponse { planned: Some(planned), ..PlanResponse::default() };
     };
-    let mut planned = request.proposed.clone();
     planned = with_elements(&planned, "network_interface", plan_network(request, prior));
     planned = with_elements(&planned, "mount_point", plan_mount_points(request, prior));
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {

@@ -15,7 +15,7 @@ use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
     all_blocks, block, changed, flag, int, is_unset, same, settle, settle_tags, text, with, with_elements,
-    with_unknown,
+    with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -26,15 +26,20 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
 }
 
 fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
-    let mut planned = request.proposed.clone();
+    let mut planned = stated(request);
     if all_blocks(&planned, "vga").is_empty() {
         planned = with_unknown(&planned, "vga");
     }
     PlanResponse { planned: Some(planned), ..PlanResponse::default() }
 }
 
+/// What is configured, as it will be known of the VM.
+fn stated(request: PlanRequest<'_>) -> Value {
+    with_template_power(&with_kept_description(request.proposed, ""), request.prior)
+}
+
 fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
-    let mut planned = request.proposed.clone();
+    let mut planned = stated(request);
     planned = with_elements(&planned, "disk", plan_disks(request, prior));
     planned = with_elements(&planned, "network_device", plan_network(request, prior));
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {

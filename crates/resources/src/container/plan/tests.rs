@@ -29,3 +29,14 @@ fn sizes_of_mount_points_are_compared_as_sizes() {
     let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
     assert!(changed(&prior, &response.planned.unwrap()).is_empty());
 }
+
+// As the reference plans it: the API ends a description with a line feed.
+#[test]
+fn the_description_is_planned_as_the_api_keeps_it() {
+    let config = value(json!({"description": "  one\r\ntwo\n\n"}));
+    let response = plan(PlanRequest { prior: None, config: &config, proposed: &config });
+    assert_eq!(text(&response.planned.unwrap(), "description"), Some("one\ntwo\n"));
+    let prior = value(json!({"description": "one\ntwo"}));
+    let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+    assert!(changed(&prior, &response.planned.unwrap()).is_empty());
+}

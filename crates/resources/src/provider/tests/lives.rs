@@ -246,7 +246,7 @@ async fn a_container_lives() {
     let world = World::new(CONTAINER);
     let config = full_container();
     let made = world.apply(None, config.clone()).await;
-    assert_eq!(world.option(610, "description").as_deref(), Some("first"));
+    assert_eq!(world.option(610, "description").as_deref(), Some("first\n"));
     let mut next = changed(config, "/memory/0/dedicated", json!(512));
     next = changed(next, "/disk/0/size", json!(8));
     next = changed(next, "/network_interface/0/vlan_id", json!(31));

@@ -135,3 +135,20 @@ fn devices_that_trade_places_keep_the_addresses_of_the_places() {
     let planned = response.planned.unwrap();
     assert_eq!(text(&all_blocks(&planned, "network_device")[0], "mac_address"), Some("BC:24:11:00:00:01"));
 }
+
+#[test]
+fn the_description_is_planned_as_the_api_keeps_it() {
+    let config = value(json!({"description": " one\r\ntwo\n"}));
+    let response = plan(PlanRequest { prior: None, config: &config, proposed: &config });
+    assert_eq!(text(&response.planned.unwrap(), "description"), Some("one\ntwo"));
+}
+
+// The reference suppresses every difference of `started` in a template.
+#[test]
+fn whether_a_template_is_started_is_no_matter() {
+    let config = value(json!({"template": true, "started": true}));
+    let response = plan(PlanRequest { prior: None, config: &config, proposed: &config });
+    assert_eq!(flag(&response.planned.unwrap(), "started"), None);
+    let prior = json!({"template": true, "started": false});
+    assert_eq!(differences(prior, json!({"template": true, "started": true})), Vec::<String>::new());
+}
