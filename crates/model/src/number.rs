@@ -17,13 +17,14 @@ pub const PRECISION: usize = 512;
 type Float = FBig<HalfEven, 2>;
 
 /// A number. Whole numbers within 128 bits are kept as such, so that ordinary arithmetic is fast; both forms of one
-/// number never exist side by side.
+/// number never exist side by side. Zero has a sign, as in the reference: `-0` equals `0` and is written `-0`.
 #[derive(Clone)]
 pub struct Number(Repr);
 
 #[derive(Clone)]
 enum Repr {
     Int(i128),
+    NegativeZero,
     Float(Arc<Float>),
     Infinite(Sign),
 }
@@ -37,6 +38,10 @@ pub enum ArithmeticError {
 }
 
 impl Number {
+    fn zero(sign: Sign) -> Number {
+        Number(if sign == Sign::Negative { Repr::NegativeZero } else { Repr::Int(0) })
+    }
+
     fn from_float(float: Float) -> Number {
         if float.repr().is_infinite() {
             return Number(Repr::Infinite(float.sign()));
@@ -54,6 +59,7 @@ impl Number {
     fn to_float(&self) -> Float {
         match &self.0 {
             Repr::Int(int) => Float::from(IBig::from(*int)).with_precision(PRECISION).value(),
+            Repr::NegativeZero => Float::ZERO.with_precision(PRECISION).value(),
             Repr::Float(float) => (**float).clone(),
             Repr::Infinite(Sign::Positive) => Float::INFINITY,
             Repr::Infinite(Sign::Negative) => Float::NEG_INFINITY,
@@ -68,6 +74,7 @@ impl Number {
         match &self.0 {
             Repr::Int(int) if *int < 0 => Sign::Negative,
             Repr::Int(_) => Sign::Positive,
+            Repr::NegativeZero => Sign::Negative,
             Repr::Float(float) => float.sign(),
             Repr::Infinite(sign) => *sign,
         }
@@ -75,13 +82,13 @@ impl Number {
 
     /// Whether the number is zero.
     pub fn is_zero(&self) -> bool {
-        matches!(self.0, Repr::Int(0))
+        matches!(self.0, Repr::Int(0) | Repr::NegativeZero)
     }
 
     /// Whether the number is whole.
     pub fn is_integer(&self) -> bool {
         match &self.0 {
-            Repr::Int(_) => true,
+            Repr::Int(_) | Repr::NegativeZero => true,
             Repr::Float(float) => float.repr().exponent() >= 0,
             Repr::Infinite(_) => false,
         }
@@ -91,6 +98,7 @@ impl Number {
     pub fn to_i64(&self) -> Option<i64> {
         match self.0 {
             Repr::Int(int) => i64::try_from(int).ok(),
+            Repr::NegativeZero => Some(0),
             _ => None,
         }
     }
@@ -99,6 +107,7 @@ impl Number {
     pub fn to_i128(&self) -> Option<i128> {
         match self.0 {
             Repr::Int(int) => Some(int),
+            Repr::NegativeZero => Some(0),
             _ => None,
         }
     }
@@ -107,6 +116,7 @@ impl Number {
     pub fn to_f64(&self) -> f64 {
         match &self.0 {
             Repr::Int(int) => *int as f64,
+            Repr::NegativeZero => -0.0,
             Repr::Float(float) => float.to_f64().value(),
             Repr::Infinite(Sign::Positive) => f64::INFINITY,
             Repr::Infinite(Sign::Negative) => f64::NEG_INFINITY,
@@ -117,6 +127,9 @@ impl Number {
     pub fn from_f64(value: f64) -> Option<Number> {
         if value.is_infinite() {
             return Some(Number(Repr::Infinite(if value > 0.0 { Sign::Positive } else { Sign::Negative })));
+        }
+        if value == 0.0 && value.is_sign_negative() {
+            return Some(Number(Repr::NegativeZero));
         }
         Float::try_from(value).ok().map(|f| Number::from_float(f.with_precision(PRECISION).value()))
     }
@@ -132,6 +145,8 @@ impl Number {
             (Repr::Infinite(a), Repr::Infinite(b)) if a != b => Err(ArithmeticError::NotANumber),
             (Repr::Infinite(_), _) => Ok(self.clone()),
             (_, Repr::Infinite(_)) => Ok(other.clone()),
+            (_, Repr::NegativeZero) => Ok(self.clone()),
+            (Repr::NegativeZero, _) => Ok(other.clone()),
             _ => Ok(Number::from_float(sum(self.to_float(), other.to_float()))),
         }
     }
@@ -145,6 +160,7 @@ impl Number {
     pub fn multiply(&self, other: &Number) -> Result<Number, ArithmeticError> {
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
             && let Some(product) = a.checked_mul(*b)
+            && product != 0
         {
             return Ok(Number(Repr::Int(product)));
         }
@@ -154,6 +170,9 @@ impl Number {
             }
             return Ok(Number(Repr::Infinite(self.sign() * other.sign())));
         }
+        if self.is_zero() || other.is_zero() {
+            return Ok(Number::zero(self.sign() * other.sign()));
+        }
         Ok(Number::from_float(self.to_float() * other.to_float()))
     }
 
@@ -162,15 +181,18 @@ impl Number {
         match (self.is_infinite(), other.is_infinite()) {
             (true, true) => return Err(ArithmeticError::NotANumber),
             (true, false) => return Ok(Number(Repr::Infinite(self.sign() * other.sign()))),
-            (false, true) => return Ok(Number(Repr::Int(0))),
+            (false, true) => return Ok(Number::zero(self.sign() * other.sign())),
             (false, false) => {}
         }
         if other.is_zero() {
             return if self.is_zero() {
                 Err(ArithmeticError::NotANumber)
             } else {
-                Ok(Number(Repr::Infinite(self.sign())))
+                Ok(Number(Repr::Infinite(self.sign() * other.sign())))
             };
+        }
+        if self.is_zero() {
+            return Ok(Number::zero(self.sign() * other.sign()));
         }
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
             && let (Some(0), Some(quotient)) = (a.checked_rem(*b), a.checked_div(*b))
@@ -200,6 +222,8 @@ impl Number {
     /// The number with its sign turned.
     pub fn negate(&self) -> Number {
         match &self.0 {
+            Repr::Int(0) => Number(Repr::NegativeZero),
+            Repr::NegativeZero => Number(Repr::Int(0)),
             Repr::Int(int) => match int.checked_neg() {
                 Some(negated) => Number(Repr::Int(negated)),
                 None => Number::from_float(-self.to_float()),
@@ -218,7 +242,8 @@ impl Number {
     pub fn truncate(&self) -> Number {
         match &self.0 {
             Repr::Float(float) => Number::from_float(float.trunc()),
-            _ => self.clone(),
+            Repr::NegativeZero => Number(Repr::Int(0)),
+            Repr::Int(_) | Repr::Infinite(_) => self.clone(),
         }
     }
 
@@ -226,7 +251,8 @@ impl Number {
     pub fn floor(&self) -> Number {
         match &self.0 {
             Repr::Float(float) => Number::from_float(float.floor()),
-            _ => self.clone(),
+            Repr::NegativeZero => Number(Repr::Int(0)),
+            Repr::Int(_) | Repr::Infinite(_) => self.clone(),
         }
     }
 
@@ -234,7 +260,8 @@ impl Number {
     pub fn ceil(&self) -> Number {
         match &self.0 {
             Repr::Float(float) => Number::from_float(float.ceil()),
-            _ => self.clone(),
+            Repr::NegativeZero => Number(Repr::Int(0)),
+            Repr::Int(_) | Repr::Infinite(_) => self.clone(),
         }
     }
 }
@@ -277,12 +304,16 @@ impl FromStr for Number {
         if !shape_is_right {
             return Err(fail());
         }
-        if let Ok(int) = text.parse::<i128>() {
-            return Ok(Number(Repr::Int(int)));
+        let negative = plain.len() < text.len();
+        match text.parse::<i128>() {
+            Ok(0) if negative => return Ok(Number(Repr::NegativeZero)),
+            Ok(int) => return Ok(Number(Repr::Int(int))),
+            Err(_) => {}
         }
         let decimal = DBig::from_str(text).map_err(|_| fail())?;
         let binary = decimal.with_rounding::<HalfEven>().with_base_and_precision::<2>(PRECISION).value();
-        Ok(Number::from_float(binary))
+        let number = Number::from_float(binary);
+        Ok(if negative && number.is_zero() { Number(Repr::NegativeZero) } else { number })
     }
 }
 
@@ -313,6 +344,7 @@ impl Hash for Number {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match &self.0 {
             Repr::Int(int) => int.hash(state),
+            Repr::NegativeZero => 0_i128.hash(state),
             Repr::Float(float) => float.to_f64().value().to_bits().hash(state),
             Repr::Infinite(sign) => (*sign == Sign::Positive).hash(state),
         }
@@ -324,6 +356,7 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Repr::Int(int) => write!(f, "{int}"),
+            Repr::NegativeZero => f.write_str("-0"),
             Repr::Float(float) => f.write_str(&shortest_decimal(float)),
             Repr::Infinite(Sign::Positive) => f.write_str("+Inf"),
             Repr::Infinite(Sign::Negative) => f.write_str("-Inf"),
@@ -414,6 +447,24 @@ mod tests {
     fn division_by_zero_is_infinite_and_zero_by_zero_is_nothing() {
         assert_eq!(Number::from(1).divide(&Number::from(0)).unwrap().to_string(), "+Inf");
         assert_eq!(Number::from(0).divide(&Number::from(0)), Err(ArithmeticError::NotANumber));
+    }
+
+    #[test]
+    fn zero_has_a_sign_that_equality_ignores() {
+        let (zero, negative) = (Number::from(0), number("-0.0"));
+        assert_eq!(negative.to_string(), "-0");
+        assert_eq!(zero.negate().to_string(), "-0");
+        assert_eq!(negative, zero);
+        assert_eq!(negative.negate().to_string(), "0");
+        assert_eq!(zero.multiply(&number("-3")).unwrap().to_string(), "-0");
+        assert_eq!(zero.divide(&number("-3")).unwrap().to_string(), "-0");
+        assert_eq!(number("1").divide(&negative).unwrap().to_string(), "-Inf");
+        assert_eq!(negative.add(&zero).unwrap().to_string(), "0");
+        assert_eq!(negative.add(&negative).unwrap().to_string(), "-0");
+        assert_eq!(number("-5").add(&number("5")).unwrap().to_string(), "0");
+        assert_eq!(number("-4").remainder(&number("2")).unwrap().to_string(), "0");
+        assert_eq!(number("-0.5").ceil().to_string(), "0");
+        assert_eq!(negative.to_f64().to_bits(), (-0.0_f64).to_bits());
     }
 
     #[test]
