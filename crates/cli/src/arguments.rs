@@ -349,6 +349,12 @@ pub struct FormatOptions {
     /// Show what changes
     #[arg(long)]
     pub diff: bool,
+    /// Print the names of files that change (true or false)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub list: bool,
+    /// Write the files (true or false)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub write: bool,
     /// Folders in folders too
     #[arg(long)]
     pub recursive: bool,

@@ -19,6 +19,7 @@ mod project;
 mod providers;
 mod provision;
 mod render;
+mod replace_file;
 mod session;
 mod terraform_json;
 mod trace;

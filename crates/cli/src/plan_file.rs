@@ -1,7 +1,6 @@
 //! Saved plans: a plan with the configuration, variables and place in the log that it was made from, sealed.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::project::{Project, Workspace};
+use crate::replace_file::replace_file;
 
 /// The first bytes of every saved plan; the last one is the format.
 const HEADER: &[u8] = b"pve plan 1\n";
@@ -83,7 +83,7 @@ impl SavedPlan {
         let sealed = key.seal(&json, PLACE)?;
         let fail =
             |error: std::io::Error| Failure::plain(format!("{} cannot be written: {error}", path.display()));
-        write_whole(path, &[HEADER, &sealed].concat()).map_err(fail)
+        replace_file(path, &[HEADER, &sealed].concat()).map_err(fail)
     }
 
     /// Reads a saved plan.
@@ -126,22 +126,4 @@ impl SavedPlan {
             kept: Vec::new(),
         }
     }
-}
-
-/// Writes a file beside its place and moves it there: a plan is there whole, or the one before it is. What is no file,
-/// such as a device or a link, is not replaced.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return std::fs::write(path, bytes);
-    }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.new", std::process::id()));
-    let written = std::fs::File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // It is not there where it could not be made.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
 }

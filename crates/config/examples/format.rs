@@ -31,5 +31,5 @@ fn format_below(path: &Path) -> std::io::Result<()> {
 
 fn is_native_configuration(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("tf" | "tofu" | "tfvars"))
+    matches!(extension, Some("tf" | "tofu" | "tfvars" | "hcl"))
 }

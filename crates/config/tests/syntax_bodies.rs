@@ -64,6 +64,14 @@ fn blocks_may_stand_on_one_line() {
 }
 
 #[test]
+fn faults_of_blocks_are_underlined_where_the_block_opens() {
+    let underlined = |text: &'static str| parse(text).diagnostics[0].span.unwrap().slice(text);
+    assert_eq!(underlined("b { c \"x\" {} }\n"), "c \"");
+    assert_eq!(underlined("b { c {} }\n"), "c {");
+    assert_eq!(underlined("b \"x\" {\n"), "{");
+}
+
+#[test]
 fn line_endings_and_the_byte_order_mark_do_not_matter() {
     check("\u{feff}a = 1\r\nb {\r\n  c = 2\r\n}\r\n", "a=1; b {c=2}");
     check("a = 1 # end", "a=1");
@@ -126,7 +134,7 @@ fn a_missing_brace_is_looked_for_by_indentation() {
     let text = "a \"x\" {\n  b {\n    c = 1\n}\n\nd \"y\" {\n  e = 1\n}\n";
     let parsed = parse(text);
     assert_eq!(parsed.diagnostics.len(), 1);
-    assert_eq!(parsed.diagnostics[0].span.unwrap().slice(text), "a \"x\" {");
+    assert_eq!(parsed.diagnostics[0].span.unwrap().slice(text), "{");
     assert_eq!(parsed.diagnostics[0].related[0].0.slice(text), "d \"y\"");
     check_faulty("a {\n  b {\n    c {\n", "a {b {c {}}}", &["3: Unclosed block"]);
 }

@@ -9,9 +9,12 @@ use crate::arguments::{FormatOptions, GlobalOptions};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::Project;
 use crate::render::paint::Paint;
+use crate::replace_file::replace_file;
 
 /// The exit code when `--check` finds something, as Terraform has it.
 const WOULD_CHANGE: u8 = 3;
+/// The files of native syntax.
+const ENDINGS: [&str; 6] = [".tf", ".tofu", ".tfvars", ".tftest.hcl", ".tofutest.hcl", ".tfmock.hcl"];
 
 /// Writes files in their canonical layout.
 ///
@@ -36,24 +39,20 @@ pub fn run(global: &GlobalOptions, options: &FormatOptions) -> Ended {
     for path in files {
         let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
         let text = std::fs::read_to_string(&path).map_err(|e| Failure::plain(format!("{shown}: {e}")))?;
-        let new = match formatted(&text, &shown) {
-            Ok(new) => new,
+        match formatted(&text, &shown) {
+            Ok(new) if new == text => {}
+            Ok(new) => {
+                changed = true;
+                show(options, &shown, &text, &new);
+                if options.write && !options.check {
+                    replace_file(&path, new.as_bytes())
+                        .map_err(|e| Failure::plain(format!("{shown}: {e}")))?;
+                }
+            }
             Err(failure) => {
                 faulty = true;
                 failure.report(paint);
-                continue;
             }
-        };
-        if new == text {
-            continue;
-        }
-        changed = true;
-        println!("{shown}");
-        if options.diff {
-            print!("{}", similar::TextDiff::from_lines(&text, &new).unified_diff().header(&shown, &shown));
-        }
-        if !options.check {
-            std::fs::write(&path, new)?;
         }
     }
     Ok(match (faulty, changed && options.check) {
@@ -63,33 +62,57 @@ pub fn run(global: &GlobalOptions, options: &FormatOptions) -> Ended {
     })
 }
 
+/// Prints what the options ask for of a file that changes; without any of it, the new text.
+fn show(options: &FormatOptions, name: &str, text: &str, new: &str) {
+    if options.list {
+        println!("{name}");
+    }
+    if options.diff {
+        print!("{}", similar::TextDiff::from_lines(text, new).unified_diff().header(name, name));
+    }
+    if !options.list && !options.diff && !options.write && !options.check {
+        print!("{new}");
+    }
+}
+
 fn formatted(text: &str, name: &str) -> Result<String, Failure> {
     let mut sources = SourceMap::new();
     let source = sources.add(name, text);
     format(source, text).map_err(|diagnostics| Failure::Diagnosed { diagnostics, sources })
 }
 
+/// Adds the file, or those of the folder. As in Terraform, hidden files and editors' copies are passed over and symbolic
+/// links to folders are not followed, unless they are named.
 fn collect(path: &Path, recursive: bool, named: bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    if path.is_dir() {
+    let is_folder = if named { path.is_dir() } else { path.is_dir() && !path.is_symlink() };
+    if is_folder {
         let mut entries: Vec<PathBuf> =
             path.read_dir()?.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
         entries.sort();
-        for entry in entries {
-            let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if entry.is_dir() && (!recursive || hidden) {
-                continue;
+        for entry in entries.iter().filter(|entry| !is_passed_over(&file_name(entry))) {
+            if recursive || !entry.is_dir() {
+                collect(entry, recursive, false, files)?;
             }
-            collect(&entry, recursive, false, files)?;
         }
         return Ok(());
     }
-    let is_source =
-        path.extension().is_some_and(|ending| ending == "tf" || ending == "tofu" || ending == "tfvars");
-    if is_source && path.is_file() {
+    let name = file_name(path);
+    if path.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending)) {
         files.push(path.into());
     } else if named {
-        let message = format!("{} is no folder and no .tf, .tofu or .tfvars file", path.display());
-        return Err(Failure::hinted(message, "Name a folder or a file of one of these kinds."));
+        let message = format!("{} is no folder and no file that can be formatted", path.display());
+        return Err(Failure::hinted(
+            message,
+            format!("Name a folder or a file that ends in {}.", ENDINGS.join(", ")),
+        ));
     }
     Ok(())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn is_passed_over(name: &str) -> bool {
+    name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#'))
 }

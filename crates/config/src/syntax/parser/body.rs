@@ -233,7 +233,7 @@ impl Parser<'_> {
         }
         let detail = "The text ends before the brace that closes this block. A brace may be missing here, or in a \
                       block within.";
-        let mut diagnostic = Diagnostic::error(self.span(block_type.start, open.end), SUMMARY, detail);
+        let mut diagnostic = Diagnostic::error(self.token_span(open), SUMMARY, detail);
         let column = self.column(block_type.start);
         let suspect = items.iter().find_map(|item| match item {
             Item::Block(block) if self.column(block.type_span.start) <= column => Some(block.header_span),
@@ -257,7 +257,10 @@ impl Parser<'_> {
             TokenKind::Equal => {}
             TokenKind::OpenQuote | TokenKind::OpenBrace | TokenKind::Identifier => {
                 let detail = "A block on one line can hold one argument, but no block.";
-                return self.fail("Invalid block on one line", detail);
+                let end = self.peek().end;
+                let span = self.span(name.start, end);
+                self.report(span, "Invalid block on one line", detail);
+                return Err(Failed);
             }
             kind => return self.fail_after_name(name, kind),
         }
