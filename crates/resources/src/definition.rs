@@ -1,11 +1,15 @@
-//! The compact notation in which kinds are defined: one line an attribute, with its type, default and limits.
+//! The compact notation in which kinds are defined: one line an attribute, with its type, default, limits and, where the
+//! kind is a plain object of the API, its parameter.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pve_model::rules::Problem;
 use pve_model::schema::{Attribute, Block, NestedBlock, Nesting, Schema};
+use pve_model::types::AttributeType;
 use pve_model::{Path, PathStep, Type, Value};
+
+use crate::object::{Field, Form, Wire};
 
 /// The attributes and blocks of one level, by name.
 pub(crate) type Fields = Vec<(&'static str, Item)>;
@@ -15,10 +19,13 @@ pub(crate) struct Item {
     attribute: Attribute,
     nested: Option<Nested>,
     check: Option<Check>,
+    wire: Wire,
 }
 
 struct Nested {
     nesting: Nesting,
+    /// Whether it is assigned with `=`.
+    assigned: bool,
     fields: Fields,
     least: u64,
     most: u64,
@@ -61,7 +68,12 @@ impl Literal for &'static str {
 }
 
 fn attribute(ty: Type) -> Item {
-    Item { attribute: Attribute { ty, optional: true, ..Attribute::default() }, nested: None, check: None }
+    Item {
+        attribute: Attribute { ty, optional: true, ..Attribute::default() },
+        nested: None,
+        check: None,
+        wire: Wire::default(),
+    }
 }
 
 /// An optional string.
@@ -89,13 +101,44 @@ pub(crate) fn of_type(ty: Type) -> Item {
     attribute(ty)
 }
 
+/// An optional set of strings.
+pub(crate) fn text_set() -> Item {
+    attribute(Type::set(Type::String))
+}
+
 /// A list of nested blocks.
 pub(crate) fn blocks(fields: Fields) -> Item {
-    Item {
-        attribute: Attribute::default(),
-        nested: Some(Nested { nesting: Nesting::List, fields, least: 0, most: 0 }),
-        check: None,
-    }
+    nested(Nesting::List, false, fields)
+}
+
+/// A set of nested blocks.
+pub(crate) fn block_set(fields: Fields) -> Item {
+    nested(Nesting::Set, false, fields)
+}
+
+/// A nested block that may stand once; its value is an object or null.
+pub(crate) fn block_one(fields: Fields) -> Item {
+    nested(Nesting::Single, false, fields)
+}
+
+/// An object, assigned with `=`.
+pub(crate) fn object(fields: Fields) -> Item {
+    nested(Nesting::Single, true, fields)
+}
+
+/// A list of objects, assigned with `=`.
+pub(crate) fn object_list(fields: Fields) -> Item {
+    nested(Nesting::List, true, fields)
+}
+
+/// A set of objects, assigned with `=`.
+pub(crate) fn object_set(fields: Fields) -> Item {
+    nested(Nesting::Set, true, fields)
+}
+
+fn nested(nesting: Nesting, assigned: bool, fields: Fields) -> Item {
+    let nested = Nested { nesting, assigned, fields, least: 0, most: 0 };
+    Item { nested: Some(nested), ..attribute(Type::String) }
 }
 
 impl Item {
@@ -173,6 +216,88 @@ impl Item {
         self
     }
 
+    /// It is sent and read under this name.
+    pub(crate) fn param(mut self, name: &'static str) -> Item {
+        self.wire.param = Some(name);
+        self
+    }
+
+    /// How its value is written in the parameter.
+    pub(crate) fn form(mut self, form: Form) -> Item {
+        self.wire.form = form;
+        self
+    }
+
+    /// It is one key of a property string that several attributes share.
+    pub(crate) fn part_of(mut self, param: &'static str, key: &'static str) -> Item {
+        self.wire.param = Some(param);
+        self.wire.key = Some(key);
+        self
+    }
+
+    /// It is sent when the object is made, never afterwards.
+    pub(crate) fn only_made(mut self) -> Item {
+        self.wire.update = false;
+        self
+    }
+
+    /// It is sent when the object is changed: the request that makes it does not take it.
+    pub(crate) fn only_changed(mut self) -> Item {
+        self.wire.create = false;
+        self
+    }
+
+    /// It is never sent.
+    pub(crate) fn unsent(mut self) -> Item {
+        self.wire.create = false;
+        self.wire.update = false;
+        self
+    }
+
+    /// The API does not tell it: what was configured counts.
+    pub(crate) fn unread(mut self) -> Item {
+        self.wire.read = false;
+        self
+    }
+
+    /// It is known here alone: neither sent nor read.
+    pub(crate) fn local(self) -> Item {
+        self.unsent().unread()
+    }
+
+    /// What the API means where it leaves the parameter out.
+    pub(crate) fn absent(mut self, value: impl Literal) -> Item {
+        self.wire.absent = Some(value.value());
+        self
+    }
+
+    /// Two texts mean the same where this says so.
+    pub(crate) fn same_as(mut self, same: fn(&str, &str) -> bool) -> Item {
+        self.wire.same = Some(same);
+        self
+    }
+
+    /// The cluster decides it anew whenever something else changes.
+    pub(crate) fn follows(mut self) -> Item {
+        self.wire.follows = true;
+        self
+    }
+
+    /// It is never stored.
+    pub(crate) fn write_only(mut self) -> Item {
+        self.attribute.write_only = true;
+        self.wire.read = false;
+        self
+    }
+
+    /// At least `count` blocks.
+    pub(crate) fn least(mut self, count: u64) -> Item {
+        if let Some(nested) = &mut self.nested {
+            nested.least = count;
+        }
+        self
+    }
+
     /// At most `count` blocks.
     pub(crate) fn most(mut self, count: u64) -> Item {
         if let Some(nested) = &mut self.nested {
@@ -185,6 +310,8 @@ impl Item {
 /// A schema with the limits that a schema has no place for.
 pub(crate) struct Definition {
     pub(crate) schema: Schema,
+    /// How its attributes travel.
+    pub(crate) wires: Vec<Field>,
     checks: Vec<(Vec<&'static str>, Check)>,
 }
 
@@ -192,8 +319,8 @@ impl Definition {
     /// The definition of a kind with these fields.
     pub(crate) fn new(fields: Fields) -> Definition {
         let mut checks = Vec::new();
-        let block = build(fields, &mut Vec::new(), &mut checks);
-        Definition { schema: Schema { version: 0, block }, checks }
+        let (block, wires) = build(fields, &mut Vec::new(), &mut checks);
+        Definition { schema: Schema { version: 0, block }, wires, checks }
     }
 
     /// The limit on an attribute, by its path.
@@ -212,32 +339,58 @@ impl Definition {
     }
 }
 
-fn build(fields: Fields, at: &mut Vec<&'static str>, checks: &mut Vec<(Vec<&'static str>, Check)>) -> Block {
+fn build(
+    fields: Fields,
+    at: &mut Vec<&'static str>,
+    checks: &mut Vec<(Vec<&'static str>, Check)>,
+) -> (Block, Vec<Field>) {
     let mut block = Block { attributes: BTreeMap::new(), blocks: BTreeMap::new() };
+    let mut wires = Vec::new();
     for (name, item) in fields {
         at.push(name);
         if let Some(check) = item.check {
             checks.push((at.clone(), check));
         }
-        match item.nested {
-            None => {
-                block.attributes.insert(Arc::from(name), item.attribute);
-            }
-            Some(nested) => {
-                let inner = build(nested.fields, at, checks);
-                let nested = NestedBlock {
-                    nesting: nested.nesting,
-                    block: inner,
-                    min_items: nested.least,
-                    max_items: nested.most,
-                    replace: item.attribute.replace,
-                };
+        let mut attribute = item.attribute;
+        let mut inner = Vec::new();
+        let mut default = attribute.default.clone();
+        if let Some(nested) = item.nested {
+            let (inside, fields) = build(nested.fields, at, checks);
+            inner = fields;
+            let (nesting, replace) = (nested.nesting, attribute.replace);
+            let (min_items, max_items) = (nested.least, nested.most);
+            if nested.assigned {
+                attribute.ty = assigned_type(nesting, &inside);
+            } else {
+                default = None;
+                let nested = NestedBlock { nesting, block: inside, min_items, max_items, replace };
+                attribute.ty = nested.implied_type();
                 block.blocks.insert(Arc::from(name), nested);
             }
         }
+        let (ty, sensitive) = (attribute.ty.clone(), attribute.sensitive);
+        let fixed = attribute.computed && !attribute.optional;
+        let write_only = attribute.write_only;
+        if !block.blocks.contains_key(name) {
+            block.attributes.insert(Arc::from(name), attribute);
+        }
+        wires.push(Field { name, wire: item.wire, ty, default, inner, fixed, sensitive, write_only });
         at.pop();
     }
-    block
+    (block, wires)
+}
+
+/// The type of objects that are assigned: what is not required may be left out of them.
+fn assigned_type(nesting: Nesting, inside: &Block) -> Type {
+    let attributes = inside.attributes.iter().map(|(name, attribute)| {
+        (name.clone(), AttributeType { ty: attribute.ty.clone(), optional: !attribute.required })
+    });
+    let object = Type::Object(Arc::new(attributes.collect()));
+    match nesting {
+        Nesting::Single => object,
+        Nesting::List => Type::list(object),
+        Nesting::Set => Type::set(object),
+    }
 }
 
 fn check_at(value: &Value, names: &[&str], check: Check, path: &Path, problems: &mut Vec<Problem>) {

@@ -157,6 +157,36 @@ pub(crate) fn size(text: &str) -> Option<String> {
     (!good).then(|| format!("{text:?} is no size such as 8G"))
 }
 
+/// A date as RFC 3339 has it.
+pub(crate) fn date(text: &str) -> Option<String> {
+    let parsed = text.parse::<jiff::Timestamp>();
+    parsed.err().map(|_| format!("{text:?} is no date like 2030-01-31T00:00:00Z"))
+}
+
+/// Whether two texts are the same moment.
+pub(crate) fn same_date(a: &str, b: &str) -> bool {
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    a == b || moment(a).is_some() && moment(a) == moment(b)
+}
+
+/// A name of letters, digits and `.-_` that begins with a letter, of at least two characters.
+fn is_name(text: &str) -> bool {
+    text.len() > 1
+        && text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || ".-_".contains(letter))
+}
+
+/// The name of an API token.
+pub(crate) fn token_name(text: &str) -> Option<String> {
+    (!is_name(text)).then(|| format!("{text:?} is no name of a token: letters, digits, '.', '-' and '_'"))
+}
+
+/// The name of a realm.
+pub(crate) fn realm(text: &str) -> Option<String> {
+    let fits = is_name(text) && text.len() <= 32;
+    (!fits).then(|| format!("{text:?} is no name of a realm: 2 to 32 letters, digits, '.', '-' and '_'"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! What the cluster says of a guest, and how it becomes values without showing differences that are none.
 
 use pve_model::codec::decode;
-use pve_model::schema::{Block, NestedBlock};
+use pve_model::schema::{Block, NestedBlock, Nesting};
 use pve_model::{Value, ValueKind};
 use serde_json::{Map, Value as Json, json};
 
@@ -81,10 +81,7 @@ pub(crate) fn defaults(block: &Block) -> Value {
         let value = attribute.default.clone().unwrap_or_else(|| Value::null(attribute.ty.clone()));
         (name.clone(), value)
     });
-    let blocks = block
-        .blocks
-        .iter()
-        .map(|(name, nested)| (name.clone(), Value::list(nested.block.implied_type(), vec![])));
+    let blocks = block.blocks.iter().map(|(name, nested)| (name.clone(), gathered(nested, vec![])));
     Value::object(attributes.chain(blocks).collect())
 }
 
@@ -98,16 +95,34 @@ pub(crate) fn overlay(block: &Block, base: &Value, read: Map<String, Json>) -> V
                 value = with(&value, &name, part);
             }
         } else if let Some(nested) = block.blocks.get(name.as_str()) {
-            let before = base.get(&name).and_then(Value::elements).unwrap_or_default();
-            value = with(&value, &name, overlay_blocks(nested, before, json));
+            let before = base.get(&name).filter(|before| !before.is_null());
+            let before = match nested.nesting {
+                Nesting::Single => before.map(std::slice::from_ref),
+                _ => before.and_then(Value::elements),
+            };
+            value = with(&value, &name, overlay_blocks(nested, before.unwrap_or_default(), json));
         }
     }
     value
 }
 
+/// All blocks of a kind together.
+fn gathered(nested: &NestedBlock, blocks: Vec<Value>) -> Value {
+    match nested.nesting {
+        Nesting::Single => {
+            blocks.into_iter().next().unwrap_or_else(|| Value::null(nested.block.implied_type()))
+        }
+        Nesting::Set => Value::set(nested.block.implied_type(), blocks),
+        Nesting::List => Value::list(nested.block.implied_type(), blocks),
+    }
+}
+
 fn overlay_blocks(nested: &NestedBlock, before: &[Value], json: Json) -> Value {
-    let Json::Array(parts) = json else {
-        return Value::list(nested.block.implied_type(), before.to_vec());
+    let parts = match (json, nested.nesting) {
+        (Json::Array(parts), _) => parts,
+        (part @ Json::Object(_), Nesting::Single) => vec![part],
+        (_, Nesting::Single) => Vec::new(),
+        _ => return gathered(nested, before.to_vec()),
     };
     let parts = parts.into_iter().enumerate().map(|(index, part)| {
         let base = before.get(index).filter(|base| !base.is_null()).cloned();
@@ -117,7 +132,7 @@ fn overlay_blocks(nested: &NestedBlock, before: &[Value], json: Json) -> Value {
             _ => base,
         }
     });
-    Value::list(nested.block.implied_type(), parts.collect())
+    gathered(nested, parts.collect())
 }
 
 /// What was read, in the words of `guide` wherever both mean the same; marks stay as they were.

@@ -19,9 +19,12 @@ impl Params {
         self.put(name, value.map(u8::from));
     }
 
-    /// As a list of pairs.
+    /// As a list of pairs. A value with unit separators in it is sent once for each part between them.
     pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        self.0.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+        let parts = |(name, value): (&String, &String)| {
+            value.split('\u{1f}').map(|part| (name.clone(), part.to_string())).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(parts).collect()
     }
 
     /// What has to be sent to come from `before` to `self`: the parameters to set, the names to delete.

@@ -7,18 +7,20 @@ use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegis
 use pve_model::schema::{Block, Schema};
 
 use crate::definition::{Definition, Fields};
+use crate::object::{Engine, Object};
 use crate::operations::Operations;
 use crate::{
     cluster_firewall, cluster_firewall_security_group, firewall_alias, firewall_ipset, firewall_options,
 };
 use crate::{container, data, download_file, file, firewall_rules, node_firewall, null_resource, oci_image};
-use crate::{provider_block, terraform_data, vm};
+use crate::{families, provider_block, terraform_data, vm};
 
 /// One resource kind or data source with its rules.
 pub(crate) struct Kind {
     definition: Definition,
     rules: Rules,
     operations: Option<&'static dyn Operations>,
+    engine: Option<Engine>,
 }
 
 /// The rules of a kind beyond its schema. Plain functions: each must be pure.
@@ -42,12 +44,19 @@ impl Default for Rules {
 
 impl Kind {
     fn new(fields: Fields, rules: Rules) -> Kind {
-        Kind { definition: Definition::new(fields), rules, operations: None }
+        Kind { definition: Definition::new(fields), rules, operations: None, engine: None }
     }
 
     /// What it does, if it is a plain object.
-    pub(crate) fn operations(&self) -> Option<&'static dyn Operations> {
-        self.operations
+    pub(crate) fn operations(&self) -> Option<&dyn Operations> {
+        let described = self.engine.as_ref().map(|engine| engine as &dyn Operations);
+        described.or(self.operations.map(|operations| operations as &dyn Operations))
+    }
+
+    /// Its description, if it has one.
+    #[cfg(test)]
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
     }
 
     /// The limit on an attribute, by its path.
@@ -70,15 +79,22 @@ impl KindRules for Kind {
     fn validate(&self, config: &Value) -> Vec<Problem> {
         let mut problems = self.definition.check(config);
         problems.extend((self.rules.validate)(config));
+        problems.extend(self.engine.iter().flat_map(|engine| engine.validate(config)));
         problems
     }
 
     fn plan(&self, request: PlanRequest<'_>) -> PlanResponse {
-        (self.rules.plan)(request)
+        match &self.engine {
+            Some(engine) => engine.plan(request),
+            None => (self.rules.plan)(request),
+        }
     }
 
     fn claim(&self, planned: &Value) -> Option<String> {
-        (self.rules.claim)(planned)
+        match &self.engine {
+            Some(engine) => engine.claim(planned),
+            None => (self.rules.claim)(planned),
+        }
     }
 
     fn part_of(&self, present: &Value) -> Option<String> {
@@ -129,6 +145,9 @@ pub fn registry() -> Registry {
         node_firewall,
         oci_image,
     );
+    for object in families::objects() {
+        registry.add_object(object);
+    }
     registry.add_resource(&[TERRAFORM_DATA], terraform_data::fields(), terraform_data::rules());
     registry.add_resource(null_resource::NAMES, null_resource::fields(), Rules::default());
     for (names, fields) in data::sources() {
@@ -157,6 +176,15 @@ impl Registry {
         if let Some(kind) = self.kinds.last_mut() {
             kind.operations = Some(operations);
         }
+    }
+
+    fn add_object(&mut self, object: Object) {
+        let names = object.names;
+        let (engine, definition) = Engine::new(object);
+        let index = self.kinds.len();
+        let kind = Kind { definition, rules: Rules::default(), operations: None, engine: Some(engine) };
+        self.kinds.push(kind);
+        self.resources.extend(names.iter().map(|name| (*name, index)));
     }
 
     /// The definition of a resource kind.

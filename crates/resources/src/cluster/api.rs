@@ -36,9 +36,17 @@ impl ApiError {
     /// A guest, volume or storage is not there. Proxmox VE answers 500 with a text, never 404.
     pub fn is_missing(&self) -> bool {
         self.status == Some(404)
-            || ["does not exist", "no such", "doesn't exist", "unable to find"]
-                .iter()
-                .any(|text| self.message.contains(text))
+            || [
+                "does not exist",
+                "no such",
+                "No such",
+                "doesn't exist",
+                "unable to find",
+                "not found",
+                "not defined",
+            ]
+            .iter()
+            .any(|text| self.message.contains(text))
     }
 
     /// A VMID or file is taken already.

@@ -36,12 +36,45 @@ impl Call<'_> {
         params: &Params,
         most: Duration,
     ) -> Result<(), ProviderError> {
+        self.ask(step, method, path, params, most).await.map(|_| ())
+    }
+
+    /// As [`Call::step`], with the answer of a request that becomes no task.
+    pub(crate) async fn ask(
+        &self,
+        step: &str,
+        method: Method,
+        path: &str,
+        params: &Params,
+        most: Duration,
+    ) -> Result<Json, ProviderError> {
         self.go_on(step)?;
         let data = self.send(method, path, params).await.map_err(|error| self.failed(step, &error))?;
         if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
             self.await_task(step, upid, most).await?;
         }
-        self.progress.step_completed(step).await
+        self.progress.step_completed(step).await?;
+        Ok(data)
+    }
+
+    /// Deletes what is there. What is gone already is no error.
+    pub(crate) async fn remove(
+        &self,
+        path: &str,
+        params: &Params,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        self.go_on("delete")?;
+        match self.send(Method::Delete, path, params).await {
+            Ok(data) => {
+                if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
+                    self.await_task("delete", upid, most).await?;
+                }
+            }
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(self.failed("delete", &error)),
+        }
+        self.progress.step_completed("delete").await
     }
 
     /// Reports a task and waits for it.

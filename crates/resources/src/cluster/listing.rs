@@ -37,14 +37,22 @@ pub(crate) struct Cluster {
     pub(crate) api: Arc<dyn Api>,
     /// The longest wait for a guest agent.
     pub(crate) agent_wait: Duration,
+    /// Whether a change may take permissions from whoever makes it.
+    pub(crate) allow_lockout: bool,
     guests: Mutex<Option<Kept>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
 
 impl Cluster {
-    pub(crate) fn new(api: Arc<dyn Api>, agent_wait: Duration) -> Cluster {
-        Cluster { api, agent_wait, guests: Mutex::new(None), content: Mutex::new(BTreeMap::new()) }
+    pub(crate) fn new(api: Arc<dyn Api>, agent_wait: Duration, allow_lockout: bool) -> Cluster {
+        Cluster {
+            api,
+            agent_wait,
+            allow_lockout,
+            guests: Mutex::new(None),
+            content: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// One GET without parameters.

@@ -35,7 +35,10 @@ impl ProxmoxProvider {
                 let object = request.address.to_string();
                 let call = Call { cluster: &connection.cluster, progress, object };
                 match kind.operations() {
-                    Some(operations) => apply_plain(&call, operations, &request).await,
+                    Some(operations) => {
+                        let request = with_secrets(kind, request);
+                        apply_plain(&call, operations, &request).await
+                    }
                     None => apply_file(&call, family, &request).await,
                 }
             }
@@ -54,6 +57,25 @@ async fn apply_plain(
         (Some(prior), None) => operations.delete(call, prior).await.map(|()| None),
         (None, None) => Ok(None),
     }
+}
+
+/// What is never stored is not in the plan: it is taken from the configuration, in a change only where the version
+/// beside it changes.
+fn with_secrets(kind: &Kind, mut request: ApplyRequest) -> ApplyRequest {
+    let (Some(planned), Some(config)) = (&request.planned, &request.config) else { return request };
+    let secrets = kind.block().attributes.iter().filter(|(_, attribute)| attribute.write_only);
+    let renewed = |name: &str| {
+        let version = |value: &Value| value.get(&format!("{name}_version")).cloned();
+        request.prior.as_ref().is_none_or(|prior| version(prior) != version(planned))
+    };
+    let planned = secrets.filter(|(name, _)| renewed(name)).fold(planned.clone(), |planned, (name, _)| {
+        match config.get(name) {
+            Some(secret) => with(&planned, name, secret.clone()),
+            None => planned,
+        }
+    });
+    request.planned = Some(planned);
+    request
 }
 
 async fn apply_file(

@@ -118,7 +118,11 @@ impl ProviderConfiguration {
             insecure: flag(value, "insecure").unwrap_or_else(|| is_on(variable("INSECURE"))),
             min_tls: setting("min_tls", "MIN_TLS"),
             ssh: ssh(value, &variable)?,
-            settings: ClusterSettings { random_vm_ids: range, ..ClusterSettings::default() },
+            settings: ClusterSettings {
+                random_vm_ids: range,
+                allow_lockout: is_on(environment(crate::families::ALLOW_LOCKOUT)),
+                ..ClusterSettings::default()
+            },
         })
     }
 }

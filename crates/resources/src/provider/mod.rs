@@ -34,11 +34,13 @@ pub struct ClusterSettings {
     pub random_vm_ids: Option<(u32, u32)>,
     /// The longest wait for a guest agent, however long `agent.timeout` is.
     pub agent_wait: Duration,
+    /// Whether a change may take permissions from whoever makes it.
+    pub allow_lockout: bool,
 }
 
 impl Default for ClusterSettings {
     fn default() -> ClusterSettings {
-        ClusterSettings { random_vm_ids: None, agent_wait: Duration::from_secs(900) }
+        ClusterSettings { random_vm_ids: None, agent_wait: Duration::from_secs(900), allow_lockout: false }
     }
 }
 
@@ -52,7 +54,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(api: Arc<dyn Api>, settings: &ClusterSettings) -> Connection {
         Connection {
-            cluster: Cluster::new(api, settings.agent_wait),
+            cluster: Cluster::new(api, settings.agent_wait, settings.allow_lockout),
             random_vm_ids: settings.random_vm_ids,
             reserved: Mutex::new(BTreeSet::new()),
         }

@@ -3,6 +3,7 @@
 mod double;
 mod images;
 mod lives;
+mod objects;
 mod recovered;
 mod simulated;
 
@@ -14,7 +15,7 @@ use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError,
 use pve_model::codec::decode;
 use pve_model::event::{Claim, Operation};
 use pve_model::rules::{KindRules, PlanRequest, PlanResponse};
-use pve_model::schema::Block;
+use pve_model::schema::{Block, Nesting};
 use pve_model::{InstanceAddress, Value, ValueKind};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -171,9 +172,15 @@ impl ProxmoxProvider {
 fn empty_blocks(block: &Block, value: &Value) -> Value {
     let mut value = value.clone();
     for (name, nested) in &block.blocks {
+        if nested.nesting == Nesting::Single {
+            continue;
+        }
         let elements = value.get(name).and_then(Value::elements).unwrap_or_default();
         let elements = elements.iter().map(|element| empty_blocks(&nested.block, element)).collect();
-        value = with(&value, name, Value::list(nested.block.implied_type(), elements));
+        let ty = nested.block.implied_type();
+        let blocks =
+            if nested.nesting == Nesting::Set { Value::set(ty, elements) } else { Value::list(ty, elements) };
+        value = with(&value, name, blocks);
     }
     value
 }
@@ -194,7 +201,11 @@ fn propose(block: &Block, prior: Option<&Value>, config: &Value) -> Value {
         proposed = with(&proposed, name, value);
     }
     for (name, nested) in &block.blocks {
-        let before = prior.and_then(|prior| prior.get(name)).and_then(Value::elements).unwrap_or_default();
+        let before = prior.and_then(|prior| prior.get(name)).filter(|before| !before.is_null());
+        if let Some(single @ Value { kind: ValueKind::Object(_), .. }) = config.get(name) {
+            proposed = with(&proposed, name, propose(&nested.block, before, single));
+        }
+        let before = before.and_then(Value::elements).unwrap_or_default();
         let Some(Value { kind: ValueKind::List(ty, elements), .. }) = config.get(name) else { continue };
         let elements = elements.iter().enumerate();
         let elements = elements.map(|(index, element)| propose(&nested.block, before.get(index), element));

@@ -1,0 +1,26 @@
+//! Who may do what: users, tokens, groups, roles, access control lists, realms.
+
+mod acl;
+mod acl_blocks;
+mod lockout;
+mod realms;
+mod tokens;
+mod users;
+
+pub(crate) use lockout::OVERRIDE as ALLOW_LOCKOUT;
+
+use crate::object::Object;
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    vec![
+        users::user(),
+        users::group(),
+        users::role(),
+        tokens::token(),
+        acl::acl(),
+        realms::ldap(),
+        realms::openid(),
+        realms::sync(),
+    ]
+}

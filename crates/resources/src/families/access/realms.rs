@@ -1,0 +1,136 @@
+//! Realms of users that others authenticate, and their synchronisation.
+
+use crate::cluster::Method;
+use crate::definition::{flag, number, text};
+use crate::limits;
+use crate::object::{Delete, Object, Read, Removal};
+use crate::operations::Proof;
+
+const PLACE: &str = "/access/domains/{realm}";
+
+fn realm(names: &'static [&'static str], kind: &'static [(&'static str, &'static str)]) -> Object {
+    Object {
+        names,
+        what: "realm",
+        create: (Method::Post, "/access/domains"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        constants: kind,
+        id: "{realm}",
+        import: "{realm}",
+        ..Object::default()
+    }
+}
+
+/// `proxmox_realm_ldap`
+pub(super) fn ldap() -> Object {
+    Object {
+        about: "A realm whose users an LDAP server authenticates. The API does not tell the password of the bind user.",
+        fields: vec![
+            ("base_dn", text().required()),
+            ("bind_dn", text()),
+            ("bind_password", text().sensitive().param("password").unread()),
+            ("ca_path", text().param("capath")),
+            ("case_sensitive", flag().computed().or(true).param("case-sensitive")),
+            ("cert_key_path", text().param("certkey")),
+            ("cert_path", text().param("cert")),
+            ("comment", text()),
+            ("default", flag().computed().or(false)),
+            ("filter", text()),
+            ("group_classes", text()),
+            ("group_dn", text()),
+            ("group_filter", text()),
+            ("group_name_attr", text()),
+            ("id", text().read_only()),
+            ("mode", text().one_of(&["ldap", "ldaps", "ldap+starttls"])),
+            ("port", number().range(1, 65535)),
+            ("realm", text().required().replaces().only_made().checked(limits::realm)),
+            ("secure", flag().computed().or(false).deprecated("use mode instead")),
+            ("server1", text().required()),
+            ("server2", text()),
+            ("ssl_version", text().param("sslversion").one_of(&["tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"])),
+            ("sync_attributes", text()),
+            ("sync_defaults_options", text().param("sync-defaults-options")),
+            ("user_attr", text().computed().or("uid")),
+            ("user_classes", text()),
+            ("verify", flag().computed().or(false)),
+        ],
+        example: r#"
+  realm   = "example"
+  server1 = "ldap.example.test"
+  base_dn = "ou=people,dc=example,dc=test"
+  mode    = "ldaps"
+"#,
+        ..realm(&["proxmox_realm_ldap", "proxmox_virtual_environment_realm_ldap"], &[("type", "ldap")])
+    }
+}
+
+/// `proxmox_realm_openid`
+pub(super) fn openid() -> Object {
+    Object {
+        about: "A realm whose users an OpenID Connect provider authenticates. The API does not tell the client's key.",
+        fields: vec![
+            ("acr_values", text().param("acr-values")),
+            ("audiences", text()),
+            ("autocreate", flag().computed()),
+            ("client_id", text().required().param("client-id")),
+            ("client_key", text().sensitive().param("client-key").unread()),
+            ("client_key_wo", text().sensitive().param("client-key").write_only()),
+            ("client_key_wo_version", number().local()),
+            ("comment", text()),
+            ("default", flag().computed()),
+            ("groups_autocreate", flag().computed().param("groups-autocreate")),
+            ("groups_claim", text().param("groups-claim")),
+            ("groups_overwrite", flag().computed().param("groups-overwrite")),
+            ("id", text().read_only()),
+            ("issuer_url", text().required().param("issuer-url")),
+            ("prompt", text()),
+            ("query_userinfo", flag().computed().param("query-userinfo").absent(true)),
+            ("realm", text().required().replaces().only_made().checked(limits::realm)),
+            ("scopes", text().computed().absent("email profile")),
+            ("username_claim", text().replaces().param("username-claim").only_made()),
+        ],
+        example: r#"
+  realm          = "sso"
+  issuer_url     = "https://login.example.test"
+  client_id      = "pve"
+  username_claim = "username"
+"#,
+        ..realm(&["proxmox_realm_openid", "proxmox_virtual_environment_realm_openid"], &[("type", "openid")])
+    }
+}
+
+/// `proxmox_realm_sync`
+pub(super) fn sync() -> Object {
+    Object {
+        names: &["proxmox_realm_sync", "proxmox_virtual_environment_realm_sync"],
+        what: "synchronisation of realm",
+        about: "Synchronises the users and groups of a realm when it is made and whenever it is changed. Destroying it \
+                undoes nothing.",
+        fields: vec![
+            ("dry_run", flag().param("dry-run").unread()),
+            ("enable_new", flag().param("enable-new").unread()),
+            ("full", flag().unread().deprecated("use remove_vanished instead")),
+            ("id", text().read_only()),
+            ("purge", flag().unread().deprecated("use remove_vanished instead")),
+            ("realm", text().required().replaces().unsent()),
+            ("remove_vanished", text().param("remove-vanished").unread()),
+            ("scope", text().one_of(&["users", "groups", "both"]).unread()),
+        ],
+        create: (Method::Post, "/access/domains/{realm}/sync"),
+        read: Read::At(PLACE),
+        update: (Method::Post, "/access/domains/{realm}/sync"),
+        delete: Delete::Stays,
+        removal: Removal::Absence,
+        whole: true,
+        id: "{realm}",
+        import: "{realm}",
+        proof: Proof::Steps,
+        example: r#"
+  realm = "example"
+  scope = "both"
+"#,
+        ..Object::default()
+    }
+}

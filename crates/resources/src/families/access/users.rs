@@ -1,0 +1,213 @@
+//! Users, groups and roles.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::acl_blocks::{self, Holder};
+use super::lockout;
+use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::definition::{block_set, flag, text, text_set};
+use crate::limits;
+use crate::object::{Delete, Form, Hooks, Object, Read, Removal};
+use crate::params::Params;
+use crate::values;
+
+const MOST: Duration = Duration::from_secs(60);
+
+/// The date that stands for none.
+const NEVER: &str = "1970-01-01T00:00:00Z";
+
+/// `proxmox_virtual_environment_user`
+pub(super) fn user() -> Object {
+    Object {
+        names: &["proxmox_virtual_environment_user"],
+        what: "user",
+        about: "A user. The API does not tell passwords: one that is changed elsewhere goes unnoticed. A user of an API \
+                token cannot change passwords.",
+        fields: vec![
+            ("acl", block_set(acl_blocks::fields()).unsent().deprecated("use proxmox_acl instead")),
+            ("comment", text()),
+            ("email", text()),
+            ("enabled", flag().or(true).param("enable")),
+            (
+                "expiration_date",
+                text()
+                    .or(NEVER)
+                    .param("expire")
+                    .form(Form::Seconds)
+                    .checked(limits::date)
+                    .same_as(limits::same_date),
+            ),
+            ("first_name", text().param("firstname")),
+            ("groups", text_set()),
+            ("keys", text()),
+            ("last_name", text().param("lastname")),
+            ("password", text().sensitive().only_made().unread()),
+            ("user_id", text().required().replaces().param("userid").only_made()),
+            ("id", text().read_only()),
+        ],
+        create: (Method::Post, "/access/users"),
+        read: Read::At("/access/users/{user_id}"),
+        update: (Method::Put, "/access/users/{user_id}"),
+        delete: Delete::At("/access/users/{user_id}"),
+        removal: Removal::Empty,
+        id: "{user_id}",
+        import: "{user_id}",
+        example: r#"
+  user_id  = "ops@pve"
+  comment  = "on call"
+  password = "correct horse battery"
+"#,
+        hooks: &User,
+        ..Object::default()
+    }
+}
+
+struct User;
+
+#[async_trait]
+impl Hooks for User {
+    async fn guard(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        lockout::guard_user(call, prior, planned)
+    }
+
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let Some(planned) = planned else { return Ok(()) };
+        let user = values::text(planned, "user_id").unwrap_or_default();
+        let password = values::text(planned, "password");
+        if let Some(prior) = prior
+            && password.is_some()
+            && values::text(prior, "password") != password
+        {
+            let mut params = Params::default();
+            params.put("userid", Some(user));
+            params.put("password", password);
+            call.step("set password", Method::Put, "/access/password", &params, MOST).await?;
+        }
+        acl_blocks::bring(call, Holder::User(user), prior, planned).await
+    }
+
+    async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
+        let user = values::text(prior, "user_id").unwrap_or_default();
+        acl_blocks::complete(cluster, Holder::User(user), prior, answer).await
+    }
+}
+
+/// `proxmox_virtual_environment_group`
+pub(super) fn group() -> Object {
+    Object {
+        names: &["proxmox_virtual_environment_group"],
+        what: "group",
+        about: "A group of users.",
+        fields: vec![
+            ("acl", block_set(acl_blocks::fields()).unsent().deprecated("use proxmox_acl instead")),
+            ("comment", text()),
+            ("group_id", text().required().replaces().param("groupid").only_made()),
+            ("id", text().read_only()),
+            ("members", text_set().read_only()),
+        ],
+        create: (Method::Post, "/access/groups"),
+        read: Read::At("/access/groups/{group_id}"),
+        update: (Method::Put, "/access/groups/{group_id}"),
+        delete: Delete::At("/access/groups/{group_id}"),
+        removal: Removal::Empty,
+        id: "{group_id}",
+        import: "{group_id}",
+        example: r#"
+  group_id = "operators"
+  comment  = "may start and stop"
+"#,
+        hooks: &Group,
+        ..Object::default()
+    }
+}
+
+struct Group;
+
+#[async_trait]
+impl Hooks for Group {
+    async fn guard(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        lockout::guard_group(call, prior, planned).await
+    }
+
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let Some(planned) = planned else { return Ok(()) };
+        let group = values::text(planned, "group_id").unwrap_or_default();
+        acl_blocks::bring(call, Holder::Group(group), prior, planned).await
+    }
+
+    async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
+        let group = values::text(prior, "group_id").unwrap_or_default();
+        acl_blocks::complete(cluster, Holder::Group(group), prior, answer).await
+    }
+}
+
+/// `proxmox_virtual_environment_role`
+pub(super) fn role() -> Object {
+    Object {
+        names: &["proxmox_virtual_environment_role"],
+        what: "role",
+        about: "A set of privileges under a name.",
+        fields: vec![
+            ("id", text().read_only()),
+            ("privileges", text_set().required().param("privs").form(Form::Keys)),
+            ("role_id", text().required().replaces().param("roleid").only_made()),
+        ],
+        create: (Method::Post, "/access/roles"),
+        read: Read::At("/access/roles/{role_id}"),
+        update: (Method::Put, "/access/roles/{role_id}"),
+        delete: Delete::At("/access/roles/{role_id}"),
+        removal: Removal::Empty,
+        id: "{role_id}",
+        import: "{role_id}",
+        example: r#"
+  role_id    = "Operator"
+  privileges = ["VM.Audit", "VM.PowerMgmt"]
+"#,
+        hooks: &Role,
+        ..Object::default()
+    }
+}
+
+struct Role;
+
+#[async_trait]
+impl Hooks for Role {
+    async fn guard(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        lockout::guard_role(call, prior, planned).await
+    }
+
+    /// The answer is the object of the privileges itself.
+    async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
+        Ok(json!({ "privs": answer }))
+    }
+}

@@ -1,0 +1,82 @@
+//! Backup jobs.
+
+use crate::cluster::Method;
+use crate::definition::{flag, number, object, of_type, text, texts};
+use crate::object::{Delete, Form, Object, Read};
+
+const PLACE: &str = "/cluster/backup/{id}";
+
+/// `proxmox_backup_job`
+pub(super) fn job() -> Object {
+    Object {
+        names: &["proxmox_backup_job"],
+        what: "backup job",
+        about: "A job that backs up guests at certain times.",
+        fields: vec![
+            ("all", flag().computed()),
+            ("bwlimit", number().computed().means("KiB a second")),
+            ("compress", text().computed().one_of(&["0", "1", "gzip", "lzo", "zstd"])),
+            ("enabled", flag().computed().absent(true)),
+            ("exclude_path", texts().param("exclude-path").form(Form::Several)),
+            ("fleecing", object(vec![("enabled", flag().computed()), ("storage", text())])),
+            ("id", text().required().replaces().only_made()),
+            ("ionice", number().computed().range(0, 8)),
+            ("lockwait", number().means("minutes")),
+            ("mailnotification", text().computed().one_of(&["always", "failure"])),
+            ("mailto", texts()),
+            ("maxfiles", number()),
+            ("mode", text().computed().one_of(&["snapshot", "suspend", "stop"])),
+            ("node", text()),
+            ("notes_template", text().param("notes-template")),
+            (
+                "pbs_change_detection_mode",
+                text().param("pbs-change-detection-mode").one_of(&["legacy", "data", "metadata"]),
+            ),
+            (
+                "performance",
+                object(vec![
+                    ("max_workers", number().param("max-workers")),
+                    ("pbs_entries_max", number().param("pbs-entries-max")),
+                ]),
+            ),
+            ("pigz", number()),
+            ("pool", text()),
+            ("protected", flag().computed()),
+            (
+                "prune_backups",
+                of_type(pve_model::Type::map(pve_model::Type::String))
+                    .computed()
+                    .param("prune-backups")
+                    .form(Form::Map),
+            ),
+            ("remove", flag().computed().absent(true)),
+            ("repeat_missed", flag().computed().param("repeat-missed")),
+            ("schedule", text().required()),
+            ("script", text()),
+            ("starttime", text()),
+            ("stdexcludes", flag().computed().absent(true)),
+            ("stopwait", number().means("minutes")),
+            ("storage", text().required()),
+            ("tmpdir", text()),
+            ("vmid", texts()),
+            ("zstd", number()),
+        ],
+        create: (Method::Post, "/cluster/backup"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        id: "{id}",
+        import: "{id}",
+        example: r#"
+  id       = "nightly"
+  schedule = "02:30"
+  storage  = "local"
+  all      = true
+
+  prune_backups = {
+    keep-last = "7"
+  }
+"#,
+        ..Object::default()
+    }
+}

@@ -1,0 +1,63 @@
+//! Replication of guests to other nodes.
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::Value as Json;
+
+use crate::cluster::Method;
+use crate::definition::{flag, number, text};
+use crate::object::{Delete, Hooks, Object, Read};
+
+const PLACE: &str = "/cluster/replication/{id}";
+
+/// `proxmox_replication`
+pub(super) fn replication() -> Object {
+    Object {
+        names: &["proxmox_replication", "proxmox_virtual_environment_replication"],
+        what: "replication",
+        about: "A job that replicates a guest to another node. `id` is the guest and a number: `100-0`.",
+        fields: vec![
+            ("comment", text()),
+            ("disable", flag().computed().or(false)),
+            ("guest", number().read_only()),
+            ("id", text().required().replaces().only_made().checked(job_id)),
+            ("jobnum", number().read_only()),
+            ("rate", number().means("MB a second")),
+            ("schedule", text().computed().absent("*/15")),
+            ("source", text().read_only()),
+            ("target", text().required().replaces().only_made()),
+            ("type", text().required().replaces().only_made().one_of(&["local"])),
+        ],
+        create: (Method::Post, "/cluster/replication"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        id: "{id}",
+        import: "{id}",
+        example: r#"
+  id       = "100-0"
+  target   = "pve2"
+  type     = "local"
+  schedule = "*/30"
+"#,
+        hooks: &Replication,
+        ..Object::default()
+    }
+}
+
+struct Replication;
+
+#[async_trait]
+impl Hooks for Replication {
+    /// A job that is being removed is listed until its next run.
+    fn is_it(&self, _: &Value, job: &Json) -> bool {
+        job.get("remove_job").is_none()
+    }
+}
+
+fn job_id(text: &str) -> Option<String> {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fits =
+        text.split_once('-').is_some_and(|(guest, job)| guest.len() > 2 && digits(guest) && digits(job));
+    (!fits).then(|| format!("{text:?} is no id of a job: write it as GUEST-NUMBER"))
+}

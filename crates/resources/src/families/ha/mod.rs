@@ -1,0 +1,178 @@
+//! High availability: resources, the groups of older clusters, and rules.
+
+use async_trait::async_trait;
+use pve_model::rules::Problem;
+use pve_model::{Path, Type, Value};
+
+use crate::cluster::Method;
+use crate::definition::{flag, number, of_type, problem, text, text_set};
+use crate::limits;
+use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
+use crate::params::Params;
+use crate::values::{text as text_of, with};
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    vec![resource(), group(), rule()]
+}
+
+const RESOURCE: &str = "/cluster/ha/resources/{resource_id}";
+const GROUP: &str = "/cluster/ha/groups/{group}";
+const RULE: &str = "/cluster/ha/rules/{rule}";
+
+/// `proxmox_haresource`
+fn resource() -> Object {
+    Object {
+        names: &["proxmox_haresource", "proxmox_virtual_environment_haresource"],
+        what: "HA resource",
+        about: "A guest that is kept running: `vm:100` or `ct:100`.",
+        fields: vec![
+            ("comment", text()),
+            ("failback", flag().absent(true)),
+            ("group", text()),
+            ("id", text().read_only()),
+            ("max_relocate", number().range(0, 10).absent(1)),
+            ("max_restart", number().range(0, 10).absent(1)),
+            ("resource_id", text().required().replaces().param("sid").only_made().checked(resource_id)),
+            (
+                "state",
+                text()
+                    .computed()
+                    .or("started")
+                    .one_of(&["started", "enabled", "stopped", "disabled", "ignored"]),
+            ),
+            ("type", text().computed().only_made().follows().one_of(&["ct", "vm"])),
+        ],
+        create: (Method::Post, "/cluster/ha/resources"),
+        read: Read::At(RESOURCE),
+        update: (Method::Put, RESOURCE),
+        delete: Delete::At(RESOURCE),
+        id: "{resource_id}",
+        import: "{resource_id}",
+        example: r#"
+  resource_id  = "vm:100"
+  state        = "started"
+  max_restart  = 3
+  max_relocate = 2
+"#,
+        hooks: &Resource,
+        ..Object::default()
+    }
+}
+
+struct Resource;
+
+/// The type that the id begins with.
+fn type_of(value: &Value) -> Option<&str> {
+    Some(text_of(value, "resource_id")?.split_once(':')?.0)
+}
+
+#[async_trait]
+impl Hooks for Resource {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        match (type_of(config), text_of(config, "type")) {
+            (Some(kind), Some(stated)) if kind != stated => {
+                let detail = format!("resource_id says that it is {kind:?}: leave type out");
+                vec![problem(Path::attribute("type"), format!("The type is {stated:?}"), detail)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn plan(&self, planning: &mut Planning<'_>) {
+        if let Some(kind) = type_of(&planning.planned).map(Value::string) {
+            planning.planned = with(&planning.planned, "type", kind);
+        }
+    }
+}
+
+fn resource_id(text: &str) -> Option<String> {
+    let fits = text
+        .split_once(':')
+        .is_some_and(|(kind, id)| ["vm", "ct"].contains(&kind) && id.parse::<u32>().is_ok());
+    (!fits).then(|| format!("{text:?} is no HA resource: write it as vm:VMID or ct:VMID"))
+}
+
+/// `proxmox_hagroup`
+fn group() -> Object {
+    Object {
+        names: &["proxmox_hagroup", "proxmox_virtual_environment_hagroup"],
+        what: "HA group",
+        about: "Nodes that resources run on. Proxmox VE 9 has rules instead once its groups are migrated.",
+        fields: vec![
+            ("comment", text()),
+            ("group", text().required().replaces().only_made().checked(limits::not_empty)),
+            ("id", text().read_only()),
+            ("no_failback", flag().computed().or(false).param("nofailback")),
+            ("nodes", of_type(Type::map(Type::Number)).required().form(Form::Priorities)),
+            ("restricted", flag().computed().or(false)),
+        ],
+        create: (Method::Post, "/cluster/ha/groups"),
+        read: Read::At(GROUP),
+        update: (Method::Put, GROUP),
+        delete: Delete::At(GROUP),
+        constants: &[("type", "group")],
+        id: "{group}",
+        import: "{group}",
+        example: r#"
+  group = "fast"
+
+  nodes = {
+    pve1 = 2
+    pve2 = 1
+  }
+"#,
+        ..Object::default()
+    }
+}
+
+/// `proxmox_harule`
+fn rule() -> Object {
+    Object {
+        names: &["proxmox_harule", "proxmox_virtual_environment_harule"],
+        what: "HA rule",
+        about: "Which nodes resources run on (`node-affinity`), or whether they run together (`resource-affinity`).",
+        fields: vec![
+            ("affinity", text().one_of(&["positive", "negative"])),
+            ("comment", text()),
+            ("disable", flag().computed().or(false)),
+            ("id", text().read_only()),
+            ("nodes", of_type(Type::map(Type::Number)).form(Form::Priorities)),
+            ("resources", text_set().required()),
+            ("rule", text().required().replaces().only_made().checked(limits::not_empty)),
+            ("strict", flag().computed().or(false)),
+            ("type", text().required().replaces().one_of(&["node-affinity", "resource-affinity"])),
+        ],
+        create: (Method::Post, "/cluster/ha/rules"),
+        read: Read::At(RULE),
+        update: (Method::Put, RULE),
+        delete: Delete::At(RULE),
+        whole: true,
+        id: "{rule}",
+        import: "{rule}",
+        example: r#"
+  rule      = "prefer-fast"
+  type      = "node-affinity"
+  resources = ["vm:100"]
+
+  nodes = {
+    pve1 = 2
+    pve2 = 1
+  }
+"#,
+        hooks: &Rule,
+        ..Object::default()
+    }
+}
+
+struct Rule;
+
+#[async_trait]
+impl Hooks for Rule {
+    /// Each type of rule takes its own parameters only.
+    fn params(&self, params: &mut Params, _: Option<&Value>, planned: &Value) {
+        if text_of(planned, "type") == Some("resource-affinity") {
+            params.0.remove("strict");
+        }
+    }
+}

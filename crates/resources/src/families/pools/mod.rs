@@ -1,0 +1,115 @@
+//! Resource pools and what is in them.
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::Method;
+use crate::definition::{number, object_list, text};
+use crate::object::{Delete, Hooks, Object, Read, Removal};
+use crate::values::{int, text as text_of, with};
+
+const PLACE: &str = "/pools?poolid={pool_id}";
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    vec![pool(), membership()]
+}
+
+/// `proxmox_virtual_environment_pool`
+fn pool() -> Object {
+    Object {
+        names: &["proxmox_virtual_environment_pool"],
+        what: "pool",
+        about: "A resource pool. Only an empty one can be destroyed.",
+        fields: vec![
+            ("comment", text()),
+            ("id", text().read_only()),
+            (
+                "members",
+                object_list(vec![
+                    ("datastore_id", text().read_only().param("storage")),
+                    ("id", text().read_only()),
+                    ("node_name", text().read_only().param("node")),
+                    ("type", text().read_only()),
+                    ("vm_id", number().read_only().param("vmid")),
+                ])
+                .read_only(),
+            ),
+            ("pool_id", text().required().replaces().param("poolid").only_made()),
+        ],
+        create: (Method::Post, "/pools"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        removal: Removal::Empty,
+        id: "{pool_id}",
+        import: "{pool_id}",
+        example: r#"
+  pool_id = "lab"
+  comment = "experiments"
+"#,
+        ..Object::default()
+    }
+}
+
+/// `proxmox_pool_membership`
+fn membership() -> Object {
+    Object {
+        names: &["proxmox_pool_membership", "proxmox_virtual_environment_pool_membership"],
+        what: "membership in pool",
+        about: "A guest or a storage in a pool. One that is in another pool already is refused.",
+        fields: vec![
+            ("id", text().read_only()),
+            ("pool_id", text().required().replaces().param("poolid").only_made().unread()),
+            ("storage_id", text().replaces().param("storage").only_made().unread()),
+            ("type", text().read_only()),
+            ("vm_id", number().replaces().param("vms").only_made().unread()),
+        ],
+        create: (Method::Put, "/pools"),
+        read: Read::At(PLACE),
+        update: (Method::Put, ""),
+        delete: Delete::By(Method::Put, "/pools?poolid={pool_id}&vms={vm_id}&storage={storage_id}&delete=1"),
+        id: "{pool_id}/{type}/{vm_id|storage_id}",
+        import: "{pool_id}/{type}/{vm_id|storage_id}",
+        one_of: &[&["storage_id", "vm_id"]],
+        example: r#"
+  pool_id = "lab"
+  vm_id   = 100
+"#,
+        hooks: &Membership,
+        ..Object::default()
+    }
+}
+
+struct Membership;
+
+fn kind(value: &Value) -> &'static str {
+    if int(value, "vm_id").is_some() { "vm" } else { "storage" }
+}
+
+#[async_trait]
+impl Hooks for Membership {
+    fn is_it(&self, prior: &Value, pool: &Json) -> bool {
+        let is_member = |member: &Json| match int(prior, "vm_id") {
+            Some(id) => member.get("vmid").and_then(Json::as_i64) == Some(id),
+            None => member.get("storage").and_then(Json::as_str) == text_of(prior, "storage_id"),
+        };
+        pool.get("members").and_then(Json::as_array).is_some_and(|members| members.iter().any(is_member))
+    }
+
+    fn read(&self, prior: &Value, _: &Json, read: &mut Map<String, Json>) {
+        read.insert("type".into(), json!(kind(prior)));
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        let parts: Vec<&str> = id.rsplitn(3, '/').collect();
+        let [member, kind, pool] = parts[..] else { return None };
+        let value = with(base, "pool_id", Value::string(pool));
+        match kind {
+            "vm" => Some(with(&value, "vm_id", Value::number(member.parse::<i64>().ok()?))),
+            "storage" => Some(with(&value, "storage_id", Value::string(member))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Storages of the cluster. One that is destroyed is forgotten by Proxmox VE; what is on it stays.
+
+mod backups;
+mod pbs;
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::{Map, Value as Json};
+
+use crate::cluster::Method;
+use crate::definition::{Fields, Item, flag, text, text_set};
+use crate::limits;
+use crate::object::{Delete, Hooks, Object, Read};
+use crate::params::Params;
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    vec![directory(), lvm(), lvmthin(), zfspool(), nfs(), cifs(), pbs::pbs()]
+}
+
+/// What a storage may hold.
+const CONTENTS: &[&str] = &["backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl"];
+
+type Constants = &'static [(&'static str, &'static str)];
+
+/// A storage of one type, with the attributes that all have.
+fn storage(names: &'static [&'static str], kind: Constants, own: Fields) -> Object {
+    let mut fields = vec![
+        ("content", text_set().computed().one_of(CONTENTS)),
+        ("disable", flag().computed().or(false)),
+        ("id", text().required().replaces().param("storage").only_made().checked(limits::not_empty)),
+        ("nodes", text_set().computed()),
+    ];
+    fields.extend(own);
+    Object {
+        names,
+        what: "storage",
+        fields,
+        create: (Method::Post, "/storage"),
+        read: Read::At("/storage/{id}"),
+        update: (Method::Put, "/storage/{id}"),
+        delete: Delete::At("/storage/{id}"),
+        constants: kind,
+        id: "{id}",
+        import: "{id}",
+        hooks: &Storage,
+        ..Object::default()
+    }
+}
+
+/// What cannot be changed.
+fn fixed() -> Item {
+    text().required().replaces().only_made()
+}
+
+/// Folders that Proxmox VE makes on the storage.
+fn folders() -> Fields {
+    vec![
+        ("create_base_path", flag().computed().or(true).param("create-base-path")),
+        ("create_subdirs", flag().computed().or(true).param("create-subdirs")),
+    ]
+}
+
+/// Whether it is the same on all nodes, where that follows from its type.
+fn shared(always: bool) -> Item {
+    flag().read_only().absent(always)
+}
+
+fn volume_chain() -> Item {
+    flag().replaces().param("snapshot-as-volume-chain").only_made()
+}
+
+struct Storage;
+
+#[async_trait]
+impl Hooks for Storage {
+    fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
+        backups::params(params, prior, planned);
+    }
+
+    fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        backups::read(answer, read);
+    }
+}
+
+/// `proxmox_storage_directory`
+fn directory() -> Object {
+    let mut own = vec![
+        ("backups", backups::block()),
+        ("path", fixed()),
+        ("preallocation", text()),
+        ("shared", flag().computed().or(true)),
+    ];
+    own.extend(folders());
+    Object {
+        about: "A directory of the nodes.",
+        example: r#"
+  id      = "files"
+  path    = "/srv/files"
+  content = ["iso", "backup"]
+"#,
+        ..storage(
+            &["proxmox_storage_directory", "proxmox_virtual_environment_storage_directory"],
+            &[("type", "dir")],
+            own,
+        )
+    }
+}
+
+/// `proxmox_storage_lvm`
+fn lvm() -> Object {
+    let own = vec![
+        ("shared", flag().computed().or(false)),
+        ("volume_group", fixed().param("vgname")),
+        ("wipe_removed_volumes", flag().computed().or(false).param("saferemove")),
+    ];
+    Object {
+        about: "A volume group of LVM.",
+        example: r#"
+  id           = "san"
+  volume_group = "vg0"
+"#,
+        ..storage(
+            &["proxmox_storage_lvm", "proxmox_virtual_environment_storage_lvm"],
+            &[("type", "lvm")],
+            own,
+        )
+    }
+}
+
+/// `proxmox_storage_lvmthin`
+fn lvmthin() -> Object {
+    let own = vec![
+        ("shared", shared(false)),
+        ("thin_pool", fixed().param("thinpool")),
+        ("volume_group", fixed().param("vgname")),
+    ];
+    Object {
+        about: "A thin pool of LVM.",
+        example: r#"
+  id           = "fast"
+  volume_group = "vg0"
+  thin_pool    = "data"
+"#,
+        ..storage(
+            &["proxmox_storage_lvmthin", "proxmox_virtual_environment_storage_lvmthin"],
+            &[("type", "lvmthin")],
+            own,
+        )
+    }
+}
+
+/// `proxmox_storage_zfspool`
+fn zfspool() -> Object {
+    let own = vec![
+        ("blocksize", text()),
+        ("shared", shared(false)),
+        ("thin_provision", flag().param("sparse")),
+        ("zfs_pool", fixed().param("pool")),
+    ];
+    Object {
+        about: "A pool of ZFS.",
+        example: r#"
+  id       = "tank"
+  zfs_pool = "tank/vms"
+"#,
+        ..storage(
+            &["proxmox_storage_zfspool", "proxmox_virtual_environment_storage_zfspool"],
+            &[("type", "zfspool")],
+            own,
+        )
+    }
+}
+
+/// `proxmox_storage_nfs`
+fn nfs() -> Object {
+    let mut own = vec![
+        ("backups", backups::block()),
+        ("export", fixed()),
+        ("options", text()),
+        ("preallocation", text().replaces().only_made()),
+        ("server", fixed()),
+        ("shared", shared(true)),
+        ("snapshot_as_volume_chain", volume_chain()),
+    ];
+    own.extend(folders());
+    Object {
+        about: "An export of an NFS server.",
+        example: r#"
+  id     = "nas"
+  server = "192.0.2.20"
+  export = "/export/pve"
+"#,
+        ..storage(
+            &["proxmox_storage_nfs", "proxmox_virtual_environment_storage_nfs"],
+            &[("type", "nfs")],
+            own,
+        )
+    }
+}
+
+/// `proxmox_storage_cifs`
+fn cifs() -> Object {
+    let mut own = vec![
+        ("backups", backups::block()),
+        ("domain", text().replaces().only_made()),
+        ("options", text()),
+        ("password", text().required().sensitive().unread()),
+        ("preallocation", text()),
+        ("server", fixed()),
+        ("share", fixed()),
+        ("shared", shared(true)),
+        ("snapshot_as_volume_chain", volume_chain()),
+        ("subdirectory", text().replaces().param("subdir").only_made()),
+        ("username", fixed()),
+    ];
+    own.extend(folders());
+    Object {
+        about: "A share of a Windows or Samba server. The API does not tell the password; a new one is set in place.",
+        example: r#"
+  id       = "share"
+  server   = "192.0.2.21"
+  share    = "pve"
+  username = "pve"
+  password = "correct horse"
+"#,
+        ..storage(
+            &["proxmox_storage_cifs", "proxmox_virtual_environment_storage_cifs"],
+            &[("type", "cifs")],
+            own,
+        )
+    }
+}

@@ -1,0 +1,170 @@
+//! Answers as values.
+
+use pve_model::{Type, Value};
+use serde_json::{Map, Value as Json, json};
+
+use super::wire::{Field, Form};
+use crate::property::{Properties, is_true};
+
+/// What an answer says of every attribute that the API tells.
+pub(super) fn decode(fields: &[Field], answer: &Json) -> Map<String, Json> {
+    let told = fields.iter().filter(|field| field.wire.read && !field.write_only);
+    told.map(|field| (field.name.to_string(), part(field, answer))).collect()
+}
+
+fn part(field: &Field, answer: &Json) -> Json {
+    if let Form::Numbered(first) = field.wire.form {
+        let elements = (first..).map_while(|number| answer.get(format!("{}{number}", field.param())));
+        let elements: Vec<Json> = elements.filter(|text| **text != json!("")).cloned().collect();
+        return if elements.is_empty() { absent(field) } else { Json::Array(elements) };
+    }
+    let found = answer.get(field.param()).filter(|found| !found.is_null());
+    let found = match field.wire.key {
+        Some(key) => found.and_then(|shared| inside(shared, key)),
+        None => found.cloned(),
+    };
+    found.map_or_else(|| absent(field), |found| value(field, &found))
+}
+
+/// The value of a key of a property string, which some answers have as an object.
+fn inside(shared: &Json, key: &str) -> Option<Json> {
+    match shared {
+        Json::String(text) => Properties::parse(text).get(key).map(|text| json!(text)),
+        other => other.get(key).cloned(),
+    }
+}
+
+fn absent(field: &Field) -> Json {
+    field.absent().map_or(Json::Null, |value| pve_model::codec::to_plain_json(&value))
+}
+
+/// A part of an answer as the type of the attribute wants it.
+fn value(field: &Field, found: &Json) -> Json {
+    match field.wire.form {
+        Form::Inverted => json!(!truth(found)),
+        Form::Seconds => date(found).map_or_else(|| absent(field), |date| json!(date)),
+        Form::Priorities => priorities(&text(found)),
+        Form::Keys => keys(found),
+        _ if !field.inner.is_empty() => objects(field, found),
+        Form::Joined(separator) => list(found, &[separator]),
+        _ => by_type(&field.ty, found),
+    }
+}
+
+fn by_type(ty: &Type, found: &Json) -> Json {
+    match ty {
+        Type::Bool => json!(truth(found)),
+        Type::Number => number(found),
+        Type::String => json!(text(found)),
+        Type::List(_) | Type::Set(_) => list(found, &[',', ';', ' ']),
+        Type::Map(_) => match found {
+            Json::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.clone(), json!(text(value))))
+                .collect::<Map<_, _>>()
+                .into(),
+            _ => {
+                let pairs = Properties::parse(&text(found));
+                pairs
+                    .pairs()
+                    .iter()
+                    .map(|(key, value)| (key.clone(), json!(value)))
+                    .collect::<Map<_, _>>()
+                    .into()
+            }
+        },
+        _ => found.clone(),
+    }
+}
+
+fn objects(field: &Field, found: &Json) -> Json {
+    let one = |found: &Json| {
+        let answer = match found {
+            Json::String(text) => {
+                let pairs = Properties::parse(text);
+                Json::Object(pairs.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect())
+            }
+            other => other.clone(),
+        };
+        Json::Object(decode(&field.inner, &answer))
+    };
+    match (&field.ty, found) {
+        (Type::List(_) | Type::Set(_), Json::Array(elements)) => elements.iter().map(one).collect(),
+        (Type::List(_) | Type::Set(_), single) => json!([one(single)]),
+        (_, Json::Array(elements)) => elements.first().map_or(Json::Null, one),
+        (_, single) => one(single),
+    }
+}
+
+fn truth(found: &Json) -> bool {
+    match found {
+        Json::Bool(value) => *value,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        other => is_true(&text(other)),
+    }
+}
+
+fn number(found: &Json) -> Json {
+    let text = text(found);
+    let text = text.trim();
+    text.parse::<i64>()
+        .map(|number| json!(number))
+        .or_else(|_| text.parse::<f64>().map(|number| json!(number)))
+        .unwrap_or(Json::Null)
+}
+
+fn text(found: &Json) -> String {
+    match found {
+        Json::String(text) => text.clone(),
+        Json::Bool(value) => u8::from(*value).to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn list(found: &Json, separators: &[char]) -> Json {
+    match found {
+        Json::Array(elements) => elements.iter().map(|element| json!(text(element))).collect(),
+        other => text(other)
+            .split(separators)
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(|part| json!(part))
+            .collect(),
+    }
+}
+
+fn keys(found: &Json) -> Json {
+    match found {
+        Json::Object(entries) => {
+            entries.iter().filter(|(_, on)| truth(on)).map(|(name, _)| json!(name)).collect()
+        }
+        other => list(other, &[',', ' ']),
+    }
+}
+
+fn priorities(text: &str) -> Json {
+    let nodes = text.split(',').map(str::trim).filter(|node| !node.is_empty());
+    let entries = nodes.map(|node| match node.split_once(':') {
+        Some((name, priority)) => {
+            (name.to_string(), priority.parse::<i64>().map_or(Json::Null, |number| json!(number)))
+        }
+        None => (node.to_string(), Json::Null),
+    });
+    Json::Object(entries.collect())
+}
+
+/// The date of a number of seconds. `None` for 0, which stands for no date.
+fn date(found: &Json) -> Option<String> {
+    let seconds = number(found).as_i64().filter(|seconds| *seconds != 0)?;
+    Some(jiff::Timestamp::from_second(seconds).ok()?.to_string())
+}
+
+/// The value as its attribute would be read where nothing is written.
+pub(super) fn canonical(field: &Field, value: &Value) -> Value {
+    let unset = crate::values::is_unset(value);
+    match (unset, field.absent()) {
+        (true, Some(absent)) => absent,
+        (true, None) => Value::null(field.ty.clone()),
+        _ => value.clone(),
+    }
+}

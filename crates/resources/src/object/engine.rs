@@ -1,0 +1,307 @@
+//! The engine: the operations of every object that is described as data.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::codec::decode as to_value;
+use pve_model::rules::Problem;
+use pve_model::schema::Block;
+use pve_model::{Path, Type, Value};
+use serde_json::{Map, Value as Json};
+
+use super::decode::decode;
+use super::encode::encode;
+use super::plan::settled;
+use super::template::{fill, fill_path, names, parse, plain};
+use super::wire::{Field, Form};
+use super::{Delete, Object, Read, Removal};
+use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::definition::{Definition, problem};
+use crate::observed::overlay;
+use crate::operations::{Operations, Proof};
+use crate::params::Params;
+use crate::values::{blank, complete, with};
+
+/// The longest wait for a task.
+const MOST: Duration = Duration::from_secs(600);
+
+/// One kind that is described as data.
+pub(crate) struct Engine {
+    pub(crate) object: Object,
+    pub(crate) fields: Vec<Field>,
+    block: Block,
+}
+
+impl Engine {
+    /// The engine of a kind, and its definition.
+    pub(crate) fn new(mut object: Object) -> (Engine, Definition) {
+        let mut definition = Definition::new(std::mem::take(&mut object.fields));
+        let fields = std::mem::take(&mut definition.wires);
+        let block = definition.schema.block.clone();
+        (Engine { object, fields, block }, definition)
+    }
+
+    /// Faults of a configuration that the limits of single attributes cannot state.
+    pub(crate) fn validate(&self, config: &Value) -> Vec<Problem> {
+        let mut problems = self.object.hooks.validate(config);
+        for group in self.object.one_of {
+            let parts: Vec<&Value> = group.iter().filter_map(|name| config.get(name)).collect();
+            let set = parts.iter().filter(|part| !part.is_null()).count();
+            if set != 1 && parts.iter().all(|part| part.is_known()) {
+                let summary = format!("Exactly one of {} must be set", group.join(", "));
+                problems.push(problem(Path::attribute(group[0]), summary, format!("{set} of them are set")));
+            }
+        }
+        problems
+    }
+
+    /// The answer about an object. `None` when it is not there, or is of another kind.
+    async fn look(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
+        let (Read::At(template) | Read::Among(template, _)) = self.object.read;
+        let (path, params) = fill_path(template, prior);
+        let answer = match cluster.api.send(Method::Get, &path, &params).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = match (self.object.read, answer) {
+            (Read::Among(_, keys), Json::Array(entries)) => {
+                let agree = |entry: &Json| keys.iter().all(|(name, key)| agrees(prior, name, entry.get(key)));
+                entries.into_iter().find(|entry| agree(entry) && self.object.hooks.is_it(prior, entry))
+            }
+            // Some endpoints answer with a list of one.
+            (Read::At(_), Json::Array(mut entries)) if !entries.is_empty() => Some(entries.remove(0)),
+            (Read::At(_), answer @ Json::Object(_)) => Some(answer),
+            _ => None,
+        };
+        let found = found.filter(|found| self.object.hooks.is_it(prior, found));
+        let found = found.filter(|found| {
+            let other = |(name, wanted): &(&str, &str)| {
+                found.get(*name).and_then(Json::as_str).is_some_and(|found| found != *wanted)
+            };
+            !self.object.constants.iter().any(|constant| other(constant))
+        });
+        match found {
+            Some(found) => self.object.hooks.complete(cluster, prior, found).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn understood(&self, prior: &Value, answer: &Json) -> Value {
+        let mut read = decode(&self.fields, answer);
+        for name in names(self.identity()) {
+            read.remove(name);
+        }
+        self.object.hooks.read(prior, answer, &mut read);
+        if matches!(self.object.delete, Delete::Reset) && prior.get("id").is_some_and(|id| !id.is_null()) {
+            // What is not configured is somebody else's.
+            read.retain(|name, _| prior.get(name).is_none_or(|part| !part.is_null()) || self.is_open(name));
+        }
+        let value = overlay(&self.block, prior, read);
+        settled(&self.fields, prior, &self.with_id(&value))
+    }
+
+    /// Whether the cluster decides an attribute that is not configured.
+    fn is_open(&self, name: &str) -> bool {
+        self.block.attributes.get(name).is_some_and(|attribute| attribute.computed)
+    }
+
+    fn identity(&self) -> &'static str {
+        if self.object.import.is_empty() { self.object.id } else { self.object.import }
+    }
+
+    fn with_id(&self, value: &Value) -> Value {
+        match fill(self.object.id, value) {
+            Some(id) if self.fields.iter().any(|field| field.name == "id" && field.fixed) => {
+                with(value, "id", Value::string(id))
+            }
+            _ => value.clone(),
+        }
+    }
+
+    /// The planned values, completed by what is there where the plan left something open.
+    async fn finished(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let known = complete_id(planned, &self.with_id(&blank(planned)));
+        let mut stored = known.clone();
+        for field in self.fields.iter().filter(|field| field.write_only) {
+            stored = with(&stored, field.name, Value::null(field.ty.clone()));
+        }
+        if stored.is_wholly_known() {
+            return Ok(stored);
+        }
+        let read = self.look(call.cluster, &blank(&stored)).await;
+        let read = read.map_err(|error| call.failed("read", &error))?;
+        Ok(match read {
+            Some(answer) => complete(&stored, &self.understood(&blank(&stored), &answer)),
+            None => blank(&stored),
+        })
+    }
+
+    /// What stands after the request. The object is there, whatever goes wrong now.
+    async fn settle(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<Value, ProviderError> {
+        let done = async {
+            self.object.hooks.after(call, prior, Some(planned)).await?;
+            self.finished(call, planned).await
+        };
+        done.await.map_err(|error| {
+            let left = error.left.clone().or_else(|| Some(self.with_id(&blank(planned))));
+            ProviderError { left, ..error }
+        })
+    }
+
+    fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
+        let mut params = match prior {
+            None => encode(&self.fields, planned, true),
+            Some(prior) => self.difference(prior, planned),
+        };
+        let nothing = prior.is_some() && params.0.is_empty();
+        let constants = self.object.constants.iter().filter(|(name, _)| match prior {
+            None => true,
+            Some(_) => !nothing && self.object.always.contains(name),
+        });
+        for (name, text) in constants {
+            params.put(name, Some(text));
+        }
+        self.object.hooks.params(&mut params, prior, planned);
+        params
+    }
+
+    fn difference(&self, prior: &Value, planned: &Value) -> Params {
+        let after = encode(&self.fields, planned, false);
+        let (mut set, delete) = after.since(&encode(&self.fields, prior, false));
+        if self.object.whole && !(set.0.is_empty() && delete.is_empty()) {
+            set = after;
+        }
+        match self.object.removal {
+            Removal::Empty => delete.iter().for_each(|name| set.put(name, Some(self.nothing(name)))),
+            Removal::Delete if !delete.is_empty() => {
+                set.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
+            }
+            _ => {}
+        }
+        set
+    }
+
+    /// What stands for nothing in a parameter.
+    fn nothing(&self, param: &str) -> &'static str {
+        let field = self.fields.iter().find(|field| field.param() == param);
+        if field.is_some_and(|field| field.wire.form == Form::Seconds) { "0" } else { "" }
+    }
+
+    fn taken(&self, error: ProviderError, planned: &Value) -> ProviderError {
+        if !["already exists", "already defined"].iter().any(|text| error.message.contains(text)) {
+            return error;
+        }
+        let hint = match fill(self.identity(), planned) {
+            Some(id) => format!("import it with the id {id:?}, or choose another name"),
+            None => "choose another name".to_string(),
+        };
+        ProviderError { left: None, ..refused(error.message, Some(&hint)) }
+    }
+}
+
+/// The planned value with the id, if that was the part left open.
+fn complete_id(planned: &Value, with_id: &Value) -> Value {
+    match (planned.get("id"), with_id.get("id")) {
+        (Some(open), Some(id)) if !open.is_known() && !id.is_null() => with(planned, "id", id.clone()),
+        _ => planned.clone(),
+    }
+}
+
+/// Whether an entry of a list has the value of an attribute.
+fn agrees(prior: &Value, name: &str, found: Option<&Json>) -> bool {
+    let wanted = prior.get(name).and_then(plain);
+    let found = found.map(|found| found.as_str().map_or_else(|| found.to_string(), str::to_string));
+    wanted.unwrap_or_default() == found.unwrap_or_default()
+}
+
+#[async_trait]
+impl Operations for Engine {
+    async fn read(&self, _: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        Ok(self.look(cluster, prior).await?.map(|answer| self.understood(prior, &answer)))
+    }
+
+    async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        self.object.hooks.guard(call, None, Some(planned)).await?;
+        let (method, template) = self.object.create;
+        let (path, query) = fill_path(template, planned);
+        let mut params = self.sent(None, planned);
+        params.0.extend(query);
+        let answer = call.ask("create", method, &path, &params, MOST).await;
+        let answer = answer.map_err(|error| self.taken(error, planned))?;
+        let told: Map<String, Json> = self.object.hooks.answered(&answer);
+        let planned = told.into_iter().fold(planned.clone(), |value, (name, json)| {
+            let ty = value.get(&name).map(Value::ty);
+            match ty.and_then(|ty| to_value(&json, &ty).ok()) {
+                Some(part) => with(&value, &name, part),
+                None => value,
+            }
+        });
+        self.settle(call, None, &planned).await
+    }
+
+    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        self.object.hooks.guard(call, Some(prior), Some(planned)).await?;
+        let (method, template) = self.object.update;
+        let (path, query) = fill_path(template, prior);
+        let mut params = self.sent(Some(prior), planned);
+        if !template.is_empty() && !params.0.is_empty() {
+            params.0.extend(query);
+            call.step("change", method, &path, &params, MOST).await?;
+        }
+        self.settle(call, Some(prior), planned).await
+    }
+
+    async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        self.object.hooks.guard(call, Some(prior), None).await?;
+        match self.object.delete {
+            Delete::At(template) => {
+                let (path, query) = fill_path(template, prior);
+                call.remove(&path, &Params(query.into_iter().collect()), MOST).await?;
+            }
+            Delete::By(method, template) => {
+                let (path, query) = fill_path(template, prior);
+                call.step("delete", method, &path, &Params(query.into_iter().collect()), MOST).await?;
+            }
+            Delete::Reset => {
+                let (path, query) = fill_path(self.object.update.1, prior);
+                let mut params = Params(query.into_iter().collect());
+                let set = encode(&self.fields, prior, false);
+                match self.object.removal {
+                    Removal::Empty => set.0.keys().for_each(|name| params.put(name, Some(""))),
+                    _ => params.put("delete", Some(set.0.keys().cloned().collect::<Vec<_>>().join(","))),
+                }
+                if !set.0.is_empty() {
+                    call.step("delete", self.object.update.0, &path, &params, MOST).await?;
+                }
+            }
+            Delete::Stays => {}
+        }
+        self.object.hooks.after(call, Some(prior), None).await
+    }
+
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        let Some(parts) = parse(self.identity(), id) else { return self.object.hooks.located(base, id) };
+        parts.into_iter().try_fold(base.clone(), |value, (name, text)| {
+            let part = match value.get(name).map(Value::ty) {
+                Some(Type::Number) => Value::number(text.parse::<i64>().ok()?),
+                _ => Value::string(text),
+            };
+            Some(with(&value, name, part))
+        })
+    }
+
+    fn shape(&self) -> &'static str {
+        self.identity()
+    }
+
+    fn proof(&self) -> Proof {
+        self.object.proof
+    }
+}

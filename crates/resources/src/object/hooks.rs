@@ -1,0 +1,96 @@
+//! What a kind does beyond its description.
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use pve_model::rules::{Problem, ReplaceReason};
+use serde_json::{Map, Value as Json};
+
+use crate::cluster::{ApiError, Call, Cluster};
+use crate::params::Params;
+
+/// What is planned of an object, to be looked over.
+pub(crate) struct Planning<'a> {
+    pub(crate) prior: Option<&'a Value>,
+    pub(crate) config: &'a Value,
+    pub(crate) planned: Value,
+    pub(crate) replace: Vec<ReplaceReason>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What a kind does beyond its description. Everything is optional.
+#[async_trait]
+pub(crate) trait Hooks: Send + Sync {
+    /// Faults of a configuration.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// Looks over what is planned. Must be pure.
+    fn plan(&self, planning: &mut Planning<'_>) {
+        let _ = planning;
+    }
+
+    /// Refuses a change before anything is sent.
+    async fn guard(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let _ = (call, prior, planned);
+        Ok(())
+    }
+
+    /// Looks over the parameters that are sent.
+    fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
+        let _ = (params, prior, planned);
+    }
+
+    /// Values that only the answer to the request tells that made the object.
+    fn answered(&self, answer: &Json) -> Map<String, Json> {
+        let _ = answer;
+        Map::new()
+    }
+
+    /// What follows the request: `prior` is `None` after a create, `planned` after a delete.
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let _ = (call, prior, planned);
+        Ok(())
+    }
+
+    /// Whether an entry of a list is the object, beyond the attributes that tell it from others.
+    fn is_it(&self, prior: &Value, entry: &Json) -> bool {
+        let _ = (prior, entry);
+        true
+    }
+
+    /// The answer about an object, with what it takes further requests to know.
+    async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
+        let _ = (cluster, prior);
+        Ok(answer)
+    }
+
+    /// Looks over what was read.
+    fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        let _ = (prior, answer, read);
+    }
+
+    /// Where an id points that is not of the form of the template.
+    fn located(&self, base: &Value, id: &str) -> Option<Value> {
+        let _ = (base, id);
+        None
+    }
+}
+
+/// A kind that does nothing beyond its description.
+pub(crate) struct NoHooks;
+
+impl Hooks for NoHooks {}

@@ -1,0 +1,118 @@
+//! Plain objects of the API, described as data: paths, identity and the parameter of each attribute. One engine reads,
+//! makes, changes, deletes, imports and recovers them; [`Hooks`] is for what a kind does beyond that.
+
+mod decode;
+mod encode;
+mod engine;
+mod hooks;
+mod plan;
+mod template;
+mod wire;
+
+use crate::cluster::Method;
+use crate::definition::Fields;
+use crate::operations::Proof;
+
+pub(crate) use engine::Engine;
+pub(crate) use hooks::{Hooks, NoHooks, Planning};
+#[cfg(test)]
+pub(crate) use template::{fill, names, parse};
+pub(crate) use wire::{Field, Form, Wire};
+
+/// One kind. Templates name attributes in braces: `/access/users/{user_id}`; what follows a `?` are parameters.
+pub(crate) struct Object {
+    /// The names of the kind.
+    pub(crate) names: &'static [&'static str],
+    /// What it is, for messages and claims: `user`.
+    pub(crate) what: &'static str,
+    /// One or two sentences for the reference page.
+    pub(crate) about: &'static str,
+    /// The attributes with their parameters.
+    pub(crate) fields: Fields,
+    /// How it is made.
+    pub(crate) create: (Method, &'static str),
+    /// Where it is read.
+    pub(crate) read: Read,
+    /// How it is changed; an empty path where every change replaces it.
+    pub(crate) update: (Method, &'static str),
+    /// What becomes of it when it is destroyed.
+    pub(crate) delete: Delete,
+    /// How a parameter is taken out again.
+    pub(crate) removal: Removal,
+    /// Whether a change sends every parameter: the API forgets what is left out or insists on it.
+    pub(crate) whole: bool,
+    /// Parameters that every object of the kind is made with, and that tell it from other kinds at the same place.
+    pub(crate) constants: &'static [(&'static str, &'static str)],
+    /// Of the constants, those that a change takes too.
+    pub(crate) always: &'static [&'static str],
+    /// The attribute `id`.
+    pub(crate) id: &'static str,
+    /// The id that users import it by.
+    pub(crate) import: &'static str,
+    /// Exactly one of each of these must be set.
+    pub(crate) one_of: &'static [&'static [&'static str]],
+    /// What proves after a crash that it is the one that was to be made.
+    pub(crate) proof: Proof,
+    /// A configuration for the reference page, which a test plans.
+    pub(crate) example: &'static str,
+    /// What it does beyond all that.
+    pub(crate) hooks: &'static dyn Hooks,
+}
+
+/// Where an object is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Read {
+    /// It has a place of its own.
+    At(&'static str),
+    /// It is the entry of a list in which these attributes are found under these names.
+    Among(&'static str, &'static [(&'static str, &'static str)]),
+}
+
+/// What becomes of an object that is destroyed.
+#[derive(Clone, Copy)]
+pub(crate) enum Delete {
+    /// It is deleted there.
+    At(&'static str),
+    /// It is taken away by another request than a deletion.
+    By(Method, &'static str),
+    /// Its settings are taken out of what stays.
+    Reset,
+    /// It stays as it is: it cannot not be.
+    Stays,
+}
+
+/// How a parameter is taken out of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// By its name in `delete`.
+    Delete,
+    /// By an empty value.
+    Empty,
+    /// By its absence: whoever sends anything sends all.
+    Absence,
+}
+
+impl Default for Object {
+    fn default() -> Object {
+        Object {
+            names: &[],
+            what: "",
+            about: "",
+            fields: Vec::new(),
+            create: (Method::Post, ""),
+            read: Read::At(""),
+            update: (Method::Put, ""),
+            delete: Delete::At(""),
+            removal: Removal::Delete,
+            whole: false,
+            constants: &[],
+            always: &[],
+            id: "",
+            import: "",
+            one_of: &[],
+            proof: Proof::Values,
+            example: "",
+            hooks: &NoHooks,
+        }
+    }
+}

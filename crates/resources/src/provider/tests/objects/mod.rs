@@ -1,0 +1,135 @@
+//! The kinds that are described as data, against a store that keeps what it is told: every attribute is set, changed and
+//! taken out again, and nothing is planned in between; what is there is imported without changes.
+
+mod places;
+mod samples;
+mod store;
+mod turns;
+
+use std::sync::Arc;
+
+use pve_executor::ports::Provider;
+use pve_model::rules::RulesRegistry;
+use serde_json::{Value as Json, json};
+
+use super::{Recorder, World};
+use crate::families;
+use store::Store;
+
+/// The first name of every kind that is described as data.
+fn kinds() -> Vec<&'static str> {
+    families::objects().iter().map(|object| object.names[0]).collect()
+}
+
+fn world(kind: &'static str) -> (World, Arc<Store>) {
+    let store = Arc::new(Store::of(kind));
+    (World::over(kind, store.clone()), store)
+}
+
+#[tokio::test]
+async fn every_attribute_of_every_kind_is_set_changed_and_taken_out() {
+    let mut faults = Vec::new();
+    for kind in kinds() {
+        let (world, _) = world(kind);
+        faults
+            .extend(turns::every_attribute(&world).await.into_iter().map(|fault| format!("{kind}: {fault}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn every_kind_is_imported_without_changes() {
+    let mut faults = Vec::new();
+    for kind in kinds() {
+        let (world, _) = world(kind);
+        if let Err(fault) = turns::imported(&world).await {
+            faults.push(format!("{kind}: {fault}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_kind_says_what_it_is() {
+    let registry = crate::registry();
+    for object in families::objects() {
+        for name in object.names {
+            assert!(registry.resource(name).is_some(), "{name}");
+        }
+        assert!(!object.about.is_empty() && !object.what.is_empty(), "{}", object.names[0]);
+        assert!(!object.example.trim().is_empty(), "{} has an example", object.names[0]);
+    }
+}
+
+const TOKEN: &str = "proxmox_user_token";
+
+#[tokio::test]
+async fn the_secret_of_a_token_is_kept_from_when_it_was_made() {
+    let (world, _) = world(TOKEN);
+    let config = json!({"user_id": "ops@pve", "token_name": "deploy"});
+    let made = world.apply(None, config.clone()).await;
+    let secret = crate::values::text(&made, "value").unwrap().to_string();
+    assert_eq!(secret, "ops@pve!deploy=00000000-0000-4000-8000-000000000000");
+    let changed = world.apply(Some(&made), with(&config, "comment", json!("x"))).await;
+    assert_eq!(crate::values::text(&changed, "value"), Some(secret.as_str()));
+    let imported = world.provider.import(TOKEN, "proxmox", "ops@pve!deploy").await.unwrap();
+    assert!(imported.get("value").unwrap().is_null());
+}
+
+#[tokio::test]
+async fn a_token_does_not_take_its_own_permissions_away() {
+    let refused = |kind: &'static str, config: Json, change: Option<Json>| async move {
+        let (world, _) = world(kind);
+        let made = world.apply(None, config.clone()).await;
+        let next = change.map(|change| {
+            let mut next = config.clone();
+            next.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            world.config(next)
+        });
+        let error = world.try_apply(Some(&made), next.as_ref(), &Recorder::default()).await.unwrap_err();
+        assert!(error.message.contains("root@pam!test"), "{}", error.message);
+        assert!(error.hint.unwrap().contains("PVE_ALLOW_LOCKOUT"));
+    };
+    let user = "proxmox_virtual_environment_user";
+    let root = json!({"user_id": "root@pam", "groups": ["admins"]});
+    refused(user, root.clone(), None).await;
+    refused(user, root.clone(), Some(json!({"enabled": false}))).await;
+    refused(user, root.clone(), Some(json!({"groups": []}))).await;
+    refused(user, root, Some(json!({"expiration_date": "2001-01-01T00:00:00Z"}))).await;
+    let own = json!({"user_id": "root@pam", "token_name": "test", "privileges_separation": false});
+    refused(TOKEN, own.clone(), None).await;
+    refused(TOKEN, own, Some(json!({"privileges_separation": true}))).await;
+    let entry = json!({"token_id": "root@pam!test", "path": "/", "role_id": "Administrator"});
+    refused("proxmox_acl", entry.clone(), None).await;
+    refused("proxmox_acl", entry, Some(json!({"propagate": false}))).await;
+}
+
+#[tokio::test]
+async fn a_changed_password_is_set_and_a_new_secret_of_a_version_is_sent() {
+    let (world, store) = world("proxmox_virtual_environment_user");
+    let user = |password: &str| json!({"user_id": "ops@pve", "password": password});
+    let made = world.apply(None, user("one-password")).await;
+    world.apply(Some(&made), user("another-one")).await;
+    let requests = store.requests();
+    assert!(requests.iter().any(|request| request.contains("/access/password")), "{requests:?}");
+
+    let (world, store) = self::world("proxmox_realm_openid");
+    let realm = |secret: &str, version: i64| {
+        json!({"realm": "sso", "issuer_url": "https://a.example.test", "client_id": "pve",
+               "client_key_wo": secret, "client_key_wo_version": version})
+    };
+    let made = world.apply(None, realm("first", 1)).await;
+    assert!(made.get("client_key_wo").unwrap().is_null(), "it is not recorded");
+    let same = world.apply(Some(&made), realm("second", 1)).await;
+    world.apply(Some(&same), realm("second", 2)).await;
+    let sent: Vec<String> =
+        store.requests().into_iter().filter(|request| request.contains("client-key=")).collect();
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent[1].contains("client-key=second"));
+}
+
+fn with(config: &Json, name: &str, value: Json) -> Json {
+    let mut config = config.clone();
+    config[name] = value;
+    config
+}

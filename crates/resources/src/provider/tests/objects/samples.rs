@@ -1,0 +1,151 @@
+//! Values of attributes whose limits do not give any, and what the API answers beyond what it was told.
+
+use std::collections::BTreeMap;
+
+use pve_model::Type;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::Method;
+use crate::definition::Check;
+use crate::object::Field;
+use crate::registry::Kind;
+
+/// Two values of an attribute by its path, neither of them the default where there is a choice.
+pub(super) fn of(kind: &str, rules: &Kind, path: &str, field: &Field) -> (Json, Json) {
+    if let Some(pair) = special(kind, path) {
+        return pair;
+    }
+    let default = field.default.as_ref().map(pve_model::codec::to_plain_json);
+    if !field.inner.is_empty() {
+        let inside = |second: bool| {
+            let parts = field.inner.iter().filter(|inner| !inner.fixed).map(|inner| {
+                let (first, other) = of(kind, rules, &format!("{path}.{}", inner.name), inner);
+                (inner.name.to_string(), if second { other } else { first })
+            });
+            let object = Json::Object(parts.collect());
+            if matches!(field.ty, Type::List(_) | Type::Set(_)) { json!([object]) } else { object }
+        };
+        return (inside(false), inside(true));
+    }
+    match (&field.ty, rules.check_at(path)) {
+        (Type::Bool, _) => {
+            let default = default == Some(json!(true));
+            (json!(!default), json!(default))
+        }
+        (Type::List(_) | Type::Set(_), Some(Check::OneOf(accepted))) => {
+            (json!([accepted[0]]), json!([accepted[1]]))
+        }
+        (_, Some(Check::OneOf(accepted))) => {
+            let mut other = accepted.iter().filter(|one| !one.is_empty() && default != Some(json!(one)));
+            let first = other.next().or(accepted.first()).unwrap();
+            (
+                json!(first),
+                json!(other.next().unwrap_or(accepted.iter().find(|one| *one != first).unwrap_or(first))),
+            )
+        }
+        (Type::Number, Some(Check::Range(least, _))) => (json!(least.max(0) + 2), json!(least.max(0) + 3)),
+        (Type::Number, _) => (json!(3), json!(5)),
+        (Type::String, _) => (json!("alpha"), json!("beta")),
+        (Type::Map(element), _) if **element == Type::Number => {
+            (json!({"one": 1}), json!({"one": 2, "two": null}))
+        }
+        (Type::Map(_), _) => (json!({"one": "1"}), json!({"one": "2", "two": "3"})),
+        (Type::List(_) | Type::Set(_), _) => (json!(["alpha"]), json!(["beta", "gamma"])),
+        (ty, _) => panic!("{path} of {ty:?} needs samples of its own"),
+    }
+}
+
+/// Values that a limit with a rule of its own takes.
+fn special(kind: &str, path: &str) -> Option<(Json, Json)> {
+    let pair = |first: &str, second: &str| Some((json!(first), json!(second)));
+    match path {
+        "resource_id" => pair("vm:100", "ct:101"),
+        "max_relocate" | "max_restart" => Some((json!(3), json!(4))),
+        "state" => pair("stopped", "ignored"),
+        "map.id" => pair("10de:2684", "10de:2685"),
+        "map.subsystem_id" => pair("1043:8888", "1043:8889"),
+        "map.path" | "path" => pair("/srv/one", "/srv/two"),
+        "id" if kind == "proxmox_replication" => pair("100-0", "100-1"),
+        "type" if kind == "proxmox_replication" => pair("local", "local"),
+        "type" if kind == "proxmox_harule" => pair("node-affinity", "resource-affinity"),
+        "prune_backups" => Some((json!({"keep-last": "1"}), json!({"keep-daily": "2", "keep-last": "3"}))),
+        "expiration_date" => pair("2030-01-01T00:00:00Z", "2031-02-03T04:05:06Z"),
+        _ => None,
+    }
+}
+
+/// Attributes that exclude others: they are not part of the full configuration.
+pub(super) fn excluded(kind: &str, path: &str) -> bool {
+    let of_kind = match kind {
+        "proxmox_acl" => matches!(path, "token_id" | "user_id"),
+        "proxmox_pool_membership" => path == "storage_id",
+        "proxmox_haresource" => path == "type",
+        "proxmox_storage_pbs" => path == "generate_encryption_key",
+        _ => false,
+    };
+    of_kind || path == "acl" || path.contains("_wo")
+}
+
+/// What the API answers about one object.
+pub(super) fn answer(kind: &str, mut object: Map<String, Json>) -> Json {
+    match kind {
+        "proxmox_virtual_environment_role" => {
+            let privileges = object.get("privs").and_then(Json::as_str).unwrap_or_default();
+            privileges
+                .split(',')
+                .map(|privilege| (privilege.to_string(), json!(1)))
+                .collect::<Map<_, _>>()
+                .into()
+        }
+        "proxmox_acl" => {
+            let kinds = [("groups", "group"), ("tokens", "token"), ("users", "user")];
+            for (param, kind) in kinds {
+                if let Some(name) = object.remove(param) {
+                    object.insert("type".into(), json!(kind));
+                    object.insert("ugid".into(), name);
+                }
+            }
+            object.into()
+        }
+        "proxmox_pool_membership" => {
+            let number = |text: &Json| text.as_str().and_then(|text| text.parse::<i64>().ok());
+            let member =
+                json!({"vmid": object.get("vms").map(|text| number(text).map_or(text.clone(), Json::from))});
+            json!({"poolid": "alpha", "members": [member]})
+        }
+        "proxmox_haresource" => {
+            let kind = object["sid"].as_str().and_then(|sid| sid.split(':').next()).map(String::from);
+            object.insert("type".into(), json!(kind));
+            object.into()
+        }
+        "proxmox_replication" => {
+            object.extend([("guest".to_string(), json!(100)), ("jobnum".into(), json!(0))]);
+            object.insert("source".into(), json!("pve"));
+            object.into()
+        }
+        _ => object.into(),
+    }
+}
+
+/// What the API answers when an object was made.
+pub(super) fn made(kind: &str, named: &BTreeMap<String, String>) -> Json {
+    match kind {
+        "proxmox_user_token" => json!({
+            "full-tokenid": format!("{}!{}", named["user_id"], named["token_name"]),
+            "value": "00000000-0000-4000-8000-000000000000",
+        }),
+        _ => Json::Null,
+    }
+}
+
+/// Answers of places that are not the kind's own.
+pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> {
+    match (method, path) {
+        (Method::Put, "/access/password") => Some(Json::Null),
+        (Method::Get, "/access/users/root@pam") if kind != "proxmox_virtual_environment_user" => {
+            Some(json!({"groups": ["admins"]}))
+        }
+        (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
+        _ => None,
+    }
+}

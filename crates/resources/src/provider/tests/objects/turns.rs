@@ -1,0 +1,159 @@
+//! One attribute at a time: set to one value, to another, and taken out.
+
+use std::collections::BTreeSet;
+
+use pve_executor::ports::Provider;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::super::{Recorder, World};
+use super::samples;
+use crate::object::{Engine, Field, fill, names};
+use crate::values::{changed, same};
+
+fn engine(world: &World) -> &Engine {
+    world.provider.registry.kind(world.kind).unwrap().engine().unwrap()
+}
+
+fn identity(engine: &Engine) -> &'static str {
+    if engine.object.import.is_empty() { engine.object.id } else { engine.object.import }
+}
+
+fn is_required(world: &World, name: &str) -> bool {
+    let block = world.provider.registry.kind(world.kind).unwrap().block();
+    let attribute = block.attributes.get(name).is_some_and(|attribute| attribute.required);
+    attribute || block.blocks.get(name).is_some_and(|nested| nested.min_items > 0)
+}
+
+fn replaces(world: &World, name: &str) -> bool {
+    let block = world.provider.registry.kind(world.kind).unwrap().block();
+    block.attributes.get(name).is_some_and(|attribute| attribute.replace)
+}
+
+/// The attributes that take turns.
+fn own<'e>(world: &World, engine: &'e Engine) -> Vec<&'e Field> {
+    let fields = engine.fields.iter().filter(|field| !field.fixed);
+    fields.filter(|field| !samples::excluded(world.kind, field.name)).collect()
+}
+
+/// The samples of an attribute.
+fn sample(world: &World, field: &Field) -> (Json, Json) {
+    let rules = world.provider.registry.kind(world.kind).unwrap();
+    samples::of(world.kind, rules, field.name, field)
+}
+
+/// Every attribute set to its first value.
+fn full(world: &World) -> Json {
+    let parts =
+        own(world, engine(world)).into_iter().map(|field| (field.name.to_string(), sample(world, field).0));
+    Json::Object(parts.collect())
+}
+
+fn show(names: &BTreeSet<String>, value: &Value) -> String {
+    let part = |name: &String| match value.get(name) {
+        Some(part) if part.is_wholly_known() => pve_model::codec::to_plain_json(part).to_string(),
+        _ => "unknown".to_string(),
+    };
+    names.iter().map(|name| format!("{name} = {}", part(name))).collect::<Vec<_>>().join(", ")
+}
+
+/// Applies, reads, and plans once more: nothing may be left to do.
+async fn step(world: &World, prior: Option<&Value>, json: &Json) -> Result<Value, String> {
+    let config = world.config(json.clone());
+    let applied = world.try_apply(prior, Some(&config), &Recorder::default()).await;
+    let after = applied.map_err(|error| error.message)?.unwrap();
+    let read = world.read(&after).await.ok_or("it is gone")?;
+    let names = changed(&after, &read);
+    if !names.is_empty() {
+        return Err(format!("recorded {}, read {}", show(&names, &after), show(&names, &read)));
+    }
+    let planned = world.plan(Some(&read), &config).planned.unwrap();
+    let names = changed(&read, &planned);
+    if !same(&read, &planned) {
+        return Err(format!("would change again from {} to {}", show(&names, &read), show(&names, &planned)));
+    }
+    Ok(after)
+}
+
+/// Takes turns with every attribute of a kind. Returns what went wrong.
+pub(super) async fn every_attribute(world: &World) -> Vec<String> {
+    let full = full(world);
+    let mut last = match step(world, None, &full).await {
+        Ok(made) => made,
+        Err(fault) => return vec![format!("create {full}: {fault}")],
+    };
+    let mut faults = Vec::new();
+    for field in own(world, engine(world)) {
+        match turn(world, &full, &last, field).await {
+            Ok(after) => last = after,
+            Err(fault) => faults.push(format!("{}: {fault}", field.name)),
+        }
+        match step(world, Some(&last), &full).await {
+            Ok(after) => last = after,
+            Err(fault) => faults.push(format!("{} back again: {fault}", field.name)),
+        }
+    }
+    let gone = world.try_apply(Some(&last), None, &Recorder::default()).await;
+    match gone {
+        Ok(None) => {}
+        other => faults.push(format!("destroy: {other:?}")),
+    }
+    faults
+}
+
+async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result<Value, String> {
+    let mut next = full.clone();
+    let (first, second) = sample(world, field);
+    if first == second {
+        return Ok(last.clone());
+    }
+    next[field.name] = second;
+    let config = world.config(next.clone());
+    let response = world.plan(Some(last), &config);
+    let planned = response.planned.unwrap();
+    let names = changed(last, &planned);
+    let follows: BTreeSet<&str> = engine(world)
+        .fields
+        .iter()
+        .filter(|field| field.wire.follows || field.name == "id")
+        .map(|field| field.name)
+        .collect();
+    let others: Vec<&String> =
+        names.iter().filter(|name| *name != field.name && !follows.contains(name.as_str())).collect();
+    if !names.contains(field.name) || !others.is_empty() {
+        return Err(format!("the change plans {names:?}"));
+    }
+    if replaces(world, field.name) || !response.replace.is_empty() {
+        return Ok(last.clone());
+    }
+    let mut after = step(world, Some(last), &next).await.map_err(|fault| format!("change: {fault}"))?;
+    if !is_required(world, field.name) {
+        next.as_object_mut().unwrap().remove(field.name);
+        after = step(world, Some(&after), &next).await.map_err(|fault| format!("take out: {fault}"))?;
+    }
+    Ok(after)
+}
+
+/// Imports what was made with every attribute. What the API does not tell is all that may be planned then.
+pub(super) async fn imported(world: &World) -> Result<(), String> {
+    let engine = engine(world);
+    let Some(full) = Some(full(world)).filter(|_| !identity(engine).is_empty()) else { return Ok(()) };
+    let made = step(world, None, &full).await?;
+    let id = fill(identity(engine), &made).ok_or("it has no id")?;
+    let found = world.provider.import(world.kind, "proxmox", &id).await.map_err(|error| error.message)?;
+    let config = world.config(full);
+    let planned = world.plan(Some(&found), &config).planned.unwrap();
+    let untold = |name: &str| {
+        let field = engine.fields.iter().find(|field| field.name == name);
+        field.is_some_and(|field| {
+            !field.wire.read && !names(identity(engine)).contains(&name) || field.wire.follows
+        })
+    };
+    let names: BTreeSet<String> =
+        changed(&found, &planned).into_iter().filter(|name| !untold(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let all = json!({"from": show(&names, &found), "to": show(&names, &planned)});
+    Err(format!("import of {id} plans {all}"))
+}
