@@ -12,8 +12,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/", |_| subdirectories(&["version", "cluster", "nodes", "storage", "access", "pools"])),
     ("GET", "/version", version),
     ("GET", "/nodes/{node}/version", version),
-    ("GET", "/access/permissions", permissions),
-    ("GET", "/access/ticket", |_| Ok(Value::Null)),
     ("GET", "/cluster/status", status),
     ("GET", "/cluster/config/nodes", config_nodes),
     ("GET", "/cluster/resources", resources),
@@ -28,61 +26,6 @@ pub(crate) fn subdirectories(names: &[&str]) -> Answer {
 
 fn version(_: &mut Request<'_>) -> Answer {
     Ok(json!({ "version": "9.2.11", "release": "9.2", "repoid": "14a22df35955d97d" }))
-}
-
-fn permissions(_: &mut Request<'_>) -> Answer {
-    let privileges = [
-        "Datastore.Allocate",
-        "Datastore.AllocateSpace",
-        "Datastore.AllocateTemplate",
-        "Datastore.Audit",
-        "Group.Allocate",
-        "Mapping.Audit",
-        "Mapping.Modify",
-        "Mapping.Use",
-        "Permissions.Modify",
-        "Pool.Allocate",
-        "Pool.Audit",
-        "Realm.Allocate",
-        "Realm.AllocateUser",
-        "SDN.Allocate",
-        "SDN.Audit",
-        "SDN.Use",
-        "Sys.AccessNetwork",
-        "Sys.Audit",
-        "Sys.Console",
-        "Sys.Incoming",
-        "Sys.Modify",
-        "Sys.PowerMgmt",
-        "Sys.Syslog",
-        "User.Modify",
-        "VM.Allocate",
-        "VM.Audit",
-        "VM.Backup",
-        "VM.Clone",
-        "VM.Config.CDROM",
-        "VM.Config.CPU",
-        "VM.Config.Cloudinit",
-        "VM.Config.Disk",
-        "VM.Config.HWType",
-        "VM.Config.Memory",
-        "VM.Config.Network",
-        "VM.Config.Options",
-        "VM.Console",
-        "VM.GuestAgent.Audit",
-        "VM.GuestAgent.FileRead",
-        "VM.GuestAgent.FileSystemMgmt",
-        "VM.GuestAgent.FileWrite",
-        "VM.GuestAgent.Unrestricted",
-        "VM.Migrate",
-        "VM.PowerMgmt",
-        "VM.Replicate",
-        "VM.Snapshot",
-        "VM.Snapshot.Rollback",
-    ];
-    let all: Map<String, Value> = privileges.iter().map(|name| ((*name).to_owned(), json!(1))).collect();
-    let paths = ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
-    Ok(Value::Object(paths.iter().map(|path| ((*path).to_owned(), Value::Object(all.clone()))).collect()))
 }
 
 fn status(request: &mut Request<'_>) -> Answer {
@@ -124,11 +67,14 @@ fn resources(request: &mut Request<'_>) -> Answer {
                 .state
                 .pools
                 .keys()
+                .filter(|name| request.allows(&format!("/pool/{name}"), "Pool.Audit"))
                 .map(|name| json!({ "id": format!("/pool/{name}"), "type": "pool", "pool": name })),
         );
     }
     if wants("vm") {
-        rows.extend(request.state.guests.keys().map(|vmid| guest_resource(request, *vmid)));
+        let seen =
+            request.state.guests.keys().filter(|vmid| request.allows(&format!("/vms/{vmid}"), "VM.Audit"));
+        rows.extend(seen.map(|vmid| guest_resource(request, *vmid)));
     }
     for node in request.options.nodes() {
         if wants("node") {
@@ -137,7 +83,10 @@ fn resources(request: &mut Request<'_>) -> Answer {
             rows.push(row);
         }
         if wants("storage") {
-            rows.extend(request.state.storages.iter().map(|(name, options)| {
+            let seen = request.state.storages.iter();
+            let seen =
+                seen.filter(|(name, _)| request.allows(&format!("/storage/{name}"), "Datastore.Audit"));
+            rows.extend(seen.map(|(name, options)| {
                 json!({
                     "id": format!("storage/{node}/{name}"), "type": "storage", "storage": name, "node": node,
                     "status": "available", "plugintype": options.get("type"), "content": options.get("content"),
@@ -147,7 +96,7 @@ fn resources(request: &mut Request<'_>) -> Answer {
                 })
             }));
         }
-        if wanted.is_none() {
+        if wanted.is_none() && request.allows("/sdn/zones/localnetwork", "SDN.Audit") {
             rows.push(json!({
                 "id": format!("network/{node}/zone/localnetwork"), "type": "network", "network": "localnetwork",
                 "network-type": "zone", "node": node, "status": "ok",
@@ -163,7 +112,8 @@ pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
     let mut row = json!({
         "id": format!("{kind}/{vmid}"), "type": kind, "vmid": vmid, "node": guest.node, "status": "unknown",
     });
-    if let Some(pool) = guests::pool_of(request.state, vmid) {
+    let pool = guests::pool_of(request.state, vmid);
+    if let Some(pool) = pool.filter(|pool| request.allows(&format!("/pool/{pool}"), "Pool.Audit")) {
         row["pool"] = json!(pool);
     }
     // Until the status daemon has seen the guest, nothing else is known about it.

@@ -46,6 +46,11 @@ impl Failure {
         Failure { status: 400, reason: "Parameter verification failed.".to_owned(), errors, body: Body::Json }
     }
 
+    /// A bad parameter that was found late: 500, with the parameter in the text.
+    pub fn nested(prefix: &str, name: &str, text: &str) -> Self {
+        Failure::died(format!("{prefix}400 Parameter verification failed.\n{name}: {text}"))
+    }
+
     /// No handler for this method and path: 501.
     pub fn not_implemented(method: &str, path: &str) -> Self {
         Failure { status: 501, ..Failure::died(format!("Method '{method} {path}' not implemented")) }

@@ -17,10 +17,12 @@
 //! answers look like was compared with recordings of the real API (`examples/transcripts`).
 
 mod access;
+mod calendar;
 mod cluster;
 mod failure;
 mod firewall;
 mod guests;
+mod jobs;
 mod lxc;
 mod migration;
 mod nodes;
@@ -30,6 +32,7 @@ mod qemu;
 mod request;
 mod router;
 mod schema;
+mod sections;
 mod seed;
 mod server;
 mod simulator;

@@ -32,6 +32,10 @@ pub(crate) fn address(settings: &Settings, number: usize) -> String {
 
 /// The row of a node in lists.
 pub(crate) fn row(request: &Request<'_>, node: &str) -> Value {
+    if !request.allows(&format!("/nodes/{node}"), "Sys.Audit") {
+        let id = format!("node/{node}");
+        return json!({ "node": node, "id": id, "type": "node", "status": "online", "level": "" });
+    }
     json!({
         "node": node, "id": format!("node/{node}"), "type": "node",
         "status": "online", "level": "", "maxcpu": request.options.cpus, "cpu": 0.01, "maxmem": 68719476736u64, "mem": 8589934592u64,

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::access::enforcement;
 use crate::cluster::guest_resource;
 use crate::failure::Failure;
 use crate::guests;
@@ -35,7 +36,10 @@ fn pools(request: &mut Request<'_>) -> Answer {
         .state
         .pools
         .iter()
-        .filter(|(name, _)| only.as_ref().is_none_or(|only| only == *name))
+        .filter(|(name, _)| match &only {
+            Some(only) => only == *name,
+            None => request.allows(&format!("/pool/{name}"), "Pool.Audit"),
+        })
         .map(|(name, pool)| {
             let mut row = json!({ "poolid": name });
             if let Some(comment) = &pool.comment {
@@ -91,7 +95,9 @@ fn update_pool(request: &mut Request<'_>) -> Answer {
     if let Some(comment) = request.get("comment") {
         pool.comment = Some(comment.to_owned());
     }
+    let asker = request.identity.full_name();
     for vmid in ids {
+        enforcement::modify(request.state, &asker, &format!("/vms/{vmid}"))?;
         if delete {
             if !pool.guests.contains(&vmid) {
                 return Err(failed(format!("VM {vmid} is not a pool member")));
@@ -113,6 +119,7 @@ fn update_pool(request: &mut Request<'_>) -> Answer {
         }
     }
     for storage in names {
+        enforcement::modify(request.state, &asker, &format!("/storage/{storage}"))?;
         pool.storages.retain(|member| *member != storage);
         if !delete {
             pool.storages.push(storage);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
-use crate::{access, cluster, firewall, lxc, nodes, pools, qemu, snapshots, storage, tasks};
+use crate::{access, cluster, firewall, jobs, lxc, nodes, pools, qemu, snapshots, storage, tasks};
 
 /// Method, path template, handler.
 pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
@@ -22,6 +22,11 @@ const TABLES: &[&[Route]] = &[
     access::ROUTES,
     access::USER_ROUTES,
     access::ROLE_ROUTES,
+    access::REALM_ROUTES,
+    access::LOGIN_ROUTES,
+    jobs::ROUTES,
+    jobs::REALM_ROUTES,
+    jobs::BACKUP_ROUTES,
     tasks::ROUTES,
     storage::ROUTES,
     qemu::ROUTES,
@@ -62,7 +67,11 @@ fn matches(template: &str, parts: &[&str]) -> Option<(BTreeMap<String, String>, 
                 return Some((parameters, literals));
             }
             Some(name) => {
-                parameters.insert(name.to_owned(), crate::server::percent_decode(parts.get(at)?));
+                let value = crate::server::percent_decode(parts.get(at)?);
+                if value.contains(char::is_whitespace) {
+                    return None;
+                }
+                parameters.insert(name.to_owned(), value);
             }
             None if parts.get(at) == Some(piece) => literals += 1,
             None => return None,

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
+use crate::access::enforcement::{self, Call};
 use crate::access::{self, Credentials};
 use crate::failure::Failure;
 use crate::options::{FailureRule, How, Options, When};
@@ -141,9 +142,11 @@ impl Simulator {
         Ok(simulator)
     }
 
-    fn with(state: State, options: Options, file: Option<Box<dyn StateFile>>) -> Self {
+    fn with(mut state: State, options: Options, file: Option<Box<dyn StateFile>>) -> Self {
         let matched = vec![0; options.failures.len()];
         let random = fastrand::Rng::with_seed(options.seed);
+        let token = options.token.clone().unwrap_or_else(|| state.token.clone());
+        access::register(&mut state, &token);
         let inner = Inner { state, options, file, requests: Vec::new(), matched, random };
         Simulator { inner: Arc::new(Mutex::new(inner)) }
     }
@@ -345,21 +348,23 @@ impl Inner {
         let now = now();
         tasks::settle(&mut self.state, now);
         let changes = incoming.method != "GET";
-        let identity = if is_login(&incoming.path) {
+        let identity = if access::is_open(&incoming.method, &incoming.path) {
             Identity { user: String::new(), token: None }
         } else {
-            access::identify(&self.state, &self.options, &incoming.credentials, changes, now / 1000)?
+            access::identify(&self.state, &incoming.credentials, changes, now / 1000)?
         };
         if let Some(refusal) = incoming.refusal {
             return Err(refusal);
         }
         let Some(found) = router::find(&incoming.method, &incoming.path) else {
-            let path = if incoming.path.is_empty() { "/" } else { &incoming.path };
+            let path = crate::server::percent_decode(&incoming.path);
+            let path = if path.is_empty() { "/" } else { &path };
             return Err(Failure::not_implemented(&incoming.method, path));
         };
-        let node = self.node_of(found.parameters.get("node"))?;
         let mut raw = incoming.parameters;
         raw.remove("_dc");
+        self.check_permission(&identity, &incoming.method, &incoming.path, &found, &raw)?;
+        let node = self.node_of(found.parameters.get("node"))?;
         let undefined =
             raw.iter().filter(|(_, value)| **value == Raw::Undefined).map(|(name, _)| name.clone()).collect();
         raw.extend(found.parameters.into_iter().map(|(name, value)| (name, Raw::Text(value))));
@@ -397,6 +402,35 @@ impl Inner {
             Ok(()) => finished,
             Err(error) => Finished::failed(&format!("unable to write state - {error}")),
         }
+    }
+
+    /// Refuses what the endpoint's description does not let the caller do; parameters are looked at afterwards.
+    fn check_permission(
+        &self,
+        identity: &Identity,
+        method: &str,
+        path: &str,
+        found: &router::Found,
+        raw: &BTreeMap<String, Raw>,
+    ) -> Result<(), Failure> {
+        let different = |(name, value): &(&String, &String)| matches!(raw.get(*name), Some(Raw::Text(text)) if text != *value);
+        if let Some((name, _)) = found.parameters.iter().find(different) {
+            let text = "duplicate parameter (already defined in URI) with conflicting values!";
+            return Err(Failure::parameter(name, text));
+        }
+        let rules = schema::permission(method, found.template);
+        if identity.token.is_some() && rules.is_some_and(|rules| rules.token == 0) {
+            let text = format!("URI '{path}' not available with API token, need proper ticket.\n");
+            return Err(Failure::forbidden(&text));
+        }
+        let parameter = |name: &str| match (found.parameters.get(name), raw.get(name)) {
+            (Some(value), _) => Some(value.clone()),
+            (None, Some(Raw::Text(text))) => Some(text.clone()),
+            (None, Some(Raw::List(items))) => Some(items.join(",")),
+            _ => None,
+        };
+        let call = Call { state: &self.state, who: &identity.full_name(), parameter: &parameter };
+        if found.template == "/" { Ok(()) } else { enforcement::check(&call, rules) }
     }
 
     /// The node a request is about. Any node answers for any other.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
+use crate::access::{self, Access};
+use crate::sections::Sections;
 use crate::table::Table;
 
 /// Options of a guest, storage or rule as the configuration file has them: all text.
@@ -32,6 +33,9 @@ pub(crate) struct State {
     pub node_options: BTreeMap<String, Options>,
     #[serde(default)]
     pub access: Access,
+    /// Objects of configuration files by the file's name.
+    #[serde(default = "new_sections")]
+    pub sections: BTreeMap<String, Sections>,
     /// Storages that other data has filled.
     #[serde(default)]
     pub full_storages: BTreeSet<String>,
@@ -249,6 +253,10 @@ pub struct RemoteFile {
     pub trusted: bool,
 }
 
+fn new_sections() -> BTreeMap<String, Sections> {
+    BTreeMap::from([("domains.cfg".to_owned(), access::realms())])
+}
+
 fn yes() -> bool {
     true
 }
@@ -317,6 +325,7 @@ impl State {
             cluster_options: Options::new(),
             node_options: BTreeMap::new(),
             access: Access::default(),
+            sections: new_sections(),
             full_storages: BTreeSet::new(),
             remote_files: Table::default(),
         }

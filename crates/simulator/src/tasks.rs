@@ -101,6 +101,7 @@ fn base(task: &Task) -> Value {
 
 fn status(request: &mut Request<'_>) -> Answer {
     let task = &request.state.tasks[&find(request)?];
+    check_audit(request, task, "Sys.Audit")?;
     let mut row = base(task);
     if task.finished {
         row["status"] = json!("stopped");
@@ -121,6 +122,7 @@ fn log(request: &mut Request<'_>) -> Answer {
         Err(failure) => return Err(failure),
     };
     let task = &request.state.tasks[&at];
+    check_audit(request, task, "Sys.Audit")?;
     // The last line is written when the task ends.
     let lines = if task.finished { &task.log[..] } else { &task.log[..task.log.len().saturating_sub(1)] };
     if request.flag("download") {
@@ -143,6 +145,7 @@ fn log(request: &mut Request<'_>) -> Answer {
 
 fn stop(request: &mut Request<'_>) -> Answer {
     let at = find(request)?;
+    check_audit(request, &request.state.tasks[&at], "Sys.Modify")?;
     let now = request.now;
     let Some(task) = request.state.tasks.get_mut(&at) else { return Ok(Value::Null) };
     if !task.finished {
@@ -193,7 +196,23 @@ fn status_class(task: &Task) -> &'static str {
     }
 }
 
+/// Tasks that the caller started; those of a user's tokens are the user's too.
+fn is_own(request: &Request<'_>, task: &Task) -> bool {
+    let identity = request.identity;
+    task.user == identity.user && (identity.token.is_none() || identity.token == task.token)
+}
+
+/// Others' tasks are shown to auditors only.
+fn check_audit(request: &Request<'_>, task: &Task, privilege: &str) -> Result<(), Failure> {
+    if is_own(request, task) {
+        Ok(())
+    } else {
+        request.check(&format!("/nodes/{}", request.node), &[privilege])
+    }
+}
+
 fn list(request: &mut Request<'_>) -> Answer {
+    let audit = request.allows(&format!("/nodes/{}", request.node), "Sys.Audit");
     let source = request.get("source").unwrap_or("archive");
     let classes: Vec<String> =
         crate::schema::formats::split_list(request.get("statusfilter").unwrap_or_default())
@@ -206,6 +225,7 @@ fn list(request: &mut Request<'_>) -> Answer {
             _ => true,
         };
         by_source
+            && (audit || is_own(request, task))
             && task.node == request.node
             && (!request.flag("errors") || status_class(task) == "error")
             && (classes.is_empty() || classes.iter().any(|class| class == status_class(task)))
@@ -230,6 +250,7 @@ fn cluster(request: &mut Request<'_>) -> Answer {
         .tasks
         .values()
         .rev()
+        .filter(|task| request.allows("/", "Sys.Audit") || is_own(request, task))
         .take(25)
         .map(|task| {
             let mut row = ended(task);

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// What differs from run to run inside a text: task ids, addresses of nodes and cards, UUIDs, digests, times, process ids,
-/// speeds, and the version of QEMU (the recorded server had Debian's).
+/// speeds, signatures of tickets, and the version of QEMU (the recorded server had Debian's).
 static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         r"(?P<task>UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:)",
@@ -15,21 +15,23 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})",
         r"(?P<digest>\b[0-9a-f]{40}\b)",
         r"(?P<date>\b20\d\d_\d\d_\d\d-\d\d_\d\d_\d\d\b)",
-        r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b)",
+        r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b|\b127\.0\.0\.1\b)",
         r"(?P<moment>\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b)",
         r"(?P<time>\b1[789]\d{8}\b)",
         r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
         r"(?P<process>\b(?:pid|PID|process) \d+)",
         r"(?P<version>creation-qemu=[\d.]+|pc-(?:q35|i440fx)-[\d.]+(?:\+pve\d+)?)",
         r"(?P<upload>pveupload-[0-9a-f]+)",
+        r"(?P<ticket>\b[0-9A-F]{8}::?(?:<\w+ masked>|[A-Za-z0-9+/]{43}))",
         r"(?P<part>tmp_dwnl\.\d+)",
         r"(?P<speed>\b[\d.]+ ?[KMG]i?B/s)",
     ];
     Regex::new(&kinds.join("|")).unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 });
 
-/// Kinds whose every occurrence of one recorded text is one text in this run.
-const BOUND: [&str; 5] = ["task", "mac", "uuid", "digest", "address"];
+/// Kinds whose every occurrence of one recorded text is one text in this run. Addresses are not: a simulated cluster has
+/// one for all nodes.
+const BOUND: [&str; 4] = ["task", "mac", "uuid", "digest"];
 
 /// Measured figures: zero has to be zero, anything else any number.
 const MEASURED: &[&str] = &[
@@ -153,9 +155,9 @@ impl Names {
 
 /// Splits a text into literal and volatile pieces.
 fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
-    const KINDS: [&str; 14] = [
+    const KINDS: [&str; 15] = [
         "task", "mac", "uuid", "digest", "date", "time", "clock", "process", "moment", "address", "version",
-        "upload", "part", "speed",
+        "upload", "part", "speed", "ticket",
     ];
     let (mut pieces, mut at) = (Vec::new(), 0);
     for found in VOLATILE.captures_iter(text) {

@@ -39,6 +39,8 @@ pub struct Player {
     background: bool,
     /// Secrets of tokens made on the way, by full token id.
     secrets: HashMap<String, String>,
+    /// Passwords that users were given on the way.
+    passwords: HashMap<String, String>,
 }
 
 impl Player {
@@ -60,6 +62,7 @@ impl Player {
             tickets: HashMap::new(),
             background: false,
             secrets: HashMap::new(),
+            passwords: HashMap::new(),
         })
     }
 
@@ -218,7 +221,8 @@ impl Player {
         if let Some(known) = self.tickets.get(user) {
             return Ok(known.clone());
         }
-        let form = [("username", user), ("password", environment::PASSWORD)];
+        let password = self.passwords.get(user).map_or(environment::PASSWORD, String::as_str);
+        let form = [("username", user), ("password", password)];
         let url = format!("{}/api2/json/access/ticket", self.endpoint);
         let answer: Value =
             serde_json::from_str(&self.client.post(url).form(&form).send().await?.text().await?)
@@ -229,13 +233,17 @@ impl Player {
         Ok(both)
     }
 
-    /// Keeps secrets that the recording masks.
+    /// Keeps secrets that the recording masks, and passwords.
     fn learn(&mut self, request: &Request, answer: &Answer) {
         if request.method == "GET" {
             return;
         }
         let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
         let field = |name: &str| body["data"][name].as_str().map(str::to_owned);
+        let sent = |name: &str| request.params.get(name).and_then(Value::as_str).map(str::to_owned);
+        if let (Some(user), Some(password), 200) = (sent("userid"), sent("password"), answer.status) {
+            self.passwords.insert(user, password);
+        }
         if let (Some(id), Some(secret)) = (field("full-tokenid"), field("value")) {
             self.secrets.insert(id, secret);
         }

@@ -1,23 +1,25 @@
 //! Who may ask: API tokens, tickets, and the check against forged requests.
 
 mod built_in;
+pub(crate) mod enforcement;
+pub(crate) mod guest_options;
+mod login;
+pub(crate) mod permissions;
+mod realms;
 mod roles;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
-use sha2::Digest as _;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::options::Options;
-use crate::request::{Answer, Identity, Request};
+use crate::request::{Answer, Request};
 use crate::router::Route;
-use crate::state::State;
 
+pub(crate) use login::{Credentials, ROUTES as LOGIN_ROUTES, identify, is_open, register};
+pub(crate) use realms::{ROUTES as REALM_ROUTES, built_in as realms};
 pub(crate) use roles::ROUTES as ROLE_ROUTES;
 pub(crate) use users::ROUTES as USER_ROUTES;
 
@@ -26,16 +28,13 @@ pub(crate) const ROUTES: &[Route] = &[
         let names = ["users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password"];
         Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
     }),
-    ("GET", "/access/domains", |_| {
-        Ok(json!([
-            { "realm": "pam", "type": "pam", "comment": "Linux PAM" },
-            { "realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server" },
-        ]))
-    }),
-    ("POST", "/access/ticket", login),
+    ("GET", "/access/permissions", list_permissions),
+    ("GET", "/access/tfa", |_| Ok(json!([]))),
+    ("GET", "/access/users/{userid}/tfa", |_| Ok(json!({}))),
+    ("GET", "/access/openid", |_| Ok(json!([{ "subdir": "auth-url" }, { "subdir": "login" }]))),
 ];
 
-/// Users, groups, roles and who has which. What they allow is not enforced: only root and its token can log in.
+/// Users, groups, roles and who has which.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Access {
     pub users: BTreeMap<String, users::User>,
@@ -48,7 +47,8 @@ pub(crate) struct Access {
 
 impl Default for Access {
     fn default() -> Self {
-        let options = [("enable".to_owned(), "1".to_owned())].into();
+        let options = [("enable", "1"), ("expire", "0")];
+        let options = options.map(|(key, text)| (key.to_owned(), text.to_owned())).into();
         let root = users::User { options, ..users::User::default() };
         Access {
             users: BTreeMap::from([("root@pam".to_owned(), root)]),
@@ -59,87 +59,42 @@ impl Default for Access {
     }
 }
 
-/// How long a ticket is good (PVE::AccessControl: two hours).
-const TICKET_SECONDS: u64 = 2 * 60 * 60;
-
-/// What a client shows.
-#[derive(Debug, Default)]
-pub(crate) struct Credentials {
-    pub authorization: Option<String>,
-    pub cookie: Option<String>,
-    pub csrf: Option<String>,
-}
-
-fn sign(state: &State, text: &str) -> String {
-    STANDARD_NO_PAD.encode(sha2::Sha256::digest(format!("{}|{text}", state.secret)))
-}
-
-fn login(request: &mut Request<'_>) -> Answer {
-    let user = match request.get("realm") {
-        Some(realm) => format!("{}@{realm}", request.text("username")),
-        None => request.text("username"),
+fn list_permissions(request: &mut Request<'_>) -> Answer {
+    let asker = request.identity.full_name();
+    let who = request.get("userid").unwrap_or(&asker).to_owned();
+    let own_token = who.split_once('!').is_some_and(|(user, _)| user == asker);
+    if who != asker && !own_token {
+        request.check("/access", &["Sys.Audit"])?;
+    }
+    let shown = |privileges: permissions::Privileges| -> Value {
+        privileges.into_iter().map(|(name, propagates)| (name, json!(u8::from(propagates)))).collect()
     };
-    let user = if user.contains('@') { user } else { format!("{user}@pam") };
-    let stamp = format!("{:08X}", request.seconds());
-    let password = request.text("password");
-    let renewed =
-        verify_ticket(request.state, &password, request.seconds()).is_some_and(|owner| owner == user);
-    if !(renewed || user == "root@pam" && password == request.options.password) {
-        return Err(Failure::bare(401, "authentication failure"));
-    }
-    let ticket = format!("PVE:{user}:{stamp}::{}", sign(request.state, &format!("ticket|{user}|{stamp}")));
-    let csrf = format!("{stamp}:{}", sign(request.state, &format!("csrf|{user}|{stamp}")));
-    Ok(json!({ "username": user, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": {
-        "access": {}, "dc": {}, "mapping": {}, "nodes": {}, "sdn": {}, "storage": {}, "vms": {},
-    } }))
-}
-
-fn verify_ticket(state: &State, ticket: &str, now: u64) -> Option<String> {
-    let (head, signature) = ticket.split_once("::")?;
-    let mut parts = head.split(':');
-    let (kind, user, stamp) = (parts.next()?, parts.next()?, parts.next()?);
-    let made = u64::from_str_radix(stamp, 16).ok()?;
-    let valid = kind == "PVE"
-        && signature == sign(state, &format!("ticket|{user}|{stamp}"))
-        && now.saturating_sub(made) < TICKET_SECONDS;
-    valid.then(|| user.to_owned())
-}
-
-/// Finds out who asks, or refuses with 401.
-pub(crate) fn identify(
-    state: &State,
-    options: &Options,
-    credentials: &Credentials,
-    changes: bool,
-    now: u64,
-) -> Result<Identity, Failure> {
-    if let Some(text) = &credentials.authorization {
-        let token = text.strip_prefix("PVEAPIToken=").or_else(|| text.strip_prefix("PVEAPIToken "));
-        let Some(token) = token else { return Err(Failure::bare(401, "No ticket")) };
-        let known = options.token.as_deref().unwrap_or(&state.token);
-        if token == known
-            && let Some((name, _)) = token.split_once('=')
-            && let Some((user, id)) = name.split_once('!')
-        {
-            return Ok(Identity { user: user.to_owned(), token: Some(id.to_owned()) });
-        }
-        let same_name = token.split('=').next() == known.split('=').next();
-        let reason = if same_name { "invalid token value!" } else { "no such user or token" };
-        return Err(Failure::bare(401, reason));
-    }
-    let Some(ticket) = &credentials.cookie else { return Err(Failure::bare(401, "No ticket")) };
-    let Some(user) = verify_ticket(state, ticket, now) else {
-        return Err(Failure::bare(401, "permission denied - invalid PVE ticket"));
+    let all = match request.get("path") {
+        Some(path) => BTreeMap::from([(
+            path.to_owned(),
+            permissions::of(request.state, &who, &roles::normal_path(path)),
+        )]),
+        None => permissions::effective(request.state, &who),
     };
-    if changes {
-        let valid = credentials
-            .csrf
-            .as_deref()
-            .and_then(|csrf| csrf.split_once(':'))
-            .is_some_and(|(stamp, signature)| signature == sign(state, &format!("csrf|{user}|{stamp}")));
-        if !valid {
-            return Err(Failure::bare(401, "Permission denied - invalid csrf token"));
-        }
+    Ok(all.into_iter().map(|(path, privileges)| (path, shown(privileges))).collect())
+}
+
+impl Request<'_> {
+    /// Refuses if the caller lacks one of the privileges.
+    pub fn check(&self, path: &str, privileges: &[&str]) -> Result<(), Failure> {
+        enforcement::privileges(self.state, &self.identity.full_name(), path, privileges, false)
     }
-    Ok(Identity { user, token: None })
+
+    /// Refuses if the caller has none of the privileges.
+    pub fn check_any(&self, path: &str, privileges: &[&str]) -> Result<(), Failure> {
+        enforcement::privileges(self.state, &self.identity.full_name(), path, privileges, true)
+    }
+
+    pub fn allows(&self, path: &str, privilege: &str) -> bool {
+        self.check(path, &[privilege]).is_ok()
+    }
+
+    pub fn allows_any(&self, path: &str, privileges: &[&str]) -> bool {
+        self.check_any(path, privileges).is_ok()
+    }
 }

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::built_in::BUILT_IN;
+use super::permissions;
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::schema::formats::split_list;
+use crate::state::State;
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/access/roles", list),
@@ -34,6 +36,12 @@ pub(crate) struct Entry {
 
 fn built_in(name: &str) -> Option<&'static str> {
     BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, privileges)| *privileges)
+}
+
+/// The privileges of a role.
+pub(super) fn privileges_of<'a>(state: &'a State, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+    let fixed = built_in(name).unwrap_or_default().split(',').filter(|item| !item.is_empty());
+    fixed.chain(state.access.roles.get(name).into_iter().flatten().map(String::as_str))
 }
 
 fn list(request: &mut Request<'_>) -> Answer {
@@ -114,7 +122,12 @@ fn delete(request: &mut Request<'_>) -> Answer {
 }
 
 fn entries(request: &mut Request<'_>) -> Answer {
-    let rows = request.state.access.entries.iter().map(|entry| {
+    let audit = request.allows("/access", "Sys.Audit");
+    let entries = &request.state.access.entries;
+    let seen = entries.iter().filter(|entry| {
+        audit || super::enforcement::modify(request.state, &request.identity.full_name(), &entry.path).is_ok()
+    });
+    let rows = seen.map(|entry| {
         json!({
             "path": entry.path, "type": entry.kind, "ugid": entry.member, "roleid": entry.role,
             "propagate": u8::from(entry.propagate),
@@ -124,19 +137,46 @@ fn entries(request: &mut Request<'_>) -> Answer {
 }
 
 /// One slash in front and between, none behind.
-fn normal_path(path: &str) -> String {
+pub(super) fn normal_path(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     format!("/{}", parts.join("/"))
 }
 
+/// Whether the list may have this path (PVE::AccessControl, `check_path`).
 fn is_path(path: &str) -> bool {
-    let first = path.split('/').nth(1).unwrap_or_default();
-    matches!(first, "" | "access" | "mapping" | "nodes" | "pool" | "sdn" | "storage" | "vms")
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let word = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+    };
+    let number = |text: &str, digits: std::ops::RangeInclusive<usize>| {
+        digits.contains(&text.len())
+            && !text.starts_with('0')
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match parts.as_slice() {
+        [""] | ["access" | "nodes" | "pool" | "sdn" | "storage" | "vms" | "mapping"] => true,
+        ["access", "groups" | "realm"] => true,
+        ["access", "groups" | "realm", name] | ["nodes" | "storage", name] => word(name),
+        ["pool", names @ ..] => names.len() <= 3 && names.iter().all(|name| word(name)),
+        ["vms", vmid] => number(vmid, 3..=20),
+        ["mapping", names @ ..] => names.len() <= 2 && names.iter().all(|name| word(name)),
+        ["sdn", "controllers" | "dns" | "fabrics" | "ipams" | "prefix-lists" | "route-maps" | "zones"] => {
+            true
+        }
+        [
+            "sdn",
+            "controllers" | "dns" | "fabrics" | "ipams" | "prefix-lists" | "route-maps" | "zones",
+            name,
+        ] => word(name),
+        ["sdn", "zones", zone, vnet] => word(zone) && word(vnet),
+        ["sdn", "zones", zone, vnet, tag] => word(zone) && word(vnet) && number(tag, 1..=4),
+        _ => false,
+    }
 }
 
 fn change(request: &mut Request<'_>) -> Answer {
     let path = normal_path(&request.text("path"));
-    if !is_path(&path) {
+    if !request.flag("delete") && !is_path(&path) {
         return Err(Failure::parameter("path", format!("invalid ACL path '{}'", request.text("path"))));
     }
     let members = members(request);
@@ -151,6 +191,7 @@ fn change(request: &mut Request<'_>) -> Answer {
         if built_in(role).is_none() && !request.state.access.roles.contains_key(role) {
             return Err(missing("ACL update failed: ", role));
         }
+        check_grant(request, &path, role, remove, propagate)?;
         for (kind, member) in &members {
             if !remove {
                 check_member(request, kind, member)?;
@@ -170,6 +211,41 @@ fn change(request: &mut Request<'_>) -> Answer {
         }
     }
     Ok(Value::Null)
+}
+
+/// Who may not change permissions at a path hands out no more than they have there.
+fn check_grant(
+    request: &Request<'_>,
+    path: &str,
+    role: &str,
+    remove: bool,
+    propagate: bool,
+) -> Result<(), Failure> {
+    let own = permissions::of(request.state, &request.identity.full_name(), path);
+    if own.contains_key("Permissions.Modify") {
+        return Ok(());
+    }
+    let verb = if remove { "remove" } else { "add" };
+    let refuse = |text: String| Err(Failure::parameter("role", text));
+    for privilege in privileges_of(request.state, role) {
+        match own.get(privilege) {
+            None => {
+                return refuse(format!(
+                    "Cannot {verb} role '{role}' - requires 'Permissions.Modify' or superset of privileges."
+                ));
+            }
+            Some(false) if propagate && !remove => {
+                return refuse(format!(
+                    "Cannot {verb} role '{role}' with propagation - requires 'Permissions.Modify' or propagated superset of privileges."
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    if role == "NoAccess" {
+        return refuse(format!("Cannot {verb} role '{role}' - requires 'Permissions.Modify'"));
+    }
+    Ok(())
 }
 
 fn members(request: &Request<'_>) -> Vec<(String, String)> {

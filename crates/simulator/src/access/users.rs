@@ -34,7 +34,55 @@ pub(crate) const ROUTES: &[Route] = &[
 pub(crate) struct User {
     pub options: Options,
     pub groups: BTreeSet<String>,
-    pub tokens: std::collections::BTreeMap<String, Options>,
+    pub tokens: std::collections::BTreeMap<String, Token>,
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// An API token. Its secret is answered once, when it is made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub options: Options,
+    pub secret: String,
+}
+
+impl User {
+    /// Whether the user may log in now, in seconds since the epoch.
+    pub fn is_active(&self, now: u64) -> bool {
+        self.options.get("enable").is_some_and(|value| value == "1") && !has_ended(&self.options, now)
+    }
+}
+
+/// Whether the time that `expire` names is over; 0 is never.
+pub(super) fn has_ended(options: &Options, now: u64) -> bool {
+    let ends = options.get("expire").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    ends > 0 && ends < now
+}
+
+/// Checks a user's name and gives its realm (PVE::Auth::Plugin, `verify_username`).
+///
+/// # Errors
+/// The name is too short, too long, or has characters that no name has.
+pub(super) fn verify_name(name: &str) -> Result<&str, Failure> {
+    let length = name.chars().count();
+    if length < 3 {
+        return Err(Failure::died(format!("user name '{name}' is too short")));
+    }
+    if length > 64 {
+        return Err(Failure::died(format!("user name '{name}' is too long ({length} > 64)")));
+    }
+    let realm = name.rsplit_once('@').filter(|(user, realm)| {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        !user.is_empty()
+            && !user.contains(|sign: char| sign.is_whitespace() || sign == ':' || sign == '/')
+            && realm.len() > 1
+            && realm.starts_with(|sign: char| sign.is_ascii_alphabetic())
+            && realm.bytes().all(word)
+    });
+    match realm {
+        Some((_, realm)) => Ok(realm),
+        None => Err(Failure::died(format!("value '{name}' does not look like a valid user name"))),
+    }
 }
 
 fn number(text: Option<&String>, default: i64) -> Value {
@@ -59,18 +107,17 @@ fn shown(options: &Options) -> Map<String, Value> {
 fn shown_user(user: &User) -> Map<String, Value> {
     let mut row = shown(&user.options);
     row.entry("enable").or_insert(json!(0));
-    row.entry("expire").or_insert(json!(0));
     row
 }
 
-fn shown_token(token: &Options) -> Map<String, Value> {
-    let mut row = shown(token);
+fn shown_token(token: &Token) -> Map<String, Value> {
+    let mut row = shown(&token.options);
     row.entry("expire").or_insert(json!(0));
     row.entry("privsep").or_insert(json!(1));
     row
 }
 
-fn missing(user: &str) -> Failure {
+pub(super) fn missing(user: &str) -> Failure {
     Failure::died(format!("no such user ('{user}')"))
 }
 
@@ -86,10 +133,17 @@ fn user_mut<'a>(request: &'a mut Request<'_>) -> Result<&'a mut User, Failure> {
 
 fn list(request: &mut Request<'_>) -> Answer {
     let (full, enabled) = (request.flag("full"), request.get("enabled").map(str::to_owned));
-    let rows = request.state.access.users.iter().filter(|(_, user)| {
-        let on = user.options.get("enable").is_some_and(|value| value == "1");
-        enabled.as_deref().is_none_or(|wanted| (wanted == "1") == on)
-    });
+    let audit = ["User.Modify", "Sys.Audit"];
+    let all = request.allows_any("/access/groups", &audit);
+    let may_see = |name: &String, user: &User| {
+        all || *name == request.identity.full_name()
+            || user.groups.iter().any(|group| request.allows_any(&format!("/access/groups/{group}"), &audit))
+    };
+    let rows =
+        request.state.access.users.iter().filter(|(name, user)| may_see(name, user)).filter(|(_, user)| {
+            let on = user.options.get("enable").is_some_and(|value| value == "1");
+            enabled.as_deref().is_none_or(|wanted| (wanted == "1") == on)
+        });
     Ok(rows
         .map(|(name, user)| {
             let mut row = shown_user(user);
@@ -141,19 +195,13 @@ fn create(request: &mut Request<'_>) -> Answer {
     if request.state.access.users.contains_key(&name) {
         return Err(Failure::died(format!("create user failed: user '{name}' already exists")));
     }
-    if name.len() < 3 {
-        return Err(Failure::died(format!("user name '{name}' is too short")));
-    }
-    let valid = name.rsplit_once('@').is_some_and(|(user, realm)| {
-        !user.is_empty() && !realm.is_empty() && !user.contains([' ', ':', '/', '\t'])
-    });
-    if !valid {
-        return Err(Failure::died(format!("value '{name}' does not look like a valid user name")));
-    }
+    verify_name(&name)?;
     let groups = wanted_groups(request, "create user failed: ")?.unwrap_or_default();
     let mut options = fields(request);
     options.entry("enable".to_owned()).or_insert_with(|| "1".to_owned());
-    request.state.access.users.insert(name, User { options, groups, ..User::default() });
+    options.entry("expire".to_owned()).or_insert_with(|| "0".to_owned());
+    let password = request.get("password").map(str::to_owned);
+    request.state.access.users.insert(name, User { options, groups, password, ..User::default() });
     Ok(Value::Null)
 }
 
@@ -185,6 +233,11 @@ fn update(request: &mut Request<'_>) -> Answer {
 fn delete(request: &mut Request<'_>) -> Answer {
     let name = request.text("userid");
     request.state.access.users.remove(&name).ok_or_else(|| missing(&name))?;
+    if name == "root@pam" {
+        // It is always there, whatever the file says (PVE::AccessControl, `userconfig_force_defaults`).
+        let options = [("enable".to_owned(), "1".to_owned())].into();
+        request.state.access.users.insert(name.clone(), User { options, ..User::default() });
+    }
     let token = format!("{name}!");
     request.state.access.entries.retain(|entry| entry.member != name && !entry.member.starts_with(&token));
     Ok(Value::Null)
@@ -215,27 +268,25 @@ fn token_fields(request: &Request<'_>) -> Options {
 
 fn create_token(request: &mut Request<'_>) -> Answer {
     let (name, token) = (request.text("userid"), request.text("tokenid"));
-    let Some(owner) = request.state.access.users.get(&name) else {
-        return Err(Failure { status: 403, ..Failure::died("Permission check failed") });
-    };
+    let owner = user(request)?;
     if owner.tokens.contains_key(&token) {
         return Err(Failure::parameter("tokenid", "Token already exists."));
     }
     let mut options = token_fields(request);
     options.entry("privsep".to_owned()).or_insert_with(|| "1".to_owned());
-    user_mut(request)?.tokens.insert(token.clone(), options.clone());
-    Ok(json!({
-        "full-tokenid": format!("{name}!{token}"), "value": uuid::Uuid::new_v4().to_string(), "info": options,
-    }))
+    let secret = uuid::Uuid::new_v4().to_string();
+    let made = Token { options: options.clone(), secret: secret.clone() };
+    user_mut(request)?.tokens.insert(token.clone(), made);
+    Ok(json!({ "full-tokenid": format!("{name}!{token}"), "value": secret, "info": options }))
 }
 
 fn update_token(request: &mut Request<'_>) -> Answer {
     let (token, set) = (request.text("tokenid"), token_fields(request));
     user(request)?.tokens.get(&token).ok_or_else(|| missing_token(request))?;
     let sent = set.clone();
-    let options = user_mut(request)?.tokens.entry(token).or_default();
-    options.extend(set);
-    let mut row = shown_token(options);
+    let present = user_mut(request)?.tokens.entry(token).or_default();
+    present.options.extend(set);
+    let mut row = shown_token(present);
     // What was sent comes back as it came.
     row.extend(sent.into_iter().map(|(key, value)| (key, json!(value))));
     Ok(Value::Object(row))

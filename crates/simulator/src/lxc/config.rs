@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{KIND, mounts};
+use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
@@ -111,6 +112,9 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let delete = names(request, "delete")?;
     let revert = names(request, "revert")?;
     check_root_options(request, &set)?;
+    let vmid = request.vmid();
+    guest_options::check_options(request, KIND, vmid, delete.iter().chain(set.keys()))?;
+    guest_options::check_resources(request, KIND, vmid, &set)?;
     for (name, text) in &set {
         if mounts::is_mount(name)
             && name != "rootfs"

@@ -1,6 +1,7 @@
 //! Creating and destroying containers.
 
 use super::{KIND, config, mounts};
+use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request, missing_guest};
@@ -17,7 +18,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(format!("{label} {vmid} already exists on node '{node}'")));
     }
     guests::check_pool(request)?;
+    guest_options::check_create(request, vmid)?;
     config::check_root_options(request, &options)?;
+    guest_options::check_options(request, KIND, vmid, options.keys())?;
     if !options.contains_key("rootfs") {
         let storage = request.get("storage").unwrap_or("local").to_owned();
         volumes::storage(request.state, &storage)?;
@@ -30,6 +33,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
             mounts::check(request, &values)?;
         }
     }
+    guest_options::check_resources(request, KIND, vmid, &options)?;
     config::normalise(&mut options);
     options.remove("unprivileged");
     if unprivileged {

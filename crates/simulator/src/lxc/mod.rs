@@ -68,6 +68,7 @@ fn index(request: &mut Request<'_>) -> Answer {
 fn list(request: &mut Request<'_>) -> Answer {
     let guests =
         request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND && guest.node == request.node);
+    let guests = guests.filter(|(vmid, _)| request.allows(&format!("/vms/{vmid}"), "VM.Audit"));
     Ok(guests.map(|(vmid, guest)| status(*vmid, guest, request.now)).collect())
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::checks::{CALL_PARAMETERS, check_boot, check_root_options, check_values, options};
 use super::values::{normalise, pin_machine};
 use super::{KIND, drives, hotplug};
+use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
@@ -58,6 +59,9 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
     }
     check_root_options(request, &change.set, &change.delete)?;
     check_values(request, &change.set)?;
+    let vmid = request.vmid();
+    guest_options::check_options(request, KIND, vmid, change.delete.iter().chain(change.set.keys()))?;
+    guest_options::check_resources(request, KIND, vmid, &change.set)?;
     for (name, text) in &change.set {
         if drives::is_drive(name)
             && let Some(values) = drives::parse(name, text)

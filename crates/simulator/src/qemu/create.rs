@@ -1,6 +1,7 @@
 //! Creating and destroying machines.
 
 use super::{KIND, checks, drives, values};
+use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request, missing_guest};
@@ -11,6 +12,7 @@ use crate::volumes;
 pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     guests::check_pool(request)?;
+    guest_options::check_create(request, vmid)?;
     let mut options = checks::options(request);
     checks::check_root_options(request, &options, &[])?;
     if let Some(archive) =
@@ -27,6 +29,8 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     }
     checks::check_values(request, &options)?;
     check_free(request, vmid)?;
+    guest_options::check_resources(request, KIND, vmid, &options)?;
+    guest_options::check_options(request, KIND, vmid, options.keys())?;
     values::normalise(&mut options);
     let start = request.flag("start");
     let upid = request.task("qmcreate", &vmid.to_string(), |request, outcome| {

@@ -86,6 +86,7 @@ fn list(request: &mut Request<'_>) -> Answer {
     let full = request.flag("full");
     let guests =
         request.state.guests.iter().filter(|(_, guest)| guest.kind == KIND && guest.node == request.node);
+    let guests = guests.filter(|(vmid, _)| request.allows(&format!("/vms/{vmid}"), "VM.Audit"));
     Ok(guests
         .map(|(vmid, guest)| {
             let mut row = status(*vmid, guest, request.now, request.options.cpus);

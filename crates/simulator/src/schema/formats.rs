@@ -81,6 +81,7 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
         "pve-roleid" if !matches(r"^[A-Za-z0-9.\-_]+$", value) => {
             Err(format!("role name '{value}' contains invalid characters"))
         }
+        "pve-realm" if !matches(r"^[A-Za-z][A-Za-z0-9.\-_]+$", value) => refuse("realm"),
         "pve-storage-content" => storage_content(value),
         _ => guest_format(format, value),
     }

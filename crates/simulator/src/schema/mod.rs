@@ -2,6 +2,7 @@
 
 mod addresses;
 pub(crate) mod formats;
+mod permissions;
 pub(crate) mod property_string;
 mod validate;
 
@@ -11,6 +12,7 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+pub(crate) use permissions::{Permission, permission};
 pub(crate) use validate::{Raw, normalise};
 
 /// The rules of one parameter, or of one key of a property string.

@@ -143,6 +143,7 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
         .storages
         .iter()
         .filter(|(_, options)| kind.is_none() || options.get("type") == kind.as_ref())
+        .filter(|(name, _)| super::may_see(request, name))
         .map(|(name, options)| shown(request, name, options))
         .collect())
 }

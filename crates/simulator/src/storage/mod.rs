@@ -54,6 +54,11 @@ fn index(request: &mut Request<'_>) -> Answer {
 /// What the system itself takes.
 const SYSTEM_BYTES: u64 = 2 << 30;
 
+/// Whether lists have the storage.
+fn may_see(request: &Request<'_>, name: &str) -> bool {
+    request.allows_any(&format!("/storage/{name}"), &["Datastore.Audit", "Datastore.AllocateSpace"])
+}
+
 fn is_enabled(options: &Options) -> bool {
     options.get("disable").is_none_or(|value| value != "1")
 }
@@ -106,6 +111,7 @@ fn list(request: &mut Request<'_>) -> Answer {
         .iter()
         .filter(|(name, options)| {
             only.as_ref().is_none_or(|only| only == *name)
+                && may_see(request, name)
                 && (wanted.is_empty() || wanted.iter().any(|content| volumes::allows(options, content)))
                 && (!request.flag("enabled") || is_enabled(options) && is_here(request, options))
         })

@@ -1,8 +1,10 @@
-//! Makes `schema/endpoints.json` from the API's description: `cargo run -p pve-simulator --example schema -- SCHEMA >
-//! crates/simulator/schema/endpoints.json`.
+//! Makes `schema/endpoints.json` and `schema/permissions.json` from the API's description: `cargo run -p pve-simulator
+//! --example endpoints -- SCHEMA crates/simulator/schema`.
 //!
 //! The description is `{"paths": {PATH: {METHOD: {"parameters": {"properties": ...}}}}}`, as `pvesh` and the API viewer
 //! of Proxmox VE have it. What checks need is kept of it, one endpoint a line.
+
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -24,23 +26,41 @@ const KEPT: [&str; 13] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).ok_or("usage: schema SCHEMA")?;
+    let mut arguments = std::env::args().skip(1);
+    let (path, folder) = arguments.next().zip(arguments.next()).ok_or("usage: endpoints SCHEMA FOLDER")?;
     let schema: Value = serde_json::from_slice(&std::fs::read(path)?)?;
     let paths = schema["paths"].as_object().ok_or("no paths in the description")?;
-    let mut lines = Vec::new();
+    let mut calls = Vec::new();
     for (path, methods) in paths {
         for (method, call) in methods.as_object().ok_or("a path without methods")? {
-            let parameters = call["parameters"]["properties"].as_object().cloned().unwrap_or_default();
-            lines.push((path, method, properties(&parameters)));
+            calls.push((path, method, call));
         }
     }
-    lines.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|(path, method, properties)| format!("{}:{properties}", json!(format!("{method} {path}"))))
-        .collect();
-    println!("{{\n{}\n}}", lines.join(",\n"));
+    calls.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
+    let write = |name: &str, value: fn(&Value) -> Value| {
+        let line = |(path, method, call): &(&String, &String, &Value)| {
+            format!("{}:{}", json!(format!("{method} {path}")), value(call))
+        };
+        let lines: Vec<String> = calls.iter().map(line).collect();
+        std::fs::write(Path::new(&folder).join(name), format!("{{\n{}\n}}\n", lines.join(",\n")))
+    };
+    write("endpoints.json", |call| {
+        properties(&call["parameters"]["properties"].as_object().cloned().unwrap_or_default())
+    })?;
+    write("permissions.json", permissions)?;
     Ok(())
+}
+
+/// Who may call: `user` or `check`; `null` where only root itself may. `token` is 0 where a token may not.
+fn permissions(call: &Value) -> Value {
+    let mut rules = call["permissions"].clone();
+    if let Some(rules) = rules.as_object_mut() {
+        rules.remove("description");
+        if call["allowtoken"] != json!(1) {
+            rules.insert("token".to_owned(), json!(0));
+        }
+    }
+    rules
 }
 
 fn properties(all: &Map<String, Value>) -> Value {

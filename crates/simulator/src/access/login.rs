@@ -1,0 +1,224 @@
+//! Logging in: tickets, API tokens, the check against forged requests, and passwords.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde_json::{Map, Value, json};
+use sha2::Digest as _;
+
+use super::users::{self, Token};
+use super::{enforcement, permissions};
+use crate::failure::Failure;
+use crate::request::{Answer, Identity, Request};
+use crate::router::Route;
+use crate::state::State;
+
+pub(crate) const ROUTES: &[Route] = &[
+    ("GET", "/access/ticket", |_| Ok(Value::Null)),
+    ("POST", "/access/ticket", login),
+    ("PUT", "/access/password", set_password),
+];
+
+/// How long a ticket is good (PVE::AccessControl: two hours).
+const TICKET_SECONDS: u64 = 2 * 60 * 60;
+
+/// What a client shows.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    pub authorization: Option<String>,
+    pub cookie: Option<String>,
+    pub csrf: Option<String>,
+}
+
+fn sign(state: &State, text: &str) -> String {
+    STANDARD_NO_PAD.encode(sha2::Sha256::digest(format!("{}|{text}", state.secret)))
+}
+
+/// Calls that need no login (PVE::HTTPServer, `auth_handler`).
+pub(crate) fn is_open(method: &str, path: &str) -> bool {
+    matches!(
+        (method, path.trim_end_matches('/')),
+        ("GET", "/access/domains" | "/access/ticket")
+            | (
+                "POST",
+                "/access/ticket" | "/access/vncticket" | "/access/openid/login" | "/access/openid/auth-url"
+            )
+    )
+}
+
+/// Makes the token of the options one of its user's, without which nobody could begin.
+pub(crate) fn register(state: &mut State, token: &str) {
+    let Some((name, secret)) = token.split_once('=') else { return };
+    let Some((user, id)) = name.split_once('!') else { return };
+    let options = [("privsep".to_owned(), "0".to_owned())].into();
+    let owner = state.access.users.entry(user.to_owned()).or_insert_with(|| users::User {
+        options: [("enable", "1"), ("expire", "0")]
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .into(),
+        ..users::User::default()
+    });
+    let token = owner.tokens.entry(id.to_owned()).or_insert(Token { options, secret: String::new() });
+    token.secret = secret.to_owned();
+    let all = super::roles::Entry {
+        path: "/".to_owned(),
+        kind: "user".to_owned(),
+        member: user.to_owned(),
+        role: "Administrator".to_owned(),
+        propagate: true,
+    };
+    if user != "root@pam" && !state.access.entries.contains(&all) {
+        state.access.entries.push(all);
+    }
+}
+
+fn refused() -> Failure {
+    Failure { status: 401, ..Failure::died("authentication failure") }
+}
+
+fn login(request: &mut Request<'_>) -> Answer {
+    let user = match request.get("realm") {
+        Some(realm) => format!("{}@{realm}", request.text("username")),
+        None => request.text("username"),
+    };
+    let stamp = format!("{:08X}", request.seconds());
+    let password = request.text("password");
+    let renewed =
+        verify_ticket(request.state, &password, request.seconds()).is_some_and(|owner| owner == user);
+    let Some(account) = request.state.access.users.get(&user) else { return Err(refused()) };
+    let default = (user == "root@pam").then_some(&request.options.password);
+    let known = account.password.as_ref().or(default).is_some_and(|known| *known == password);
+    if !account.is_active(request.seconds()) || !(renewed || known) {
+        return Err(refused());
+    }
+    let ticket = format!("PVE:{user}:{stamp}::{}", sign(request.state, &format!("ticket|{user}|{stamp}")));
+    let csrf = format!("{stamp}:{}", sign(request.state, &format!("csrf|{user}|{stamp}")));
+    let capabilities = capabilities(request.state, &user);
+    let mut row =
+        json!({ "username": user, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": capabilities });
+    if !request.options.other_nodes.is_empty()
+        && permissions::of(request.state, &user, "/").contains_key("Sys.Audit")
+    {
+        row["clustername"] = json!("lab");
+    }
+    Ok(row)
+}
+
+/// What the web interface may show (PVE::RPCEnvironment, `compute_api_permission`).
+fn capabilities(state: &State, user: &str) -> Value {
+    let starts = |name: &str, prefixes: &[&str]| {
+        name == "Permissions.Modify" || prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut found: Map<String, Value> = ["vms", "access", "storage", "nodes", "sdn", "dc", "mapping"]
+        .map(|name| (name.to_owned(), json!({})))
+        .into_iter()
+        .collect();
+    let top = ["/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping"].map(str::to_owned);
+    for path in top.into_iter().chain(state.access.entries.iter().map(|entry| entry.path.clone())) {
+        let area = path.split('/').nth(1).filter(|area| !area.is_empty()).unwrap_or("dc").to_owned();
+        for name in permissions::of(state, user, &path).into_keys() {
+            let areas: &[&str] = match area.as_str() {
+                "pool" if name.starts_with("VM.") => &["vms"],
+                "pool" if name.starts_with("Datastore.") => &["storage"],
+                "pool" if name == "Permissions.Modify" => &["storage", "vms"],
+                "vms" if starts(&name, &["VM."]) => &["vms"],
+                "access" if starts(&name, &["User.", "Group."]) => &["access"],
+                "storage" if starts(&name, &["Datastore."]) => &["storage"],
+                "nodes" if starts(&name, &["Sys."]) => &["nodes"],
+                "sdn" if starts(&name, &["SDN."]) => &["sdn"],
+                "mapping" if starts(&name, &["Mapping."]) => &["mapping"],
+                "dc" if ["Sys.Audit", "Sys.Modify"].contains(&name.as_str()) || name.starts_with("SDN.") => {
+                    &["dc"]
+                }
+                _ => &[],
+            };
+            for area in areas {
+                if let Some(list) = found.get_mut(*area).and_then(Value::as_object_mut) {
+                    list.insert(name.clone(), json!(1));
+                }
+            }
+        }
+    }
+    Value::Object(found)
+}
+
+fn set_password(request: &mut Request<'_>) -> Answer {
+    let (user, asker) = (request.text("userid"), request.identity.full_name());
+    let realm = users::verify_name(&user)?.to_owned();
+    if !request.state.access.users.contains_key(&user) {
+        return Err(users::missing(&user));
+    }
+    if asker != "root@pam" {
+        if user == "root@pam" || (asker != user && realm == "pam") {
+            return Err(enforcement::refused());
+        }
+        let Some(given) = request.get("confirmation-password") else {
+            let text = "password is required to modify user";
+            return Err(Failure::parameter("confirmation-password", text));
+        };
+        let own = request.state.access.users.get(&asker).and_then(|account| account.password.as_deref());
+        if own != Some(given) {
+            return Err(Failure::died("authentication failure"));
+        }
+    }
+    if !matches!(realm.as_str(), "pam" | "pve") {
+        return Err(Failure::died("can't set password on auth type"));
+    }
+    let password = request.text("password");
+    if let Some(account) = request.state.access.users.get_mut(&user) {
+        account.password = Some(password);
+    }
+    Ok(Value::Null)
+}
+
+fn verify_ticket(state: &State, ticket: &str, now: u64) -> Option<String> {
+    let (head, signature) = ticket.split_once("::")?;
+    let mut parts = head.split(':');
+    let (kind, user, stamp) = (parts.next()?, parts.next()?, parts.next()?);
+    let made = u64::from_str_radix(stamp, 16).ok()?;
+    let valid = kind == "PVE"
+        && signature == sign(state, &format!("ticket|{user}|{stamp}"))
+        && now.saturating_sub(made) < TICKET_SECONDS;
+    valid.then(|| user.to_owned())
+}
+
+/// Finds out who asks, or refuses with 401.
+pub(crate) fn identify(
+    state: &State,
+    credentials: &Credentials,
+    changes: bool,
+    now: u64,
+) -> Result<Identity, Failure> {
+    let failed = || Failure::bare(401, "Authentication failed!");
+    let header = credentials.authorization.as_deref();
+    let token = header
+        .and_then(|text| text.strip_prefix("PVEAPIToken=").or_else(|| text.strip_prefix("PVEAPIToken ")));
+    if let Some(token) = token {
+        return verify_token(state, token, now).ok_or_else(failed);
+    }
+    let in_header = header.and_then(|text| text.strip_prefix("PVEAuthCookie="));
+    let Some(ticket) = in_header.or(credentials.cookie.as_deref()) else {
+        return Err(Failure::bare(401, "No ticket"));
+    };
+    let user = verify_ticket(state, ticket, now).ok_or_else(failed)?;
+    if !state.access.users.get(&user).is_some_and(|account| account.is_active(now)) {
+        return Err(failed());
+    }
+    if changes {
+        let valid = credentials
+            .csrf
+            .as_deref()
+            .and_then(|csrf| csrf.split_once(':'))
+            .is_some_and(|(stamp, signature)| signature == sign(state, &format!("csrf|{user}|{stamp}")));
+        if !valid {
+            return Err(Failure::bare(401, "Permission denied - invalid csrf token"));
+        }
+    }
+    Ok(Identity { user, token: None })
+}
+
+fn verify_token(state: &State, text: &str, now: u64) -> Option<Identity> {
+    let (name, secret) = text.rsplit_once('=')?;
+    let (user, id) = name.split_once('!')?;
+    let owner = state.access.users.get(user).filter(|owner| owner.is_active(now))?;
+    let token = owner.tokens.get(id).filter(|token| !users::has_ended(&token.options, now))?;
+    (token.secret == secret).then(|| Identity { user: user.to_owned(), token: Some(id.to_owned()) })
+}
