@@ -122,12 +122,15 @@ pub struct InitOptions {
     /// Fetch modules that are not there (true or false)
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
     pub get: bool,
-    /// Accepted for Terraform's sake
-    #[arg(long, hide = true)]
+    /// An argument of the backend that its block leaves out, or a file of such lines
+    #[arg(long, value_name = "KEY=VALUE|FILE")]
+    pub backend_config: Vec<String>,
+    /// Forget arguments that were given before
+    #[arg(long)]
     pub reconfigure: bool,
     /// Accepted for Terraform's sake
-    #[arg(long, hide = true, value_name = "BOOL|KEY=VALUE")]
-    pub backend: Option<String>,
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub backend: Option<bool>,
 }
 
 /// See [`Command::Lock`].

@@ -46,7 +46,7 @@ fn command(arguments: &[OsString]) -> Option<(String, usize)> {
 }
 
 /// Words as a shell splits them: at blanks, with quotes and backslashes.
-fn split_words(text: &str) -> Vec<String> {
+pub fn split_words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::project::{DEFAULT_ENVIRONMENT, Project};
 
 /// What stands beside the environments in the data folder.
-pub const RESERVED: [&str; 4] = ["key", "known_hosts", "modules", "modules.json"];
+pub const RESERVED: [&str; 5] = ["backend.json", "key", "known_hosts", "modules", "modules.json"];
 
 /// Whether an environment can be called this: its name is one of a folder and a part of keys in a bucket.
 pub fn is_environment_name(name: &str) -> bool {

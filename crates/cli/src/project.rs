@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pve_config::configuration::{
     Configuration, DiskFiles, Folders, Module, RecordingFiles, Seen, SnapshotFiles, VariableInput,
@@ -13,17 +13,14 @@ use pve_config::syntax::{Diagnostic, SourceMap};
 use pve_executor::Redaction;
 use pve_model::Value;
 use pve_model::event::Actor;
-use pve_model::state::State;
 use pve_planner::evaluation::Inputs;
 use pve_planner::graph::Graph;
 use pve_planner::scope::Surroundings;
 use pve_resources::Registry;
-use pve_state::{EventLog, Key};
-use pve_state_s3::SharedLog;
-use pve_state_sqlite::SqliteLog;
+use pve_state::Key;
 
 use crate::arguments::{GlobalOptions, VariableOptions};
-use crate::backend::{Backend, RunLock};
+use crate::backend::Backend;
 use crate::environments::{RESERVED, is_environment_name, with_variables_of_their_own};
 use crate::failure::Failure;
 use crate::variables::{Missing, complete, missing_policy, variable_inputs};
@@ -44,6 +41,8 @@ pub struct Project {
     pub environment: Option<String>,
     /// What is done about variables without a value.
     pub missing: Missing,
+    /// Where the log is, once that was asked for.
+    pub backend: Arc<OnceLock<Backend>>,
 }
 
 impl Project {
@@ -70,12 +69,23 @@ impl Project {
                 format!("Use letters, digits, `-`, `_` and `.`, and none of {}.", RESERVED.join(", ")),
             ));
         }
-        Ok(Project { root, working_directory, environment, missing: missing_policy(options.input) })
+        Ok(Project {
+            root,
+            working_directory,
+            environment,
+            missing: missing_policy(options.input),
+            backend: Arc::default(),
+        })
     }
 
     /// The name of the environment's log and workspace.
     pub fn stream(&self) -> &str {
         self.environment.as_deref().unwrap_or(DEFAULT_ENVIRONMENT)
+    }
+
+    /// The folder for what environments share.
+    pub fn project_data_folder(&self) -> PathBuf {
+        self.root.join(DATA_FOLDER)
     }
 
     /// The folder for the environment's data.
@@ -114,52 +124,6 @@ impl Project {
             ));
         }
         Ok(Key::find(&folder)?)
-    }
-
-    /// Whether there may be a log: a shared one is always asked for.
-    ///
-    /// # Errors
-    /// When the backend cannot be used.
-    pub fn has_log(&self) -> Result<bool, Failure> {
-        match Backend::of(self)? {
-            Backend::Local => Ok(self.log_path().exists()),
-            Backend::Shared(_) => Ok(true),
-        }
-    }
-
-    /// Opens the log and projects it.
-    ///
-    /// # Errors
-    /// When the log cannot be used.
-    pub async fn open_log(&self) -> Result<(Arc<dyn EventLog>, State), Failure> {
-        let log: Arc<dyn EventLog> = match Backend::of(self)? {
-            Backend::Local => Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?),
-            Backend::Shared(settings) => SharedLog::connect(&settings, self.stream(), self.key()?).await?.log,
-        };
-        let state = log.state().await?;
-        Ok((log, state))
-    }
-
-    /// The state, without making a log where there is none.
-    ///
-    /// # Errors
-    /// When the log cannot be used.
-    pub async fn state(&self) -> Result<State, Failure> {
-        if !self.has_log()? {
-            return Ok(State::default());
-        }
-        Ok(self.open_log().await?.1)
-    }
-
-    /// Takes the lock on writing, waiting for at most `wait`.
-    ///
-    /// # Errors
-    /// When another run still holds it.
-    pub async fn lock(&self, command: &str, wait: std::time::Duration) -> Result<RunLock, Failure> {
-        match Backend::of(self)? {
-            Backend::Local => RunLock::local(self, command, wait).await,
-            Backend::Shared(settings) => RunLock::shared(self, &settings, command, wait).await,
-        }
     }
 }
 

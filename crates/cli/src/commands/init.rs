@@ -6,6 +6,7 @@ use pve_config::configuration::{DiskFiles, load};
 
 use super::get;
 use crate::arguments::{GlobalOptions, InitOptions};
+use crate::backend::{Backend, remember, tell_once};
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
 use crate::providers::check_providers;
@@ -53,8 +54,30 @@ async fn prepare(global: &GlobalOptions, options: &InitOptions) -> Ended {
         (load(&DiskFiles, &project.root), 0)
     };
     loaded.diagnostics.extend(check_providers(&loaded.configuration, &pve_resources::registry()));
+    let kind = loaded.configuration.root.backend.as_ref().map(|(kind, _)| kind.clone());
     get::report(global, loaded)?;
+    prepare_backend(&project, kind.as_deref(), options)?;
     let modules = get::counted(fetched);
     println!("Ready: {modules} fetched; providers are built in. Next: pve plan");
     Ok(0)
+}
+
+fn prepare_backend(project: &Project, kind: Option<&str>, options: &InitOptions) -> Result<(), Failure> {
+    if options.backend == Some(false) {
+        return Ok(());
+    }
+    let Some(kind) = kind else {
+        if !options.backend_config.is_empty() {
+            return Err(Failure::hinted(
+                "-backend-config is for a `backend` block, and the configuration has none",
+                "Write terraform { backend \"s3\" {} } in the root module. Nothing was kept.",
+            ));
+        }
+        return Ok(());
+    };
+    remember(project, kind, &options.backend_config, options.reconfigure)?;
+    if let Backend::Shared(settings) = project.backend()? {
+        tell_once(project, settings)?;
+    }
+    Ok(())
 }

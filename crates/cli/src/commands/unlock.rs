@@ -57,10 +57,10 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
 }
 
 async fn shared(project: &Project) -> Result<Option<SharedLog>, Failure> {
-    Ok(match Backend::of(project)? {
+    Ok(match project.backend()? {
         Backend::Local => None,
         Backend::Shared(settings) => {
-            Some(SharedLog::connect(&settings, project.stream(), project.key()?).await?)
+            Some(SharedLog::connect(settings, project.stream(), project.key()?).await?)
         }
     })
 }

@@ -62,7 +62,7 @@ pub async fn connect(
     Connecting { simulate, parallelism, same_cluster }: Connecting,
 ) -> Result<Clusters, Failure> {
     refuse_other_world(state, simulate.is_some())?;
-    if simulate.is_some() && matches!(Backend::of(project)?, Backend::Shared(_)) {
+    if simulate.is_some() && matches!(project.backend()?, Backend::Shared(_)) {
         return Err(Failure::hinted(
             "a shared log is about real guests: --simulate would write into it what only this machine has",
             "Keep the log here while you try: a file backend_override.tf with terraform { backend \"local\" {} }",

@@ -1,0 +1,182 @@
+//! Arguments of the backend that stand beside its block: `-backend-config`, kept by `pve init`, and
+//! `PVE_BACKEND_CONFIG`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pve_config::configuration::constant;
+use pve_config::syntax::{Diagnostic, SourceMap, parse_body, parse_expression};
+use pve_model::Value;
+use pve_model::codec::{from_plain_json, to_plain_json};
+use pve_state_s3::Settings;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Arguments, arguments};
+use crate::environment::split_words;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// The newest format of the file.
+const FORMAT: u32 = 1;
+/// What is sealed in the file.
+const SECRETS: [&str; 3] = ["secret_key", "token", "sse_customer_key"];
+/// What the sealed part is bound to.
+const PLACE: &str = "backend arguments";
+/// More of them: words as a shell splits them.
+const VARIABLE: &str = "PVE_BACKEND_CONFIG";
+
+/// The file, without secrets in plain text.
+#[derive(Default, Serialize, Deserialize)]
+struct Remembered {
+    format: u32,
+    /// The type of backend that the arguments are for.
+    kind: String,
+    /// Arguments that everybody may read.
+    arguments: Json,
+    /// The others as JSON, sealed, in Base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+    /// Remarks about arguments that were shown.
+    #[serde(default)]
+    told: Vec<String>,
+}
+
+/// Keeps what `-backend-config` gave, in the place of what was given before; forgets that when `anew`.
+///
+/// # Errors
+/// When an argument cannot be read or the file cannot be written.
+pub fn remember(project: &Project, kind: &str, words: &[String], anew: bool) -> Result<(), Failure> {
+    let mut remembered = read(project)?.unwrap_or_default();
+    if words.is_empty() && !anew {
+        return Ok(());
+    }
+    let all = parse(project, words)?;
+    let (secret, open): (Arguments, Arguments) =
+        all.into_iter().partition(|(name, _)| SECRETS.contains(&&**name));
+    remembered.format = FORMAT;
+    remembered.kind = kind.into();
+    remembered.arguments = to_plain_json(&Value::object(open));
+    remembered.sealed = None;
+    if !secret.is_empty() {
+        let json = zeroize::Zeroizing::new(to_plain_json(&Value::object(secret)).to_string());
+        remembered.sealed = Some(STANDARD.encode(project.key()?.seal(json.as_bytes(), PLACE)?));
+    }
+    write(project, &remembered)
+}
+
+/// What was given for a backend of this type; what the environment gives comes last and wins.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn given(project: &Project, kind: &str) -> Result<Arguments, Failure> {
+    let mut all = Arguments::new();
+    if let Some(remembered) = read(project)?.filter(|remembered| remembered.kind == kind) {
+        all.extend(entries(&remembered.arguments));
+        if let Some(sealed) = &remembered.sealed {
+            let sealed = STANDARD.decode(sealed).map_err(|error| damaged(project, &error))?;
+            let json = project.key()?.open(&sealed, PLACE, &path(project).display().to_string())?;
+            let json: Json = serde_json::from_slice(&json).map_err(|error| damaged(project, &error))?;
+            all.extend(entries(&json));
+        }
+    }
+    let words = std::env::var(VARIABLE).map(|text| split_words(&text)).unwrap_or_default();
+    all.extend(parse(project, &words)?);
+    Ok(all)
+}
+
+/// Says which arguments have no effect and why, once in a project.
+///
+/// # Errors
+/// When it cannot be remembered.
+pub fn tell_once(project: &Project, settings: &Settings) -> Result<(), Failure> {
+    let mut remembered = read(project)?.unwrap_or_default();
+    let news: Vec<&String> =
+        settings.remarks.iter().filter(|remark| !remembered.told.contains(remark)).collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    for remark in &news {
+        eprintln!("Note: backend \"s3\": {remark}.");
+    }
+    remembered.format = FORMAT;
+    remembered.told.extend(news.into_iter().cloned());
+    write(project, &remembered)
+}
+
+fn entries(json: &Json) -> Arguments {
+    let value = from_plain_json(json);
+    value.entries().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn path(project: &Project) -> PathBuf {
+    project.project_data_folder().join("backend.json")
+}
+
+fn damaged(project: &Project, error: &dyn std::fmt::Display) -> Failure {
+    let message = format!("{} cannot be read: {error}", path(project).display());
+    Failure::hinted(message, "Give the arguments again: pve init -reconfigure -backend-config=...")
+}
+
+fn read(project: &Project) -> Result<Option<Remembered>, Failure> {
+    let text = match std::fs::read(path(project)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(damaged(project, &error)),
+    };
+    let found: Remembered = serde_json::from_slice(&text).map_err(|error| damaged(project, &error))?;
+    if found.format > FORMAT {
+        return Err(damaged(project, &format!("it has format {}; update pve", found.format)));
+    }
+    Ok(Some(found))
+}
+
+fn write(project: &Project, remembered: &Remembered) -> Result<(), Failure> {
+    let path = path(project);
+    let text = serde_json::to_vec_pretty(remembered).map_err(|error| Failure::plain(error.to_string()))?;
+    super::write_private(&path, &text)
+        .map_err(|error| Failure::plain(format!("{} cannot be written: {error}", path.display())))
+}
+
+/// Arguments as they are typed: `KEY=VALUE`, or files of them.
+fn parse(project: &Project, words: &[String]) -> Result<Arguments, Failure> {
+    let mut sources = SourceMap::new();
+    let mut all = Arguments::new();
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        let read = match word.split_once('=') {
+            Some((name, text)) => {
+                typed(text, &mut sources).map(|value| Arguments::from([(Arc::from(name.trim()), value)]))
+            }
+            None => of_file(&project.root.join(word), word, &mut sources)?,
+        };
+        all.extend(read.map_err(|diagnostics| Failure::Diagnosed { diagnostics, sources: sources.clone() })?);
+    }
+    Ok(all)
+}
+
+/// A text as it stands; only lists and objects are written in the language.
+fn typed(text: &str, sources: &mut SourceMap) -> Result<Value, Vec<Diagnostic>> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return Ok(Value::string(text));
+    }
+    let parsed = parse_expression(sources.add("-backend-config", text), text);
+    match parsed.value {
+        Some(expression) if parsed.diagnostics.is_empty() => constant(&expression),
+        _ => Err(parsed.diagnostics),
+    }
+}
+
+fn of_file(
+    path: &Path,
+    shown: &str,
+    sources: &mut SourceMap,
+) -> Result<Result<Arguments, Vec<Diagnostic>>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let hint = "-backend-config takes KEY=VALUE, or a file of such lines.";
+        Failure::hinted(format!("{shown} cannot be read: {error}"), hint)
+    })?;
+    let parsed = parse_body(sources.add(shown, &*text), &text);
+    Ok(if parsed.has_errors() { Err(parsed.diagnostics) } else { arguments(&parsed.value) })
+}

@@ -1,0 +1,104 @@
+//! The lock on writing to a log: the system's for one on this machine, the lease for a shared one.
+
+use std::time::Duration;
+
+use pve_state::{Lease, LeaseError, LeaseHolder, LeaseOptions};
+use pve_state_s3::{Settings, SharedLog};
+use pve_state_sqlite::{Holder, LockError, WriterLock};
+
+use crate::failure::Failure;
+use crate::project::{Project, actor};
+
+/// The pause between looks at a lock on this machine.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The right to write to a log; given back when it is dropped. A lease that cannot be given back runs out by itself.
+pub struct RunLock(Held);
+
+enum Held {
+    Local { _lock: WriterLock },
+    Shared(Option<Box<Lease>>),
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        let Held::Shared(lease) = &mut self.0 else { return };
+        let Some(lease) = lease.take() else { return };
+        // Every way out of a command passes here, the ones by `?` too; none of them can wait for a future.
+        let released =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(lease.release()));
+        if let Err(error) = released {
+            eprintln!("Note: the lease could not be given back ({error}); it runs out within a minute.");
+        }
+    }
+}
+
+impl RunLock {
+    /// Waits for the lock of this machine.
+    ///
+    /// # Errors
+    /// When another run still holds it.
+    pub async fn local(project: &Project, command: &str, wait: Duration) -> Result<RunLock, Failure> {
+        let actor = actor();
+        let holder = Holder {
+            user: actor.user,
+            host: actor.host,
+            process: std::process::id(),
+            since: jiff::Timestamp::now(),
+            command: command.to_string(),
+        };
+        std::fs::create_dir_all(project.data_folder())?;
+        let deadline = tokio::time::Instant::now() + wait;
+        let mut told = false;
+        loop {
+            match WriterLock::acquire(&project.log_path(), &holder) {
+                Err(error @ LockError::Held { .. }) if tokio::time::Instant::now() < deadline => {
+                    if !std::mem::replace(&mut told, true) {
+                        eprintln!("Waiting: {error}");
+                    }
+                    tokio::time::sleep(LOOK).await;
+                }
+                result => return Ok(RunLock(Held::Local { _lock: result? })),
+            }
+        }
+    }
+
+    /// Waits for the lease of a shared log.
+    ///
+    /// # Errors
+    /// When another run still holds it, or the store fails.
+    pub async fn shared(
+        project: &Project,
+        settings: &Settings,
+        command: &str,
+        wait: Duration,
+    ) -> Result<RunLock, Failure> {
+        let shared = SharedLog::connect(settings, project.stream(), project.key()?).await?;
+        let waiting = |holder: &LeaseHolder| eprintln!("Waiting: another run works here: {holder}");
+        let options = LeaseOptions { wait, waiting: &waiting, ..LeaseOptions::new() };
+        let holder = LeaseHolder::new(actor(), command);
+        let lease = Lease::acquire(shared.lease, &*shared.log, holder, &options).await?;
+        Ok(RunLock(Held::Shared(Some(Box::new(lease)))))
+    }
+
+    /// Calls `stop` when the lock is lost while it should be held.
+    pub fn on_loss(&self, stop: impl FnOnce() + Send + 'static) {
+        if let Held::Shared(Some(lease)) = &self.0 {
+            lease.on_loss(stop);
+        }
+    }
+}
+
+impl From<LeaseError> for Failure {
+    fn from(error: LeaseError) -> Failure {
+        let hint = match &error {
+            LeaseError::Held(_) => {
+                "Wait until it is done, or give -lock-timeout=5m to wait for it. A run that died is overtaken after a \
+                 minute of waiting."
+            }
+            LeaseError::Lost => "Nothing more was begun. Plan again.",
+            LeaseError::Log(_) => "Nothing was lost: what the log has is there. Try again.",
+        };
+        Failure::hinted(crate::failure::chain(&error), hint)
+    }
+}
