@@ -58,6 +58,30 @@ fn a_simulated_plan_leaves_nothing_that_an_apply_could_lose() {
     assert!(project.ok(&["-e", "dev", "plan", "--simulate"]).contains("No changes."));
 }
 
+/// The description in the README.
+#[test]
+fn a_described_cluster_fails_as_it_is_told_to() {
+    let project = Project::scaffolded();
+    let described = |failures: &str| {
+        format!(
+            r#"{{"behaviour": {{"latency_ms": 1, "task_ms": 5, "seed": 1, "failures": [
+                {{"method": "POST", "path": "/nodes/*/qemu", "when": "always", "how": {failures}}}]}}}}"#
+        )
+    };
+    let apply = ["-e", "dev", "apply", "--simulate", "--auto-approve"];
+    project.write("simulator.json", &described(r#"{"fail_task": "no space left"}"#));
+    let said = project.fails(&apply);
+    assert!(said.contains("no space left"), "{said}");
+    project.write("simulator.json", &described(r#"{"refuse": {"status": 500, "reason": "not today"}}"#));
+    let said = project.fails(&apply);
+    assert!(said.contains("not today"), "{said}");
+    project.write("simulator.json", r#"{"behavior": {}}"#);
+    let said = project.fails(&apply);
+    assert!(said.contains("simulator.json") && said.contains("behaviour"), "{said}");
+    project.write("simulator.json", "{}");
+    project.ok(&apply);
+}
+
 #[test]
 fn requests_are_shown_when_asked_for_and_the_token_never() {
     let cluster = Cluster::start(Options::default());

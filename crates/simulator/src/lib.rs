@@ -44,7 +44,7 @@ mod tasks;
 mod tools;
 mod volumes;
 
-pub use options::{FailureRule, How, Options, When};
+pub use options::{Behaviour, FailureRule, How, Options, When};
 pub use seed::{Seed, SeedError, SeedGuest};
 pub use server::{ServeError, Server, SshEndpoint, serve};
 pub use simulator::{OpenError, RequestRecord, Simulator, StateFile};

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 /// Options of a simulator. The default is a quick, healthy cluster.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -69,8 +71,39 @@ impl Default for Options {
     }
 }
 
+/// How a described cluster behaves; what is left out is as in [`Options`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Behaviour {
+    /// Added to every answer, in milliseconds.
+    pub latency_ms: Option<u64>,
+    /// How long a task runs, in milliseconds.
+    pub task_ms: Option<u64>,
+    /// Failures to inject, the first that matches is taken.
+    pub failures: Vec<FailureRule>,
+    /// Seed of the failures with a probability.
+    pub seed: u64,
+}
+
+impl Options {
+    /// These options with a described behaviour.
+    #[must_use]
+    pub fn behaving(self, behaviour: &Behaviour) -> Options {
+        let time =
+            |milliseconds: Option<u64>, otherwise| milliseconds.map_or(otherwise, Duration::from_millis);
+        Options {
+            latency: time(behaviour.latency_ms, self.latency),
+            task_duration: time(behaviour.task_ms, self.task_duration),
+            failures: behaviour.failures.clone(),
+            seed: behaviour.seed,
+            ..self
+        }
+    }
+}
+
 /// Requests that fail.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FailureRule {
     /// `GET`, `POST`, ..., `SSH` for a command on a node, or `*`.
     pub method: String,
@@ -83,7 +116,8 @@ pub struct FailureRule {
 }
 
 /// Which of the matching requests fail.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum When {
     /// The first so many.
     First(u32),
@@ -96,7 +130,8 @@ pub enum When {
 }
 
 /// How a request fails.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum How {
     /// The status and text are answered and nothing is done.
     Refuse {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::access::Credentials;
+use crate::options::Behaviour;
 use crate::schema::Raw;
 use crate::simulator::{Incoming, Reply, Simulator, now};
 use crate::storage;
@@ -24,6 +25,8 @@ pub struct Seed {
     pub files: BTreeMap<String, u64>,
     /// Guests, in this order.
     pub guests: Vec<SeedGuest>,
+    /// How quick and how healthy it is. Not used by [`Simulator::seed`]: see `Options`.
+    pub behaviour: Behaviour,
 }
 
 /// A guest that is there from the start.

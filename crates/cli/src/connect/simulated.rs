@@ -88,11 +88,11 @@ pub fn read_seed(path: &Path) -> Result<Seed, Failure> {
     serde_json::from_slice(&bytes).map_err(|error| fail(error.to_string()))
 }
 
-/// The options of a cluster with the described nodes.
+/// The options of a cluster with the described nodes and behaviour.
 pub fn options(seed: &Seed) -> Options {
     let mut nodes = seed.nodes.iter().cloned();
     let node = nodes.next().unwrap_or_else(|| Options::default().node);
-    Options { node, other_nodes: nodes.collect(), ..Options::default() }
+    Options { node, other_nodes: nodes.collect(), ..Options::default() }.behaving(&seed.behaviour)
 }
 
 fn state_path(folder: &Path, endpoint: &str) -> PathBuf {
