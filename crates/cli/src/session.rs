@@ -28,6 +28,7 @@ use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
+use crate::progress::Waiting;
 use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
@@ -65,6 +66,7 @@ pub async fn observe(
             Some((address.clone(), request))
         })
         .collect();
+    let _waiting = Waiting::on(format!("Reading {} objects from the cluster", requests.len()));
     let read = |(address, request): (InstanceAddress, ReadRequest)| async move {
         match provider.read(request).await {
             Ok(value) => Ok((address, value)),

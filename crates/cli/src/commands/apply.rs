@@ -148,7 +148,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     let provisioners = Runner { root: project.root.clone() };
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
-    let progress = Progress::new(paint);
+    let progress = Progress::new(paint, planning.plan.steps.len());
     let (outcome, problems) = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
     if let Err(error) = log.save_snapshot(&writer.state()).await {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
