@@ -134,6 +134,15 @@ impl Number {
         Float::try_from(value).ok().map(|f| Number::from_float(f.with_precision(PRECISION).value()))
     }
 
+    /// At most ten significant digits, with an exponent where the number is large or small.
+    pub(crate) fn to_short_text(&self) -> String {
+        match self.0 {
+            Repr::Int(int) if int.unsigned_abs() < 10_u128.pow(10) => int.to_string(),
+            Repr::Int(_) | Repr::Float(_) => short_decimal(&self.to_string()),
+            Repr::NegativeZero | Repr::Infinite(_) => self.to_string(),
+        }
+    }
+
     /// Sum. Errors with opposite infinities.
     pub fn add(&self, other: &Number) -> Result<Number, ArithmeticError> {
         if let (Repr::Int(a), Repr::Int(b)) = (&self.0, &other.0)
@@ -401,8 +410,11 @@ fn shortest_decimal(float: &Float) -> String {
 }
 
 fn plain_notation(decimal: &FBig<HalfEven, 10>) -> String {
-    let digits = decimal.repr().significand().to_string();
-    let exponent = decimal.repr().exponent();
+    place_point(&decimal.repr().significand().to_string(), decimal.repr().exponent())
+}
+
+/// The digits times ten to the exponent, in plain notation.
+fn place_point(digits: &str, exponent: isize) -> String {
     if exponent >= 0 {
         return format!("{digits}{}", "0".repeat(exponent.unsigned_abs()));
     }
@@ -413,6 +425,44 @@ fn plain_notation(decimal: &FBig<HalfEven, 10>) -> String {
     } else {
         format!("0.{}{digits}", "0".repeat(fraction - digits.len()))
     }
+}
+
+/// The plain decimal rounded to ten digits, as C's `%.10g` writes it.
+fn short_decimal(plain: &str) -> String {
+    const MOST: usize = 10;
+    let (sign, magnitude) = match plain.strip_prefix('-') {
+        Some(magnitude) => ("-", magnitude),
+        None => ("", plain),
+    };
+    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, ""));
+    let all = format!("{whole}{fraction}");
+    let leading = all.len() - all.trim_start_matches('0').len();
+    let mut digits: Vec<u8> = all[leading..].bytes().map(|digit| digit - b'0').collect();
+    let mut exponent = whole.len() as i64 - leading as i64 - 1;
+    if digits.len() > MOST {
+        let rest = digits.split_off(MOST);
+        let is_half = rest[0] == 5 && rest[1..].iter().all(|digit| *digit == 0);
+        if rest[0] > 5 || rest[0] == 5 && (!is_half || digits[MOST - 1] % 2 == 1) {
+            let kept = digits.iter().rposition(|digit| *digit < 9);
+            digits.truncate(kept.map_or(0, |at| at + 1));
+            match digits.last_mut() {
+                Some(last) => *last += 1,
+                None => {
+                    digits.push(1);
+                    exponent += 1;
+                }
+            }
+        }
+    }
+    let used = digits.iter().rposition(|digit| *digit != 0).map_or(1, |at| at + 1);
+    let text: String = digits[..used].iter().map(|digit| char::from(digit + b'0')).collect();
+    if (-4..MOST as i64).contains(&exponent) {
+        let exponent = exponent as isize - (text.len() as isize - 1);
+        return format!("{sign}{}", place_point(&text, exponent));
+    }
+    let point = if text.len() > 1 { "." } else { "" };
+    let exponent_sign = if exponent < 0 { '-' } else { '+' };
+    format!("{sign}{}{point}{}e{exponent_sign}{:02}", &text[..1], &text[1..], exponent.abs())
 }
 
 #[cfg(test)]
@@ -465,6 +515,16 @@ mod tests {
         assert_eq!(number("-4").remainder(&number("2")).unwrap().to_string(), "0");
         assert_eq!(number("-0.5").ceil().to_string(), "0");
         assert_eq!(negative.to_f64().to_bits(), (-0.0_f64).to_bits());
+    }
+
+    #[test]
+    fn short_texts_have_ten_digits_at_most() {
+        let texts =
+            ["0.1", "1234567890.5", "12345678901", "123456.7890123", "0.00001", "9999999999.6", "1e40"];
+        let short = texts.map(|text| number(text).to_short_text());
+        let expected = ["0.1", "1234567890", "1.23456789e+10", "123456.789", "1e-05", "1e+10", "1e+40"];
+        assert_eq!(short, expected);
+        assert_eq!(number("-12345678905.5").to_short_text(), "-1.234567891e+10");
     }
 
     #[test]

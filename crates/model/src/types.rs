@@ -200,7 +200,18 @@ impl fmt::Display for AttributeName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_identifier = self.0.starts_with(|c: char| c.is_alphabetic() || c == '_')
             && self.0.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-        if is_identifier { f.write_str(self.0) } else { write!(f, "{:?}", self.0) }
+        if is_identifier {
+            return f.write_str(self.0);
+        }
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c.escape_debug().next() {
+                Some('\\') if c == '\'' => f.write_str("'")?,
+                Some('\\') if !c.is_ascii() => write!(f, "\\u{:04x}", u32::from(c))?,
+                _ => write!(f, "{}", c.escape_debug())?,
+            }
+        }
+        f.write_str("\"")
     }
 }
 

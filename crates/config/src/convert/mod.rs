@@ -89,6 +89,19 @@ fn convert_unknown(from: &Type, refinement: Option<&Refinement>, target: &Type) 
 
 fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
     match (&value.kind, target) {
+        (ValueKind::List(_, values) | ValueKind::Set(_, values), _) if values.is_empty() => {
+            conversion_fault(&value.ty(), target).map_or(Ok(()), Err)?;
+        }
+        (ValueKind::Map(_, values), Type::Map(_)) if values.is_empty() => {
+            conversion_fault(&value.ty(), target).map_or(Ok(()), Err)?;
+        }
+        (ValueKind::Set(..), Type::List(element)) if value.has_unknown_length() => {
+            conversion_fault(&value.ty(), target).map_or(Ok(()), Err)?;
+            return Ok(Value::unknown(Type::list(plain_type(element))));
+        }
+        _ => {}
+    }
+    match (&value.kind, target) {
         (ValueKind::Bool(flag), Type::String) => Ok(Value::string(if *flag { "true" } else { "false" })),
         (ValueKind::Number(number), Type::String) => Ok(Value::string(number.to_string())),
         (ValueKind::String(text), Type::Number) => parse_number(text),

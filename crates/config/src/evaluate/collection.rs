@@ -123,12 +123,7 @@ fn element(value: &Value, ty: &Type, key: &Value) -> Result<Value, StepError> {
         return Ok(Value::unknown(ty.element().cloned().unwrap_or(Type::Dynamic)));
     }
     match (&value.kind, ty) {
-        (ValueKind::Unknown(..), Type::List(element)) => {
-            if key.as_i64().is_none_or(|index| index < 0) {
-                return Err(outside(key, None));
-            }
-            Ok(Value::unknown((**element).clone()))
-        }
+        (ValueKind::Unknown(..), Type::List(element)) => Ok(Value::unknown((**element).clone())),
         (ValueKind::Unknown(..), Type::Map(element)) => Ok(Value::unknown((**element).clone())),
         (ValueKind::Unknown(..), Type::Object(_)) => get_attribute(value, key.as_str().unwrap_or_default()),
         (ValueKind::Unknown(..), Type::Tuple(types)) => {
@@ -156,7 +151,7 @@ fn outside(key: &Value, length: Option<usize>) -> StepError {
         (_, Some(length)) => {
             format!("The value has {length} elements, with the indices 0 to {}.", length - 1)
         }
-        _ => "An index must not be negative.".to_string(),
+        (_, None) => "An index must not be negative.".to_string(),
     };
     fault(&format!("There is no element [{index}]"), detail)
 }

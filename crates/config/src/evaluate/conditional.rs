@@ -18,7 +18,10 @@ impl Frame<'_> {
         let common = match (is_bare_null(&if_true), is_bare_null(&if_false)) {
             (true, _) => Some(type_of(&if_false)),
             (_, true) => Some(type_of(&if_true)),
-            _ => unify(&[type_of(&if_true), type_of(&if_false)]),
+            _ => match (type_of(&if_true), type_of(&if_false)) {
+                (Type::Dynamic, _) | (_, Type::Dynamic) => Some(Type::Dynamic),
+                (a, b) => unify(&[a, b]),
+            },
         };
         let Some(common) = common else {
             let detail = format!(
@@ -35,6 +38,11 @@ impl Frame<'_> {
             let fault = Diagnostic::error(at, "The condition is null", "It must be true or false.");
             return Err(self.explain(fault, &[&conditional.condition]));
         }
+        if !condition.is_known() {
+            let branch = |branch: Evaluated| branch.unwrap_or_else(|_| Value::unknown(Type::Dynamic));
+            let (a, b) = (branch(if_true), branch(if_false));
+            return Ok(either(&a, &b, common).with_marks(marks.union(a.marks).union(b.marks)));
+        }
         let condition = convert(&condition, &Type::Bool).map_err(|error| {
             let detail = format!("It must be true or false: {error}.");
             self.explain(
@@ -42,10 +50,7 @@ impl Frame<'_> {
                 &[&conditional.condition],
             )
         })?;
-        let Some(holds) = condition.as_bool() else {
-            let (a, b) = (if_true?, if_false?);
-            return Ok(either(&a, &b, common).with_marks(marks.union(a.marks).union(b.marks)));
-        };
+        let holds = condition.as_bool().unwrap_or_default();
         let both =
             [&if_true, &if_false].into_iter().flatten().fold(marks, |all, value| all.union(value.marks));
         let (taken, expr) =
@@ -58,8 +63,19 @@ impl Frame<'_> {
     }
 }
 
+/// Longest list whose unknown elements are there one by one.
+const MOST_PLACES: u64 = 100_000;
+
 /// One of two values while it is not known which.
 fn either(a: &Value, b: &Value, common: Type) -> Value {
+    if a.is_null() && b.is_null() {
+        return Value::null(common);
+    }
+    if let (Some(x), Some(y)) = (a.as_number(), b.as_number())
+        && x == y
+    {
+        return Value::number(y.clone());
+    }
     let not_null = [a, b].iter().all(|value| match &value.kind {
         ValueKind::Null(_) => false,
         ValueKind::Unknown(_, known) => known.as_ref().is_some_and(|known| known.not_null),
@@ -75,6 +91,10 @@ fn either(a: &Value, b: &Value, common: Type) -> Value {
         _ => None,
     };
     if let (true, Some(x), Some(y)) = (refinement.not_null, lengths(a), lengths(b)) {
+        if x == y && x <= MOST_PLACES && matches!(a.kind, ValueKind::List(..)) {
+            let place = Value::unknown(common.element().cloned().unwrap_or(Type::Dynamic));
+            return Value::list(place.ty(), vec![place; x as usize]);
+        }
         refinement.min_length = Some(x.min(y));
         refinement.max_length = Some(x.max(y));
     }

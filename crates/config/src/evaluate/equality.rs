@@ -63,7 +63,10 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Option<bool> {
 }
 
 fn compare_unknown(a: &Value, b: &Value) -> Option<bool> {
-    // While both are unknown nothing is said, even of different types.
+    // While both are unknown nothing is said, even of different types; nulls of all types are equal.
+    if a.is_null() || b.is_null() {
+        return None;
+    }
     if (a.is_known() || b.is_known()) && types_differ(a, b) {
         return Some(false);
     }

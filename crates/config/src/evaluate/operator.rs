@@ -13,6 +13,20 @@ pub(super) fn unknown_not_null(ty: Type) -> Value {
     Value::unknown_refined(ty, Refinement { not_null: true, ..Refinement::default() })
 }
 
+/// Why a side of `&&` or `||` is no bool.
+enum Fault {
+    NoValue(Vec<Diagnostic>),
+    WrongType(Vec<Diagnostic>),
+}
+
+impl Fault {
+    fn into_faults(self) -> Vec<Diagnostic> {
+        match self {
+            Fault::NoValue(faults) | Fault::WrongType(faults) => faults,
+        }
+    }
+}
+
 impl Frame<'_> {
     pub(super) fn unary(&self, operator: UnaryOperator, operand: &Expr) -> Evaluated {
         let ty = match operator {
@@ -75,22 +89,34 @@ impl Frame<'_> {
         }
     }
 
-    /// `||` (decided by a true) and `&&` (decided by a false). A side that decides hides what is wrong with the other.
-    /// Null decides `&&`, as the reference has it.
+    /// `||` (decided by a true) and `&&` (decided by a false). A side that decides hides what is wrong with the other,
+    /// unless that has the wrong type. Null decides `&&`, as the reference has it.
     fn logical(&self, binary: &BinaryExpr, decisive: bool) -> Evaluated {
-        let left = self.logical_operand(&binary.left);
-        let decides = |value: &Value| value.as_bool() == Some(decisive) || (value.is_null() && !decisive);
-        if let Ok((value, marks)) = &left
-            && decides(value)
-        {
-            return Ok(Value::bool(decisive).with_marks(*marks));
+        let (left, right) = (self.logical_operand(&binary.left), self.logical_operand(&binary.right));
+        let mismatches: Vec<Diagnostic> = [&left, &right]
+            .into_iter()
+            .filter_map(|side| match side {
+                Err(Fault::WrongType(faults)) => Some(faults.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        if !mismatches.is_empty() {
+            return Err(mismatches);
         }
-        let right = self.logical_operand(&binary.right);
-        let ((left, left_marks), (right, right_marks)) = self.both(left, right)?;
-        let marks = left_marks.union(right_marks);
-        if decides(&right) {
+        let sides = [left.map_err(Fault::into_faults), right.map_err(Fault::into_faults)];
+        let marks = sides.iter().flatten().fold(Marks::NONE, |marks, (_, side)| marks.union(*side));
+        let decides = |value: &Value| value.as_bool() == Some(decisive) || (value.is_null() && !decisive);
+        if sides.iter().flatten().any(|(value, _)| decides(value)) {
             return Ok(Value::bool(decisive).with_marks(marks));
         }
+        let [left, right] = sides;
+        let is_open =
+            |side: &Result<(Value, Marks), _>| side.as_ref().is_ok_and(|(value, _)| !value.is_known());
+        if is_open(&left) && right.as_ref().is_err() {
+            return Ok(unknown_not_null(Type::Bool).with_marks(marks));
+        }
+        let ((left, _), (right, _)) = self.both(left, right)?;
         if !left.is_known() || !right.is_known() {
             return Ok(unknown_not_null(Type::Bool).with_marks(marks));
         }
@@ -106,14 +132,14 @@ impl Frame<'_> {
     }
 
     /// A bool, unknown or null.
-    fn logical_operand(&self, expr: &Expr) -> Result<(Value, Marks), Vec<Diagnostic>> {
-        let (value, marks) = split_marks(self.evaluate(expr)?);
+    fn logical_operand(&self, expr: &Expr) -> Result<(Value, Marks), Fault> {
+        let (value, marks) = split_marks(self.evaluate(expr).map_err(Fault::NoValue)?);
         match convert(&value, &Type::Bool) {
             Ok(value) => Ok((value, marks)),
             Err(error) => {
                 let detail = format!("This operator takes a bool: {error}.");
                 let fault = Diagnostic::error(expr.span, "The operand has the wrong type", detail);
-                Err(self.explain(fault, &[expr]))
+                Err(Fault::WrongType(self.explain(fault, &[expr])))
             }
         }
     }

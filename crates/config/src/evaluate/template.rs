@@ -73,23 +73,18 @@ impl Frame<'_> {
             let fault = Diagnostic::error(expr.span, "The value is null", "A template cannot hold null.");
             return Err(self.explain(fault, &[expr]));
         }
+        if let ValueKind::Unknown(_, refinement) = &value.kind {
+            text.push(refinement.as_ref().and_then(|known| known.prefix.as_deref()).unwrap_or_default());
+            text.unknown = true;
+            return Ok(());
+        }
         let value = convert(&value, &Type::String).map_err(|error| {
             let detail = format!("A template takes strings, numbers and bools: {error}.");
             let fault = Diagnostic::error(expr.span, "The value cannot be part of a template", detail)
                 .with_hint("Use jsonencode() or join() to make a string of it.");
             self.explain(fault, &[expr])
         })?;
-        match &value.kind {
-            ValueKind::String(part) => text.push(part),
-            ValueKind::Unknown(_, refinement) => {
-                if let Some(prefix) = refinement.as_ref().and_then(|refinement| refinement.prefix.as_deref())
-                {
-                    text.push(prefix);
-                }
-                text.unknown = true;
-            }
-            _ => {}
-        }
+        text.push(value.as_str().unwrap_or_default());
         Ok(())
     }
 

@@ -87,7 +87,7 @@ impl Frame<'_> {
                 ValueKind::Unknown(_, refinement) => !refinement.as_ref().is_some_and(|r| r.not_null),
                 _ => false,
             };
-            let one = self.steps(value, steps)?;
+            let one = self.steps(value.with_marks(marks), steps)?;
             let result = if may_be_null { Value::unknown(Type::Dynamic) } else { Value::tuple(vec![one]) };
             return Ok(result.with_marks(marks));
         }

@@ -160,6 +160,7 @@ fn merge_type(arguments: &[Value]) -> Result<Type, FunctionError> {
     for (index, argument) in arguments.iter().enumerate() {
         let mut ty = argument.ty();
         match &ty {
+            Type::Dynamic if argument.is_null() => ty = Type::object::<Arc<str>>([]),
             Type::Dynamic => return Ok(Type::Dynamic),
             Type::Object(_) if argument.is_null() => ty = Type::object::<Arc<str>>([]),
             Type::Object(given) => attributes.extend(given.iter().map(|(k, a)| (k.clone(), a.ty.clone()))),

@@ -34,7 +34,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     mark("ephemeralasnull", |call| {
         Ok(call.arguments[0].transform(&mut |_, value| {
             if value.marks.is_ephemeral() {
-                return Value::null(value.ty()).with_marks(value.marks.without(Marks::EPHEMERAL));
+                let marks = value.marks.without(Marks::EPHEMERAL);
+                let plain =
+                    if value.is_known() { Value::null(value.ty()) } else { Value::unknown(value.ty()) };
+                return plain.with_marks(marks);
             }
             value
         }))
@@ -45,10 +48,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Returns::Flag,
         |call| {
             let value = &call.arguments[0];
-            Ok(match (value.marks.is_sensitive(), value.is_known()) {
-                (true, _) => Value::bool(true),
-                (false, true) => Value::bool(false),
-                (false, false) => Value::unknown(Type::Bool),
+            Ok(match value.is_known() {
+                true => Value::bool(value.marks.is_sensitive()),
+                false => Value::unknown(Type::Bool),
             })
         },
     ),
@@ -63,10 +65,15 @@ const fn mark(name: &'static str, run: fn(&Call<'_>) -> Outcome) -> Function {
 fn result_type(value: &Value, target: &Type) -> Result<Type, FunctionError> {
     let unknown = Value::unknown(value.ty());
     convert(&unknown, target)
-        .map(|value| value.ty())
+        .map(|found| if value.is_known() { found.ty() } else { target.clone() })
         .map_err(|error| FunctionError::argument(0, error.to_string()))
 }
 
 fn change(call: &Call<'_>, target: &Type) -> Outcome {
+    let value = &call.arguments[0];
+    if !value.is_known() && value.ty() != *target {
+        // The type of elements is not looked at then, as in the reference.
+        return Ok(Value::unknown(target.clone()).with_marks(value.marks));
+    }
     convert(&call.arguments[0], target).map_err(|error| FunctionError::argument(0, error.to_string()))
 }

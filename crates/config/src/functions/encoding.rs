@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use pve_model::value::Refinement;
 use pve_model::{Type, Value};
 
+use super::character_sets::CharacterSet;
 use super::parameter::{Call, Function, Outcome, Returns, any, text};
 use super::string::string;
 use super::{FunctionError, json};
@@ -44,9 +45,19 @@ fn json_encode(call: &Call<'_>) -> Outcome {
         let refinement = Refinement { not_null: true, prefix, ..Refinement::default() };
         return Ok(Value::unknown_refined(Type::String, refinement));
     }
+    if has_infinity(value) {
+        return Err(FunctionError::argument(0, "JSON has no infinite numbers"));
+    }
     let mut out = String::new();
     json::encode(value, &mut out);
     Ok(Value::string(out))
+}
+
+fn has_infinity(value: &Value) -> bool {
+    value
+        .as_number()
+        .is_some_and(|number| number.to_f64().is_infinite() && number.to_string().ends_with("Inf"))
+        || value.children().any(|(_, part)| has_infinity(part))
 }
 
 fn from_base64(call: &Call<'_>) -> Result<Vec<u8>, FunctionError> {
@@ -125,7 +136,34 @@ fn url_decode(call: &Call<'_>) -> Outcome {
     string(String::from_utf8_lossy(&result))
 }
 
+/// The line of a quote where none can be: within a cell that is not quoted, or a closing one with text behind it.
+fn stray_quote(text: &str) -> Option<usize> {
+    let (mut line, mut quoted, mut at_start) = (1, false, true);
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        line += usize::from(c == '\n');
+        match c {
+            '"' if quoted && characters.next_if_eq(&'"').is_some() => {}
+            '"' if quoted => {
+                quoted = false;
+                if characters.peek().is_some_and(|next| !matches!(next, ',' | '\r' | '\n')) {
+                    return Some(line);
+                }
+            }
+            '"' if at_start => quoted = true,
+            '"' => return Some(line),
+            _ => {}
+        }
+        at_start = !quoted && matches!(c, ',' | '\n');
+    }
+    quoted.then_some(line)
+}
+
 fn csv_decode(call: &Call<'_>) -> Outcome {
+    if let Some(line) = stray_quote(call.text(0)) {
+        let message = format!("this is no CSV: a quote is out of place in line {line}");
+        return Err(FunctionError::argument(0, message));
+    }
     let fault = |error: csv::Error| FunctionError::argument(0, format!("this is no CSV: {error}"));
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(call.text(0).as_bytes());
     let mut records = reader.records();
@@ -148,39 +186,24 @@ fn csv_decode(call: &Call<'_>) -> Outcome {
     Ok(Value::list(ty, rows))
 }
 
-fn character_set(call: &Call<'_>) -> Result<&'static encoding_rs::Encoding, FunctionError> {
+fn character_set(call: &Call<'_>) -> Result<&'static CharacterSet, FunctionError> {
     let name = call.text(1);
-    encoding_rs::Encoding::for_label(name.as_bytes())
+    CharacterSet::find(name)
         .ok_or_else(|| FunctionError::argument(1, format!("\"{name}\" is no known character set")))
 }
 
-/// The sets of two bytes a unit, which the library for the others does not write.
-fn utf16(call: &Call<'_>) -> Option<fn(u16) -> [u8; 2]> {
-    match call.text(1).to_ascii_uppercase().as_str() {
-        "UTF-16LE" => Some(u16::to_le_bytes),
-        "UTF-16BE" => Some(u16::to_be_bytes),
-        _ => None,
-    }
-}
-
 fn text_encode(call: &Call<'_>) -> Outcome {
-    if let Some(to_bytes) = utf16(call) {
-        let bytes: Vec<u8> = call.text(0).encode_utf16().flat_map(to_bytes).collect();
-        return Ok(Value::string(BASE64_STANDARD.encode(bytes)));
-    }
     let set = character_set(call)?;
-    let (bytes, _, lossy) = set.encode(call.text(0));
-    if lossy {
-        return Err(FunctionError::argument(0, format!("{} has not all of its characters", set.name())));
-    }
+    let bytes = set
+        .encode(call.text(0))
+        .ok_or_else(|| FunctionError::argument(0, format!("{} has not all of its characters", set.name())))?;
     Ok(Value::string(BASE64_STANDARD.encode(bytes)))
 }
 
 fn text_decode(call: &Call<'_>) -> Outcome {
     let set = character_set(call)?;
-    let bytes = from_base64(call)?;
     let text = set
-        .decode_without_bom_handling_and_without_replacement(&bytes)
+        .decode(&from_base64(call)?)
         .ok_or_else(|| FunctionError::argument(0, format!("the bytes are no text in {}", set.name())))?;
     string(text)
 }

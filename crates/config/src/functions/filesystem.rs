@@ -66,9 +66,7 @@ impl Files for LocalFiles {
         let mut folders = vec![(folder.to_path_buf(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
             let entries = match folder.read_dir() {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && prefix.is_empty() => {
-                    return Ok(found);
-                }
+                Err(error) if prefix.is_empty() && is_no_folder(&error) => return Ok(found),
                 entries => entries?,
             };
             for entry in entries {
@@ -155,6 +153,10 @@ fn clean(path: &str) -> String {
         (false, true) => ".".to_string(),
         (false, false) => parts.join("/"),
     }
+}
+
+fn is_no_folder(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn fileset(call: &Call<'_>) -> Outcome {

@@ -95,7 +95,11 @@ fn hash_password(call: &Call<'_>) -> Outcome {
     if call.context.pure {
         return Ok(unknown_text());
     }
-    bcrypt::hash(call.text(0), cost).map(Value::string).map_err(|error| FunctionError::new(error.to_string()))
+    let parts = bcrypt::hash_with_result(call.text(0), cost);
+    // The reference's version; the others are the same hash.
+    parts
+        .map(|parts| Value::string(parts.format_for_version(bcrypt::Version::TwoA)))
+        .map_err(|error| FunctionError::new(error.to_string()))
 }
 
 fn named_uuid(call: &Call<'_>) -> Outcome {
@@ -121,6 +125,7 @@ fn decrypt(call: &Call<'_>) -> Outcome {
     let key = rsa::RsaPrivateKey::from_pkcs1_pem(pem)
         .ok()
         .or_else(|| rsa::RsaPrivateKey::from_pkcs8_pem(pem).ok())
+        .or_else(|| super::openssh::private_key(pem))
         .ok_or_else(|| FunctionError::argument(1, "an RSA private key in PEM form is required"))?;
     let plain = key
         .decrypt(rsa::Pkcs1v15Encrypt, &data)

@@ -1,15 +1,18 @@
 //! Functions of the language. Each says what its parameters take; null, unknown and marked arguments are then handled
 //! in one place, [`call`].
 
+mod character_sets;
 mod collection;
 mod conversion;
 mod encoding;
 mod filesystem;
+mod float;
 mod format;
 mod hash;
 mod json;
 mod network;
 mod number;
+mod openssh;
 mod parameter;
 mod pattern;
 mod sequence;

@@ -42,8 +42,11 @@ impl Network {
         Some(Network { address: address & !host_mask(bits - prefix), prefix, bits })
     }
 
+    /// The prefix of an IPv4 network in IPv6 notation is written as one of IPv4, as the reference has it.
     fn write(self) -> String {
-        format!("{}/{}", write_address(self.address, self.bits), self.prefix)
+        let is_mapped = self.bits == 128 && self.prefix >= 96 && self.address >> 32 == 0xffff;
+        let prefix = if is_mapped { self.prefix - 96 } else { self.prefix };
+        format!("{}/{prefix}", write_address(self.address, self.bits))
     }
 }
 
@@ -108,6 +111,10 @@ fn host(call: &Call<'_>) -> Outcome {
 
 fn netmask(call: &Call<'_>) -> Outcome {
     let network = network(call, 0)?;
+    if network.bits == 128 && network.address >> 32 == 0xffff {
+        let mask = !host_mask(128 - network.prefix);
+        return Ok(Value::string(std::net::Ipv6Addr::from_bits(mask).to_string()));
+    }
     if network.bits == 128 {
         return Err(FunctionError::argument(0, "IPv6 networks have no netmask"));
     }
@@ -145,6 +152,9 @@ fn subnets(call: &Call<'_>) -> Outcome {
         let new_bits = call.whole(index)?;
         if new_bits < 1 {
             return Err(FunctionError::argument(index, "a network must be extended by at least one bit"));
+        }
+        if new_bits > 32 {
+            return Err(FunctionError::argument(index, "a network can be extended by 32 bits at most"));
         }
         let prefix = extended(network, new_bits, index)?;
         let mask = host_mask(network.bits - prefix);

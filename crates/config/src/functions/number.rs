@@ -2,25 +2,23 @@
 
 use pve_model::{Number, Type, Value};
 
-use super::FunctionError;
 use super::parameter::{Call, Function, Outcome, Returns, any, number};
+use super::{FunctionError, float};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("abs", &[number("num")], Returns::Number, |c| on(c, Number::absolute)),
     Function::new("ceil", &[number("num")], Returns::Number, |c| on(c, Number::ceil)),
     Function::new("floor", &[number("num")], Returns::Number, |c| on(c, Number::floor)),
-    Function::new("signum", &[number("num")], Returns::Number, |c| {
-        on(c, |n| Number::from(n.cmp(&Number::from(0)) as i8))
-    }),
+    Function::new("signum", &[number("num")], Returns::Number, |c| Ok(Value::number(c.whole(0)?.signum()))),
     Function::new("max", &[], Returns::Number, |c| extreme(c, |a, b| a > b)).and_more(number("numbers")),
     Function::new("min", &[], Returns::Number, |c| extreme(c, |a, b| a < b)).and_more(number("numbers")),
     Function::new("log", &[number("num"), number("base")], Returns::Number, log),
     Function::new("pow", &[number("num"), number("power")], Returns::Number, |c| {
         let [base, power] = floats(c);
-        from_float(base.powf(power))
+        from_float(float::power(base, power))
     }),
     Function::new("sum", &[any("list")], Returns::Number, sum),
-    Function::new("parseint", &[any("number"), number("base")], Returns::Number, parse_int),
+    Function::new("parseint", &[any("number"), number("base")], Returns::Of(parsed_type), parse_int),
 ];
 
 fn on(call: &Call<'_>, operation: impl Fn(&Number) -> Number) -> Outcome {
@@ -49,7 +47,7 @@ fn from_float(value: f64) -> Outcome {
 
 fn log(call: &Call<'_>) -> Outcome {
     let [number, base] = floats(call);
-    from_float(natural_logarithm(number) / natural_logarithm(base))
+    from_float(float::natural_logarithm(number) / float::natural_logarithm(base))
 }
 
 fn sum(call: &Call<'_>) -> Outcome {
@@ -77,10 +75,15 @@ fn sum(call: &Call<'_>) -> Outcome {
     Ok(Value::number(total))
 }
 
+fn parsed_type(arguments: &[Value]) -> Result<Type, FunctionError> {
+    match arguments[0].ty() {
+        Type::String => Ok(Type::Number),
+        _ => Err(FunctionError::argument(0, "a string is required")),
+    }
+}
+
 fn parse_int(call: &Call<'_>) -> Outcome {
-    let Some(text) = call.arguments[0].as_str() else {
-        return Err(FunctionError::argument(0, "a string is required"));
-    };
+    let text = call.text(0);
     let base = call.whole(1)?;
     if !(2..=62).contains(&base) {
         return Err(FunctionError::argument(1, "the base must be from 2 to 62"));
@@ -114,37 +117,4 @@ fn digit_value(digit: char, base: i64) -> Option<i64> {
         'A'..='Z' => Some(offset('A') + 36),
         _ => None,
     }
-}
-
-/// Rounds as FreeBSD's `e_log.c` does, which the reference follows; the platform's own differs in the last bit.
-fn natural_logarithm(x: f64) -> f64 {
-    const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
-    const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-    const L: [f64; 7] = [
-        6.666_666_666_666_735e-1,
-        3.999_999_999_940_942e-1,
-        2.857_142_874_366_239e-1,
-        2.222_219_843_214_978_4e-1,
-        1.818_357_216_161_805e-1,
-        1.531_383_769_920_937_3e-1,
-        1.479_819_860_511_658_6e-1,
-    ];
-    if !x.is_normal() || x <= 0.0 {
-        return x.ln();
-    }
-    let bits = x.to_bits();
-    let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1022;
-    let mut fraction = f64::from_bits((bits & !(0x7ff << 52)) | (1022 << 52));
-    if fraction < std::f64::consts::FRAC_1_SQRT_2 {
-        fraction *= 2.0;
-        exponent -= 1;
-    }
-    let (f, k) = (fraction - 1.0, exponent as f64);
-    let s = f / (2.0 + f);
-    let s2 = s * s;
-    let s4 = s2 * s2;
-    let odd = s2 * (L[0] + s4 * (L[2] + s4 * (L[4] + s4 * L[6])));
-    let even = s4 * (L[1] + s4 * (L[3] + s4 * L[5]));
-    let half = 0.5 * f * f;
-    k * LN2_HIGH - ((half - (s * (half + (odd + even)) + k * LN2_LOW)) - f)
 }

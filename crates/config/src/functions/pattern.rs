@@ -83,10 +83,19 @@ fn translate(pattern: &str) -> String {
                     result.ends_with(':') && result.rfind("[:").is_some_and(|at| !result[at..].contains(']'));
                 result.push(']');
             }
+            '{' if !in_class && !is_repetition(characters.clone()) => result.push_str("\\{"),
             other => result.push(other),
         }
     }
     result
+}
+
+/// Whether what follows a brace is a number of times; otherwise RE2 takes the brace for itself.
+fn is_repetition(after: impl Iterator<Item = char>) -> bool {
+    let text: String = after.take(12).collect();
+    let Some((inside, _)) = text.split_once('}') else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    !least.is_empty() && least.bytes().chain(most.bytes()).all(|b| b.is_ascii_digit())
 }
 
 /// The type of a match: a string, a tuple of groups, or an object of named groups.

@@ -416,6 +416,13 @@ fn matchkeys(call: &Call<'_>) -> Outcome {
             .map_err(|error| FunctionError::argument(index, error.to_string()))
     };
     let (keys, wanted) = (fit(1)?, fit(2)?);
+    let none = Value::list(call.ty.element().cloned().unwrap_or(Type::Dynamic), Vec::new());
+    if wanted.elements().is_some_and(<[Value]>::is_empty) {
+        return Ok(none);
+    }
+    if !call.arguments[0].is_wholly_known() || !keys.is_wholly_known() {
+        return Ok(Value::unknown(call.ty.clone()));
+    }
     let mut found = Vec::new();
     for (value, key) in values.iter().zip(keys.elements().unwrap_or_default()) {
         for candidate in wanted.elements().unwrap_or_default() {
@@ -425,7 +432,8 @@ fn matchkeys(call: &Call<'_>) -> Outcome {
                     break;
                 }
                 Some(false) => {}
-                None => return Ok(Value::unknown(call.ty.clone())),
+                // As the reference has it.
+                None => return Ok(none),
             }
         }
     }
@@ -446,7 +454,7 @@ fn one_type(arguments: &[Value]) -> Result<Type, FunctionError> {
 
 fn one(call: &Call<'_>) -> Outcome {
     let list = &call.arguments[0];
-    let Some(elements) = list.elements() else {
+    let Some(elements) = list.elements().filter(|_| !list.has_unknown_length()) else {
         return Ok(Value::unknown(call.ty.clone()).with_marks(list.marks));
     };
     let value = match elements {

@@ -92,18 +92,24 @@ fn product_type(arguments: &[Value]) -> Result<Type, FunctionError> {
     Ok(if ordered { Type::list(element) } else { Type::set(element) })
 }
 
+/// How many elements there can be, as far as that is known.
+fn greatest_length(value: &Value) -> Option<u64> {
+    match &value.kind {
+        ValueKind::Unknown(_, refinement) => refinement.as_ref()?.max_length,
+        _ if value.has_unknown_length() => None,
+        _ => value.elements().map(|elements| elements.len() as u64),
+    }
+}
+
 fn product(call: &Call<'_>) -> Outcome {
     let marks = call.arguments.iter().fold(Marks::NONE, |marks, argument| marks.union(argument.marks));
-    let has_unknown_length = call.arguments.iter().any(|argument| match &argument.kind {
-        ValueKind::Unknown(..) => true,
-        ValueKind::Set(..) => !argument.is_wholly_known(),
-        _ => false,
-    });
     let element = call.ty.element().cloned().unwrap_or(Type::Dynamic);
-    if has_unknown_length {
+    let lengths: Vec<Option<u64>> = call.arguments.iter().map(greatest_length).collect();
+    let is_empty = lengths.iter().all(Option::is_some) && lengths.contains(&Some(0));
+    if !is_empty && call.arguments.iter().any(Value::has_unknown_length) {
         return Ok(Value::unknown(call.ty.clone()).with_marks(marks));
     }
-    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    let mut rows: Vec<Vec<Value>> = if is_empty { Vec::new() } else { vec![Vec::new()] };
     for (index, argument) in call.arguments.iter().enumerate() {
         let wanted = match &element {
             Type::Tuple(types) => types[index].clone(),

@@ -9,7 +9,9 @@ use super::FunctionError;
 use super::parameter::{Call, Function, Kind, Outcome, Parameter, Returns, number, text};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("upper", &[text("str")], Returns::Text, |c| string(c.text(0).to_uppercase())),
+    Function::new("upper", &[text("str")], Returns::Text, |c| {
+        string(c.text(0).chars().map(upper).collect::<String>())
+    }),
     Function::new("lower", &[text("str")], Returns::Text, |c| string(lower(c.text(0)))),
     Function::new("title", &[text("str")], Returns::Text, |c| string(title(c.text(0)))),
     Function::new("strrev", &[text("str")], Returns::Text, |c| {
@@ -37,7 +39,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new("substr", &[text("str"), number("offset"), number("length")], Returns::Text, substr),
     Function::new("indent", &[number("spaces"), text("str")], Returns::Text, indent),
-    Function::new("join", &[text("separator")], Returns::Text, join)
+    Function::new("join", &[text("separator").unknown()], Returns::Text, join)
         .and_more(Parameter::new("lists", Kind::Texts).unknown().marked()),
     Function::new("split", &[text("separator"), text("str")], Returns::Texts, split),
 ];
@@ -50,7 +52,38 @@ pub(super) fn string(text: impl AsRef<str>) -> Outcome {
 
 /// Each character by itself: a final sigma is no special case.
 fn lower(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
+    text.chars().map(|c| one(c.to_lowercase()).unwrap_or(if c == 'İ' { 'i' } else { c })).collect()
+}
+
+/// The one character that stands for `c` in upper case; ß and ligatures have none.
+fn upper(c: char) -> char {
+    one(c.to_uppercase()).unwrap_or_else(|| with_iota(c))
+}
+
+/// As `upper`; of the letters that are two in one, such as ǆ, only the first.
+fn title_case(c: char) -> char {
+    match c {
+        'Ǆ' | 'ǅ' | 'ǆ' => 'ǅ',
+        'Ǉ' | 'ǈ' | 'ǉ' => 'ǈ',
+        'Ǌ' | 'ǋ' | 'ǌ' => 'ǋ',
+        'Ǳ' | 'ǲ' | 'ǳ' => 'ǲ',
+        _ => upper(c),
+    }
+}
+
+fn one(mut characters: impl Iterator<Item = char>) -> Option<char> {
+    characters.next().filter(|_| characters.next().is_none())
+}
+
+/// Greek letters with an iota beneath have capitals of their own, which the long form of upper case does not use.
+fn with_iota(c: char) -> char {
+    let code = u32::from(c);
+    let offset = match code {
+        0x1f80..=0x1faf if code % 16 < 8 => 8,
+        0x1fb3 | 0x1fc3 | 0x1ff3 => 9,
+        _ => 0,
+    };
+    char::from_u32(code + offset).unwrap_or(c)
 }
 
 fn title(text: &str) -> String {
@@ -58,7 +91,7 @@ fn title(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     for c in text.chars() {
         if starts_word {
-            result.extend(c.to_uppercase());
+            result.push(title_case(c));
         } else {
             result.push(c);
         }
@@ -90,7 +123,12 @@ fn substr(call: &Call<'_>) -> Outcome {
     let (offset, length) = (call.whole(1)?, call.whole(2)?);
     let total = i64::try_from(clusters.len()).unwrap_or(i64::MAX);
     let start = if offset < 0 { (total + offset).max(0) } else { offset.min(total) };
-    let end = if length < 0 { total } else { start.saturating_add(length).min(total) };
+    // From the end, no length is all that is left.
+    let end = if length < 0 || (length == 0 && offset < 0) {
+        total
+    } else {
+        start.saturating_add(length).min(total)
+    };
     let part = clusters.iter().take(end as usize).skip(start as usize).copied().collect::<String>();
     string(part)
 }
@@ -107,7 +145,7 @@ fn indent(call: &Call<'_>) -> Outcome {
 fn join(call: &Call<'_>) -> Outcome {
     let mut marks = pve_model::Marks::NONE;
     let mut parts = Vec::new();
-    let mut unknown = false;
+    let mut unknown = !call.arguments[0].is_known();
     if call.arguments.len() < 2 {
         return Err(FunctionError::new("at least two arguments are required"));
     }

@@ -63,7 +63,7 @@ impl Moment {
         let small = |range| digits(range).and_then(|number| i8::try_from(number).ok());
         let mut rest = text.get(19..)?;
         let mut nanoseconds = 0;
-        if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+        if let Some(fraction) = rest.strip_prefix('.') {
             let end = fraction.find(|c: char| !c.is_ascii_digit())?;
             let kept = &fraction[..end.min(9)];
             nanoseconds = format!("{kept:0<9}").parse().ok().filter(|_| end > 0)?;
@@ -164,6 +164,11 @@ fn format_date(call: &Call<'_>) -> Outcome {
     let mut result = String::new();
     let mut rest = format;
     while let Some(first) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("''") {
+            result.push('\'');
+            rest = after;
+            continue;
+        }
         if first == '\'' {
             rest = quoted(&rest[1..], &mut result)
                 .ok_or_else(|| FunctionError::argument(0, "a closing quote is missing"))?;

@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
             event = self.next()?;
         }
         if event == Event::StreamEnd {
-            return Ok(Value::null(Type::Dynamic));
+            return Err("it has no document".into());
         }
         let value = self.node(event)?;
         loop {
