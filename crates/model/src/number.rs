@@ -46,6 +46,9 @@ impl Number {
         if float.repr().is_infinite() {
             return Number(Repr::Infinite(float.sign()));
         }
+        if float.repr().significand().is_zero() {
+            return Number(Repr::Int(0));
+        }
         // A whole number has an exponent of zero or more once the significand is normalised.
         if float.repr().exponent() >= 0
             && float.repr().exponent() < 128
@@ -513,6 +516,7 @@ mod tests {
         assert_eq!(negative.add(&negative).unwrap().to_string(), "-0");
         assert_eq!(number("-5").add(&number("5")).unwrap().to_string(), "0");
         assert_eq!(number("-4").remainder(&number("2")).unwrap().to_string(), "0");
+        assert_eq!(number("2.5").remainder(&number("0.1")).unwrap().to_string(), "0");
         assert_eq!(number("-0.5").ceil().to_string(), "0");
         assert_eq!(negative.to_f64().to_bits(), (-0.0_f64).to_bits());
     }

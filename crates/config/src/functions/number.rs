@@ -104,7 +104,7 @@ fn parse_int(call: &Call<'_>) -> Outcome {
             .and_then(|scaled| scaled.add(&Number::from(value)))
             .map_err(|error| FunctionError::new(error.to_string()))?;
     }
-    Ok(Value::number(if negative { total.negate() } else { total }))
+    Ok(Value::number(if negative && !total.is_zero() { total.negate() } else { total }))
 }
 
 /// Up to base 36 both cases mean the same; above, upper case letters follow the lower case ones.

@@ -153,7 +153,7 @@ fn join(call: &Call<'_>) -> Outcome {
         marks = marks.union(list.marks_deep());
         unknown |= !list.is_wholly_known();
         for (place, element) in list.elements().unwrap_or_default().iter().enumerate() {
-            if element.is_null() {
+            if element.is_null() && call.arguments[0].is_known() {
                 return Err(FunctionError::argument(
                     index,
                     format!("element {place} is null; it cannot be joined"),
