@@ -157,6 +157,19 @@ pub(crate) fn size(text: &str) -> Option<String> {
     (!good).then(|| format!("{text:?} is no size such as 8G"))
 }
 
+/// An address with the bits of its network.
+pub(crate) fn host_in_network(text: &str) -> Option<String> {
+    let fits = text.split_once('/').is_some_and(|(address, bits)| {
+        address.parse::<std::net::IpAddr>().is_ok() && bits.parse::<u8>().is_ok_and(|bits| bits <= 128)
+    });
+    (!fits).then(|| format!("{text:?} is no address with the bits of its network, like 192.0.2.1/24"))
+}
+
+/// An address.
+pub(crate) fn ip(text: &str) -> Option<String> {
+    text.parse::<std::net::IpAddr>().err().map(|_| format!("{text:?} is no address"))
+}
+
 /// A date as RFC 3339 has it.
 pub(crate) fn date(text: &str) -> Option<String> {
     let parsed = text.parse::<jiff::Timestamp>();

@@ -39,6 +39,8 @@ pub(crate) struct Cluster {
     pub(crate) agent_wait: Duration,
     /// Whether a change may take permissions from whoever makes it.
     pub(crate) allow_lockout: bool,
+    /// Networks of nodes that are being changed.
+    pub(crate) reloads: crate::families::Reloads,
     guests: Mutex<Option<Kept>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
@@ -50,6 +52,7 @@ impl Cluster {
             api,
             agent_wait,
             allow_lockout,
+            reloads: Default::default(),
             guests: Mutex::new(None),
             content: Mutex::new(BTreeMap::new()),
         }

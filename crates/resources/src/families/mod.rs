@@ -4,10 +4,12 @@ mod access;
 mod cluster;
 mod ha;
 mod mappings;
+mod nodes;
 mod pools;
 mod storages;
 
 pub(crate) use access::ALLOW_LOCKOUT;
+pub(crate) use nodes::Reloads;
 
 use crate::object::Object;
 
@@ -20,6 +22,7 @@ pub(crate) fn objects() -> Vec<Object> {
         ha::objects(),
         mappings::objects(),
         storages::objects(),
+        nodes::objects(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -69,8 +69,24 @@ fn special(kind: &str, path: &str) -> Option<(Json, Json)> {
         "type" if kind == "proxmox_replication" => pair("local", "local"),
         "type" if kind == "proxmox_harule" => pair("node-affinity", "resource-affinity"),
         "prune_backups" => Some((json!({"keep-last": "1"}), json!({"keep-daily": "2", "keep-last": "3"}))),
+        "address" => pair("192.0.2.1/24", "192.0.2.2/25"),
+        "address6" => pair("2001:db8::1/64", "2001:db8::2/64"),
+        "gateway" => pair("192.0.2.254", "192.0.2.253"),
+        "gateway6" => pair("2001:db8::fe", "2001:db8::fd"),
+        "entry" => Some((
+            json!([{"address": "192.0.2.1", "hostnames": ["a", "b"]}]),
+            json!([{"address": "192.0.2.1", "hostnames": ["a"]}, {"address": "192.0.2.2", "hostnames": ["c"]}]),
+        )),
         "expiration_date" => pair("2030-01-01T00:00:00Z", "2031-02-03T04:05:06Z"),
         _ => None,
+    }
+}
+
+/// Attributes that another one does not go with: they are left out in its turn.
+pub(super) fn apart(kind: &str, path: &str) -> &'static [&'static str] {
+    match (kind, path) {
+        ("proxmox_network_linux_bridge", "vlan_aware") => &["vids"],
+        _ => &[],
     }
 }
 
@@ -123,6 +139,13 @@ pub(super) fn answer(kind: &str, mut object: Map<String, Json>) -> Json {
             object.insert("source".into(), json!("pve"));
             object.into()
         }
+        "proxmox_virtual_environment_time" => {
+            object.extend([
+                ("time".to_string(), json!(1_800_000_000)),
+                ("localtime".into(), json!(1_800_003_600)),
+            ]);
+            object.into()
+        }
         _ => object.into(),
     }
 }
@@ -144,6 +167,9 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
         (Method::Put, "/access/password") => Some(Json::Null),
         (Method::Get, "/access/users/root@pam") if kind != "proxmox_virtual_environment_user" => {
             Some(json!({"groups": ["admins"]}))
+        }
+        (Method::Put | Method::Get | Method::Delete, "/nodes/alpha/network" | "/nodes/pve/network") => {
+            Some(Json::Null)
         }
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
         _ => None,

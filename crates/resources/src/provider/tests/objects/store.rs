@@ -20,6 +20,8 @@ pub(super) struct Store {
     object: Object,
     fields: Vec<Field>,
     state: Mutex<State>,
+    /// The beginning of the requests that fail.
+    pub(super) failing: Mutex<Option<(String, ApiError)>>,
 }
 
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Store {
         let mut object =
             crate::families::objects().into_iter().find(|object| object.names.contains(&kind)).unwrap();
         let fields = crate::definition::Definition::new(std::mem::take(&mut object.fields)).wires;
-        Store { object, fields, state: Mutex::default() }
+        Store { object, fields, state: Mutex::default(), failing: Mutex::default() }
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
@@ -89,6 +91,11 @@ impl Store {
         let mut state = self.state.lock().unwrap();
         let shown: Vec<String> = sent.iter().map(|(name, text)| format!("{name}={text}")).collect();
         state.requests.push(format!("{method:?} {path} {}", shown.join("&")));
+        if let Some((begin, error)) = &*self.failing.lock().unwrap()
+            && format!("{method:?} {path}").starts_with(begin)
+        {
+            return Err(error.clone());
+        }
         if let Some(answer) = samples::elsewhere(self.object.names[0], method, path) {
             return Ok(answer);
         }

@@ -103,6 +103,14 @@ pub(super) async fn every_attribute(world: &World) -> Vec<String> {
 
 async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result<Value, String> {
     let mut next = full.clone();
+    let apart = samples::apart(world.kind, field.name);
+    let mut last = last.clone();
+    if !apart.is_empty() {
+        next.as_object_mut().unwrap().retain(|name, _| !apart.contains(&name.as_str()));
+        last =
+            step(world, Some(&last), &next).await.map_err(|fault| format!("without {apart:?}: {fault}"))?;
+    }
+    let last = &last;
     let (first, second) = sample(world, field);
     if first == second {
         return Ok(last.clone());
@@ -118,8 +126,11 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
         .filter(|field| field.wire.follows || field.name == "id")
         .map(|field| field.name)
         .collect();
-    let others: Vec<&String> =
-        names.iter().filter(|name| *name != field.name && !follows.contains(name.as_str())).collect();
+    let others: Vec<&String> = names
+        .iter()
+        .filter(|name| *name != field.name && !follows.contains(name.as_str()))
+        .filter(|name| !apart.contains(&name.as_str()))
+        .collect();
     if !names.contains(field.name) || !others.is_empty() {
         return Err(format!("the change plans {names:?}"));
     }

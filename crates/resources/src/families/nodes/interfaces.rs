@@ -1,0 +1,182 @@
+//! Bridges, bonds and VLANs of a node. Changes are staged by Proxmox VE and applied afterwards, see
+//! [`super::reload`].
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::rules::Problem;
+use pve_model::{Path, Type, Value};
+
+use super::reload;
+use crate::cluster::{Call, Method};
+use crate::definition::{Fields, flag, number, problem, text, texts};
+use crate::firewall::same_network;
+use crate::limits;
+use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
+use crate::values::{flag as flag_of, with, with_unknown};
+
+const PLACE: &str = "/nodes/{node_name}/network/{name}";
+
+type Constants = &'static [(&'static str, &'static str)];
+
+/// An interface of one type, with the attributes that all have.
+fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Object {
+    let mut fields = vec![
+        ("address", text().param("cidr").checked(limits::host_in_network)),
+        ("address6", text().param("cidr6").checked(limits::host_in_network).same_as(same_text)),
+        ("autostart", flag().computed().or(true).absent(false)),
+        ("comment", text().param("comments")),
+        ("gateway", text().checked(limits::ip)),
+        ("gateway6", text().checked(limits::ip).same_as(same_network)),
+        ("id", text().read_only()),
+        ("mtu", number()),
+        ("name", text().required().replaces().param("iface").only_made().checked(limits::not_empty)),
+        ("node_name", text().required().replaces().unsent()),
+        ("timeout_reload", number().computed().or(100).range(5, i64::MAX).local().means("seconds")),
+    ];
+    fields.extend(own);
+    Object {
+        names,
+        what: "interface",
+        fields,
+        create: (Method::Post, "/nodes/{node_name}/network"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        constants: kind,
+        always: &["type"],
+        whole: true,
+        id: "{node_name}:{name}",
+        import: "{node_name}:{name}",
+        hooks: &Interface,
+        ..Object::default()
+    }
+}
+
+/// Addresses in another spelling.
+fn same_text(a: &str, b: &str) -> bool {
+    let parts = |text: &str| {
+        let (address, bits) = text.split_once('/')?;
+        Some((address.parse::<std::net::IpAddr>().ok()?, bits.to_string()))
+    };
+    a == b || parts(a).is_some() && parts(a) == parts(b)
+}
+
+/// `proxmox_network_linux_bridge`
+pub(super) fn bridge() -> Object {
+    let own = vec![
+        ("ports", texts().param("bridge_ports").form(Form::Joined(' '))),
+        ("vids", text().computed().param("bridge_vids")),
+        ("vlan_aware", flag().computed().param("bridge_vlan_aware")),
+    ];
+    Object {
+        about: "A bridge of a node. It is staged, and the network of the node is reloaded once for everything that is \
+                changed at the same time; if that fails, what is staged is taken back.",
+        example: r#"
+  node_name  = "pve"
+  name       = "vmbr5"
+  address    = "192.0.2.1/24"
+  ports      = ["eno2"]
+  vlan_aware = true
+"#,
+        hooks: &Bridge,
+        ..interface(
+            &["proxmox_network_linux_bridge", "proxmox_virtual_environment_network_linux_bridge"],
+            &[("type", "bridge")],
+            own,
+        )
+    }
+}
+
+const MODES: &[&str] =
+    &["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"];
+
+/// `proxmox_network_linux_bond`
+pub(super) fn bond() -> Object {
+    let own = vec![
+        ("bond_mode", text().computed().one_of(MODES)),
+        ("bond_primary", text().param("bond-primary")),
+        ("bond_xmit_hash_policy", text().one_of(&["layer2", "layer2+3", "layer3+4"])),
+        ("slaves", texts().required().form(Form::Joined(' '))),
+    ];
+    Object {
+        about: "A bond of network devices of a node. It is staged and applied as a bridge is.",
+        example: r#"
+  node_name = "pve"
+  name      = "bond0"
+  slaves    = ["eno1", "eno2"]
+  bond_mode = "802.3ad"
+"#,
+        ..interface(&["proxmox_network_linux_bond"], &[("type", "bond")], own)
+    }
+}
+
+/// `proxmox_network_linux_vlan`
+pub(super) fn vlan() -> Object {
+    let own = vec![
+        ("interface", text().computed().param("vlan-raw-device")),
+        ("vlan", number().computed().param("vlan-id")),
+    ];
+    Object {
+        about: "A VLAN on an interface of a node. It is staged and applied as a bridge is.",
+        example: r#"
+  node_name = "pve"
+  name      = "eno1.30"
+  address   = "192.0.2.17/28"
+"#,
+        ..interface(
+            &["proxmox_network_linux_vlan", "proxmox_virtual_environment_network_linux_vlan"],
+            &[("type", "vlan")],
+            own,
+        )
+    }
+}
+
+struct Interface;
+
+#[async_trait]
+impl Hooks for Interface {
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        reload::apply(call, prior, planned).await
+    }
+}
+
+struct Bridge;
+
+#[async_trait]
+impl Hooks for Bridge {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let aware = config.get("vlan_aware");
+        let vids = config.get("vids").is_some_and(|vids| !vids.is_null());
+        if vids && aware.is_some_and(Value::is_known) && flag_of(config, "vlan_aware") != Some(true) {
+            let detail = "a bridge that is not aware of VLANs does not look at them: set vlan_aware = true";
+            return vec![problem(Path::attribute("vids"), "vids are of no use without vlan_aware", detail)];
+        }
+        Vec::new()
+    }
+
+    /// Proxmox VE chooses the VLANs of a bridge that becomes aware of them.
+    fn plan(&self, planning: &mut Planning<'_>) {
+        let configured = planning.config.get("vids").is_some_and(|vids| !vids.is_null());
+        let Some(prior) = planning.prior.filter(|_| !configured) else { return };
+        let aware = flag_of(&planning.planned, "vlan_aware").unwrap_or(false);
+        if !aware {
+            planning.planned = with(&planning.planned, "vids", Value::null(Type::String));
+        } else if flag_of(prior, "vlan_aware") != Some(true) {
+            planning.planned = with_unknown(&planning.planned, "vids");
+        }
+    }
+
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        reload::apply(call, prior, planned).await
+    }
+}

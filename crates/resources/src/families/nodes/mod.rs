@@ -1,0 +1,23 @@
+//! What belongs to one node: its network, name resolution, time and notes.
+
+mod hosts;
+mod interfaces;
+mod reload;
+mod settings;
+
+pub(crate) use reload::Reloads;
+
+use crate::object::Object;
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    vec![
+        interfaces::bridge(),
+        interfaces::bond(),
+        interfaces::vlan(),
+        settings::dns(),
+        settings::time(),
+        settings::config(),
+        hosts::hosts(),
+    ]
+}

@@ -1,0 +1,129 @@
+//! Applying what is staged of a node's network: once for all changes that come at the same time. What cannot be applied
+//! is taken back; a node that cannot be reached afterwards is told of.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use crate::cluster::{Call, Method, refused};
+use crate::params::Params;
+use crate::values::{changed, int, text};
+
+/// How long others may still join before the network is reloaded.
+const GATHER: Duration = Duration::from_millis(150);
+
+/// How often a node is asked whether it can be reached again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The state of every node whose network is changed.
+#[derive(Default)]
+pub(crate) struct Reloads(Mutex<BTreeMap<String, Arc<Reload>>>);
+
+/// How far the changes of one node have come. Changes are counted as they are staged.
+#[derive(Default)]
+struct Reload {
+    staged: Mutex<u64>,
+    applied: tokio::sync::Mutex<Applied>,
+}
+
+/// The last reload: the changes up to this one, and why it failed.
+#[derive(Default)]
+struct Applied {
+    last: u64,
+    failure: Option<String>,
+}
+
+impl Reloads {
+    fn of(&self, node: &str) -> Arc<Reload> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(node.to_string()).or_default().clone()
+    }
+}
+
+impl Reload {
+    fn staged(&self) -> u64 {
+        *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stage(&self) -> u64 {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        *staged += 1;
+        *staged
+    }
+}
+
+/// Applies a change that is staged, unless somebody else's reload has taken it along.
+pub(super) async fn apply(
+    call: &Call<'_>,
+    prior: Option<&Value>,
+    planned: Option<&Value>,
+) -> Result<(), ProviderError> {
+    let Some(values) = planned.or(prior) else { return Ok(()) };
+    if let (Some(prior), Some(planned)) = (prior, planned)
+        && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
+    {
+        return Ok(());
+    }
+    let node = text(values, "node_name").unwrap_or_default();
+    let seconds =
+        int(values, "timeout_reload").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(100);
+    let reload = call.cluster.reloads.of(node);
+    let mine = reload.stage();
+    let mut applied = reload.applied.lock().await;
+    if applied.last < mine {
+        tokio::time::sleep(GATHER).await;
+        let last = reload.staged();
+        let done = reload_node(call, node, Duration::from_secs(seconds)).await;
+        *applied = Applied { last, failure: done.as_ref().err().map(|error| error.message.clone()) };
+        return done;
+    }
+    match &applied.failure {
+        Some(failure) => Err(refused(failure.clone(), Some("see the error of the other interface"))),
+        None => Ok(()),
+    }
+}
+
+async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), ProviderError> {
+    let path = format!("/nodes/{node}/network");
+    let step = "apply network";
+    let failed = match call.step(step, Method::Put, &path, &Params::default(), most).await {
+        Ok(()) => None,
+        Err(error) => Some(error),
+    };
+    if !is_reachable(call, node, most).await {
+        let message = format!(
+            "{step} of {node}: the node cannot be reached since its network was changed, for {} s now",
+            most.as_secs()
+        );
+        let hint = "look at it on its console: /etc/network/interfaces has the change; put it right and run ifreload -a";
+        return Err(ProviderError { indeterminate: true, ..refused(message, Some(hint)) });
+    }
+    let Some(error) = failed else { return Ok(()) };
+    // What is still staged would be applied by the next reload, whoever asks for it.
+    let reverted = call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
+    let hint = match reverted {
+        true => "what was staged on the node was taken back: put the configuration right and apply again",
+        false => {
+            "what was staged on the node could not be taken back: revert it in the node's network settings"
+        }
+    };
+    Err(ProviderError { hint: error.hint.or(Some(hint.to_string())), ..error })
+}
+
+/// Whether a node answers, within this time. Its connections may break while its network is reloaded.
+async fn is_reachable(call: &Call<'_>, node: &str, most: Duration) -> bool {
+    let path = format!("/nodes/{node}/network");
+    let asked = async {
+        loop {
+            match call.cluster.get(&path).await {
+                Ok(_) => return,
+                // The answer of a node that refuses is an answer. 59x are those of a proxy in front of it.
+                Err(error) if error.status.is_some_and(|status| !(590..600).contains(&status)) => return,
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    };
+    tokio::time::timeout(most, asked).await.is_ok()
+}

@@ -1,0 +1,56 @@
+//! Changes of a node's network: applied once, taken back where they cannot be applied.
+
+use serde_json::{Value as Json, json};
+
+use super::super::Recorder;
+use super::world;
+use crate::cluster::ApiError;
+
+const BRIDGE: &str = "proxmox_network_linux_bridge";
+
+fn bridge(name: &str) -> Json {
+    json!({"node_name": "pve", "name": name, "timeout_reload": 5})
+}
+
+fn count(requests: &[String], begin: &str) -> usize {
+    requests.iter().filter(|request| request.starts_with(begin)).count()
+}
+
+#[tokio::test]
+async fn changes_that_come_together_are_applied_once() {
+    let (world, store) = world(BRIDGE);
+    let configs = ["vmbr1", "vmbr2", "vmbr3"].map(|name| world.config(bridge(name)));
+    let recorder = Recorder::default();
+    let [one, two, three] = [0, 1, 2].map(|index| world.try_apply(None, Some(&configs[index]), &recorder));
+    let (one, two, three) = tokio::join!(one, two, three);
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 1);
+    let slower = world.config(json!({"node_name": "pve", "name": "vmbr1", "timeout_reload": 50}));
+    world.try_apply(one.unwrap().as_ref(), Some(&slower), &recorder).await.unwrap();
+    assert_eq!(
+        count(&store.requests(), "Put /nodes/pve/network"),
+        1,
+        "how long to wait is no change of a node"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_applied_is_taken_back() {
+    let (world, store) = world(BRIDGE);
+    let error = ApiError { message: "ifreload failed".into(), hint: None, status: Some(500), lost: false };
+    *store.failing.lock().unwrap() = Some(("Put /nodes/pve/network".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("ifreload failed") && error.hint.unwrap().contains("taken back"));
+    assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_cut_off_is_told_of() {
+    let (world, store) = world(BRIDGE);
+    let error = ApiError { message: "no route to host".into(), hint: None, status: Some(595), lost: false };
+    *store.failing.lock().unwrap() = Some(("Get /nodes/pve/network".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("cannot be reached") && error.indeterminate, "{error:?}");
+}
