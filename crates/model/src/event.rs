@@ -129,6 +129,8 @@ pub enum Payload {
     OutputsRecorded(OutputsRecorded),
     /// Somebody took the lease from a holder that did not renew it.
     LeaseTakenOver(LeaseTakenOver),
+    /// The log was moved to another place, or came from one.
+    LogMoved(LogMoved),
     /// A kind or version of a newer program.
     Unknown(UnknownPayload),
 }
@@ -347,6 +349,15 @@ pub struct LeaseTakenOver {
     pub epoch: u64,
 }
 
+/// See [`Payload::LogMoved`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogMoved {
+    /// The other place.
+    pub place: String,
+    /// Whether this is the log that goes on; otherwise nothing follows here.
+    pub arrived: bool,
+}
+
 /// See [`Payload::Unknown`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnknownPayload {
@@ -432,4 +443,5 @@ payload_kinds! {
     InstanceUntainted => "instance_untainted",
     OutputsRecorded => "outputs_recorded",
     LeaseTakenOver => "lease_taken_over",
+    LogMoved => "log_moved",
 }

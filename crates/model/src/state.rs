@@ -98,6 +98,9 @@ pub struct State {
     pub open_actions: Vec<OpenAction>,
     /// The digest of the configuration last recorded.
     pub configuration: Option<String>,
+    /// Where the log was moved to: it goes on there, not here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
 }
 
 /// Why an event cannot be taken into a projection. The projection must stop, it never guesses.
@@ -166,6 +169,7 @@ impl State {
         match &event.payload {
             Payload::RunStarted(started) => self.start(&started.cluster),
             Payload::RunFinished(_) | Payload::PlanApproved(_) | Payload::LeaseTakenOver(_) => {}
+            Payload::LogMoved(moved) => self.moved_to = (!moved.arrived).then(|| moved.place.clone()),
             Payload::ConfigurationRecorded(recorded) => self.configuration = Some(recorded.digest.clone()),
             Payload::ActionIntended(intent) => self.intend(intent, event.time.as_second()),
             Payload::TaskSubmitted(task) => {

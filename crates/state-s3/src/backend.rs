@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pve_state::{Key, LogError};
+use uuid::Uuid;
 
 use crate::aws::AwsStore;
 use crate::lease::S3Lease;
@@ -19,18 +20,31 @@ pub struct SharedLog {
 }
 
 impl SharedLog {
-    /// Opens the log of an environment, or makes it.
+    /// Opens the log of an environment. Nothing is written before its first event.
     ///
     /// # Errors
     /// When the store cannot be used, or has a log of a newer program.
     pub async fn connect(settings: &Settings, environment: &str, key: Key) -> Result<SharedLog, LogError> {
+        SharedLog::connect_as(settings, environment, key, Uuid::now_v7()).await
+    }
+
+    /// The same; where there is no log yet it will be made with this id.
+    ///
+    /// # Errors
+    /// As [`SharedLog::connect`].
+    pub async fn connect_as(
+        settings: &Settings,
+        environment: &str,
+        key: Key,
+        id: Uuid,
+    ) -> Result<SharedLog, LogError> {
         let layout = settings.layout(environment);
         let store = AwsStore::connect(settings).await.map_err(|error| LogError::Storage {
             place: format!("s3://{}/{}", settings.bucket, layout.prefix()),
             reason: error.to_string(),
         })?;
         let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let log = Arc::new(S3Log::open(Arc::clone(&store), layout.clone(), key).await?);
+        let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout.clone(), key, id).await?);
         Ok(SharedLog { log, lease: Arc::new(S3Lease::new(store, layout)) })
     }
 }

@@ -1,6 +1,6 @@
 //! The object that is overwritten after every append: what a reader needs first, and how far the log went at least.
 
-use pve_state::{LogError, StoredEvent};
+use pve_state::{Head, LogError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,19 +8,6 @@ use crate::layout::Layout;
 
 /// The newest format of a log that this program writes and reads.
 pub(crate) const FORMAT: u32 = 1;
-
-/// An end of the log: the last event and its hash.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) sequence: u64,
-    pub(crate) hash: [u8; 32],
-}
-
-impl Head {
-    pub(crate) fn of(event: &StoredEvent) -> Head {
-        Head { sequence: event.sequence, hash: event.hash }
-    }
-}
 
 /// What [`Layout::head`] holds. It may be behind, since two writers may cross: it never says too much.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -3,14 +3,16 @@
 //! A batch is named by its first sequence. The one that follows the events up to `head` can only be named `head + 1`,
 //! and only one writer can make that object: this is the compare-and-swap of `append`.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
 use pve_model::event::Event;
 use pve_model::state::State;
 use pve_state::{
-    Draft, EventLog, Fault, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
+    Draft, EventLog, Fault, Head, Key, LogError, MovableLog, StoredEvent, Verification, check_following,
+    open_events, seal_batch, verify_chain,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -18,7 +20,7 @@ use uuid::Uuid;
 
 use crate::batch::{decode_batch, encode_batch};
 use crate::conditional::{Created, create, list, read};
-use crate::hint::{FORMAT, Head, Hint, read_json};
+use crate::hint::{FORMAT, Hint, read_json};
 use crate::layout::Layout;
 use crate::snapshot::{decode_snapshot, encode_snapshot};
 use crate::store::{ObjectStore, StoreError};
@@ -43,11 +45,38 @@ struct Probe {
 
 /// A log in an object store.
 pub struct S3Log {
-    id: Uuid,
+    name: Name,
     key: Key,
     layout: Layout,
     store: Arc<dyn ObjectStore>,
     known: Mutex<Known>,
+}
+
+/// The id of the log. Nothing is written before the first event, so that only then the name is taken, or another
+/// process was faster to give one.
+struct Name(std::sync::Mutex<Uuid>, AtomicBool);
+
+impl Name {
+    fn of(log: Uuid) -> Name {
+        Name(std::sync::Mutex::new(log), AtomicBool::new(true))
+    }
+
+    fn wanted(id: Uuid) -> Name {
+        Name(std::sync::Mutex::new(id), AtomicBool::new(false))
+    }
+
+    fn id(&self) -> Uuid {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_taken(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
+    }
+
+    fn take(&self, id: Uuid) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        self.1.store(true, Ordering::SeqCst);
+    }
 }
 
 /// What this process knows of the log.
@@ -71,32 +100,78 @@ impl Known {
 }
 
 impl S3Log {
-    /// Opens the log with this layout, or makes it. One request, when the log was written to before.
+    /// Opens the log with this layout. One request, when the log was written to before. Nothing is written: a log is
+    /// made with its first event.
     ///
     /// # Errors
-    /// When the store cannot be used, ignores conditions (then nothing is made), or has a log of a newer program.
+    /// When the store cannot be used, or has a log of a newer program.
     pub async fn open(store: Arc<dyn ObjectStore>, layout: Layout, key: Key) -> Result<S3Log, LogError> {
+        S3Log::open_as(store, layout, key, Uuid::now_v7()).await
+    }
+
+    /// The same; where there is no log yet it is made with this id.
+    ///
+    /// # Errors
+    /// As [`S3Log::open`].
+    pub async fn open_as(
+        store: Arc<dyn ObjectStore>,
+        layout: Layout,
+        key: Key,
+        id: Uuid,
+    ) -> Result<S3Log, LogError> {
         if let Some(hint) = read_hint(&*store, &layout).await? {
             let (noted, snapshot) = (hint.head, hint.snapshot);
             let known = Mutex::new(Known { noted, snapshot, ..Known::default() });
-            return Ok(S3Log { id: hint.log, key, layout, store, known });
+            return Ok(S3Log { name: Name::of(hint.log), key, layout, store, known });
         }
-        let fail = |error: StoreError| storage(&layout, &error);
         let place = layout.format();
-        let read_id = |body: &[u8]| read_json(&layout, &place, body).map(|format: Format| format.writer);
-        let id = match read(&*store, &place).await.map_err(fail)? {
-            Some(body) => read_id(&body)?,
-            None => {
-                probe(&*store, &layout).await?;
-                let id = Uuid::now_v7();
-                let body = to_json(&Format { format: FORMAT, writer: id })?;
-                match create(&*store, &place, id, &body).await.map_err(fail)? {
-                    Created::Mine => id,
-                    Created::Other(body) => read_id(&body)?,
-                }
-            }
+        let name = match read(&*store, &place).await.map_err(|error| storage(&layout, &error))? {
+            Some(body) => Name::of(read_json::<Format>(&layout, &place, &body)?.writer),
+            None => Name::wanted(id),
         };
-        Ok(S3Log { id, key, layout, store, known: Mutex::default() })
+        Ok(S3Log { name, key, layout, store, known: Mutex::default() })
+    }
+
+    /// Gives the log its name, unless it has one.
+    async fn take_name(&self) -> Result<(), LogError> {
+        if self.name.is_taken() {
+            return Ok(());
+        }
+        let (place, id) = (self.layout.format(), self.name.id());
+        let body = to_json(&Format { format: FORMAT, writer: id })?;
+        match create(&*self.store, &place, id, &body).await.map_err(|error| self.fail(error))? {
+            Created::Mine => self.name.take(id),
+            Created::Other(body) => {
+                self.name.take(read_json::<Format>(&self.layout, &place, &body)?.writer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Learns a name that another process gave since the log was opened.
+    async fn learn_name(&self) -> Result<(), LogError> {
+        let place = self.layout.format();
+        if !self.name.is_taken()
+            && let Some(body) = read(&*self.store, &place).await.map_err(|error| self.fail(error))?
+        {
+            self.name.take(read_json::<Format>(&self.layout, &place, &body)?.writer);
+        }
+        Ok(())
+    }
+
+    fn nameless(&self) -> LogError {
+        LogError::Damaged(format!("the object {} was removed: it names the log", self.layout.format()))
+    }
+
+    /// Opens what was stored. Events of a log without a name cannot be: their seals are bound to it.
+    async fn open_events(&self, stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
+        if !stored.is_empty() {
+            self.learn_name().await?;
+        }
+        if !stored.is_empty() && !self.name.is_taken() {
+            return Err(self.nameless());
+        }
+        open_events(&self.key, self.name.id(), stored)
     }
 
     fn fail(&self, error: StoreError) -> LogError {
@@ -193,13 +268,40 @@ impl S3Log {
         if !known.appendable {
             probe(&*self.store, &self.layout).await?;
             self.catch_up(known, true).await?;
+            match known.head.sequence {
+                0 => self.take_name().await?,
+                _ => self.learn_name().await?,
+            }
+            if !self.name.is_taken() {
+                return Err(self.nameless());
+            }
             known.appendable = true;
         }
         Ok(())
     }
 
+    /// Writes the next batch.
+    async fn write_batch(&self, known: &mut Known, stored: &[StoredEvent]) -> Result<(), LogError> {
+        let Some(last) = stored.last() else { return Ok(()) };
+        let expected = known.head.sequence;
+        let writer = Uuid::now_v7();
+        let body = encode_batch(writer, stored)?;
+        let object = self.layout.batch(expected + 1);
+        match create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))? {
+            Created::Mine => {
+                known.head = Head::of(last);
+                self.note(known).await;
+                Ok(())
+            }
+            Created::Other(_) => {
+                self.catch_up(known, false).await?;
+                Err(LogError::Conflict { expected, found: known.head.sequence })
+            }
+        }
+    }
+
     async fn note(&self, known: &Known) {
-        let hint = Hint { format: FORMAT, log: self.id, head: known.head, snapshot: known.snapshot };
+        let hint = Hint { format: FORMAT, log: self.name.id(), head: known.head, snapshot: known.snapshot };
         if let Ok(body) = to_json(&hint) {
             // The events are durable whether or not this is.
             let _ = self.store.put(&self.layout.head(), body).await;
@@ -210,7 +312,7 @@ impl S3Log {
     async fn snapshot(&self, hinted: u64) -> Result<Option<(State, Head)>, LogError> {
         let read_one = |key: String| async move {
             let body = read(&*self.store, &key).await.map_err(|error| self.fail(error))?;
-            Ok::<_, LogError>(body.and_then(|body| decode_snapshot(&self.key, self.id, &body)))
+            Ok::<_, LogError>(body.and_then(|body| decode_snapshot(&self.key, self.name.id(), &body)))
         };
         if hinted > 0
             && let Some(found) = read_one(self.layout.snapshot(hinted)).await?
@@ -229,17 +331,12 @@ impl S3Log {
 
 /// Takes in the next batch, which must continue the chain.
 fn take_in(events: &mut Vec<StoredEvent>, end: &mut Head, batch: Vec<StoredEvent>) -> Result<(), LogError> {
-    for event in batch {
-        let fault = if event.sequence != end.sequence + 1 {
-            Fault::Missing { sequence: end.sequence + 1 }
-        } else if event.hash != event.expected_hash(&end.hash) {
-            Fault::Changed { sequence: event.sequence }
-        } else {
-            *end = Head::of(&event);
-            events.push(event);
-            continue;
-        };
-        return Err(LogError::Damaged(fault.to_string()));
+    match check_following(end, &batch) {
+        Ok(()) => events.extend(batch),
+        Err(LogError::Conflict { found, .. }) => {
+            return Err(LogError::Damaged(Fault::Missing { sequence: found + 1 }.to_string()));
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }
@@ -253,7 +350,7 @@ async fn read_hint(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Hi
 #[async_trait]
 impl EventLog for S3Log {
     fn id(&self) -> Uuid {
-        self.id
+        self.name.id()
     }
 
     async fn head(&self) -> Result<u64, LogError> {
@@ -272,22 +369,9 @@ impl EventLog for S3Log {
         if known.head.sequence != expected_head {
             return conflict(known.head.sequence);
         }
-        let stored = seal_batch(&self.key, self.id, known.head.sequence, known.head.hash, &batch)?;
-        let Some(last) = stored.last() else { return Ok(Vec::new()) };
-        let writer = Uuid::now_v7();
-        let body = encode_batch(writer, &stored)?;
-        let object = self.layout.batch(expected_head + 1);
-        match create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))? {
-            Created::Mine => {
-                known.head = Head::of(last);
-                self.note(&known).await;
-                open_events(&self.key, self.id, &stored)
-            }
-            Created::Other(_) => {
-                self.catch_up(&mut known, false).await?;
-                conflict(known.head.sequence)
-            }
-        }
+        let stored = seal_batch(&self.key, self.name.id(), known.head.sequence, known.head.hash, &batch)?;
+        self.write_batch(&mut known, &stored).await?;
+        self.open_events(&stored).await
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
@@ -302,7 +386,7 @@ impl EventLog for S3Log {
                 return Err(LogError::Damaged(Fault::Missing { sequence }.to_string()));
             }
         }
-        open_events(&self.key, self.id, &stored)
+        self.open_events(&stored).await
     }
 
     /// At most three requests, with the one that opened the log, when a snapshot has everything.
@@ -310,7 +394,7 @@ impl EventLog for S3Log {
         let mut known = self.known.lock().await;
         let (mut state, from) = self.snapshot(known.snapshot).await?.unwrap_or_default();
         let stored = self.tail(from, known.bound(), known.bound().sequence == 0).await?;
-        for event in open_events(&self.key, self.id, &stored)? {
+        for event in self.open_events(&stored).await? {
             state.apply(&event)?;
         }
         known.head = stored.last().map_or(from, Head::of);
@@ -325,12 +409,16 @@ impl EventLog for S3Log {
             return Ok(());
         }
         let writer = Uuid::now_v7();
-        let body = encode_snapshot(&self.key, self.id, writer, &known.head, state)?;
+        let body = encode_snapshot(&self.key, self.name.id(), writer, &known.head, state)?;
         let object = self.layout.snapshot(state.sequence);
         create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))?;
         known.snapshot = state.sequence;
         self.note(&known).await;
         Ok(())
+    }
+
+    async fn known_end(&self) -> Result<Head, LogError> {
+        Ok(self.known.lock().await.head)
     }
 
     /// A cut off end is noticed by the head that is kept apart, as far as that was written; whoever can remove batches
@@ -349,6 +437,23 @@ impl EventLog for S3Log {
             }
             _ => Ok(verification),
         }
+    }
+}
+
+#[async_trait]
+impl MovableLog for S3Log {
+    async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError> {
+        let mut stored = self.read_stored(after).await?;
+        stored.retain(|event| event.sequence > after);
+        Ok(stored)
+    }
+
+    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
+        let mut known = self.known.lock().await;
+        self.catch_up(&mut known, false).await?;
+        self.prepare(&mut known).await?;
+        check_following(&mut known.head.clone(), events)?;
+        self.write_batch(&mut known, events).await
     }
 }
 

@@ -79,10 +79,52 @@ async fn processes_that_race_over_faults_append_each_event_once() {
 async fn processes_that_make_a_log_at_once_make_one_log() {
     let store = Arc::default();
     let (one, other) = tokio::join!(open(&store), open(&store));
-    assert_eq!(one.id(), other.id());
     one.append(0, vec![draft("a")]).await.unwrap();
     assert!(other.append(0, vec![draft("b")]).await.unwrap_err().is_conflict());
+    assert_eq!(one.id(), other.id());
     assert_eq!(other.read(0).await.unwrap()[0].payload, draft("a").payload);
+}
+
+#[tokio::test]
+async fn processes_that_append_the_first_event_at_once_make_one_log() {
+    let store = Arc::default();
+    let (one, other) = tokio::join!(open(&store), open(&store));
+    let (first, second) = tokio::join!(one.append(0, vec![draft("a")]), other.append(0, vec![draft("b")]));
+    assert!(first.is_ok() != second.is_ok());
+    assert_eq!(open(&store).await.read(0).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn reading_where_no_log_is_writes_nothing() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let log = open(&store).await;
+    assert_eq!(log.head().await.unwrap(), 0);
+    assert_eq!(log.state().await.unwrap(), State::default());
+    assert_eq!((log.read(0).await.unwrap(), log.verify().await.unwrap().events), (vec![], 0));
+    assert_eq!(store.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn events_without_the_object_that_names_their_log_are_not_another_log() {
+    let store = Arc::default();
+    five_events(&store).await;
+    store.remove(&layout().format()).unwrap();
+    store.remove(&layout().head()).unwrap();
+    let log = open(&store).await;
+    for error in [log.read(0).await.unwrap_err(), log.append(5, vec![draft("x")]).await.unwrap_err()] {
+        assert!(error.to_string().contains("team/prod/format was removed"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_moves_into_objects_and_keeps_its_name() {
+    let from = five_events(&Arc::default()).await;
+    let store: Arc<MemoryStore> = Arc::default();
+    let to = S3Log::open_as(Arc::clone(&store) as _, layout(), key(), from.id()).await.unwrap();
+    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap(), 5);
+    assert_eq!(open(&store).await.id(), from.id());
+    assert_eq!(open(&store).await.read(0).await.unwrap(), from.read(0).await.unwrap());
+    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap(), 5);
 }
 
 #[tokio::test]
@@ -140,8 +182,10 @@ impl ObjectStore for Careless {
 #[tokio::test]
 async fn a_store_that_ignores_conditions_is_refused() {
     let store = Arc::new(Careless(MemoryStore::default()));
-    let error = S3Log::open(store, layout(), key()).await.map(drop).unwrap_err().to_string();
+    let log = S3Log::open(Arc::clone(&store) as _, layout(), key()).await.unwrap();
+    let error = log.append(0, vec![draft("a")]).await.unwrap_err().to_string();
     assert!(error.contains("If-None-Match"), "{error}");
+    assert_eq!(store.0.keys(), [layout().probe()]);
 }
 
 #[tokio::test]

@@ -3,11 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pve_model::state::State;
-use pve_state::{Key, LogError};
+use pve_state::{Head, Key, LogError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use crate::hint::Head;
 
 /// The form of the projection. Snapshots of another one are passed over; raise it when `State` changes.
 const FORMAT: u32 = 1;

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use pve_model::event::{Actor, Event};
 use pve_state::{
-    Draft, EventLog, Fault, Key, LogError, StoredEvent, Verification, open_events, seal_batch, verify_chain,
+    Draft, EventLog, Fault, Head, Key, LogError, MovableLog, StoredEvent, Verification, check_following,
+    open_events, seal_batch, verify_chain,
 };
 use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
 use rusqlite::types::Type;
@@ -38,6 +39,18 @@ impl SqliteLog {
     /// # Errors
     /// When the file cannot be used or is of a newer program.
     pub fn open(path: &Path, key: Key) -> Result<SqliteLog, LogError> {
+        SqliteLog::open_named(path, key, None)
+    }
+
+    /// The same; a log that has no events is given the id of the log that moves here.
+    ///
+    /// # Errors
+    /// When the file cannot be used or is of a newer program.
+    pub fn open_as(path: &Path, key: Key, id: Uuid) -> Result<SqliteLog, LogError> {
+        SqliteLog::open_named(path, key, Some(id))
+    }
+
+    fn open_named(path: &Path, key: Key, name: Option<Uuid>) -> Result<SqliteLog, LogError> {
         let place = path.display().to_string();
         let storage = |error: rusqlite::Error| storage(&place, &error);
         make_private(path)
@@ -60,6 +73,10 @@ impl SqliteLog {
             let insert = "INSERT INTO meta (id, head, hash) VALUES (?1, 0, ?2)";
             transaction.execute(insert, params![Uuid::now_v7().as_bytes(), [0_u8; 32]]).map_err(storage)?;
             transaction.pragma_update(None, "user_version", FORMAT).map_err(storage)?;
+        }
+        if let Some(name) = name {
+            let update = "UPDATE meta SET id = ?1 WHERE head = 0";
+            transaction.execute(update, params![name.as_bytes()]).map_err(storage)?;
         }
         let id: [u8; 16] =
             transaction.query_row("SELECT id FROM meta", [], |row| row.get(0)).map_err(storage)?;
@@ -104,13 +121,7 @@ impl EventLog for SqliteLog {
                 return Err(LogError::Conflict { expected: expected_head, found: head });
             }
             let stored = seal_batch(&key, id, head, hash, &batch)?;
-            for event in &stored {
-                insert(&transaction, event).map_err(fail)?;
-            }
-            if let Some(last) = stored.last() {
-                let update = "UPDATE meta SET head = ?1, hash = ?2";
-                transaction.execute(update, params![signed(last.sequence), last.hash]).map_err(fail)?;
-            }
+            write_events(&transaction, &stored).map_err(fail)?;
             transaction.commit().map_err(fail)?;
             open_events(&key, id, &stored)
         })
@@ -132,6 +143,15 @@ impl EventLog for SqliteLog {
         .await
     }
 
+    async fn known_end(&self) -> Result<Head, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| {
+            let (sequence, hash) = read_head(connection, &place)?;
+            Ok(Head { sequence, hash })
+        })
+        .await
+    }
+
     async fn verify(&self) -> Result<Verification, LogError> {
         let place = self.place.clone();
         self.with(move |connection| {
@@ -142,6 +162,40 @@ impl EventLog for SqliteLog {
         })
         .await
     }
+}
+
+#[async_trait]
+impl MovableLog for SqliteLog {
+    async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| read_stored(connection, after, &place)).await
+    }
+
+    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
+        let (place, events) = (self.place.clone(), events.to_vec());
+        self.with(move |connection| {
+            let fail = |error: rusqlite::Error| storage(&place, &error);
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+            let (sequence, hash) = read_head(&transaction, &place)?;
+            let mut end = Head { sequence, hash };
+            check_following(&mut end, &events)?;
+            write_events(&transaction, &events).map_err(fail)?;
+            transaction.commit().map_err(fail)
+        })
+        .await
+    }
+}
+
+fn write_events(connection: &Connection, events: &[StoredEvent]) -> rusqlite::Result<()> {
+    for event in events {
+        insert(connection, event)?;
+    }
+    if let Some(last) = events.last() {
+        let update = "UPDATE meta SET head = ?1, hash = ?2";
+        connection.execute(update, params![signed(last.sequence), last.hash])?;
+    }
+    Ok(())
 }
 
 fn storage(place: &str, error: &rusqlite::Error) -> LogError {
@@ -234,130 +288,5 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use pve_state::conformance::{draft, run};
-
-    use super::*;
-
-    fn key() -> Key {
-        Key::from_bytes([3; 32])
-    }
-
-    #[tokio::test]
-    async fn the_sqlite_log_is_a_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let count = std::sync::atomic::AtomicU32::new(0);
-        run(|| {
-            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let path = folder.path().join(format!("{number}.db"));
-            async move { Arc::new(SqliteLog::open(&path, key()).unwrap()) }
-        })
-        .await;
-    }
-
-    #[tokio::test]
-    async fn events_are_there_after_reopening_and_sealed_on_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        let log = SqliteLog::open(&path, key()).unwrap();
-        log.append(0, vec![draft("hunter2-hunter2")]).await.unwrap();
-        drop(log);
-        for file in std::fs::read_dir(folder.path()).unwrap() {
-            let bytes = std::fs::read(file.unwrap().path()).unwrap();
-            assert!(!bytes.windows(15).any(|window| window == b"hunter2-hunter2"));
-        }
-        let log = SqliteLog::open(&path, key()).unwrap();
-        assert_eq!(log.read(0).await.unwrap()[0].payload, draft("hunter2-hunter2").payload);
-        let other = SqliteLog::open(&path, Key::from_bytes([4; 32])).unwrap();
-        let error = other.read(0).await.unwrap_err().to_string();
-        assert!(error.contains("another key"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        drop(SqliteLog::open(&path, key()).unwrap());
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
-        assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Newer { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_log_without_its_end_is_not_read_as_if_nothing_were_missing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        let log = SqliteLog::open(&path, key()).unwrap();
-        log.append(0, ["a", "b", "c", "d"].map(draft).to_vec()).await.unwrap();
-        Connection::open(&path).unwrap().execute_batch("DELETE FROM events WHERE sequence > 2").unwrap();
-        for after in [0, 1, 2] {
-            let error = log.read(after).await.unwrap_err();
-            assert!(matches!(error, LogError::Damaged(_)), "{error}");
-            assert!(error.to_string().contains("the end is missing"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_no_log_is_damage_that_does_not_pass() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        std::fs::write(&path, "this is no database ".repeat(100)).unwrap();
-        assert!(matches!(SqliteLog::open(&path, key()), Err(LogError::Damaged(_))));
-    }
-
-    #[tokio::test]
-    async fn an_event_that_is_of_another_shape_is_damage_and_named() {
-        for damage in ["time = 'yesterday'", "id = x'00'", "user = x'00'"] {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("log.db");
-            let log = SqliteLog::open(&path, key()).unwrap();
-            log.append(0, ["a", "b", "c"].map(draft).to_vec()).await.unwrap();
-            let statement = format!("UPDATE events SET {damage} WHERE sequence = 2");
-            Connection::open(&path).unwrap().execute_batch(&statement).unwrap();
-            for error in [log.read(0).await.unwrap_err(), log.verify().await.unwrap_err()] {
-                assert!(matches!(error, LogError::Damaged(_)), "{damage}: {error}");
-                assert!(error.to_string().contains("event 2 was changed"), "{damage}: {error}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn verification_beside_a_writer_finds_no_fault() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        let (writer, reader) =
-            (SqliteLog::open(&path, key()).unwrap(), SqliteLog::open(&path, key()).unwrap());
-        let writing = tokio::spawn(async move {
-            for head in 0..200 {
-                writer.append(head, vec![draft("a")]).await.unwrap();
-            }
-        });
-        while !writing.is_finished() {
-            assert_eq!(reader.verify().await.unwrap().fault, None);
-        }
-        writing.await.unwrap();
-        assert_eq!(reader.verify().await.unwrap().events, 200);
-    }
-
-    #[tokio::test]
-    async fn verification_names_the_event_that_was_tampered_with() {
-        let tampering = [
-            ("UPDATE events SET user = 'mallory' WHERE sequence = 2", Fault::Changed { sequence: 2 }),
-            ("UPDATE events SET sealed = x'00' WHERE sequence = 3", Fault::Changed { sequence: 3 }),
-            ("DELETE FROM events WHERE sequence = 2", Fault::Missing { sequence: 2 }),
-            ("DELETE FROM events WHERE sequence = 4", Fault::Truncated { last: 3, written: 4 }),
-            (
-                "UPDATE events SET sequence = 9 WHERE sequence = 2; UPDATE events SET sequence = 2 WHERE sequence = 3;
-                 UPDATE events SET sequence = 3 WHERE sequence = 9",
-                Fault::Changed { sequence: 2 },
-            ),
-        ];
-        for (statement, expected) in tampering {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("log.db");
-            let log = SqliteLog::open(&path, key()).unwrap();
-            log.append(0, ["a", "b", "c", "d"].map(draft).to_vec()).await.unwrap();
-            Connection::open(&path).unwrap().execute_batch(statement).unwrap();
-            assert_eq!(log.verify().await.unwrap().fault, Some(expected), "{statement}");
-        }
-    }
-}
+#[path = "log_tests.rs"]
+mod tests;

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::log::{Head, LogError};
+
 /// The hash before the first event.
 pub(crate) const ORIGIN: [u8; 32] = [0; 32];
 
@@ -85,6 +87,29 @@ impl std::fmt::Display for Fault {
             }
         }
     }
+}
+
+/// Checks that stored events follow the end of a log, and moves that end behind them.
+///
+/// # Errors
+/// [`LogError::Conflict`] when the first one has another place; [`LogError::Damaged`] when the chain does not hold.
+pub fn check_following(end: &mut Head, events: &[StoredEvent]) -> Result<(), LogError> {
+    if let Some(first) = events.first().filter(|first| first.sequence != end.sequence + 1) {
+        let expected = first.sequence.saturating_sub(1);
+        return Err(LogError::Conflict { expected, found: end.sequence });
+    }
+    for event in events {
+        let fault = if event.sequence != end.sequence + 1 {
+            Fault::Missing { sequence: end.sequence + 1 }
+        } else if event.hash != event.expected_hash(&end.hash) {
+            Fault::Changed { sequence: event.sequence }
+        } else {
+            *end = Head::of(event);
+            continue;
+        };
+        return Err(LogError::Damaged(fault.to_string()));
+    }
+    Ok(())
 }
 
 /// The result of checking a log.

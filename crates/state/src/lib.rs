@@ -1,5 +1,5 @@
 //! The event log: its port, an in-memory log, the seal on payloads, the writer that commits events in groups, the lease
-//! that keeps runs apart, and the spool for when a shared log is away.
+//! that keeps runs apart, the spool for when a shared log is away, and moving a log.
 
 mod chain;
 #[cfg(any(test, feature = "conformance"))]
@@ -10,15 +10,17 @@ mod lease_renewal;
 mod log;
 mod memory;
 mod spool;
+mod transfer;
 mod writer;
 
-pub use chain::{Fault, StoredEvent, Verification, verify_chain};
+pub use chain::{Fault, StoredEvent, Verification, check_following, verify_chain};
 pub use key::{Key, KeyError};
 pub use lease::{
     Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWrite, StoredLease,
     break_lease, lease_status,
 };
-pub use log::{Draft, EventLog, LogError, open_events, seal_batch};
+pub use log::{Draft, EventLog, Head, LogError, MovableLog, open_events, seal_batch};
 pub use memory::MemoryLog;
 pub use spool::{OpenSpool, PushError, SpooledLog, push_spool};
+pub use transfer::{TransferError, copy_log};
 pub use writer::{Writer, WriterError};

@@ -4,10 +4,27 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use pve_model::event::{Actor, Event, Payload};
 use pve_model::state::{ProjectionError, State};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::chain::{StoredEvent, Verification};
 use crate::key::{Key, KeyError};
+
+/// An end of a log: its last event and that event's hash, which stands for all before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The sequence; 0 for an empty log.
+    pub sequence: u64,
+    /// The hash.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// The end that a log has with this event as its last one.
+    pub fn of(event: &StoredEvent) -> Head {
+        Head { sequence: event.sequence, hash: event.hash }
+    }
+}
 
 /// An event that has no place yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,11 +130,33 @@ pub trait EventLog: Send + Sync {
         Ok(())
     }
 
+    /// The end of the log as far as it was read or written here. Asks nobody.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn known_end(&self) -> Result<Head, LogError>;
+
     /// Checks that no event was edited, dropped, added, swapped or cut off. Needs no key.
     ///
     /// # Errors
     /// When the storage fails.
     async fn verify(&self) -> Result<Verification, LogError>;
+}
+
+/// A log that can be moved: its events are handed on as they are stored, so that seals and hashes stay.
+#[async_trait]
+pub trait MovableLog: EventLog {
+    /// The events after the event `after` as they are stored.
+    ///
+    /// # Errors
+    /// When the storage fails or an event is missing.
+    async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError>;
+
+    /// Appends stored events of a log with the same id, which must follow the last one here. Durable on return.
+    ///
+    /// # Errors
+    /// [`LogError::Conflict`] when they do not follow; other errors when the storage fails.
+    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError>;
 }
 
 fn place(log: Uuid, sequence: u64) -> String {

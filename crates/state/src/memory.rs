@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use pve_model::event::Event;
 use uuid::Uuid;
 
-use crate::chain::{ORIGIN, StoredEvent, Verification, verify_chain};
+use crate::chain::{ORIGIN, StoredEvent, Verification, check_following, verify_chain};
 use crate::key::Key;
-use crate::log::{Draft, EventLog, LogError, open_events, seal_batch};
+use crate::log::{Draft, EventLog, Head, LogError, MovableLog, open_events, seal_batch};
 
 /// A log that is gone with the process.
 pub struct MemoryLog {
@@ -20,10 +20,15 @@ pub struct MemoryLog {
 impl MemoryLog {
     /// An empty log.
     pub fn new(key: Key) -> MemoryLog {
-        MemoryLog { id: Uuid::now_v7(), key, events: Mutex::new(Vec::new()) }
+        MemoryLog::named(Uuid::now_v7(), key)
     }
 
-    fn stored(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
+    /// An empty log with this id.
+    pub fn named(id: Uuid, key: Key) -> MemoryLog {
+        MemoryLog { id, key, events: Mutex::new(Vec::new()) }
+    }
+
+    fn events(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -35,11 +40,11 @@ impl EventLog for MemoryLog {
     }
 
     async fn head(&self) -> Result<u64, LogError> {
-        Ok(self.stored().len() as u64)
+        Ok(self.events().len() as u64)
     }
 
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
-        let mut events = self.stored();
+        let mut events = self.events();
         let found = events.len() as u64;
         if found != expected_head {
             return Err(LogError::Conflict { expected: expected_head, found });
@@ -51,15 +56,36 @@ impl EventLog for MemoryLog {
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        let events = self.stored();
+        let events = self.events();
         let from = usize::try_from(after).unwrap_or(usize::MAX).min(events.len());
         open_events(&self.key, self.id, &events[from..])
     }
 
+    async fn known_end(&self) -> Result<Head, LogError> {
+        Ok(self.events().last().map_or(Head::default(), Head::of))
+    }
+
     async fn verify(&self) -> Result<Verification, LogError> {
-        let events = self.stored();
+        let events = self.events();
         let hash = events.last().map_or(ORIGIN, |event| event.hash);
         Ok(verify_chain(&events, events.len() as u64, &hash))
+    }
+}
+
+#[async_trait]
+impl MovableLog for MemoryLog {
+    async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError> {
+        let events = self.events();
+        let from = usize::try_from(after).unwrap_or(usize::MAX).min(events.len());
+        Ok(events[from..].to_vec())
+    }
+
+    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
+        let mut here = self.events();
+        let mut end = here.last().map_or(Head::default(), Head::of);
+        check_following(&mut end, events)?;
+        here.extend_from_slice(events);
+        Ok(())
     }
 }
 

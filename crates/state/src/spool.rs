@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pve_model::event::{Event, Payload};
+use pve_model::state::State;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::chain::Verification;
-use crate::log::{Draft, EventLog, LogError};
+use crate::log::{Draft, EventLog, Head, LogError};
 
 /// Opens an empty log at hand for the events of the shared log after the given one.
 pub type OpenSpool = Box<dyn Fn(u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
@@ -86,6 +87,21 @@ impl EventLog for SpooledLog {
         let kept = spool.read(after.saturating_sub(*base)).await?;
         events.extend(kept.into_iter().map(|event| shifted(event, *base)));
         Ok(events)
+    }
+
+    async fn state(&self) -> Result<State, LogError> {
+        let away = self.spool.lock().await.is_some();
+        if away { Ok(State::project(&self.read(0).await?)?) } else { self.log.state().await }
+    }
+
+    /// None while there is a spool: a snapshot is of the log.
+    async fn save_snapshot(&self, state: &State) -> Result<(), LogError> {
+        let away = self.spool.lock().await.is_some();
+        if away { Ok(()) } else { self.log.save_snapshot(state).await }
+    }
+
+    async fn known_end(&self) -> Result<Head, LogError> {
+        self.log.known_end().await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use pve_model::event::LeaseTakenOver;
-use pve_model::state::State;
 
 use super::*;
 use crate::conformance::{draft, run};
@@ -36,6 +35,9 @@ impl EventLog for Unreliable {
     }
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
         self.log.read(after).await
+    }
+    async fn known_end(&self) -> Result<Head, LogError> {
+        self.log.known_end().await
     }
     async fn verify(&self) -> Result<Verification, LogError> {
         self.log.verify().await

@@ -163,6 +163,9 @@ mod tests {
         async fn read(&self, after: u64) -> Result<Vec<pve_model::event::Event>, LogError> {
             self.0.read(after).await
         }
+        async fn known_end(&self) -> Result<crate::Head, LogError> {
+            self.0.known_end().await
+        }
         async fn verify(&self) -> Result<crate::Verification, LogError> {
             self.0.verify().await
         }

@@ -186,6 +186,10 @@ fn describe_other(payload: &Payload) -> Described {
             (None, format!("{} outputs recorded", outputs.outputs.len()), false)
         }
         Payload::LeaseTakenOver(lease) => (None, format!("lease taken over from {}", lease.from), true),
+        Payload::LogMoved(moved) if moved.arrived => {
+            (None, format!("the log came here from {}", moved.place), true)
+        }
+        Payload::LogMoved(moved) => (None, format!("the log was moved to {}", moved.place), true),
         Payload::Unknown(unknown) => {
             (None, format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true)
         }
