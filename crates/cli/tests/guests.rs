@@ -135,6 +135,25 @@ fn a_node_that_is_not_there_is_named_and_the_next_apply_may_name_another() {
 }
 
 #[test]
+fn a_file_that_two_resources_write_is_a_warning_unless_one_may_not_overwrite() {
+    let cluster = Cluster::start(Options::default());
+    let project = with_iso_image(&cluster);
+    let file = |name: &str, more: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_file\" \"{name}\" {{\n  node_name = \"pve\"\n  \
+             datastore_id = \"local\"\n  content_type = \"snippets\"\n  {more}\n  \
+             source_raw {{\n    file_name = \"a.yaml\"\n    data = \"#\"\n  }}\n}}\n"
+        )
+    };
+    project.write("main.tf", &(file("one", "") + &file("two", "")));
+    let planned = project.command(&["plan"]).output().unwrap();
+    let said = String::from_utf8(planned.stderr).unwrap();
+    assert!(planned.status.success() && said.contains("Two resources claim local:snippets/a.yaml"), "{said}");
+    project.write("main.tf", &(file("one", "") + &file("two", "overwrite = false")));
+    project.fails(&["plan"]);
+}
+
+#[test]
 fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     let cluster = Cluster::start(Options::default());
     let mut project = Project::on(&cluster);

@@ -75,6 +75,12 @@ pub trait KindRules: Send + Sync {
         None
     }
 
+    /// Whether another instance may claim the same, because the cluster keeps what was written last. The plan warns.
+    fn shares_claim(&self, planned: &Value) -> bool {
+        let _ = planned;
+        false
+    }
+
     /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
     /// with the same id. Where that object is replaced, so is this.
     fn part_of(&self, present: &Value) -> Option<String> {

@@ -125,27 +125,32 @@ fn keep(planner: &mut Planner<'_>, protected: &[usize]) -> Vec<InstanceAddress> 
     left_alone
 }
 
-/// Refuses two instances that claim the same thing, for instance one VMID.
+/// Refuses two instances that claim the same thing, for instance one VMID, and warns where both may have it.
 pub fn refuse_duplicates(
     changes: &[pve_model::plan::Change],
     registry: &dyn RulesRegistry,
     evaluation: &Evaluation<'_>,
     found: &mut Vec<Diagnostic>,
 ) {
-    let mut claims: BTreeMap<(String, String), &InstanceAddress> = BTreeMap::new();
+    let mut claims: BTreeMap<(String, String), (&InstanceAddress, bool)> = BTreeMap::new();
     for change in changes {
         let Some(after) = &change.after else { continue };
         let Some(rules) = registry.resource(&change.address.resource.kind) else { continue };
         let Some(claim) = rules.claim(after) else { continue };
-        let Some(first) = claims.insert((change.provider.clone(), claim.clone()), &change.address) else {
+        let mine = (&change.address, rules.shares_claim(after));
+        let Some((first, shared)) = claims.insert((change.provider.clone(), claim.clone()), mine) else {
             continue;
         };
-        let detail =
-            format!("{first} and {} both claim {claim}; only one of them can have it.", change.address);
+        let shared = shared && mine.1;
+        let follows =
+            if shared { "the one that is applied last stays" } else { "only one of them can have it" };
+        let detail = format!("{first} and {} both claim {claim}; {follows}.", change.address);
         let span = declaration(evaluation, &change.address).map(|resource| resource.span);
         let summary = format!("Two resources claim {claim}");
         let mut fault = match span {
+            Some(span) if shared => Diagnostic::warning(span, summary, detail),
             Some(span) => Diagnostic::error(span, summary, detail),
+            None if shared => continue,
             None => Diagnostic::error_without_span(summary, detail),
         };
         if let Some(other) = declaration(evaluation, first).filter(|other| Some(other.span) != span) {

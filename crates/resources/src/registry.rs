@@ -28,6 +28,7 @@ pub(crate) struct Rules {
     pub(crate) validate: fn(&Value) -> Vec<Problem>,
     pub(crate) plan: fn(PlanRequest<'_>) -> PlanResponse,
     pub(crate) claim: fn(&Value) -> Option<String>,
+    pub(crate) shares_claim: fn(&Value) -> bool,
     pub(crate) part_of: fn(&Value) -> Option<String>,
 }
 
@@ -37,6 +38,7 @@ impl Default for Rules {
             validate: |_| Vec::new(),
             plan: |_| PlanResponse::default(),
             claim: |_| None,
+            shares_claim: |_| false,
             part_of: |_| None,
         }
     }
@@ -95,6 +97,10 @@ impl KindRules for Kind {
             Some(engine) => engine.claim(planned),
             None => (self.rules.claim)(planned),
         }
+    }
+
+    fn shares_claim(&self, planned: &Value) -> bool {
+        (self.rules.shares_claim)(planned)
     }
 
     fn part_of(&self, present: &Value) -> Option<String> {

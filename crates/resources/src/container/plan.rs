@@ -48,9 +48,34 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
     problems
 }
 
-pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
+/// What is configured, as it will be known of the container.
+fn stated(request: PlanRequest<'_>) -> Value {
     // A container's description ends with a line feed, a VM's does not.
     let mut planned = with_template_power(&with_kept_description(request.proposed, "\n"), request.prior);
+    if let Some(variables) = planned.get("environment_variables").filter(|variables| is_unset(variables)) {
+        let none = Value::null(variables.ty());
+        planned = with(&planned, "environment_variables", none);
+    }
+    with_elements(&planned, "initialization", stated_initialization(request.proposed))
+}
+
+/// A dns block without a value is none.
+fn stated_initialization(proposed: &Value) -> Vec<Value> {
+    let says_nothing = |dns: &Value| dns.entries().is_some_and(|parts| parts.values().all(is_unset));
+    let blocks = all_blocks(proposed, "initialization").iter().map(|initialization| {
+        let dns = all_blocks(initialization, "dns");
+        let kept = dns.iter().filter(|dns| !says_nothing(dns)).cloned().collect();
+        if initialization.get("dns").is_some_and(Value::is_known) {
+            with_elements(initialization, "dns", kept)
+        } else {
+            initialization.clone()
+        }
+    });
+    blocks.collect()
+}
+
+pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
+    let mut planned = stated(request);
     let Some(prior) = request.prior else {
         return PlanResponse { planned: Some(planned), ..PlanResponse::default() };
     };
@@ -64,7 +89,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
         planned = with_renamed_volumes(&planned);
     }
     planned = with_elements(&planned, "operating_system", plan_origin(request, prior));
-    planned = with_elements(&planned, "initialization", plan_initialization(request, prior));
+    planned = with_elements(&planned, "initialization", plan_initialization(&planned, prior));
     planned = keep_defaults(prior, settle(prior, &planned));
     let changes = changed(prior, &planned);
     if ["network_interface", "started", "initialization"].iter().any(|name| changes.contains(*name)) {
@@ -144,8 +169,8 @@ fn plan_origin(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
 }
 
 /// Without a configured name a container is called by its id.
-fn plan_initialization(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
-    let blocks = all_blocks(request.proposed, "initialization");
+fn plan_initialization(planned: &Value, prior: &Value) -> Vec<Value> {
+    let blocks = all_blocks(planned, "initialization");
     let Some(before) = block(prior, "initialization").filter(|before| has_own_name(prior, before)) else {
         return blocks.to_vec();
     };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Cluster, Guest, Method, failed, refused};
 use crate::observed::overlay;
-use crate::values::{all_blocks, flag, int, text, texts};
+use crate::values::{all_blocks, flag, int, is_unset, text, texts, with};
 
 /// Reads a data source of `kind` with the configured values.
 pub(crate) async fn read(
@@ -30,7 +30,12 @@ pub(crate) async fn read(
         "files" => files(cluster, config).await?,
         _ => return Err(refused(format!("{kind} is not supported yet"), None)),
     };
-    Ok(overlay(block, config, read))
+    let value = overlay(block, config, read);
+    // Data sources have null where no filter is written, unlike resources.
+    Ok(match value.get("filter") {
+        Some(filter) if is_unset(filter) => with(&value, "filter", Value::null(filter.ty())),
+        _ => value,
+    })
 }
 
 async fn get(cluster: &Cluster, what: &str, path: &str) -> Result<Json, ProviderError> {
@@ -47,13 +52,12 @@ async fn nodes(cluster: &Cluster) -> Result<Map<String, Json>, ProviderError> {
     let column = |name: &str, absent: Json| -> Json {
         list.iter().map(|node| node.get(name).cloned().unwrap_or(absent.clone())).collect()
     };
-    let number = |node: &Json, name: &str| node.get(name).and_then(Json::as_i64).unwrap_or_default();
-    let available = list.iter().map(|node| json!(number(node, "maxmem") - number(node, "mem")));
     Ok(Map::from_iter([
         ("id".into(), json!("nodes")),
         ("cpu_count".into(), column("maxcpu", json!(0))),
         ("cpu_utilization".into(), column("cpu", json!(0))),
-        ("memory_available".into(), available.collect()),
+        // All memory, as the reference has it; `memory_available` of a single node is what is free.
+        ("memory_available".into(), column("maxmem", json!(0))),
         ("memory_used".into(), column("mem", json!(0))),
         ("names".into(), column("node", json!(""))),
         (
@@ -176,7 +180,14 @@ async fn guests(
     }
     found.sort_by_key(|(id, _)| *id);
     let found = found.into_iter().map(|(_, guest)| guest).collect();
-    Ok(Map::from_iter([("id".into(), json!(attribute)), (attribute.into(), found)]))
+    let filters = all_blocks(config, "filter");
+    let filters = filters.iter().map(|filter| json!({ "regex": flag(filter, "regex").unwrap_or(false) }));
+    Ok(Map::from_iter([
+        ("id".into(), json!(attribute)),
+        (attribute.into(), found),
+        ("filter".into(), filters.collect()),
+        ("tags".into(), if tags.is_empty() { Json::Null } else { json!(tags) }),
+    ]))
 }
 
 async fn guest(cluster: &Cluster, config: &Value, kind: &str) -> Result<Map<String, Json>, ProviderError> {

@@ -9,7 +9,7 @@ use pve_model::{Path, Value};
 
 use crate::definition::problem;
 use crate::registry::Rules;
-use crate::values::{all_blocks, block, changed, settle, text, with, with_unknown};
+use crate::values::{all_blocks, block, changed, flag, settle, text, with, with_unknown};
 
 pub(crate) use io::{imported, read, volume, write};
 pub(crate) use schema::fields;
@@ -19,7 +19,7 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_file"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim, ..Rules::default() }
+    Rules { validate, plan, claim, shares_claim: overwrites, ..Rules::default() }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {
@@ -93,6 +93,11 @@ pub(crate) fn file_name(value: &Value) -> Option<String> {
     }
     let path = text(source, "path")?.split(['?', '#']).next()?;
     path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_string)
+}
+
+/// Files that may be overwritten: modules that each bring the same file are common.
+fn overwrites(planned: &Value) -> bool {
+    flag(planned, "overwrite") != Some(false)
 }
 
 fn claim(planned: &Value) -> Option<String> {

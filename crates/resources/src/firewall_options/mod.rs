@@ -62,7 +62,7 @@ pub(crate) fn fields() -> Fields {
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
     let claim = |planned: &Value| Some(format!("firewall options of {}", owner(planned)?));
-    Rules { validate, plan, claim, part_of: part_of_guest }
+    Rules { validate, plan, claim, part_of: part_of_guest, ..Rules::default() }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {

@@ -34,6 +34,7 @@ pub(crate) fn rules() -> Rules {
         plan,
         claim: |planned| Some(format!("firewall rules of {}", owner(planned)?)),
         part_of: part_of_guest,
+        ..Rules::default()
     }
 }
 

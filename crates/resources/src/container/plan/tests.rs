@@ -40,3 +40,17 @@ fn the_description_is_planned_as_the_api_keeps_it() {
     let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
     assert!(changed(&prior, &response.planned.unwrap()).is_empty());
 }
+
+// As the reference plans it.
+#[test]
+fn an_empty_dns_block_and_no_variables_are_nothing() {
+    let dns = json!([{"domain": "", "servers": []}]);
+    let config =
+        value(json!({"environment_variables": {}, "initialization": [{"hostname": "h", "dns": dns}]}));
+    for prior in [None, Some(&value(json!({"initialization": [{"hostname": "h", "dns": []}]})))] {
+        let response = plan(PlanRequest { prior, config: &config, proposed: &config });
+        let planned = response.planned.unwrap();
+        assert!(planned.get("environment_variables").is_some_and(Value::is_null));
+        assert!(all_blocks(block(&planned, "initialization").unwrap(), "dns").is_empty());
+    }
+}

@@ -55,8 +55,10 @@ async fn guests_and_files_are_found_and_their_absence_is_an_error() {
         json!([{"name": "template", "values": ["false"]}, {"name": "status", "values": ["stopped"]}]);
     let vms = read(&world, "proxmox_virtual_environment_vms", json!({"filter": filter})).await.unwrap();
     assert_eq!(vms["vms"][0]["vm_id"], 702);
+    // As the reference has them in its state.
+    assert_eq!((&vms["filter"][0]["regex"], &vms["tags"]), (&json!(false), &Json::Null));
     let none = read(&world, "proxmox_virtual_environment_containers", json!({})).await.unwrap();
-    assert_eq!(none["containers"], json!([]));
+    assert_eq!((&none["containers"], &none["filter"]), (&json!([]), &Json::Null));
     let kind = "proxmox_virtual_environment_vm";
     let vm = read(&world, kind, json!({"node_name": "pve", "vm_id": 701})).await.unwrap();
     assert_eq!(
