@@ -23,7 +23,7 @@ use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::backend::Backend;
 use crate::environments::{RESERVED, is_environment_name, with_variables_of_their_own};
 use crate::failure::Failure;
-use crate::variables::{Missing, complete, missing_policy, variable_inputs};
+use crate::variables::{Missing, complete, forget_values, missing_policy, variable_inputs};
 
 /// The folder for everything that pve keeps in a project.
 const DATA_FOLDER: &str = ".pve";
@@ -194,6 +194,9 @@ impl Workspace {
             } else {
                 BTreeSet::new()
             };
+            if project.missing == Missing::AnyValue {
+                forget_values(root, &mut inputs)?;
+            }
             complete(root, &mut inputs, project.missing, &others).map_err(|fault| vec![fault])?;
             Ok(inputs)
         })
@@ -281,6 +284,7 @@ impl Workspace {
             registry: &self.registry,
             functions: &self.functions,
             surroundings: &self.surroundings,
+            only_checked: false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 use pve_config::configuration::{
     Folders, Module, Variable, VariableInput, VariableSource, environment_files, read_variable_file,
 };
+use pve_config::convert::plain_type;
 use pve_config::syntax::{Diagnostic, SourceMap};
 use pve_model::Value;
 
@@ -21,6 +22,8 @@ pub enum Missing {
     Ask,
     /// It is unknown.
     Unknown,
+    /// It is unknown, and so are those whose values nobody asked for: a configuration is checked for any values.
+    AnyValue,
 }
 
 /// What to do about missing variables when `-input` says whether asking is allowed.
@@ -102,7 +105,7 @@ pub fn complete(
     let without: Vec<&Variable> =
         without.filter(|variable| !inputs.iter().any(|input| input.name == variable.name)).collect();
     if let (Some(first), Some(_)) = (environments.first(), without.first())
-        && missing != Missing::Unknown
+        && !matches!(missing, Missing::Unknown | Missing::AnyValue)
     {
         let names: Vec<String> = without.iter().map(|variable| format!("\"{}\"", variable.name)).collect();
         let known: Vec<&str> = environments.iter().map(String::as_str).collect();
@@ -119,12 +122,7 @@ pub fn complete(
     for variable in without {
         match missing {
             Missing::Refuse => {}
-            Missing::Unknown => inputs.push(VariableInput {
-                name: variable.name.clone(),
-                value: Ok(Value::unknown(variable.constraint.ty.clone())),
-                span: None,
-                source: VariableSource::Environment,
-            }),
+            Missing::Unknown | Missing::AnyValue => inputs.push(unknown_value(variable)),
             Missing::Ask => {
                 let answer = ask(variable).map_err(|error| {
                     let summary = format!("No value for variable \"{}\"", variable.name);
@@ -137,6 +135,30 @@ pub fn complete(
         }
     }
     Ok(())
+}
+
+fn unknown_value(variable: &Variable) -> VariableInput {
+    VariableInput {
+        name: variable.name.clone(),
+        value: Ok(Value::unknown(plain_type(&variable.constraint.ty))),
+        span: None,
+        source: VariableSource::Environment,
+    }
+}
+
+/// Makes all variables unknown.
+///
+/// # Errors
+/// When values from files are not of the right types.
+pub fn forget_values(root: &Module, inputs: &mut Vec<VariableInput>) -> Result<(), Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    for input in inputs.iter() {
+        if let (Some(variable), Ok(value)) = (root.variables.get(&input.name), &input.value) {
+            found.extend(variable.accept(value.clone(), input.span).err().into_iter().flatten());
+        }
+    }
+    inputs.extend(root.variables.values().map(unknown_value));
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 /// Asks on standard error, so that what is printed can go into a file. A secret is not echoed.

@@ -1,6 +1,7 @@
 //! The pure half of a provider: schema, validation and planning of each kind. The other half, which talks to the
 //! cluster, is a port of the executor.
 
+use crate::address::ResourceMode;
 use crate::path::Path;
 use crate::schema::Schema;
 use crate::value::Value;
@@ -102,6 +103,9 @@ pub trait RulesRegistry: Send + Sync {
 
     /// The local name of the provider that a kind belongs to; `terraform` for built-in kinds.
     fn provider_of(&self, kind: &str) -> Option<&str>;
+
+    /// Whether the provider that is followed has a kind, be it here or not yet.
+    fn is_foreseen(&self, mode: ResourceMode, kind: &str) -> bool;
 
     /// All resource kinds (for "did you mean").
     fn resource_kinds(&self) -> Vec<&str>;

@@ -28,6 +28,9 @@ pub struct Inputs<'a> {
     pub functions: &'a Context,
     /// What the run is called.
     pub surroundings: &'a Surroundings,
+    /// Whether the configuration is only checked: values that are not known yet may decide how many instances there
+    /// are, and kinds of providers that pve does not have are worth a warning.
+    pub only_checked: bool,
 }
 
 /// Gives the values of resource instances.

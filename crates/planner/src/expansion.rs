@@ -38,6 +38,14 @@ impl Evaluation<'_> {
         path: &ModulePath,
     ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
         let value_of = |expr: &Expr| self.expression(expr, module, path, &Repetition::Single);
+        if let Some(expr) = count.or(for_each).or(enabled)
+            && self.inputs.only_checked
+        {
+            let value = value_of(expr)?;
+            if !value.is_known() || (value.has_unknown_length() && for_each.is_some()) {
+                return Ok((Shape::Open, vec![Repetition::Any(element_of(&value))]));
+            }
+        }
         if let Some(expr) = count {
             // A number gives little away: as in OpenTofu it may be sensitive.
             let mut value = value_of(expr)?;
@@ -48,6 +56,9 @@ impl Evaluation<'_> {
                 let detail = "`count` must be a whole number that is not negative.";
                 vec![Diagnostic::error(expr.span, "This is no count", detail)]
             })?;
+            if count > MOST_INSTANCES {
+                return Err(too_many(expr, count));
+            }
             return Ok((Shape::Count, (0..count).map(Repetition::Count).collect()));
         }
         if let Some(expr) = for_each {
@@ -67,6 +78,24 @@ impl Evaluation<'_> {
         }
         Ok((Shape::Single, vec![Repetition::Single]))
     }
+}
+
+/// Most instances of one declaration: more would fill the memory before anything could be said about them.
+const MOST_INSTANCES: u64 = 1_000_000;
+
+fn too_many(expr: &Expr, count: u64) -> Vec<Diagnostic> {
+    let detail =
+        format!("These would be {count} instances of one declaration; {MOST_INSTANCES} are the most.");
+    vec![Diagnostic::error(expr.span, "There are too many instances", detail)]
+}
+
+/// What is known of each element of a collection that is not known itself.
+fn element_of(value: &Value) -> Value {
+    match value.ty() {
+        Type::Map(element) | Type::Set(element) => Value::unknown((*element).clone()),
+        _ => crate::scope::unevaluated(),
+    }
+    .with_marks(value.marks)
 }
 
 /// A value that decides how many instances there are: known, not null and not sensitive.

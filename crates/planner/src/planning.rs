@@ -136,6 +136,31 @@ pub fn plan(
     Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, moves: moved, kept })))
 }
 
+/// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown
+/// may decide how many instances there are; kinds of providers that pve does not have are worth a warning.
+pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
+    let (state, observed, options) = (State::default(), Observed::default(), Options::default());
+    let inputs = Inputs { only_checked: true, ..inputs };
+    let (_, _, mut found) = moves::apply(inputs.configuration, &state);
+    let registry = inputs.registry;
+    let mut planner = Planner::new(graph, &inputs, &state, &observed, &options);
+    let mut evaluation = Evaluation::new(inputs, graph);
+    evaluation.run(&mut planner);
+    found.append(&mut evaluation.diagnostics);
+    if !found.iter().any(Diagnostic::is_error) {
+        protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
+        checks(&evaluation, &mut found);
+    }
+    // Instances of one declaration have the same faults.
+    let mut seen: Vec<Diagnostic> = Vec::new();
+    for diagnostic in found {
+        if !seen.contains(&diagnostic) {
+            seen.push(diagnostic);
+        }
+    }
+    seen
+}
+
 fn outputs(
     evaluation: &Evaluation<'_>,
     state: &State,

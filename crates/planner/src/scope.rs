@@ -36,13 +36,15 @@ pub enum Repetition {
     Count(u64),
     /// `each.key` and `each.value`
     Each(String, Value),
+    /// Stands for all instances while it is not known how many there are, with what is known of `each.value`.
+    Any(Value),
 }
 
 impl Repetition {
     /// The key in the address.
     pub fn key(&self) -> Option<InstanceKey> {
         match self {
-            Repetition::Single => None,
+            Repetition::Single | Repetition::Any(_) => None,
             Repetition::Count(index) => Some(InstanceKey::Index(*index)),
             Repetition::Each(key, _) => Some(InstanceKey::Key(key.clone())),
         }
@@ -112,6 +114,9 @@ impl ModuleScope<'_> {
             ("each", Some("key"), Repetition::Each(key, _)) => Ok(found(Value::string(key.as_str()), 1)),
             ("each", Some("value"), Repetition::Each(_, value)) => Ok(found(value.clone(), 1)),
             ("count", Some("index"), Repetition::Count(index)) => Ok(found(Value::number(*index), 1)),
+            ("each", Some("key"), Repetition::Any(_)) => Ok(found(Value::unknown(Type::String), 1)),
+            ("each", Some("value"), Repetition::Any(value)) => Ok(found(value.clone(), 1)),
+            ("count", Some("index"), Repetition::Any(_)) => Ok(found(Value::unknown(Type::Number), 1)),
             ("each", _, _) => Err(error(
                 "`each` means nothing here",
                 "`each.key` and `each.value` stand in blocks with `for_each` only.",
@@ -197,6 +202,8 @@ pub enum Shape {
     Count,
     /// By `for_each`.
     Each,
+    /// It is not known how many there are.
+    Open,
 }
 
 /// The value of all instances of a resource or module call together; null of `any` for a single one that is not there.
@@ -213,6 +220,7 @@ pub fn gather(shape: Shape, instances: impl IntoIterator<Item = (Repetition, Val
                 })
                 .collect(),
         ),
+        Shape::Open => unevaluated(),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::Value;
 use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
 use pve_model::schema::{Block, Schema};
+use pve_model::{ResourceMode, Value};
 
 use crate::definition::{Definition, Fields};
 use crate::object::{Engine, Object};
@@ -117,6 +117,8 @@ pub struct Registry {
     terraform: Schema,
 }
 
+/// The kinds of bpg/proxmox 0.111 and of the built-in provider, one a line.
+const PROVIDER_KINDS: &str = include_str!("provider_kinds.txt");
 /// The built-in kind.
 pub(crate) const TERRAFORM_DATA: &str = "terraform_data";
 
@@ -232,6 +234,14 @@ impl RulesRegistry for Registry {
             _ if self.resources.contains_key(kind) || self.data.contains_key(kind) => Some("proxmox"),
             _ => None,
         }
+    }
+
+    fn is_foreseen(&self, mode: ResourceMode, kind: &str) -> bool {
+        let word = match mode {
+            ResourceMode::Managed => "resource",
+            ResourceMode::Data => "data",
+        };
+        PROVIDER_KINDS.lines().any(|line| line.split_once(' ') == Some((word, kind)))
     }
 
     fn resource_kinds(&self) -> Vec<&str> {

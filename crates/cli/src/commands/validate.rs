@@ -1,8 +1,7 @@
 //! `pve validate`
 
 use pve_config::syntax::Diagnostic;
-use pve_model::state::State;
-use pve_planner::planning::{Observed, Options, plan};
+use pve_planner::planning::check;
 use serde_json::json;
 
 use super::print_json;
@@ -11,24 +10,24 @@ use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace};
 use crate::render::diagnostics::{diagnostics_json, render_diagnostics};
 use crate::render::paint::Paint;
+use crate::variables::Missing;
 
-/// Checks everything that needs no cluster: a plan from nothing.
+/// Checks everything that needs no cluster: everything that can be told of the text.
 ///
 /// # Errors
 /// When the configuration is wrong.
 pub fn run(global: &GlobalOptions, options: &VariableOptions) -> Ended {
-    let project = Project::find(global)?;
-    let checked = Workspace::load(&project, options).and_then(|workspace| {
-        let state = State::default();
-        let planned =
-            plan(workspace.inputs(), &workspace.graph, &state, &Observed::default(), &Options::default());
-        match planned {
-            Ok(_) => Ok(workspace),
-            Err(found) => Err(workspace.failure(found)),
+    let found = Project::find(global)?;
+    // As in Terraform, a configuration is right for any values, unless one asks about certain ones.
+    let asked =
+        !options.variables.is_empty() || !options.variable_files.is_empty() || found.environment.is_some();
+    let project = Project { missing: if asked { Missing::Unknown } else { Missing::AnyValue }, ..found };
+    let (found, sources) = match Workspace::load(&project, options) {
+        Ok(mut workspace) => {
+            let found = check(workspace.inputs(), &workspace.graph);
+            workspace.warnings.extend(workspace.redacted(found));
+            (workspace.warnings, workspace.sources)
         }
-    });
-    let (found, sources) = match checked {
-        Ok(workspace) => (workspace.warnings, workspace.sources),
         Err(Failure::Diagnosed { diagnostics, sources }) => (diagnostics, sources),
         Err(other) => return Err(other),
     };
