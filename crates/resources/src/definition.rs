@@ -241,12 +241,6 @@ impl Item {
         self
     }
 
-    /// It is sent when the object is changed: the request that makes it does not take it.
-    pub(crate) fn only_changed(mut self) -> Item {
-        self.wire.create = false;
-        self
-    }
-
     /// It is never sent.
     pub(crate) fn unsent(mut self) -> Item {
         self.wire.create = false;

@@ -1,11 +1,15 @@
 //! The kinds that are described as data, one folder a family.
 
 mod access;
+mod apt;
+mod certificates;
 mod cluster;
+mod disks;
 mod ha;
 mod mappings;
 mod nodes;
 mod pools;
+mod sdn;
 mod storages;
 
 pub(crate) use access::ALLOW_LOCKOUT;
@@ -23,6 +27,10 @@ pub(crate) fn objects() -> Vec<Object> {
         mappings::objects(),
         storages::objects(),
         nodes::objects(),
+        sdn::objects(),
+        certificates::objects(),
+        apt::objects(),
+        disks::objects(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -41,10 +41,10 @@ fn absent(field: &Field) -> Json {
 /// A part of an answer as the type of the attribute wants it.
 fn value(field: &Field, found: &Json) -> Json {
     match field.wire.form {
-        Form::Inverted => json!(!truth(found)),
         Form::Seconds => date(found).map_or_else(|| absent(field), |date| json!(date)),
         Form::Priorities => priorities(&text(found)),
         Form::Keys => keys(found),
+        Form::Lines => lines(&text(found)),
         _ if !field.inner.is_empty() => objects(field, found),
         Form::Joined(separator) => list(found, &[separator]),
         _ => by_type(&field.ty, found),
@@ -140,6 +140,11 @@ fn keys(found: &Json) -> Json {
         }
         other => list(other, &[',', ' ']),
     }
+}
+
+fn lines(text: &str) -> Json {
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Json::Object(pairs.map(|(name, value)| (name.to_string(), json!(value))).collect())
 }
 
 fn priorities(text: &str) -> Json {

@@ -11,7 +11,7 @@ use crate::property::Properties;
 use crate::values::flag;
 
 /// Stands between the values of a parameter that is sent several times.
-const SEVERAL: &str = "\u{1f}";
+pub(crate) const SEVERAL: &str = "\u{1f}";
 
 /// The parameters of a value, those that are sent when it is made or when it is changed.
 pub(crate) fn encode(fields: &[Field], value: &Value, making: bool) -> Params {
@@ -46,7 +46,6 @@ fn text_of(field: &Field, part: &Value) -> Option<String> {
         return None;
     }
     match (field.wire.form, &part.kind) {
-        (Form::Inverted, ValueKind::Bool(value)) => Some(u8::from(!value).to_string()),
         (Form::Seconds, ValueKind::String(text)) => Some(seconds(text)?.to_string()),
         (Form::Priorities, ValueKind::Map(_, entries)) => {
             let nodes = entries.iter().map(|(name, priority)| match plain(priority) {
@@ -54,6 +53,11 @@ fn text_of(field: &Field, part: &Value) -> Option<String> {
                 None => name.to_string(),
             });
             some(nodes.collect::<Vec<_>>().join(","))
+        }
+        (Form::Lines, ValueKind::Map(_, entries)) => {
+            let lines =
+                entries.iter().map(|(name, value)| format!("{name}={}\n", plain(value).unwrap_or_default()));
+            Some(crate::base64::encode(&lines.collect::<String>())).filter(|text| !text.is_empty())
         }
         (_, ValueKind::Map(_, entries)) => {
             let pairs =

@@ -11,7 +11,7 @@ use pve_model::{Path, Type, Value};
 use serde_json::{Map, Value as Json};
 
 use super::decode::decode;
-use super::encode::encode;
+use super::encode::{SEVERAL, encode};
 use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::{Field, Form};
@@ -58,7 +58,7 @@ impl Engine {
 
     /// The answer about an object. `None` when it is not there, or is of another kind.
     async fn look(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
-        let (Read::At(template) | Read::Among(template, _)) = self.object.read;
+        let (Read::At(template) | Read::Among(template, _)) = self.object.read else { return Ok(None) };
         let (path, params) = fill_path(template, prior);
         let answer = match cluster.api.send(Method::Get, &path, &params).await {
             Ok(answer) => answer,
@@ -75,23 +75,21 @@ impl Engine {
             (Read::At(_), answer @ Json::Object(_)) => Some(answer),
             _ => None,
         };
-        let found = found.filter(|found| self.object.hooks.is_it(prior, found));
-        let found = found.filter(|found| {
-            let other = |(name, wanted): &(&str, &str)| {
-                found.get(*name).and_then(Json::as_str).is_some_and(|found| found != *wanted)
-            };
-            !self.object.constants.iter().any(|constant| other(constant))
-        });
-        match found {
-            Some(found) => self.object.hooks.complete(cluster, prior, found).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(found) = found else { return Ok(None) };
+        let found = self.object.hooks.complete(cluster, prior, found).await?;
+        let other = |(name, wanted): &(&str, &str)| {
+            found.get(*name).and_then(Json::as_str).is_some_and(|found| found != *wanted)
+        };
+        let is_it = self.object.hooks.is_it(prior, &found) && !self.object.constants.iter().any(other);
+        Ok(is_it.then_some(found))
     }
 
     fn understood(&self, prior: &Value, answer: &Json) -> Value {
         let mut read = decode(&self.fields, answer);
         for name in names(self.identity()) {
-            read.remove(name);
+            if prior.get(name).is_some_and(|part| !part.is_null()) {
+                read.remove(name);
+            }
         }
         self.object.hooks.read(prior, answer, &mut read);
         if matches!(self.object.delete, Delete::Reset) && prior.get("id").is_some_and(|id| !id.is_null()) {
@@ -107,13 +105,20 @@ impl Engine {
         self.block.attributes.get(name).is_some_and(|attribute| attribute.computed)
     }
 
-    fn identity(&self) -> &'static str {
+    /// Whether a change of an attribute replaces the object.
+    pub(super) fn replaces(&self, name: &str) -> bool {
+        self.block.attributes.get(name).is_some_and(|attribute| attribute.replace)
+    }
+
+    pub(super) fn identity(&self) -> &'static str {
         if self.object.import.is_empty() { self.object.id } else { self.object.import }
     }
 
     fn with_id(&self, value: &Value) -> Value {
         match fill(self.object.id, value) {
-            Some(id) if self.fields.iter().any(|field| field.name == "id" && field.fixed) => {
+            Some(id)
+                if !id.is_empty() && self.fields.iter().any(|field| field.name == "id" && field.fixed) =>
+            {
                 with(value, "id", Value::string(id))
             }
             _ => value.clone(),
@@ -180,8 +185,9 @@ impl Engine {
         }
         match self.object.removal {
             Removal::Empty => delete.iter().for_each(|name| set.put(name, Some(self.nothing(name)))),
-            Removal::Delete if !delete.is_empty() => {
-                set.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
+            Removal::Delete | Removal::Each if !delete.is_empty() => {
+                let separator = if self.object.removal == Removal::Each { SEVERAL } else { "," };
+                set.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(separator)));
             }
             _ => {}
         }
@@ -224,6 +230,10 @@ fn agrees(prior: &Value, name: &str, found: Option<&Json>) -> bool {
 #[async_trait]
 impl Operations for Engine {
     async fn read(&self, _: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        if matches!(self.object.read, Read::Nowhere) {
+            // It was made once it has an id.
+            return Ok(prior.get("id").is_some_and(|id| !id.is_null()).then(|| prior.clone()));
+        }
         Ok(self.look(cluster, prior).await?.map(|answer| self.understood(prior, &answer)))
     }
 
@@ -231,10 +241,14 @@ impl Operations for Engine {
         self.object.hooks.guard(call, None, Some(planned)).await?;
         let (method, template) = self.object.create;
         let (path, query) = fill_path(template, planned);
+        self.object.hooks.before(call, None, planned).await?;
         let mut params = self.sent(None, planned);
         params.0.extend(query);
-        let answer = call.ask("create", method, &path, &params, MOST).await;
-        let answer = answer.map_err(|error| self.taken(error, planned))?;
+        let mut answer = Json::Null;
+        if !path.is_empty() {
+            let made = call.ask("create", method, &path, &params, MOST).await;
+            answer = made.map_err(|error| self.taken(error, planned))?;
+        }
         let told: Map<String, Json> = self.object.hooks.answered(&answer);
         let planned = told.into_iter().fold(planned.clone(), |value, (name, json)| {
             let ty = value.get(&name).map(Value::ty);
@@ -250,6 +264,7 @@ impl Operations for Engine {
         self.object.hooks.guard(call, Some(prior), Some(planned)).await?;
         let (method, template) = self.object.update;
         let (path, query) = fill_path(template, prior);
+        self.object.hooks.before(call, Some(prior), planned).await?;
         let mut params = self.sent(Some(prior), planned);
         if !template.is_empty() && !params.0.is_empty() {
             params.0.extend(query);

@@ -44,6 +44,17 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// What precedes the request: `prior` is `None` before a create.
+    async fn before(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        let _ = (call, prior, planned);
+        Ok(())
+    }
+
     /// Looks over the parameters that are sent.
     fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
         let _ = (params, prior, planned);

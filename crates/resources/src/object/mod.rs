@@ -13,6 +13,7 @@ use crate::cluster::Method;
 use crate::definition::Fields;
 use crate::operations::Proof;
 
+pub(crate) use encode::SEVERAL;
 pub(crate) use engine::Engine;
 pub(crate) use hooks::{Hooks, NoHooks, Planning};
 #[cfg(test)]
@@ -64,6 +65,8 @@ pub(crate) struct Object {
 pub(crate) enum Read {
     /// It has a place of its own.
     At(&'static str),
+    /// There is nothing to read: it is what it was made with.
+    Nowhere,
     /// It is the entry of a list in which these attributes are found under these names.
     Among(&'static str, &'static [(&'static str, &'static str)]),
 }
@@ -86,10 +89,14 @@ pub(crate) enum Delete {
 pub(crate) enum Removal {
     /// By its name in `delete`.
     Delete,
+    /// By its name in `delete`, which is sent once for each.
+    Each,
     /// By an empty value.
     Empty,
     /// By its absence: whoever sends anything sends all.
     Absence,
+    /// Not at all: what is not sent stays as it is.
+    Never,
 }
 
 impl Default for Object {

@@ -24,6 +24,13 @@ impl Engine {
         }
         if let Some(prior) = prior {
             planned = settled(&self.fields, prior, &planned);
+            // What it was made with is not known of what was imported; that is no reason to make it anew.
+            for field in self.fields.iter().filter(|field| !field.wire.read && self.replaces(field.name)) {
+                let unknown = prior.get(field.name).is_some_and(Value::is_null);
+                if unknown && !template::names(self.identity()).contains(&field.name) {
+                    planned = with(&planned, field.name, Value::null(field.ty.clone()));
+                }
+            }
             if template::names(self.object.id).iter().any(|name| differ(prior, &planned, name)) {
                 planned = with_unknown(&planned, "id");
             }

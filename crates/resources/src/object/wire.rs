@@ -48,8 +48,6 @@ pub(crate) enum Form {
     Joined(char),
     /// A list with one parameter an element.
     Several,
-    /// A bool that says the opposite.
-    Inverted,
     /// A date as seconds since 1970; 0 for none.
     Seconds,
     /// A map from names to numbers: `a:1,b`.
@@ -60,6 +58,8 @@ pub(crate) enum Form {
     Keys,
     /// A map as a property string.
     Map,
+    /// A map as lines of `NAME=VALUE`, sent in base64.
+    Lines,
 }
 
 impl Default for Wire {

@@ -92,5 +92,8 @@ impl ProxmoxProvider {
 }
 
 fn malformed(id: &str, shape: &str) -> ProviderError {
+    if shape.is_empty() {
+        return refused(format!("import {id}: objects of this kind cannot be imported"), None);
+    }
     refused(format!("import {id}: the id is malformed"), Some(&format!("write it as {shape}")))
 }

@@ -59,6 +59,18 @@ pub(super) fn of(kind: &str, rules: &Kind, path: &str, field: &Field) -> (Json, 
 fn special(kind: &str, path: &str) -> Option<(Json, Json)> {
     let pair = |first: &str, second: &str| Some((json!(first), json!(second)));
     match path {
+        "cidr" => pair("192.0.2.0/24", "198.51.100.0/24"),
+        "ip_prefix" => pair("192.0.2.0/24", "198.51.100.0/24"),
+        "ip6_prefix" => pair("2001:db8::/64", "2001:db8:1::/64"),
+        "dhcp_dns_server" | "dhcp_range.start_address" | "ip" => pair("192.0.2.10", "192.0.2.11"),
+        "dhcp_range.end_address" => pair("192.0.2.20", "192.0.2.21"),
+        "ip6" => pair("2001:db8::1", "2001:db8::2"),
+        "data" => Some((json!({"ONE": "1"}), json!({"ONE": "2", "TWO": "a=b"}))),
+        "file_path" => pair("/etc/apt/sources.list", "/etc/apt/sources.list.d/a.list"),
+        "domains" => Some((
+            json!([{"domain": "a.example.test"}, {"domain": "b.example.test", "plugin": "dns1"}]),
+            json!([{"domain": "c.example.test", "plugin": "dns1", "alias": "d.example.test"}]),
+        )),
         "resource_id" => pair("vm:100", "ct:101"),
         "max_relocate" | "max_restart" => Some((json!(3), json!(4))),
         "state" => pair("stopped", "ignored"),
@@ -96,10 +108,23 @@ pub(super) fn excluded(kind: &str, path: &str) -> bool {
         "proxmox_acl" => matches!(path, "token_id" | "user_id"),
         "proxmox_pool_membership" => path == "storage_id",
         "proxmox_haresource" => path == "type",
+        "proxmox_acme_dns_plugin" => path == "digest",
         "proxmox_storage_pbs" => path == "generate_encryption_key",
         _ => false,
     };
     of_kind || path == "acl" || path.contains("_wo")
+}
+
+/// Attributes that the API decides as it makes an object.
+pub(super) fn identify(kind: &str, named: &mut BTreeMap<String, String>) {
+    if let ("proxmox_sdn_subnet", Some(cidr)) = (kind, named.get("cidr").cloned()) {
+        named.insert("id".into(), format!("zone1-{}", cidr.replace('/', "-")));
+    }
+}
+
+/// Whether something is set beside the object that is read with it.
+pub(super) fn is_beside(kind: &str, path: &str) -> bool {
+    kind == "proxmox_acme_certificate" && path.ends_with("/config")
 }
 
 /// What the API answers about one object.
@@ -139,6 +164,36 @@ pub(super) fn answer(kind: &str, mut object: Map<String, Json>) -> Json {
             object.insert("source".into(), json!("pve"));
             object.into()
         }
+        "proxmox_sdn_subnet" => {
+            let cidr = object["subnet"].as_str().unwrap_or_default().replace('/', "-");
+            object.insert("subnet".into(), json!(format!("zone1-{cidr}")));
+            object.into()
+        }
+        "proxmox_acme_account" => {
+            let contact = format!("mailto:{}", object["contact"].as_str().unwrap());
+            object
+                .insert("account".into(), json!({"contact": [contact], "createdAt": "2026-01-01T00:00:00Z"}));
+            object.into()
+        }
+        "proxmox_acme_dns_plugin" => {
+            let data = object.get("data").and_then(Json::as_str).and_then(crate::base64::decode);
+            object.insert("data".into(), json!(data));
+            object.into()
+        }
+        "proxmox_virtual_environment_certificate" => {
+            object.insert("filename".into(), json!("pveproxy-ssl.pem"));
+            object.insert("pem".into(), object["certificates"].clone());
+            object.into()
+        }
+        "proxmox_apt_repository" => {
+            let index = object["index"].as_i64().unwrap();
+            let repository = json!({"Enabled": object["enabled"], "Components": ["main"], "Comment": "a\n"});
+            let repositories = vec![repository; usize::try_from(index).unwrap() + 1];
+            json!({"files": [{"path": object["path"], "repositories": repositories}]})
+        }
+        "proxmox_apt_standard_repository" => {
+            json!({"standard-repos": [{"handle": object["handle"], "name": "n", "status": 1}]})
+        }
         "proxmox_virtual_environment_time" => {
             object.extend([
                 ("time".to_string(), json!(1_800_000_000)),
@@ -168,6 +223,15 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
         (Method::Get, "/access/users/root@pam") if kind != "proxmox_virtual_environment_user" => {
             Some(json!({"groups": ["admins"]}))
         }
+        (Method::Put, "/cluster/sdn") => {
+            Some(json!("UPID:pve:00000001:00000002:00000003:reloadnetworkall::root@pam:"))
+        }
+        (Method::Get, path) if path.ends_with("/certificates/info") && kind == "proxmox_acme_certificate" => {
+            Some(
+                json!([{"filename": "pveproxy-ssl.pem", "san": ["c.example.test"], "notafter": 2_000_000_000}]),
+            )
+        }
+        (Method::Get, path) if path.ends_with("/config") && kind == "proxmox_acme_certificate" => None,
         (Method::Put | Method::Get | Method::Delete, "/nodes/alpha/network" | "/nodes/pve/network") => {
             Some(Json::Null)
         }

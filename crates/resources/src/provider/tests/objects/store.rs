@@ -29,6 +29,8 @@ struct State {
     /// By identity: what was sent.
     objects: BTreeMap<Vec<String>, (Attributes, Map<String, Json>)>,
     requests: Vec<String>,
+    /// What was set beside the object, at the place that it is read from too.
+    settings: Map<String, Json>,
 }
 
 fn failed(message: impl Into<String>) -> ApiError {
@@ -80,6 +82,7 @@ impl Store {
                 named.entry(field.name.to_string()).or_insert_with(|| text.clone());
             }
         }
+        samples::identify(self.object.names[0], &mut named);
         Some(named)
     }
 
@@ -100,6 +103,14 @@ impl Store {
             return Ok(answer);
         }
         let params: Attributes = sent.iter().cloned().collect();
+        if method == Method::Put && samples::is_beside(self.object.names[0], path) {
+            for name in params.get("delete").map(String::as_str).unwrap_or_default().split(',') {
+                state.settings.remove(name);
+            }
+            let set = params.into_iter().filter(|(name, _)| name != "delete");
+            state.settings.extend(set.map(|(name, text)| (name, json!(text))));
+            return Ok(Json::Null);
+        }
         let object = &self.object;
         if let Delete::By(verb, template) = object.delete
             && verb == method
@@ -133,8 +144,13 @@ impl Store {
                     named.iter().all(|(name, text)| own.get(name) == Some(text))
                 };
                 let found = found.or_else(|| state.objects.values().find(agrees));
+                if found.is_none() && samples::is_beside(object.names[0], path) {
+                    return Ok(Json::Object(state.settings.clone()));
+                }
                 let found = found.ok_or_else(|| failed(format!("{} does not exist", object.what)))?;
-                Ok(samples::answer(object.names[0], self.shown(found)))
+                let mut shown = self.shown(found);
+                shown.extend(state.settings.clone());
+                Ok(samples::answer(object.names[0], shown))
             }
             (Method::Get, Read::Among(template, keys)) => {
                 self.named(template, path, &params).unwrap_or_else(|| panic!("{path}"));
@@ -188,7 +204,7 @@ impl Store {
         }
         for (name, text) in sent {
             match (name.as_str(), self.object.removal) {
-                ("delete", Removal::Delete) => {
+                ("delete", Removal::Delete | Removal::Each) => {
                     for name in text.split(',') {
                         let removed = object.remove(name);
                         assert!(removed.is_some(), "{name} is deleted and was not there");

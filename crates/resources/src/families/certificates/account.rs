@@ -1,0 +1,69 @@
+//! Accounts at certificate authorities.
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::Method;
+use crate::definition::text;
+use crate::object::{Delete, Hooks, Object, Read, Removal};
+use crate::values::text as text_of;
+
+const PLACE: &str = "/cluster/acme/account/{name}";
+
+/// `proxmox_acme_account`
+pub(super) fn account() -> Object {
+    Object {
+        names: &["proxmox_acme_account", "proxmox_virtual_environment_acme_account"],
+        what: "ACME account",
+        about: "An account at a certificate authority. Only its contact can be changed, another `tos` is recorded only; the API does not tell the keys of \
+                the external account.",
+        fields: vec![
+            ("contact", text().required()),
+            ("created_at", text().read_only()),
+            (
+                "directory",
+                text().replaces().only_made().absent("https://acme-v02.api.letsencrypt.org/directory"),
+            ),
+            ("eab_hmac_key", text().sensitive().replaces().param("eab-hmac-key").only_made().unread()),
+            ("eab_kid", text().sensitive().replaces().param("eab-kid").only_made().unread()),
+            ("location", text().read_only()),
+            ("name", text().computed().or("default").replaces().only_made()),
+            ("tos", text().param("tos_url").only_made().unread()),
+        ],
+        create: (Method::Post, "/cluster/acme/account"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        removal: Removal::Never,
+        id: "{name}",
+        import: "{name}",
+        example: r#"
+  name    = "letsencrypt"
+  contact = "admin@example.test"
+  tos     = "https://letsencrypt.org/documents/LE-SA-v1.3-September-21-2022.pdf"
+"#,
+        hooks: &Account,
+        ..Object::default()
+    }
+}
+
+struct Account;
+
+#[async_trait]
+impl Hooks for Account {
+    fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        let contacts = answer.pointer("/account/contact").and_then(Json::as_array).into_iter().flatten();
+        let contacts: Vec<&str> = contacts.filter_map(Json::as_str).collect();
+        let contacts: Vec<&str> =
+            contacts.iter().map(|contact| contact.strip_prefix("mailto:").unwrap_or(contact)).collect();
+        // Some authorities do not tell it.
+        let contact = if contacts.is_empty() {
+            text_of(prior, "contact").map(String::from)
+        } else {
+            Some(contacts.join(","))
+        };
+        read.insert("contact".into(), json!(contact));
+        read.insert("created_at".into(), answer.pointer("/account/createdAt").cloned().unwrap_or(Json::Null));
+    }
+}

@@ -1,0 +1,69 @@
+//! Applying what is pending of all software-defined networks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::{Call, Method};
+use crate::definition::{flag, text};
+use crate::object::{Delete, Hooks, Object, Read, Removal};
+use crate::params::Params;
+use crate::values::flag as flag_of;
+
+const MOST: Duration = Duration::from_secs(600);
+
+/// `proxmox_sdn_applier`
+pub(super) fn applier() -> Object {
+    Object {
+        names: &["proxmox_sdn_applier", "proxmox_virtual_environment_sdn_applier"],
+        what: "application of SDN",
+        about: "Applies what is pending of all software-defined networks, when it is made and when it is destroyed. Let it \
+                depend on them, and replace it when they change (`replace_triggered_by`).",
+        fields: vec![
+            ("id", text().read_only()),
+            ("on_create", flag().computed().or(true).replaces().local()),
+            ("on_destroy", flag().computed().or(true).replaces().local()),
+        ],
+        create: (Method::Put, ""),
+        read: Read::Nowhere,
+        update: (Method::Put, ""),
+        delete: Delete::Stays,
+        removal: Removal::Absence,
+        example: r#"
+  on_destroy = false
+"#,
+        hooks: &Applier,
+        ..Object::default()
+    }
+}
+
+struct Applier;
+
+#[async_trait]
+impl Hooks for Applier {
+    /// When it was applied, in milliseconds since 1970, as the reference has it.
+    fn answered(&self, _: &Json) -> Map<String, Json> {
+        let now = jiff::Timestamp::now().as_millisecond().to_string();
+        Map::from_iter([("id".to_string(), json!(now))])
+    }
+
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let wanted = match (prior, planned) {
+            (None, Some(planned)) => flag_of(planned, "on_create"),
+            (Some(prior), None) => flag_of(prior, "on_destroy"),
+            _ => None,
+        };
+        if wanted == Some(false) || wanted.is_none() {
+            return Ok(());
+        }
+        call.step("apply", Method::Put, "/cluster/sdn", &Params::default(), MOST).await
+    }
+}

@@ -1,0 +1,169 @@
+//! Fabrics of routers and the nodes in them.
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use super::identifier;
+use crate::cluster::Method;
+use crate::definition::{Fields, number, text, text_set};
+use crate::limits;
+use crate::object::{Delete, Form, Hooks, Object, Read, Removal, SEVERAL};
+use crate::params::Params;
+use crate::property::Properties;
+
+/// The kinds of fabrics and of their nodes.
+pub(super) fn objects() -> Vec<Object> {
+    vec![openfabric(), ospf(), openfabric_node(), ospf_node()]
+}
+
+type Constants = &'static [(&'static str, &'static str)];
+
+fn fabric(names: &'static [&'static str], protocol: Constants, own: Fields) -> Object {
+    const PLACE: &str = "/cluster/sdn/fabrics/fabric/{id}";
+    let mut fields = vec![("id", text().required().replaces().only_made().checked(identifier))];
+    fields.extend(own);
+    Object {
+        names,
+        what: "fabric",
+        fields,
+        create: (Method::Post, "/cluster/sdn/fabrics/fabric"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        removal: Removal::Each,
+        whole: true,
+        constants: protocol,
+        always: &["protocol"],
+        id: "{id}",
+        import: "{id}",
+        ..Object::default()
+    }
+}
+
+fn prefix(name: &'static str) -> (&'static str, crate::definition::Item) {
+    (name, text().checked(limits::host_in_network))
+}
+
+fn openfabric() -> Object {
+    let own = vec![
+        ("csnp_interval", number().means("seconds")),
+        ("hello_interval", number().means("seconds")),
+        prefix("ip6_prefix"),
+        prefix("ip_prefix"),
+    ];
+    Object {
+        about: "A fabric of OpenFabric. It is pending until a proxmox_sdn_applier applies it.",
+        example: r#"
+  id        = "spine1"
+  ip_prefix = "192.0.2.0/24"
+"#,
+        ..fabric(
+            &["proxmox_sdn_fabric_openfabric", "proxmox_virtual_environment_sdn_fabric_openfabric"],
+            &[("protocol", "openfabric")],
+            own,
+        )
+    }
+}
+
+fn ospf() -> Object {
+    let own =
+        vec![("area", text().required()), ("ip_prefix", text().required().checked(limits::host_in_network))];
+    Object {
+        about: "A fabric of OSPF. It is pending until a proxmox_sdn_applier applies it.",
+        example: r#"
+  id        = "ospf1"
+  area      = "0"
+  ip_prefix = "192.0.2.0/24"
+"#,
+        ..fabric(
+            &["proxmox_sdn_fabric_ospf", "proxmox_virtual_environment_sdn_fabric_ospf"],
+            &[("protocol", "ospf")],
+            own,
+        )
+    }
+}
+
+fn node(names: &'static [&'static str], protocol: Constants, own: Fields) -> Object {
+    const PLACE: &str = "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}";
+    let mut fields = vec![
+        ("fabric_id", text().required().replaces().unsent().checked(identifier)),
+        ("id", text().read_only()),
+        ("interface_names", text_set().required().param("interfaces").form(Form::Several).unread()),
+        ("node_id", text().required().replaces().only_made()),
+    ];
+    fields.extend(own);
+    Object {
+        names,
+        what: "fabric node",
+        fields,
+        create: (Method::Post, "/cluster/sdn/fabrics/node/{fabric_id}"),
+        read: Read::At(PLACE),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        removal: Removal::Each,
+        whole: true,
+        constants: protocol,
+        always: &["protocol"],
+        id: "{fabric_id}/{node_id}",
+        import: "{fabric_id}/{node_id}",
+        hooks: &Node,
+        ..Object::default()
+    }
+}
+
+fn openfabric_node() -> Object {
+    Object {
+        about: "A node in a fabric of OpenFabric. It is pending until a proxmox_sdn_applier applies it.",
+        example: r#"
+  fabric_id       = "spine1"
+  node_id         = "pve"
+  ip              = "192.0.2.1"
+  interface_names = ["eno1", "eno2"]
+"#,
+        ..node(
+            &["proxmox_sdn_fabric_node_openfabric", "proxmox_virtual_environment_sdn_fabric_node_openfabric"],
+            &[("protocol", "openfabric")],
+            vec![("ip", text().checked(limits::ip)), ("ip6", text().checked(limits::ip))],
+        )
+    }
+}
+
+fn ospf_node() -> Object {
+    Object {
+        about: "A node in a fabric of OSPF. It is pending until a proxmox_sdn_applier applies it.",
+        example: r#"
+  fabric_id       = "ospf1"
+  node_id         = "pve"
+  ip              = "192.0.2.1"
+  interface_names = ["eno1"]
+"#,
+        ..node(
+            &["proxmox_sdn_fabric_node_ospf", "proxmox_virtual_environment_sdn_fabric_node_ospf"],
+            &[("protocol", "ospf")],
+            vec![("ip", text().required().checked(limits::ip))],
+        )
+    }
+}
+
+/// Interfaces are property strings with a name.
+struct Node;
+
+#[async_trait]
+impl Hooks for Node {
+    fn params(&self, params: &mut Params, _: Option<&Value>, _: &Value) {
+        if let Some(names) = params.0.get_mut("interfaces") {
+            *names =
+                names.split(SEVERAL).map(|name| format!("name={name}")).collect::<Vec<_>>().join(SEVERAL);
+        }
+    }
+
+    fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        let list = answer.get("interfaces").and_then(Json::as_array).into_iter().flatten();
+        let name = |interface: &Json| match interface {
+            Json::String(text) => Properties::parse(text).get("name").map(|name| json!(name)),
+            other => other.get("name").cloned(),
+        };
+        read.insert("interface_names".into(), list.filter_map(name).collect());
+    }
+}

@@ -1,0 +1,89 @@
+//! Software-defined networks: zones, vnets, subnets, controllers, fabrics. Changes are pending until they are applied.
+
+mod applier;
+mod fabrics;
+mod pending;
+mod subnets;
+mod zones;
+
+use crate::cluster::Method;
+use crate::definition::{flag, number, text, text_set};
+use crate::object::{Delete, Object, Read};
+
+/// The kinds of this family.
+pub(super) fn objects() -> Vec<Object> {
+    let mut objects = zones::objects();
+    objects.extend([vnet(), subnets::subnet(), controller(), applier::applier()]);
+    objects.extend(fabrics::objects());
+    objects
+}
+
+/// The identifier of an object of a software-defined network.
+fn identifier(text: &str) -> Option<String> {
+    let fits = (2..=8).contains(&text.len())
+        && text.starts_with(|letter: char| letter.is_ascii_lowercase())
+        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
+    (!fits).then(|| format!("{text:?} is no identifier: 2 to 8 small letters and digits, a letter first"))
+}
+
+/// `proxmox_sdn_vnet`
+fn vnet() -> Object {
+    const PLACE: &str = "/cluster/sdn/vnets/{id}";
+    Object {
+        names: &["proxmox_sdn_vnet", "proxmox_virtual_environment_sdn_vnet"],
+        what: "vnet",
+        about: "A virtual network in a zone. It is pending until a proxmox_sdn_applier applies it.",
+        fields: vec![
+            ("alias", text()),
+            ("id", text().required().replaces().param("vnet").only_made().checked(identifier)),
+            ("isolate_ports", flag().param("isolate-ports")),
+            ("tag", number()),
+            ("vlan_aware", flag().param("vlanaware")),
+            ("zone", text().required()),
+        ],
+        create: (Method::Post, "/cluster/sdn/vnets"),
+        read: Read::At("/cluster/sdn/vnets/{id}?pending=1"),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        id: "{id}",
+        import: "{id}",
+        example: r#"
+  id   = "lab"
+  zone = "zone1"
+"#,
+        hooks: &pending::Pending,
+        ..Object::default()
+    }
+}
+
+/// `proxmox_sdn_controller_evpn`
+fn controller() -> Object {
+    const PLACE: &str = "/cluster/sdn/controllers/{id}";
+    Object {
+        names: &["proxmox_sdn_controller_evpn"],
+        what: "SDN controller",
+        about: "A controller of EVPN zones. It is pending until a proxmox_sdn_applier applies it.",
+        fields: vec![
+            ("asn", number().required()),
+            ("digest", text().read_only().follows()),
+            ("fabric", text()),
+            ("id", text().required().replaces().param("controller").only_made().checked(identifier)),
+            ("peers", text_set()),
+        ],
+        create: (Method::Post, "/cluster/sdn/controllers"),
+        read: Read::At("/cluster/sdn/controllers/{id}?pending=1"),
+        update: (Method::Put, PLACE),
+        delete: Delete::At(PLACE),
+        constants: &[("type", "evpn")],
+        whole: true,
+        id: "{id}",
+        import: "{id}",
+        example: r#"
+  id    = "evpn1"
+  asn   = 65000
+  peers = ["192.0.2.1", "192.0.2.2"]
+"#,
+        hooks: &pending::Pending,
+        ..Object::default()
+    }
+}

@@ -1,0 +1,42 @@
+//! Objects with pending changes: what will be once they are applied counts.
+
+use async_trait::async_trait;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use crate::cluster::{ApiError, Cluster};
+use crate::object::Hooks;
+
+/// An object as it will be.
+pub(super) struct Pending;
+
+/// The answer with its pending values put over those that run.
+pub(super) fn applied(mut answer: Json) -> Json {
+    let pending = answer.get("pending").and_then(Json::as_object).cloned().unwrap_or_default();
+    for (name, value) in &pending {
+        match value.as_str() {
+            Some("deleted") => {
+                answer.as_object_mut().and_then(|answer| answer.remove(name));
+            }
+            _ => answer[name] = value.clone(),
+        }
+    }
+    answer["pending"] = json!(!pending.is_empty());
+    answer
+}
+
+/// Whether it is going to be deleted.
+pub(super) fn is_leaving(answer: &Json) -> bool {
+    answer.get("state").and_then(Json::as_str) == Some("deleted")
+}
+
+#[async_trait]
+impl Hooks for Pending {
+    async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
+        Ok(applied(answer))
+    }
+
+    fn is_it(&self, _: &Value, answer: &Json) -> bool {
+        !is_leaving(answer)
+    }
+}
