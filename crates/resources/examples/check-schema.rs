@@ -61,7 +61,9 @@ fn main() {
                 let rules = if data { registry.data(name) } else { registry.resource(name) };
                 let short =
                     name.strip_prefix("proxmox_virtual_environment_").or(name.strip_prefix("proxmox_"));
-                let kind = format!("{}{}", if data { "data." } else { "" }, short.unwrap());
+                // This one is no short name of the other.
+                let short = short.filter(|_| name != "proxmox_vm").unwrap_or(name);
+                let kind = format!("{}{short}", if data { "data." } else { "" });
                 let Some(rules) = rules else {
                     missing.insert(kind);
                     continue;
@@ -146,6 +148,9 @@ fn attribute_faults(attribute: &Attribute, fact: &Json) -> Vec<String> {
 /// Whether a type is the one that the description has in its own words.
 fn fits(ty: &Type, fact: &Json) -> bool {
     let word = fact["type"].as_str().unwrap_or_default();
+    if word.contains("types.object[") {
+        return fits_words(ty, word);
+    }
     let word = word.strip_prefix("types.").unwrap_or(word);
     let (outer, inner) =
         word.split_once('[').map_or((word, None), |(outer, inner)| (outer, inner.strip_suffix(']')));
@@ -154,7 +159,7 @@ fn fits(ty: &Type, fact: &Json) -> bool {
         Type::Bool => word == "bool",
         Type::Number => ["int", "int64", "int32", "float", "float64"].contains(&word),
         Type::String => !["bool", "int", "int64", "float64", "list", "set", "map"].contains(&word),
-        _ => word == "list",
+        _ => ["list", "set"].contains(&word),
     };
     let object = |ty: &Type| match (ty, fact["block"].as_object()) {
         (Type::Object(here), Some(facts)) => {
@@ -174,5 +179,33 @@ fn fits(ty: &Type, fact: &Json) -> bool {
         ("stringset", Type::Set(ty)) => **ty == Type::String,
         (_, Type::List(_) | Type::Set(_) | Type::Map(_) | Type::Object(_)) => false,
         (word, ty) => scalar(ty, word),
+    }
+}
+
+/// As [`fits`], for a type that is written out: `types.list[types.object["a":string, "b":types.set[string]]]`.
+fn fits_words(ty: &Type, words: &str) -> bool {
+    let words = words.trim();
+    let inside = |outer: &str| words.strip_prefix(outer).and_then(|rest| rest.strip_suffix(']'));
+    match ty {
+        Type::List(element) => inside("types.list[").is_some_and(|words| fits_words(element, words)),
+        Type::Set(element) => inside("types.set[").is_some_and(|words| fits_words(element, words)),
+        Type::Object(attributes) => inside("types.object[").is_some_and(|words| {
+            let (mut depth, mut parts) = (0, vec![String::new()]);
+            for letter in words.chars() {
+                depth += i32::from(letter == '[') - i32::from(letter == ']');
+                match letter {
+                    ',' if depth == 0 => parts.push(String::new()),
+                    letter => parts.last_mut().unwrap().push(letter),
+                }
+            }
+            let parts: Vec<_> = parts.iter().filter_map(|part| part.trim().split_once(':')).collect();
+            parts.len() == attributes.len()
+                && parts.iter().all(|(name, words)| {
+                    attributes.get(name.trim_matches('"')).is_some_and(|part| fits_words(&part.ty, words))
+                })
+        }),
+        Type::Bool => words == "bool",
+        Type::Number => ["int64", "float64"].contains(&words),
+        _ => words == "string",
     }
 }

@@ -162,6 +162,24 @@ impl Item {
         self
     }
 
+    /// The attribute of a data source that tells what a resource has; one that names the object must be set.
+    pub(crate) fn told(mut self, needed: bool) -> Item {
+        let sensitive = self.attribute.sensitive;
+        let (ty, description) = (self.attribute.ty, self.attribute.description);
+        let (required, computed) = (needed, !needed);
+        self.attribute = Attribute { ty, required, computed, sensitive, description, ..Attribute::default() };
+        if let Some(nested) = &mut self.nested {
+            nested.fields = std::mem::take(&mut nested.fields)
+                .into_iter()
+                .map(|(name, item)| (name, item.told(false)))
+                .collect();
+        }
+        if !needed {
+            self.check = None;
+        }
+        self
+    }
+
     /// It is never shown.
     pub(crate) fn sensitive(mut self) -> Item {
         self.attribute.sensitive = true;

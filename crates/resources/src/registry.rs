@@ -56,7 +56,6 @@ impl Kind {
     }
 
     /// Its description, if it has one.
-    #[cfg(test)]
     pub(crate) fn engine(&self) -> Option<&Engine> {
         self.engine.as_ref()
     }

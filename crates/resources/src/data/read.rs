@@ -5,17 +5,29 @@ use pve_model::Value;
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
+use super::derived::{self, DERIVED};
+use super::lists;
 use crate::cluster::{Cluster, Guest, Method, failed, refused};
 use crate::observed::overlay;
+use crate::registry::Registry;
 use crate::values::{all_blocks, flag, int, is_unset, text, texts, with};
 
 /// Reads a data source of `kind` with the configured values.
 pub(crate) async fn read(
     kind: &str,
     block: &Block,
+    registry: &Registry,
     cluster: &Cluster,
     config: &Value,
 ) -> Result<Value, ProviderError> {
+    if let Some(derived) = DERIVED.iter().find(|derived| derived.names.contains(&kind))
+        && let Some(resource) = registry.kind(derived.resource)
+    {
+        let mut read = derived::read(derived, resource, cluster, config).await?;
+        // What names it stays as it is written.
+        read.retain(|name, _| config.get(name).is_none_or(Value::is_null));
+        return Ok(overlay(block, config, read));
+    }
     let short = kind.strip_prefix("proxmox_virtual_environment_").or_else(|| kind.strip_prefix("proxmox_"));
     let read = match short.unwrap_or(kind) {
         "nodes" => nodes(cluster).await?,
@@ -28,7 +40,10 @@ pub(crate) async fn read(
         "container" => guest(cluster, config, "lxc").await?,
         "file" => file(cluster, config).await?,
         "files" => files(cluster, config).await?,
-        _ => return Err(refused(format!("{kind} is not supported yet"), None)),
+        other => match lists::read(other, cluster, config).await? {
+            Some(read) => read,
+            None => return Err(refused(format!("{kind} is not supported yet"), None)),
+        },
     };
     let value = overlay(block, config, read);
     // Data sources have null where no filter is written, unlike resources.
@@ -38,11 +53,11 @@ pub(crate) async fn read(
     })
 }
 
-async fn get(cluster: &Cluster, what: &str, path: &str) -> Result<Json, ProviderError> {
+pub(super) async fn get(cluster: &Cluster, what: &str, path: &str) -> Result<Json, ProviderError> {
     cluster.get(path).await.map_err(|error| failed(format!("read {what}"), &error))
 }
 
-fn entries(list: &Json) -> Vec<Json> {
+pub(super) fn entries(list: &Json) -> Vec<Json> {
     list.as_array().cloned().unwrap_or_default()
 }
 

@@ -9,8 +9,10 @@ mod plan;
 mod template;
 mod wire;
 
+use serde_json::{Map, Value as Json};
+
 use crate::cluster::Method;
-use crate::definition::Fields;
+use crate::definition::{Definition, Fields};
 use crate::operations::Proof;
 
 pub(crate) use encode::SEVERAL;
@@ -58,6 +60,13 @@ pub(crate) struct Object {
     pub(crate) example: &'static str,
     /// What it does beyond all that.
     pub(crate) hooks: &'static dyn Hooks,
+}
+
+/// What entries of a list say of objects of a kind.
+pub(crate) fn rows(kind: &str, entries: &[Json]) -> Vec<Map<String, Json>> {
+    let object = crate::families::objects().into_iter().find(|object| object.names[0] == kind);
+    let fields = object.map(|object| Definition::new(object.fields).wires).unwrap_or_default();
+    entries.iter().map(|entry| decode::decode(&fields, entry)).collect()
 }
 
 /// Where an object is read.

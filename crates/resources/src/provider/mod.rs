@@ -157,7 +157,7 @@ impl Provider for ProxmoxProvider {
             return Err(refused(format!("the data source {kind} is not supported"), None));
         };
         let connection = self.connection(provider)?;
-        crate::data::read(kind, definition.block(), &connection.cluster, &config).await
+        crate::data::read(kind, definition.block(), &self.registry, &connection.cluster, &config).await
     }
 
     async fn claim(&self, request: &ApplyRequest, action: Uuid) -> Result<Claim, ProviderError> {

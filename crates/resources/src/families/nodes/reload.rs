@@ -88,10 +88,7 @@ pub(super) async fn apply(
 async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), ProviderError> {
     let path = format!("/nodes/{node}/network");
     let step = "apply network";
-    let failed = match call.step(step, Method::Put, &path, &Params::default(), most).await {
-        Ok(()) => None,
-        Err(error) => Some(error),
-    };
+    let failed = call.step(step, Method::Put, &path, &Params::default(), most).await.err();
     if !is_reachable(call, node, most).await {
         let message = format!(
             "{step} of {node}: the node cannot be reached since its network was changed, for {} s now",

@@ -1,0 +1,163 @@
+//! Data sources that tell of one object what its resource has: all attributes are read, those that name it are given.
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use pve_model::codec::to_plain_json;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cluster::{Cluster, failed, refused};
+use crate::definition::{Fields, flag, object_set, text, texts};
+use crate::object::Object;
+use crate::observed::defaults;
+use crate::operations::Operations;
+use crate::registry::Kind;
+use crate::values::with;
+
+/// A data source that is made of a resource.
+pub(crate) struct Derived {
+    pub(crate) names: &'static [&'static str],
+    /// The first name of the resource.
+    pub(crate) resource: &'static str,
+    /// The attributes that name the object.
+    needs: &'static [&'static str],
+    /// Attributes of the resource that are not told.
+    without: &'static [&'static str],
+}
+
+macro_rules! derived {
+    ($($resource:literal, $($name:literal)|+, [$($need:literal),*] $(, without [$($without:literal),*])?;)+) => {
+        &[$(Derived {
+            names: &[$($name),+],
+            resource: $resource,
+            needs: &[$($need),*],
+            without: &[$($($without),*)?],
+        }),+]
+    };
+}
+
+/// All of them.
+pub(crate) const DERIVED: &[Derived] = derived! {
+    "proxmox_virtual_environment_role", "proxmox_virtual_environment_role", ["role_id"];
+    "proxmox_virtual_environment_group", "proxmox_virtual_environment_group", ["group_id"], without ["acl"];
+    "proxmox_virtual_environment_user", "proxmox_virtual_environment_user", ["user_id"],
+        without ["acl", "groups", "password"];
+    "proxmox_virtual_environment_pool", "proxmox_virtual_environment_pool", ["pool_id"];
+    "proxmox_virtual_environment_dns", "proxmox_virtual_environment_dns", ["node_name"];
+    "proxmox_virtual_environment_time", "proxmox_virtual_environment_time", ["node_name"];
+    "proxmox_virtual_environment_hosts", "proxmox_virtual_environment_hosts", ["node_name"], without ["entry"];
+    "proxmox_node_config", "proxmox_node_config", ["node_name"];
+    "proxmox_acme_dns_plugin", "proxmox_acme_plugin" | "proxmox_virtual_environment_acme_plugin", ["plugin"],
+        without ["data_wo", "data_wo_version", "disable"];
+    "proxmox_apt_repository", "proxmox_apt_repository" | "proxmox_virtual_environment_apt_repository",
+        ["file_path", "index", "node"];
+    "proxmox_apt_standard_repository",
+        "proxmox_apt_standard_repository" | "proxmox_virtual_environment_apt_standard_repository", ["handle", "node"];
+    "proxmox_hagroup", "proxmox_hagroup" | "proxmox_virtual_environment_hagroup", ["group"];
+    "proxmox_haresource", "proxmox_haresource" | "proxmox_virtual_environment_haresource", ["resource_id"];
+    "proxmox_hardware_mapping_dir",
+        "proxmox_hardware_mapping_dir" | "proxmox_virtual_environment_hardware_mapping_dir", ["name"];
+    "proxmox_hardware_mapping_pci",
+        "proxmox_hardware_mapping_pci" | "proxmox_virtual_environment_hardware_mapping_pci", ["name"];
+    "proxmox_hardware_mapping_usb",
+        "proxmox_hardware_mapping_usb" | "proxmox_virtual_environment_hardware_mapping_usb", ["name"];
+    "proxmox_metrics_server", "proxmox_metrics_server" | "proxmox_virtual_environment_metrics_server", ["name"],
+        without ["graphite_path", "graphite_proto", "influx_api_path_prefix", "influx_bucket", "influx_db_proto",
+            "influx_max_body_size", "influx_organization", "influx_token", "influx_token_wo",
+            "influx_token_wo_version", "influx_verify", "mtu", "timeout"];
+    "proxmox_replication", "proxmox_replication" | "proxmox_virtual_environment_replication", ["id"];
+    "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
+    "proxmox_sdn_fabric_node_openfabric",
+        "proxmox_sdn_fabric_node_openfabric" | "proxmox_virtual_environment_sdn_fabric_node_openfabric",
+        ["fabric_id", "node_id"];
+    "proxmox_sdn_fabric_node_ospf",
+        "proxmox_sdn_fabric_node_ospf" | "proxmox_virtual_environment_sdn_fabric_node_ospf", ["fabric_id", "node_id"];
+    "proxmox_sdn_fabric_openfabric",
+        "proxmox_sdn_fabric_openfabric" | "proxmox_virtual_environment_sdn_fabric_openfabric", ["id"];
+    "proxmox_sdn_fabric_ospf", "proxmox_sdn_fabric_ospf" | "proxmox_virtual_environment_sdn_fabric_ospf", ["id"];
+    "proxmox_sdn_subnet", "proxmox_sdn_subnet" | "proxmox_virtual_environment_sdn_subnet", ["cidr", "vnet"];
+    "proxmox_sdn_vnet", "proxmox_sdn_vnet" | "proxmox_virtual_environment_sdn_vnet", ["id"];
+    "proxmox_sdn_zone_evpn", "proxmox_sdn_zone_evpn" | "proxmox_virtual_environment_sdn_zone_evpn", ["id"];
+    "proxmox_sdn_zone_qinq", "proxmox_sdn_zone_qinq" | "proxmox_virtual_environment_sdn_zone_qinq", ["id"];
+    "proxmox_sdn_zone_simple", "proxmox_sdn_zone_simple" | "proxmox_virtual_environment_sdn_zone_simple", ["id"];
+    "proxmox_sdn_zone_vlan", "proxmox_sdn_zone_vlan" | "proxmox_virtual_environment_sdn_zone_vlan", ["id"];
+    "proxmox_sdn_zone_vxlan", "proxmox_sdn_zone_vxlan" | "proxmox_virtual_environment_sdn_zone_vxlan", ["id"];
+};
+
+/// The attributes of a data source.
+pub(super) fn fields(derived: &Derived, object: Object) -> Fields {
+    let told = object.fields.into_iter().filter(|(name, _)| !derived.without.contains(name));
+    let mut fields: Fields =
+        told.map(|(name, item)| (name, item.told(derived.needs.contains(&name)))).collect();
+    match derived.resource {
+        "proxmox_virtual_environment_user" => {
+            fields.extend([("acl", permissions()), ("groups", texts().read_only())]);
+        }
+        "proxmox_virtual_environment_group" => fields.push(("acl", permissions())),
+        "proxmox_acme_dns_plugin" => fields.push(("type", text().read_only())),
+        _ => {}
+    }
+    fields
+}
+
+fn permissions() -> crate::definition::Item {
+    let entry = vec![
+        ("path", text().read_only()),
+        ("propagate", flag().read_only()),
+        ("role_id", text().read_only().param("roleid")),
+    ];
+    object_set(entry).read_only()
+}
+
+/// Reads the object that the configured values name.
+pub(super) async fn read(
+    derived: &Derived,
+    resource: &Kind,
+    cluster: &Cluster,
+    config: &Value,
+) -> Result<Map<String, Json>, ProviderError> {
+    let Some(engine) = resource.engine() else { return Ok(Map::new()) };
+    let named = |base: Value, name: &&str| match config.get(name) {
+        Some(part) => with(&base, name, part.clone()),
+        None => base,
+    };
+    let base = derived.needs.iter().fold(blank_object(resource), named);
+    let what = engine.object.what;
+    let found = engine.read(resource.block(), cluster, &base).await;
+    let found = found.map_err(|error| failed(format!("read {what}"), &error))?;
+    let found = found.ok_or_else(|| {
+        let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);
+        let names: Vec<String> =
+            names.map(|name| name.as_str().map_or(name.to_string(), str::to_string)).collect();
+        refused(
+            format!("there is no {what} {}", names.join(", ")),
+            Some("check its name, and that the user may see it"),
+        )
+    })?;
+    let Json::Object(mut read) = to_plain_json(&found) else { return Ok(Map::new()) };
+    for (resource, kind, id) in [
+        ("proxmox_virtual_environment_user", "user", "user_id"),
+        ("proxmox_virtual_environment_group", "group", "group_id"),
+    ] {
+        if resource == derived.resource {
+            let list =
+                cluster.get("/access/acl").await.map_err(|error| failed("read permissions", &error))?;
+            let own = list.as_array().into_iter().flatten();
+            let own = own.filter(|entry| entry["type"] == kind && entry["ugid"] == read[id]).map(|entry| {
+                json!({"path": entry["path"], "role_id": entry["roleid"], "propagate": entry["propagate"] != json!(0)})
+            });
+            read.insert("acl".into(), own.collect());
+        }
+    }
+    if derived.resource == "proxmox_acme_dns_plugin" {
+        read.insert("type".into(), json!("dns"));
+    }
+    Ok(read)
+}
+
+/// An object of which nothing is known: not even its defaults.
+fn blank_object(resource: &Kind) -> Value {
+    let block = resource.block();
+    block.attributes.iter().fold(defaults(block), |value, (name, attribute)| {
+        with(&value, name, Value::null(attribute.ty.clone()))
+    })
+}

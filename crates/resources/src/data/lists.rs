@@ -1,0 +1,459 @@
+//! Data sources that list objects.
+
+use pve_executor::ports::ProviderError;
+use pve_model::{Type, Value};
+use serde_json::{Map, Value as Json, json};
+
+use super::read::{entries, get};
+use crate::cluster::{Cluster, Method, failed};
+use crate::definition::{Fields, flag, number, object, object_list, of_type, text, text_set, texts};
+use crate::limits;
+use crate::object::rows;
+use crate::values::{text as text_of, texts as texts_of};
+
+/// The names and attributes of these data sources.
+pub(super) fn sources() -> Vec<(&'static [&'static str], Fields)> {
+    vec![
+        (&["proxmox_acme_account", "proxmox_virtual_environment_acme_account"], acme_account()),
+        (
+            &["proxmox_acme_accounts", "proxmox_virtual_environment_acme_accounts"],
+            vec![("accounts", text_set().read_only())],
+        ),
+        (&["proxmox_acme_plugins", "proxmox_virtual_environment_acme_plugins"], acme_plugins()),
+        (&["proxmox_backup_jobs"], backup_jobs()),
+        (&["proxmox_ceph_status"], ceph_status()),
+        (
+            &["proxmox_hagroups", "proxmox_virtual_environment_hagroups"],
+            vec![("group_ids", text_set().read_only()), ("id", text().read_only())],
+        ),
+        (
+            &["proxmox_haresources", "proxmox_virtual_environment_haresources"],
+            vec![
+                ("id", text().read_only()),
+                ("resource_ids", text_set().read_only()),
+                ("type", text().one_of(&["ct", "vm"])),
+            ],
+        ),
+        (&["proxmox_hardware_mappings", "proxmox_virtual_environment_hardware_mappings"], mappings()),
+        (&["proxmox_hardware_pci"], devices()),
+        (
+            &["proxmox_replications", "proxmox_virtual_environment_replications"],
+            vec![("replications", of_type(Type::list(replication())).read_only())],
+        ),
+        (
+            &["proxmox_sdn_vnets", "proxmox_virtual_environment_sdn_vnets"],
+            vec![("vnets", of_type(Type::list(vnet())).read_only())],
+        ),
+        (
+            &["proxmox_sdn_zones", "proxmox_virtual_environment_sdn_zones"],
+            vec![
+                ("type", text().one_of(&["simple", "vlan", "qinq", "vxlan", "evpn"])),
+                ("zones", of_type(Type::list(zone())).read_only()),
+            ],
+        ),
+        (
+            &["proxmox_virtual_environment_groups"],
+            vec![
+                ("comments", texts().read_only()),
+                ("group_ids", texts().read_only()),
+                ("id", text().read_only()),
+            ],
+        ),
+        (
+            &["proxmox_virtual_environment_pools"],
+            vec![("id", text().read_only()), ("pool_ids", texts().read_only())],
+        ),
+        (&["proxmox_virtual_environment_roles"], roles()),
+        (&["proxmox_virtual_environment_users"], users()),
+    ]
+}
+
+fn acme_account() -> Fields {
+    let account = vec![
+        ("contact", texts().read_only()),
+        ("created_at", text().read_only().param("createdAt")),
+        ("status", text().read_only()),
+    ];
+    vec![
+        ("account", object(account).read_only()),
+        ("directory", text().read_only()),
+        ("location", text().read_only()),
+        ("name", text()),
+        ("tos", text().read_only()),
+    ]
+}
+
+fn acme_plugins() -> Fields {
+    let plugin = vec![
+        ("api", text().read_only()),
+        ("data", of_type(Type::map(Type::String)).read_only()),
+        ("digest", text().read_only()),
+        ("plugin", text().read_only()),
+        ("type", text().read_only()),
+        ("validation_delay", number().read_only()),
+    ];
+    vec![("plugins", object_list(plugin).read_only())]
+}
+
+fn backup_jobs() -> Fields {
+    let job = vec![
+        ("all", flag().read_only()),
+        ("compress", text().read_only()),
+        ("enabled", flag().read_only()),
+        ("id", text().read_only()),
+        ("mailnotification", text().read_only()),
+        ("mailto", texts().read_only()),
+        ("mode", text().read_only()),
+        ("node", text().read_only()),
+        ("notes_template", text().read_only()),
+        ("pool", text().read_only()),
+        ("protected", flag().read_only()),
+        ("prune_backups", of_type(Type::map(Type::String)).read_only()),
+        ("schedule", text().read_only()),
+        ("storage", text().read_only()),
+        ("vmid", texts().read_only()),
+    ];
+    vec![("id", text().read_only()), ("jobs", object_list(job).read_only())]
+}
+
+fn ceph_status() -> Fields {
+    vec![
+        ("fsid", text().read_only()),
+        ("health_status", text().read_only()),
+        ("id", text().read_only()),
+        ("node_name", text().checked(limits::not_empty)),
+        ("quorum_names", texts().read_only()),
+    ]
+}
+
+fn mappings() -> Fields {
+    let check = ["mapping_id", "message", "severity"].map(|name| (name, text().read_only()));
+    vec![
+        ("check_node", text()),
+        ("checks", object_list(check.into()).read_only()),
+        ("id", text().read_only()),
+        ("ids", text_set().read_only()),
+        ("type", text().required().one_of(&["dir", "pci", "usb"])),
+    ]
+}
+
+/// The texts of a device, with the names that the API has for them.
+const DEVICE: &[(&str, &str)] = &[
+    ("class", "class"),
+    ("device", "device"),
+    ("device_name", "device_name"),
+    ("id", "id"),
+    ("subsystem_device", "subsystem_device"),
+    ("subsystem_device_name", "subsystem_device_name"),
+    ("subsystem_vendor", "subsystem_vendor"),
+    ("subsystem_vendor_name", "subsystem_vendor_name"),
+    ("vendor", "vendor"),
+    ("vendor_name", "vendor_name"),
+];
+
+/// The filters of devices, with what they are compared with.
+const FILTERS: &[(&str, &str)] =
+    &[("class", "class"), ("device_id", "device"), ("id", "id"), ("vendor_id", "vendor")];
+
+fn devices() -> Fields {
+    let mut device: Fields = DEVICE.iter().map(|(name, _)| (*name, text().read_only())).collect();
+    device.extend([("iommu_group", number().read_only()), ("mdev", flag().read_only())]);
+    vec![
+        ("devices", object_list(device).read_only()),
+        ("filters", object(FILTERS.iter().map(|(name, _)| (*name, text())).collect())),
+        ("node_name", text().required()),
+        ("pci_class_blacklist", texts()),
+    ]
+}
+
+fn replication() -> Type {
+    Type::object([
+        ("comment", Type::String),
+        ("disable", Type::Bool),
+        ("guest", Type::Number),
+        ("id", Type::String),
+        ("jobnum", Type::Number),
+        ("rate", Type::Number),
+        ("remove_job", Type::String),
+        ("schedule", Type::String),
+        ("source", Type::String),
+        ("target", Type::String),
+        ("type", Type::String),
+    ])
+}
+
+fn vnet() -> Type {
+    Type::object([
+        ("alias", Type::String),
+        ("id", Type::String),
+        ("isolate_ports", Type::Bool),
+        ("tag", Type::Number),
+        ("vlan_aware", Type::Bool),
+        ("zone", Type::String),
+    ])
+}
+
+fn zone() -> Type {
+    let set = || Type::set(Type::String);
+    Type::object([
+        ("advertise_subnets", Type::Bool),
+        ("bridge", Type::String),
+        ("controller", Type::String),
+        ("dhcp", Type::String),
+        ("disable_arp_nd_suppression", Type::Bool),
+        ("dns", Type::String),
+        ("dns_zone", Type::String),
+        ("exit_nodes", set()),
+        ("exit_nodes_local_routing", Type::Bool),
+        ("id", Type::String),
+        ("ipam", Type::String),
+        ("mtu", Type::Number),
+        ("nodes", set()),
+        ("peers", set()),
+        ("pending", Type::Bool),
+        ("primary_exit_node", Type::String),
+        ("reverse_dns", Type::String),
+        ("rt_import", Type::String),
+        ("service_vlan", Type::Number),
+        ("service_vlan_protocol", Type::String),
+        ("state", Type::String),
+        ("type", Type::String),
+        ("vrf_vxlan", Type::Number),
+    ])
+}
+
+fn roles() -> Fields {
+    vec![
+        ("id", text().read_only()),
+        ("privileges", of_type(Type::list(Type::set(Type::String))).read_only()),
+        ("role_ids", texts().read_only()),
+        ("special", of_type(Type::list(Type::Bool)).read_only()),
+    ]
+}
+
+fn users() -> Fields {
+    let column = ["comments", "emails", "expiration_dates", "first_names", "keys", "last_names", "user_ids"];
+    let mut fields: Fields = column.map(|name| (name, texts().read_only())).into();
+    fields.extend([
+        ("enabled", of_type(Type::list(Type::Bool)).read_only()),
+        ("groups", of_type(Type::list(Type::list(Type::String))).read_only()),
+        ("id", text().read_only()),
+    ]);
+    fields
+}
+
+/// The entries of a list, sorted by a text in them.
+async fn sorted(cluster: &Cluster, what: &str, path: &str, by: &str) -> Result<Vec<Json>, ProviderError> {
+    let mut list = entries(&get(cluster, what, path).await?);
+    list.sort_by_key(|entry| entry.get(by).and_then(Json::as_str).unwrap_or_default().to_string());
+    Ok(list)
+}
+
+fn column(list: &[Json], name: &str, absent: &Json) -> Json {
+    list.iter().map(|entry| entry.get(name).cloned().unwrap_or_else(|| absent.clone())).collect()
+}
+
+fn truth(value: Option<&Json>, absent: bool) -> Json {
+    let value = value.map(|value| ![json!(0), json!(false), json!("0"), json!("")].contains(value));
+    json!(value.unwrap_or(absent))
+}
+
+/// The parts of a text between separators.
+fn parts(value: Option<&Json>) -> Json {
+    match value {
+        Some(Json::Array(list)) => json!(list),
+        Some(Json::String(text)) => {
+            text.split([',', ' ']).filter(|part| !part.is_empty()).map(|part| json!(part)).collect()
+        }
+        _ => json!([]),
+    }
+}
+
+/// Reads a data source of this short name. `None` when it is none of these.
+pub(super) async fn read(
+    short: &str,
+    cluster: &Cluster,
+    config: &Value,
+) -> Result<Option<Map<String, Json>>, ProviderError> {
+    let read = match short {
+        "acme_account" => read_account(cluster, config).await?,
+        "acme_accounts" => {
+            let list = sorted(cluster, "ACME accounts", "/cluster/acme/account", "name").await?;
+            json!({"accounts": column(&list, "name", &Json::Null)})
+        }
+        "acme_plugins" => {
+            let list = sorted(cluster, "ACME plugins", "/cluster/acme/plugins", "plugin").await?;
+            let mut plugins = rows("proxmox_acme_dns_plugin", &list);
+            for (row, entry) in plugins.iter_mut().zip(&list) {
+                row.insert("type".into(), entry["type"].clone());
+            }
+            json!({"plugins": plugins})
+        }
+        "backup_jobs" => {
+            let list = sorted(cluster, "backup jobs", "/cluster/backup", "id").await?;
+            json!({"id": "backup_jobs", "jobs": rows("proxmox_backup_job", &list)})
+        }
+        "ceph_status" => read_ceph(cluster, config).await?,
+        "hagroups" => {
+            let list = sorted(cluster, "HA groups", "/cluster/ha/groups", "group").await?;
+            json!({"id": "hagroups", "group_ids": column(&list, "group", &Json::Null)})
+        }
+        "haresources" => {
+            let mut list = sorted(cluster, "HA resources", "/cluster/ha/resources", "sid").await?;
+            let wanted = text_of(config, "type");
+            list.retain(|entry| wanted.is_none() || entry["type"].as_str() == wanted);
+            json!({"id": "haresources", "resource_ids": column(&list, "sid", &Json::Null)})
+        }
+        "hardware_mappings" => read_mappings(cluster, config).await?,
+        "hardware_pci" => read_devices(cluster, config).await?,
+        "replications" => {
+            let list = sorted(cluster, "replications", "/cluster/replication", "id").await?;
+            let mut replications = rows("proxmox_replication", &list);
+            for (row, entry) in replications.iter_mut().zip(&list) {
+                row.insert("remove_job".into(), entry.get("remove_job").cloned().unwrap_or(Json::Null));
+            }
+            json!({"replications": replications})
+        }
+        "sdn_vnets" => {
+            let list = sorted(cluster, "vnets", "/cluster/sdn/vnets", "vnet").await?;
+            json!({"vnets": rows("proxmox_sdn_vnet", &list)})
+        }
+        "sdn_zones" => read_zones(cluster, config).await?,
+        "groups" => {
+            let list = sorted(cluster, "groups", "/access/groups", "groupid").await?;
+            json!({"id": "groups", "comments": column(&list, "comment", &json!("")),
+                   "group_ids": column(&list, "groupid", &Json::Null)})
+        }
+        "pools" => {
+            let list = sorted(cluster, "pools", "/pools", "poolid").await?;
+            json!({"id": "pools", "pool_ids": column(&list, "poolid", &Json::Null)})
+        }
+        "roles" => {
+            let list = sorted(cluster, "roles", "/access/roles", "roleid").await?;
+            let privileges: Json = list.iter().map(|role| parts(role.get("privs"))).collect();
+            let special: Json = list.iter().map(|role| truth(role.get("special"), false)).collect();
+            json!({"id": "roles", "role_ids": column(&list, "roleid", &Json::Null), "privileges": privileges,
+                   "special": special})
+        }
+        "users" => read_users(cluster).await?,
+        _ => return Ok(None),
+    };
+    Ok(read.as_object().cloned())
+}
+
+async fn read_account(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
+    let name = text_of(config, "name").unwrap_or("default");
+    let mut account = get(cluster, "ACME account", &format!("/cluster/acme/account/{name}")).await?;
+    account["name"] = json!(name);
+    let created = account.pointer("/account/createdAt").cloned().unwrap_or(Json::Null);
+    let status = account.pointer("/account/status").cloned().unwrap_or(Json::Null);
+    let contact = account.pointer("/account/contact").cloned().unwrap_or(json!([]));
+    account["account"] = json!({"contact": contact, "created_at": created, "status": status});
+    Ok(account)
+}
+
+async fn read_ceph(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
+    let node = text_of(config, "node_name");
+    let path = node.map_or("/cluster/ceph/status".to_string(), |node| format!("/nodes/{node}/ceph/status"));
+    let status = get(cluster, "the status of Ceph", &path).await?;
+    let fsid = status.get("fsid").cloned().unwrap_or(Json::Null);
+    let health = status.pointer("/health/status").cloned().unwrap_or(Json::Null);
+    let quorum = status.get("quorum_names").cloned().unwrap_or(json!([]));
+    Ok(json!({"id": fsid, "fsid": fsid, "health_status": health, "quorum_names": quorum, "node_name": node}))
+}
+
+async fn read_mappings(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
+    let kind = text_of(config, "type").unwrap_or_default();
+    let node = text_of(config, "check_node");
+    let params: Vec<_> = node.map(|node| ("check-node".to_string(), node.to_string())).into_iter().collect();
+    let list = cluster.api.send(Method::Get, &format!("/cluster/mapping/{kind}"), &params).await;
+    let mut list = entries(&list.map_err(|error| failed(format!("read {kind} mappings"), &error))?);
+    list.sort_by_key(|mapping| mapping["id"].as_str().unwrap_or_default().to_string());
+    let checks = list.iter().flat_map(|mapping| {
+        // USB mappings have them under another name.
+        let checks = [mapping.get("checks"), mapping.get("errors")].into_iter().flatten();
+        let checks: Vec<Json> = checks.flat_map(entries).collect();
+        checks.into_iter().map(|check| {
+            let message = check["message"].as_str().unwrap_or_default().trim_end();
+            json!({"mapping_id": mapping["id"], "message": message, "severity": check["severity"]})
+        })
+    });
+    let checks: Json = checks.collect();
+    Ok(json!({"id": "hardware_mappings", "ids": column(&list, "id", &Json::Null), "checks": checks}))
+}
+
+async fn read_devices(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
+    let node = text_of(config, "node_name").unwrap_or_default();
+    let mut params = Vec::new();
+    if config.get("pci_class_blacklist").is_some_and(|list| !list.is_null()) {
+        params.push(("pci-class-blacklist".to_string(), texts_of(config, "pci_class_blacklist").join(";")));
+    }
+    let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/hardware/pci"), &params).await;
+    let list = entries(&list.map_err(|error| failed(format!("read the PCI devices of {node}"), &error))?);
+    let plain = |text: &str| text.trim_start_matches("0x").to_lowercase();
+    let wanted = |device: &&Json| {
+        FILTERS.iter().all(|(name, param)| {
+            let filter = config.get("filters").and_then(|filters| text_of(filters, name)).map(plain);
+            let found = device.get(param).and_then(Json::as_str).map(plain).unwrap_or_default();
+            filter.is_none_or(|filter| found.starts_with(&filter))
+        })
+    };
+    let row = |device: &Json| {
+        let texts = DEVICE
+            .iter()
+            .map(|(name, param)| ((*name).to_string(), device.get(param).cloned().unwrap_or(Json::Null)));
+        let mut row: Map<String, Json> = texts.collect();
+        // -1 stands for none.
+        row.insert("iommu_group".into(), device.get("iommugroup").cloned().unwrap_or(Json::Null));
+        row.insert("mdev".into(), truth(device.get("mdev"), false));
+        Json::Object(row)
+    };
+    let devices: Json = list.iter().filter(wanted).map(row).collect();
+    Ok(json!({"devices": devices}))
+}
+
+async fn read_zones(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
+    let mut list = sorted(cluster, "zones", "/cluster/sdn/zones", "zone").await?;
+    let wanted = text_of(config, "type");
+    list.retain(|zone| wanted.is_none() || zone["type"].as_str() == wanted);
+    let mut zones = Vec::new();
+    for zone in &list {
+        let kind = zone["type"].as_str().unwrap_or_default();
+        let mut row = rows(&format!("proxmox_sdn_zone_{kind}"), std::slice::from_ref(zone)).remove(0);
+        row.insert("type".into(), json!(kind));
+        // Every row has every attribute.
+        for name in zone_names() {
+            row.entry(name).or_insert(Json::Null);
+        }
+        zones.push(Json::Object(row));
+    }
+    Ok(json!({"zones": zones}))
+}
+
+fn zone_names() -> Vec<String> {
+    match zone() {
+        Type::Object(attributes) => attributes.keys().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    }
+}
+
+async fn read_users(cluster: &Cluster) -> Result<Json, ProviderError> {
+    // The groups are part of the full list only.
+    let params = [("full".to_string(), "1".to_string())];
+    let list = cluster.api.send(Method::Get, "/access/users", &params).await;
+    let mut list = entries(&list.map_err(|error| failed("read users", &error))?);
+    list.sort_by_key(|user| user["userid"].as_str().unwrap_or_default().to_string());
+    let users = rows("proxmox_virtual_environment_user", &list);
+    let of = |name: &str| -> Json {
+        users
+            .iter()
+            .map(|user| user.get(name).filter(|text| !text.is_null()).cloned().unwrap_or(json!("")))
+            .collect()
+    };
+    let groups: Json = list.iter().map(|user| parts(user.get("groups"))).collect();
+    Ok(json!({
+        "id": "users", "comments": of("comment"), "emails": of("email"), "enabled": of("enabled"),
+        "expiration_dates": of("expiration_date"), "first_names": of("first_name"), "groups": groups,
+        "keys": of("keys"), "last_names": of("last_name"), "user_ids": column(&list, "userid", &Json::Null),
+    }))
+}
