@@ -336,7 +336,6 @@ impl Definition {
     }
 
     /// The limit on an attribute, by its path.
-    #[cfg(test)]
     pub(crate) fn check_at(&self, path: &str) -> Option<Check> {
         self.checks.iter().find(|(names, _)| names.join(".") == path).map(|(_, check)| *check)
     }
@@ -380,13 +379,13 @@ fn build(
                 block.blocks.insert(Arc::from(name), nested);
             }
         }
-        let (ty, sensitive) = (attribute.ty.clone(), attribute.sensitive);
+        let ty = attribute.ty.clone();
         let fixed = attribute.computed && !attribute.optional;
         let write_only = attribute.write_only;
         if !block.blocks.contains_key(name) {
             block.attributes.insert(Arc::from(name), attribute);
         }
-        wires.push(Field { name, wire: item.wire, ty, default, inner, fixed, sensitive, write_only });
+        wires.push(Field { name, wire: item.wire, ty, default, inner, fixed, write_only });
         at.pop();
     }
     (block, wires)

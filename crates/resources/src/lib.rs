@@ -30,6 +30,7 @@ mod pools;
 mod property;
 mod provider;
 mod provider_block;
+mod reference;
 mod registry;
 mod size;
 mod terraform_data;
@@ -42,4 +43,5 @@ pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
     SshConfiguration, SshProxy,
 };
+pub use reference::{Page, reference};
 pub use registry::{Registry, registry};

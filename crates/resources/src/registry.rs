@@ -61,7 +61,6 @@ impl Kind {
     }
 
     /// The limit on an attribute, by its path.
-    #[cfg(test)]
     pub(crate) fn check_at(&self, path: &str) -> Option<crate::definition::Check> {
         self.definition.check_at(path)
     }
@@ -197,6 +196,16 @@ impl Registry {
     /// The definition of a resource kind.
     pub(crate) fn kind(&self, name: &str) -> Option<&Kind> {
         self.find(&self.resources, name)
+    }
+
+    /// Every resource kind or data source once, with its names.
+    pub(crate) fn by_kind(&self, data: bool) -> Vec<(Vec<&'static str>, &Kind)> {
+        let names = if data { &self.data } else { &self.resources };
+        let mut found: BTreeMap<usize, Vec<&'static str>> = BTreeMap::new();
+        for (name, index) in names {
+            found.entry(*index).or_default().push(name);
+        }
+        found.into_iter().filter_map(|(index, names)| Some((names, self.kinds.get(index)?))).collect()
     }
 
     /// The definition of a data source.

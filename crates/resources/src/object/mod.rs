@@ -56,7 +56,7 @@ pub(crate) struct Object {
     pub(crate) one_of: &'static [&'static [&'static str]],
     /// What proves after a crash that it is the one that was to be made.
     pub(crate) proof: Proof,
-    /// A configuration for the reference page, which a test plans.
+    /// What stands in the block of the example on its reference page, which a test plans.
     pub(crate) example: &'static str,
     /// What it does beyond all that.
     pub(crate) hooks: &'static dyn Hooks,

@@ -12,7 +12,6 @@ pub(crate) struct Field {
     pub(crate) inner: Vec<Field>,
     /// It cannot be set.
     pub(crate) fixed: bool,
-    pub(crate) sensitive: bool,
     pub(crate) write_only: bool,
 }
 

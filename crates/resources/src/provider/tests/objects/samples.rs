@@ -94,6 +94,12 @@ fn special(kind: &str, path: &str) -> Option<(Json, Json)> {
     }
 }
 
+/// Whether an attribute is a secret, by its name.
+pub(super) fn is_secret(name: &str) -> bool {
+    ["password", "key", "token", "headers", "kid"].iter().any(|part| name.contains(part))
+        && name != "token_id"
+}
+
 /// Attributes that another one does not go with: they are left out in its turn.
 pub(super) fn apart(kind: &str, path: &str) -> &'static [&'static str] {
     match (kind, path) {

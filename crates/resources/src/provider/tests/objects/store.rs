@@ -261,7 +261,7 @@ impl Store {
                 shown.insert(field.param().to_string(), json!(text));
             }
             // Secrets are never told.
-            if field.sensitive {
+            if !field.wire.read && samples::is_secret(field.name) {
                 shown.remove(field.param());
             }
             let is_number = matches!(field.ty, Type::Bool | Type::Number) || field.wire.form == Form::Seconds;
