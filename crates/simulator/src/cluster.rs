@@ -116,6 +116,9 @@ pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
     if let Some(pool) = pool.filter(|pool| request.allows(&format!("/pool/{pool}"), "Pool.Audit")) {
         row["pool"] = json!(pool);
     }
+    if let Some(state) = crate::ha::listed_state(request.state, vmid) {
+        row["hastate"] = json!(state);
+    }
     // Until the status daemon has seen the guest, nothing else is known about it.
     if request.now < guest.created + request.options.status_cycle.as_millis() as u64 {
         return row;

@@ -95,6 +95,18 @@ pub(crate) fn check_skip_lock(request: &Request<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses to destroy what is looked after, unless it is to be purged.
+pub(crate) fn check_unmanaged(request: &Request<'_>) -> Result<(), Failure> {
+    let vmid = request.vmid();
+    if crate::ha::is_configured(request.state, vmid) && !request.flag("purge") {
+        let label = request.state.guests.get(&vmid).map_or("VM", |guest| guest.kind.label());
+        let text =
+            format!("unable to remove {label} {vmid} - used in HA resources and purge parameter not set.");
+        return Err(Failure::died(text));
+    }
+    Ok(())
+}
+
 /// A network address with Proxmox's prefix.
 pub(crate) fn new_mac() -> String {
     format!("BC:24:11:{:02X}:{:02X}:{:02X}", fastrand::u8(..), fastrand::u8(..), fastrand::u8(..))

@@ -22,6 +22,7 @@ mod cluster;
 mod failure;
 mod firewall;
 mod guests;
+mod ha;
 mod jobs;
 mod lxc;
 mod migration;

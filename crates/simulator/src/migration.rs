@@ -65,10 +65,15 @@ pub(crate) fn preconditions(request: &mut Request<'_>, kind: GuestKind) -> Answe
         .filter(|(_, file)| is_local(request, file))
         .map(|(name, file)| local_disk(&guest.config, name, file))
         .collect();
-    Ok(json!({
+    let managed = crate::ha::is_managed(request.state, request.vmid());
+    let mut answer = json!({
         "running": running, "allowed_nodes": allowed, "not_allowed_nodes": refused, "local_disks": local,
         "local_resources": [], "mapped-resources": [], "mapped-resource-info": {}, "has-dbus-vmstate": 1,
-    }))
+    });
+    if managed {
+        answer["dependent-ha-resources"] = json!([]);
+    }
+    Ok(answer)
 }
 
 fn local_disk(config: &Options, name: &str, file: &str) -> Value {
@@ -106,6 +111,9 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         _ => {}
     }
     check_storage(request, kind)?;
+    if crate::ha::is_managed(request.state, vmid) {
+        return crate::ha::request_migration(request, vmid, target);
+    }
     let name = if kind == GuestKind::Qemu { "qmigrate" } else { "vzmigrate" };
     Ok(request.task(name, &vmid.to_string(), |request, outcome| {
         let clock = crate::tasks::clock(request.seconds());
@@ -117,6 +125,9 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
             outcome.say(if plain { line } else { format!("{clock} {line}") });
         }
         moved?;
+        if running && online && kind == GuestKind::Qemu && !request.options.live_migration {
+            return Err(Failure::died("migration aborted"));
+        }
         finish(request, outcome, vmid, target, running);
         Ok(())
     }))

@@ -28,10 +28,15 @@ pub struct Options {
     /// How long `/cluster/resources` shows a new guest as `unknown`; about 10 s in the real API, where the
     /// status daemon has to see the guest first.
     pub status_cycle: Duration,
+    /// Time between the rounds of the manager of high availability; about 10 s in the real one. The first round after
+    /// a request comes one cycle later.
+    pub ha_cycle: Duration,
     /// How long after a start the guest agent of a machine with `agent` enabled answers.
     pub agent_delay: Duration,
     /// Guests react to a request to shut down. Otherwise such tasks fail, unless they are told to force it.
     pub guests_obey: bool,
+    /// Machines can be moved to another node while they run. Otherwise that fails, and they run on where they are.
+    pub live_migration: bool,
     /// Processors of the node; a guest shows no more of them.
     pub cpus: u64,
     /// Free and used space that storages report.
@@ -61,8 +66,10 @@ impl Default for Options {
             latency: Duration::ZERO,
             refusal_delay: Duration::ZERO,
             status_cycle: Duration::from_secs(10),
+            ha_cycle: Duration::from_secs(1),
             agent_delay: Duration::ZERO,
             guests_obey: true,
+            live_migration: true,
             cpus: 16,
             storage_size: 500 << 30,
             failures: Vec::new(),

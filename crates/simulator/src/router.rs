@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
-use crate::{access, cluster, firewall, jobs, lxc, nodes, pools, qemu, snapshots, storage, tasks};
+use crate::{access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, snapshots, storage, tasks};
 
 /// Method, path template, handler.
 pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
@@ -24,6 +24,10 @@ const TABLES: &[&[Route]] = &[
     access::ROLE_ROUTES,
     access::REALM_ROUTES,
     access::LOGIN_ROUTES,
+    ha::ROUTES,
+    ha::RESOURCE_ROUTES,
+    ha::RULE_ROUTES,
+    ha::STATUS_ROUTES,
     jobs::ROUTES,
     jobs::REALM_ROUTES,
     jobs::BACKUP_ROUTES,

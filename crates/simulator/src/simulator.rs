@@ -1,5 +1,6 @@
 //! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,10 +15,10 @@ use crate::access::{self, Credentials};
 use crate::failure::Failure;
 use crate::options::{FailureRule, How, Options, When};
 use crate::request::{Identity, Request, Upload};
-use crate::schema::{self, Raw};
+use crate::schema::{self, Errors, Raw};
 use crate::state::{RemoteFile, State};
 use crate::tools::{self, Finished};
-use crate::{router, storage, tasks};
+use crate::{ha, router, storage, tasks};
 
 /// Why a simulator could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -346,6 +347,7 @@ impl Inner {
 
     fn dispatch(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Result<Reply, Failure> {
         let now = now();
+        ha::settle(&mut self.state, &self.options, now);
         tasks::settle(&mut self.state, now);
         let changes = incoming.method != "GET";
         let identity = if access::is_open(&incoming.method, &incoming.path) {
@@ -373,7 +375,16 @@ impl Inner {
         }
         let empty = schema::Keys::new();
         let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
-        let parameters = schema::normalise(keys, &raw).map_err(Failure::parameters)?;
+        let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
+            .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
+        let parameters = match schema::normalise(&keys, &raw) {
+            Ok(parameters) if errors.is_empty() => parameters,
+            Ok(_) => return Err(Failure::parameters(errors)),
+            Err(found) => {
+                errors.extend(found);
+                return Err(Failure::parameters(errors));
+            }
+        };
         let mut request = Request {
             state: &mut self.state,
             options: &self.options,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
+use crate::ha::Manager;
 use crate::sections::Sections;
 use crate::table::Table;
 
@@ -33,6 +34,12 @@ pub(crate) struct State {
     pub node_options: BTreeMap<String, Options>,
     #[serde(default)]
     pub access: Access,
+    /// What the manager of high availability knows.
+    #[serde(default)]
+    pub ha: Manager,
+    /// How many nodes that manager has seen.
+    #[serde(default)]
+    pub ha_nodes: usize,
     /// Objects of configuration files by the file's name.
     #[serde(default = "new_sections")]
     pub sections: BTreeMap<String, Sections>,
@@ -325,6 +332,8 @@ impl State {
             cluster_options: Options::new(),
             node_options: BTreeMap::new(),
             access: Access::default(),
+            ha: Manager::default(),
+            ha_nodes: 0,
             sections: new_sections(),
             full_storages: BTreeSet::new(),
             remote_files: Table::default(),

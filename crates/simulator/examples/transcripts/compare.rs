@@ -16,6 +16,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
         r"(?P<digest>\b[0-9a-f]{40}\b)",
         r"(?P<date>\b20\d\d_\d\d_\d\d-\d\d_\d\d_\d\d\b)",
         r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b|\b127\.0\.0\.1\b)",
+        r"(?P<local>\b\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d 20\d\d\b)",
         r"(?P<moment>\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b)",
         r"(?P<time>\b1[789]\d{8}\b)",
         r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
@@ -155,9 +156,9 @@ impl Names {
 
 /// Splits a text into literal and volatile pieces.
 fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
-    const KINDS: [&str; 15] = [
+    const KINDS: [&str; 16] = [
         "task", "mac", "uuid", "digest", "date", "time", "clock", "process", "moment", "address", "version",
-        "upload", "part", "speed", "ticket",
+        "upload", "part", "speed", "ticket", "local",
     ];
     let (mut pieces, mut at) = (Vec::new(), 0);
     for found in VOLATILE.captures_iter(text) {

@@ -77,6 +77,15 @@ fn remote_file(size: u64, disk: u64, mime_type: &str, sha256: &str) -> RemoteFil
 /// A request that brings the server to where the recording begins.
 pub type Preparation = (&'static str, &'static str, Value);
 
+/// Long enough for what was asked at once after a change.
+const HA_CYCLE: Duration = Duration::from_millis(300);
+
+/// What was done after the server had been left alone for this long.
+pub fn later(name: &str) -> Option<(Duration, Preparation)> {
+    let unmanaged = ("DELETE", "/cluster/ha/resources/vm:100", json!({}));
+    (name == "cluster-ha.json").then_some((4 * HA_CYCLE, unmanaged))
+}
+
 /// Starts a simulator for a recording.
 pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
     let cluster = is_cluster(name);
@@ -96,9 +105,13 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         // Guests of the second server have no operating system.
         agent_delay: Duration::from_secs(if default_installation { 86_400 } else { 0 }),
         guests_obey: !default_installation,
+        // That takes Proxmox's own QEMU.
+        live_migration: !default_installation,
         cpus: if default_installation { 4 } else { 2 },
         task_duration: Duration::from_millis(25),
         status_cycle: Duration::from_millis(1500),
+        // No manager ran on the first server.
+        ha_cycle: if cluster { HA_CYCLE } else { Duration::from_secs(86_400) },
         ..Options::default()
     };
     let simulator = Simulator::new(options);
@@ -141,6 +154,17 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
             "cluster-migrate.json" => {
                 vec![guest("pve1", 100, "one", false), guest("pve2", 201, "remote", true)]
             }
+            "cluster-ha.json" => vec![
+                guest("pve1", 100, "one", false),
+                guest("pve2", 201, "remote", true),
+                (
+                    "POST",
+                    "/storage",
+                    json!({ "storage": "nas", "type": "dir", "path": "/mnt/shared", "shared": 1, "content": all }),
+                ),
+                // The manager had been in use.
+                ("POST", "/cluster/ha/resources", json!({ "sid": "vm:100", "state": "stopped" })),
+            ],
             "lvmthin-template-one-disk.json" => vec![widened, left_over_thin()],
             _ if later.contains(&name) => vec![widened],
             _ => Vec::new(),

@@ -75,6 +75,11 @@ async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>),
     let server = environment::start(name).await?;
     let mut player = player::Player::new(&server, recording)?;
     player.prepare(&environment::preparations(name)).await?;
+    if let Some((rest, preparation)) = environment::later(name) {
+        tokio::time::sleep(rest).await;
+        player.prepare(&[preparation]).await?;
+        tokio::time::sleep(rest).await;
+    }
     let (mut count, mut differences) = (Count::default(), Vec::new());
     let unplayed = recording.unplayed();
     for (number, step) in recording.steps.iter().enumerate() {

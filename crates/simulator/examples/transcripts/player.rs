@@ -278,9 +278,12 @@ fn running_task(request: &Request, recorded: &Response, answer: &Answer) -> bool
             .is_ok_and(|body| body["data"]["status"] == json!("running"))
 }
 
-/// Listings that the status daemon brings up to date, some time after the change.
+/// What the status daemon or the manager of high availability brings up to date, some time after the change.
 fn refreshed(request: &Request) -> bool {
-    request.method == "GET" && request.path == "/cluster/resources"
+    let late = request.path == "/cluster/resources"
+        || request.path.starts_with("/cluster/ha/status/")
+        || request.path.ends_with("/status/current");
+    request.method == "GET" && late
 }
 
 fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found: &mut Vec<String>) {

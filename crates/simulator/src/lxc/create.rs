@@ -134,6 +134,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
     if !guest.destroying {
         guests::check_lock(guest)?;
     }
+    guests::check_unmanaged(request)?;
     if guest.running && !request.flag("force") {
         return Err(Failure::died(format!("unable to destroy CT {vmid} - container is running")));
     }
@@ -169,6 +170,9 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         }
         if request.flag("purge") {
             outcome.say(format!("purging CT {vmid} from related configurations.."));
+            if crate::ha::forget(request, vmid) {
+                outcome.say(format!("NOTE: removed CT {vmid} from HA resource configuration."));
+            }
         }
         outcome.effects.push(Effect::RemoveGuest(vmid));
         let guest = request.guest_mut(KIND)?;

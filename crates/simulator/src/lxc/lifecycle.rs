@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{KIND, config};
 use crate::failure::Failure;
-use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
+use crate::{guests, ha};
 
 /// `GET status`.
 pub(crate) fn index(request: &mut Request<'_>) -> Answer {
@@ -19,6 +19,9 @@ pub(crate) fn index(request: &mut Request<'_>) -> Answer {
 pub(crate) fn start(request: &mut Request<'_>) -> Answer {
     guests::check_skip_lock(request)?;
     let vmid = request.vmid();
+    if ha::is_managed(request.state, vmid) {
+        return ha::request_start(request, vmid);
+    }
     if request.guest(KIND)?.running {
         return Err(Failure::died(format!("CT {vmid} already running")));
     }
@@ -88,6 +91,9 @@ fn on_running(
 
 /// `POST status/stop`.
 pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
+    if ha::is_managed(request.state, request.vmid()) {
+        return ha::request_stop(request, request.vmid());
+    }
     on_running(request, "vzstop", "CT", |request, _, vmid| {
         request.guest_mut(KIND)?.running = false;
         config::apply_pending(request, vmid);
@@ -97,6 +103,14 @@ pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
 
 /// `POST status/shutdown`.
 pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
+    if ha::is_managed(request.state, request.vmid()) {
+        return ha::request_stop(request, request.vmid());
+    }
+    shutdown_task(request)
+}
+
+/// Shuts a container down as a task.
+pub(crate) fn shutdown_task(request: &mut Request<'_>) -> Answer {
     on_running(request, "vzshutdown", "CT", |request, _, vmid| {
         request.guest_mut(KIND)?.running = false;
         config::apply_pending(request, vmid);

@@ -14,6 +14,7 @@ use crate::router::Route;
 use crate::state::{Guest, GuestKind};
 
 pub(crate) use clone::make_template;
+pub(crate) use lifecycle::{shutdown_task, start_task};
 
 const KIND: GuestKind = GuestKind::Lxc;
 
@@ -75,7 +76,7 @@ fn list(request: &mut Request<'_>) -> Answer {
 fn current(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
     let mut data = status(request.vmid(), guest, request.now);
-    data["ha"] = json!({ "managed": 0 });
+    data["ha"] = crate::ha::guest_status(request.state, request.vmid());
     Ok(data)
 }
 

@@ -95,6 +95,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
     if guest.is_protected() {
         return Err(Failure::died(format!("can't remove VM {vmid} - protection mode enabled")));
     }
+    guests::check_unmanaged(request)?;
     if guest.running && !guest.destroying {
         return Err(Failure::died(format!("VM {vmid} is running - destroy failed")));
     }
@@ -111,6 +112,9 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         remove_disks(request.state, outcome, vmid, all)?;
         if purge {
             outcome.say(format!("purging VM {vmid} from related configurations.."));
+            if crate::ha::forget(request, vmid) {
+                outcome.say(format!("NOTE: removed VM {vmid} from HA resource configuration."));
+            }
         }
         outcome.effects.push(Effect::RemoveGuest(vmid));
         let guest = request.guest_mut(KIND)?;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::{KIND, config, drives};
 use crate::failure::Failure;
-use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
+use crate::{guests, ha};
 
 /// `GET status`.
 pub(crate) fn index(request: &mut Request<'_>) -> Answer {
@@ -18,7 +18,11 @@ pub(crate) fn index(request: &mut Request<'_>) -> Answer {
 /// `POST status/start`.
 pub(crate) fn start(request: &mut Request<'_>) -> Answer {
     guests::check_skip_lock(request)?;
-    Ok(start_task(request, request.vmid()))
+    let vmid = request.vmid();
+    if ha::is_managed(request.state, vmid) {
+        return ha::request_start(request, vmid);
+    }
+    Ok(start_task(request, vmid))
 }
 
 /// Starts a machine as a task; also after a create with `start=1`.
@@ -125,6 +129,9 @@ fn not_running(vmid: u32) -> Failure {
 
 /// `POST status/stop`: a stopped machine is fine.
 pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
+    if ha::is_managed(request.state, request.vmid()) {
+        return ha::request_stop(request, request.vmid());
+    }
     on_running(request, "qmstop", |request, _, vmid| {
         halt(request, vmid);
         Ok(())
@@ -133,6 +140,14 @@ pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
 
 /// `POST status/shutdown`: the simulated guests obey, unless they are paused.
 pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
+    if ha::is_managed(request.state, request.vmid()) {
+        return ha::request_stop(request, request.vmid());
+    }
+    shutdown_task(request)
+}
+
+/// Shuts a machine down as a task.
+pub(crate) fn shutdown_task(request: &mut Request<'_>) -> Answer {
     on_running(request, "qmshutdown", |request, outcome, vmid| {
         let guest = request.guest(KIND)?;
         if !guest.running {

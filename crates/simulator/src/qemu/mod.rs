@@ -54,6 +54,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 pub(crate) use agent::{ROUTES as AGENT_ROUTES, address_of};
 pub(crate) use clone::to_base;
+pub(crate) use lifecycle::{shutdown_task, start_task};
 
 fn index(request: &mut Request<'_>) -> Answer {
     request.guest(KIND)?;
@@ -102,7 +103,7 @@ fn list(request: &mut Request<'_>) -> Answer {
 fn current(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
     let mut data = status(request.vmid(), guest, request.now, request.options.cpus);
-    data["ha"] = json!({ "managed": 0 });
+    data["ha"] = crate::ha::guest_status(request.state, request.vmid());
     if guest.config.get("agent").is_some_and(|text| agent::enabled(text)) {
         data["agent"] = json!(1);
     }

@@ -1,6 +1,7 @@
 //! What the API accepts: parameters of every endpoint as data, and the checks of PVE's JSON schema.
 
 mod addresses;
+mod branches;
 pub(crate) mod formats;
 mod permissions;
 pub(crate) mod property_string;
@@ -12,8 +13,9 @@ use std::sync::OnceLock;
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 
+pub(crate) use branches::for_type;
 pub(crate) use permissions::{Permission, permission};
-pub(crate) use validate::{Raw, normalise};
+pub(crate) use validate::{Errors, Raw, normalise};
 
 /// The rules of one parameter, or of one key of a property string.
 #[derive(Debug, Clone, Deserialize, Default)]
