@@ -125,9 +125,15 @@ pub struct InitOptions {
     /// An argument of the backend that its block leaves out, or a file of such lines
     #[arg(long, value_name = "KEY=VALUE|FILE")]
     pub backend_config: Vec<String>,
-    /// Forget arguments that were given before
-    #[arg(long)]
+    /// Forget arguments that were given before, and leave behind a log that is elsewhere
+    #[arg(long, conflicts_with = "migrate")]
     pub reconfigure: bool,
+    /// Move the log to where the configuration now says: of the environment that is named, or of all
+    #[arg(long, alias = "migrate-state")]
+    pub migrate: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub lock: LockOptions,
     /// Accepted for Terraform's sake
     #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub backend: Option<bool>,
@@ -149,6 +155,9 @@ pub struct UnlockOptions {
     /// Do not ask
     #[arg(long)]
     pub force: bool,
+    /// Pass over the lock that Terraform holds on its state
+    #[arg(long)]
+    pub terraform: bool,
 }
 
 /// See [`Command::Get`].
@@ -311,6 +320,15 @@ pub struct LogOptions {
 pub enum LogCommand {
     /// Check that no event was edited, dropped or swapped
     Verify,
+    /// Append what a run kept here while the shared log was away
+    Push {
+        /// Put it aside instead
+        #[arg(long)]
+        discard: bool,
+        /// How long to wait for another run; more than a minute overtakes the run that kept it
+        #[arg(long, value_name = "TIME", default_value = "90s")]
+        lock_timeout: String,
+    },
 }
 
 /// See [`Command::Replay`].

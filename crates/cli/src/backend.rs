@@ -3,6 +3,9 @@
 mod given;
 mod lock;
 mod logs;
+mod marker;
+mod migrate;
+mod spool;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -15,8 +18,11 @@ use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
 pub use given::{remember, tell_once};
-pub use lock::RunLock;
+pub use lock::{RunLock, pass_over};
 pub use logs::open_without_key;
+pub use marker::{leave_behind, refuse_left_behind};
+pub use migrate::migrate;
+pub use spool::{discard_spool, push, refuse_spool};
 
 use crate::failure::Failure;
 use crate::project::Project;
@@ -30,7 +36,24 @@ pub enum Backend {
     /// A file in the environment's data folder.
     Local,
     /// A bucket.
-    Shared(Box<Settings>),
+    Shared(Box<Bucket>),
+}
+
+/// A shared log's place.
+#[derive(Debug)]
+pub struct Bucket {
+    /// The settings.
+    pub settings: Settings,
+    /// The arguments that they were made of.
+    arguments: Arguments,
+}
+
+impl std::ops::Deref for Bucket {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
 }
 
 impl Project {
@@ -58,7 +81,7 @@ impl Project {
                     |diagnostics| Failure::Diagnosed { diagnostics, sources: loaded.sources.clone() };
                 let mut all = arguments(body).map_err(diagnosed)?;
                 all.extend(given::given(self, kind)?);
-                settings(&all)
+                bucket(all)
             }
             other => Err(Failure::hinted(
                 format!("pve keeps no log in a backend \"{other}\": it has \"local\" and \"s3\""),
@@ -68,9 +91,9 @@ impl Project {
     }
 }
 
-fn settings(arguments: &Arguments) -> Result<Backend, Failure> {
-    let settings = Settings::from_arguments(arguments, &|name| std::env::var(name).ok());
-    settings.map(|settings| Backend::Shared(Box::new(settings))).map_err(|errors| {
+fn bucket(arguments: Arguments) -> Result<Backend, Failure> {
+    let settings = Settings::from_arguments(&arguments, &|name| std::env::var(name).ok());
+    settings.map(|settings| Backend::Shared(Box::new(Bucket { settings, arguments }))).map_err(|errors| {
         let missing = errors.iter().any(|error| matches!(error, SettingsError::Missing { .. }));
         let hint = if missing {
             "Nothing was read or written. What the block leaves out is given once with \
@@ -99,8 +122,8 @@ fn arguments(body: &Body) -> Result<Arguments, Vec<Diagnostic>> {
     Ok(values)
 }
 
-/// Writes a file beside its place and moves it there, readable by its owner alone.
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file beside its place and moves it there, readable by its owner alone. Durable on return if it must be.
+fn write_private(path: &Path, bytes: &[u8], durable: bool) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -113,7 +136,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         options.mode(0o600);
     }
     let mut file = options.open(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let written = file.write_all(bytes).and_then(|()| if durable { file.sync_all() } else { Ok(()) });
     let written = written.and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         // It is not there where it could not be made.

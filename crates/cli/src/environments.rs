@@ -20,7 +20,7 @@ pub fn environments(project: &Project) -> impl Iterator<Item = String> {
     let logs = data.parent().map(std::path::Path::to_path_buf).unwrap_or_default();
     let mut names = with_variables_of_their_own(project);
     names.insert(DEFAULT_ENVIRONMENT.to_string());
-    names.extend(folders_with(logs, |name| name == "log.db"));
+    names.extend(folders_with(logs, |name| matches!(name, "log.db" | "log.json")));
     names.into_iter()
 }
 

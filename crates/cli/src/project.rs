@@ -130,7 +130,8 @@ impl Project {
 /// A log of any environment that has something in it.
 fn sealed_before(folder: &Path) -> Option<PathBuf> {
     let environments = std::fs::read_dir(folder).ok()?;
-    let logs = environments.filter_map(|entry| Some(entry.ok()?.path().join("log.db")));
+    let folders = environments.filter_map(|entry| Some(entry.ok()?.path()));
+    let logs = folders.flat_map(|folder| ["log.db", "log.json"].map(|name| folder.join(name)));
     logs.into_iter().find(|log| std::fs::metadata(log).is_ok_and(|file| file.len() > 0))
 }
 

@@ -2,87 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+mod store;
 
-struct Server {
-    process: Child,
-    endpoint: String,
-    _data: tempfile::TempDir,
-}
+use std::process::Stdio;
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    /// A server with a bucket `team`, if the variable names one.
-    fn start() -> Option<Server> {
-        let Some(program) = std::env::var_os("PVE_TEST_MINISTACK") else {
-            println!("skipped: PVE_TEST_MINISTACK does not name the program ministack");
-            return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let data = tempfile::tempdir().unwrap();
-        let process = Command::new(program)
-            .envs([("BIND_HOST", "127.0.0.1"), ("SERVICES", "s3"), ("GATEWAY_PORT", &port.to_string())])
-            .env("S3_DATA_DIR", data.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Server { process, endpoint: format!("http://127.0.0.1:{port}"), _data: data };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::new();
-        let bucket = format!("{}/team", server.endpoint);
-        while !runtime.block_on(client.put(&bucket).send()).is_ok_and(|answer| answer.status().is_success()) {
-            std::thread::yield_now();
-        }
-        Some(server)
-    }
-}
-
-fn project(server: &Server, main: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = format!(
-        "terraform {{\n  backend \"s3\" {{\n    bucket = \"team\"\n    key = \"infra/terraform.tfstate\"\n    \
-         region = \"us-east-1\"\n    endpoints = {{ s3 = \"{}\" }}\n    use_path_style = true\n  }}\n}}\n",
-        server.endpoint
-    );
-    std::fs::write(folder.path().join("backend.tf"), backend).unwrap();
-    std::fs::write(folder.path().join("main.tf"), main).unwrap();
-    folder
-}
-
-fn pve(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pve"));
-    command.args(words).current_dir(folder).env("NO_COLOR", "1").stdin(Stdio::null());
-    command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
-    command.env("PVE_ENCRYPTION_PASSPHRASE", "a team's passphrase");
-    command
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn ok(folder: &Path, words: &[&str]) -> String {
-    let output = pve(folder, words).output().unwrap();
-    assert!(output.status.success(), "{words:?}: {}", text(&output));
-    text(&output)
-}
+use store::{Proxy, Server, fails, ok, project, pve, text};
 
 const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  count = 3\n  input = \"hunter2-hunter2\"\n}\n";
 
 #[test]
 fn two_machines_share_a_log_in_a_bucket() {
     let Some(server) = Server::start() else { return };
-    let (one, other) = (project(&server, MAIN), project(&server, MAIN));
+    let (one, other) = (project(server.address(), MAIN), project(server.address(), MAIN));
     assert!(ok(one.path(), &["apply", "-auto-approve"]).contains("3 added"));
     assert!(!one.path().join(".pve/default/log.db").exists());
     assert!(ok(other.path(), &["plan"]).contains("No changes."));
@@ -107,7 +38,7 @@ fn two_machines_share_a_log_in_a_bucket() {
 fn a_run_that_died_holds_its_lease_until_it_is_broken() {
     let Some(server) = Server::start() else { return };
     let slow = "resource \"terraform_data\" \"a\" {\n  provisioner \"local-exec\" {\n    command = \"mkfifo gate && cat gate\"\n  }\n}\n";
-    let (one, other) = (project(&server, slow), project(&server, MAIN));
+    let (one, other) = (project(server.address(), slow), project(server.address(), MAIN));
     let mut child = pve(one.path(), &["apply", "-auto-approve"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -128,6 +59,50 @@ fn a_run_that_died_holds_its_lease_until_it_is_broken() {
     assert!(ok(other.path(), &["lock", "status"]).contains("Nobody"));
     assert!(ok(other.path(), &["log"]).contains("lease"));
     ok(other.path(), &["apply", "-auto-approve"]);
+}
+
+#[test]
+fn looking_at_an_empty_bucket_writes_nothing_and_a_plan_on_a_warm_log_takes_three_requests() {
+    let Some(server) = Server::start() else { return };
+    let proxy = Proxy::start(server.address());
+    let one = project(proxy.address, MAIN);
+    for words in [&["plan"][..], &["state", "list"], &["log"], &["log", "verify"], &["lock", "status"]] {
+        ok(one.path(), words);
+    }
+    assert_eq!(server.keys(), Vec::<String>::new());
+    proxy.requests();
+    ok(one.path(), &["apply", "-auto-approve"]);
+    println!("requests of an apply of 3 instances: {}", proxy.requests());
+    ok(one.path(), &["plan"]);
+    let requests = proxy.requests();
+    println!("requests of a plan on a warm snapshot: {requests}");
+    assert!(requests <= 3, "{requests}");
+    for key in server.keys() {
+        let (_, body) = server.request("GET", &format!("/team/{key}"), "");
+        assert!(!body.contains("hunter2"), "{key}");
+    }
+}
+
+#[test]
+fn a_lock_that_terraform_holds_on_the_old_state_is_respected() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    let lock = "{\"ID\":\"7d8c\",\"Operation\":\"OperationTypeApply\",\"Who\":\"ann@desk\",\"Created\":\"2026-11-25T10:00:00Z\"}";
+    let (status, _) = server.request("PUT", "/team/infra/terraform.tfstate.tflock", lock);
+    assert_eq!(status, 200);
+    ok(one.path(), &["plan"]);
+    let refused = fails(one.path(), &["apply", "-auto-approve"]);
+    assert!(
+        refused.contains("apply by ann@desk since") && refused.contains("unlock -terraform"),
+        "{refused}"
+    );
+    assert!(ok(one.path(), &["unlock", "-terraform", "-force"]).contains("passed over"));
+    assert!(ok(one.path(), &["apply", "-auto-approve"]).contains("3 added"));
+    // Only that one is; it is still there.
+    let (status, _) =
+        server.request("PUT", "/team/infra/terraform.tfstate.tflock", &lock.replace("7d8c", "8e9d"));
+    assert_eq!(status, 200);
+    fails(one.path(), &["apply", "-auto-approve"]);
 }
 
 #[test]

@@ -230,6 +230,11 @@ impl Run<'_> {
         };
         request.claim = self.provider.claim(&request, action).await.map_err(without_secrets)?;
         self.record(Payload::ActionIntended(intent(step, change, &request, action))).await?;
+        if !self.may_start() {
+            // The run was stopped while the intent became durable, perhaps because the log went away: nobody else may
+            // see the intent, so nothing is sent.
+            return self.failed(step, action, plain_error("not begun: the run was stopped".into())).await;
+        }
         let (creates, deletes) = (step.operation == Operation::Create, step.operation == Operation::Delete);
         if deletes {
             self.provision_doomed(step, change, action).await?;

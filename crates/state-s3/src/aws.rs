@@ -28,6 +28,9 @@ use crate::store::{Object, ObjectStore, Page, StoreError};
 /// How long a connection may take, and one request with its answer.
 const CONNECT: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(20);
+/// Bytes that are sent within that time on any line, and bytes a second that longer bodies are given the time for.
+const SMALL: u64 = 1_000_000;
+const SLOWEST: u64 = 50_000;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +102,18 @@ impl AwsStore {
         }
     }
 
-    async fn write(&self, key: &str, request: PutObjectFluentBuilder) -> Result<String, StoreError> {
+    async fn write(
+        &self,
+        key: &str,
+        length: u64,
+        request: PutObjectFluentBuilder,
+    ) -> Result<String, StoreError> {
+        let mut request = request.customize();
+        if length > SMALL {
+            let time = REQUEST + Duration::from_secs(length / SLOWEST);
+            let time = TimeoutConfig::builder().operation_attempt_timeout(time).build();
+            request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(time));
+        }
         let written = request.send().await.map_err(|error| judge_write(key, &error))?;
         version(written.e_tag()).ok_or_else(|| no_version(key))
     }
@@ -108,15 +122,15 @@ impl AwsStore {
 #[async_trait]
 impl ObjectStore for AwsStore {
     async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.write(key, self.putting(key, body).if_none_match("*")).await
+        self.write(key, body.len() as u64, self.putting(key, body).if_none_match("*")).await
     }
 
     async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.write(key, self.putting(key, body).if_match(version)).await
+        self.write(key, body.len() as u64, self.putting(key, body).if_match(version)).await
     }
 
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.write(key, self.putting(key, body)).await.map(drop)
+        self.write(key, body.len() as u64, self.putting(key, body)).await.map(drop)
     }
 
     async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {

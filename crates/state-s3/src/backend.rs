@@ -10,6 +10,7 @@ use crate::lease::S3Lease;
 use crate::log::S3Log;
 use crate::settings::Settings;
 use crate::store::ObjectStore;
+use crate::terraform_lock::{TerraformLock, read_lock};
 
 /// A shared log with its lease.
 pub struct SharedLog {
@@ -17,6 +18,8 @@ pub struct SharedLog {
     pub log: Arc<S3Log>,
     /// The lease that a run which writes must hold.
     pub lease: Arc<S3Lease>,
+    store: Arc<dyn ObjectStore>,
+    state_key: String,
 }
 
 impl SharedLog {
@@ -45,6 +48,16 @@ impl SharedLog {
         })?;
         let store: Arc<dyn ObjectStore> = Arc::new(store);
         let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout.clone(), key, id).await?);
-        Ok(SharedLog { log, lease: Arc::new(S3Lease::new(store, layout)) })
+        let lease = Arc::new(S3Lease::new(Arc::clone(&store), layout));
+        Ok(SharedLog { log, lease, store, state_key: settings.state_key(environment) })
+    }
+
+    /// The lock that Terraform holds on its state, which would be beside this log.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    pub async fn terraform_lock(&self) -> Result<Option<TerraformLock>, LogError> {
+        let found = read_lock(&*self.store, &self.state_key).await;
+        found.map_err(|error| LogError::Storage { place: self.state_key.clone(), reason: error.to_string() })
     }
 }

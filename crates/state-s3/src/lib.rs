@@ -16,6 +16,7 @@ mod memory;
 mod settings;
 mod snapshot;
 mod store;
+mod terraform_lock;
 
 pub use aws::{AwsStore, ConnectError};
 pub use backend::SharedLog;
@@ -25,3 +26,4 @@ pub use log::S3Log;
 pub use memory::MemoryStore;
 pub use settings::{AssumeRole, Credentials, Encryption, Secret, Settings, SettingsError};
 pub use store::{Object, ObjectStore, Page, StoreError};
+pub use terraform_lock::TerraformLock;

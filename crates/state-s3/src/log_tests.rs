@@ -121,10 +121,10 @@ async fn a_log_moves_into_objects_and_keeps_its_name() {
     let from = five_events(&Arc::default()).await;
     let store: Arc<MemoryStore> = Arc::default();
     let to = S3Log::open_as(Arc::clone(&store) as _, layout(), key(), from.id()).await.unwrap();
-    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap(), 5);
+    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap().events, 5);
     assert_eq!(open(&store).await.id(), from.id());
     assert_eq!(open(&store).await.read(0).await.unwrap(), from.read(0).await.unwrap());
-    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap(), 5);
+    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap().events, 5);
 }
 
 #[tokio::test]

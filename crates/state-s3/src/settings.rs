@@ -169,12 +169,26 @@ impl Settings {
     /// Where the log of an environment is: beside the key that Terraform would keep its state at, never under it,
     /// since some stores cannot have an object and a folder of one name.
     pub fn layout(&self, environment: &str) -> Layout {
+        Layout::new(format!("{}.pve", self.state_key(environment)))
+    }
+
+    /// The key that Terraform would keep its state of an environment at.
+    pub fn state_key(&self, environment: &str) -> String {
         let key = &self.key;
-        Layout::new(match environment {
-            "default" => format!("{key}.pve"),
-            _ if self.workspace_key_prefix.is_empty() => format!("{environment}/{key}.pve"),
-            _ => format!("{}/{environment}/{key}.pve", self.workspace_key_prefix),
-        })
+        match environment {
+            "default" => key.clone(),
+            _ if self.workspace_key_prefix.is_empty() => format!("{environment}/{key}"),
+            _ => format!("{}/{environment}/{key}", self.workspace_key_prefix),
+        }
+    }
+
+    /// How the log of an environment is called where it is told of.
+    pub fn place(&self, environment: &str) -> String {
+        let place = format!("s3://{}/{}", self.bucket, self.layout(environment).prefix());
+        match &self.endpoint {
+            Some(endpoint) => format!("{place} at {endpoint}"),
+            None => place,
+        }
     }
 }
 

@@ -133,7 +133,7 @@ async fn a_log_moves_into_a_file_and_keeps_its_name() {
     let path = folder.path().join("to.db");
     drop(SqliteLog::open(&path, key()).unwrap());
     let to = SqliteLog::open_as(&path, key(), from.id()).unwrap();
-    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap(), 3);
+    assert_eq!(pve_state::copy_log(&from, &to).await.unwrap().events, 3);
     assert_eq!(to.read(0).await.unwrap(), from.read(0).await.unwrap());
     let again = SqliteLog::open_as(&path, key(), Uuid::now_v7()).unwrap();
     assert_eq!(again.id(), from.id(), "a log with events keeps its id");

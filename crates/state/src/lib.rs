@@ -22,5 +22,5 @@ pub use lease::{
 pub use log::{Draft, EventLog, Head, LogError, MovableLog, open_events, seal_batch};
 pub use memory::MemoryLog;
 pub use spool::{OpenSpool, PushError, SpooledLog, push_spool};
-pub use transfer::{TransferError, copy_log};
+pub use transfer::{Copied, TransferError, copy_log};
 pub use writer::{Writer, WriterError};

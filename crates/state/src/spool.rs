@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use pve_model::event::{Event, Payload};
@@ -16,13 +17,16 @@ use crate::log::{Draft, EventLog, Head, LogError};
 /// Opens an empty log at hand for the events of the shared log after the given one.
 pub type OpenSpool = Box<dyn Fn(u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
 
-/// A shared log whose appends go to a spool from the first one on whose outcome cannot be told.
+/// A shared log whose appends go to a spool from the first one on whose outcome cannot be told. An error of the very
+/// first append is passed on: there is nothing yet that must be kept.
 pub struct SpooledLog {
     log: Arc<dyn EventLog>,
     open: OpenSpool,
     away: Box<dyn Fn(&LogError) + Send + Sync>,
     /// The spool, and the event of the shared log that it follows.
     spool: Mutex<Option<(u64, Arc<dyn EventLog>)>>,
+    /// Whether something was appended: before that, nothing was begun that a spool is needed for.
+    begun: AtomicBool,
 }
 
 impl SpooledLog {
@@ -32,7 +36,7 @@ impl SpooledLog {
         open: OpenSpool,
         away: impl Fn(&LogError) + Send + Sync + 'static,
     ) -> SpooledLog {
-        SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None) }
+        SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None), begun: AtomicBool::new(false) }
     }
 
     /// The event after which events are in the spool; `None` when all are in the log.
@@ -58,11 +62,14 @@ impl EventLog for SpooledLog {
         let mut begun = self.spool.lock().await;
         if begun.is_none() {
             match self.log.append(expected_head, batch.clone()).await {
-                Err(error @ LogError::Storage { .. }) => {
+                Err(error @ LogError::Storage { .. }) if self.begun.load(Ordering::SeqCst) => {
                     *begun = Some((expected_head, (self.open)(expected_head)?));
                     (self.away)(&error);
                 }
-                result => return result,
+                result => {
+                    self.begun.fetch_or(result.is_ok(), Ordering::SeqCst);
+                    return result;
+                }
             }
         }
         let Some((base, spool)) = &*begun else { return Ok(Vec::new()) };

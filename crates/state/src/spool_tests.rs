@@ -74,6 +74,14 @@ async fn spooled(lands: bool) -> (Arc<MemoryLog>, Arc<MemoryLog>) {
     (log, spool)
 }
 
+#[tokio::test]
+async fn a_log_that_is_away_from_the_start_is_not_spooled() {
+    let unreliable = Arc::new(Unreliable { log: memory(), away: true.into(), lands: false });
+    let wrapped = SpooledLog::new(unreliable, Box::new(|_| panic!("a spool was opened")), |_| {});
+    assert!(matches!(wrapped.append(0, vec![draft("a")]).await, Err(LogError::Storage { .. })));
+    assert_eq!(wrapped.spooled_after().await, None);
+}
+
 fn taken_over() -> Draft {
     let payload = Payload::LeaseTakenOver(LeaseTakenOver { from: "ann".into(), epoch: 2 });
     Draft { payload, ..draft("") }

@@ -2,13 +2,12 @@
 
 use uuid::Uuid;
 
-use crate::chain::StoredEvent;
 use crate::log::{LogError, MovableLog};
 
-/// Events that are handed on at a time.
-const CHUNK: usize = 500;
 /// The kind of the event that a moved log goes on with.
 const ARRIVAL: &str = "log_moved";
+/// The kind of events about a lease, which either place may have got for itself since.
+const LEASE: &str = "lease_taken_over";
 
 /// Why a log cannot be copied.
 #[derive(Debug, thiserror::Error)]
@@ -33,49 +32,51 @@ pub enum TransferError {
     Log(#[from] LogError),
 }
 
-/// Copies all events of `from` to `to`, which must be empty or hold the first of them from a copy that was interrupted,
-/// and says how many events `from` has. `to` may have gone on by the event that says where it came from.
+/// What was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// How many events both logs have.
+    pub events: u64,
+    /// Whether the copy has gone on by the event that says where it came from.
+    pub arrived: bool,
+}
+
+/// Copies all events of `from` to `to` at once, so that nobody ever sees a part of them there. `to` must be empty, or
+/// be the copy of an attempt that was interrupted.
 ///
 /// # Errors
 /// When `from` is damaged, `to` is another log, or a log fails. Nothing is changed in `from`.
-pub async fn copy_log(from: &dyn MovableLog, to: &dyn MovableLog) -> Result<u64, TransferError> {
+pub async fn copy_log(from: &dyn MovableLog, to: &dyn MovableLog) -> Result<Copied, TransferError> {
     let checked = from.verify().await?;
     if let Some(fault) = checked.fault {
         return Err(LogError::Damaged(fault.to_string()).into());
     }
     let source = from.stored(0).await?;
     let present = to.stored(0).await?;
-    let here = agreeing(&source, &present)?;
+    let common = source.iter().zip(&present).take_while(|(one, other)| one == other).count();
+    let (missing, beyond) = (&source[common..], &present[common..]);
+    let own = beyond.iter().all(|event| [ARRIVAL, LEASE].contains(&&*event.kind));
+    if !beyond.is_empty() && !(own && missing.iter().all(|event| event.kind == LEASE)) {
+        return Err(TransferError::Occupied { events: present.len() as u64 });
+    }
     if from.id() != to.id() {
         return Err(TransferError::OtherLog { found: to.id() });
     }
-    for chunk in source[here..].chunks(CHUNK) {
-        to.adopt(chunk).await?;
+    let arrived = beyond.iter().any(|event| event.kind == ARRIVAL);
+    if !beyond.is_empty() {
+        return Ok(Copied { events: common as u64, arrived });
     }
-    let arrived = to.verify().await?;
-    if let Some(fault) = arrived.fault {
+    to.adopt(missing).await?;
+    let written = to.verify().await?;
+    if let Some(fault) = written.fault {
         return Err(TransferError::Different(fault.to_string()));
     }
     let copied = to.stored(0).await?;
-    let same = copied.len() >= source.len() && source.iter().zip(&copied).all(|(one, other)| one == other);
-    if !same || checked.events != source.len() as u64 {
+    if copied != source || checked.events != source.len() as u64 {
         let counts = format!("{} of {} events", copied.len(), source.len());
         return Err(TransferError::Different(counts));
     }
-    Ok(source.len() as u64)
-}
-
-/// How many events are there from before.
-fn agreeing(source: &[StoredEvent], present: &[StoredEvent]) -> Result<usize, TransferError> {
-    let occupied = || TransferError::Occupied { events: present.len() as u64 };
-    let (copied, beyond) = present.split_at(present.len().min(source.len()));
-    let same = source.iter().zip(copied).all(|(one, other)| one == other);
-    let arrived = match beyond {
-        [] => true,
-        [event] => event.kind == ARRIVAL,
-        _ => false,
-    };
-    if same && arrived { Ok(copied.len()) } else { Err(occupied()) }
+    Ok(Copied { events: source.len() as u64, arrived })
 }
 
 #[cfg(test)]

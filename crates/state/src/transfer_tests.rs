@@ -1,6 +1,6 @@
 //! Copies that are whole, interrupted and done again, or refused.
 
-use pve_model::event::{LogMoved, Payload};
+use pve_model::event::{LeaseTakenOver, LogMoved, Payload};
 
 use super::*;
 use crate::conformance::draft;
@@ -8,6 +8,11 @@ use crate::{Draft, EventLog as _, Key, MemoryLog};
 
 fn key() -> Key {
     Key::from_bytes([1; 32])
+}
+
+fn taken_over() -> Draft {
+    let payload = Payload::LeaseTakenOver(LeaseTakenOver { from: "ann".into(), epoch: 2 });
+    Draft { payload, ..draft("") }
 }
 
 async fn source(events: u64) -> MemoryLog {
@@ -26,7 +31,8 @@ fn arrival() -> Draft {
 async fn a_copy_is_the_same_log() {
     let from = source(1203).await;
     let to = MemoryLog::named(from.id(), key());
-    assert_eq!(copy_log(&from, &to).await.unwrap(), 1203);
+    let copied = Copied { events: 1203, arrived: false };
+    assert_eq!(copy_log(&from, &to).await.unwrap(), copied);
     assert_eq!(to.read(0).await.unwrap(), from.read(0).await.unwrap());
     assert_eq!(to.stored(0).await.unwrap(), from.stored(0).await.unwrap());
 }
@@ -34,15 +40,24 @@ async fn a_copy_is_the_same_log() {
 #[tokio::test]
 async fn an_interrupted_copy_is_done_again() {
     let from = source(20).await;
-    for there in 0..=20 {
+    let all = from.stored(0).await.unwrap();
+    for there in [0, 7, 20] {
         let to = MemoryLog::named(from.id(), key());
-        to.adopt(&from.stored(0).await.unwrap()[..there]).await.unwrap();
-        assert_eq!(copy_log(&from, &to).await.unwrap(), 20, "{there}");
-        assert_eq!(copy_log(&from, &to).await.unwrap(), 20, "{there}");
-        to.append(20, vec![arrival()]).await.unwrap();
-        assert_eq!(copy_log(&from, &to).await.unwrap(), 20, "{there}");
-        assert_eq!(to.head().await.unwrap(), 21);
+        to.adopt(&all[..there]).await.unwrap();
+        let copied = |arrived| Copied { events: 20, arrived };
+        assert_eq!(copy_log(&from, &to).await.unwrap(), copied(false), "{there}");
+        to.append(20, vec![taken_over()]).await.unwrap();
+        assert_eq!(copy_log(&from, &to).await.unwrap(), copied(false), "{there}");
+        to.append(21, vec![arrival()]).await.unwrap();
+        assert_eq!(copy_log(&from, &to).await.unwrap(), copied(true), "{there}");
+        assert_eq!(to.head().await.unwrap(), 22);
     }
+    // The old place got an event about its lease meanwhile.
+    let to = MemoryLog::named(from.id(), key());
+    to.adopt(&all).await.unwrap();
+    to.append(20, vec![arrival()]).await.unwrap();
+    from.append(20, vec![taken_over()]).await.unwrap();
+    assert_eq!(copy_log(&from, &to).await.unwrap(), Copied { events: 20, arrived: true });
 }
 
 #[tokio::test]

@@ -34,14 +34,52 @@ struct Remembered {
     format: u32,
     /// The type of backend that the arguments are for.
     kind: String,
-    /// Arguments that everybody may read.
+    /// The arguments.
+    #[serde(flatten)]
+    arguments: Protected,
+    /// Remarks about arguments that were shown.
+    #[serde(default)]
+    told: Vec<String>,
+}
+
+/// Arguments as they are kept: without secrets in plain text.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Protected {
+    /// Those that everybody may read.
     arguments: Json,
     /// The others as JSON, sealed, in Base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
-    /// Remarks about arguments that were shown.
-    #[serde(default)]
-    told: Vec<String>,
+}
+
+/// Seals the secrets among arguments.
+///
+/// # Errors
+/// When there is no key.
+pub(super) fn protected(project: &Project, all: &Arguments) -> Result<Protected, Failure> {
+    let all = all.clone().into_iter();
+    let (secret, open): (Arguments, Arguments) = all.partition(|(name, _)| SECRETS.contains(&&**name));
+    let mut sealed = None;
+    if !secret.is_empty() {
+        let json = zeroize::Zeroizing::new(to_plain_json(&Value::object(secret)).to_string());
+        sealed = Some(STANDARD.encode(project.key()?.seal(json.as_bytes(), PLACE)?));
+    }
+    Ok(Protected { arguments: to_plain_json(&Value::object(open)), sealed })
+}
+
+/// The arguments again. `place` is the file that has them.
+///
+/// # Errors
+/// When there is no key, or another one.
+pub(super) fn restored(project: &Project, kept: &Protected, place: &Path) -> Result<Arguments, Failure> {
+    let mut all = entries(&kept.arguments);
+    if let Some(sealed) = &kept.sealed {
+        let fail = |error: &dyn std::fmt::Display| damaged(place, error);
+        let sealed = STANDARD.decode(sealed).map_err(|error| fail(&error))?;
+        let json = project.key()?.open(&sealed, PLACE, &place.display().to_string())?;
+        all.extend(entries(&serde_json::from_slice(&json).map_err(|error| fail(&error))?));
+    }
+    Ok(all)
 }
 
 /// Keeps what `-backend-config` gave, in the place of what was given before; forgets that when `anew`.
@@ -54,16 +92,9 @@ pub fn remember(project: &Project, kind: &str, words: &[String], anew: bool) -> 
         return Ok(());
     }
     let all = parse(project, words)?;
-    let (secret, open): (Arguments, Arguments) =
-        all.into_iter().partition(|(name, _)| SECRETS.contains(&&**name));
     remembered.format = FORMAT;
     remembered.kind = kind.into();
-    remembered.arguments = to_plain_json(&Value::object(open));
-    remembered.sealed = None;
-    if !secret.is_empty() {
-        let json = zeroize::Zeroizing::new(to_plain_json(&Value::object(secret)).to_string());
-        remembered.sealed = Some(STANDARD.encode(project.key()?.seal(json.as_bytes(), PLACE)?));
-    }
+    remembered.arguments = protected(project, &all)?;
     write(project, &remembered)
 }
 
@@ -74,13 +105,7 @@ pub fn remember(project: &Project, kind: &str, words: &[String], anew: bool) -> 
 pub(super) fn given(project: &Project, kind: &str) -> Result<Arguments, Failure> {
     let mut all = Arguments::new();
     if let Some(remembered) = read(project)?.filter(|remembered| remembered.kind == kind) {
-        all.extend(entries(&remembered.arguments));
-        if let Some(sealed) = &remembered.sealed {
-            let sealed = STANDARD.decode(sealed).map_err(|error| damaged(project, &error))?;
-            let json = project.key()?.open(&sealed, PLACE, &path(project).display().to_string())?;
-            let json: Json = serde_json::from_slice(&json).map_err(|error| damaged(project, &error))?;
-            all.extend(entries(&json));
-        }
+        all.extend(restored(project, &remembered.arguments, &path(project))?);
     }
     let words = std::env::var(VARIABLE).map(|text| split_words(&text)).unwrap_or_default();
     all.extend(parse(project, &words)?);
@@ -115,8 +140,8 @@ fn path(project: &Project) -> PathBuf {
     project.project_data_folder().join("backend.json")
 }
 
-fn damaged(project: &Project, error: &dyn std::fmt::Display) -> Failure {
-    let message = format!("{} cannot be read: {error}", path(project).display());
+fn damaged(place: &Path, error: &dyn std::fmt::Display) -> Failure {
+    let message = format!("{} cannot be read: {error}", place.display());
     Failure::hinted(message, "Give the arguments again: pve init -reconfigure -backend-config=...")
 }
 
@@ -124,11 +149,11 @@ fn read(project: &Project) -> Result<Option<Remembered>, Failure> {
     let text = match std::fs::read(path(project)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(damaged(project, &error)),
+        Err(error) => return Err(damaged(&path(project), &error)),
     };
-    let found: Remembered = serde_json::from_slice(&text).map_err(|error| damaged(project, &error))?;
+    let found: Remembered = serde_json::from_slice(&text).map_err(|error| damaged(&path(project), &error))?;
     if found.format > FORMAT {
-        return Err(damaged(project, &format!("it has format {}; update pve", found.format)));
+        return Err(damaged(&path(project), &format!("it has format {}; update pve", found.format)));
     }
     Ok(Some(found))
 }
@@ -136,7 +161,7 @@ fn read(project: &Project) -> Result<Option<Remembered>, Failure> {
 fn write(project: &Project, remembered: &Remembered) -> Result<(), Failure> {
     let path = path(project);
     let text = serde_json::to_vec_pretty(remembered).map_err(|error| Failure::plain(error.to_string()))?;
-    super::write_private(&path, &text)
+    super::write_private(&path, &text, true)
         .map_err(|error| Failure::plain(format!("{} cannot be written: {error}", path.display())))
 }
 

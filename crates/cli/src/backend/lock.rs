@@ -1,11 +1,13 @@
 //! The lock on writing to a log: the system's for one on this machine, the lease for a shared one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pve_state::{Lease, LeaseError, LeaseHolder, LeaseOptions};
-use pve_state_s3::{Settings, SharedLog};
+use pve_state_s3::{Settings, SharedLog, TerraformLock};
 use pve_state_sqlite::{Holder, LockError, WriterLock};
 
+use super::Backend;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 
@@ -34,11 +36,24 @@ impl Drop for RunLock {
 }
 
 impl RunLock {
-    /// Waits for the lock of this machine.
+    /// Waits for the lock of the log in a backend.
     ///
     /// # Errors
-    /// When another run still holds it.
-    pub async fn local(project: &Project, command: &str, wait: Duration) -> Result<RunLock, Failure> {
+    /// When another run still holds it, or the store fails.
+    pub(super) async fn take(
+        project: &Project,
+        backend: &Backend,
+        command: &str,
+        wait: Duration,
+    ) -> Result<RunLock, Failure> {
+        match backend {
+            Backend::Local => RunLock::local(project, command, wait).await,
+            Backend::Shared(settings) => RunLock::shared(project, settings, command, wait).await,
+        }
+    }
+
+    /// Waits for the lock of this machine.
+    async fn local(project: &Project, command: &str, wait: Duration) -> Result<RunLock, Failure> {
         let actor = actor();
         let holder = Holder {
             user: actor.user,
@@ -63,17 +78,15 @@ impl RunLock {
         }
     }
 
-    /// Waits for the lease of a shared log.
-    ///
-    /// # Errors
-    /// When another run still holds it, or the store fails.
-    pub async fn shared(
+    /// Waits for the lease of a shared log, and for Terraform where that holds its own lock.
+    async fn shared(
         project: &Project,
         settings: &Settings,
         command: &str,
         wait: Duration,
     ) -> Result<RunLock, Failure> {
         let shared = SharedLog::connect(settings, project.stream(), project.key()?).await?;
+        wait_for_terraform(project, &shared, wait).await?;
         let waiting = |holder: &LeaseHolder| eprintln!("Waiting: another run works here: {holder}");
         let options = LeaseOptions { wait, waiting: &waiting, ..LeaseOptions::new() };
         let holder = LeaseHolder::new(actor(), command);
@@ -87,6 +100,54 @@ impl RunLock {
             lease.on_loss(stop);
         }
     }
+}
+
+/// Waits until Terraform gives back the lock on its state, which may be about the same guests. A lock that
+/// `pve unlock -terraform` passed over is not waited for.
+async fn wait_for_terraform(project: &Project, shared: &SharedLog, wait: Duration) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let mut told = false;
+    loop {
+        let found = match shared.terraform_lock().await {
+            Ok(found) => found,
+            Err(error) => {
+                eprintln!("Note: it cannot be told whether Terraform holds its lock: {error}");
+                return Ok(());
+            }
+        };
+        let Some(lock) = found.filter(|lock| !is_passed_over(project, lock)) else { return Ok(()) };
+        if tokio::time::Instant::now() >= deadline {
+            return Err(Failure::hinted(
+                format!("Terraform holds its lock on the state beside this log: {lock}"),
+                "Wait until it is done, or give -lock-timeout=5m to wait for it. If that run is dead: \
+                 `terraform force-unlock`, or `pve unlock -terraform`, which leaves the lock there and passes over it.",
+            ));
+        }
+        if !std::mem::replace(&mut told, true) {
+            eprintln!("Waiting: Terraform works here: {lock}");
+        }
+        tokio::time::sleep(LOOK * 10).await;
+    }
+}
+
+fn passed_over(project: &Project) -> PathBuf {
+    project.data_folder().join("terraform-lock")
+}
+
+fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
+    let passed = std::fs::read_to_string(passed_over(project)).is_ok_and(|id| id.trim() == lock.id);
+    if passed {
+        eprintln!("Note: Terraform's lock is passed over: {lock}");
+    }
+    passed
+}
+
+/// Passes over a lock of Terraform from now on: this one, not what follows it. It is left where it is.
+///
+/// # Errors
+/// When that cannot be kept.
+pub fn pass_over(project: &Project, lock: &TerraformLock) -> Result<(), Failure> {
+    Ok(super::write_private(&passed_over(project), lock.id.as_bytes(), true)?)
 }
 
 impl From<LeaseError> for Failure {

@@ -1,13 +1,17 @@
 //! Opening the log of an environment.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pve_model::state::State;
-use pve_state::{EventLog, Key};
+use pve_state::{EventLog, Key, LogError, MovableLog, SpooledLog};
 use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
+use uuid::Uuid;
 
+use super::marker::{Marker, NotedLog, refuse_left_behind, refuse_vanished};
+use super::spool::{Spool, refuse_spool};
 use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::Project;
@@ -16,10 +20,14 @@ impl Project {
     /// Whether there may be a log: a shared one is always asked for.
     ///
     /// # Errors
-    /// When the backend cannot be used.
+    /// When the backend cannot be used, or the log's file was there and is gone.
     pub fn has_log(&self) -> Result<bool, Failure> {
         match self.backend()? {
-            Backend::Local => Ok(self.log_path().exists()),
+            Backend::Local => {
+                refuse_vanished(self)?;
+                // One that is elsewhere is told of when it is opened.
+                Ok(self.log_path().exists() || Marker::read(self)?.is_some_and(|marker| marker.sequence > 0))
+            }
             Backend::Shared(_) => Ok(true),
         }
     }
@@ -27,14 +35,57 @@ impl Project {
     /// Opens the log and projects it.
     ///
     /// # Errors
-    /// When the log cannot be used.
+    /// When the log cannot be used, is not the one that was here, or is elsewhere.
     pub async fn open_log(&self) -> Result<(Arc<dyn EventLog>, State), Failure> {
+        if let Some(spool) = Spool::find(self) {
+            eprintln!("Note: {} are not in the log yet: `pve log push`.", spool.shown());
+        }
+        self.open_with(Ok).await
+    }
+
+    /// The same for a run that writes: when a shared log goes away in the middle, what happens is kept in a file, and
+    /// `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Project::open_log`].
+    pub async fn open_log_for_run(
+        &self,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<(Arc<dyn EventLog>, State), Failure> {
+        if matches!(self.backend()?, Backend::Local) {
+            return self.open_log().await;
+        }
+        let (key, folder, stop) = (self.key()?, self.data_folder(), Arc::clone(stop));
+        let open = move |base| -> Result<Arc<dyn EventLog>, LogError> {
+            Ok(Arc::new(SqliteLog::open(&Spool::path(&folder, base), key.clone())?))
+        };
+        let away = move |error: &LogError| {
+            stop.store(true, Ordering::SeqCst);
+            eprintln!(
+                "The log is away ({error}). What runs is finished and kept here, nothing more is started."
+            );
+        };
+        self.open_with(|log| Ok(Arc::new(SpooledLog::new(log, Box::new(open), away)))).await
+    }
+
+    async fn open_with(
+        &self,
+        wrap: impl FnOnce(Arc<dyn EventLog>) -> Result<Arc<dyn EventLog>, Failure>,
+    ) -> Result<(Arc<dyn EventLog>, State), Failure> {
+        refuse_left_behind(self).await?;
+        refuse_vanished(self)?;
         let log: Arc<dyn EventLog> = match self.backend()? {
             Backend::Local => Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?),
-            Backend::Shared(settings) => SharedLog::connect(settings, self.stream(), self.key()?).await?.log,
+            Backend::Shared(bucket) => SharedLog::connect(bucket, self.stream(), self.key()?).await?.log,
         };
         let state = log.state().await?;
-        Ok((log, state))
+        if let Some(marker) = Marker::read(self)? {
+            marker.check(self, log.id(), log.known_end().await?)?;
+        }
+        refuse_moved(&state)?;
+        let noted = NotedLog::new(self, wrap(log)?)?;
+        noted.note().await;
+        Ok((Arc::new(noted), state))
     }
 
     /// The state, without making a log where there is none.
@@ -51,16 +102,41 @@ impl Project {
     /// Takes the lock on writing, waiting for at most `wait`.
     ///
     /// # Errors
-    /// When another run still holds it.
+    /// When another run still holds it, or events of an earlier run are not in the log yet.
     pub async fn lock(&self, command: &str, wait: Duration) -> Result<RunLock, Failure> {
-        match self.backend()? {
-            Backend::Local => RunLock::local(self, command, wait).await,
-            Backend::Shared(settings) => {
-                super::given::tell_once(self, settings)?;
-                RunLock::shared(self, settings, command, wait).await
-            }
+        refuse_left_behind(self).await?;
+        refuse_spool(self)?;
+        if let Backend::Shared(bucket) = self.backend()? {
+            super::given::tell_once(self, bucket)?;
         }
+        RunLock::take(self, self.backend()?, command, wait).await
     }
+}
+
+/// A log that was moved goes on elsewhere.
+fn refuse_moved(state: &State) -> Result<(), Failure> {
+    let Some(place) = &state.moved_to else { return Ok(()) };
+    Err(Failure::hinted(
+        format!("this log was moved: it goes on as {place}"),
+        "Name that place in the `backend` block, as whoever moved it did, and run `pve init -migrate`.",
+    ))
+}
+
+/// Opens the log in a backend to move it. Where there is none, one is made with this id.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) async fn open_to_move(
+    project: &Project,
+    backend: &Backend,
+    id: Option<Uuid>,
+) -> Result<Arc<dyn MovableLog>, Failure> {
+    let key = project.key()?;
+    let id = id.unwrap_or_else(Uuid::now_v7);
+    Ok(match backend {
+        Backend::Local => Arc::new(SqliteLog::open_as(&project.log_path(), key, id)?),
+        Backend::Shared(bucket) => SharedLog::connect_as(bucket, project.stream(), key, id).await?.log,
+    })
 }
 
 /// Opens the log to check it, which needs no key.
@@ -71,6 +147,6 @@ pub async fn open_without_key(project: &Project) -> Result<Arc<dyn EventLog>, Fa
     let key = Key::from_bytes([0; 32]);
     Ok(match project.backend()? {
         Backend::Local => Arc::new(SqliteLog::open(&project.log_path(), key)?),
-        Backend::Shared(settings) => SharedLog::connect(settings, project.stream(), key).await?.log,
+        Backend::Shared(bucket) => SharedLog::connect(bucket, project.stream(), key).await?.log,
     })
 }

@@ -18,6 +18,7 @@ use super::{is_approved, print_json};
 use crate::arguments::{
     ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
 };
+use crate::backend::refuse_spool;
 use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
@@ -96,7 +97,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         eprintln!("The lock was lost: what runs is finished, nothing more is started.");
         stop.store(true, Ordering::SeqCst);
     });
-    let (log, state) = project.open_log().await?;
+    let (log, state) = project.open_log_for_run(&cancelled).await?;
     let simulate = request.planning.simulate.then_some(Access::Writing);
     let connecting = Connecting {
         simulate,
@@ -161,6 +162,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
         return Err(workspace.failure(problems));
     }
+    refuse_spool(&project)?;
     Ok(code)
 }
 

@@ -5,10 +5,12 @@ use std::path::Path;
 use pve_config::configuration::{DiskFiles, load};
 
 use super::get;
+use super::plan::parse_wait;
 use crate::arguments::{GlobalOptions, InitOptions};
-use crate::backend::{Backend, remember, tell_once};
+use crate::backend::{Backend, leave_behind, migrate, refuse_left_behind, remember, tell_once};
+use crate::environments::environments;
 use crate::failure::{Ended, Failure};
-use crate::project::Project;
+use crate::project::{DEFAULT_ENVIRONMENT, Project};
 use crate::providers::check_providers;
 
 /// The files of `environments/`, by path.
@@ -56,28 +58,62 @@ async fn prepare(global: &GlobalOptions, options: &InitOptions) -> Ended {
     loaded.diagnostics.extend(check_providers(&loaded.configuration, &pve_resources::registry()));
     let kind = loaded.configuration.root.backend.as_ref().map(|(kind, _)| kind.clone());
     get::report(global, loaded)?;
-    prepare_backend(&project, kind.as_deref(), options)?;
+    prepare_backend(&project, kind.as_deref(), options).await?;
     let modules = get::counted(fetched);
     println!("Ready: {modules} fetched; providers are built in. Next: pve plan");
     Ok(0)
 }
 
-fn prepare_backend(project: &Project, kind: Option<&str>, options: &InitOptions) -> Result<(), Failure> {
+async fn prepare_backend(
+    project: &Project,
+    kind: Option<&str>,
+    options: &InitOptions,
+) -> Result<(), Failure> {
     if options.backend == Some(false) {
         return Ok(());
     }
-    let Some(kind) = kind else {
-        if !options.backend_config.is_empty() {
+    match kind {
+        Some(kind) => remember(project, kind, &options.backend_config, options.reconfigure)?,
+        None if options.backend_config.is_empty() => {}
+        None => {
             return Err(Failure::hinted(
                 "-backend-config is for a `backend` block, and the configuration has none",
                 "Write terraform { backend \"s3\" {} } in the root module. Nothing was kept.",
             ));
         }
-        return Ok(());
-    };
-    remember(project, kind, &options.backend_config, options.reconfigure)?;
+    }
     if let Backend::Shared(settings) = project.backend()? {
         tell_once(project, settings)?;
     }
+    for project in environments_with_logs(project) {
+        settle(&project, options).await?;
+    }
     Ok(())
+}
+
+/// The environment that is named, else all.
+fn environments_with_logs(project: &Project) -> Vec<Project> {
+    if project.environment.is_some() {
+        return vec![project.clone()];
+    }
+    let of = |name: String| {
+        let environment = Some(name).filter(|name| name != DEFAULT_ENVIRONMENT);
+        Project { environment, ..project.clone() }
+    };
+    environments(project).map(of).collect()
+}
+
+/// Moves a log that is elsewhere, leaves it behind, or refuses.
+async fn settle(project: &Project, options: &InitOptions) -> Result<(), Failure> {
+    if options.migrate {
+        let moved = migrate(project, parse_wait(&options.lock.lock_timeout)?).await?;
+        if let Some((events, from, to)) = moved {
+            println!("Moved {events} events from {from} to {to}: each is there, none changed.");
+        }
+    } else if options.reconfigure
+        && let Some(left) = leave_behind(project).await?
+    {
+        eprintln!("Note: the log {left} is left behind.");
+    }
+    refuse_left_behind(project).await
 }

@@ -8,8 +8,10 @@ use pve_model::state::State;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::plan::parse_wait;
 use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
+use crate::backend::discard_spool;
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
 
@@ -22,6 +24,9 @@ const FORMAT: &str = "1.0";
 /// When it cannot be read.
 pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
     let project = Project::find(global)?;
+    if let Some(LogCommand::Push { discard, lock_timeout }) = &options.command {
+        return push(global, &project, *discard, lock_timeout).await;
+    }
     if !project.has_log()? {
         eprintln!("There is no log yet; `pve apply` writes the first events.");
         if global.json && options.command.is_none() {
@@ -75,6 +80,26 @@ fn event_json(event: &Event, address: Option<&str>, text: &str) -> Json {
         "run": event.run, "user": event.actor.user, "host": event.actor.host,
         "version": event.actor.version, "kind": event.payload.kind(), "address": address, "text": text,
     })
+}
+
+async fn push(global: &GlobalOptions, project: &Project, discard: bool, wait: &str) -> Ended {
+    if discard {
+        match discard_spool(project)? {
+            Some(file) => println!("Put aside as {}.", file.display()),
+            None => eprintln!("There is nothing to push."),
+        }
+        return Ok(0);
+    }
+    let pushed = crate::backend::push(project, parse_wait(wait)?).await?;
+    if global.json {
+        print_json(&json!({"format_version": FORMAT, "pushed": pushed.unwrap_or(0)}))?;
+        return Ok(0);
+    }
+    match pushed {
+        Some(events) => println!("Pushed {events} events."),
+        None => eprintln!("There is nothing to push."),
+    }
+    Ok(0)
 }
 
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {

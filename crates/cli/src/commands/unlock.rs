@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{is_approved, print_json};
 use crate::arguments::{GlobalOptions, LockCommand, UnlockOptions};
-use crate::backend::Backend;
+use crate::backend::{Backend, pass_over};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::{Project, actor};
 
@@ -40,6 +40,9 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
             "A run that died holds no lock. `pve apply` names a process that still runs.",
         ));
     };
+    if options.terraform {
+        return unlock_terraform(global, options, &project, &shared).await;
+    }
     let Some(lease) = lease_status(&*shared.lease).await? else {
         eprintln!("Nobody works on this environment.");
         return Ok(0);
@@ -53,6 +56,29 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
     }
     break_lease(&*shared.lease, &*shared.log, &lease, LeaseHolder::new(actor(), "unlock")).await?;
     println!("Unlocked. What that run still does in the cluster is not recorded by it; `pve apply` looks.");
+    Ok(0)
+}
+
+/// Passes over Terraform's lock that is shown, and no other. Nothing is removed: whoever holds it may be alive, and a
+/// removal could hit the next one.
+async fn unlock_terraform(
+    global: &GlobalOptions,
+    options: &UnlockOptions,
+    project: &Project,
+    shared: &SharedLog,
+) -> Ended {
+    let Some(lock) = shared.terraform_lock().await? else {
+        eprintln!("Terraform holds no lock object beside this log. A table of DynamoDB is not looked into.");
+        return Ok(0);
+    };
+    eprintln!("Held: {lock}");
+    let question = "Pass over it? If that run is alive, both would change the same guests.";
+    if !options.force && !is_approved(global, question, "Give -force to pass over the lock.")? {
+        eprintln!("Nothing was changed.");
+        return Ok(FAILED);
+    }
+    pass_over(project, &lock)?;
+    println!("This lock is passed over from now on. It is left there: `terraform force-unlock {}`.", lock.id);
     Ok(0)
 }
 

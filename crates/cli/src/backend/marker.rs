@@ -1,0 +1,278 @@
+//! What is kept beside an environment of its log: where it is, which one, and how far it was seen to go. So a log that
+//! was emptied, replaced or left behind is noticed where it can be.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pve_model::event::Event;
+use pve_model::state::State;
+use pve_state::{Draft, EventLog, Head, Key, LogError, Verification};
+use pve_state_sqlite::SqliteLog;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::given::{Protected, protected, restored};
+use super::{Backend, bucket};
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// The newest format of the file.
+const FORMAT: u32 = 1;
+
+/// Where a log is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The type of backend.
+    kind: String,
+    /// How it is called; two places of one name are one.
+    pub(super) name: String,
+    /// What is needed to get there again.
+    #[serde(flatten)]
+    arguments: Protected,
+}
+
+impl Place {
+    /// The place of an environment's log in a backend.
+    ///
+    /// # Errors
+    /// When there are secrets and no key to seal them with.
+    pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
+        let name = name(project, backend);
+        Ok(match backend {
+            Backend::Local => Place { kind: "local".into(), name, arguments: Protected::default() },
+            Backend::Shared(bucket) => {
+                Place { kind: "s3".into(), name, arguments: protected(project, &bucket.arguments)? }
+            }
+        })
+    }
+
+    /// The backend that the log is in.
+    ///
+    /// # Errors
+    /// When its arguments cannot be read.
+    pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
+        match &*self.kind {
+            "local" => Ok(Backend::Local),
+            _ => bucket(restored(project, &self.arguments, &path(project))?),
+        }
+    }
+}
+
+/// How the place of an environment's log is called.
+pub(super) fn name(project: &Project, backend: &Backend) -> String {
+    match backend {
+        Backend::Local => format!(".pve/{}/log.db", project.stream()),
+        Backend::Shared(bucket) => bucket.place(project.stream()),
+    }
+}
+
+/// The file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Marker {
+    format: u32,
+    pub(super) place: Place,
+    log: Uuid,
+    pub(super) sequence: u64,
+    hash: String,
+}
+
+fn path(project: &Project) -> PathBuf {
+    project.data_folder().join("log.json")
+}
+
+fn hexadecimal(hash: &[u8; 32]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Marker {
+    /// What is kept of the environment's log. A file that was cut off by a crash says nothing.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub(super) fn read(project: &Project) -> Result<Option<Marker>, Failure> {
+        match std::fs::read(path(project)) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::plain(format!("{} cannot be read: {error}", path(project).display()))),
+        }
+    }
+
+    /// A marker of this end of a log.
+    pub(super) fn new(place: Place, log: Uuid, end: Head) -> Marker {
+        Marker { format: FORMAT, place, log, sequence: end.sequence, hash: hexadecimal(&end.hash) }
+    }
+
+    /// Keeps it. It is written with every append: one that a power cut takes back only says less.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn write(&self, path: &std::path::Path) -> std::io::Result<()> {
+        super::write_private(path, &serde_json::to_vec_pretty(self)?, false)
+    }
+
+    /// Refuses a log that is not the one that was seen, or not all of it.
+    ///
+    /// # Errors
+    /// When it is another one or shorter.
+    pub(super) fn check(&self, project: &Project, log: Uuid, end: Head) -> Result<(), Failure> {
+        let what = if end.sequence == 0 {
+            "is empty".to_string()
+        } else if self.log != log {
+            format!("is another log, with {} events", end.sequence)
+        } else if end.sequence < self.sequence {
+            format!("ends at event {}", end.sequence)
+        } else if end.sequence == self.sequence && hexadecimal(&end.hash) != self.hash {
+            format!("has another event {}", end.sequence)
+        } else {
+            return Ok(());
+        };
+        if self.sequence == 0 {
+            return Ok(());
+        }
+        Err(Failure::hinted(
+            format!(
+                "the log {} {what}, but it went up to event {} when it was last used here",
+                self.place.name, self.sequence
+            ),
+            format!(
+                "Put it back from a copy: without it nothing is known of what is managed. If it was emptied on \
+                 purpose, remove {} too.",
+                path(project).display()
+            ),
+        ))
+    }
+}
+
+/// Refuses to open a log in one place while the environment's log is in another one.
+///
+/// # Errors
+/// When there is a log that would be left behind, or the file of the log is gone.
+pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
+    let here = project.backend()?;
+    let wanted = name(project, here);
+    let Some((found, events)) = elsewhere(project, here).await? else { return Ok(()) };
+    Err(Failure::hinted(
+        format!(
+            "the log of the environment {} is {found} ({events} events), and the configuration now names {wanted}",
+            project.stream()
+        ),
+        "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind. Nothing was read or written.",
+    ))
+}
+
+/// The name of a log with events that is not where the backend is, and how many it has.
+async fn elsewhere(project: &Project, here: &Backend) -> Result<Option<(String, u64)>, Failure> {
+    let wanted = name(project, here);
+    if let Some(marker) = Marker::read(project)? {
+        let other = marker.place.name != wanted && marker.sequence > 0;
+        return Ok(other.then_some((marker.place.name, marker.sequence)));
+    }
+    // A log of before there were markers.
+    let file = project.log_path();
+    if matches!(here, Backend::Local) || !file.exists() {
+        return Ok(None);
+    }
+    let events = SqliteLog::open(&file, Key::from_bytes([0; 32]))?.head().await?;
+    Ok((events > 0).then(|| (name(project, &Backend::Local), events)))
+}
+
+/// The backend that the environment's log is in, when that is not the one of the configuration.
+///
+/// # Errors
+/// When it cannot be told.
+pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Failure> {
+    if elsewhere(project, project.backend()?).await?.is_none() {
+        return Ok(None);
+    }
+    match Marker::read(project)? {
+        Some(marker) => marker.place.backend(project).map(Some),
+        None => Ok(Some(Backend::Local)),
+    }
+}
+
+/// Lets the log that is elsewhere be: from now on the one that the configuration names counts. Says which one that was.
+///
+/// # Errors
+/// When it cannot be kept.
+pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> {
+    let Some((found, _)) = elsewhere(project, project.backend()?).await? else { return Ok(None) };
+    let place = Place::of(project, project.backend()?)?;
+    Marker::new(place, Uuid::nil(), Head::default()).write(&path(project))?;
+    Ok(Some(found))
+}
+
+/// Refuses to make a local log anew where one was.
+///
+/// # Errors
+/// When its file is gone.
+pub(super) fn refuse_vanished(project: &Project) -> Result<(), Failure> {
+    if project.log_path().exists() {
+        return Ok(());
+    }
+    match Marker::read(project)? {
+        Some(marker) if marker.place.name == name(project, &Backend::Local) => {
+            marker.check(project, marker.log, Head::default())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A log with a marker beside it that follows every append.
+pub(super) struct NotedLog {
+    log: Arc<dyn EventLog>,
+    place: Place,
+    path: PathBuf,
+}
+
+impl NotedLog {
+    pub(super) fn new(project: &Project, log: Arc<dyn EventLog>) -> Result<NotedLog, Failure> {
+        Ok(NotedLog { log, place: Place::of(project, project.backend()?)?, path: path(project) })
+    }
+
+    /// The marker only makes noticing possible: an append does not fail for it.
+    pub(super) async fn note(&self) {
+        if let Ok(end) = self.log.known_end().await
+            && end.sequence > 0
+        {
+            let _ = Marker::new(self.place.clone(), self.log.id(), end).write(&self.path);
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for NotedLog {
+    fn id(&self) -> Uuid {
+        self.log.id()
+    }
+
+    async fn head(&self) -> Result<u64, LogError> {
+        self.log.head().await
+    }
+
+    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
+        let events = self.log.append(expected_head, batch).await?;
+        self.note().await;
+        Ok(events)
+    }
+
+    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
+        self.log.read(after).await
+    }
+
+    async fn state(&self) -> Result<State, LogError> {
+        self.log.state().await
+    }
+
+    async fn save_snapshot(&self, state: &State) -> Result<(), LogError> {
+        self.log.save_snapshot(state).await
+    }
+
+    async fn known_end(&self) -> Result<Head, LogError> {
+        self.log.known_end().await
+    }
+
+    async fn verify(&self) -> Result<Verification, LogError> {
+        self.log.verify().await
+    }
+}

@@ -1,0 +1,107 @@
+//! Events of a run whose shared log went away: kept in a file beside the environment until they are pushed.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pve_state::{EventLog as _, PushError, push_spool};
+use pve_state_s3::SharedLog;
+use pve_state_sqlite::SqliteLog;
+
+use super::marker::{NotedLog, refuse_left_behind};
+use super::{Backend, RunLock};
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// A file of events that follow the event `base` of the log.
+pub struct Spool {
+    path: PathBuf,
+    base: u64,
+}
+
+impl Spool {
+    /// The file for the events after `base`.
+    pub(super) fn path(folder: &Path, base: u64) -> PathBuf {
+        folder.join(format!("spool-{base}.db"))
+    }
+
+    /// The one of this environment, if there is one.
+    pub(super) fn find(project: &Project) -> Option<Spool> {
+        let entries = project.data_folder().read_dir().into_iter().flatten().flatten();
+        let spool = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            let base = name.strip_prefix("spool-")?.strip_suffix(".db")?.parse().ok()?;
+            Some(Spool { path, base })
+        };
+        entries.filter_map(|entry| spool(entry.path())).min_by_key(|spool| spool.base)
+    }
+
+    /// What it is, for a message.
+    pub(super) fn shown(&self) -> String {
+        format!("the events after event {} in {}", self.base, self.path.display())
+    }
+
+    fn remove(&self) -> std::io::Result<()> {
+        std::fs::remove_file(&self.path)?;
+        for end in ["db-wal", "db-shm"] {
+            // SQLite removes them itself when it closes the file.
+            let _ = std::fs::remove_file(self.path.with_extension(end));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to go on while events are not in the log.
+///
+/// # Errors
+/// When there are some.
+pub fn refuse_spool(project: &Project) -> Result<(), Failure> {
+    let Some(spool) = Spool::find(project) else { return Ok(()) };
+    Err(Failure::hinted(
+        format!("the log was away in an earlier run: {} are not in it yet", spool.shown()),
+        "`pve log push` appends them once the log is back.",
+    ))
+}
+
+/// Appends what an earlier run kept, and says how many events that were; `None` when there is nothing.
+///
+/// # Errors
+/// When the log is still away, or another run wrote to it meanwhile.
+pub async fn push(project: &Project, wait: Duration) -> Result<Option<usize>, Failure> {
+    refuse_left_behind(project).await?;
+    let Some(spool) = Spool::find(project) else { return Ok(None) };
+    let Backend::Shared(bucket) = project.backend()? else {
+        return Err(Failure::plain(format!("{} are of a shared log, and the log is here", spool.shown())));
+    };
+    let _lock = RunLock::take(project, project.backend()?, "log push", wait).await?;
+    let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
+    let kept = SqliteLog::open(&spool.path, project.key()?)?;
+    let pushed = push_spool(&*log, &kept, spool.base).await.map_err(|error| match error {
+        PushError::Log(error) => error.into(),
+        overtaken @ PushError::Overtaken { .. } => Failure::hinted(
+            overtaken.to_string(),
+            "That run found out in the cluster what became of open actions. Compare with `pve log`; \
+             `pve log push -discard` puts the events aside.",
+        ),
+    })?;
+    let state = log.state().await?;
+    if let Err(error) = log.save_snapshot(&state).await {
+        eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
+    }
+    NotedLog::new(project, log)?.note().await;
+    drop(kept);
+    spool.remove()?;
+    Ok(Some(pushed))
+}
+
+/// Puts the kept events aside for good, and says where; `None` when there are none.
+///
+/// # Errors
+/// When the file cannot be moved.
+pub fn discard_spool(project: &Project) -> Result<Option<PathBuf>, Failure> {
+    let Some(spool) = Spool::find(project) else { return Ok(None) };
+    // Opening and closing it leaves everything in the one file.
+    drop(SqliteLog::open(&spool.path, project.key()?)?);
+    let aside = spool.path.with_file_name(format!("discarded-{}.db", spool.base));
+    std::fs::rename(&spool.path, &aside)?;
+    Ok(Some(aside))
+}
