@@ -26,7 +26,8 @@ fn cut(server: &Server, seed: u64) {
     let path = folder.path();
     let key = format!("seed-{seed}");
     std::fs::write(path.join("backend.tf"), store::backend(proxy.address, &key)).unwrap();
-    let (batches, lands) = (2 + usize::try_from(mixed(seed) % 12).unwrap(), mixed(seed ^ 99) % 2 == 0);
+    let (batches, lands) =
+        (2 + usize::try_from(mixed(seed) % 12).unwrap(), mixed(seed ^ 99).is_multiple_of(2));
     let told = format!("seed {seed}: {batches} batches, lands {lands}");
     proxy.cut_after(batches, lands);
     let output = pve(path, &["apply", "-auto-approve", "-parallelism=2"]).output().unwrap();

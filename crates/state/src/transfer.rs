@@ -56,7 +56,8 @@ pub async fn copy_log(from: &dyn MovableLog, to: &dyn MovableLog) -> Result<Copi
     let common = source.iter().zip(&present).take_while(|(one, other)| one == other).count();
     let (missing, beyond) = (&source[common..], &present[common..]);
     let own = beyond.iter().all(|event| [ARRIVAL, LEASE].contains(&&*event.kind));
-    if !beyond.is_empty() && !(own && missing.iter().all(|event| event.kind == LEASE)) {
+    let is_own_lease = own && missing.iter().all(|event| event.kind == LEASE);
+    if !(beyond.is_empty() || is_own_lease) {
         return Err(TransferError::Occupied { events: present.len() as u64 });
     }
     if from.id() != to.id() {
