@@ -37,6 +37,18 @@ impl Edit {
             let hint = "`pve apply` and `pve import` write the first events. Was an environment meant (-e)?";
             return Err(Failure::hinted("the state is empty: there is no log yet", hint));
         }
+        Edit::begin_or_new(project, command, lock).await
+    }
+
+    /// The same, with a new log where there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or another run works on it.
+    pub async fn begin_or_new(
+        project: &Project,
+        command: &'static str,
+        lock: &LockOptions,
+    ) -> Result<Edit, Failure> {
         let held = project.lock(command, parse_wait(&lock.lock_timeout)?).await?;
         let (log, state) = project.open_log().await?;
         Ok(Edit {

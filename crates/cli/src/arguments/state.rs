@@ -1,5 +1,7 @@
 //! Options of the commands that look into the state or edit it.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::VariableOptions;
@@ -38,6 +40,17 @@ pub enum StateCommand {
         /// Modules, resources or instances
         #[arg(required = true)]
         addresses: Vec<String>,
+        /// How it is done.
+        #[command(flatten)]
+        edit: EditOptions,
+    },
+    /// Take over what a state file of Terraform or OpenTofu manages; nothing in the cluster changes
+    #[command(
+        after_help = "Example: terraform state pull > old.tfstate && pve state adopt old.tfstate -e prod"
+    )]
+    Adopt {
+        /// The state file (version 4)
+        file: PathBuf,
         /// How it is done.
         #[command(flatten)]
         edit: EditOptions,

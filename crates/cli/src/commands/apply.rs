@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::output::render_outputs;
 use super::plan::{parse_wait, plan_with, show};
+use super::state::refuse_unadopted;
 use super::{is_approved, print_json};
 use crate::arguments::{
     ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
@@ -99,6 +100,9 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     });
     let (log, state) = project.open_log_for_run(&cancelled).await?;
     let simulate = request.planning.simulate.then_some(Access::Writing);
+    if !request.planning.simulate {
+        refuse_unadopted(&project, &workspace, &state)?;
+    }
     let connecting = Connecting {
         simulate,
         parallelism: request.planning.parallelism,

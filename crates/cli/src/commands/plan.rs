@@ -10,6 +10,7 @@ use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
 use pve_planner::planning::{Observed, Options, Planning};
 
+use super::state::refuse_unadopted;
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
 use crate::connect::{Access, Clusters, Connecting, connect};
@@ -42,6 +43,9 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         );
     }
     let simulate = options.planning.simulate.then_some(Access::Reading);
+    if !options.planning.simulate {
+        refuse_unadopted(&project, &workspace, &state)?;
+    }
     let connecting = Connecting {
         simulate,
         parallelism: options.planning.parallelism,

@@ -3,8 +3,8 @@
 mod notes;
 mod replacements;
 
+use pve_model::Value;
 use pve_model::rules::{PlanRequest, PlanResponse};
-use pve_model::{Type, Value};
 
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
@@ -188,10 +188,11 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
         let old = matches[index].or((index < before.len() && !taken[index]).then_some(index));
         let mut device = device.clone();
         let before = old.map(|old| &before[old]);
-        if before.is_some_and(|before| before.get("disconnected").is_some_and(Value::is_null))
-            && flag(&device, "disconnected") == Some(false)
+        if let Some(known) = before.and_then(|before| before.get("disconnected"))
+            && is_connected(known)
+            && device.get("disconnected").is_some_and(is_connected)
         {
-            device = with(&device, "disconnected", Value::null(Type::Bool));
+            device = with(&device, "disconnected", known.clone());
         }
         if !configured[index].get("mac_address").is_some_and(Value::is_null) {
             return device;
@@ -210,7 +211,15 @@ fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value)
     let free = |name: &str| {
         block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
     };
-    let before = block(prior, "initialization").and_then(|before| text(before, "datastore_id"));
+    let before = block(prior, "initialization");
+    // The drive stays where it is; a state of the reference names that even where the configuration does not.
+    if let Some(first) = blocks.first_mut()
+        && let Some(interface) = before.and_then(|before| before.get("interface"))
+        && free("interface")
+    {
+        *first = with(first, "interface", interface.clone());
+    }
+    let before = before.and_then(|before| text(before, "datastore_id"));
     if let Some(first) = blocks.first_mut()
         && text(first, "datastore_id") != before
         && free("file_format")
@@ -220,11 +229,17 @@ fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value)
     blocks
 }
 
+/// Nothing written means the same as `disconnected = false`.
+fn is_connected(disconnected: &Value) -> bool {
+    disconnected.is_null() || disconnected.as_bool() == Some(false)
+}
+
 fn same_device(old: &Value, device: &Value, config: &Value) -> bool {
     device.entries().is_some_and(|entries| {
         entries.iter().all(|(name, value)| {
             let computed = &**name == "mac_address" && config.get(name).is_some_and(Value::is_null);
-            let absent = is_unset(value) && old.get(name).is_some_and(is_unset);
+            let none = |part: &Value| is_unset(part) || (&**name == "disconnected" && is_connected(part));
+            let absent = none(value) && old.get(name).is_some_and(none);
             computed || absent || old.get(name).is_some_and(|old| same(old, value))
         })
     })

@@ -1,9 +1,11 @@
 //! `pve state`: looks into the state, and edits it by events.
 
+mod adopt;
 mod moves;
 mod pull;
 mod remove;
 
+pub use adopt::refuse_unadopted;
 use pve_model::InstanceAddress;
 use pve_model::state::State;
 use serde_json::json;
@@ -30,10 +32,11 @@ pub async fn run(global: &GlobalOptions, command: &StateCommand) -> Ended {
             moves::run(global, &project, source, destination, edit).await
         }
         StateCommand::Rm { addresses, edit } => remove::run(global, &project, addresses, edit).await,
+        StateCommand::Adopt { file, edit } => adopt::run(global, &project, file, edit).await,
         StateCommand::Pull => pull::run(&project).await,
         StateCommand::Push { .. } => Err(Failure::hinted(
             "a state cannot be pushed: it is what the log says",
-            "Take existing objects in with `import` blocks or `pve import`; `pve state mv` and `rm` edit the state.",
+            "Take in what Terraform manages with `pve state adopt FILE`, other objects with `import` blocks or `pve import`.",
         )),
     }
 }

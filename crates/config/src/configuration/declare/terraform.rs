@@ -50,9 +50,9 @@ fn state(block: &Block, module: &mut Module, reader: &mut Reader<'_>) {
         return;
     }
     module.state_block = Some(block.header_span);
-    if block.block_type == "backend"
-        && let Some([name]) = labels(block, reader.found)
-    {
+    if block.block_type == "cloud" {
+        module.backend = Some(("cloud".into(), block.body.clone()));
+    } else if let Some([name]) = labels(block, reader.found) {
         module.backend = Some((name.into(), block.body.clone()));
     }
 }

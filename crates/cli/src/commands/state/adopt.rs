@@ -1,0 +1,265 @@
+//! `pve state adopt`: takes over what a state file of Terraform or OpenTofu manages.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use pve_config::configuration::constant;
+use pve_model::address::Target;
+use pve_model::event::{InstanceObserved, Payload};
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::{InstanceRecord, State};
+use pve_model::{InstanceAddress, PathStep, ResourceAddress, ResourceMode};
+use pve_resources::Registry;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use super::super::{parse_instance, parse_target, print_json};
+use crate::arguments::{EditOptions, GlobalOptions};
+use crate::edit::Edit;
+use crate::failure::{Ended, Failure};
+use crate::project::{Project, Workspace};
+
+/// The version of the format since Terraform 0.12.
+const VERSION: u64 = 4;
+
+/// A state file, as far as it is read.
+#[derive(Deserialize)]
+pub struct StateFile {
+    version: u64,
+    #[serde(default)]
+    resources: Vec<Resource>,
+    /// Of a state that OpenTofu encrypted.
+    #[serde(default)]
+    encrypted_data: Option<Json>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    module: String,
+    mode: String,
+    #[serde(rename = "type")]
+    kind: String,
+    name: String,
+    #[serde(default)]
+    provider: String,
+    instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    index_key: Option<Json>,
+    deposed: Option<String>,
+    status: Option<String>,
+    #[serde(default)]
+    attributes: Json,
+    #[serde(default)]
+    sensitive_attributes: Vec<Vec<SensitiveStep>>,
+    #[serde(default)]
+    dependencies: Vec<String>,
+    #[serde(default)]
+    create_before_destroy: bool,
+}
+
+#[derive(Deserialize)]
+struct SensitiveStep {
+    #[serde(rename = "type")]
+    kind: String,
+    value: Json,
+}
+
+impl StateFile {
+    /// Reads a state file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none of a version that is known.
+    pub fn read(path: &Path) -> Result<StateFile, Failure> {
+        let shown = path.display();
+        let fail = |error: &dyn std::fmt::Display| Failure::plain(format!("{shown} cannot be read: {error}"));
+        let bytes = std::fs::read(path).map_err(|error| fail(&error))?;
+        let file: StateFile = serde_json::from_slice(&bytes).map_err(|error| {
+            let hint = "It must be a state file of Terraform or OpenTofu: `terraform state pull` prints it.";
+            Failure::hinted(format!("{shown} is no state file: {error}"), hint)
+        })?;
+        if file.encrypted_data.is_some() {
+            let hint = "Print it in plain with `tofu state pull`, adopt that, and remove it.";
+            return Err(Failure::hinted(format!("{shown} is encrypted"), hint));
+        }
+        if file.version != VERSION {
+            let hint = "Write it anew with a present Terraform: `terraform apply -refresh-only`.";
+            let message = format!("{shown} is a state file of version {}, not {VERSION}", file.version);
+            return Err(Failure::hinted(message, hint));
+        }
+        Ok(file)
+    }
+
+    /// How many objects of kinds that pve has it manages.
+    pub fn known_objects(&self, registry: &Registry) -> usize {
+        let known = self.managed().filter(|resource| registry.resource(&resource.kind).is_some());
+        known.map(|resource| resource.instances.len()).sum()
+    }
+
+    fn managed(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| resource.mode == "managed")
+    }
+}
+
+/// A log that begins beside a state of Terraform would plan everything anew that is in it: guests with drawn ids would be
+/// there twice.
+///
+/// # Errors
+/// When there is such a state, and the log has nothing yet.
+pub fn refuse_unadopted(project: &Project, workspace: &Workspace, state: &State) -> Result<(), Failure> {
+    if state.sequence > 0 {
+        return Ok(());
+    }
+    let named = workspace.configuration.root.backend.as_ref().filter(|(kind, _)| kind == "local");
+    let named = named.and_then(|(_, body)| body.attribute("path"));
+    let named = named.and_then(|path| constant(&path.expr).ok());
+    let named = named.as_ref().and_then(pve_model::Value::as_str).map(PathBuf::from);
+    let of_workspace = Path::new("terraform.tfstate.d").join(project.stream()).join("terraform.tfstate");
+    for path in named.into_iter().chain([of_workspace, PathBuf::from("terraform.tfstate")]) {
+        let Ok(file) = StateFile::read(&project.root.join(&path)) else { continue };
+        let count = file.known_objects(&workspace.registry);
+        if count > 0 {
+            let shown = path.display();
+            return Err(Failure::hinted(
+                format!(
+                    "{shown} has {count} objects that Terraform manages: all of them would be planned anew"
+                ),
+                format!(
+                    "Take them over with `pve state adopt {shown}`. If the file is about something else, move it out of \
+                     the project."
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a state file has for the log, and what of it the log cannot have.
+#[derive(Default)]
+struct Adoption {
+    instances: Vec<(InstanceAddress, InstanceRecord)>,
+    left: Vec<String>,
+}
+
+/// Records every object of the state file as imported. The cluster is asked by the next plan, as after any import.
+///
+/// # Errors
+/// When the file cannot be read, an object of it is managed already, or the log cannot be written.
+pub async fn run(global: &GlobalOptions, project: &Project, path: &Path, options: &EditOptions) -> Ended {
+    let file = StateFile::read(&project.working_directory.join(path))?;
+    let registry = pve_resources::registry();
+    let mut adoption = Adoption::default();
+    for resource in file.managed() {
+        adoption.add(resource, &registry)?;
+    }
+    let Adoption { instances, left } = adoption;
+    let edit = Edit::begin_or_new(project, "state adopt", &options.lock).await?;
+    if let Some((address, _)) =
+        instances.iter().find(|(address, _)| edit.state.instances.contains_key(address))
+    {
+        let hint = "Nothing was changed. Only what the log does not have can be adopted.";
+        return Err(Failure::hinted(format!("{address} is managed already"), hint));
+    }
+    let addresses: Vec<String> = instances.iter().map(|(address, _)| address.to_string()).collect();
+    if !options.dry_run && !instances.is_empty() {
+        let seen = |(address, record)| {
+            Payload::InstanceImported(InstanceObserved { address, deposed: None, record })
+        };
+        edit.record(instances.into_iter().map(seen).collect(), BTreeMap::new()).await?;
+    }
+    if global.json {
+        print_json(&json!({
+            "format_version": "1.0", "dry_run": options.dry_run, "adopted": addresses, "left": left,
+        }))?;
+        return Ok(0);
+    }
+    let word = if options.dry_run { "Would adopt" } else { "Adopted" };
+    addresses.iter().for_each(|address| println!("{word} {address}"));
+    left.iter().for_each(|what| println!("Left out {what}"));
+    eprintln!(
+        "{word} {} objects. `pve plan` compares them with the cluster and the configuration.\n{} may hold secrets in plain \
+         text: put it away safely, and do not apply with Terraform any more.",
+        addresses.len(),
+        path.display()
+    );
+    Ok(0)
+}
+
+impl Adoption {
+    fn add(&mut self, resource: &Resource, registry: &Registry) -> Result<(), Failure> {
+        let block = format!("{}.{}", resource.kind, resource.name);
+        let block = if resource.module.is_empty() { block } else { format!("{}.{block}", resource.module) };
+        let Some(rules) = registry.resource(&resource.kind) else {
+            self.left.push(format!("{block}: pve does not have the kind"));
+            return Ok(());
+        };
+        let ty = rules.schema().block.implied_type();
+        for instance in &resource.instances {
+            let key = match &instance.index_key {
+                None => String::new(),
+                Some(key) => format!("[{key}]"),
+            };
+            let address = parse_instance(&format!("{block}{key}"))?;
+            if let Some(name) = &instance.deposed {
+                self.left.push(format!("{address}: the deposed object {name}"));
+                continue;
+            }
+            let values = pve_model::codec::decode(&instance.attributes, &ty)
+                .map_err(|error| Failure::plain(format!("{address}: its attributes do not fit: {error}")))?;
+            let record = InstanceRecord {
+                provider: provider(resource),
+                schema_version: rules.schema().version,
+                values: pve_model::codec::encode(&values, &ty),
+                sensitive: sensitive_paths(&resource.kind, &instance.sensitive_attributes),
+                dependencies: instance.dependencies.iter().filter_map(|text| dependency(text)).collect(),
+                create_before_destroy: instance.create_before_destroy,
+                keep: false,
+                tainted: instance.status.as_deref() == Some("tainted"),
+            };
+            self.instances.push((address, record));
+        }
+        Ok(())
+    }
+}
+
+/// `provider["registry.terraform.io/bpg/proxmox"].other` is `proxmox.other` here.
+fn provider(resource: &Resource) -> String {
+    let name = pve_config::configuration::default_provider(&resource.kind);
+    let alias = resource.provider.rsplit_once(']').map(|(_, alias)| alias).unwrap_or_default();
+    format!("{name}{alias}")
+}
+
+fn dependency(text: &str) -> Option<ResourceAddress> {
+    match parse_target(text).ok()? {
+        Target::Resource(resource) if resource.mode == ResourceMode::Managed => Some(resource),
+        _ => None,
+    }
+}
+
+/// The output of `terraform_data` is its input, and Terraform does not mark it.
+fn sensitive_paths(kind: &str, marked: &[Vec<SensitiveStep>]) -> Vec<pve_model::Path> {
+    let input = PathStep::Attribute("input".into());
+    let as_output = |path: &pve_model::Path| {
+        let mut steps = path.0.clone();
+        steps[0] = PathStep::Attribute("output".into());
+        pve_model::Path(steps)
+    };
+    let paths: Vec<_> = marked.iter().map(|steps| sensitive_path(steps)).collect();
+    let of_input = paths.iter().filter(|path| kind == "terraform_data" && path.0.first() == Some(&input));
+    let outputs: Vec<_> = of_input.map(as_output).collect();
+    [paths, outputs].concat()
+}
+
+fn sensitive_path(steps: &[SensitiveStep]) -> pve_model::Path {
+    let step = |step: &SensitiveStep| match (&*step.kind, &step.value) {
+        ("index", Json::Object(index)) => match index.get("value") {
+            Some(Json::Number(number)) => PathStep::Index(number.as_u64().unwrap_or_default()),
+            other => PathStep::Key(other.and_then(Json::as_str).unwrap_or_default().into()),
+        },
+        (_, value) => PathStep::Attribute(value.as_str().unwrap_or_default().into()),
+    };
+    pve_model::Path(steps.iter().map(step).collect())
+}
