@@ -121,10 +121,9 @@ impl Client {
             kind: ErrorKind::Unreachable,
         };
         let endpoint = options.endpoint.trim_end_matches('/').trim_end_matches("/api2/json").to_string();
-        let url =
-            reqwest::Url::parse(&endpoint).map_err(|error| fault(format!("this is no URL: {error}")))?;
         // Proxmox VE speaks nothing else, and the login would go over the wire in plain text.
-        if url.scheme() != "https" || url.host_str().is_none() {
+        let url = reqwest::Url::parse(&endpoint).ok();
+        if !url.is_some_and(|url| url.scheme() == "https" && url.host_str().is_some()) {
             return Err(fault("the endpoint must be a URL such as https://HOST:8006/".into()));
         }
         let mut builder = reqwest::Client::builder().timeout(options.timeout).http1_only();

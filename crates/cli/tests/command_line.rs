@@ -265,6 +265,29 @@ fn destroy_refuses_what_is_protected_and_can_leave_it_with_what_it_needs() {
 }
 
 #[test]
+fn what_is_protected_stays_so_when_its_module_instance_is_gone() {
+    let of = |keys: &str| {
+        format!(
+            "module \"m\" {{\n  source   = \"./m\"\n  for_each = toset([{keys}])\n  keep     = true\n}}\n"
+        )
+    };
+    for protection in ["true", "var.keep"] {
+        let project = Project::new(&of("\"a\", \"b\""));
+        let module = "variable \"keep\" {}\nresource \"terraform_data\" \"t\" {\n  lifecycle {\n    prevent_destroy = \
+                      PROTECTION\n  }\n}\n";
+        project.write("m/main.tf", &module.replace("PROTECTION", protection));
+        project.ok(&["apply", "-auto-approve"]);
+        project.write("main.tf", &of("\"a\""));
+        let said = project.fails(&["apply", "-auto-approve"]);
+        assert!(said.contains("module.m[\"b\"].terraform_data.t is protected"), "{said}");
+        assert_eq!(project.state().len(), 2);
+        project.write("m/main.tf", &module.replace("PROTECTION", "false"));
+        project.ok(&["apply", "-auto-approve"]);
+        assert_eq!(project.state().len(), 1);
+    }
+}
+
+#[test]
 fn secrets_reach_neither_disk_nor_screen() {
     let secret = "hunter2-hunter2-hunter2";
     let project = Project::new(

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_config::configuration::constant;
 use pve_config::convert::convert;
 use pve_config::syntax::Diagnostic;
 use pve_model::rules::RulesRegistry;
-use pve_model::{InstanceAddress, ResourceMode, Type};
+use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
 use crate::evaluation::Evaluation;
 use crate::planner::Planner;
@@ -74,7 +75,12 @@ fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Resul
         return Ok(false);
     };
     let Some(expr) = &resource.lifecycle.prevent_destroy else { return Ok(false) };
-    let value = evaluation.expression(expr, module, path, &Repetition::Single)?;
+    let value = if evaluation.modules.contains_key(path) {
+        evaluation.expression(expr, module, path, &Repetition::Single)?
+    } else {
+        // A module instance that is gone has no values. What cannot be told without them stays protected.
+        constant(expr).unwrap_or_else(|_| Value::bool(true))
+    };
     if value.is_null() {
         return Ok(false);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pve_executor::Outcome;
 use pve_executor::ports::Provider;
-use pve_model::event::Operation;
+use pve_model::event::{NO_CLUSTER, Operation};
 use pve_model::plan::PlanMode;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
@@ -20,7 +20,7 @@ use crate::arguments::{
     ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
 };
 use crate::backend::refuse_spool;
-use crate::connect::{Access, Clusters, Connecting, connect};
+use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
@@ -177,6 +177,9 @@ fn find(global: &GlobalOptions, request: &Request<'_>) -> Result<(Project, Optio
     refuse_planning_again(request.planning)?;
     let saved = SavedPlan::read(&project.root.join(path), &project.key()?)?;
     let project = in_environment_of(&saved, project, global)?;
+    if (saved.cluster == SIMULATOR) != request.planning.simulate && saved.cluster != NO_CLUSTER {
+        refuse_other_cluster(&saved, if request.planning.simulate { SIMULATOR } else { "a real cluster" })?;
+    }
     Ok((project, Some(saved)))
 }
 

@@ -27,7 +27,7 @@ use api::{NodeAddresses, RemoteCluster};
 pub use simulated::Access;
 
 /// What it records with `--simulate`.
-const SIMULATOR: &str = "simulator";
+pub const SIMULATOR: &str = "simulator";
 
 /// How a run connects.
 #[derive(Clone, Copy)]
@@ -125,7 +125,7 @@ fn refuse_other_world(state: &State, simulate: bool) -> Result<(), Failure> {
     match (known == SIMULATOR, simulate) {
         (true, false) if has_guests => Err(Failure::hinted(
             "what this environment manages exists in the simulator only",
-            "Give --simulate, or destroy it first: pve destroy --simulate --keep-protected",
+            "Give --simulate. To begin with a real cluster, forget what was tried: remove the folder .pve of the project.",
         )),
         (false, true) if has_guests => Err(Failure::hinted(
             format!("what this environment manages exists in a real cluster ({known})"),
