@@ -128,6 +128,14 @@ pub(crate) fn with_kept_description(planned: &Value, end: &str) -> Value {
     }
 }
 
+/// The value with null in place of an attribute that is an empty list, set or map.
+pub(crate) fn null_where_empty(value: &Value, name: &str) -> Value {
+    match value.get(name) {
+        Some(part) if is_unset(part) => with(value, name, Value::null(part.ty()).with_marks(part.marks)),
+        _ => value.clone(),
+    }
+}
+
 /// A template never runs, whatever `started` says: it keeps what was known, and a new one has none.
 pub(crate) fn with_template_power(planned: &Value, prior: Option<&Value>) -> Value {
     if flag(planned, "template") != Some(true) {

@@ -8,8 +8,8 @@ use super::mount_points::{match_mount_points, stays};
 use crate::definition::{problem, warning};
 use crate::size::same_size;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, origin_reasons, settle, settle_tags, text, with,
-    with_elements, with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, null_where_empty, origin_reasons, settle, settle_tags,
+    text, with, with_elements, with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -51,11 +51,8 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
 /// What is configured, as it will be known of the container.
 fn stated(request: PlanRequest<'_>) -> Value {
     // A container's description ends with a line feed, a VM's does not.
-    let mut planned = with_template_power(&with_kept_description(request.proposed, "\n"), request.prior);
-    if let Some(variables) = planned.get("environment_variables").filter(|variables| is_unset(variables)) {
-        let none = Value::null(variables.ty());
-        planned = with(&planned, "environment_variables", none);
-    }
+    let planned = with_template_power(&with_kept_description(request.proposed, "\n"), request.prior);
+    let planned = null_where_empty(&planned, "environment_variables");
     with_elements(&planned, "initialization", stated_initialization(request.proposed))
 }
 

@@ -12,7 +12,7 @@ use super::lockout;
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{block_set, flag, text, text_set};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Read, Removal};
+use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
 use crate::params::Params;
 use crate::values;
 
@@ -71,6 +71,10 @@ struct User;
 
 #[async_trait]
 impl Hooks for User {
+    fn plan(&self, planning: &mut Planning<'_>) {
+        planning.planned = values::null_where_empty(&planning.planned, "groups");
+    }
+
     async fn guard(
         &self,
         call: &Call<'_>,
@@ -197,6 +201,10 @@ struct Role;
 
 #[async_trait]
 impl Hooks for Role {
+    fn plan(&self, planning: &mut Planning<'_>) {
+        planning.planned = values::null_where_empty(&planning.planned, "privileges");
+    }
+
     async fn guard(
         &self,
         call: &Call<'_>,

@@ -162,11 +162,13 @@ impl Hooks for Bridge {
     /// Proxmox VE chooses the VLANs of a bridge that becomes aware of them.
     fn plan(&self, planning: &mut Planning<'_>) {
         let configured = planning.config.get("vids").is_some_and(|vids| !vids.is_null());
-        let Some(prior) = planning.prior.filter(|_| !configured) else { return };
-        let aware = flag_of(&planning.planned, "vlan_aware").unwrap_or(false);
-        if !aware {
+        let known = planning.planned.get("vlan_aware").is_none_or(Value::is_known);
+        if configured || !known {
+            return;
+        }
+        if flag_of(&planning.planned, "vlan_aware") != Some(true) {
             planning.planned = with(&planning.planned, "vids", Value::null(Type::String));
-        } else if flag_of(prior, "vlan_aware") != Some(true) {
+        } else if planning.prior.is_some_and(|prior| flag_of(prior, "vlan_aware") != Some(true)) {
             planning.planned = with_unknown(&planning.planned, "vids");
         }
     }

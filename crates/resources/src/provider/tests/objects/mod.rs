@@ -3,6 +3,7 @@
 
 mod networks;
 mod places;
+mod planned;
 mod samples;
 mod store;
 mod turns;
