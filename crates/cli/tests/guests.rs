@@ -155,6 +155,59 @@ fn a_file_that_two_resources_write_is_a_warning_unless_one_may_not_overwrite() {
 }
 
 #[test]
+fn how_many_instances_there_are_may_follow_from_what_is_read_while_planning() {
+    let cluster = Cluster::start(Options::default());
+    let project = with_iso_image(&cluster);
+    project.write(
+        "main.tf",
+        r#"
+data "proxmox_virtual_environment_nodes" "all" {}
+
+data "proxmox_virtual_environment_datastores" "of" {
+  for_each  = toset(data.proxmox_virtual_environment_nodes.all.names)
+  node_name = each.key
+}
+
+resource "terraform_data" "datastore" {
+  for_each = toset(flatten([for of in data.proxmox_virtual_environment_datastores.of : of.datastores[*].id]))
+  input    = each.key
+}
+
+module "nodes" {
+  source = "./nodes"
+  count  = length(data.proxmox_virtual_environment_nodes.all.names)
+}
+"#,
+    );
+    project.write("nodes/main.tf", "resource \"terraform_data\" \"one\" {}\n");
+    project.ok(&["apply", "-auto-approve"]);
+    let state = project.ok(&["state", "list"]);
+    assert!(state.contains("terraform_data.datastore[\"local\"]"), "{state}");
+    assert!(state.contains("module.nodes[0].terraform_data.one"), "{state}");
+    project.ok(&["plan", "-detailed-exitcode"]);
+}
+
+#[test]
+fn what_is_only_known_after_apply_cannot_tell_how_many_instances_there_are() {
+    let cluster = Cluster::start(Options::default());
+    let project = with_iso_image(&cluster);
+    project.write(
+        "main.tf",
+        r#"
+data "proxmox_virtual_environment_nodes" "all" {}
+
+resource "terraform_data" "id" {}
+
+resource "terraform_data" "each" {
+  for_each = toset([terraform_data.id.id])
+}
+"#,
+    );
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("`for_each` is only known after apply"), "{said}");
+}
+
+#[test]
 fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     let cluster = Cluster::start(Options::default());
     let mut project = Project::on(&cluster);

@@ -11,6 +11,7 @@ use pve_config::syntax::{Diagnostic, Expr};
 use pve_model::rules::RulesRegistry;
 use pve_model::{InstanceAddress, Marks, ModulePath, ResourceAddress, ResourceMode, Type, Value};
 
+use crate::expansion::Unexpanded;
 use crate::graph::{Graph, Item, Node};
 use crate::scope::{
     Instances, ModuleScope, ModuleValues, Repetition, Shape, Surroundings, gather, unevaluated,
@@ -79,6 +80,8 @@ pub struct Evaluation<'a> {
     done: Vec<bool>,
     /// What was found wrong so far.
     pub diagnostics: Vec<Diagnostic>,
+    /// Declarations that nobody can tell how often they stand; wrong too, unless something is still to be read.
+    pub undetermined: Vec<Diagnostic>,
 }
 
 impl<'a> Evaluation<'a> {
@@ -94,6 +97,7 @@ impl<'a> Evaluation<'a> {
             providers: BTreeMap::new(),
             shapes: BTreeMap::new(),
             diagnostics: Vec::new(),
+            undetermined: Vec::new(),
         }
     }
 
@@ -201,6 +205,20 @@ impl<'a> Evaluation<'a> {
         })
     }
 
+    /// Everything that was found wrong, when nothing is still to be read.
+    pub fn take_faults(&mut self) -> Vec<Diagnostic> {
+        let mut found = std::mem::take(&mut self.diagnostics);
+        found.append(&mut self.undetermined);
+        found
+    }
+
+    fn note(&mut self, why: Unexpanded) {
+        match why {
+            Unexpanded::Unknown(found) => self.undetermined.extend(found),
+            Unexpanded::Faulty(found) => self.diagnostics.extend(found),
+        }
+    }
+
     fn variable(&mut self, name: &str, module: &Module, path: &ModulePath) {
         let Some(variable) = module.variables.get(name) else { return };
         let Some((last, outer)) = path.0.split_last() else {
@@ -292,8 +310,8 @@ impl<'a> Evaluation<'a> {
             self.expand(call.count.as_ref(), call.for_each.as_ref(), call.enabled.as_ref(), module, path);
         let (shape, repetitions) = match expansion {
             Ok(expansion) => expansion,
-            Err(found) => {
-                self.diagnostics.extend(found);
+            Err(why) => {
+                self.note(why);
                 self.values_of(path).calls.insert(name.into(), unevaluated());
                 return;
             }
@@ -357,8 +375,8 @@ impl<'a> Evaluation<'a> {
             name: resource.name.clone(),
         };
         let value = match self.repetitions(resource, module, path) {
-            Err(found) => {
-                self.diagnostics.extend(found);
+            Err(why) => {
+                self.note(why);
                 unevaluated()
             }
             Ok((shape, repetitions)) => {

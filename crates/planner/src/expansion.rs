@@ -8,17 +8,31 @@ use pve_model::{Marks, ModulePath, Type, Value};
 use crate::evaluation::Evaluation;
 use crate::scope::{Repetition, Shape};
 
+/// Why it cannot be told how often a declaration stands.
+pub enum Unexpanded {
+    /// It hangs on a value that is not known: an error, unless what is still to be read makes it known.
+    Unknown(Vec<Diagnostic>),
+    /// What is written is of no use.
+    Faulty(Vec<Diagnostic>),
+}
+
+impl From<Vec<Diagnostic>> for Unexpanded {
+    fn from(found: Vec<Diagnostic>) -> Unexpanded {
+        Unexpanded::Faulty(found)
+    }
+}
+
 impl Evaluation<'_> {
     /// The instances of a resource in a module instance.
     ///
     /// # Errors
-    /// With diagnostics when `count`, `for_each` or `enabled` is of no use.
+    /// When `count`, `for_each` or `enabled` is of no use or not known.
     pub fn repetitions(
         &self,
         resource: &Resource,
         module: &Module,
         path: &ModulePath,
-    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
+    ) -> Result<(Shape, Vec<Repetition>), Unexpanded> {
         self.expand(
             resource.count.as_ref(),
             resource.for_each.as_ref(),
@@ -36,7 +50,7 @@ impl Evaluation<'_> {
         enabled: Option<&Expr>,
         module: &Module,
         path: &ModulePath,
-    ) -> Result<(Shape, Vec<Repetition>), Vec<Diagnostic>> {
+    ) -> Result<(Shape, Vec<Repetition>), Unexpanded> {
         let value_of = |expr: &Expr| self.expression(expr, module, path, &Repetition::Single);
         if let Some(expr) = count.or(for_each).or(enabled)
             && self.inputs.only_checked
@@ -99,35 +113,35 @@ fn element_of(value: &Value) -> Value {
 }
 
 /// A value that decides how many instances there are: known, not null and not sensitive.
-fn plain(value: Value, expr: &Expr, argument: &str) -> Result<Value, Vec<Diagnostic>> {
+fn plain(value: Value, expr: &Expr, argument: &str) -> Result<Value, Unexpanded> {
     let fault = |summary: String, detail: &str, hint: &str| {
-        Err(vec![Diagnostic::error(expr.span, summary, detail).with_hint(hint)])
+        vec![Diagnostic::error(expr.span, summary, detail).with_hint(hint)]
     };
     if value.marks.is_sensitive() || value.marks.is_ephemeral() {
-        return fault(
+        return Err(Unexpanded::Faulty(fault(
             format!("`{argument}` is {}", if value.marks.is_sensitive() { "sensitive" } else { "ephemeral" }),
             "The addresses of instances are shown and stored, and would give the value away.",
             "Use nonsensitive() if the value is no secret.",
-        );
+        )));
     }
     if !value.is_known() {
-        return fault(
+        return Err(Unexpanded::Unknown(fault(
             format!("`{argument}` is only known after apply"),
             "How many instances there are must be known before anything is planned.",
             "Use a value from the configuration, or apply what it depends on first with -target.",
-        );
+        )));
     }
     if value.is_null() {
-        return fault(
+        return Err(Unexpanded::Faulty(fault(
             format!("`{argument}` is null"),
             "It decides how many instances there are.",
             "Leave the argument out, or give it a value for this case, for instance with coalesce().",
-        );
+        )));
     }
     Ok(value)
 }
 
-fn each(value: Value, expr: &Expr) -> Result<Vec<Repetition>, Vec<Diagnostic>> {
+fn each(value: Value, expr: &Expr) -> Result<Vec<Repetition>, Unexpanded> {
     let value = plain(value, expr, "for_each")?;
     if let Some(entries) = value.entries() {
         return Ok(entries
@@ -137,24 +151,20 @@ fn each(value: Value, expr: &Expr) -> Result<Vec<Repetition>, Vec<Diagnostic>> {
     }
     let fault = |detail: &str| vec![Diagnostic::error(expr.span, "This cannot be iterated over", detail)];
     let (elements, Type::Set(element)) = (value.elements(), value.ty()) else {
-        return Err(vec![
-            fault(&format!(
-                "`for_each` takes a map or a set of strings, and this is of type {}.",
-                value.ty()
-            ))
-            .remove(0)
-            .with_hint("Use toset(...) for a list of strings, or { for x in ... : x.name => x }."),
-        ]);
+        let detail =
+            format!("`for_each` takes a map or a set of strings, and this is of type {}.", value.ty());
+        let hint = "Use toset(...) for a list of strings, or { for x in ... : x.name => x }.";
+        return Err(fault(&detail).into_iter().map(|one| one.with_hint(hint)).collect::<Vec<_>>().into());
     };
     let elements = elements.unwrap_or_default();
     if *element != Type::String && !elements.is_empty() {
-        return Err(fault("A set in `for_each` must be of strings."));
+        return Err(fault("A set in `for_each` must be of strings.").into());
     }
     elements
         .iter()
         .map(|element| match element.as_str() {
             Some(key) => Ok(Repetition::Each(key.to_string(), element.clone())),
-            None if element.is_null() => Err(fault("A set in `for_each` must not contain null.")),
+            None if element.is_null() => Err(fault("A set in `for_each` must not contain null.").into()),
             None => plain(element.clone(), expr, "for_each").map(|_| Repetition::Single),
         })
         .collect()

@@ -155,7 +155,11 @@ impl<'a> Planner<'a> {
         }
         let configured = configure(evaluation, instance, rules)?;
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
-        let importing = self.importing(evaluation, address, present.is_some())?;
+        let importing = match self.importing(evaluation, address, present.is_some()) {
+            // What is still to be read may tell the id.
+            Err(_) if !self.data_requests.is_empty() => return Ok(self.unplanned(present, rules)),
+            importing => importing?,
+        };
         let before = match &importing {
             Some(id) => match self.observed.imports.get(address) {
                 Some(value) => Some(mark_by_schema(value, rules)),

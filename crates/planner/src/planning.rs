@@ -116,6 +116,10 @@ pub fn plan(
     if !planner.data_requests.is_empty() || !planner.import_requests.is_empty() {
         return Ok(Outcome::Needs(planner.data_requests, planner.import_requests));
     }
+    if !evaluation.undetermined.is_empty() {
+        found.append(&mut evaluation.undetermined);
+        return Err(found);
+    }
     leftovers::plan(&mut planner, &evaluation);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));

@@ -104,7 +104,7 @@ impl<'a> Resolution<'a> {
         let place = self.evaluation.graph.place(&node(&change.address)).unwrap_or(usize::MAX);
         let needs = self.evaluation.graph.needs.get(place).cloned().unwrap_or_default();
         self.evaluation.ensure(needs, &mut self.real);
-        let found: Vec<Diagnostic> = std::mem::take(&mut self.evaluation.diagnostics);
+        let found: Vec<Diagnostic> = self.evaluation.take_faults();
         if found.iter().any(Diagnostic::is_error) {
             return Err(found);
         }
@@ -297,7 +297,7 @@ impl<'a> Resolution<'a> {
                 outputs.insert(name.clone(), record.clone());
             }
         }
-        (outputs, std::mem::take(&mut self.evaluation.diagnostics))
+        (outputs, self.evaluation.take_faults())
     }
 }
 
@@ -321,7 +321,7 @@ pub fn provider_configurations(
         .filter(|place| matches!(graph.nodes[*place].item, crate::graph::Item::Provider(_)))
         .collect();
     resolution.evaluation.ensure(providers, &mut resolution.real);
-    let found = std::mem::take(&mut resolution.evaluation.diagnostics);
+    let found = resolution.evaluation.take_faults();
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }

@@ -110,7 +110,9 @@ impl Project {
     }
 
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.root().join(name), text).unwrap();
+        let path = self.root().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 
     fn command_in(&self, folder: &Path, words: &[&str]) -> Command {
