@@ -71,7 +71,7 @@ impl Evaluation<'_> {
                 vec![Diagnostic::error(expr.span, "This is no count", detail)]
             })?;
             if count > MOST_INSTANCES {
-                return Err(too_many(expr, count));
+                return Err(too_many(expr, count).into());
             }
             return Ok((Shape::Count, (0..count).map(Repetition::Count).collect()));
         }
