@@ -126,7 +126,7 @@ locals {
   y    = local.map[var.key]
 }
 "#;
-    let said = Project::new(&[("main.tf", main)]).fails(&["validate"]);
+    let said = Project::new(&[("main.tf", main)]).fails(&["plan", "-simulate"]);
     assert!(said.contains("main.tf:9:"), "{said}");
     assert!(said.contains("local.name is \"b\""), "{said}");
     assert!(said.contains("var.key is sensitive"), "{said}");

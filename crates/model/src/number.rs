@@ -299,6 +299,9 @@ macro_rules! from_integer {
 }
 from_integer!(i8, i16, i32, i64, i128, u8, u16, u32, u64);
 
+/// Beyond it, a short text would be a number of very many digits.
+const GREATEST_EXPONENT: i64 = 100_000;
+
 /// Why a text is not a number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a number")]
@@ -307,7 +310,7 @@ pub struct ParseNumberError(String);
 impl FromStr for Number {
     type Err = ParseNumberError;
 
-    /// Reads decimal notation, with or without fraction and exponent.
+    /// Reads decimal notation, with or without fraction and exponent. An exponent is from -100000 to 100000.
     fn from_str(text: &str) -> Result<Number, ParseNumberError> {
         let fail = || ParseNumberError(text.to_string());
         let plain = text.strip_prefix('-').unwrap_or(text);
@@ -321,6 +324,10 @@ impl FromStr for Number {
             Ok(0) if negative => return Ok(Number(Repr::NegativeZero)),
             Ok(int) => return Ok(Number(Repr::Int(int))),
             Err(_) => {}
+        }
+        let exponent = plain.split_once(['e', 'E']).map_or("0", |(_, exponent)| exponent);
+        if exponent.parse::<i64>().map_err(|_| fail())?.abs() > GREATEST_EXPONENT {
+            return Err(fail());
         }
         let decimal = DBig::from_str(text).map_err(|_| fail())?;
         let binary = decimal.with_rounding::<HalfEven>().with_base_and_precision::<2>(PRECISION).value();
@@ -500,6 +507,14 @@ mod tests {
     fn division_by_zero_is_infinite_and_zero_by_zero_is_nothing() {
         assert_eq!(Number::from(1).divide(&Number::from(0)).unwrap().to_string(), "+Inf");
         assert_eq!(Number::from(0).divide(&Number::from(0)), Err(ArithmeticError::NotANumber));
+    }
+
+    #[test]
+    fn exponents_that_fill_the_memory_are_refused() {
+        assert_eq!(number("1e100000").to_string().len(), 100_001);
+        for text in ["1e1000000000", "1e-1000000000", "1e99999999999999999999", "1e", "1e+-2"] {
+            assert!(text.parse::<Number>().is_err(), "{text}");
+        }
     }
 
     #[test]

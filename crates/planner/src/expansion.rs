@@ -56,7 +56,9 @@ impl Evaluation<'_> {
             && self.inputs.only_checked
         {
             let value = value_of(expr)?;
-            if !value.is_known() || (value.has_unknown_length() && for_each.is_some()) {
+            let refused = value.marks.is_ephemeral() || (value.marks.is_sensitive() && count.is_none());
+            let is_open = !value.is_known() || (value.has_unknown_length() && for_each.is_some());
+            if is_open && !refused {
                 return Ok((Shape::Open, vec![Repetition::Any(element_of(&value))]));
             }
         }

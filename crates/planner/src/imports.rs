@@ -24,6 +24,7 @@ pub fn id_for(
             let id = evaluation.expression(&import.id, root, &ModulePath::root(), &repetition)?;
             return match id.as_str() {
                 Some(id) => Ok(Some(id.to_string())),
+                None if evaluation.inputs.only_checked && !id.is_known() => Ok(None),
                 None => {
                     let detail = "The id of an import must be a string that is known while planning.";
                     Err(vec![Diagnostic::error(import.id.span, "This is no import id", detail)])

@@ -101,6 +101,9 @@ fn greatest_length(value: &Value) -> Option<u64> {
     }
 }
 
+/// Most elements of a product, so that a short expression cannot fill the memory.
+const MOST_TUPLES: usize = 10_000_000;
+
 fn product(call: &Call<'_>) -> Outcome {
     let marks = call.arguments.iter().fold(Marks::NONE, |marks, argument| marks.union(argument.marks));
     let element = call.ty.element().cloned().unwrap_or(Type::Dynamic);
@@ -115,6 +118,10 @@ fn product(call: &Call<'_>) -> Outcome {
             Type::Tuple(types) => types[index].clone(),
             _ => Type::Dynamic,
         };
+        let length = argument.elements().map_or(0, <[Value]>::len);
+        if rows.len().saturating_mul(length) > MOST_TUPLES {
+            return Err(FunctionError::new(format!("the product has more than {MOST_TUPLES} elements")));
+        }
         let mut longer = Vec::new();
         for row in &rows {
             for value in argument.elements().unwrap_or_default() {
