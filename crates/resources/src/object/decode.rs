@@ -47,6 +47,11 @@ fn value(field: &Field, found: &Json) -> Json {
         Form::Lines => lines(&text(found)),
         _ if !field.inner.is_empty() => objects(field, found),
         Form::Joined(separator) => list(found, &[separator]),
+        // Some endpoints join what was sent several times.
+        Form::Several => match found {
+            Json::Array(elements) => elements.iter().flat_map(|element| parts(element, '\0')).collect(),
+            other => parts(other, '\0').into_iter().collect(),
+        },
         _ => by_type(&field.ty, found),
     }
 }
@@ -131,6 +136,10 @@ fn list(found: &Json, separators: &[char]) -> Json {
             .map(|part| json!(part))
             .collect(),
     }
+}
+
+fn parts(found: &Json, separator: char) -> Vec<Json> {
+    text(found).split(separator).filter(|part| !part.is_empty()).map(|part| json!(part)).collect()
 }
 
 fn keys(found: &Json) -> Json {

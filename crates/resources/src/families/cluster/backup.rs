@@ -65,6 +65,8 @@ pub(super) fn job() -> Object {
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
+        // Some parameters are taken only with the storage beside them.
+        whole: true,
         id: "{id}",
         import: "{id}",
         example: r#"

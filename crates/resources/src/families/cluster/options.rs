@@ -7,6 +7,8 @@ use crate::cluster::Method;
 use crate::definition::{flag, number, object, text};
 use crate::object::{Delete, Hooks, Object, Read};
 use crate::operations::Proof;
+use crate::params::Params;
+use crate::property::Properties;
 
 const KEYBOARDS: &[&str] = &[
     "de", "de-ch", "da", "en-gb", "en-us", "es", "fi", "fr", "fr-be", "fr-ca", "fr-ch", "hu", "is", "it",
@@ -71,7 +73,10 @@ pub(super) fn options() -> Object {
             ("mac_prefix", text().computed()),
             ("max_workers", number()),
             ("migration_cidr", text().part_of("migration", "network")),
-            ("migration_type", text().part_of("migration", "type").one_of(&["secure", "insecure"])),
+            (
+                "migration_type",
+                text().part_of("migration", "type").absent("secure").one_of(&["secure", "insecure"]),
+            ),
             (
                 "next_id",
                 object(vec![
@@ -117,6 +122,15 @@ struct Options;
 
 #[async_trait]
 impl Hooks for Options {
+    /// A network to migrate over needs a type beside it.
+    fn params(&self, params: &mut Params, _: Option<&Value>, _: &Value) {
+        if let Some(migration) = params.0.get_mut("migration")
+            && Properties::parse(migration).get("type").is_none()
+        {
+            *migration = format!("type=secure,{migration}");
+        }
+    }
+
     /// There are options of one cluster only: any id will do.
     fn located(&self, base: &Value, id: &str) -> Option<Value> {
         (!id.is_empty()).then(|| base.clone())

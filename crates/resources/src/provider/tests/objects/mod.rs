@@ -6,7 +6,8 @@ mod places;
 mod planned;
 mod samples;
 mod store;
-mod turns;
+pub(super) mod turns;
+mod values;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pve_model::Type;
 use serde_json::{Map, Value as Json, json};
 
+use super::values::{VALUES, fits};
 use crate::cluster::Method;
 use crate::definition::Check;
 use crate::object::Field;
@@ -55,42 +56,46 @@ pub(super) fn of(kind: &str, rules: &Kind, path: &str, field: &Field) -> (Json, 
     }
 }
 
-/// Values that a limit with a rule of its own takes.
+/// Values of the table; the last line that fits counts.
 fn special(kind: &str, path: &str) -> Option<(Json, Json)> {
-    let pair = |first: &str, second: &str| Some((json!(first), json!(second)));
-    match path {
-        "cidr" => pair("192.0.2.0/24", "198.51.100.0/24"),
-        "ip_prefix" => pair("192.0.2.0/24", "198.51.100.0/24"),
-        "ip6_prefix" => pair("2001:db8::/64", "2001:db8:1::/64"),
-        "dhcp_dns_server" | "dhcp_range.start_address" | "ip" => pair("192.0.2.10", "192.0.2.11"),
-        "dhcp_range.end_address" => pair("192.0.2.20", "192.0.2.21"),
-        "ip6" => pair("2001:db8::1", "2001:db8::2"),
-        "data" => Some((json!({"ONE": "1"}), json!({"ONE": "2", "TWO": "a=b"}))),
-        "file_path" => pair("/etc/apt/sources.list", "/etc/apt/sources.list.d/a.list"),
-        "domains" => Some((
-            json!([{"domain": "a.example.test"}, {"domain": "b.example.test", "plugin": "dns1"}]),
-            json!([{"domain": "c.example.test", "plugin": "dns1", "alias": "d.example.test"}]),
-        )),
-        "resource_id" => pair("vm:100", "ct:101"),
-        "max_relocate" | "max_restart" => Some((json!(3), json!(4))),
-        "state" => pair("stopped", "ignored"),
-        "map.id" => pair("10de:2684", "10de:2685"),
-        "map.subsystem_id" => pair("1043:8888", "1043:8889"),
-        "map.path" | "path" => pair("/srv/one", "/srv/two"),
-        "id" if kind == "proxmox_replication" => pair("100-0", "100-1"),
-        "type" if kind == "proxmox_replication" => pair("local", "local"),
-        "type" if kind == "proxmox_harule" => pair("node-affinity", "resource-affinity"),
-        "prune_backups" => Some((json!({"keep-last": "1"}), json!({"keep-daily": "2", "keep-last": "3"}))),
-        "address" => pair("192.0.2.1/24", "192.0.2.2/25"),
-        "address6" => pair("2001:db8::1/64", "2001:db8::2/64"),
-        "gateway" => pair("192.0.2.254", "192.0.2.253"),
-        "gateway6" => pair("2001:db8::fe", "2001:db8::fd"),
-        "entry" => Some((
-            json!([{"address": "192.0.2.1", "hostnames": ["a", "b"]}]),
-            json!([{"address": "192.0.2.1", "hostnames": ["a"]}, {"address": "192.0.2.2", "hostnames": ["c"]}]),
-        )),
-        "expiration_date" => pair("2030-01-01T00:00:00Z", "2031-02-03T04:05:06Z"),
-        _ => None,
+    let (_, _, first, second) =
+        VALUES.iter().rfind(|(pattern, at, ..)| *at == path && fits(pattern, kind))?;
+    let parse =
+        |text: &str| serde_json::from_str(text).unwrap_or_else(|error| panic!("{path}: {text}: {error}"));
+    Some((parse(first), parse(second)))
+}
+
+/// Requests that make what the samples of a kind name.
+pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static str)] {
+    const GROUPS: (Method, &str, &str) = (Method::Post, "/access/groups", "groupid=alpha");
+    const MORE: (Method, &str, &str) = (Method::Post, "/access/groups", "groupid=beta");
+    const MOST: (Method, &str, &str) = (Method::Post, "/access/groups", "groupid=gamma");
+    match kind {
+        "proxmox_virtual_environment_user" | "proxmox_acl" => &[GROUPS, MORE, MOST],
+        "proxmox_user_token" => &[(Method::Post, "/access/users", "userid=alpha@pve")],
+        "proxmox_realm_sync" => &[(
+            Method::Post,
+            "/access/domains",
+            "realm=alpha&type=ldap&server1=a.example.test&base_dn=dc=a&user_attr=uid",
+        )],
+        "proxmox_pool_membership" => {
+            &[(Method::Post, "/pools", "poolid=alpha"), (Method::Post, "/nodes/pve/qemu", "vmid=500")]
+        }
+        _ => &[],
+    }
+}
+
+/// Attributes that the API needs although the schema does not.
+pub(super) fn needed(kind: &str, path: &str) -> bool {
+    [("proxmox_realm_sync", "scope"), ("proxmox_backup_job", "vmid")].contains(&(kind, path))
+}
+
+/// Attributes that the API of version 9.1 does not take, or not together with the others.
+pub(super) fn refused(kind: &str, path: &str) -> bool {
+    match kind {
+        "proxmox_realm_openid" => path == "audiences",
+        "proxmox_backup_job" => ["all", "maxfiles", "pool", "starttime"].contains(&path),
+        _ => false,
     }
 }
 
@@ -238,9 +243,7 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
             )
         }
         (Method::Get, path) if path.ends_with("/config") && kind == "proxmox_acme_certificate" => None,
-        (Method::Put | Method::Get | Method::Delete, "/nodes/alpha/network" | "/nodes/pve/network") => {
-            Some(Json::Null)
-        }
+        (Method::Put | Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
         _ => None,
     }

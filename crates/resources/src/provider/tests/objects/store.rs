@@ -13,6 +13,9 @@ use super::samples;
 use crate::cluster::{Api, ApiError, Content, Method};
 use crate::object::{Delete, Field, Form, Object, Read, Removal, names, parse};
 
+/// Who the requests are made as.
+pub(super) const USER: &str = "root@pam!test";
+
 type Attributes = BTreeMap<String, String>;
 
 /// The store.
@@ -306,6 +309,6 @@ impl Api for Store {
     }
 
     fn user(&self) -> String {
-        "root@pam!test".into()
+        USER.into()
     }
 }

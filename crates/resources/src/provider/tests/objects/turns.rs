@@ -33,7 +33,12 @@ fn replaces(world: &World, name: &str) -> bool {
 /// The attributes that take turns.
 fn own<'e>(world: &World, engine: &'e Engine) -> Vec<&'e Field> {
     let fields = engine.fields.iter().filter(|field| !field.fixed);
-    fields.filter(|field| !samples::excluded(world.kind, field.name)).collect()
+    // The store takes everything.
+    let real = world.api.user() != super::store::USER;
+    fields
+        .filter(|field| !samples::excluded(world.kind, field.name))
+        .filter(|field| !(real && samples::refused(world.kind, field.name)))
+        .collect()
 }
 
 /// The samples of an attribute.
@@ -75,8 +80,21 @@ async fn step(world: &World, prior: Option<&Value>, json: &Json) -> Result<Value
     Ok(after)
 }
 
+/// Makes what the samples of a kind name.
+pub(in super::super) async fn prepare(world: &World) {
+    for (method, path, params) in samples::prepared(world.kind) {
+        let pairs = params.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs: Vec<_> = pairs.map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        world
+            .api
+            .send(*method, path, &pairs)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {}", error.message));
+    }
+}
+
 /// Takes turns with every attribute of a kind. Returns what went wrong.
-pub(super) async fn every_attribute(world: &World) -> Vec<String> {
+pub(in super::super) async fn every_attribute(world: &World) -> Vec<String> {
     let full = full(world);
     let mut last = match step(world, None, &full).await {
         Ok(made) => made,
@@ -138,7 +156,7 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
         return Ok(last.clone());
     }
     let mut after = step(world, Some(last), &next).await.map_err(|fault| format!("change: {fault}"))?;
-    if !is_required(world, field.name) {
+    if !is_required(world, field.name) && !samples::needed(world.kind, field.name) {
         next.as_object_mut().unwrap().remove(field.name);
         after = step(world, Some(&after), &next).await.map_err(|fault| format!("take out: {fault}"))?;
     }
@@ -146,7 +164,7 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
 }
 
 /// Imports what was made with every attribute. What the API does not tell is all that may be planned then.
-pub(super) async fn imported(world: &World) -> Result<(), String> {
+pub(in super::super) async fn imported(world: &World) -> Result<(), String> {
     let engine = engine(world);
     let Some(full) = Some(full(world)).filter(|_| !identity(engine).is_empty()) else { return Ok(()) };
     let made = step(world, None, &full).await?;

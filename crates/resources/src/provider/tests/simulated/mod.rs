@@ -6,6 +6,7 @@ mod containers;
 mod data_sources;
 mod files;
 mod firewalls;
+mod objects;
 mod samples;
 mod turns;
 mod vms;
