@@ -46,6 +46,7 @@ fn text_of(field: &Field, part: &Value) -> Option<String> {
         return None;
     }
     match (field.wire.form, &part.kind) {
+        (Form::Switch, ValueKind::Bool(false)) => None,
         (Form::Seconds, ValueKind::String(text)) => Some(seconds(text)?.to_string()),
         (Form::Priorities, ValueKind::Map(_, entries)) => {
             let nodes = entries.iter().map(|(name, priority)| match plain(priority) {

@@ -43,6 +43,8 @@ pub(crate) enum Form {
     /// As its type says: bools as 0 and 1, lists and sets joined by commas, objects as property strings, lists and sets
     /// of objects as several property strings.
     Plain,
+    /// A bool that is sent as 1, and that is false by its absence.
+    Switch,
     /// A list joined by this.
     Joined(char),
     /// A list with one parameter an element.

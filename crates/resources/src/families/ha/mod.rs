@@ -135,7 +135,7 @@ fn rule() -> Object {
         fields: vec![
             ("affinity", text().one_of(&["positive", "negative"])),
             ("comment", text()),
-            ("disable", flag().computed().or(false)),
+            ("disable", flag().computed().or(false).form(Form::Switch)),
             ("id", text().read_only()),
             ("nodes", of_type(Type::map(Type::Number)).form(Form::Priorities)),
             ("resources", text_set().required()),

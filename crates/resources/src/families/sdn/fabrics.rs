@@ -1,14 +1,15 @@
 //! Fabrics of routers and the nodes in them.
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::ReplaceReason;
+use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::identifier;
 use crate::cluster::Method;
 use crate::definition::{Fields, number, text, text_set};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Read, Removal, SEVERAL};
+use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal, SEVERAL};
 use crate::params::Params;
 use crate::property::Properties;
 
@@ -37,7 +38,24 @@ fn fabric(names: &'static [&'static str], protocol: Constants, own: Fields) -> O
         always: &["protocol"],
         id: "{id}",
         import: "{id}",
+        hooks: &Fabric,
         ..Object::default()
+    }
+}
+
+struct Fabric;
+
+impl Hooks for Fabric {
+    /// The API takes a network into a fabric, and none out of it.
+    fn plan(&self, planning: &mut Planning<'_>) {
+        let Some(prior) = planning.prior else { return };
+        for name in ["ip6_prefix", "ip_prefix"] {
+            let is_null = |value: &Value| value.get(name).is_some_and(Value::is_null);
+            if prior.get(name).is_some() && !is_null(prior) && is_null(&planning.planned) {
+                let reason = "Proxmox VE does not take a network out of a fabric".to_string();
+                planning.replace.push(ReplaceReason { path: Path::attribute(name), reason });
+            }
+        }
     }
 }
 

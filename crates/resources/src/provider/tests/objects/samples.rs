@@ -81,19 +81,64 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
         "proxmox_pool_membership" => {
             &[(Method::Post, "/pools", "poolid=alpha"), (Method::Post, "/nodes/pve/qemu", "vmid=500")]
         }
+        "proxmox_haresource" => &[
+            (Method::Post, "/nodes/pve/qemu", "vmid=100"),
+            (Method::Post, "/nodes/pve/lxc", "vmid=101&ostemplate=local:vztmpl/t.tar.zst&rootfs=local-lvm:1"),
+        ],
+        "proxmox_harule" => &[
+            (Method::Post, "/nodes/pve/qemu", "vmid=100"),
+            (Method::Post, "/nodes/pve/qemu", "vmid=101"),
+            (Method::Post, "/cluster/ha/resources", "sid=vm:100"),
+            (Method::Post, "/cluster/ha/resources", "sid=vm:101"),
+        ],
+        "proxmox_sdn_vnet" => &[
+            (Method::Post, "/cluster/sdn/zones", "zone=alpha&type=vlan&bridge=vmbr0"),
+            (Method::Post, "/cluster/sdn/zones", "zone=beta&type=vlan&bridge=vmbr0"),
+        ],
+        "proxmox_sdn_subnet" => &[
+            (Method::Post, "/cluster/sdn/zones", "zone=zone1&type=simple&ipam=pve"),
+            (Method::Post, "/cluster/sdn/vnets", "vnet=alpha&zone=zone1"),
+        ],
+        "proxmox_sdn_zone_evpn" => &[(
+            Method::Post,
+            "/cluster/sdn/controllers",
+            "controller=alpha&type=evpn&asn=65000&peers=192.0.2.1",
+        )],
+        "proxmox_sdn_fabric_node_openfabric" => &[(
+            Method::Post,
+            "/cluster/sdn/fabrics/fabric",
+            "id=alpha&protocol=openfabric&ip_prefix=192.0.2.0/24&ip6_prefix=2001:db8::/64",
+        )],
+        "proxmox_sdn_fabric_node_ospf" => &[(
+            Method::Post,
+            "/cluster/sdn/fabrics/fabric",
+            "id=alpha&protocol=ospf&area=0&ip_prefix=192.0.2.0/24",
+        )],
         _ => &[],
     }
 }
 
 /// Attributes that the API needs although the schema does not.
 pub(super) fn needed(kind: &str, path: &str) -> bool {
-    [("proxmox_realm_sync", "scope"), ("proxmox_backup_job", "vmid")].contains(&(kind, path))
+    const NEEDED: &[(&str, &str)] = &[
+        ("proxmox_realm_sync", "scope"),
+        ("proxmox_backup_job", "vmid"),
+        ("proxmox_harule", "nodes"),
+        ("proxmox_sdn_vnet", "tag"),
+        ("proxmox_sdn_controller_evpn", "peers"),
+    ];
+    NEEDED.contains(&(kind, path))
 }
 
 /// Attributes that the API of version 9.1 does not take, or not together with the others.
 pub(super) fn refused(kind: &str, path: &str) -> bool {
     match kind {
         "proxmox_realm_openid" => path == "audiences",
+        "proxmox_haresource" => path == "group",
+        "proxmox_harule" => path == "affinity",
+        "proxmox_sdn_controller_evpn" => path == "fabric",
+        // A DNS server would have to answer.
+        kind if kind.starts_with("proxmox_sdn_zone") => ["dns", "dns_zone", "reverse_dns"].contains(&path),
         "proxmox_backup_job" => ["all", "maxfiles", "pool", "starttime"].contains(&path),
         _ => false,
     }

@@ -28,18 +28,44 @@ const KINDS: &[&str] = &[
     "proxmox_node_config",
 ];
 
+/// Kinds whose endpoints the simulator gets one after the other: until then there is nothing to run against.
+const AWAITED: &[&str] = &[
+    "proxmox_haresource",
+    "proxmox_harule",
+    "proxmox_sdn_zone_simple",
+    "proxmox_sdn_zone_vlan",
+    "proxmox_sdn_zone_qinq",
+    "proxmox_sdn_zone_vxlan",
+    "proxmox_sdn_zone_evpn",
+    "proxmox_sdn_vnet",
+    "proxmox_sdn_subnet",
+    "proxmox_sdn_controller_evpn",
+    "proxmox_sdn_applier",
+    "proxmox_sdn_fabric_node_openfabric",
+    "proxmox_sdn_fabric_node_ospf",
+];
+
+async fn faults_of(kind: &'static str) -> Vec<String> {
+    let (world, _server) = world(kind).await;
+    if !turns::prepare(&world).await && AWAITED.contains(&kind) {
+        return Vec::new();
+    }
+    let mut faults = turns::every_attribute(&world).await;
+    faults.extend(turns::imported(&world).await.err());
+    if AWAITED.contains(&kind) {
+        faults.retain(|fault| !fault.contains("not implemented"));
+    }
+    faults
+        .into_iter()
+        .map(|fault| format!("{kind}: {}", fault.chars().take(400).collect::<String>()))
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attribute_of_described_kinds_is_set_changed_taken_out_and_imported() {
     let mut faults = Vec::new();
-    for kind in KINDS {
-        let (world, _server) = world(kind).await;
-        turns::prepare(&world).await;
-        faults
-            .extend(turns::every_attribute(&world).await.into_iter().map(|fault| format!("{kind}: {fault}")));
-        if let Err(fault) = turns::imported(&world).await {
-            faults.push(format!("{kind}: {fault}"));
-        }
+    for kind in KINDS.iter().chain(AWAITED) {
+        faults.extend(faults_of(kind).await);
     }
-    let first: Vec<String> = faults.iter().take(12).map(|fault| fault.chars().take(400).collect()).collect();
-    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), first.join("\n"));
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
