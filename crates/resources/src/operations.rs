@@ -29,6 +29,13 @@ pub(crate) trait Operations: Send + Sync {
     /// The form of that id, for messages.
     fn shape(&self) -> &'static str;
 
+    /// The object after a change of it broke off, `done` being the steps that are known to be done: what may not have
+    /// taken effect and cannot be read counts as not set, so that it is set once more.
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        let _ = done;
+        value
+    }
+
     /// What proves after a crash that an object that is there is the one that was to be made.
     fn proof(&self) -> Proof {
         Proof::Values
@@ -44,4 +51,6 @@ pub(crate) enum Proof {
     Values,
     /// Nothing else: its values do not tell what is in it.
     Steps,
+    /// Nothing else, but making it once more does no harm.
+    Repeated,
 }

@@ -125,13 +125,16 @@ impl Engine {
         }
     }
 
+    /// The value without what is never stored.
+    fn stored(&self, value: &Value) -> Value {
+        let secrets = self.fields.iter().filter(|field| field.write_only);
+        secrets.fold(value.clone(), |value, field| with(&value, field.name, Value::null(field.ty.clone())))
+    }
+
     /// The planned values, completed by what is there where the plan left something open.
     async fn finished(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
         let known = complete_id(planned, &self.with_id(&blank(planned)));
-        let mut stored = known.clone();
-        for field in self.fields.iter().filter(|field| field.write_only) {
-            stored = with(&stored, field.name, Value::null(field.ty.clone()));
-        }
+        let stored = self.stored(&known);
         if stored.is_wholly_known() {
             return Ok(stored);
         }
@@ -155,8 +158,9 @@ impl Engine {
             self.finished(call, planned).await
         };
         done.await.map_err(|error| {
-            let left = error.left.clone().or_else(|| Some(self.with_id(&blank(planned))));
-            ProviderError { left, ..error }
+            let done = ["create".to_string(), "change".to_string()];
+            let left = || self.object.hooks.unfinished(self.with_id(&blank(&self.stored(planned))), &done);
+            ProviderError { left: error.left.clone().or_else(|| Some(left())), ..error }
         })
     }
 
@@ -299,6 +303,16 @@ impl Operations for Engine {
             Delete::Stays => {}
         }
         self.object.hooks.after(call, Some(prior), None).await
+    }
+
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        let asked = done.iter().any(|step| step == "create" || step == "change");
+        let named = names(self.identity());
+        let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
+        let untold = untold.filter(|field| !named.contains(&field.name));
+        let value =
+            untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
+        self.object.hooks.unfinished(value, done)
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

@@ -83,6 +83,12 @@ pub(crate) trait Hooks: Send + Sync {
         true
     }
 
+    /// The object after a change broke off of which these steps were done, see [`crate::operations::Operations`].
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        let _ = done;
+        value
+    }
+
     /// The answer about an object, with what it takes further requests to know.
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
         let _ = (cluster, prior);

@@ -264,13 +264,29 @@ async fn recover_other(
         }
         (operation, Some(value)) if family == Family::File => unfinished_file(open, operation, value),
         (Operation::Create, Some(value)) if !is_ours(kind, open, &planned, &value) => {
+            if kind.operations().is_some_and(|operations| operations.proof() == Proof::Repeated) {
+                return Ok(Recovery::NothingDone);
+            }
             let id = text(&value, "id").unwrap_or_default();
             Recovery::Unclear(format!(
                 "{id} exists, but it cannot be proved that this run made it: import it"
             ))
         }
-        (_, Some(value)) => Recovery::Exists(value),
+        (operation, Some(value)) => Recovery::Exists(unfinished(kind, open, operation, value)),
     })
+}
+
+/// A plain object whose change broke off. One that has every value that it was to be made with has them all: they came
+/// with one request.
+fn unfinished(kind: &Kind, open: &OpenAction, operation: Operation, value: Value) -> Value {
+    match kind.operations() {
+        Some(operations) => {
+            let mut done = open.completed.clone();
+            done.extend((operation == Operation::Create).then(|| "create".to_string()));
+            operations.unfinished(value, &done)
+        }
+        None => value,
+    }
 }
 
 /// Whether a task of our own user has downloaded the planned URL since the intent: its log names the URL.
@@ -307,7 +323,7 @@ fn is_ours(kind: &Kind, open: &OpenAction, planned: &Value, found: &Value) -> bo
         _ if !open.completed.is_empty() || !open.tasks.is_empty() => true,
         Proof::Presence => true,
         Proof::Values => values(),
-        Proof::Steps => false,
+        Proof::Steps | Proof::Repeated => false,
     }
 }
 

@@ -126,7 +126,7 @@ pub(super) fn sync() -> Object {
         whole: true,
         id: "{realm}",
         import: "{realm}",
-        proof: Proof::Steps,
+        proof: Proof::Repeated,
         example: r#"
   realm = "example"
   scope = "both"

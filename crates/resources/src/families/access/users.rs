@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{Type, Value};
 use serde_json::{Value as Json, json};
 
 use super::acl_blocks::{self, Holder};
@@ -14,9 +14,12 @@ use crate::definition::{block_set, flag, text, text_set};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
 use crate::params::Params;
-use crate::values;
+use crate::values::{self, with};
 
 const MOST: Duration = Duration::from_secs(60);
+
+/// The step that sets a new password.
+const PASSWORD: &str = "set password";
 
 /// The date that stands for none.
 const NEVER: &str = "1970-01-01T00:00:00Z";
@@ -100,9 +103,17 @@ impl Hooks for User {
             let mut params = Params::default();
             params.put("userid", Some(user));
             params.put("password", password);
-            call.step("set password", Method::Put, "/access/password", &params, MOST).await?;
+            call.step(PASSWORD, Method::Put, "/access/password", &params, MOST).await?;
         }
         acl_blocks::bring(call, Holder::User(user), prior, planned).await
+    }
+
+    /// A new password is a request of its own.
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        if done.iter().any(|step| step == "create" || step == PASSWORD) {
+            return value;
+        }
+        with(&value, "password", Value::null(Type::String))
     }
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {

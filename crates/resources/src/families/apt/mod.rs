@@ -44,7 +44,7 @@ fn repository() -> Object {
         removal: Removal::Absence,
         whole: true,
         import: "{node},{file_path},{index}",
-        proof: Proof::Values,
+        proof: Proof::Presence,
         example: r#"
   node      = "pve"
   file_path = "/etc/apt/sources.list.d/pve-enterprise.sources"
@@ -127,7 +127,7 @@ fn standard() -> Object {
         delete: Delete::Stays,
         removal: Removal::Absence,
         import: "{node},{handle}",
-        proof: Proof::Values,
+        proof: Proof::Presence,
         example: r#"
   node   = "pve"
   handle = "no-subscription"

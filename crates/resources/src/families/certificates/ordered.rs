@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method};
@@ -12,10 +12,13 @@ use crate::definition::{flag, object_list, text, texts};
 use crate::object::{Delete, Form, Hooks, Object, Read, Removal};
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{flag as flag_of, text as text_of};
+use crate::values::{flag as flag_of, text as text_of, with};
 
 const PLACE: &str = "/nodes/{node_name}/certificates/acme/certificate";
 const MOST: Duration = Duration::from_secs(60);
+
+/// What the node calls its certificate where it is not Proxmox VE's own.
+const FILE: &str = "pveproxy-ssl.pem";
 
 /// How many domains have plugins of their own.
 const WITH_PLUGIN: usize = 6;
@@ -130,6 +133,14 @@ impl Hooks for Ordered {
         }
     }
 
+    /// Settings without an order would look like a certificate that is there.
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        if done.iter().any(|step| step == "change") {
+            return value;
+        }
+        with(&value, "account", Value::null(Type::String))
+    }
+
     async fn after(
         &self,
         call: &Call<'_>,
@@ -143,8 +154,9 @@ impl Hooks for Ordered {
         call.step("take out domains", Method::Put, &path, &params, MOST).await
     }
 
-    fn is_it(&self, _: &Value, config: &Json) -> bool {
-        !read_domains(config).is_empty()
+    /// It is there once it has been ordered.
+    fn is_it(&self, _: &Value, answer: &Json) -> bool {
+        !read_domains(answer).is_empty() && answer.get("filename").is_some()
     }
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, mut answer: Json) -> Result<Json, ApiError> {
@@ -155,7 +167,9 @@ impl Hooks for Ordered {
             let names = certificate.get("san").and_then(Json::as_array);
             names.is_some_and(|names| wanted.iter().any(|domain| names.contains(domain)))
         };
-        let found = list.as_array().and_then(|list| list.iter().find(has)).and_then(Json::as_object);
+        let own = |certificate: &&Json| certificate.get("filename").and_then(Json::as_str) == Some(FILE);
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let found = list.iter().find(has).or_else(|| list.iter().find(own)).and_then(Json::as_object);
         if let Some(answer) = answer.as_object_mut() {
             answer.extend(found.cloned().unwrap_or_default());
         }

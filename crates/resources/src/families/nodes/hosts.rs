@@ -36,7 +36,7 @@ pub(super) fn hosts() -> Object {
         removal: Removal::Absence,
         id: "{node_name}_hosts",
         import: "{node_name}",
-        proof: Proof::Values,
+        proof: Proof::Presence,
         example: r#"
   node_name = "pve"
 

@@ -135,6 +135,11 @@ struct Interface;
 
 #[async_trait]
 impl Hooks for Interface {
+    /// What is only staged is applied with the next change: there is one left.
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        reload::unfinished(value, done)
+    }
+
     async fn after(
         &self,
         call: &Call<'_>,
@@ -171,6 +176,11 @@ impl Hooks for Bridge {
         } else if planning.prior.is_some_and(|prior| flag_of(prior, "vlan_aware") != Some(true)) {
             planning.planned = with_unknown(&planning.planned, "vids");
         }
+    }
+
+    /// What is only staged is applied with the next change: there is one left.
+    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+        reload::unfinished(value, done)
     }
 
     async fn after(

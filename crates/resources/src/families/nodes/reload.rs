@@ -10,7 +10,7 @@ use pve_model::Value;
 
 use crate::cluster::{Call, Method, refused};
 use crate::params::Params;
-use crate::values::{changed, int, text};
+use crate::values::{changed, flag, int, text, with};
 
 /// How long others may still join before the network is reloaded.
 const GATHER: Duration = Duration::from_millis(150);
@@ -54,6 +54,19 @@ impl Reload {
     }
 }
 
+/// The step that applies what is staged.
+const APPLY: &str = "apply network";
+
+/// An interface that is staged and perhaps not applied: it counts as different in one attribute, so that the next run sets
+/// and applies it.
+pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
+    if done.iter().any(|step| step == APPLY) {
+        return value;
+    }
+    let other = flag(&value, "autostart") != Some(true);
+    with(&value, "autostart", Value::bool(other))
+}
+
 /// Applies a change that is staged, unless somebody else's reload has taken it along.
 pub(super) async fn apply(
     call: &Call<'_>,
@@ -87,11 +100,10 @@ pub(super) async fn apply(
 
 async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), ProviderError> {
     let path = format!("/nodes/{node}/network");
-    let step = "apply network";
-    let failed = call.step(step, Method::Put, &path, &Params::default(), most).await.err();
+    let failed = call.step(APPLY, Method::Put, &path, &Params::default(), most).await.err();
     if !is_reachable(call, node, most).await {
         let message = format!(
-            "{step} of {node}: the node cannot be reached since its network was changed, for {} s now",
+            "{APPLY} of {node}: the node cannot be reached since its network was changed, for {} s now",
             most.as_secs()
         );
         let hint = "look at it on its console: /etc/network/interfaces has the change; put it right and run ifreload -a";

@@ -30,7 +30,7 @@ pub(super) fn dns() -> Object {
         whole: true,
         id: "{node_name}_dns",
         import: "{node_name}",
-        proof: Proof::Values,
+        proof: Proof::Presence,
         example: r#"
   node_name = "pve"
   domain    = "example.test"
@@ -62,7 +62,7 @@ pub(super) fn time() -> Object {
         whole: true,
         id: "{node_name}_time",
         import: "{node_name}",
-        proof: Proof::Values,
+        proof: Proof::Presence,
         example: r#"
   node_name = "pve"
   time_zone = "Europe/Vienna"

@@ -13,7 +13,7 @@ use super::{ACTION, Recorder, World};
 use crate::values::changed;
 
 /// The action as the log has it after a crash.
-async fn open_action(world: &World, config: &pve_model::Value, recorder: &Recorder) -> OpenAction {
+pub(super) async fn open_action(world: &World, config: &pve_model::Value, recorder: &Recorder) -> OpenAction {
     let request = world.request(None, Some(config));
     let claim = world.provider.claim(&request, ACTION).await.unwrap();
     let planned = request.planned.unwrap();

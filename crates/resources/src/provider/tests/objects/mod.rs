@@ -4,6 +4,7 @@
 mod networks;
 mod places;
 mod planned;
+mod recovered;
 mod samples;
 mod store;
 pub(super) mod turns;

@@ -25,6 +25,8 @@ pub(super) struct Store {
     state: Mutex<State>,
     /// The beginning of the requests that fail.
     pub(super) failing: Mutex<Option<(String, ApiError)>>,
+    /// How many writes are left before the connection breaks, and whether the last one takes effect.
+    pub(super) breaks_at: Mutex<Option<(usize, bool)>>,
 }
 
 #[derive(Default)]
@@ -54,7 +56,13 @@ impl Store {
         let mut object =
             crate::families::objects().into_iter().find(|object| object.names.contains(&kind)).unwrap();
         let fields = crate::definition::Definition::new(std::mem::take(&mut object.fields)).wires;
-        Store { object, fields, state: Mutex::default(), failing: Mutex::default() }
+        Store {
+            object,
+            fields,
+            state: Mutex::default(),
+            failing: Mutex::default(),
+            breaks_at: Mutex::default(),
+        }
     }
 
     pub(super) fn requests(&self) -> Vec<String> {
@@ -281,6 +289,23 @@ impl Store {
 #[async_trait]
 impl Api for Store {
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+        if method == Method::Get {
+            return self.handle(method, path, params);
+        }
+        // The connection breaks at the chosen write, before or after it takes effect.
+        match self.breaks_at.lock().unwrap().as_mut() {
+            None => {}
+            Some((0, _)) => return Err(failed("the connection is gone")),
+            Some((left, takes_effect)) => {
+                *left -= 1;
+                if *left == 0 {
+                    if *takes_effect {
+                        self.handle(method, path, params)?;
+                    }
+                    return Err(ApiError { lost: *takes_effect, ..failed("the connection broke") });
+                }
+            }
+        }
         self.handle(method, path, params)
     }
 

@@ -48,7 +48,7 @@ fn sample(world: &World, field: &Field) -> (Json, Json) {
 }
 
 /// Every attribute set to its first value.
-fn full(world: &World) -> Json {
+pub(super) fn full(world: &World) -> Json {
     let parts =
         own(world, engine(world)).into_iter().map(|field| (field.name.to_string(), sample(world, field).0));
     Json::Object(parts.collect())
