@@ -9,7 +9,6 @@ use crate::cluster::{Cluster, failed, refused};
 use crate::definition::{Fields, flag, object_set, text, texts};
 use crate::object::Object;
 use crate::observed::defaults;
-use crate::operations::Operations;
 use crate::registry::Kind;
 use crate::values::with;
 
@@ -122,7 +121,7 @@ pub(super) async fn read(
     };
     let base = derived.needs.iter().fold(blank_object(resource), named);
     let what = engine.object.what;
-    let found = engine.read(resource.block(), cluster, &base).await;
+    let found = engine.tell(cluster, &base).await;
     let found = found.map_err(|error| failed(format!("read {what}"), &error))?;
     let found = found.ok_or_else(|| {
         let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);

@@ -1,6 +1,7 @@
 //! Data sources: what can be asked of a cluster.
 
 mod derived;
+mod list_schema;
 mod lists;
 mod read;
 mod schema;
@@ -13,7 +14,7 @@ pub(crate) use read::read;
 /// The names and attributes of every data source.
 pub(crate) fn sources() -> Vec<(&'static [&'static str], Fields)> {
     let mut sources = single();
-    sources.extend(lists::sources());
+    sources.extend(list_schema::sources());
     let mut objects = crate::families::objects();
     for derived in DERIVED {
         let object = objects.iter().position(|object| object.names[0] == derived.resource);

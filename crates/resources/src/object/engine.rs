@@ -84,7 +84,16 @@ impl Engine {
         Ok(is_it.then_some(found))
     }
 
+    /// What the cluster says of the object that `named` names, in its own words. `None` when it is not there.
+    pub(crate) async fn tell(&self, cluster: &Cluster, named: &Value) -> Result<Option<Value>, ApiError> {
+        Ok(self.look(cluster, named).await?.map(|answer| self.decoded(named, &answer)))
+    }
+
     fn understood(&self, prior: &Value, answer: &Json) -> Value {
+        settled(&self.fields, prior, &self.decoded(prior, answer))
+    }
+
+    fn decoded(&self, prior: &Value, answer: &Json) -> Value {
         let mut read = decode(&self.fields, answer);
         for name in names(self.identity()) {
             if prior.get(name).is_some_and(|part| !part.is_null()) {
@@ -96,8 +105,7 @@ impl Engine {
             // What is not configured is somebody else's.
             read.retain(|name, _| prior.get(name).is_none_or(|part| !part.is_null()) || self.is_open(name));
         }
-        let value = overlay(&self.block, prior, read);
-        settled(&self.fields, prior, &self.with_id(&value))
+        self.with_id(&overlay(&self.block, prior, read))
     }
 
     /// Whether the cluster decides an attribute that is not configured.

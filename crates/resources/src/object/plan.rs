@@ -96,6 +96,10 @@ pub(super) fn settled(fields: &[Field], prior: &Value, later: &Value) -> Value {
     let mut value = later.clone();
     for field in fields {
         let (Some(before), Some(after)) = (prior.get(field.name), later.get(field.name)) else { continue };
+        // Nobody wrote what is only read: what the cluster says is new.
+        if field.fixed && before.is_null() {
+            continue;
+        }
         if after.is_known() && means_the_same(field, before, after) {
             value = with(&value, field.name, before.clone().with_marks(after.marks));
         }

@@ -178,6 +178,13 @@ pub(super) fn identify(kind: &str, named: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Whether an object stays when it is destroyed.
+pub(super) fn is_always_there(kind: &str) -> bool {
+    let objects = crate::families::objects();
+    let object = objects.iter().find(|object| object.names[0] == kind).unwrap();
+    matches!(object.delete, crate::object::Delete::Reset | crate::object::Delete::Stays)
+}
+
 /// Whether something is set beside the object that is read with it.
 pub(super) fn is_beside(kind: &str, path: &str) -> bool {
     kind == "proxmox_acme_certificate" && path.ends_with("/config")

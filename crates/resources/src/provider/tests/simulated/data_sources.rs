@@ -74,3 +74,39 @@ async fn guests_and_files_are_found_and_their_absence_is_an_error() {
     assert_eq!((&found["id"], &found["file_size"]), (&json!("local:iso/a.iso"), &json!(7)));
     assert!(read(&world, "proxmox_file", file("z.iso")).await.unwrap_err().contains("z.iso"));
 }
+
+#[tokio::test]
+async fn lists_of_users_groups_roles_pools_and_jobs_are_told() {
+    let (world, _server) = world(VM).await;
+    let post = async |path: &str, params: &str| {
+        let pairs = params.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs: Vec<_> = pairs.map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        world.api.send(crate::cluster::Method::Post, path, &pairs).await.unwrap();
+    };
+    post("/access/groups", "groupid=ops&comment=on call").await;
+    post("/access/users", "userid=a@pve&groups=ops&firstname=A&enable=0").await;
+    post("/cluster/backup", "id=nightly&schedule=02:30&storage=local&vmid=100&prune-backups=keep-last=3")
+        .await;
+    let users = read(&world, "proxmox_virtual_environment_users", json!({})).await.unwrap();
+    assert_eq!(users["user_ids"], json!(["a@pve", "root@pam"]));
+    assert_eq!((&users["groups"][0], &users["enabled"]), (&json!(["ops"]), &json!([false, true])));
+    assert_eq!(users["first_names"][0], "A");
+    let groups = read(&world, "proxmox_virtual_environment_groups", json!({})).await.unwrap();
+    assert_eq!((&groups["group_ids"], &groups["comments"]), (&json!(["ops"]), &json!(["on call"])));
+    let roles = read(&world, "proxmox_virtual_environment_roles", json!({})).await.unwrap();
+    let at = roles["role_ids"].as_array().unwrap().iter().position(|role| role == "PVEVMUser").unwrap();
+    assert!(roles["privileges"][at].as_array().unwrap().contains(&json!("VM.PowerMgmt")));
+    assert_eq!(roles["special"][at], true);
+    let pools = read(&world, "proxmox_virtual_environment_pools", json!({})).await.unwrap();
+    assert_eq!(pools["pool_ids"], json!(["one", "two"]));
+    let jobs = read(&world, "proxmox_backup_jobs", json!({})).await.unwrap();
+    assert_eq!((&jobs["jobs"][0]["id"], &jobs["jobs"][0]["vmid"]), (&json!("nightly"), &json!(["100"])));
+    assert_eq!(jobs["jobs"][0]["prune_backups"], json!({"keep-last": "3"}));
+    let user = read(&world, "proxmox_virtual_environment_user", json!({"user_id": "a@pve"})).await.unwrap();
+    assert_eq!(
+        (&user["groups"], &user["enabled"], &user["acl"]),
+        (&json!(["ops"]), &json!(false), &json!([]))
+    );
+    let none = read(&world, "proxmox_virtual_environment_user", json!({"user_id": "b@pve"})).await;
+    assert!(none.unwrap_err().contains("there is no user b@pve"));
+}
