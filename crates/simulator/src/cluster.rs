@@ -101,6 +101,7 @@ fn resources(request: &mut Request<'_>) -> Answer {
                 "id": format!("network/{node}/zone/localnetwork"), "type": "network", "network": "localnetwork",
                 "network-type": "zone", "node": node, "status": "ok",
             }));
+            rows.extend(crate::sdn::resources(request, node));
         }
     }
     Ok(Value::Array(rows))

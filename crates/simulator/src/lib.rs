@@ -33,6 +33,7 @@ mod qemu;
 mod request;
 mod router;
 mod schema;
+mod sdn;
 mod sections;
 mod seed;
 mod server;

@@ -121,18 +121,18 @@ fn shown_network(name: &str, options: &Options) -> Value {
 
 fn networks(request: &mut Request<'_>) -> Answer {
     let wanted = request.get("type");
-    Ok(request
-        .state
-        .networks
-        .iter()
-        .filter(|(_, options)| {
-            let kind = options.get("type").map(String::as_str).unwrap_or_default();
-            wanted.is_none_or(|wanted| {
-                wanted == kind || (wanted.starts_with("any") && kind.ends_with("bridge"))
-            })
-        })
-        .map(|(name, options)| shown_network(name, options))
-        .collect())
+    let fits = |kind: &str| match wanted {
+        None | Some("include_sdn") => true,
+        Some("any_bridge" | "any_local_bridge") => matches!(kind, "bridge" | "OVSBridge"),
+        Some(wanted) => wanted == kind,
+    };
+    let own = request.state.networks.iter();
+    let own = own.filter(|(_, options)| fits(options.get("type").map(String::as_str).unwrap_or_default()));
+    let mut rows: Vec<Value> = own.map(|(name, options)| shown_network(name, options)).collect();
+    if matches!(wanted, Some("any_bridge" | "include_sdn" | "vnet")) {
+        rows.extend(crate::sdn::interfaces(request));
+    }
+    Ok(Value::Array(rows))
 }
 
 fn network(request: &mut Request<'_>) -> Answer {

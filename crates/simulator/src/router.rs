@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
-use crate::{access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, snapshots, storage, tasks};
+use crate::{access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks};
 
 /// Method, path template, handler.
 pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
@@ -24,6 +24,14 @@ const TABLES: &[&[Route]] = &[
     access::ROLE_ROUTES,
     access::REALM_ROUTES,
     access::LOGIN_ROUTES,
+    sdn::ROUTES,
+    sdn::APPLY_ROUTES,
+    sdn::ZONE_ROUTES,
+    sdn::VNET_ROUTES,
+    sdn::SUBNET_ROUTES,
+    sdn::OTHER_ROUTES,
+    sdn::FABRIC_ROUTES,
+    sdn::NODE_ROUTES,
     ha::ROUTES,
     ha::RESOURCE_ROUTES,
     ha::RULE_ROUTES,

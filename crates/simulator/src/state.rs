@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
 use crate::ha::Manager;
+use crate::sdn::Sdn;
 use crate::sections::Sections;
 use crate::table::Table;
 
@@ -34,6 +35,9 @@ pub(crate) struct State {
     pub node_options: BTreeMap<String, Options>,
     #[serde(default)]
     pub access: Access,
+    /// What runs of the software-defined networks.
+    #[serde(default)]
+    pub sdn: Sdn,
     /// What the manager of high availability knows.
     #[serde(default)]
     pub ha: Manager,
@@ -332,6 +336,7 @@ impl State {
             cluster_options: Options::new(),
             node_options: BTreeMap::new(),
             access: Access::default(),
+            sdn: Sdn::default(),
             ha: Manager::default(),
             ha_nodes: 0,
             sections: new_sections(),

@@ -128,7 +128,7 @@ fn check_volume(request: &Request<'_>, kind: GuestKind, vmid: u32, text: &str) -
 fn check_bridge(request: &Request<'_>, text: &str) -> Result<(), Failure> {
     let value = |key: &str| text.split(',').find_map(|part| part.strip_prefix(key));
     let Some(bridge) = value("bridge=") else { return Ok(()) };
-    let path = format!("/sdn/zones/{}/{bridge}", "localnetwork");
+    let path = format!("/sdn/zones/{}/{bridge}", crate::sdn::zone_of(request.state, bridge));
     let tags = value("tag=").into_iter().chain(value("trunks=").into_iter().flat_map(|list| list.split(';')));
     let mut tagged = false;
     for tag in tags {

@@ -21,7 +21,7 @@ use crate::router::Route;
 pub(crate) use login::{Credentials, ROUTES as LOGIN_ROUTES, identify, is_open, register};
 pub(crate) use realms::{ROUTES as REALM_ROUTES, built_in as realms};
 pub(crate) use roles::ROUTES as ROLE_ROUTES;
-pub(crate) use users::ROUTES as USER_ROUTES;
+pub(crate) use users::{ROUTES as USER_ROUTES, verify_name};
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/access", |_| {

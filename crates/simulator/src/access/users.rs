@@ -63,7 +63,7 @@ pub(super) fn has_ended(options: &Options, now: u64) -> bool {
 ///
 /// # Errors
 /// The name is too short, too long, or has characters that no name has.
-pub(super) fn verify_name(name: &str) -> Result<&str, Failure> {
+pub(crate) fn verify_name(name: &str) -> Result<&str, Failure> {
     let length = name.chars().count();
     if length < 3 {
         return Err(Failure::died(format!("user name '{name}' is too short")));

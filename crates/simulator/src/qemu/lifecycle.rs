@@ -53,6 +53,7 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
         if schema::indexed(name).is_some_and(|(stem, _)| stem == "net")
             && let Some(bridge) = text.split(',').find_map(|part| part.strip_prefix("bridge="))
             && !request.state.networks.contains_key(bridge)
+            && !crate::sdn::has_bridge(request.state, &request.node, bridge)
         {
             return Err(Failure::died(format!("bridge '{bridge}' does not exist")));
         }

@@ -44,8 +44,8 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
             refuse("ipv6 network configuration")
         }
         "CIDR" if !is_cidr4(value) && !is_cidr6(value) => refuse("CIDR network"),
-        "CIDRv4" if !is_cidr4(value) => refuse("IPv4 network"),
-        "CIDRv6" if !is_cidr6(value) => refuse("IPv6 network"),
+        "CIDRv4" if !is_cidr4(value) => refuse("IPv4 CIDR network"),
+        "CIDRv6" if !is_cidr6(value) => refuse("IPv6 CIDR network"),
         "IPorCIDR" if !is_address_or_network(value) => refuse("IP address or CIDR network"),
         "IPorCIDRorAlias" if !is_address_or_network(value) && !is_alias(value) => {
             refuse("IP address or CIDR network")
@@ -121,7 +121,7 @@ fn guest_format(format: &str, value: &str) -> Result<(), String> {
         "pve-fw-protocol-spec" if !is_protocol(value) => Err(format!("unknown protocol '{value}'")),
         "pve-fw-sport-spec" | "pve-fw-dport-spec" => ports(value),
         "pve-fw-addr-spec" => firewall_addresses(value),
-        _ => Ok(()),
+        _ => super::cluster_formats::check(format, value),
     }
 }
 
@@ -148,9 +148,13 @@ fn is_vmid(value: &str) -> bool {
     matches(r"^[1-9]\d{2,8}$", value)
 }
 
-fn is_dns_name(value: &str) -> bool {
+pub(super) fn is_dns_name(value: &str) -> bool {
     let label = |part: &str| matches(r"(?i)^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", part);
     !value.is_empty() && value.len() <= 253 && value.split('.').all(label)
+}
+
+pub(super) fn is_storage_id(value: &str) -> bool {
+    storage_id(value).is_ok()
 }
 
 fn storage_id(value: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod branches;
+mod cluster_formats;
 pub(crate) mod formats;
 mod permissions;
 pub(crate) mod property_string;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Format, Keys, Kind, Property, formats, lookup, property_string};
+use super::{Format, Keys, Kind, Property, cluster_formats, formats, lookup, property_string};
 
 /// A parameter as it came over the wire.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +124,11 @@ pub(crate) fn check(name: &str, property: &Property, value: &str) -> Result<(), 
     }
     if let Some(format) = &property.format {
         check_format(name, format, value)?;
+        if let Format::Named(format) = format
+            && let Some(standard) = cluster_formats::standard(format)
+        {
+            check(name, standard, value)?;
+        }
     }
     if let Some(regex) = property.regex()
         && !regex.is_match(value)
