@@ -68,7 +68,7 @@ impl Failure {
 
     /// The JSON body.
     pub fn json(&self) -> Value {
-        let newline = if self.status == 501 { "" } else { "\n" };
+        let newline = if matches!(self.status, 424 | 501) { "" } else { "\n" };
         let mut body = json!({ "data": null, "message": format!("{}{newline}", self.reason) });
         if !self.errors.is_empty() {
             body["errors"] = json!(self.errors);

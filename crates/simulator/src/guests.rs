@@ -107,9 +107,18 @@ pub(crate) fn check_unmanaged(request: &Request<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A network address with Proxmox's prefix.
-pub(crate) fn new_mac() -> String {
-    format!("BC:24:11:{:02X}:{:02X}:{:02X}", fastrand::u8(..), fastrand::u8(..), fastrand::u8(..))
+/// The prefix of network addresses where the cluster has none of its own.
+pub(crate) const PREFIX: &str = "BC:24:11";
+
+/// A network address with the cluster's prefix.
+pub(crate) fn new_mac(state: &State) -> String {
+    let prefix = state.cluster_options.get("mac_prefix").map_or(PREFIX, String::as_str);
+    let mut parts: Vec<String> =
+        prefix.split(':').filter(|part| !part.is_empty()).map(str::to_uppercase).collect();
+    while parts.len() < 6 {
+        parts.push(format!("{:02X}", fastrand::u8(..)));
+    }
+    parts.join(":")
 }
 
 /// Puts a tag list in order: unique, lower case, sorted, joined by `;`.

@@ -60,6 +60,8 @@ pub(crate) struct Request<'a> {
     pub now: u64,
     /// `total` beside `data`.
     pub total: Option<u64>,
+    /// `changes` beside `data`.
+    pub changes: Option<String>,
     /// Answered as plain text instead of JSON.
     pub text: Option<String>,
     /// Exit status the next task is forced to.
@@ -79,6 +81,7 @@ impl<'a> Request<'a> {
             upload: None,
             now,
             total: None,
+            changes: None,
             text: None,
             forced_exit: None,
         }

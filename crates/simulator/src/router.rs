@@ -17,7 +17,11 @@ pub(crate) struct Found {
 
 const TABLES: &[&[Route]] = &[
     cluster::ROUTES,
+    cluster::CONFIG_ROUTES,
+    cluster::OPTION_ROUTES,
     nodes::ROUTES,
+    nodes::NETWORK_ROUTES,
+    nodes::SETTING_ROUTES,
     pools::ROUTES,
     access::ROUTES,
     access::USER_ROUTES,

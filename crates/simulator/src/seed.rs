@@ -21,6 +21,8 @@ pub struct Seed {
     pub storages: BTreeMap<String, BTreeMap<String, String>>,
     /// Names of bridges.
     pub bridges: Vec<String>,
+    /// Interfaces of all nodes by name, in place of those a default cluster has; each node has the next address.
+    pub interfaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Volume ids of files, `local:iso/x.iso`, with their size in bytes.
     pub files: BTreeMap<String, u64>,
     /// Guests, in this order.
@@ -66,8 +68,11 @@ impl Simulator {
         let fail = |error: std::io::Error| SeedError { what: "state".to_owned(), reason: error.to_string() };
         self.change(|state, seconds| {
             state.storages.extend(seed.storages.clone());
+            if !seed.interfaces.is_empty() {
+                state.networks = seed.interfaces.clone();
+            }
             for bridge in &seed.bridges {
-                let options = [("type", "bridge"), ("active", "1"), ("autostart", "1"), ("method", "manual")];
+                let options = [("type", "bridge"), ("active", "1"), ("autostart", "1")];
                 let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
                 state.networks.insert(bridge.clone(), options.into());
             }

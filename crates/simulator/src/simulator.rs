@@ -110,7 +110,7 @@ pub(crate) struct Incoming {
 /// What the HTTP side answers.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Data { data: Value, total: Option<u64> },
+    Data { data: Value, total: Option<u64>, changes: Option<String> },
     Text(String),
     Failed(Failure),
     Disconnect,
@@ -395,12 +395,13 @@ impl Inner {
             upload: incoming.upload,
             now,
             total: None,
+            changes: None,
             text: None,
             forced_exit,
         };
         let data = (found.handler)(&mut request)?;
-        let (total, text) = (request.total, request.text.take());
-        Ok(text.map_or(Reply::Data { data, total }, Reply::Text))
+        let (total, changes, text) = (request.total, request.changes.take(), request.text.take());
+        Ok(text.map_or(Reply::Data { data, total, changes }, Reply::Text))
     }
 
     fn execute(&mut self, line: &str) -> Finished {
@@ -462,9 +463,13 @@ impl Inner {
 }
 
 /// The body of a successful answer.
-pub(crate) fn success(data: &Value, total: Option<u64>) -> Value {
-    match total.filter(|total| *total > 0) {
-        Some(total) => json!({ "data": data, "total": total }),
-        None => json!({ "data": data }),
+pub(crate) fn success(data: &Value, total: Option<u64>, changes: Option<String>) -> Value {
+    let mut body = json!({ "data": data });
+    if let Some(total) = total.filter(|total| *total > 0) {
+        body["total"] = json!(total);
     }
+    if let Some(changes) = changes {
+        body["changes"] = json!(changes);
+    }
+    body
 }

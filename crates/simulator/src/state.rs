@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
 use crate::ha::Manager;
+use crate::nodes::{Network, NodeSettings};
 use crate::sdn::Sdn;
 use crate::sections::Sections;
 use crate::table::Table;
@@ -28,11 +29,21 @@ pub(crate) struct State {
     /// By scope: `cluster`, `node/NAME`, `guest/VMID`, `group/NAME`.
     pub firewalls: BTreeMap<String, Firewall>,
     pub pools: BTreeMap<String, Pool>,
+    /// Interfaces that every node has at first.
     pub networks: BTreeMap<String, Options>,
+    /// Interfaces of the nodes whose network was changed.
+    #[serde(default)]
+    pub node_networks: BTreeMap<String, Network>,
     pub cluster_options: Options,
+    /// The name of a cluster that was made of one node.
+    #[serde(default)]
+    pub cluster_name: Option<String>,
     /// Options of nodes.
     #[serde(default)]
     pub node_options: BTreeMap<String, Options>,
+    /// Settings of nodes.
+    #[serde(default)]
+    pub node_settings: BTreeMap<String, NodeSettings>,
     #[serde(default)]
     pub access: Access,
     /// What runs of the software-defined networks.
@@ -297,31 +308,13 @@ impl State {
                 ]),
             ),
         ]);
-        let bridge = |address: &str, ports: &str| {
-            let mut bridge =
-                options(&[("type", "bridge"), ("autostart", "1"), ("active", "1"), ("bridge_ports", ports)]);
-            if !address.is_empty() {
-                let host = address.split('/').next().unwrap_or_default();
-                bridge.extend(options(&[
-                    ("cidr", address),
-                    ("address", host),
-                    ("netmask", "24"),
-                    ("method", "static"),
-                ]));
-                bridge.insert("gateway".to_owned(), "10.0.0.1".to_owned());
-            } else {
-                bridge.insert("method".to_owned(), "manual".to_owned());
-            }
-            bridge
-        };
-        let networks = BTreeMap::from([
-            (
-                "eno1".to_owned(),
-                options(&[("type", "eth"), ("active", "1"), ("method", "manual"), ("exists", "1")]),
-            ),
-            ("vmbr0".to_owned(), bridge("10.0.0.10/24", "eno1")),
-            ("vmbr1".to_owned(), bridge("", "")),
-        ]);
+        let card = options(&[("type", "eth"), ("active", "1"), ("exists", "1")]);
+        let bridge =
+            options(&[("type", "bridge"), ("autostart", "1"), ("active", "1"), ("bridge_ports", "")]);
+        let mut outer = bridge.clone();
+        outer.extend(options(&[("bridge_ports", "eno1"), ("cidr", "10.0.0.10/24"), ("gateway", "10.0.0.1")]));
+        let networks = [("eno1", card), ("vmbr0", outer), ("vmbr1", bridge)];
+        let networks = networks.map(|(name, options)| (name.to_owned(), options)).into();
         State {
             secret: uuid::Uuid::new_v4().to_string(),
             token: format!("root@pam!pve={}", uuid::Uuid::new_v4()),
@@ -333,8 +326,11 @@ impl State {
             firewalls: BTreeMap::new(),
             pools: BTreeMap::new(),
             networks,
+            node_networks: BTreeMap::new(),
             cluster_options: Options::new(),
+            cluster_name: None,
             node_options: BTreeMap::new(),
+            node_settings: BTreeMap::new(),
             access: Access::default(),
             sdn: Sdn::default(),
             ha: Manager::default(),

@@ -6,18 +6,19 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
-/// What differs from run to run inside a text: task ids, addresses of nodes and cards, UUIDs, digests, times, process ids,
+/// What differs from run to run inside a text: task ids, addresses of nodes and cards, fingerprints, UUIDs, digests, times, process ids,
 /// speeds, signatures of tickets, and the version of QEMU (the recorded server had Debian's).
 static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
     let kinds = [
         r"(?P<task>UPID:[\w-]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:)",
-        r"(?P<mac>(?i:BC:24:11:[0-9A-F]{2}:[0-9A-F]{2}:[0-9A-F]{2}))",
+        r"(?P<mac>(?i:BC:24:1[12]:[0-9A-F]{2}:[0-9A-F]{2}:[0-9A-F]{2}))",
+        r"(?P<print>\b(?:[0-9A-F]{2}:){31}[0-9A-F]{2}\b)",
         r"(?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})",
         r"(?P<digest>\b[0-9a-f]{40}\b)",
         r"(?P<date>\b20\d\d_\d\d_\d\d-\d\d_\d\d_\d\d\b)",
-        r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b|\b127\.0\.0\.1\b)",
+        r"(?P<address>\b10\.(?:99|0)\.0\.1\d\b|\b198\.51\.100\.10\b|\b127\.0\.0\.1\b)",
         r"(?P<local>\b\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d 20\d\d\b)",
-        r"(?P<moment>\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b)",
+        r"(?P<moment>\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b(?:\.\d{9} \+0000)?)",
         r"(?P<time>\b1[789]\d{8}\b)",
         r"(?P<clock>\b\d\d:\d\d:\d\d\b)",
         r"(?P<process>\b(?:pid|PID|process) \d+)",
@@ -156,9 +157,9 @@ impl Names {
 
 /// Splits a text into literal and volatile pieces.
 fn pieces(text: &str) -> Vec<(Option<&'static str>, &str)> {
-    const KINDS: [&str; 16] = [
+    const KINDS: [&str; 17] = [
         "task", "mac", "uuid", "digest", "date", "time", "clock", "process", "moment", "address", "version",
-        "upload", "part", "speed", "ticket", "local",
+        "upload", "part", "speed", "ticket", "local", "print",
     ];
     let (mut pieces, mut at) = (Vec::new(), 0);
     for found in VOLATILE.captures_iter(text) {

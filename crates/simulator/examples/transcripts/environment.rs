@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pve_simulator::{Options, RemoteFile, Server, Simulator, serve};
+use pve_simulator::{Options, RemoteFile, Seed, Server, Simulator, serve};
 use serde_json::{Map, Value, json};
 
 /// Password of every user (the recordings mask theirs).
@@ -89,6 +89,8 @@ pub fn later(name: &str) -> Option<(Duration, Preparation)> {
 /// Starts a simulator for a recording.
 pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
     let cluster = is_cluster(name);
+    // The other nodes had not joined yet.
+    let alone = name == "cluster-join.json";
     let default_installation = is_second_server(name);
     let options = Options {
         token: Some("root@pam!cap=11111111-2222-4333-8444-555555555555".to_owned()),
@@ -101,7 +103,7 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         } else {
             250
         } << 30,
-        other_nodes: if cluster { vec!["pve2".to_owned(), "pve3".to_owned()] } else { Vec::new() },
+        other_nodes: if cluster && !alone { vec!["pve2".to_owned(), "pve3".to_owned()] } else { Vec::new() },
         // Guests of the second server have no operating system.
         agent_delay: Duration::from_secs(if default_installation { 86_400 } else { 0 }),
         guests_obey: !default_installation,
@@ -115,6 +117,7 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         ..Options::default()
     };
     let simulator = Simulator::new(options);
+    simulator.seed(&Seed { interfaces: interfaces(default_installation), ..Seed::default() })?;
     for (url, size, disk, mime_type, sha256) in REMOTE_FILES {
         let file = remote_file(size, disk, mime_type, sha256);
         simulator.register_remote_file(url, RemoteFile { trusted: !url.starts_with("https"), ..file });
@@ -133,6 +136,25 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
     Ok(serve(simulator, "127.0.0.1:0".parse()?).await?)
 }
 
+/// The interfaces of a node: the first server had no address that Proxmox knew of.
+fn interfaces(default_installation: bool) -> BTreeMap<String, BTreeMap<String, String>> {
+    let options = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+    };
+    let mut card = options(&[("type", "eth"), ("active", "1"), ("exists", "1")]);
+    let mut bridge =
+        options(&[("type", "bridge"), ("active", "1"), ("autostart", "1"), ("bridge_ports", "")]);
+    if default_installation {
+        card.insert("altnames".to_owned(), "enx525400990011".to_owned());
+        bridge.extend(options(&[
+            ("bridge_ports", "eth0"),
+            ("cidr", "10.99.0.11/24"),
+            ("gateway", "10.99.0.1"),
+        ]));
+    }
+    [("eth0", card), ("vmbr0", bridge)].map(|(name, options)| (name.to_owned(), options)).into()
+}
+
 fn is_cluster(name: &str) -> bool {
     name.starts_with("cluster-") || name == "sdn-apply.json"
 }
@@ -148,20 +170,22 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     if is_second_server(name) {
         // One recording made this change, the later ones were made on that server.
         let later = ["lvmthin-move.json", "lvmthin-clone.json", "lvmthin-template-one-disk.json"];
+        let nas =
+            json!({ "storage": "nas", "type": "dir", "path": "/mnt/shared", "shared": 1, "content": all });
+        let nas = ("POST", "/storage", nas);
         let widened = ("PUT", "/storage/local", json!({ "content": all }));
         return match name {
             "cluster-status.json" => vec![guest("pve1", 100, "one", false)],
             "cluster-migrate.json" => {
                 vec![guest("pve1", 100, "one", false), guest("pve2", 201, "remote", true)]
             }
+            "sdn-apply.json" => {
+                vec![guest("pve1", 100, "one", false), guest("pve2", 201, "remote", true), nas]
+            }
             "cluster-ha.json" => vec![
                 guest("pve1", 100, "one", false),
                 guest("pve2", 201, "remote", true),
-                (
-                    "POST",
-                    "/storage",
-                    json!({ "storage": "nas", "type": "dir", "path": "/mnt/shared", "shared": 1, "content": all }),
-                ),
+                nas,
                 // The manager had been in use.
                 ("POST", "/cluster/ha/resources", json!({ "sid": "vm:100", "state": "stopped" })),
             ],
@@ -180,6 +204,14 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     for (storage, path) in [("lab", "/var/lib/pve/storage"), ("lab2", "/var/lib/pve/storage2")] {
         let options = json!({ "storage": storage, "type": "dir", "path": path, "content": all });
         steps.push(("POST", "/storage", options));
+    }
+    if name == "cluster.json" {
+        let hosts = "127.0.0.1 localhost\n198.51.100.10 pve.example.test pve\n";
+        steps.push(("POST", "/nodes/pve/hosts", json!({ "data": hosts })));
+        steps.push(("PUT", "/nodes/pve/dns", json!({ "dns1": "127.0.0.1", "search": "" })));
+        steps.push(("PUT", "/nodes/pve/time", json!({ "timezone": "Etc/UTC" })));
+        // Somebody had given a guest a tag.
+        steps.push(("POST", "/nodes/pve/qemu", json!({ "vmid": 101, "tags": "q" })));
     }
     if name == "access.json" {
         steps.push(("POST", "/access/users", json!({ "userid": "alice@nope" })));

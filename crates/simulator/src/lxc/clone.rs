@@ -80,7 +80,7 @@ fn copy(
             "net" => text
                 .split(',')
                 .map(|part| match part.strip_prefix("hwaddr=") {
-                    Some(_) => format!("hwaddr={}", guests::new_mac()),
+                    Some(_) => format!("hwaddr={}", guests::new_mac(request.state)),
                     None => part.to_owned(),
                 })
                 .collect::<Vec<_>>()

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema::{self, property_string};
-use crate::state::{Guest, Options};
+use crate::state::{Guest, Options, State};
 use crate::volumes;
 
 const CALL_PARAMETERS: &[&str] = &[
@@ -70,11 +70,11 @@ pub(crate) fn check_root_options(request: &Request<'_>, options: &Options) -> Re
 }
 
 /// Rewrites values to what the configuration file has.
-pub(crate) fn normalise(options: &mut Options) {
+pub(crate) fn normalise(state: &State, options: &mut Options) {
     for (name, value) in options.iter_mut() {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
-            "net" => *value = network_card(name, value),
+            "net" => *value = network_card(state, name, value),
             "tags" => *value = guests::normalise_tags(value),
             "description" => *value = format!("{}\n", value.trim_end()),
             _ => {}
@@ -82,12 +82,12 @@ pub(crate) fn normalise(options: &mut Options) {
     }
 }
 
-fn network_card(name: &str, text: &str) -> String {
+fn network_card(state: &State, name: &str, text: &str) -> String {
     let Some(keys) = schema::lookup(schema::container(), name).and_then(schema::format_keys) else {
         return text.to_owned();
     };
     let Ok(mut values) = property_string::parse(keys, text) else { return text.to_owned() };
-    values.entry("hwaddr".to_owned()).or_insert_with(guests::new_mac);
+    values.entry("hwaddr".to_owned()).or_insert_with(|| guests::new_mac(state));
     values.entry("type".to_owned()).or_insert_with(|| "veth".to_owned());
     property_string::print(keys, &values)
 }
@@ -139,7 +139,7 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
             request.vmid()
         )));
     }
-    normalise(&mut set);
+    normalise(request.state, &mut set);
     let before = request.state.clone();
     if let Err(failure) = apply(request, set, &delete, &revert) {
         *request.state = before;

@@ -34,7 +34,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         }
     }
     guest_options::check_resources(request, KIND, vmid, &options)?;
-    config::normalise(&mut options);
+    config::normalise(request.state, &mut options);
     options.remove("unprivileged");
     if unprivileged {
         options.insert("unprivileged".to_owned(), "1".to_owned());

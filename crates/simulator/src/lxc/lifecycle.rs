@@ -51,8 +51,7 @@ fn check_bridges(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
     for (name, text) in &guest.config {
         if schema::indexed(name).is_some_and(|(stem, _)| stem == "net")
             && let Some(bridge) = text.split(',').find_map(|part| part.strip_prefix("bridge="))
-            && !request.state.networks.contains_key(bridge)
-            && !crate::sdn::has_bridge(request.state, &request.node, bridge)
+            && !crate::nodes::has_bridge(request, bridge)
         {
             return Err(Failure::died("startup for container '".to_owned() + &vmid.to_string() + "' failed"));
         }

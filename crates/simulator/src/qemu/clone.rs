@@ -8,7 +8,7 @@ use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema::property_string::Values;
 use crate::schema::{self};
-use crate::state::{Effect, Guest, Options};
+use crate::state::{Effect, Guest, Options, State};
 use crate::volumes::{self, Allocation};
 
 /// `POST clone`.
@@ -88,7 +88,7 @@ fn copy(
         match stem {
             "template" | "lock" | "parent" | "unused" | "snapstate" | "snaptime" => {}
             "net" => {
-                guest.config.insert(name.clone(), fresh_mac(text));
+                guest.config.insert(name.clone(), fresh_mac(request.state, text));
             }
             "vmgenid" if text != "0" => {
                 guest.config.insert(name.clone(), uuid::Uuid::new_v4().to_string());
@@ -132,11 +132,11 @@ fn copy(
     Ok(())
 }
 
-fn fresh_mac(text: &str) -> String {
+fn fresh_mac(state: &State, text: &str) -> String {
     text.split(',')
         .map(|part| match part.split_once('=') {
             Some((model, address)) if address.len() == 17 && address.matches(':').count() == 5 => {
-                format!("{model}={}", guests::new_mac())
+                format!("{model}={}", guests::new_mac(state))
             }
             _ => part.to_owned(),
         })

@@ -88,7 +88,7 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
     }
     check_boot(&guest.effective(), &change.set)?;
     let described = change.set.contains_key("description");
-    normalise(&mut change.set);
+    normalise(request.state, &mut change.set);
     if described && !change.set.contains_key("description") {
         change.delete.push("description".to_owned());
     }

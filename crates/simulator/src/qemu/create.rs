@@ -31,7 +31,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     check_free(request, vmid)?;
     guest_options::check_resources(request, KIND, vmid, &options)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
-    values::normalise(&mut options);
+    values::normalise(request.state, &mut options);
     let start = request.flag("start");
     let upid = request.task("qmcreate", &vmid.to_string(), |request, outcome| {
         build(request, outcome, vmid, options).map_err(|failure| {

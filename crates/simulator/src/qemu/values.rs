@@ -2,14 +2,14 @@
 
 use crate::guests;
 use crate::schema::{self, property_string};
-use crate::state::Options;
+use crate::state::{Options, State};
 
 /// Rewrites values to what the configuration file has.
-pub(crate) fn normalise(set: &mut Options) {
+pub(crate) fn normalise(state: &State, set: &mut Options) {
     for (name, value) in set.iter_mut() {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
-            "net" => *value = network_card(name, value),
+            "net" => *value = network_card(state, name, value),
             "tags" => *value = guests::normalise_tags(value),
             "description" => *value = value.trim_end().to_owned(),
             "vmgenid" if value == "1" => *value = uuid::Uuid::new_v4().to_string(),
@@ -30,12 +30,12 @@ fn is_integer(name: &str) -> bool {
         .is_some_and(|property| property.kind == schema::Kind::Integer)
 }
 
-fn network_card(name: &str, text: &str) -> String {
+fn network_card(state: &State, name: &str, text: &str) -> String {
     let Some(keys) = schema::lookup(schema::virtual_machine(), name).and_then(schema::format_keys) else {
         return text.to_owned();
     };
     let Ok(mut values) = property_string::parse(keys, text) else { return text.to_owned() };
-    values.entry("macaddr".to_owned()).or_insert_with(guests::new_mac);
+    values.entry("macaddr".to_owned()).or_insert_with(|| guests::new_mac(state));
     property_string::print(keys, &values)
 }
 

@@ -165,7 +165,7 @@ fn check_type(request: &Request<'_>, prefix: &str, id: &str, zone: &mut Options)
                     at(382)
                 )));
             }
-            zone.entry("mac".to_owned()).or_insert_with(crate::guests::new_mac);
+            zone.entry("mac".to_owned()).or_insert_with(|| crate::guests::new_mac(request.state));
             Ok(())
         }
         _ => Ok(()),

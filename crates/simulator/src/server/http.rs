@@ -83,12 +83,12 @@ async fn answer(simulator: Simulator, request: Request<Body>) -> Result<Response
     }
     match reply {
         Reply::Disconnect => Err(Disconnected),
-        Reply::Data { data, total } if format == "extjs" => {
-            let mut body = success(&data, total);
+        Reply::Data { data, total, changes } if format == "extjs" => {
+            let mut body = success(&data, total, changes);
             body["success"] = json!(1);
             Ok(with_json(200, "OK", &body))
         }
-        Reply::Data { data, total } => Ok(with_json(200, "OK", &success(&data, total))),
+        Reply::Data { data, total, changes } => Ok(with_json(200, "OK", &success(&data, total, changes))),
         Reply::Text(text) => Ok(plain(200, "OK", &text)),
         Reply::Failed(failure) => Ok(refusal(&failure, &format)),
     }

@@ -1,23 +1,52 @@
 //! The cluster: version, status, resources, ids, options, permissions.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
-use crate::state::{GuestKind, Options};
+use crate::state::GuestKind;
 use crate::{guests, nodes};
+
+mod config;
+mod options;
+
+pub(crate) use config::ROUTES as CONFIG_ROUTES;
+pub(crate) use options::ROUTES as OPTION_ROUTES;
+
+const INDEX: [&str; 21] = [
+    "acme",
+    "backup",
+    "backup-info",
+    "bulk-action",
+    "ceph",
+    "config",
+    "firewall",
+    "ha",
+    "jobs",
+    "log",
+    "mapping",
+    "metrics",
+    "notifications",
+    "nextid",
+    "options",
+    "qemu",
+    "replication",
+    "resources",
+    "status",
+    "tasks",
+    "sdn",
+];
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/", |_| subdirectories(&["version", "cluster", "nodes", "storage", "access", "pools"])),
     ("GET", "/version", version),
     ("GET", "/nodes/{node}/version", version),
     ("GET", "/cluster/status", status),
-    ("GET", "/cluster/config/nodes", config_nodes),
     ("GET", "/cluster/resources", resources),
     ("GET", "/cluster/nextid", next_id),
-    ("GET", "/cluster/options", options),
-    ("PUT", "/cluster/options", set_options),
+    ("GET", "/cluster", |_| Ok(INDEX.iter().map(|name| json!({ "name": name })).collect())),
+    ("GET", "/cluster/log", log),
 ];
 
 pub(crate) fn subdirectories(names: &[&str]) -> Answer {
@@ -29,7 +58,8 @@ fn version(_: &mut Request<'_>) -> Answer {
 }
 
 fn status(request: &mut Request<'_>) -> Answer {
-    let single = request.options.other_nodes.is_empty();
+    let name = config::name(request);
+    let single = name.is_none();
     let nodes = request.options.nodes().enumerate().map(|(at, name)| {
         json!({
             "id": format!("node/{name}"), "type": "node", "name": name, "ip": nodes::address(request.options, at),
@@ -39,22 +69,31 @@ fn status(request: &mut Request<'_>) -> Answer {
     });
     let count = request.options.nodes().count();
     let cluster = json!({
-        "id": "cluster", "type": "cluster", "name": "lab", "nodes": count, "quorate": 1, "version": count,
+        "id": "cluster", "type": "cluster", "name": name, "nodes": count, "quorate": 1, "version": count,
     });
     Ok((!single).then_some(cluster).into_iter().chain(nodes).collect())
 }
 
-fn config_nodes(request: &mut Request<'_>) -> Answer {
-    if request.options.other_nodes.is_empty() {
-        return Ok(json!([]));
-    }
-    let rows = request.options.nodes().enumerate().map(|(at, name)| {
-        json!({
-            "node": name, "name": name, "nodeid": (at + 1).to_string(), "quorum_votes": "1",
-            "ring0_addr": nodes::address(request.options, at),
-        })
+/// The cluster's log; what it has here are the tasks, which are most of it.
+fn log(request: &mut Request<'_>) -> Answer {
+    let audit = request.allows("/", "Sys.Syslog");
+    let limit = request.number("max").unwrap_or(50) as usize;
+    let tasks = request.state.tasks.iter().rev();
+    let entries = tasks.flat_map(|(number, task)| {
+        let user = task.token.as_ref().map_or(task.user.clone(), |token| format!("{}!{token}", task.user));
+        let entry = move |number: u64, time: u64, what: String| {
+            let node = &task.node;
+            json!({
+                "uid": number.to_string(), "id": format!("{number}:{node}"), "node": node, "user": user, "pri": 6,
+                "tag": "pvedaemon", "pid": task.process, "time": time, "msg": what,
+            })
+        };
+        let end = task.finished.then(|| (2 * number + 2, task.ends / 1000, format!("end task {} {}", task.upid, task.exit)));
+        let begin = (2 * number + 1, task.started / 1000, format!("starting task {}", task.upid));
+        end.into_iter().chain([begin]).map(move |(number, time, what)| entry(number, time, what)).collect::<Vec<_>>()
     });
-    Ok(rows.collect())
+    let own = request.identity.full_name();
+    Ok(entries.filter(|entry| audit || entry["user"] == json!(own)).take(limit).collect())
 }
 
 fn resources(request: &mut Request<'_>) -> Answer {
@@ -161,24 +200,4 @@ fn next_id(request: &mut Request<'_>) -> Answer {
         .find(|vmid| !request.state.guests.contains_key(vmid))
         .ok_or_else(|| Failure::died(format!("unable to get any free VMID in range [{lower}, {upper}]")))?;
     Ok(json!(free.to_string()))
-}
-
-fn options(request: &mut Request<'_>) -> Answer {
-    let mut row: Map<String, Value> =
-        request.state.cluster_options.iter().map(|(key, text)| (key.clone(), json!(text))).collect();
-    row.entry("mac_prefix").or_insert(json!("BC:24:11"));
-    row.entry("description").or_insert(json!(""));
-    row.insert("allowed-tags".to_owned(), json!([]));
-    Ok(Value::Object(row))
-}
-
-fn set_options(request: &mut Request<'_>) -> Answer {
-    let removed = request.text("delete");
-    for key in crate::schema::formats::split_list(&removed) {
-        request.state.cluster_options.remove(key);
-    }
-    let set = request.parameters.iter().filter(|(key, _)| *key != "delete");
-    let set: Options = set.map(|(key, value)| (key.clone(), value.clone())).collect();
-    request.state.cluster_options.extend(set);
-    Ok(Value::Null)
 }
