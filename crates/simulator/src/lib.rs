@@ -45,6 +45,7 @@ mod table;
 mod tasks;
 mod tools;
 mod volumes;
+mod vzdump;
 
 pub use options::{Behaviour, FailureRule, How, Options, When};
 pub use seed::{Seed, SeedError, SeedGuest};

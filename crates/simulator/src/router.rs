@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
-use crate::{access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks};
+use crate::{
+    access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks, vzdump,
+};
 
 /// Method, path template, handler.
 pub(crate) type Route = (&'static str, &'static str, fn(&mut Request<'_>) -> Answer);
@@ -43,6 +45,7 @@ const TABLES: &[&[Route]] = &[
     jobs::ROUTES,
     jobs::REALM_ROUTES,
     jobs::BACKUP_ROUTES,
+    vzdump::ROUTES,
     tasks::ROUTES,
     storage::ROUTES,
     qemu::ROUTES,

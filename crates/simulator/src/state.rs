@@ -196,8 +196,19 @@ pub(crate) struct Volume {
     pub parent: Option<String>,
     /// Seconds since the epoch.
     pub created: u64,
-    /// Kept for small uploads only (snippets).
+    /// Kept for small uploads only (snippets), and the configuration in a backup.
     pub bytes: Option<String>,
+    #[serde(default)]
+    pub backup: Option<Backup>,
+}
+
+/// What is known about a backup.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Backup {
+    pub kind: GuestKind,
+    pub vmid: u32,
+    pub notes: Option<String>,
+    pub protected: bool,
 }
 
 /// A task. What it changes is computed when it is accepted; `effects` are applied when it ends.

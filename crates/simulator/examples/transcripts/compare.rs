@@ -33,7 +33,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Kinds whose every occurrence of one recorded text is one text in this run. Addresses are not: a simulated cluster has
 /// one for all nodes.
-const BOUND: [&str; 4] = ["task", "mac", "uuid", "digest"];
+const BOUND: [&str; 5] = ["task", "mac", "uuid", "digest", "date"];
 
 /// Measured figures: zero has to be zero, anything else any number.
 const MEASURED: &[&str] = &[

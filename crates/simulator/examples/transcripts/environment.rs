@@ -202,7 +202,8 @@ pub fn preparations(name: &str) -> Vec<Preparation> {
     }
     steps.push(("PUT", "/storage/local", json!({ "content": all })));
     for (storage, path) in [("lab", "/var/lib/pve/storage"), ("lab2", "/var/lib/pve/storage2")] {
-        let options = json!({ "storage": storage, "type": "dir", "path": path, "content": all });
+        let content = if storage == "lab" { all } else { "images,rootdir" };
+        let options = json!({ "storage": storage, "type": "dir", "path": path, "content": content });
         steps.push(("POST", "/storage", options));
     }
     if name == "cluster.json" {

@@ -25,6 +25,18 @@ static FOREIGN: LazyLock<Regex> = LazyLock::new(|| {
         .unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
 });
 
+/// Options of a recorded command line come in no order (Perl hashes).
+fn sort_options(line: &mut String) {
+    let Some((head, options)) =
+        line.split_once(" --").filter(|(head, _)| head.contains("new backup job: vzdump"))
+    else {
+        return;
+    };
+    let mut options: Vec<&str> = options.split(" --").collect();
+    options.sort_unstable();
+    *line = format!("{head} --{}", options.join(" --"));
+}
+
 /// The lines of a task log in an answer's `data` that are compared; `None` for anything else.
 pub fn lines(body: &Value) -> Option<Vec<String>> {
     let rows = body["data"].as_array().filter(|rows| !rows.is_empty())?;
@@ -34,6 +46,7 @@ pub fn lines(body: &Value) -> Option<Vec<String>> {
         lines.push(fields.get("t")?.as_str()?.to_owned());
     }
     lines.retain(|line| !FOREIGN.is_match(line));
+    lines.iter_mut().for_each(|line| sort_options(line));
     let removed = |line: &String| line.ends_with("successfully removed.");
     for run in lines.chunk_by_mut(|a, b| removed(a) && removed(b)) {
         run.sort();

@@ -198,7 +198,7 @@ fn delete(request: &mut Request<'_>) -> Answer {
 }
 
 /// The guests of a job.
-fn guests(request: &Request<'_>, job: &Options) -> Vec<u32> {
+pub(crate) fn guests(request: &Request<'_>, job: &Options) -> Vec<u32> {
     let numbers = |key: &str| -> Vec<u32> {
         let list = job.get(key).map(String::as_str).unwrap_or_default();
         split_list(list).filter_map(|item| item.parse().ok()).collect()

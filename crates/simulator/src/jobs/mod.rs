@@ -11,7 +11,10 @@ use crate::router::Route;
 use crate::sections::Sections;
 use crate::state::State;
 
-pub(crate) use backup::ROUTES as BACKUP_ROUTES;
+pub(crate) use backup::{
+    ROUTES as BACKUP_ROUTES, check_permissions as check_backup_permissions, conflict as backup_conflict,
+    guests as backup_guests,
+};
 pub(crate) use realm::ROUTES as REALM_ROUTES;
 
 pub(crate) const ROUTES: &[Route] = &[

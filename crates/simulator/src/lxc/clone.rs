@@ -62,6 +62,17 @@ fn check_linked(request: &Request<'_>, config: &Options) -> Result<(), Failure> 
     Ok(())
 }
 
+/// A network card with a new address.
+pub(super) fn fresh_addresses(state: &State, text: &str) -> String {
+    text.split(',')
+        .map(|part| match part.strip_prefix("hwaddr=") {
+            Some(_) => format!("hwaddr={}", guests::new_mac(state)),
+            None => part.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
 fn copy(
     request: &mut Request<'_>,
     outcome: &mut Outcome,
@@ -77,14 +88,7 @@ fn copy(
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         let text = match stem {
             "template" | "lock" | "parent" | "unused" => continue,
-            "net" => text
-                .split(',')
-                .map(|part| match part.strip_prefix("hwaddr=") {
-                    Some(_) => format!("hwaddr={}", guests::new_mac(request.state)),
-                    None => part.to_owned(),
-                })
-                .collect::<Vec<_>>()
-                .join(","),
+            "net" => fresh_addresses(request.state, text),
             _ if mounts::is_mount(name) => copy_mount(request, outcome, new, name, text, full)?,
             _ => text.clone(),
         };

@@ -13,6 +13,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     let mut options = config::options(request);
     let unprivileged = request.get("unprivileged").is_none_or(|value| value == "1");
+    if request.flag("restore") {
+        return super::restore::restore(request, options);
+    }
     if let Some(other) = request.state.guests.get(&vmid) {
         let (label, node) = (other.kind.label(), &other.node);
         return Err(Failure::died(format!("{label} {vmid} already exists on node '{node}'")));

@@ -5,6 +5,7 @@ mod config;
 mod create;
 mod lifecycle;
 pub(crate) mod mounts;
+mod restore;
 
 use serde_json::{Value, json};
 

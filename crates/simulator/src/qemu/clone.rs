@@ -132,7 +132,7 @@ fn copy(
     Ok(())
 }
 
-fn fresh_mac(state: &State, text: &str) -> String {
+pub(super) fn fresh_mac(state: &State, text: &str) -> String {
     text.split(',')
         .map(|part| match part.split_once('=') {
             Some((model, address)) if address.len() == 17 && address.matches(':').count() == 5 => {

@@ -28,6 +28,11 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         }
     }
     checks::check_values(request, &options)?;
+    if let Some(archive) = request.get("archive").map(str::to_owned)
+        && request.state.volumes.get(&archive).is_some_and(|volume| volume.backup.is_some())
+    {
+        return super::restore::restore(request, &archive);
+    }
     check_free(request, vmid)?;
     guest_options::check_resources(request, KIND, vmid, &options)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;

@@ -10,6 +10,7 @@ mod disks;
 pub(crate) mod drives;
 mod hotplug;
 mod lifecycle;
+mod restore;
 mod values;
 
 use serde_json::{Value, json};

@@ -31,6 +31,16 @@ fn shown(request: &Request<'_>, id: &str, volume: &Volume) -> Value {
         None => {
             row["size"] = json!(volume.file_size);
             row["ctime"] = json!(volume.created);
+            if let Some(backup) = &volume.backup {
+                row["vmid"] = json!(backup.vmid);
+                row["subtype"] = json!(backup.kind.name());
+                if let Some(notes) = &backup.notes {
+                    row["notes"] = json!(notes);
+                }
+                if backup.protected {
+                    row["protected"] = json!(1);
+                }
+            }
         }
     }
     row
@@ -54,6 +64,9 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
                 && wanted.is_none_or(|wanted| wanted == volume.content)
                 && vmid.is_none_or(|vmid| match volume.owner {
                     Some(owner) => u64::from(owner) == vmid,
+                    None if volume.backup.is_some() => {
+                        volume.backup.as_ref().is_some_and(|backup| u64::from(backup.vmid) == vmid)
+                    }
                     // Directories leave these out when they are asked for a guest's.
                     None => !matches!(volume.content.as_str(), "iso" | "vztmpl"),
                 })
@@ -100,7 +113,7 @@ pub(crate) fn read(request: &mut Request<'_>) -> Answer {
         .and_then(|(storage, _)| request.state.storages.get(storage))
         .is_some_and(volumes::is_block);
     let format = match volume.content.as_str() {
-        "iso" => "raw",
+        "iso" | "backup" => "raw",
         _ => &volume.format,
     };
     let used = match volume.owner {
@@ -109,7 +122,15 @@ pub(crate) fn read(request: &mut Request<'_>) -> Answer {
         None => volume.file_size.div_ceil(4096) * 4096,
     };
     let size = if volume.owner.is_some() { volume.size } else { volumes::image_size(volume) };
-    Ok(json!({ "path": volumes::path(request.state, &id), "size": size, "used": used, "format": format }))
+    let path = volumes::path(request.state, &id);
+    let mut row = json!({ "path": path, "size": size, "used": used, "format": format });
+    if let Some(backup) = &volume.backup {
+        row["protected"] = json!(u8::from(backup.protected));
+        if let Some(notes) = &backup.notes {
+            row["notes"] = json!(notes);
+        }
+    }
+    Ok(row)
 }
 
 /// `PUT content/{volume}`: notes and protection are for backups.
@@ -121,6 +142,14 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     }
     if !backup && request.get("protected").is_some() {
         return Err(Failure::died("only backups support attribute 'protected'"));
+    }
+    let notes = request.get("notes").map(str::to_owned);
+    let protected = request.get("protected").map(|value| value == "1");
+    if let Some(backup) = request.state.volumes.get_mut(&id).and_then(|volume| volume.backup.as_mut()) {
+        if let Some(notes) = notes {
+            backup.notes = Some(notes).filter(|notes| !notes.is_empty());
+        }
+        backup.protected = protected.unwrap_or(backup.protected);
     }
     Ok(Value::Null)
 }
@@ -187,12 +216,23 @@ pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
         .get(&id)
         .and_then(|volume| volume.owner)
         .or_else(|| volumes::owner(&id))
+        .or_else(|| request.state.volumes.get(&id)?.backup.as_ref().map(|backup| backup.vmid))
     {
         Some(owner) => format!("{owner}@{storage}"),
         None => storage.clone(),
     };
     let quick = request.get("delay").is_some();
     let upid = request.task("imgdel", &task_id, |request, outcome| {
+        if let Some((_, name)) = volumes::split(&id)
+            && request
+                .state
+                .volumes
+                .get(&id)
+                .and_then(|volume| volume.backup.as_ref())
+                .is_some_and(|b| b.protected)
+        {
+            return Err(Failure::died(format!("cannot remove protected volume '{name}' on '{storage}'")));
+        }
         let in_use = request.state.volumes.values().any(|volume| volume.parent.as_deref() == Some(&id));
         let block = request.state.storages.get(&storage).is_some_and(volumes::is_block);
         if in_use && !block {

@@ -151,6 +151,7 @@ fn volume(request: &Request<'_>, content: &str, format: &str, size: u64, virtual
         parent: None,
         created: request.seconds(),
         bytes: None,
+        backup: None,
     }
 }
 
@@ -274,6 +275,7 @@ pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64
             parent: None,
             created: seconds,
             bytes: kept,
+            backup: None,
         },
     );
 }

@@ -215,6 +215,7 @@ pub(crate) fn disk(kind: GuestKind, format: &str, size: u64, owner: u32, now: u6
         parent: None,
         created: now,
         bytes: None,
+        backup: None,
     }
 }
 
