@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use dashes::with_double_dashes;
 pub use state::{
-    CompletionsOptions, EditOptions, GraphOptions, ImportOptions, LockOptions, ManOptions, StateCommand,
-    TaintOptions, WorkspaceCommand,
+    CompletionsOptions, EditOptions, GraphOptions, ImportOptions, KeyCommand, LockOptions, ManOptions,
+    StateCommand, TaintOptions, WorkspaceCommand,
 };
 
 /// Infrastructure as code for Proxmox VE.
@@ -90,6 +90,9 @@ pub enum Command {
     /// Break the lease of a run that does not end
     #[command(alias = "force-unlock")]
     Unlock(UnlockOptions),
+    /// Who can open the log, and with which keys it is sealed
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Environments, by the name that Terraform has for them
     #[command(subcommand)]
     Workspace(WorkspaceCommand),

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use crate::arguments::GlobalOptions;
 
 /// Commands that have commands of their own.
-const FAMILIES: &[&str] = &["state", "workspace", "log"];
+const FAMILIES: &[&str] = &["state", "workspace", "log", "key"];
 /// Options before the command that take the next word as their value.
 const WITH_VALUE: &[&str] = &["-C", "-e", "--environment", "--chdir", "-environment", "-chdir"];
 

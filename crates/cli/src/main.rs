@@ -82,6 +82,7 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Import(options) => commands::import::run(global, &options).await,
         Command::Lock(command) => commands::unlock::status(global, &command).await,
         Command::Unlock(options) => commands::unlock::run(global, &options).await,
+        Command::Key(command) => commands::key::run(global, &command).await,
         Command::Workspace(command) => commands::workspace::run(global, &command),
         Command::Providers => commands::providers::run(global).await,
         Command::Graph(options) => commands::graph::run(global, &options),

@@ -131,6 +131,8 @@ pub enum Payload {
     LeaseTakenOver(LeaseTakenOver),
     /// The log was moved to another place, or came from one.
     LogMoved(LogMoved),
+    /// Whom the log is sealed for was changed, or it was given a new key.
+    KeysChanged(KeysChanged),
     /// A kind or version of a newer program.
     Unknown(UnknownPayload),
 }
@@ -358,6 +360,17 @@ pub struct LogMoved {
     pub arrived: bool,
 }
 
+/// See [`Payload::KeysChanged`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeysChanged {
+    /// Counts the log's keyrings.
+    pub revision: u64,
+    /// What was done, for instance `removed bob`.
+    pub change: String,
+    /// Who can open what comes.
+    pub recipients: Vec<String>,
+}
+
 /// See [`Payload::Unknown`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnknownPayload {
@@ -444,4 +457,5 @@ payload_kinds! {
     OutputsRecorded => "outputs_recorded",
     LeaseTakenOver => "lease_taken_over",
     LogMoved => "log_moved",
+    KeysChanged => "keys_changed",
 }

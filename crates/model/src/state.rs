@@ -168,7 +168,10 @@ impl State {
         }
         match &event.payload {
             Payload::RunStarted(started) => self.start(&started.cluster),
-            Payload::RunFinished(_) | Payload::PlanApproved(_) | Payload::LeaseTakenOver(_) => {}
+            Payload::RunFinished(_)
+            | Payload::PlanApproved(_)
+            | Payload::LeaseTakenOver(_)
+            | Payload::KeysChanged(_) => {}
             Payload::LogMoved(moved) => self.moved_to = (!moved.arrived).then(|| moved.place.clone()),
             Payload::ConfigurationRecorded(recorded) => self.configuration = Some(recorded.digest.clone()),
             Payload::ActionIntended(intent) => self.intend(intent, event.time.as_second()),

@@ -1,16 +1,18 @@
 //! The object that is overwritten after every append: what a reader needs first, and how far the log went at least.
 
-use pve_state::{Head, LogError};
+use pve_state::{Head, Keyring, LogError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::layout::Layout;
 
 /// The newest format of a log that this program writes and reads.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The format of logs of before there were keyrings, which have none.
+pub(crate) const WITHOUT_KEYRING: u32 = 1;
 
 /// What [`Layout::head`] holds. It may be behind, since two writers may cross: it never says too much.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Hint {
     pub(crate) format: u32,
     /// The log's id.
@@ -19,6 +21,9 @@ pub(crate) struct Hint {
     pub(crate) head: Head,
     /// The event that a snapshot goes up to; 0 for none.
     pub(crate) snapshot: u64,
+    /// Whom the log is sealed for, so that a reader need not ask; it may be behind, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ring: Option<Keyring>,
 }
 
 /// Reads a JSON object of the log that has its format in it.

@@ -44,6 +44,16 @@ impl Layout {
         format!("{}/snapshot/{last:020}", self.prefix)
     }
 
+    /// What the keys of all keyrings begin with.
+    pub fn keyrings(&self) -> String {
+        format!("{}/keys/", self.prefix)
+    }
+
+    /// The keyring of a revision. Written once.
+    pub fn keyring(&self, revision: u64) -> String {
+        format!("{}/keys/{revision:020}", self.prefix)
+    }
+
     /// The lease. Overwritten by compare-and-swap, never removed.
     pub fn lease(&self) -> String {
         format!("{}/lease", self.prefix)

@@ -13,6 +13,7 @@ mod layout;
 mod lease;
 mod log;
 mod memory;
+mod naming;
 mod settings;
 mod snapshot;
 mod store;

@@ -3,25 +3,25 @@
 //! A batch is named by its first sequence. The one that follows the events up to `head` can only be named `head + 1`,
 //! and only one writer can make that object: this is the compare-and-swap of `append`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _};
-use pve_model::event::Event;
+use pve_model::event::{Actor, Event};
 use pve_model::state::State;
 use pve_state::{
-    Draft, EventLog, Fault, Head, Key, LogError, MovableLog, StoredEvent, Verification, check_following,
-    open_events, seal_batch, verify_chain,
+    Draft, EventLog, Fault, Head, Key, KeyError, Keyring, KeyringChange, LogError, MovableLog, StoredEvent,
+    Verification, check_following, verify_chain,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::batch::{decode_batch, encode_batch};
 use crate::conditional::{Created, create, list, read};
-use crate::hint::{FORMAT, Hint, read_json};
+use crate::hint::{FORMAT, Hint, WITHOUT_KEYRING, read_json};
 use crate::layout::Layout;
+use crate::naming::{Naming, to_json};
 use crate::snapshot::{decode_snapshot, encode_snapshot};
 use crate::store::{ObjectStore, StoreError};
 
@@ -29,13 +29,6 @@ use crate::store::{ObjectStore, StoreError};
 const READS: usize = 16;
 /// Batches read one after the other before the rest is listed.
 const STEPS: usize = 4;
-
-/// What [`Layout::format`] holds. The log's id is the id of its writer too: whoever writes it first names the log.
-#[derive(Serialize, Deserialize)]
-struct Format {
-    format: u32,
-    writer: Uuid,
-}
 
 /// What [`Layout::probe`] holds.
 #[derive(Serialize)]
@@ -45,38 +38,10 @@ struct Probe {
 
 /// A log in an object store.
 pub struct S3Log {
-    name: Name,
-    key: Key,
+    naming: Naming,
     layout: Layout,
     store: Arc<dyn ObjectStore>,
     known: Mutex<Known>,
-}
-
-/// The id of the log. Nothing is written before the first event, so that only then the name is taken, or another
-/// process was faster to give one.
-struct Name(std::sync::Mutex<Uuid>, AtomicBool);
-
-impl Name {
-    fn of(log: Uuid) -> Name {
-        Name(std::sync::Mutex::new(log), AtomicBool::new(true))
-    }
-
-    fn wanted(id: Uuid) -> Name {
-        Name(std::sync::Mutex::new(id), AtomicBool::new(false))
-    }
-
-    fn id(&self) -> Uuid {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_taken(&self) -> bool {
-        self.1.load(Ordering::SeqCst)
-    }
-
-    fn take(&self, id: Uuid) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
-        self.1.store(true, Ordering::SeqCst);
-    }
 }
 
 /// What this process knows of the log.
@@ -90,6 +55,8 @@ struct Known {
     snapshot: u64,
     /// Whether the store was seen to keep to conditions, and no batch to be behind a gap.
     appendable: bool,
+    /// Whether the keyring is the newest one. Who changes it appends an event, so that others' next append fails.
+    sealable: bool,
 }
 
 impl Known {
@@ -119,59 +86,14 @@ impl S3Log {
         key: Key,
         id: Uuid,
     ) -> Result<S3Log, LogError> {
-        if let Some(hint) = read_hint(&*store, &layout).await? {
-            let (noted, snapshot) = (hint.head, hint.snapshot);
-            let known = Mutex::new(Known { noted, snapshot, ..Known::default() });
-            return Ok(S3Log { name: Name::of(hint.log), key, layout, store, known });
-        }
-        let place = layout.format();
-        let name = match read(&*store, &place).await.map_err(|error| storage(&layout, &error))? {
-            Some(body) => Name::of(read_json::<Format>(&layout, &place, &body)?.writer),
-            None => Name::wanted(id),
-        };
-        Ok(S3Log { name, key, layout, store, known: Mutex::default() })
-    }
-
-    /// Gives the log its name, unless it has one.
-    async fn take_name(&self) -> Result<(), LogError> {
-        if self.name.is_taken() {
-            return Ok(());
-        }
-        let (place, id) = (self.layout.format(), self.name.id());
-        let body = to_json(&Format { format: FORMAT, writer: id })?;
-        match create(&*self.store, &place, id, &body).await.map_err(|error| self.fail(error))? {
-            Created::Mine => self.name.take(id),
-            Created::Other(body) => {
-                self.name.take(read_json::<Format>(&self.layout, &place, &body)?.writer);
-            }
-        }
-        Ok(())
-    }
-
-    /// Learns a name that another process gave since the log was opened.
-    async fn learn_name(&self) -> Result<(), LogError> {
-        let place = self.layout.format();
-        if !self.name.is_taken()
-            && let Some(body) = read(&*self.store, &place).await.map_err(|error| self.fail(error))?
-        {
-            self.name.take(read_json::<Format>(&self.layout, &place, &body)?.writer);
-        }
-        Ok(())
-    }
-
-    fn nameless(&self) -> LogError {
-        LogError::Damaged(format!("the object {} was removed: it names the log", self.layout.format()))
-    }
-
-    /// Opens what was stored. Events of a log without a name cannot be: their seals are bound to it.
-    async fn open_events(&self, stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
-        if !stored.is_empty() {
-            self.learn_name().await?;
-        }
-        if !stored.is_empty() && !self.name.is_taken() {
-            return Err(self.nameless());
-        }
-        open_events(&self.key, self.name.id(), stored)
+        let hint = read_hint(&*store, &layout).await?;
+        let naming = Naming::find(Arc::clone(&store), layout.clone(), key, hint.as_ref(), id).await?;
+        let known = hint.map_or_else(Known::default, |hint| Known {
+            noted: hint.head,
+            snapshot: hint.snapshot,
+            ..Known::default()
+        });
+        Ok(S3Log { naming, layout, store, known: Mutex::new(known) })
     }
 
     fn fail(&self, error: StoreError) -> LogError {
@@ -249,11 +171,10 @@ impl S3Log {
         futures::stream::iter(reads).buffered(READS).try_collect().await
     }
 
-    /// The stored events from the batch that has the event after `after`, as they are.
+    /// The stored events from the batch that has the event `after`, as they are.
     async fn read_stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError> {
         let mut keys = self.list("").await?;
-        let begins =
-            |key: &String| self.layout.first_of(key).is_some_and(|first| first <= after.saturating_add(1));
+        let begins = |key: &String| self.layout.first_of(key).is_some_and(|first| first <= after);
         let from = keys.partition_point(begins).saturating_sub(1);
         let read = self.read_listed(keys.split_off(from)).await?;
         let mut stored: Vec<StoredEvent> = read.into_iter().flatten().collect();
@@ -268,14 +189,21 @@ impl S3Log {
         if !known.appendable {
             probe(&*self.store, &self.layout).await?;
             self.catch_up(known, true).await?;
-            match known.head.sequence {
-                0 => self.take_name().await?,
-                _ => self.learn_name().await?,
-            }
-            if !self.name.is_taken() {
-                return Err(self.nameless());
-            }
             known.appendable = true;
+        }
+        Ok(())
+    }
+
+    /// Makes sure, once, that what is appended is sealed with the newest keys. The first event brings a name and keys.
+    async fn prepare_seal(&self, known: &mut Known, actor: &Actor) -> Result<(), LogError> {
+        if known.head.sequence == 0 {
+            self.naming.name(FORMAT).await?;
+            return self.naming.first_ring(&format!("{}@{}", actor.user, actor.host)).await;
+        }
+        if !known.sealable {
+            self.naming.complete().await?;
+            self.naming.refresh().await?;
+            known.sealable = true;
         }
         Ok(())
     }
@@ -301,7 +229,14 @@ impl S3Log {
     }
 
     async fn note(&self, known: &Known) {
-        let hint = Hint { format: FORMAT, log: self.name.id(), head: known.head, snapshot: known.snapshot };
+        let seal = self.naming.seal();
+        let hint = Hint {
+            format: self.naming.format(),
+            log: seal.log(),
+            head: known.head,
+            snapshot: known.snapshot,
+            ring: seal.ring().cloned(),
+        };
         if let Ok(body) = to_json(&hint) {
             // The events are durable whether or not this is.
             let _ = self.store.put(&self.layout.head(), body).await;
@@ -312,7 +247,7 @@ impl S3Log {
     async fn snapshot(&self, hinted: u64) -> Result<Option<(State, Head)>, LogError> {
         let read_one = |key: String| async move {
             let body = read(&*self.store, &key).await.map_err(|error| self.fail(error))?;
-            Ok::<_, LogError>(body.and_then(|body| decode_snapshot(&self.key, self.name.id(), &body)))
+            Ok::<_, LogError>(body.and_then(|body| decode_snapshot(&self.naming.seal(), &body)))
         };
         if hinted > 0
             && let Some(found) = read_one(self.layout.snapshot(hinted)).await?
@@ -350,7 +285,7 @@ async fn read_hint(store: &dyn ObjectStore, layout: &Layout) -> Result<Option<Hi
 #[async_trait]
 impl EventLog for S3Log {
     fn id(&self) -> Uuid {
-        self.name.id()
+        self.naming.seal().log()
     }
 
     async fn head(&self) -> Result<u64, LogError> {
@@ -369,32 +304,49 @@ impl EventLog for S3Log {
         if known.head.sequence != expected_head {
             return conflict(known.head.sequence);
         }
-        let stored = seal_batch(&self.key, self.name.id(), known.head.sequence, known.head.hash, &batch)?;
+        let Some(first) = batch.first() else { return Ok(Vec::new()) };
+        self.prepare_seal(&mut known, &first.actor).await?;
+        let end = known.head;
+        let seal = self.naming.seal();
+        let sealed = seal.seal_batch(end, &batch);
+        // Somebody may let this key in later.
+        known.sealable &= sealed.is_ok();
+        let stored = sealed?;
         self.write_batch(&mut known, &stored).await?;
-        self.open_events(&stored).await
+        seal.open_events(end.hash, &stored)
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
         let bound = self.known.lock().await.bound();
-        let mut stored = match after {
-            0 => self.tail(Head::default(), bound, bound.sequence == 0).await?,
-            _ => self.read_stored(after).await?,
-        };
+        if after == 0 {
+            let stored = self.tail(Head::default(), bound, bound.sequence == 0).await?;
+            return self.naming.open_events(Head::default().hash, &stored).await;
+        }
+        let mut stored = self.read_stored(after).await?;
+        let before = stored.iter().find(|event| event.sequence == after).map(|event| event.hash);
         stored.retain(|event| event.sequence > after);
         for (event, sequence) in stored.iter().zip(after + 1..) {
             if event.sequence != sequence {
                 return Err(LogError::Damaged(Fault::Missing { sequence }.to_string()));
             }
         }
-        self.open_events(&stored).await
+        if stored.is_empty() {
+            return Ok(Vec::new());
+        }
+        let before =
+            before.ok_or_else(|| LogError::Damaged(Fault::Missing { sequence: after }.to_string()))?;
+        self.naming.open_events(before, &stored).await
     }
 
     /// At most three requests, with the one that opened the log, when a snapshot has everything.
     async fn state(&self) -> Result<State, LogError> {
         let mut known = self.known.lock().await;
+        if known.bound().sequence > 0 {
+            self.naming.complete().await?;
+        }
         let (mut state, from) = self.snapshot(known.snapshot).await?.unwrap_or_default();
         let stored = self.tail(from, known.bound(), known.bound().sequence == 0).await?;
-        for event in self.open_events(&stored).await? {
+        for event in self.naming.open_events(from.hash, &stored).await? {
             state.apply(&event)?;
         }
         known.head = stored.last().map_or(from, Head::of);
@@ -409,7 +361,7 @@ impl EventLog for S3Log {
             return Ok(());
         }
         let writer = Uuid::now_v7();
-        let body = encode_snapshot(&self.key, self.name.id(), writer, &known.head, state)?;
+        let body = encode_snapshot(&self.naming.seal(), writer, &known.head, state)?;
         let object = self.layout.snapshot(state.sequence);
         create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))?;
         known.snapshot = state.sequence;
@@ -448,12 +400,37 @@ impl MovableLog for S3Log {
         Ok(stored)
     }
 
-    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
+    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
         let mut known = self.known.lock().await;
         self.catch_up(&mut known, false).await?;
         self.prepare(&mut known).await?;
         check_following(&mut known.head.clone(), events)?;
+        self.naming.name(if ring.is_some() { FORMAT } else { WITHOUT_KEYRING }).await?;
+        if let Some(ring) = ring
+            && !self.naming.write(ring).await?
+        {
+            return Err(KeyError::Overtaken.into());
+        }
         self.write_batch(&mut known, events).await
+    }
+
+    async fn keyring(&self) -> Result<Option<Keyring>, LogError> {
+        self.naming.refresh().await?;
+        Ok(self.naming.seal().ring().cloned())
+    }
+
+    async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {
+        let mut known = self.known.lock().await;
+        self.catch_up(&mut known, false).await?;
+        self.prepare(&mut known).await?;
+        self.naming.complete().await?;
+        self.naming.refresh().await?;
+        let next = self.naming.seal().next_ring(name, known.head.sequence > 0, change)?;
+        if !self.naming.write(&next).await? {
+            return Err(KeyError::Overtaken.into());
+        }
+        self.note(&known).await;
+        Ok(next)
     }
 }
 
@@ -472,11 +449,6 @@ async fn probe(store: &dyn ObjectStore, layout: &Layout) -> Result<(), LogError>
         place: layout.prefix().into(),
         reason: "the store ignores `If-None-Match`, so that writers would overwrite each other".into(),
     })
-}
-
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, LogError> {
-    serde_json::to_vec(value)
-        .map_err(|error| LogError::Damaged(format!("an object cannot be written: {error}")))
 }
 
 fn storage(layout: &Layout, error: &StoreError) -> LogError {

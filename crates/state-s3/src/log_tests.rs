@@ -81,8 +81,8 @@ async fn processes_that_make_a_log_at_once_make_one_log() {
     let (one, other) = tokio::join!(open(&store), open(&store));
     one.append(0, vec![draft("a")]).await.unwrap();
     assert!(other.append(0, vec![draft("b")]).await.unwrap_err().is_conflict());
-    assert_eq!(one.id(), other.id());
     assert_eq!(other.read(0).await.unwrap()[0].payload, draft("a").payload);
+    assert_eq!(one.id(), other.id());
 }
 
 #[tokio::test]
@@ -191,9 +191,9 @@ async fn a_store_that_ignores_conditions_is_refused() {
 #[tokio::test]
 async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
     let store = Arc::new(MemoryStore::default());
-    store.put(&layout().format(), br#"{"format": 2, "name": "other"}"#.to_vec()).await.unwrap();
+    store.put(&layout().format(), br#"{"format": 3, "name": "other"}"#.to_vec()).await.unwrap();
     let opened = S3Log::open(Arc::clone(&store) as _, layout(), key()).await;
-    assert!(matches!(opened.map(drop), Err(LogError::Newer { found: 2, .. })));
+    assert!(matches!(opened.map(drop), Err(LogError::Newer { found: 3, .. })));
     assert_eq!(store.keys(), [layout().format()]);
 }
 
@@ -237,4 +237,48 @@ async fn changed_events_are_named() {
         store.put(&object, body.replacen(from, to, 1).into_bytes()).await.unwrap();
         assert_eq!(log.verify().await.unwrap().fault, Some(Fault::Changed { sequence }));
     }
+}
+
+#[tokio::test]
+async fn a_rotation_is_followed_by_those_who_know_an_older_keyring() {
+    let store = Arc::default();
+    let log = five_events(&store).await;
+    let early = open(&store).await;
+    let rotated = log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+    assert_eq!(rotated.revision, 2);
+    log.append(5, vec![draft("f")]).await.unwrap();
+    assert_eq!(early.read(0).await.unwrap().len(), 6);
+    let fresh = open(&store).await;
+    fresh.append(6, vec![draft("g")]).await.unwrap();
+    // Neither the hint nor the first keyring is needed to find the newest.
+    store.remove(&layout().head()).unwrap();
+    store.remove(&layout().keyring(1)).unwrap();
+    let cold = open(&store).await;
+    assert_eq!(cold.read(4).await.unwrap().len(), 3);
+    assert_eq!(cold.keyring().await.unwrap(), Some(rotated));
+}
+
+#[tokio::test]
+async fn a_log_whose_keyrings_were_removed_is_damaged() {
+    let store = Arc::default();
+    five_events(&store).await;
+    store.remove(&layout().head()).unwrap();
+    store.remove(&layout().keyring(1)).unwrap();
+    let log = open(&store).await;
+    for error in [log.read(0).await.unwrap_err(), log.append(5, vec![draft("x")]).await.unwrap_err()] {
+        assert!(error.to_string().contains("was removed: the log is sealed with its keys"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_no_recipient_is_told_for_whom_the_log_is_sealed() {
+    let store = Arc::default();
+    five_events(&store).await;
+    let other = S3Log::open(Arc::clone(&store) as _, layout(), Key::from_bytes([6; 32])).await.unwrap();
+    let error = other.read(0).await.unwrap_err().to_string();
+    assert!(error.contains("for ops@desk"), "{error}");
+    assert!(matches!(other.append(5, vec![draft("x")]).await, Err(LogError::Key(_))));
+    let identity = pve_state::Identity::of("six", &Key::from_bytes([6; 32])).unwrap();
+    open(&store).await.change_keyring("ann", KeyringChange::Add(identity)).await.unwrap();
+    other.append(5, vec![draft("x")]).await.unwrap();
 }

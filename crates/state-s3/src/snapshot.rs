@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pve_model::state::State;
-use pve_state::{Head, Key, LogError};
+use pve_state::{Head, LogError, Seal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,26 +25,25 @@ fn place(log: Uuid, head: &Head) -> String {
 
 /// Writes the projection of a log up to `head`.
 pub(crate) fn encode_snapshot(
-    key: &Key,
-    log: Uuid,
+    seal: &Seal,
     writer: Uuid,
     head: &Head,
     state: &State,
 ) -> Result<Vec<u8>, LogError> {
     let failed = |error| LogError::Damaged(format!("a snapshot cannot be written: {error}"));
     let json = zeroize::Zeroizing::new(serde_json::to_vec(state).map_err(failed)?);
-    let sealed = STANDARD.encode(key.seal(&json, &place(log, head))?);
+    let sealed = STANDARD.encode(seal.seal(&json, &place(seal.log(), head))?);
     serde_json::to_vec(&Snapshot { format: FORMAT, writer, head: *head, sealed }).map_err(failed)
 }
 
 /// Reads a snapshot; `None` when it cannot be used, for whatever reason.
-pub(crate) fn decode_snapshot(key: &Key, log: Uuid, body: &[u8]) -> Option<(State, Head)> {
+pub(crate) fn decode_snapshot(seal: &Seal, body: &[u8]) -> Option<(State, Head)> {
     let snapshot: Snapshot = serde_json::from_slice(body).ok()?;
     if snapshot.format != FORMAT {
         return None;
     }
     let sealed = STANDARD.decode(&snapshot.sealed).ok()?;
-    let json = key.open(&sealed, &place(log, &snapshot.head), "the snapshot").ok()?;
+    let json = seal.open(&sealed, &place(seal.log(), &snapshot.head), "the snapshot").ok()?;
     let state: State = serde_json::from_slice(&json).ok()?;
     (state.sequence == snapshot.head.sequence).then_some((state, snapshot.head))
 }

@@ -1,13 +1,13 @@
 //! The log in a SQLite file: write-ahead journal, every commit synced.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use pve_model::event::{Actor, Event};
 use pve_state::{
-    Draft, EventLog, Fault, Head, Key, LogError, MovableLog, StoredEvent, Verification, check_following,
-    open_events, seal_batch, verify_chain,
+    Draft, EventLog, Fault, Head, Key, Keyring, KeyringChange, LogError, MovableLog, Seal, StoredEvent,
+    Verification, check_following, verify_chain,
 };
 use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
 use rusqlite::types::Type;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 use uuid::Uuid;
 
 /// The newest format that this program writes and reads; kept in `user_version`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const SCHEMA: &str = "
     CREATE TABLE meta (id BLOB NOT NULL, head INTEGER NOT NULL, hash BLOB NOT NULL);
@@ -24,11 +24,12 @@ const SCHEMA: &str = "
         user TEXT NOT NULL, host TEXT NOT NULL, version TEXT NOT NULL, kind TEXT NOT NULL,
         sealed BLOB NOT NULL, hash BLOB NOT NULL);
 ";
+/// Since format 2.
+const KEYRINGS: &str = "CREATE TABLE keyrings (revision INTEGER PRIMARY KEY, body TEXT NOT NULL)";
 
 /// A log in a file.
 pub struct SqliteLog {
-    id: Uuid,
-    key: Key,
+    seal: Arc<RwLock<Arc<Seal>>>,
     place: String,
     connection: Arc<Mutex<Connection>>,
 }
@@ -72,6 +73,9 @@ impl SqliteLog {
             transaction.execute_batch(SCHEMA).map_err(storage)?;
             let insert = "INSERT INTO meta (id, head, hash) VALUES (?1, 0, ?2)";
             transaction.execute(insert, params![Uuid::now_v7().as_bytes(), [0_u8; 32]]).map_err(storage)?;
+        }
+        if format < 2 {
+            transaction.execute_batch(KEYRINGS).map_err(storage)?;
             transaction.pragma_update(None, "user_version", FORMAT).map_err(storage)?;
         }
         if let Some(name) = name {
@@ -81,8 +85,9 @@ impl SqliteLog {
         let id: [u8; 16] =
             transaction.query_row("SELECT id FROM meta", [], |row| row.get(0)).map_err(storage)?;
         transaction.commit().map_err(storage)?;
+        let seal = Seal::new(Uuid::from_bytes(id), key, None);
         let connection = Arc::new(Mutex::new(connection));
-        Ok(SqliteLog { id: Uuid::from_bytes(id), key, place, connection })
+        Ok(SqliteLog { seal: Arc::new(RwLock::new(Arc::new(seal))), place, connection })
     }
 
     /// Runs a blocking piece of work on the connection.
@@ -102,7 +107,7 @@ impl SqliteLog {
 #[async_trait]
 impl EventLog for SqliteLog {
     fn id(&self) -> Uuid {
-        self.id
+        self.seal.read().unwrap_or_else(PoisonError::into_inner).log()
     }
 
     async fn head(&self) -> Result<u64, LogError> {
@@ -111,7 +116,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
-        let (place, key, id) = (self.place.clone(), self.key.clone(), self.id);
+        let (place, known) = (self.place.clone(), Arc::clone(&self.seal));
         self.with(move |connection| {
             let fail = |error: rusqlite::Error| storage(&place, &error);
             let transaction =
@@ -120,16 +125,22 @@ impl EventLog for SqliteLog {
             if head != expected_head {
                 return Err(LogError::Conflict { expected: expected_head, found: head });
             }
-            let stored = seal_batch(&key, id, head, hash, &batch)?;
+            let mut seal = present_seal(&transaction, &known, &place)?;
+            if let (0, None, Some(first)) = (head, seal.ring(), batch.first()) {
+                let name = format!("{}@{}", first.actor.user, first.actor.host);
+                write_ring(&transaction, &seal.first_ring(&name, false)?, &place)?;
+                seal = present_seal(&transaction, &known, &place)?;
+            }
+            let stored = seal.seal_batch(Head { sequence: head, hash }, &batch)?;
             write_events(&transaction, &stored).map_err(fail)?;
             transaction.commit().map_err(fail)?;
-            open_events(&key, id, &stored)
+            seal.open_events(hash, &stored)
         })
         .await
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        let (place, key, id) = (self.place.clone(), self.key.clone(), self.id);
+        let (place, known) = (self.place.clone(), Arc::clone(&self.seal));
         self.with(move |connection| {
             // Before the events: an append in between only makes them more.
             let (head, _) = read_head(connection, &place)?;
@@ -138,7 +149,11 @@ impl EventLog for SqliteLog {
             if last < head {
                 return Err(LogError::Damaged(Fault::Truncated { last, written: head }.to_string()));
             }
-            open_events(&key, id, &stored)
+            if stored.is_empty() {
+                return Ok(Vec::new());
+            }
+            let before = hash_of(connection, after, &place)?;
+            present_seal(connection, &known, &place)?.open_events(before, &stored)
         })
         .await
     }
@@ -171,8 +186,8 @@ impl MovableLog for SqliteLog {
         self.with(move |connection| read_stored(connection, after, &place)).await
     }
 
-    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
-        let (place, events) = (self.place.clone(), events.to_vec());
+    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
+        let (place, events, ring) = (self.place.clone(), events.to_vec(), ring.cloned());
         self.with(move |connection| {
             let fail = |error: rusqlite::Error| storage(&place, &error);
             let transaction =
@@ -181,10 +196,78 @@ impl MovableLog for SqliteLog {
             let mut end = Head { sequence, hash };
             check_following(&mut end, &events)?;
             write_events(&transaction, &events).map_err(fail)?;
+            if let Some(ring) = &ring {
+                write_ring(&transaction, ring, &place)?;
+            }
             transaction.commit().map_err(fail)
         })
         .await
     }
+
+    async fn keyring(&self) -> Result<Option<Keyring>, LogError> {
+        let (place, known) = (self.place.clone(), Arc::clone(&self.seal));
+        self.with(move |connection| Ok(present_seal(connection, &known, &place)?.ring().cloned())).await
+    }
+
+    async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {
+        let (place, known, name) = (self.place.clone(), Arc::clone(&self.seal), name.to_string());
+        self.with(move |connection| {
+            let fail = |error: rusqlite::Error| storage(&place, &error);
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+            let (head, _) = read_head(&transaction, &place)?;
+            let next = present_seal(&transaction, &known, &place)?.next_ring(&name, head > 0, change)?;
+            write_ring(&transaction, &next, &place)?;
+            transaction.commit().map_err(fail)?;
+            Ok(next)
+        })
+        .await
+    }
+}
+
+/// The seal with the keyring that is in force; kept for the next time.
+fn present_seal(
+    connection: &Connection,
+    known: &RwLock<Arc<Seal>>,
+    place: &str,
+) -> Result<Arc<Seal>, LogError> {
+    let seal = Arc::clone(&known.read().unwrap_or_else(PoisonError::into_inner));
+    let revision = seal.ring().map_or(0, |ring| ring.revision);
+    let query = "SELECT body FROM keyrings WHERE revision > ?1 ORDER BY revision DESC LIMIT 1";
+    let newer: Option<String> = connection
+        .query_row(query, params![signed(revision)], |row| row.get(0))
+        .optional()
+        .map_err(|error| storage(place, &error))?;
+    let Some(body) = newer else { return Ok(seal) };
+    let ring = serde_json::from_str(&body)
+        .map_err(|error| LogError::Damaged(format!("the keyring of {place} cannot be read: {error}")))?;
+    let seal = Arc::new(seal.with_ring(ring));
+    *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seal);
+    Ok(seal)
+}
+
+fn write_ring(connection: &Connection, ring: &Keyring, place: &str) -> Result<(), LogError> {
+    let body = serde_json::to_string(ring)
+        .map_err(|error| LogError::Damaged(format!("a keyring cannot be written: {error}")))?;
+    let insert = "INSERT INTO keyrings (revision, body) VALUES (?1, ?2)";
+    let written = connection.execute(insert, params![signed(ring.revision), body]);
+    written.map(drop).map_err(|error| storage(place, &error))
+}
+
+/// The hash of an event; that before the first one for 0.
+fn hash_of(connection: &Connection, sequence: u64, place: &str) -> Result<[u8; 32], LogError> {
+    if sequence == 0 {
+        return Ok(Head::default().hash);
+    }
+    let query = "SELECT hash FROM events WHERE sequence = ?1";
+    let found = connection.query_row(query, params![signed(sequence)], |row| row.get(0)).optional();
+    let found = found.map_err(|error| match error {
+        FromSqlConversionFailure(..) | InvalidColumnType(..) => {
+            LogError::Damaged(Fault::Changed { sequence }.to_string())
+        }
+        error => storage(place, &error),
+    })?;
+    found.ok_or_else(|| LogError::Damaged(Fault::Missing { sequence }.to_string()))
 }
 
 fn write_events(connection: &Connection, events: &[StoredEvent]) -> rusqlite::Result<()> {

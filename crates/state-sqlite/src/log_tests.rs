@@ -138,3 +138,67 @@ async fn a_log_moves_into_a_file_and_keeps_its_name() {
     let again = SqliteLog::open_as(&path, key(), Uuid::now_v7()).unwrap();
     assert_eq!(again.id(), from.id(), "a log with events keeps its id");
 }
+
+#[tokio::test]
+async fn a_log_of_the_format_before_keyrings_is_read_written_and_rotated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = SqliteLog::open(&path, key()).unwrap();
+    log.append(0, vec![draft("a")]).await.unwrap();
+    drop(log);
+    // As it was written then: no table of keyrings, the payload sealed with the key itself for log and place.
+    let connection = Connection::open(&path).unwrap();
+    let id: [u8; 16] = connection.query_row("SELECT id FROM meta", [], |row| row.get(0)).unwrap();
+    let mut event = read_stored(&connection, 0, "it").unwrap().remove(0);
+    let json = serde_json::to_vec(&draft("old").payload).unwrap();
+    event.sealed = key().seal(&json, &format!("{}/1", Uuid::from_bytes(id))).unwrap();
+    event.hash = event.expected_hash(&[0; 32]);
+    connection.execute_batch("DROP TABLE keyrings; DELETE FROM events; PRAGMA user_version = 1").unwrap();
+    write_events(&connection, &[event]).unwrap();
+    drop(connection);
+
+    let log = SqliteLog::open(&path, key()).unwrap();
+    log.append(1, vec![draft("b")]).await.unwrap();
+    assert_eq!(log.keyring().await.unwrap(), None);
+    log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+    log.append(2, vec![draft("c")]).await.unwrap();
+    for log in [&log, &SqliteLog::open(&path, key()).unwrap()] {
+        let payloads: Vec<_> = log.read(0).await.unwrap().into_iter().map(|event| event.payload).collect();
+        assert_eq!(payloads, ["old", "b", "c"].map(|text| draft(text).payload));
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_key_notices_a_log_that_was_written_anew_around_its_seals() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = SqliteLog::open(&path, key()).unwrap();
+    log.append(0, ["a", "b", "c"].map(draft).to_vec()).await.unwrap();
+    // Every hash is right again, as anybody can make it.
+    let connection = Connection::open(&path).unwrap();
+    let mut stored = read_stored(&connection, 0, "it").unwrap();
+    stored[1].actor.user = "mallory".into();
+    let mut before = [0; 32];
+    for event in &mut stored {
+        event.hash = event.expected_hash(&before);
+        before = event.hash;
+    }
+    connection.execute_batch("DELETE FROM events").unwrap();
+    write_events(&connection, &stored).unwrap();
+    assert_eq!(log.verify().await.unwrap().fault, None);
+    assert!(matches!(log.read(0).await, Err(LogError::Key(_))));
+    assert!(matches!(log.read(1).await, Err(LogError::Key(_))));
+}
+
+#[tokio::test]
+async fn a_rotation_by_another_process_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let (one, other) = (SqliteLog::open(&path, key()).unwrap(), SqliteLog::open(&path, key()).unwrap());
+    one.append(0, vec![draft("a")]).await.unwrap();
+    other.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+    other.append(1, vec![draft("b")]).await.unwrap();
+    one.append(2, vec![draft("c")]).await.unwrap();
+    assert_eq!(one.read(0).await.unwrap().len(), 3);
+    assert_eq!(one.keyring().await.unwrap().unwrap().revision, 2);
+}

@@ -1,22 +1,40 @@
-//! The key that payloads and saved plans are sealed with.
+//! What opens everything at rest: a key file, or a passphrase.
 
-use std::io::{Read as _, Write as _};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::Argon2;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
+use curve25519_dalek::MontgomeryPoint;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::key_file::{fill_random, place_whole};
+
 /// Bytes of a nonce of XChaCha20.
 const NONCE: usize = 24;
+/// Bytes of a salt of Argon2.
+pub(crate) const SALT: usize = 16;
 
 /// A key. Its bytes are wiped when it is dropped and never shown.
 #[derive(Clone)]
 pub struct Key {
-    bytes: Zeroizing<[u8; 32]>,
+    secret: Secret,
     origin: String,
+}
+
+#[derive(Clone)]
+enum Secret {
+    Bytes(Zeroizing<[u8; 32]>),
+    Passphrase(Arc<Passphrase>),
+}
+
+/// A passphrase, and the keys that were derived from it: each takes a good part of a second.
+struct Passphrase {
+    text: Zeroizing<String>,
+    derived: Mutex<BTreeMap<Vec<u8>, Zeroizing<[u8; 32]>>>,
 }
 
 /// Why there is no key, or why something cannot be opened with it.
@@ -47,6 +65,23 @@ pub enum KeyError {
         /// Where the key comes from.
         origin: String,
     },
+    /// The log is sealed for others.
+    #[error("the log cannot be opened with the key from {origin}: it was sealed with another key, for {}", names.join(", "))]
+    NotForThis {
+        /// Where the key comes from.
+        origin: String,
+        /// Whom it is sealed for.
+        names: Vec<String>,
+    },
+    /// The list of whom a log is sealed for was changed by somebody who cannot open it.
+    #[error("the keys of the log were changed by somebody who does not have them")]
+    Forged,
+    /// Somebody else changed the keys at the same moment.
+    #[error("the keys of the log were changed by somebody else just now")]
+    Overtaken,
+    /// A change that cannot be made.
+    #[error("{0}")]
+    Refused(String),
     /// There is no randomness.
     #[error("the system gives no random bytes")]
     Randomness,
@@ -71,7 +106,7 @@ impl Key {
         if let Ok(passphrase) = std::env::var("PVE_ENCRYPTION_PASSPHRASE")
             && !passphrase.is_empty()
         {
-            return Key::from_passphrase(&Zeroizing::new(passphrase));
+            return Ok(Key::of_passphrase(passphrase, "PVE_ENCRYPTION_PASSPHRASE"));
         }
         let path = folder.join("key");
         if path.exists() { Key::read(&path) } else { Key::make(&path) }
@@ -84,9 +119,15 @@ impl Key {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
     }
 
-    /// A key from its bytes, for tests.
+    /// A key from its bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Key {
-        Key { bytes: Zeroizing::new(bytes), origin: "memory".into() }
+        Key { secret: Secret::Bytes(Zeroizing::new(bytes)), origin: "memory".into() }
+    }
+
+    /// A passphrase; `origin` says where it comes from.
+    pub fn of_passphrase(text: String, origin: &str) -> Key {
+        let passphrase = Passphrase { text: Zeroizing::new(text), derived: Mutex::default() };
+        Key { secret: Secret::Passphrase(Arc::new(passphrase)), origin: origin.into() }
     }
 
     /// Reads a key file.
@@ -106,7 +147,7 @@ impl Key {
             let digits = text.get(2 * i..2 * i + 2).ok_or_else(malformed)?;
             *byte = u8::from_str_radix(digits, 16).map_err(|_| malformed())?;
         }
-        Ok(Key { bytes, origin: path.display().to_string() })
+        Ok(Key { secret: Secret::Bytes(bytes), origin: path.display().to_string() })
     }
 
     /// Makes a key file.
@@ -122,38 +163,84 @@ impl Key {
             std::fs::create_dir_all(folder).map_err(file)?;
         }
         match place_whole(path, &text) {
-            Ok(()) => Ok(Key { bytes, origin: path.display().to_string() }),
+            Ok(()) => Ok(Key { secret: Secret::Bytes(bytes), origin: path.display().to_string() }),
             // Another process made it at the same moment.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Key::read(path),
             Err(error) => Err(file(error)),
         }
     }
 
-    /// Derives a key from a passphrase with Argon2id. The salt is fixed: one passphrase opens every log of a team.
-    fn from_passphrase(passphrase: &str) -> Result<Key, KeyError> {
+    /// Where it comes from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether it is a passphrase, from which keys are derived with salts.
+    pub fn is_passphrase(&self) -> bool {
+        matches!(self.secret, Secret::Passphrase(_))
+    }
+
+    /// The bytes; those of a passphrase with this salt, by Argon2id.
+    pub(crate) fn bytes(&self, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let passphrase = match &self.secret {
+            Secret::Bytes(bytes) => return Ok(bytes.clone()),
+            Secret::Passphrase(passphrase) => passphrase,
+        };
+        let mut derived = passphrase.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = derived.get(salt) {
+            return Ok(bytes.clone());
+        }
         let mut bytes = Zeroizing::new([0; 32]);
-        let salt = Sha256::digest(b"pve passphrase key, version 1");
         Argon2::default()
-            .hash_password_into(passphrase.as_bytes(), &salt, &mut *bytes)
+            .hash_password_into(passphrase.text.as_bytes(), salt, &mut *bytes)
             .map_err(|error| KeyError::Passphrase(error.to_string()))?;
-        Ok(Key { bytes, origin: "PVE_ENCRYPTION_PASSPHRASE".into() })
+        derived.insert(salt.to_vec(), bytes.clone());
+        Ok(bytes)
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&CipherKey::from(*self.bytes))
+    /// What logs of before there were keyrings are sealed with. The salt of a passphrase was a fixed one.
+    pub(crate) fn of_old_logs(&self) -> Result<Key, KeyError> {
+        let salt = Sha256::digest(b"pve passphrase key, version 1");
+        Ok(Key { secret: Secret::Bytes(self.bytes(&salt)?), origin: self.origin.clone() })
     }
 
-    /// Seals bytes; they open only with the same `place`.
+    /// The secret half of the pair by which others seal for this key (X25519).
+    pub(crate) fn private(&self, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+        let mut digest = Sha256::new();
+        digest.update(b"pve recipient, version 1");
+        digest.update(*self.bytes(salt)?);
+        Ok(Zeroizing::new(digest.finalize().into()))
+    }
+
+    /// The public half: who has it can seal for this key and open nothing.
+    ///
+    /// # Errors
+    /// When a passphrase cannot be used.
+    pub fn public(&self, salt: &[u8]) -> Result<[u8; 32], KeyError> {
+        Ok(MontgomeryPoint::mul_base_clamped(*self.private(salt)?).to_bytes())
+    }
+
+    /// Seals bytes; they open only with the same `place`. What a passphrase seals carries its salt.
     ///
     /// # Errors
     /// When there is no randomness.
     pub fn seal(&self, plain: &[u8], place: &str) -> Result<Vec<u8>, KeyError> {
+        let mut salt = Vec::new();
+        if let Secret::Passphrase(passphrase) = &self.secret {
+            // One that is derived already does: a salt need not be used once only.
+            let derived = passphrase.derived.lock().unwrap_or_else(PoisonError::into_inner);
+            salt = derived.keys().find(|salt| salt.len() == SALT).cloned().unwrap_or_default();
+            drop(derived);
+            if salt.is_empty() {
+                salt = random_salt()?.to_vec();
+            }
+        }
         let mut nonce = [0; NONCE];
         fill_random(&mut nonce)?;
         let payload = Payload { msg: plain, aad: place.as_bytes() };
-        let sealed =
-            self.cipher().encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyError::Randomness)?;
-        Ok([&nonce[..], &sealed].concat())
+        let cipher = XChaCha20Poly1305::new(&CipherKey::from(*self.bytes(&salt)?));
+        let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| KeyError::Randomness)?;
+        Ok([&salt[..], &nonce[..], &sealed].concat())
     }
 
     /// Opens what was sealed for `place`. `what` is named in the error.
@@ -162,75 +249,31 @@ impl Key {
     /// When it was sealed with another key or for another place, or was changed.
     pub fn open(&self, sealed: &[u8], place: &str, what: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let wrong = || KeyError::Wrong { what: what.into(), origin: self.origin.clone() };
-        let (nonce, ciphertext) = sealed.split_at_checked(NONCE).ok_or_else(wrong)?;
-        let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| wrong())?;
-        let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
-        self.cipher().decrypt(&XNonce::from(nonce), payload).map(Zeroizing::new).map_err(|_| wrong())
-    }
-}
-
-/// Writes a key beside its place and then gives it its name: nobody reads half a key, and after a crash there is a whole
-/// one or none. What is sealed with it is durable, so it must be too.
-fn place_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.new", uuid::Uuid::new_v4().simple()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    owner_only(&mut options);
-    let mut opened = options.open(&temporary)?;
-    let written = opened
-        .write_all(text.as_bytes())
-        .and_then(|()| opened.write_all(b"\n"))
-        .and_then(|()| opened.sync_all())
-        .and_then(|()| give_name(&temporary, path))
-        .and_then(|()| sync_folder(path));
-    // It is not there any more where it was renamed.
-    let _ = std::fs::remove_file(&temporary);
-    written
-}
-
-/// A link, unlike a rename, does not take the place of what is there. Not every file system has links.
-fn give_name(temporary: &Path, path: &Path) -> std::io::Result<()> {
-    match std::fs::hard_link(temporary, path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists && !path.exists() => {
-            std::fs::rename(temporary, path)
+        if !self.is_passphrase() {
+            return decrypt(&*self.bytes(&[])?, sealed, place).ok_or_else(wrong);
         }
-        result => result,
+        let (salt, rest) = sealed.split_at_checked(SALT).ok_or_else(wrong)?;
+        if let Some(plain) = decrypt(&*self.bytes(salt)?, rest, place) {
+            return Ok(plain);
+        }
+        decrypt(&*self.of_old_logs()?.bytes(&[])?, sealed, place).ok_or_else(wrong)
     }
 }
 
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+fn decrypt(key: &[u8; 32], sealed: &[u8], place: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE)?;
+    let nonce: [u8; NONCE] = nonce.try_into().ok()?;
+    let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
+    let cipher = XChaCha20Poly1305::new(&CipherKey::from(*key));
+    cipher.decrypt(&XNonce::from(nonce), payload).ok().map(Zeroizing::new)
 }
 
-/// Folders cannot be opened as files there; the file system's journal keeps the order.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> std::io::Result<()> {
-    Ok(())
+/// A new salt for a passphrase.
+pub(crate) fn random_salt() -> Result<[u8; SALT], KeyError> {
+    let mut salt = [0; SALT];
+    fill_random(&mut salt)?;
+    Ok(salt)
 }
-
-/// Random bytes by way of the generator that makes version 4 UUIDs, which is the operating system's.
-fn fill_random(bytes: &mut [u8]) -> Result<(), KeyError> {
-    for chunk in bytes.chunks_mut(8) {
-        // 8 of the 16 bytes of a UUID: those without version and variant bits.
-        let uuid = uuid::Uuid::new_v4();
-        let random = uuid.as_bytes();
-        let picked =
-            [random[0], random[1], random[2], random[3], random[4], random[5], random[10], random[11]];
-        let mut source = &picked[..];
-        source.read_exact(chunk).map_err(|_| KeyError::Randomness)?;
-    }
-    Ok(())
-}
-
-#[cfg(unix)]
-fn owner_only(options: &mut std::fs::OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-fn owner_only(_: &mut std::fs::OpenOptions) {}
 
 #[cfg(test)]
 mod tests {
@@ -281,5 +324,19 @@ mod tests {
         assert_eq!(names, 1, "nothing is left beside it");
         std::fs::write(&path, "not a key").unwrap();
         assert!(matches!(Key::read(&path), Err(KeyError::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_passphrase_has_another_key_with_each_salt_and_opens_what_it_sealed_anywhere() {
+        let key = || Key::of_passphrase("correct horse".into(), "test");
+        let sealed = key().seal(b"secret", "plan").unwrap();
+        assert_eq!(&*key().open(&sealed, "plan", "it").unwrap(), b"secret");
+        let other = Key::of_passphrase("correct house".into(), "test");
+        assert!(other.open(&sealed, "plan", "it").is_err());
+        let again = key().seal(b"secret", "plan").unwrap();
+        assert_ne!(sealed[..SALT], again[..SALT]);
+        // What was sealed before salts were random.
+        let old = key().of_old_logs().unwrap().seal(b"old", "plan").unwrap();
+        assert_eq!(&*key().open(&old, "plan", "it").unwrap(), b"old");
     }
 }

@@ -1,26 +1,31 @@
-//! The event log: its port, an in-memory log, the seal on payloads, the writer that commits events in groups, the lease
+//! The event log: its port, an in-memory log, the seal on payloads and whom it is for, the writer that commits events in groups, the lease
 //! that keeps runs apart, the spool for when a shared log is away, and moving a log.
 
 mod chain;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod key;
+mod key_file;
+mod keyring;
 mod lease;
 mod lease_renewal;
 mod log;
 mod memory;
+mod seal;
 mod spool;
 mod transfer;
 mod writer;
 
 pub use chain::{Fault, StoredEvent, Verification, check_following, verify_chain};
 pub use key::{Key, KeyError};
+pub use keyring::{Identity, Keyring, KeyringChange, Recipient, recipient_text};
 pub use lease::{
     Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWrite, StoredLease,
     break_lease, lease_status,
 };
-pub use log::{Draft, EventLog, Head, LogError, MovableLog, open_events, seal_batch};
+pub use log::{Draft, EventLog, Head, LogError, MovableLog};
 pub use memory::MemoryLog;
+pub use seal::Seal;
 pub use spool::{OpenSpool, PushError, SpooledLog, push_spool};
 pub use transfer::{Copied, TransferError, copy_log};
 pub use writer::{Writer, WriterError};

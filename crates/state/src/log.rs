@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::chain::{StoredEvent, Verification};
-use crate::key::{Key, KeyError};
+use crate::key::KeyError;
+use crate::keyring::{Keyring, KeyringChange};
 
 /// An end of a log: its last event and that event's hash, which stands for all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,73 +153,24 @@ pub trait MovableLog: EventLog {
     /// When the storage fails or an event is missing.
     async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError>;
 
-    /// Appends stored events of a log with the same id, which must follow the last one here. Durable on return.
+    /// Appends stored events of a log with the same id, which must follow the last one here, with the keyring of that
+    /// log. Durable on return.
     ///
     /// # Errors
     /// [`LogError::Conflict`] when they do not follow; other errors when the storage fails.
-    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError>;
-}
+    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError>;
 
-fn place(log: Uuid, sequence: u64) -> String {
-    format!("{log}/{sequence}")
-}
+    /// Whom the log is sealed for; `None` for a log of before there were keyrings.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn keyring(&self) -> Result<Option<Keyring>, LogError>;
 
-/// Gives drafts their places after an event and seals their payloads.
-///
-/// # Errors
-/// When a payload cannot be sealed.
-pub fn seal_batch(
-    key: &Key,
-    log: Uuid,
-    head: u64,
-    head_hash: [u8; 32],
-    batch: &[Draft],
-) -> Result<Vec<StoredEvent>, LogError> {
-    let mut before = head_hash;
-    let mut stored = Vec::with_capacity(batch.len());
-    for (sequence, draft) in (head + 1..).zip(batch) {
-        let json = zeroize::Zeroizing::new(
-            serde_json::to_vec(&draft.payload)
-                .map_err(|error| LogError::Damaged(format!("an event cannot be written: {error}")))?,
-        );
-        let mut event = StoredEvent {
-            sequence,
-            id: draft.id,
-            time: draft.time,
-            run: draft.run,
-            actor: draft.actor.clone(),
-            kind: draft.payload.kind().to_string(),
-            sealed: key.seal(&json, &place(log, sequence))?,
-            hash: [0; 32],
-        };
-        event.hash = event.expected_hash(&before);
-        before = event.hash;
-        stored.push(event);
-    }
-    Ok(stored)
-}
-
-/// Opens stored events.
-///
-/// # Errors
-/// When the key does not fit or a payload is no payload.
-pub fn open_events(key: &Key, log: Uuid, stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
-    stored
-        .iter()
-        .map(|event| {
-            let what = format!("event {}", event.sequence);
-            let json = key.open(&event.sealed, &place(log, event.sequence), &what)?;
-            let payload: Payload = serde_json::from_slice(&json).map_err(|error| {
-                LogError::Damaged(format!("event {} cannot be read: {error}", event.sequence))
-            })?;
-            Ok(Event {
-                sequence: event.sequence,
-                id: event.id,
-                time: event.time,
-                run: event.run,
-                actor: event.actor.clone(),
-                payload,
-            })
-        })
-        .collect()
+    /// Changes whom the log is sealed for, and says whom from now on. `name` is who does it, for a log that has no
+    /// keyring yet. Durable on return.
+    ///
+    /// # Errors
+    /// [`KeyError::Overtaken`] when somebody else did at the same moment; other errors when the key does not fit, the
+    /// change cannot be made, or the storage fails.
+    async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError>;
 }

@@ -1,6 +1,6 @@
 //! A log in memory, for tests and as the measure of the others.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pve_model::event::Event;
@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::chain::{ORIGIN, StoredEvent, Verification, check_following, verify_chain};
 use crate::key::Key;
-use crate::log::{Draft, EventLog, Head, LogError, MovableLog, open_events, seal_batch};
+use crate::keyring::{Keyring, KeyringChange};
+use crate::log::{Draft, EventLog, Head, LogError, MovableLog};
+use crate::seal::Seal;
 
 /// A log that is gone with the process.
 pub struct MemoryLog {
-    id: Uuid,
-    key: Key,
+    seal: Mutex<Arc<Seal>>,
     events: Mutex<Vec<StoredEvent>>,
 }
 
@@ -25,7 +26,16 @@ impl MemoryLog {
 
     /// An empty log with this id.
     pub fn named(id: Uuid, key: Key) -> MemoryLog {
-        MemoryLog { id, key, events: Mutex::new(Vec::new()) }
+        MemoryLog { seal: Mutex::new(Arc::new(Seal::new(id, key, None))), events: Mutex::new(Vec::new()) }
+    }
+
+    fn seal(&self) -> Arc<Seal> {
+        Arc::clone(&self.seal.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, ring: Keyring) {
+        let seal = Arc::new(self.seal().with_ring(ring));
+        *self.seal.lock().unwrap_or_else(PoisonError::into_inner) = seal;
     }
 
     fn events(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
@@ -36,7 +46,7 @@ impl MemoryLog {
 #[async_trait]
 impl EventLog for MemoryLog {
     fn id(&self) -> Uuid {
-        self.id
+        self.seal().log()
     }
 
     async fn head(&self) -> Result<u64, LogError> {
@@ -49,16 +59,20 @@ impl EventLog for MemoryLog {
         if found != expected_head {
             return Err(LogError::Conflict { expected: expected_head, found });
         }
-        let hash = events.last().map_or(ORIGIN, |event| event.hash);
-        let stored = seal_batch(&self.key, self.id, found, hash, &batch)?;
+        let end = events.last().map_or(Head::default(), Head::of);
+        if let (0, None, Some(first)) = (found, self.seal().ring(), batch.first()) {
+            self.keep(self.seal().first_ring(&first.actor.user, false)?);
+        }
+        let stored = self.seal().seal_batch(end, &batch)?;
         events.extend(stored.clone());
-        open_events(&self.key, self.id, &stored)
+        self.seal().open_events(end.hash, &stored)
     }
 
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
         let events = self.events();
         let from = usize::try_from(after).unwrap_or(usize::MAX).min(events.len());
-        open_events(&self.key, self.id, &events[from..])
+        let before = events[..from].last().map_or(ORIGIN, |event| event.hash);
+        self.seal().open_events(before, &events[from..])
     }
 
     async fn known_end(&self) -> Result<Head, LogError> {
@@ -80,19 +94,30 @@ impl MovableLog for MemoryLog {
         Ok(events[from..].to_vec())
     }
 
-    async fn adopt(&self, events: &[StoredEvent]) -> Result<(), LogError> {
+    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
         let mut here = self.events();
         let mut end = here.last().map_or(Head::default(), Head::of);
         check_following(&mut end, events)?;
         here.extend_from_slice(events);
+        if let Some(ring) = ring {
+            self.keep(ring.clone());
+        }
         Ok(())
+    }
+
+    async fn keyring(&self) -> Result<Option<Keyring>, LogError> {
+        Ok(self.seal().ring().cloned())
+    }
+
+    async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {
+        let next = self.seal().next_ring(name, !self.events().is_empty(), change)?;
+        self.keep(next.clone());
+        Ok(next)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[tokio::test]

@@ -88,6 +88,45 @@ pub struct LockOptions {
     pub lock: Option<bool>,
 }
 
+/// See [`super::Command::Key`].
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// This machine's recipient text, and everybody that the log is sealed for
+    Show,
+    /// Let somebody else open the log
+    #[command(after_help = "Example: pve key add -name bob pve1c0ffee...\n\n\
+        `pve key show` prints the text where bob works. A passphrase is asked for, or taken from\n\
+        PVE_NEW_ENCRYPTION_PASSPHRASE.")]
+    Add {
+        /// What `pve key show` prints there
+        #[arg(required_unless_present = "passphrase", conflicts_with = "passphrase")]
+        recipient: Option<String>,
+        /// How they are called from now on
+        #[arg(long)]
+        name: String,
+        /// A passphrase instead
+        #[arg(long)]
+        passphrase: bool,
+        /// How to wait.
+        #[command(flatten)]
+        lock: LockOptions,
+    },
+    /// Seal what comes so that somebody can not open it any more
+    Remove {
+        /// How they are called
+        name: String,
+        /// How to wait.
+        #[command(flatten)]
+        lock: LockOptions,
+    },
+    /// Seal what comes with a new key
+    Rotate {
+        /// How to wait.
+        #[command(flatten)]
+        lock: LockOptions,
+    },
+}
+
 /// See [`super::Command::Taint`] and [`super::Command::Untaint`].
 #[derive(Debug, Args)]
 #[command(after_help = "Example: pve taint 'proxmox_vm.web[\"a\"]'")]

@@ -139,6 +139,14 @@ pub(super) async fn open_to_move(
     })
 }
 
+/// Opens the log to change whom it is sealed for.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
+    open_to_move(project, project.backend()?, None).await
+}
+
 /// Opens the log to check it, which needs no key.
 ///
 /// # Errors

@@ -215,6 +215,10 @@ fn describe_other(payload: &Payload) -> Described {
             (None, format!("the log came here from {}", moved.place), true)
         }
         Payload::LogMoved(moved) => (None, format!("the log was moved to {}", moved.place), true),
+        Payload::KeysChanged(keys) => {
+            let text = format!("keys changed: {}; sealed for {}", keys.change, keys.recipients.join(", "));
+            (None, text, true)
+        }
         Payload::Unknown(unknown) => {
             (None, format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true)
         }

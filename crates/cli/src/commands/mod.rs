@@ -8,6 +8,7 @@ pub mod get;
 pub mod graph;
 pub mod import;
 pub mod init;
+pub mod key;
 pub mod log;
 pub mod output;
 pub mod plan;

@@ -1,0 +1,88 @@
+//! Who can open a log: several recipients, passphrases, rotation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Project, text};
+
+const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  count = 2\n  input = \"hunter2-hunter2\"\n}\n";
+
+fn key_file(folder: &Path, name: &str, digit: char) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, digit.to_string().repeat(64)).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+fn recipient(project: &Project, file: &str) -> String {
+    let output = project.run_with(&[("PVE_ENCRYPTION_KEY_FILE", file)], &["-C", "elsewhere", "key", "show"]);
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8(output.stdout).unwrap().trim().to_string()
+}
+
+#[test]
+fn a_team_has_a_key_each_and_one_who_left_opens_nothing_that_comes() {
+    let project = Project::new(MAIN);
+    project.write("elsewhere/main.tf", "");
+    let (ann, bob) = (key_file(project.path(), "ann.key", 'a'), key_file(project.path(), "bob.key", 'b'));
+    let (ann, bob) = ([("PVE_ENCRYPTION_KEY_FILE", &*ann)], [("PVE_ENCRYPTION_KEY_FILE", &*bob)]);
+    let ok = |who: &[(&str, &str)], words: &[&str]| {
+        let output = project.run_with(who, words);
+        assert!(output.status.success(), "{words:?}: {}", text(&output));
+        text(&output)
+    };
+    let refused = |who: &[(&str, &str)], words: &[&str]| {
+        let output = project.run_with(who, words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
+        text(&output)
+    };
+    ok(&ann, &["apply", "-auto-approve"]);
+    assert!(refused(&bob, &["state", "list"]).contains("another key"));
+    ok(&ann, &["key", "add", "-name", "bob", &recipient(&project, bob[0].1)]);
+    assert_eq!(ok(&bob, &["state", "list"]).lines().count(), 2);
+    ok(&bob, &["taint", "terraform_data.a[0]"]);
+    ok(&bob, &["key", "rotate"]);
+    ok(&ann, &["apply", "-auto-approve"]);
+    assert!(ok(&ann, &["key", "show"]).contains("bob (key file) since"));
+    ok(&ann, &["key", "remove", "bob"]);
+    ok(&ann, &["taint", "terraform_data.a[1]"]);
+    assert!(refused(&bob, &["state", "list"]).contains("another key"));
+    assert!(refused(&bob, &["apply", "-auto-approve"]).contains("another key"));
+    let log = ok(&ann, &["log"]);
+    for change in ["added bob", "a new key", "removed bob"] {
+        assert!(log.contains(change), "{log}");
+    }
+    assert!(ok(&bob, &["log", "verify"]).contains("none changed"));
+    let last = project.run_with(&ann, &["key", "remove", "nobody"]);
+    assert!(text(&last).contains("there is no recipient nobody"), "{}", text(&last));
+}
+
+#[test]
+fn a_passphrase_can_be_let_in_and_taken_for_a_key_file() {
+    let project = Project::new(MAIN);
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(
+        project
+            .fails(&["key", "add", "-name", "ci", "-passphrase"])
+            .contains("PVE_NEW_ENCRYPTION_PASSPHRASE")
+    );
+    let added = project.run_with(
+        &[("PVE_NEW_ENCRYPTION_PASSPHRASE", "correct horse")],
+        &["key", "add", "-name", "ci", "-passphrase"],
+    );
+    assert!(added.status.success(), "{}", text(&added));
+    let key = project.path().join(".pve/key");
+    std::fs::rename(&key, project.path().join("aside")).unwrap();
+    for (passphrase, code) in [("correct horse", 0), ("correct house", 1)] {
+        let output = project.run_with(&[("PVE_ENCRYPTION_PASSPHRASE", passphrase)], &["state", "list"]);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output));
+    }
+    // A plan that is saved there opens wherever the passphrase is known.
+    let with = [("PVE_ENCRYPTION_PASSPHRASE", "correct horse")];
+    assert!(project.run_with(&with, &["taint", "terraform_data.a[0]"]).status.success());
+    assert!(project.run_with(&with, &["plan", "-out", "p.plan"]).status.success());
+    let applied = project.run_with(&with, &["apply", "p.plan"]);
+    assert!(applied.status.success(), "{}", text(&applied));
+}
