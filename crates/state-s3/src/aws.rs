@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
@@ -16,13 +18,16 @@ use aws_sdk_s3::config::{
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption};
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
 use crate::answers::{Refusal, judge_read, judge_write};
-use crate::settings::{AssumeRole, Encryption, Settings};
+use crate::settings::{AssumeRole, Encryption, Settings, WebIdentity};
 use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// How long a connection may take, and one request with its answer.
@@ -43,6 +48,9 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
+    /// The proxy cannot be used.
+    #[error("the proxy cannot be used: {0}")]
+    Proxy(String),
     /// The certificates cannot be used.
     #[error("the CA file cannot be used: {0}")]
     Certificates(String),
@@ -74,8 +82,12 @@ impl AwsStore {
         if settings.skip_checksum {
             config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         }
+        if let Some(identity) = &settings.web_identity {
+            config = config.credentials_provider(with_token(identity, &for_roles(settings, &shared)));
+        }
         if let Some(role) = &settings.assume_role {
-            config = config.credentials_provider(assumed(role, &shared).await);
+            let provider = assumed(role, &for_roles(settings, &shared), settings).await;
+            config = config.credentials_provider(provider);
         }
         Ok(AwsStore {
             client: Client::from_conf(config.build()),
@@ -192,6 +204,8 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(REQUEST).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
+        .use_dual_stack(settings.dual_stack)
+        .use_fips(settings.fips)
         .timeout_config(timeouts)
         .http_client(http_client(settings)?);
     if let Some(profile) = &settings.profile {
@@ -223,18 +237,70 @@ fn with_profile_files(loader: ConfigLoader, settings: &Settings) -> ConfigLoader
 }
 
 fn http_client(settings: &Settings) -> Result<aws_sdk_s3::config::SharedHttpClient, ConnectError> {
-    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
-    let Some(path) = &settings.ca_bundle else { return Ok(builder.build_https()) };
-    let pem =
-        std::fs::read(path).map_err(|source| ConnectError::CaFile { path: PathBuf::from(path), source })?;
-    let trust = tls::TrustStore::default().with_pem_certificate(pem);
-    let context = tls::TlsContext::builder().with_trust_store(trust).build();
-    let context = context.map_err(|error| ConnectError::Certificates(error.to_string()))?;
-    Ok(builder.tls_context(context).build_https())
+    let mut context = tls::TlsContext::default();
+    if let Some(path) = &settings.ca_bundle {
+        let pem = std::fs::read(path)
+            .map_err(|source| ConnectError::CaFile { path: PathBuf::from(path), source })?;
+        let trust = tls::TrustStore::default().with_pem_certificate(pem);
+        let built = tls::TlsContext::builder().with_trust_store(trust).build();
+        context = built.map_err(|error| ConnectError::Certificates(error.to_string()))?;
+    }
+    let proxy = proxy(settings)?;
+    let connector = move |timeouts: Option<&HttpConnectorSettings>, parts: Option<&RuntimeComponents>| {
+        let mut builder = Connector::builder();
+        builder.set_connector_settings(timeouts.cloned());
+        builder.set_sleep_impl(parts.and_then(RuntimeComponents::sleep_impl));
+        let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        builder.proxy_config(proxy.clone()).tls_provider(provider).tls_context(context.clone()).build()
+    };
+    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(connector))
 }
 
-async fn assumed(role: &AssumeRole, shared: &SdkConfig) -> SharedCredentialsProvider {
+/// The proxy that is named; else that of the environment, which is not for stores on this machine.
+fn proxy(settings: &Settings) -> Result<ProxyConfig, ConnectError> {
+    let Some(url) = &settings.proxy else {
+        let host = settings.endpoint.as_deref().and_then(|url| url.split("://").nth(1)).unwrap_or_default();
+        let here = ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name));
+        return Ok(if here { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
+    };
+    let config = ProxyConfig::all(url.clone()).map_err(|error| ConnectError::Proxy(error.to_string()))?;
+    Ok(match &settings.no_proxy {
+        Some(rules) => config.no_proxy(rules),
+        None => config,
+    })
+}
+
+/// What roles are asked for with.
+fn for_roles(settings: &Settings, shared: &SdkConfig) -> SdkConfig {
+    let mut builder = shared.to_builder();
+    builder.set_endpoint_url(settings.sts_endpoint.clone());
+    if let Some(region) = &settings.sts_region {
+        builder.set_region(Some(Region::new(region.clone())));
+    }
+    builder.build()
+}
+
+fn with_token(identity: &WebIdentity, shared: &SdkConfig) -> WebIdentityTokenCredentialsProvider {
+    let mut parts = ProviderConfig::without_region().with_region(shared.region().cloned());
+    if let Some(client) = shared.http_client() {
+        parts = parts.with_http_client(client);
+    }
+    let mut builder = WebIdentityTokenCredentialsProvider::builder().configure(&parts);
+    builder = builder.static_configuration(StaticConfiguration {
+        web_identity_token_file: PathBuf::from(&identity.token_file),
+        role_arn: identity.role_arn.clone(),
+        session_name: identity.session_name.clone().unwrap_or_else(|| "pve".into()),
+    });
+    if let Some(policy) = &identity.policy {
+        builder = builder.policy(policy);
+    }
+    if !identity.policy_arns.is_empty() {
+        builder = builder.policy_arns(identity.policy_arns.clone());
+    }
+    builder.build()
+}
+
+async fn assumed(role: &AssumeRole, shared: &SdkConfig, settings: &Settings) -> SharedCredentialsProvider {
     let mut builder = AssumeRoleProvider::builder(&role.role_arn).configure(shared);
     if let Some(name) = &role.session_name {
         builder = builder.session_name(name);
@@ -251,7 +317,12 @@ async fn assumed(role: &AssumeRole, shared: &SdkConfig) -> SharedCredentialsProv
     if let Some(duration) = role.duration {
         builder = builder.session_length(duration);
     }
-    let provider = match shared.credentials_provider() {
+    if !role.tags.is_empty() {
+        builder = builder.tags(role.tags.clone());
+    }
+    let token = settings.web_identity.as_ref().map(|identity| with_token(identity, shared));
+    let own = token.map(SharedCredentialsProvider::new).or_else(|| shared.credentials_provider());
+    let provider = match own {
         Some(own) => builder.build_from_provider(own).await,
         None => builder.build().await,
     };

@@ -25,6 +25,6 @@ pub use layout::Layout;
 pub use lease::S3Lease;
 pub use log::S3Log;
 pub use memory::MemoryStore;
-pub use settings::{AssumeRole, Credentials, Encryption, Secret, Settings, SettingsError};
+pub use settings::{AssumeRole, Credentials, Encryption, Secret, Settings, SettingsError, WebIdentity};
 pub use store::{Object, ObjectStore, Page, StoreError};
 pub use terraform_lock::TerraformLock;

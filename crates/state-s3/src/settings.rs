@@ -80,6 +80,20 @@ pub struct Settings {
     pub ca_bundle: Option<String>,
     /// `assume_role`, or the older arguments for it.
     pub assume_role: Option<AssumeRole>,
+    /// `assume_role_with_web_identity`.
+    pub web_identity: Option<WebIdentity>,
+    /// `endpoints.sts`, where roles are asked for.
+    pub sts_endpoint: Option<String>,
+    /// `sts_region`.
+    pub sts_region: Option<String>,
+    /// `use_dualstack_endpoint`.
+    pub dual_stack: bool,
+    /// `use_fips_endpoint`.
+    pub fips: bool,
+    /// `http_proxy` or `https_proxy`, whichever is for the endpoint. Without it the environment is asked.
+    pub proxy: Option<String>,
+    /// `no_proxy`.
+    pub no_proxy: Option<String>,
     /// `skip_s3_checksum`: writes carry no checksum beyond what is required.
     pub skip_checksum: bool,
     /// Arguments that are taken and have no effect here, and why.
@@ -115,9 +129,16 @@ pub enum SettingsError {
 
 /// Taken, and without effect.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("dynamodb_table", "the log's own conditional writes keep writers apart"),
+    (
+        "dynamodb_table",
+        "the log's own conditional writes keep writers apart; a lock that Terraform holds in the table is not seen here, \
+         so make sure that no run of it is under way",
+    ),
     ("dynamodb_endpoint", "no table is used"),
-    ("use_lockfile", "the log's own conditional writes keep writers apart"),
+    (
+        "use_lockfile",
+        "the log's own conditional writes keep writers apart; a lock object that Terraform holds on its state is respected",
+    ),
     ("skip_credentials_validation", "credentials are checked by using them"),
     ("skip_requesting_account_id", "the account is not asked for"),
     ("skip_region_validation", "regions are not checked against a list"),
@@ -125,27 +146,18 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("max_retries", "conditional writes are repeated by the log itself"),
     ("retry_mode", "conditional writes are repeated by the log itself"),
     ("use_legacy_workflow", "credentials are found as the AWS tools find them"),
+    ("iam_endpoint", "nothing is asked of IAM"),
+    ("lock_tags", "objects of the log carry no tags"),
+    ("state_tags", "objects of the log carry no tags"),
 ];
 
 /// What Terraform and OpenTofu have beside those that are read here.
 const NOT_YET: &[&str] = &[
     "allowed_account_ids",
-    "assume_role_tags",
     "assume_role_transitive_tag_keys",
-    "assume_role_with_web_identity",
     "ec2_metadata_service_endpoint",
     "ec2_metadata_service_endpoint_mode",
     "forbidden_account_ids",
-    "http_proxy",
-    "https_proxy",
-    "iam_endpoint",
-    "lock_tags",
-    "no_proxy",
-    "state_tags",
-    "sts_endpoint",
-    "sts_region",
-    "use_dualstack_endpoint",
-    "use_fips_endpoint",
 ];
 
 impl Settings {
@@ -223,6 +235,14 @@ impl Reader<'_> {
             self.errors.push(SettingsError::Unsupported("insecure".into()));
         }
         let assume_role = self.assume_role();
+        let web_identity = self.web_identity();
+        let sts_endpoint = self.sts_endpoint();
+        let sts_region = self.text("sts_region");
+        let (dual_stack, fips) = (self.flag("use_dualstack_endpoint"), self.flag("use_fips_endpoint"));
+        let (plain, secure) = (self.text("http_proxy"), self.text("https_proxy"));
+        let is_plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+        let proxy = if is_plain { plain } else { secure };
+        let no_proxy = self.text("no_proxy");
         let skip_checksum = self.flag("skip_s3_checksum");
         let remarks = self.remarks();
         Some(Settings {
@@ -240,6 +260,13 @@ impl Reader<'_> {
             acl,
             ca_bundle,
             assume_role,
+            web_identity,
+            sts_endpoint,
+            sts_region,
+            dual_stack,
+            fips,
+            proxy,
+            no_proxy,
             skip_checksum,
             remarks,
         })
@@ -324,9 +351,11 @@ impl Reader<'_> {
             match (&**name, value.as_str()) {
                 ("s3", Some(url)) => endpoint = Some(url.to_string()),
                 ("s3", None) => self.invalid("endpoints.s3", "must be a string"),
-                // Of the others only the table has no use here.
-                ("dynamodb", _) => {}
-                ("iam" | "sts" | "sso", _) => {
+                // Read where roles are.
+                ("sts", Some(_)) => {}
+                ("sts", None) => self.invalid("endpoints.sts", "must be a string"),
+                ("dynamodb" | "iam", _) => {}
+                ("sso", _) => {
                     self.errors.push(SettingsError::Unsupported(format!("endpoints.{name}")));
                 }
                 _ => self.errors.push(SettingsError::Unknown(format!("endpoints.{name}"))),
@@ -414,7 +443,7 @@ impl Reader<'_> {
 #[path = "settings_role.rs"]
 mod role;
 
-pub use role::AssumeRole;
+pub use role::{AssumeRole, WebIdentity};
 
 #[cfg(test)]
 #[path = "settings_tests.rs"]

@@ -123,3 +123,42 @@ fn the_kinds_of_encryption_are_told_apart() {
     let customer = with(&[yes(), ("sse_customer_key", text(key))]).unwrap();
     assert!(matches!(customer.encryption, Encryption::Customer(found) if found.expose() == key));
 }
+
+#[test]
+fn roles_tokens_proxies_and_other_endpoints_are_read() {
+    let object = |entries: &[(&str, Value)]| {
+        Value::object(entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+    };
+    let role = object(&[
+        ("role_arn", text("arn:aws:iam::1:role/r")),
+        ("duration", text("1h30m")),
+        ("tags", object(&[("team", text("infra"))])),
+    ]);
+    let token =
+        object(&[("role_arn", text("arn:aws:iam::1:role/w")), ("web_identity_token_file", text("/t"))]);
+    let settings = with(&[
+        ("assume_role", role),
+        ("assume_role_with_web_identity", token),
+        ("endpoints", object(&[("sts", text("https://sts.example.org"))])),
+        ("sts_region", text("us-east-1")),
+        ("use_dualstack_endpoint", text("true")),
+        ("https_proxy", text("http://proxy:3128")),
+        ("no_proxy", text("example.org")),
+        ("max_retries", text("5")),
+    ])
+    .unwrap();
+    let role = settings.assume_role.unwrap();
+    assert_eq!(role.duration, Some(std::time::Duration::from_secs(5400)));
+    assert_eq!(role.tags, [("team".to_string(), "infra".to_string())]);
+    assert_eq!(settings.web_identity.unwrap().token_file, "/t");
+    assert_eq!(settings.sts_endpoint.as_deref(), Some("https://sts.example.org"));
+    assert_eq!((settings.dual_stack, settings.fips, settings.endpoint), (true, false, None));
+    assert_eq!(settings.proxy.as_deref(), Some("http://proxy:3128"));
+    assert_eq!(settings.remarks.len(), 1);
+    let older = with(&[("role_arn", text("r")), ("assume_role_duration_seconds", text("900"))]).unwrap();
+    assert_eq!(older.assume_role.unwrap().duration, Some(std::time::Duration::from_secs(900)));
+    assert_eq!(
+        faults(&[("assume_role_with_web_identity", object(&[]))]),
+        ["backend \"s3\": assume_role_with_web_identity needs role_arn and web_identity_token_file"]
+    );
+}

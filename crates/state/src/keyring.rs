@@ -148,7 +148,7 @@ impl Keyring {
     /// [`KeyError::NotForThis`] when the key is no recipient's; [`KeyError::Forged`] when the proof does not hold.
     pub(crate) fn unlock(&self, key: &Key) -> Result<Vec<Key>, KeyError> {
         for recipient in self.recipients.iter().filter(|one| one.is_passphrase() == key.is_passphrase()) {
-            let salt = recipient.salt.as_deref().map(|salt| decode(salt)).transpose()?.unwrap_or_default();
+            let salt = recipient.salt.as_deref().map(decode).transpose()?.unwrap_or_default();
             if hexadecimal(&key.public(&salt)?) != recipient.public {
                 continue;
             }
