@@ -1,8 +1,10 @@
-//! A store that goes away in the middle of an apply, at moments by a seed: what happened is kept, and pushed later.
+//! A store that goes away in the middle of an apply, and an apply that is killed or stopped, at moments by a seed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod store;
+
+use std::process::Stdio;
 
 use store::{Proxy, Server, fails, ok, project, pve, text};
 
@@ -53,12 +55,16 @@ fn cut(server: &Server, seed: u64) {
     assert!(ok(path, &["plan"]).contains("No changes."), "{told}");
 }
 
+fn seeds() -> u64 {
+    let first = std::env::var("PVE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_126);
+    println!("seeds from {first} (set PVE_TEST_SEED to try others)");
+    first
+}
+
 #[test]
 fn an_apply_whose_store_goes_away_loses_and_doubles_nothing() {
     let Some(server) = Server::start() else { return };
-    let first = std::env::var("PVE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_126);
-    println!("seeds from {first} (set PVE_TEST_SEED to try others)");
-    let server = &server;
+    let (first, server) = (seeds(), &server);
     std::thread::scope(|scope| {
         for seed in first..first + 4 {
             scope.spawn(move || cut(server, seed));
@@ -81,4 +87,82 @@ fn what_another_run_overtook_is_put_aside() {
     assert!(refused.contains("another run wrote event") && refused.contains("-discard"), "{refused}");
     assert!(ok(one.path(), &["log", "push", "-discard"]).contains("discarded-"));
     assert!(ok(one.path(), &["apply", "-auto-approve"]).contains("No changes."));
+}
+
+#[test]
+fn an_apply_killed_anywhere_is_completed_by_the_next_and_no_event_is_lost() {
+    let Some(server) = Server::start() else { return };
+    let (first, mut midway) = (seeds(), 0);
+    for seed in first..first + 10 {
+        let proxy = Proxy::start(server.address());
+        let folder = project(proxy.address, &main_file());
+        let path = folder.path();
+        let key = format!("killed-{seed}");
+        std::fs::write(path.join("backend.tf"), store::backend(proxy.address, &key)).unwrap();
+        let most = 1 + usize::try_from(mixed(seed) % 20).unwrap();
+        let mut child = pve(path, &["apply", "-auto-approve", "-parallelism=2"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while proxy.batches() < most && child.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        // It may have ended by itself just before.
+        let _ = child.kill();
+        child.wait().unwrap();
+        let marker = std::fs::read_to_string(path.join(".pve/default/log.json")).unwrap_or_default();
+        let before = ok(path, &["log", "--jsonl"]);
+        midway += usize::from(before.contains("run_started") && !before.contains("run_finished"));
+        // What the killed run took for durable is there.
+        let noted = marker.split("\"sequence\": ").nth(1).and_then(|rest| rest.split(',').next());
+        let noted = noted.map_or(0, |number| number.parse::<usize>().unwrap());
+        assert!(before.lines().count() >= noted, "seed {seed}: {noted} noted");
+        ok(path, &["unlock", "-force"]);
+        ok(path, &["apply", "-auto-approve"]);
+        assert!(ok(path, &["plan"]).contains("No changes."), "seed {seed}");
+        assert_eq!(ok(path, &["state", "list"]).lines().count(), INSTANCES, "seed {seed}");
+        assert!(ok(path, &["log", "verify"]).contains("none changed"), "seed {seed}");
+    }
+    println!("{midway} of 10 kills hit a run that was under way");
+    assert!(midway > 0);
+}
+
+/// Takes more than a minute, the time that a lease lasts.
+#[cfg(unix)]
+#[test]
+fn an_apply_that_was_stopped_for_longer_than_its_lease_appends_nothing_more() {
+    if std::env::var_os("PVE_TEST_FULL").is_none() {
+        println!("skipped: PVE_TEST_FULL is not set");
+        return;
+    }
+    let Some(server) = Server::start() else { return };
+    let slow = "resource \"terraform_data\" \"a\" {\n  provisioner \"local-exec\" {\n    command = \"mkfifo gate && cat gate\"\n  }\n}\n";
+    let quick = "resource \"terraform_data\" \"a\" {}\n";
+    let (one, other) = (project(server.address(), slow), project(server.address(), quick));
+    let child = pve(one.path(), &["apply", "-auto-approve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !ok(other.path(), &["log", "--jsonl"]).contains("provisioner_started") {
+        std::thread::yield_now();
+    }
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let begun = std::time::Instant::now();
+    let taken = ok(other.path(), &["apply", "-auto-approve", "-lock-timeout=3m"]);
+    println!("taken over after {:.1?}", begun.elapsed());
+    assert!(begun.elapsed() > std::time::Duration::from_secs(60) && taken.contains("Waiting"), "{taken}");
+    let before = ok(other.path(), &["log", "--jsonl"]);
+    assert!(before.contains("lease_taken_over"), "{before}");
+    signal("-CONT");
+    std::fs::write(one.path().join("gate"), "").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", text(&ended));
+    assert_eq!(ok(other.path(), &["log", "--jsonl"]), before, "{}", text(&ended));
+    assert!(ok(other.path(), &["plan"]).contains("No changes."));
 }

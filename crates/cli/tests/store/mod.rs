@@ -169,6 +169,11 @@ impl Proxy {
         self.inner.most.store(usize::MAX, Ordering::SeqCst);
     }
 
+    /// How many batches of the log arrived since that was last set.
+    pub fn batches(&self) -> usize {
+        self.inner.batches.load(Ordering::SeqCst)
+    }
+
     /// How many requests came since this was last asked.
     pub fn requests(&self) -> usize {
         self.inner.requests.swap(0, Ordering::SeqCst)
