@@ -107,12 +107,15 @@ pub(super) fn boot_order(planned: &Value) -> Option<String> {
     if order.is_empty() { default_boot_order(planned) } else { Some(format!("order={}", order.join(";"))) }
 }
 
+/// The disks that a VM boots from when the configuration does not say.
+const FIRST_DISKS: [&str; 4] = ["ide0", "sata0", "scsi0", "virtio0"];
+
 /// What a new VM boots from when the configuration does not say: the CD-ROM, the first disks, the first network device.
 /// Left to itself the API would put the cloud-init drive among them.
 fn default_boot_order(value: &Value) -> Option<String> {
     let names = device_names(value);
     let cdrom = encode_cdrom(value).map(|(interface, _)| interface);
-    let usual = ["ide0", "sata0", "scsi0", "virtio0", "net0"].map(str::to_string);
+    let usual = FIRST_DISKS.iter().chain(&["net0"]).map(|name| (*name).to_string());
     let cloud_init = block(value, "initialization").map(cloud_init_interface);
     let mut order: Vec<String> = Vec::new();
     for name in cdrom.into_iter().chain(usual) {
@@ -121,6 +124,34 @@ fn default_boot_order(value: &Value) -> Option<String> {
         }
     }
     (!order.is_empty()).then(|| format!("order={}", order.join(";")))
+}
+
+/// A boot order that was never configured, after a change: the devices that are taken out leave it, and where no disk
+/// would be left in it, the first new ones take their place. `None` when it stays as it is.
+pub(super) fn following_boot_order(prior: &Value, planned: &Value) -> Option<Vec<String>> {
+    let before = texts(prior, "boot_order");
+    let (known, left) = (device_names(prior), device_names(planned));
+    // A clone may have devices of its template that nobody configured.
+    let stays = |name: &&String| left.contains(name) || !known.contains(name);
+    let interfaces = |value: &Value| -> Vec<String> {
+        let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "interface"));
+        disks.map(str::to_string).collect()
+    };
+    let (old, new) = (interfaces(prior), interfaces(planned));
+    let mut order: Vec<String> = before.iter().filter(stays).cloned().collect();
+    if !before.is_empty() && !order.iter().any(|name| new.contains(name) || !left.contains(name)) {
+        let fresh: Vec<&String> = new.iter().filter(|name| !old.contains(name)).collect();
+        let usual = FIRST_DISKS.iter().filter_map(|name| fresh.iter().find(|disk| disk.as_str() == *name));
+        let mut first: Vec<String> = usual.map(|name| (*name).clone()).collect();
+        if first.is_empty() {
+            first.extend(fresh.first().map(|name| (*name).clone()));
+        }
+        let gone = before.iter().position(|name| old.contains(name));
+        let network = order.iter().position(|name| name.starts_with("net"));
+        let place = gone.or(network).unwrap_or(order.len()).min(order.len());
+        order.splice(place..place, first);
+    }
+    (order != before).then_some(order)
 }
 
 /// The names of the devices that a VM can boot from.

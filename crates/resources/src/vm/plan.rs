@@ -10,12 +10,12 @@ use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
 use super::decode::MARKER;
-use super::drives::device_names;
+use super::drives::following_boot_order;
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_tags, text, with, with_elements,
-    with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_tags, text, text_list, with,
+    with_elements, with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -257,14 +257,18 @@ fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> 
             planned = with_unknown(&planned, name);
         }
     }
-    // A boot order that was never configured loses the devices that are taken out.
-    let free = request.config.get("boot_order").is_some_and(Value::is_null);
-    let left = device_names(&planned);
-    let gone = device_names(prior).into_iter().any(|name| !left.contains(&name));
-    if free && (gone || is_half_made(prior, &planned)) {
-        planned = with_unknown(&planned, "boot_order");
+    if !request.config.get("boot_order").is_some_and(Value::is_null) {
+        return planned;
     }
-    planned
+    if is_half_made(prior, &planned) {
+        return with_unknown(&planned, "boot_order");
+    }
+    match following_boot_order(prior, &planned) {
+        // What is left when nothing is, the cluster decides.
+        Some(order) if order.is_empty() => with_unknown(&planned, "boot_order"),
+        Some(order) => with(&planned, "boot_order", text_list(order)),
+        None => planned,
+    }
 }
 
 /// The marker is still on a VM whose creation broke off. Its boot order has no disks that are imported afterwards.

@@ -1,8 +1,10 @@
 //! What a change of a VM costs, in words.
 
+use std::collections::BTreeSet;
+
 use pve_model::Value;
 
-use crate::values::{all_blocks, block, changed, flag, text};
+use crate::values::{all_blocks, block, changed, flag, is_unset, same, text};
 
 /// Changes of these take effect without a restart of a running VM.
 const HOT: &[&str] = &[
@@ -28,7 +30,6 @@ const HOT: &[&str] = &[
     "network_interface_names",
     "ipv4_addresses",
     "ipv6_addresses",
-    "boot_order",
     "clone",
     "template",
     "cdrom",
@@ -54,16 +55,42 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     }
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
     let cold = changes.iter().any(|name| !HOT.contains(&name.as_str()) && !name.starts_with("timeout_"));
-    if running && (cold || cold_disk_change(prior, planned)) {
+    if running && (cold || cold_disk_change(prior, planned) || cold_drives(prior) != cold_drives(planned)) {
         notes.push(match flag(planned, "reboot_after_update") {
             Some(false) => "a reboot is needed before all of it takes effect".to_string(),
             _ => "reboots the VM if it cannot take all of it while running".to_string(),
         });
     }
+    notes.extend(images_of_another_time(prior, planned));
     if changes.contains("initialization") && block(planned, "initialization").is_some() {
         notes.push("cloud-init sees the new values at the next boot".to_string());
     }
     notes
+}
+
+/// A disk is made from its image once. Another image later is only recorded.
+fn images_of_another_time(prior: &Value, planned: &Value) -> Vec<String> {
+    let disks = all_blocks(planned, "disk").iter().filter_map(|disk| {
+        let interface = text(disk, "interface")?;
+        let old = all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == Some(interface))?;
+        let (before, after) = (old.get("import_from")?, disk.get("import_from")?);
+        // One that was imported as a guest does not tell what it was made from.
+        (!is_unset(before) && !same(before, after)).then(|| {
+            format!(
+                "import_from of {interface} is only recorded: the disk stays as it is (-replace makes the VM anew, with \
+                 the new image)"
+            )
+        })
+    });
+    disks.collect()
+}
+
+/// The drives that can neither come nor go while the VM runs.
+fn cold_drives(value: &Value) -> BTreeSet<String> {
+    let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "interface"));
+    let cdrom = block(value, "cdrom").map(|cdrom| text(cdrom, "interface").unwrap_or("ide3"));
+    let drives = disks.chain(cdrom).filter(|name| name.starts_with("ide") || name.starts_with("sata"));
+    drives.map(str::to_string).collect()
 }
 
 /// Whether options of a disk change that a running VM keeps until it restarts.

@@ -152,3 +152,47 @@ fn whether_a_template_is_started_is_no_matter() {
     let prior = json!({"template": true, "started": false});
     assert_eq!(differences(prior, json!({"template": true, "started": true})), Vec::<String>::new());
 }
+
+#[test]
+fn a_vm_whose_first_disk_changes_its_interface_boots_from_it_there() {
+    let vm = |disks: &[&str], order: Json| {
+        let disks: Vec<Json> = disks.iter().map(|name| json!({"interface": name, "size": 8})).collect();
+        json!({"disk": disks, "boot_order": order, "started": true, "network_device": [{"bridge": "vmbr0"}]})
+    };
+    let cases: &[(&[&str], Json, &[&str], Json)] = &[
+        (&["scsi0"], json!(["scsi0", "net0"]), &["virtio0"], json!(["virtio0", "net0"])),
+        (&["scsi0", "scsi1"], json!(["scsi0", "net0"]), &["scsi1", "virtio0"], json!(["virtio0", "net0"])),
+        (&["scsi0"], json!(["net0", "scsi0"]), &["sata1"], json!(["net0", "sata1"])),
+        (&[], json!(["net0"]), &["scsi0"], json!(["scsi0", "net0"])),
+        (&[], json!(["scsi0", "net0"]), &["virtio0"], json!(["scsi0", "net0"])),
+        (&["scsi0"], json!(["scsi0", "net0"]), &["scsi0", "virtio0"], json!(["scsi0", "net0"])),
+        (
+            &["scsi0", "virtio0"],
+            json!(["scsi0", "virtio0", "net0"]),
+            &["virtio0"],
+            json!(["virtio0", "net0"]),
+        ),
+    ];
+    for (before, order, after, expected) in cases {
+        let (prior, config) = (vm(before, order.clone()), vm(after, Json::Null));
+        let (prior, config) = (value(prior), value(config));
+        let proposed = with(&config, "boot_order", prior.get("boot_order").unwrap().clone());
+        let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &proposed });
+        let planned = response.planned.unwrap();
+        assert_eq!(json!(crate::values::texts(&planned, "boot_order")), *expected, "{before:?} {after:?}");
+        let reboots = response.notes.iter().any(|note| note.starts_with("reboots the VM"));
+        assert_eq!(reboots, order != expected, "{before:?} {after:?} {:?}", response.notes);
+        let destroyed = response.notes.iter().filter(|note| note.starts_with("destroys disk")).count();
+        assert_eq!(destroyed, before.iter().filter(|name| !after.contains(name)).count());
+    }
+}
+
+#[test]
+fn another_image_of_a_disk_that_is_there_is_only_recorded_and_the_plan_says_so() {
+    let disk = |image: Json| json!({"disk": [{"interface": "scsi0", "size": 8, "import_from": image}]});
+    let (_, response) = update(disk(json!("local:import/a.qcow2")), disk(json!("local:import/b.qcow2")));
+    assert_eq!(response.replace, vec![]);
+    assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
+    let (_, response) = update(disk(Json::Null), disk(json!("local:import/b.qcow2")));
+    assert_eq!(response.notes, Vec::<String>::new(), "an imported VM does not tell its image");
+}
