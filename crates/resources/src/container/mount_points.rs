@@ -36,6 +36,23 @@ pub(super) fn stays(old: &Value, new: &Value) -> bool {
     before == after || before == format!("{after}:{path}") || after == format!("{before}:{path}")
 }
 
+/// Whether a mount point keeps its volume or takes it along to another datastore.
+pub(super) fn keeps_volume(old: &Value, new: &Value) -> bool {
+    stays(old, new) || text(new, "volume").is_some_and(|volume| !volume.contains([':', '/']))
+}
+
+/// Whether a running container takes the planned mount points only when it restarts: new ones it takes at once.
+pub(super) fn wait_for_restart(before: &[Value], after: &[Value]) -> bool {
+    let matches = match_mount_points(before, after);
+    let is_gone = (0..before.len()).any(|index| !matches.contains(&Some(index)));
+    let is_changed = |(new, old): (&Value, &Option<usize>)| {
+        old.map(|old| &before[old]).is_some_and(|old| {
+            !keeps_volume(old, new) || encode_mount_point(old, "") != encode_mount_point(new, "")
+        })
+    };
+    is_gone || after.iter().zip(&matches).any(is_changed)
+}
+
 /// Whether a volume has other options than those wanted.
 pub(super) fn is_other(now: &Properties, wanted: &Properties) -> bool {
     let options = |volume: &Properties| -> BTreeSet<(String, String)> {

@@ -1,16 +1,19 @@
 //! What is planned for a container. Pool, node, storage, mount points, keys and passwords change in place.
 
+mod notes;
+
 use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
-use super::mount_points::{match_mount_points, stays};
+use super::mount_points::{keeps_volume, match_mount_points, stays};
 use crate::definition::{problem, warning};
-use crate::size::same_size;
+use crate::size::{parse_size, same_size};
 use crate::values::{
     all_blocks, block, changed, flag, int, is_unset, null_where_empty, origin_reasons, settle, settle_tags,
     text, with, with_elements, with_kept_description, with_template_power, with_unknown,
 };
+use notes::notes;
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
     let made_from = |name: &str| {
@@ -95,7 +98,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     PlanResponse {
         replace: replacements(prior, &planned),
         notes: notes(prior, &planned),
-        problems: shrinking_disk(request, prior),
+        problems: shrinking_disks(request, prior),
         planned: Some(planned),
     }
 }
@@ -245,20 +248,43 @@ fn plan_mount_points(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     planned.collect()
 }
 
-fn shrinking_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Problem> {
+/// Proxmox VE only grows volumes.
+fn shrinking_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Problem> {
     let size = |value: &Value| block(value, "disk").and_then(|disk| int(disk, "size"));
-    match (size(prior), size(request.config)) {
-        (Some(old), Some(new)) if new < old => {
-            let path =
-                Path::attribute("disk").child(PathStep::Index(0)).child(PathStep::Attribute("size".into()));
-            let detail = format!(
-                "the root disk is {old}G and cannot become {new}G: disks only grow. Set size = {old}, or replace \
-                 the container (-replace) if its data may go"
-            );
-            vec![problem(path, "A disk cannot shrink", detail)]
-        }
-        _ => Vec::new(),
+    let mut problems = Vec::new();
+    if let (Some(old), Some(new)) = (size(prior), size(request.config))
+        && new < old
+    {
+        let sizes = (format!("{old}G"), format!("{new}G"), old.to_string());
+        problems.push(cannot_shrink("disk", 0, "the root disk", sizes));
     }
+    let before = all_blocks(prior, "mount_point");
+    let points = all_blocks(request.config, "mount_point");
+    for (index, (point, old)) in points.iter().zip(match_mount_points(before, points)).enumerate() {
+        let Some(old) = old.map(|old| &before[old]).filter(|old| keeps_volume(old, point)) else { continue };
+        let (Some(was), Some(wanted)) = (text(old, "size"), text(point, "size")) else { continue };
+        if parse_size(wanted).is_some_and(|wanted| parse_size(was).is_some_and(|was| wanted < was)) {
+            let name = format!("mount point {}", text(point, "path").unwrap_or("?"));
+            let sizes = (was.to_string(), wanted.to_string(), format!("{was:?}"));
+            problems.push(cannot_shrink("mount_point", index as u64, &name, sizes));
+        }
+    }
+    problems
+}
+
+fn cannot_shrink(
+    part: &str,
+    index: u64,
+    what: &str,
+    (old, new, written): (String, String, String),
+) -> Problem {
+    let path =
+        Path::attribute(part).child(PathStep::Index(index)).child(PathStep::Attribute("size".to_string()));
+    let detail = format!(
+        "{what} is {old} and cannot become {new}: disks only grow. Set size = {written}, or replace the container \
+         (-replace) if its data may go"
+    );
+    problem(path, "A disk cannot shrink", detail)
 }
 
 fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
@@ -269,32 +295,6 @@ fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
     let mut found = origin_reasons(prior, planned, "clone", &["datastore_id", "full", "node_name", "vm_id"]);
     found.extend(origin_reasons(prior, planned, "operating_system", &["template_file_id"]));
     found
-}
-
-fn notes(prior: &Value, planned: &Value) -> Vec<String> {
-    let mut notes = Vec::new();
-    let changes = changed(prior, planned);
-    if changes.contains("node_name") {
-        let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
-        notes.push(format!("migrates from {} to {}; a running container restarts", names.0, names.1));
-    }
-    let account = |value: &Value| {
-        block(value, "initialization").and_then(|init| block(init, "user_account")).map(|a| a.unmark_deep().0)
-    };
-    if account(prior) != account(planned) {
-        let text = "Proxmox VE sets passwords and keys only when a container is made: the new ones are recorded, \
-                    set them inside of the container";
-        notes.push(text.to_string());
-    }
-    let (before, after) = (all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"));
-    let matches = match_mount_points(before, after);
-    for (index, point) in before.iter().enumerate() {
-        let path = text(point, "path");
-        if !matches.contains(&Some(index)) {
-            notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
-        }
-    }
-    notes
 }
 
 #[cfg(test)]

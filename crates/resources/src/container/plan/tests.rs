@@ -54,3 +54,54 @@ fn an_empty_dns_block_and_no_variables_are_nothing() {
         assert!(all_blocks(block(&planned, "initialization").unwrap(), "dns").is_empty());
     }
 }
+
+#[test]
+fn no_volume_of_a_container_shrinks() {
+    let with_point = |volume: &str, size: &str| {
+        let data = json!({"path": "/srv/data", "volume": volume, "size": size});
+        value(json!({"disk": [{"size": 8}], "mount_point": [{"path": "/srv/a", "volume": "lvm"}, data]}))
+    };
+    let problems = |config: Value| -> Vec<String> {
+        let prior = with_point("lvm", "10G");
+        let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+        response.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.detail)).collect()
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(problems(with_point("lvm", "10240M")), none);
+    assert_eq!(problems(with_point("lvm", "11G")), none);
+    for volume in ["lvm", "other"] {
+        let found = problems(with_point(volume, "5120M"));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("mount_point[1].size: mount point /srv/data is 10G"), "{found:?}");
+    }
+    assert_eq!(problems(with_point("/mnt/data", "5G")), none, "another volume has its own size");
+}
+
+#[test]
+fn what_a_running_container_takes_only_by_a_restart_is_announced() {
+    let base = json!({"started": true, "disk": [{"size": 8}],
+                      "mount_point": [{"path": "/a", "volume": "lvm", "size": "1G"}],
+                      "memory": [{"dedicated": 512}]});
+    let restarts = |name: &str, part: Json| {
+        let mut json = base.clone();
+        json[name] = part;
+        let (prior, config) = (value(base.clone()), value(json));
+        let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+        response.notes.iter().any(|note| note.starts_with("restarts the container"))
+    };
+    let point = |path: &str| json!({"path": path, "volume": "lvm", "size": "1G"});
+    assert!(restarts("features", json!([{"nesting": true}])));
+    assert!(restarts("mount_point", json!([point("/b")])), "another path");
+    assert!(restarts("mount_point", json!([])), "taken away");
+    assert!(restarts(
+        "mount_point",
+        json!([{"path": "/a", "volume": "lvm", "size": "1G", "read_only": true}])
+    ));
+    assert!(restarts("device_passthrough", json!([{"path": "/dev/fuse"}])));
+    assert!(!restarts("mount_point", json!([point("/a"), point("/b")])), "a new one is taken at once");
+    assert!(!restarts("mount_point", json!([{"path": "/a", "volume": "lvm", "size": "2G"}])), "grown");
+    assert!(!restarts("memory", json!([{"dedicated": 1024}])));
+    assert!(!restarts("network_interface", json!([{"name": "eth0"}])));
+    assert!(!restarts("description", json!("x")));
+    assert!(!restarts("started", json!(false)), "it is shut down");
+}

@@ -1,0 +1,68 @@
+//! What a change of a container costs, in words.
+
+use pve_model::Value;
+
+use super::super::encode::{Purpose, encode_options, encode_root_disk};
+use super::super::mount_points::{match_mount_points, wait_for_restart};
+use crate::values::{all_blocks, block, changed, flag, text};
+
+/// Options that a running container takes at once (`PVE::LXC::Config`, `vmconfig_hotplug_pending`).
+const HOT: &[&str] = &[
+    "cores",
+    "cpulimit",
+    "cpuunits",
+    "description",
+    "hookscript",
+    "hostname",
+    "memory",
+    "onboot",
+    "protection",
+    "startup",
+    "swap",
+    "tags",
+];
+
+pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
+    let mut notes = Vec::new();
+    let changes = changed(prior, planned);
+    if changes.contains("node_name") {
+        let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
+        notes.push(format!("migrates from {} to {}; a running container restarts", names.0, names.1));
+    }
+    let account = |value: &Value| {
+        block(value, "initialization").and_then(|init| block(init, "user_account")).map(|a| a.unmark_deep().0)
+    };
+    if account(prior) != account(planned) {
+        let text = "Proxmox VE sets passwords and keys only when a container is made: the new ones are recorded, \
+                    set them inside of the container";
+        notes.push(text.to_string());
+    }
+    let (before, after) = (all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"));
+    let matches = match_mount_points(before, after);
+    for (index, point) in before.iter().enumerate() {
+        let path = text(point, "path");
+        if !matches.contains(&Some(index)) {
+            notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
+        }
+    }
+    let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
+    // Migrating restarts it already.
+    if running && !changes.contains("node_name") && waits_for_restart(prior, planned) {
+        notes.push("restarts the container: it does not take all of it while running".to_string());
+    }
+    notes
+}
+
+fn waits_for_restart(prior: &Value, planned: &Value) -> bool {
+    let options = |value: &Value| encode_options(value, Purpose::All);
+    let (set, deleted) = options(planned).since(&options(prior));
+    let is_cold = |name: &String| {
+        let is_network = name.strip_prefix("net").is_some_and(|index| index.parse::<u32>().is_ok());
+        // The type is settled when it is made.
+        !is_network && name != "ostype" && !HOT.contains(&name.as_str())
+    };
+    let root = |value: &Value| block(value, "disk").map(|disk| encode_root_disk(disk, ""));
+    set.0.keys().chain(&deleted).any(is_cold)
+        || block(planned, "disk").is_some() && root(prior) != root(planned)
+        || wait_for_restart(all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"))
+}
