@@ -6,7 +6,7 @@ use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 
 use crate::definition::{problem, warning};
-use crate::values::{all_blocks, block, flag, text};
+use crate::values::{all_blocks, block, flag, int, text};
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -32,6 +32,10 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
             let detail = format!("two disks have the interface {interface}; give each its own");
             problems.push(problem(in_block("disk", index, "interface"), "Interface used twice", detail));
         }
+        problems.extend(
+            options_of_other_buses(disk)
+                .map(|(option, detail)| problem(in_block("disk", index, option), "Not on this bus", detail)),
+        );
         if text(disk, "file_id").is_some() && text(disk, "import_from").is_some() {
             let detail = "a disk is made from one image: set either file_id or import_from";
             problems.push(problem(in_block("disk", index, "import_from"), "Two sources of one disk", detail));
@@ -49,6 +53,26 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
             problems.push(problem(in_block(name, 0, "interface"), "Interface used twice", detail));
         }
     }
+}
+
+/// Options of a disk and the buses that have them, by the API's schema of `ide0`, `sata0`, `scsi0` and `virtio0`.
+const BUS_OPTIONS: [(&str, &[&str]); 3] =
+    [("iothread", &["scsi", "virtio"]), ("queues", &["scsi"]), ("ssd", &["ide", "sata", "scsi"])];
+
+/// What is on in a disk and not in the API's schema of its bus: it refuses the whole VM.
+fn options_of_other_buses(disk: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let interface = text(disk, "interface").unwrap_or_default();
+    let bus = interface.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_on = |name| flag(disk, name) == Some(true) || int(disk, name).is_some_and(|number| number > 0);
+    BUS_OPTIONS.into_iter().filter(move |(name, buses)| !bus.is_empty() && is_on(name) && !buses.contains(&bus)).map(
+        move |(name, buses)| {
+            let detail = format!(
+                "{interface} cannot have {name}: Proxmox VE has it on {} only. Leave it out, or use another interface",
+                buses.join(", ")
+            );
+            (name, detail)
+        },
+    )
 }
 
 /// Huge pages need NUMA (`qm.conf(5)`).
@@ -124,6 +148,9 @@ mod tests {
         assert_eq!(problems(json!({"hostpci": [twice, twice]})), ["hostpci[1].device"]);
         let disks = json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi0", "file_id": "a:b", "import_from": "c:d"}]});
         assert_eq!(problems(disks), ["disk[1].interface", "disk[1].import_from"]);
+        let disks = json!({"disk": [{"interface": "virtio0", "ssd": true, "iothread": true},
+                                    {"interface": "scsi0", "ssd": false, "queues": 0, "iothread": true}]});
+        assert_eq!(problems(disks), ["disk[0].ssd"]);
         assert_eq!(problems(json!({"memory": [{"hugepages": "2"}]})), ["memory[0].hugepages"]);
         assert_eq!(
             problems(json!({"network_device": [{"mac_address": "x"}]})),

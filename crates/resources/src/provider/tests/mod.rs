@@ -69,7 +69,7 @@ impl World {
         World { double: Arc::default(), api, provider, address: format!("{kind}.a").parse().unwrap(), kind }
     }
 
-    fn rules(&self) -> &dyn KindRules {
+    pub(super) fn rules(&self) -> &dyn KindRules {
         self.provider.registry.kind(self.kind).unwrap()
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::super::lives::VM;
 use super::turns::{Kind, Samples, every_attribute};
 use super::world;
+use crate::cluster::Method;
 
 fn kind(base: fn() -> Json) -> Kind {
     Kind {
@@ -173,4 +174,41 @@ async fn root_itself_imports_from_any_path_without_ssh() {
     let made = world.apply(None, config).await;
     assert_eq!(crate::values::texts(&made, "boot_order"), ["scsi0"]);
     world.destroy(&made).await;
+}
+
+// By the schema of the API: what a plan refuses, the API refuses, and nothing else.
+#[tokio::test]
+async fn the_options_that_a_bus_does_not_have_are_refused_at_plan_as_by_the_api() {
+    let (world, _server) = super::world(VM).await;
+    let mut vmid = 600;
+    for bus in ["ide", "sata", "scsi", "virtio"] {
+        for (name, on) in [
+            ("aio", json!("native")),
+            ("backup", json!(false)),
+            ("cache", json!("directsync")),
+            ("discard", json!("on")),
+            ("iothread", json!(true)),
+            ("queues", json!(2)),
+            ("replicate", json!(false)),
+            ("serial", json!("a1")),
+            ("ssd", json!(true)),
+        ] {
+            let mut config = json!({"node_name": "pve", "name": "x",
+                                    "disk": [{"interface": format!("{bus}0"), "datastore_id": "local-lvm", "size": 1}]});
+            config["disk"][0][name] = on.clone();
+            let config = world.config(config);
+            let refused_at_plan = !world.rules().validate(&config).is_empty();
+            let option = match &on {
+                Json::Bool(on) => u8::from(*on).to_string(),
+                Json::String(text) => text.clone(),
+                number => number.to_string(),
+            };
+            vmid += 1;
+            let params =
+                [("vmid", vmid.to_string()), (&*format!("{bus}0"), format!("local-lvm:1,{name}={option}"))]
+                    .map(|(name, text)| (name.to_string(), text));
+            let answer = world.api.send(Method::Post, "/nodes/pve/qemu", &params).await;
+            assert_eq!(refused_at_plan, answer.is_err(), "{bus} {name}: {answer:?}");
+        }
+    }
 }
