@@ -5,6 +5,7 @@
 mod simulated;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, Project};
@@ -77,7 +78,8 @@ fn another_endpoint_may_be_another_cluster_until_somebody_says_that_it_is_not() 
 
 #[test]
 fn a_plan_without_changes_asks_for_each_guest_once() {
-    let cluster = Cluster::start(Options::default());
+    // A guest whose status the list does not have yet would be asked for it.
+    let cluster = Cluster::start(Options { status_cycle: Duration::ZERO, ..Options::default() });
     let project = Project::on(&cluster);
     project.ok(&["-e", "prod", "apply", "--auto-approve"]);
     cluster.forget_requests();

@@ -126,8 +126,9 @@ impl Cluster {
         self.content.lock().await.clear();
     }
 
-    /// A guest by its list entry and its own configuration: one request, beside the shared list. `None` when both say
-    /// that it is not there; an error when they contradict each other or one cannot be asked.
+    /// A guest by its list entry and its own configuration: one request, beside the shared list, and one more where the
+    /// list does not tell whether it runs. `None` when both say that it is not there; an error when they contradict each
+    /// other or one cannot be asked.
     pub(crate) async fn observe(
         &self,
         kind: &str,
@@ -136,11 +137,25 @@ impl Cluster {
     ) -> Result<Option<Observed>, ApiError> {
         let entry = self.find(vmid).await?;
         let node = entry.as_ref().map_or(last_node, |guest| guest.node.as_str()).to_string();
-        match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
-            Ok(config) => Ok(Some(observed(&node, vmid, entry.as_ref(), config))),
-            Err(error) if error.is_missing() => self.observe_again(kind, vmid, &node, error).await,
-            Err(error) => Err(error),
+        let seen = match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
+            Ok(config) => Some(observed(&node, vmid, entry.as_ref(), config)),
+            Err(error) if error.is_missing() => self.observe_again(kind, vmid, &node, error).await?,
+            Err(error) => return Err(error),
+        };
+        match seen {
+            // For some seconds after a stop, and for all guests of a node whose status daemon hangs.
+            Some(mut seen) if seen.running.is_none() => {
+                seen.running = self.runs(kind, vmid, &seen.node).await?;
+                Ok(Some(seen))
+            }
+            seen => Ok(seen),
         }
+    }
+
+    /// Whether a guest runs, from its own node.
+    async fn runs(&self, kind: &str, vmid: u32, node: &str) -> Result<Option<bool>, ApiError> {
+        let status = self.get(&format!("/nodes/{node}/{kind}/{vmid}/status/current")).await?;
+        Ok(status.get("status").and_then(Json::as_str).map(|status| status == "running"))
     }
 
     /// The list may be older than a migration or a deletion: it is asked once more before a guest counts as gone.
@@ -185,8 +200,7 @@ impl Cluster {
     /// A guest as it is right now, from its own node, past every cache. `None` when it is not there.
     pub(crate) async fn look(&self, kind: &str, vmid: u32, node: &str) -> Result<Option<Observed>, ApiError> {
         let Some(mut seen) = self.look_at_options(kind, vmid, node).await? else { return Ok(None) };
-        let status = self.get(&format!("/nodes/{node}/{kind}/{vmid}/status/current")).await?;
-        seen.running = status.get("status").and_then(Json::as_str).map(|status| status == "running");
+        seen.running = self.runs(kind, vmid, node).await?;
         Ok(Some(seen))
     }
 }

@@ -7,6 +7,7 @@ mod data_sources;
 mod files;
 mod firewalls;
 mod objects;
+mod power;
 mod samples;
 mod turns;
 mod vms;
@@ -81,9 +82,12 @@ impl Api for OverHttps {
 
 /// A cluster with the storages, pools and files that the samples name, and a kind on it.
 pub(super) async fn world(kind: &'static str) -> (World, Server) {
+    world_with(kind, Options { status_cycle: Duration::ZERO, ..Options::default() }).await
+}
+
+async fn world_with(kind: &'static str, options: Options) -> (World, Server) {
     pve_api_client::install_crypto_provider();
-    let options =
-        Options { task_duration: Duration::ZERO, status_cycle: Duration::ZERO, ..Options::default() };
+    let options = Options { task_duration: Duration::ZERO, ..options };
     let password = options.password.clone();
     let simulator = Simulator::new(options);
     for file in
