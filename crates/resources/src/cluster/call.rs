@@ -104,7 +104,7 @@ impl Call<'_> {
     /// An error that names the step and the object.
     pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
         let mut failure = failed(format!("{step} {}", self.object), error);
-        failure.hint = failure.hint.or_else(|| hint(error).map(str::to_string));
+        failure.hint = hint(error).map(str::to_string).or(failure.hint);
         failure
     }
 
