@@ -1,8 +1,8 @@
 //! Errors at the edge: what is printed to standard error, and the exit code.
 
-use pve_config::syntax::{Diagnostic, SourceMap};
+use pve_config::syntax::{Diagnostic, Severity, SourceMap};
 
-use crate::render::diagnostics::render_diagnostics;
+use crate::render::diagnostics::{hint_line, render_diagnostics, title};
 use crate::render::paint::Paint;
 
 /// The exit code of a failure.
@@ -47,10 +47,7 @@ impl Failure {
     pub fn report(self, paint: Paint) -> u8 {
         match self {
             Failure::Plain { message, hint } => {
-                eprintln!("{} {message}", paint.red("Error:"));
-                if let Some(hint) = hint {
-                    eprintln!("{} {hint}", paint.cyan("Hint:"));
-                }
+                eprint!("{}{}", title(Severity::Error, &message, paint), hint_line(hint.as_deref(), paint));
                 FAILED
             }
             Failure::Diagnosed { diagnostics, sources } => {

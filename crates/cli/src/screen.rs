@@ -2,8 +2,10 @@
 //! on and records what it does. The macros of the standard library, which panic then, are replaced throughout.
 
 use std::fmt::Arguments;
-use std::io::{Error, ErrorKind, Write as _};
+use std::io::{Error, ErrorKind, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
+
+use crate::render::wrap::{terminal_width, wrap};
 
 /// Why output did not arrive, for instance on a full disk.
 static LOST: OnceLock<Error> = OnceLock::new();
@@ -27,7 +29,13 @@ fn keep(written: std::io::Result<()>) {
     }
 }
 
-/// Writes to standard error.
+/// Writes a line of prose to standard error, in lines that fit where it is a terminal.
+pub fn status_line(text: Arguments<'_>) {
+    let width = terminal_width(std::io::stderr().is_terminal());
+    status(format_args!("{}\n", wrap(&text.to_string(), width)));
+}
+
+/// Writes to standard error as it is.
 pub fn status(text: Arguments<'_>) {
     let _ = std::io::stderr().write_fmt(text);
 }
@@ -47,5 +55,5 @@ macro_rules! eprint {
 
 macro_rules! eprintln {
     () => { $crate::screen::status(format_args!("\n")) };
-    ($($argument:tt)*) => { $crate::screen::status(format_args!("{}\n", format_args!($($argument)*))) };
+    ($($argument:tt)*) => { $crate::screen::status_line(format_args!($($argument)*)) };
 }

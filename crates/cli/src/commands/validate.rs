@@ -8,7 +8,7 @@ use super::print_json;
 use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace};
-use crate::render::diagnostics::{diagnostics_json, render_diagnostics};
+use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
 use crate::render::paint::Paint;
 use crate::variables::Missing;
 
@@ -31,6 +31,7 @@ pub fn run(global: &GlobalOptions, options: &VariableOptions) -> Ended {
         Err(Failure::Diagnosed { diagnostics, sources }) => (diagnostics, sources),
         Err(other) => return Err(other),
     };
+    let found: Vec<Diagnostic> = distinct(&found).into_iter().cloned().collect();
     let errors = found.iter().filter(|diagnostic| diagnostic.is_error()).count();
     if global.json {
         print_json(&json!({

@@ -9,38 +9,72 @@ use super::paint::Paint;
 /// Lines of source around a span that the renderer is handed: it looks at no more of a large file.
 const CONTEXT_LINES: usize = 3;
 
-/// All diagnostics, errors last so that they stand above the prompt.
+/// All diagnostics, each once, errors last so that they stand above the prompt.
 pub fn render_diagnostics(diagnostics: &[Diagnostic], sources: &SourceMap, paint: Paint) -> String {
-    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    let mut sorted = distinct(diagnostics);
     sorted.sort_by_key(|diagnostic| diagnostic.severity);
     sorted.iter().map(|diagnostic| render_one(diagnostic, sources, paint)).collect::<Vec<_>>().join("\n")
 }
 
+/// Each diagnostic once: what is wrong with a text is found again for every instance and element that it is about.
+pub fn distinct(diagnostics: &[Diagnostic]) -> Vec<&Diagnostic> {
+    let mut kept: Vec<&Diagnostic> = Vec::new();
+    for diagnostic in diagnostics {
+        if !kept.contains(&diagnostic) {
+            kept.push(diagnostic);
+        }
+    }
+    kept
+}
+
 fn render_one(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+    let mut text = title(diagnostic.severity, &diagnostic.summary, paint);
+    text.push_str(&excerpt(diagnostic, sources, paint));
+    if !diagnostic.detail.is_empty() {
+        text.push_str(&format!("{}\n", paint.prose(diagnostic.detail.trim_end())));
+    }
+    text.push_str(&hint_line(diagnostic.hint.as_deref(), paint));
+    text
+}
+
+/// What is wrong, in the first line of everything that is told about it.
+pub fn title(severity: Severity, summary: &str, paint: Paint) -> String {
+    let word = match severity {
+        Severity::Error => paint.red("Error:"),
+        Severity::Warning => paint.yellow("Warning:"),
+    };
+    format!("{}\n", paint.prose(&format!("{word} {summary}")))
+}
+
+/// What to do about it, in the last line.
+pub fn hint_line(hint: Option<&str>, paint: Paint) -> String {
+    let line = |hint: &str| format!("{}\n", paint.prose(&format!("{} {hint}", paint.cyan("Hint:"))));
+    hint.map(line).unwrap_or_default()
+}
+
+/// The lines of source that it is about.
+fn excerpt(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+    let at = |span, label| Some((Window::around(span, sources)?, label));
+    let primary = diagnostic.span.and_then(|span| at(span, None));
+    let related = diagnostic.related.iter().filter_map(|(span, what)| at(*span, Some(what.as_str())));
+    let windows: Vec<_> = primary.into_iter().chain(related).collect();
+    if windows.is_empty() {
+        return String::new();
+    }
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let window = diagnostic.span.and_then(|span| Window::around(span, sources));
-    let mut group = Group::with_title(level.primary_title(diagnostic.summary.as_str()));
-    if let Some(window) = &window {
-        group = group.element(window.snippet(AnnotationKind::Primary, None));
-    }
-    let related: Vec<(Window<'_>, &str)> = diagnostic
-        .related
-        .iter()
-        .filter_map(|(span, what)| Some((Window::around(*span, sources)?, what.as_str())))
-        .collect();
-    for (window, what) in &related {
-        group = group.element(window.snippet(AnnotationKind::Context, Some(what)));
-    }
-    if !diagnostic.detail.is_empty() {
-        group = group.element(Level::NOTE.no_name().message(diagnostic.detail.as_str()));
-    }
-    if let Some(hint) = &diagnostic.hint {
-        group = group.element(Level::HELP.message(hint.as_str()));
-    }
+    let snippets = windows.iter().map(|(window, label)| {
+        let kind = if label.is_none() { AnnotationKind::Primary } else { AnnotationKind::Context };
+        window.snippet(kind, *label)
+    });
+    let group = Group::with_level(level).elements(snippets);
     let renderer = if paint.is_enabled() { Renderer::styled() } else { Renderer::plain() };
+    let renderer = match paint.width() {
+        Some(width) => renderer.term_width(width),
+        None => renderer,
+    };
     format!("{}\n", renderer.render(&[group]))
 }
 
@@ -91,7 +125,7 @@ pub fn diagnostics_json(diagnostics: &[Diagnostic], sources: &SourceMap) -> Json
         let (line, column) = source.line_column(offset);
         json!({"line": line, "column": column, "byte": offset})
     };
-    diagnostics
+    distinct(diagnostics)
         .iter()
         .map(|diagnostic| {
             let severity = if diagnostic.is_error() { "error" } else { "warning" };
@@ -112,4 +146,23 @@ pub fn diagnostics_json(diagnostics: &[Diagnostic], sources: &SourceMap) -> Json
             entry
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_a_title_its_source_details_and_a_hint() {
+        let mut sources = SourceMap::default();
+        let source = sources.add("main.tf", "a = 1\nb = x.y\n");
+        let span = Span { source, start: 10, end: 13 };
+        let error =
+            Diagnostic::error(span, "Nothing is called x", "There is no x here.").with_hint("Write a.");
+        let rendered = render_diagnostics(&[error.clone(), error], &sources, Paint::plain());
+        assert_eq!(
+            rendered,
+            "Error: Nothing is called x\n --> main.tf:2:5\n  |\n2 | b = x.y\n  |     ^^^\nThere is no x here.\nHint: Write a.\n"
+        );
+    }
 }

@@ -6,3 +6,4 @@ pub mod literal;
 pub mod paint;
 pub mod plan;
 pub mod value;
+pub mod wrap;

@@ -1,30 +1,46 @@
-//! Colours, which only repeat what signs and words already say.
+//! Colours, which only repeat what signs and words already say, and the width of the screen they are for.
 
 use std::io::IsTerminal;
 
 use anstyle::{AnsiColor, Style};
 
-/// Whether and how to colour.
+use super::wrap::{terminal_width, wrap};
+
+/// Whether and how to colour, and how wide lines of prose may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint {
     enabled: bool,
+    width: Option<usize>,
 }
 
 impl Paint {
     /// Colours if `stream` is a terminal and neither `NO_COLOR` nor `-no-color` says otherwise.
     pub fn for_stream(stream: &impl IsTerminal, disabled: bool) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paint { enabled: !disabled && !refused && stream.is_terminal() }
+        Paint {
+            enabled: !disabled && !refused && stream.is_terminal(),
+            width: terminal_width(stream.is_terminal()),
+        }
     }
 
     /// No colours.
     pub fn plain() -> Paint {
-        Paint { enabled: false }
+        Paint { enabled: false, width: None }
     }
 
     /// Whether colours are on.
     pub fn is_enabled(self) -> bool {
         self.enabled
+    }
+
+    /// The width of the terminal, if it is one.
+    pub fn width(self) -> Option<usize> {
+        self.width
+    }
+
+    /// Prose in lines that fit.
+    pub fn prose(self, text: &str) -> String {
+        wrap(text, self.width)
     }
 
     fn style(self, style: Style, text: &str) -> String {

@@ -76,12 +76,13 @@ fn render_drift(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint, text: &m
     if plan.drift.is_empty() {
         return;
     }
-    text.push_str(&paint.bold("Changed outside of pve since the last apply:\n"));
+    text.push_str(&paint.prose(&paint.bold("Changed outside of pve since the last apply:")));
+    text.push('\n');
     for change in &plan.drift {
         let schema = find_schema(change.address.resource.mode, &change.address.resource.kind);
         text.push('\n');
         let what = if change.after.is_none() { "is gone" } else { "has changed" };
-        let _ = writeln!(text, "  # {} {what}", change.address);
+        let _ = writeln!(text, "{}", paint.prose(&format!("  # {} {what}", change.address)));
         render_body(change, schema.map(|schema| &schema.block), paint, text);
     }
     text.push('\n');
@@ -112,18 +113,21 @@ fn render_change(change: &Change, block: Option<&Block>, paint: Paint, text: &mu
         Action::Forget => "will be forgotten (it stays in the cluster)",
     };
     let deposed = change.deposed.as_ref().map(|name| format!(" (deposed object {name})")).unwrap_or_default();
-    let _ = writeln!(text, "  # {} {does}", paint.bold(&format!("{}{deposed}", change.address)));
+    let mut remark = |remark: String| {
+        let _ = writeln!(text, "{}", paint.prose(&format!("  # {remark}")));
+    };
+    remark(format!("{} {does}", paint.bold(&format!("{}{deposed}", change.address))));
     if let Some(previous) = &change.previous_address {
-        let _ = writeln!(text, "  # (moved from {previous})");
+        remark(format!("(moved from {previous})"));
     }
     if let Some(reason) = change.reason.and_then(reason_text) {
-        let _ = writeln!(text, "  # ({reason})");
+        remark(format!("({reason})"));
     }
     for (path, why) in change.replace_paths.iter().filter(|(_, why)| !why.is_empty()) {
-        let _ = writeln!(text, "  # ({path}: {why})");
+        remark(format!("({path}: {why})"));
     }
     for note in &change.notes {
-        let _ = writeln!(text, "  # ({note})");
+        remark(format!("({note})"));
     }
     render_body(change, block, paint, text);
 }
@@ -179,15 +183,16 @@ impl BodyRenderer<'_> {
             .collect();
         let is_block = |name: &str| block.is_some_and(|block| block.blocks.contains_key(name));
         let part = |value: Option<&Value>, name: &str| value.and_then(|v| v.get(name)).cloned();
-        let mut hidden = 0;
-        let attributes: Vec<&str> = names.iter().copied().filter(|name| !is_block(name)).collect();
-        let width = attributes.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        for name in attributes {
+        let attributes = names.iter().filter(|name| !is_block(name));
+        let attributes = attributes.map(|name| (*name, part(before, name), part(after, name)));
+        let (shown, hidden): (Vec<_>, Vec<_>) =
+            attributes.partition(|(_, old, new)| is_different(old.as_ref(), new.as_ref()));
+        let width = shown.iter().map(|(name, ..)| render_key(name).chars().count()).max().unwrap_or(0);
+        for (name, old, new) in shown {
             let here = path.child(pve_model::PathStep::Attribute(name.to_string()));
-            let (old, new) = (part(before, name), part(after, name));
-            hidden +=
-                usize::from(!self.attribute(name, width, old.as_ref(), new.as_ref(), indent, &here, text));
+            self.attribute(name, width, old.as_ref(), new.as_ref(), indent, &here, text);
         }
+        let hidden = hidden.len();
         if hidden > 0 && before.is_some() && after.is_some() {
             let pad = " ".repeat(indent);
             let _ = writeln!(text, "{pad}{}", self.paint.dim(&format!("# ({hidden} unchanged)")));
@@ -199,7 +204,6 @@ impl BodyRenderer<'_> {
         }
     }
 
-    /// Returns false when there is nothing to show.
     #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one line")]
     fn attribute(
         &self,
@@ -210,25 +214,21 @@ impl BodyRenderer<'_> {
         indent: usize,
         path: &pve_model::Path,
         text: &mut String,
-    ) -> bool {
-        let absent = |value: Option<&Value>| value.is_none_or(Value::is_null);
+    ) {
         let forces = self.change.replace_paths.iter().any(|(p, _)| p == path);
         let mark = if forces { self.paint.red(" # forces replacement") } else { String::new() };
         let (sign, shown) = match (before, after) {
-            (_, Some(after)) if absent(before) && !absent(Some(after)) => {
-                (self.paint.green("+"), render_value(after, indent + 2))
-            }
-            (Some(before), _) if absent(after) && !absent(Some(before)) => {
+            (_, Some(after)) if is_absent(before) => (self.paint.green("+"), render_value(after, indent + 2)),
+            (Some(before), _) if is_absent(after) => {
                 (self.paint.red("-"), format!("{} -> null", render_value(before, indent + 2)))
             }
-            (Some(before), Some(after)) if !pve_planner::difference::same(before, after) => {
+            (Some(before), Some(after)) => {
                 (self.paint.yellow("~"), render_difference(before, after, indent + 2, self.paint))
             }
-            _ => return false,
+            (Some(_), None) | (None, _) => return,
         };
         let pad = " ".repeat(indent);
         let _ = writeln!(text, "{pad}{sign} {:<width$} = {shown}{mark}", render_key(name));
-        true
     }
 
     #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one block")]
@@ -270,6 +270,20 @@ impl BodyRenderer<'_> {
                 format!("# ({unchanged} unchanged {name} block{})", if unchanged == 1 { "" } else { "s" });
             let _ = writeln!(text, "{pad}{}", self.paint.dim(&note));
         }
+    }
+}
+
+fn is_absent(value: Option<&Value>) -> bool {
+    value.is_none_or(Value::is_null)
+}
+
+/// Whether there is something to show of an attribute.
+fn is_different(before: Option<&Value>, after: Option<&Value>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) if !is_absent(Some(before)) && !is_absent(Some(after)) => {
+            !pve_planner::difference::same(before, after)
+        }
+        _ => is_absent(before) != is_absent(after),
     }
 }
 
