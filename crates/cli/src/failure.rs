@@ -1,5 +1,8 @@
 //! Errors at the edge: what is printed to standard error, and the exit code.
 
+use std::io;
+use std::path::Path;
+
 use pve_config::syntax::{Diagnostic, Severity, SourceMap};
 
 use crate::render::diagnostics::{hint_line, render_diagnostics, title};
@@ -43,6 +46,23 @@ impl Failure {
         Failure::Plain { message: message.into(), hint: Some(hint.into()) }
     }
 
+    /// What becomes of a fault while this is read.
+    pub fn reading(path: &Path) -> impl Fn(io::Error) -> Failure {
+        Failure::of_path(path, "read")
+    }
+
+    /// What becomes of a fault while this is written or made.
+    pub fn writing(path: &Path) -> impl Fn(io::Error) -> Failure {
+        Failure::of_path(path, "written")
+    }
+
+    fn of_path(path: &Path, done: &'static str) -> impl Fn(io::Error) -> Failure {
+        let shown = path.display().to_string();
+        move |error| {
+            Failure::hinted(format!("{shown} cannot be {done}: {error}"), access_hint(&error).unwrap_or(LOOK))
+        }
+    }
+
     /// Prints the failure and returns the exit code.
     pub fn report(self, paint: Paint) -> u8 {
         match self {
@@ -81,11 +101,58 @@ macro_rules! from_error {
 }
 
 from_error! {
-    pve_state::KeyError => Some("Set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE to the key that the log was written with."),
-    pve_state_sqlite::LockError => Some("Wait until it is done, or give -lock-timeout=5m to wait for it. A run that died holds no lock."),
     pve_model::state::ProjectionError => Some("Use the newest version of pve that anybody here uses."),
     pve_modules::SettingsError => Some("Correct the file. A token stands in a block: credentials \"HOST\" { token = \"...\" }"),
-    std::io::Error => None,
+}
+
+const LOOK: &str = "Look at what is there: nothing else was changed.";
+const KEY: &str =
+    "Set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE to the key that the log was written with.";
+
+/// What to do about a fault of the file system that has nothing to do with what is in the file.
+fn access_hint(error: &io::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        io::ErrorKind::PermissionDenied => "Check its owner and mode, and those of its folder: `ls -la`.",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "It is on a file system that is mounted read-only: work in a copy."
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space there, and try again.",
+        io::ErrorKind::NotFound => "Check the path; a relative one begins at the folder of the project.",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "A file stands where a folder is needed: move it away."
+        }
+        io::ErrorKind::IsADirectory => "A folder stands where a file is needed.",
+        io::ErrorKind::InvalidData => "It is no text in UTF-8.",
+        _ => return None,
+    })
+}
+
+impl From<pve_state::KeyError> for Failure {
+    fn from(error: pve_state::KeyError) -> Failure {
+        let hint = key_hint(&error);
+        Failure::hinted(chain(&error), hint)
+    }
+}
+
+fn key_hint(error: &pve_state::KeyError) -> &'static str {
+    match error {
+        pve_state::KeyError::File { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+            access_hint(source).unwrap_or(KEY)
+        }
+        _ => KEY,
+    }
+}
+
+impl From<pve_state_sqlite::LockError> for Failure {
+    fn from(error: pve_state_sqlite::LockError) -> Failure {
+        let hint = match &error {
+            pve_state_sqlite::LockError::File { source, .. } => access_hint(source).unwrap_or(LOOK),
+            pve_state_sqlite::LockError::Held { .. } => {
+                "Wait until it is done, or give -lock-timeout=5m to wait for it. A run that died holds no lock."
+            }
+        };
+        Failure::hinted(chain(&error), hint)
+    }
 }
 
 impl From<pve_modules::FetchError> for Failure {
@@ -98,9 +165,7 @@ impl From<pve_state::LogError> for Failure {
     fn from(error: pve_state::LogError) -> Failure {
         let hint = match &error {
             pve_state::LogError::Newer { .. } => "Update pve. Nothing was changed.",
-            pve_state::LogError::Key(_) => {
-                "Set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE to the key that the log was written with."
-            }
+            pve_state::LogError::Key(error) => key_hint(error),
             pve_state::LogError::Damaged(_) => {
                 "`pve log verify` names the event. Restore the log from a copy."
             }

@@ -52,11 +52,18 @@ fn main() -> ExitCode {
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return ExitCode::from(failure::Failure::from(error).report(paint)),
+        Err(error) => {
+            let message = format!("threads cannot be started: {error}");
+            let hint = "Check the limits of this system: `ulimit -a`.";
+            return ExitCode::from(failure::Failure::hinted(message, hint).report(paint));
+        }
     };
     let ended = runtime.block_on(run(arguments));
     let ended = ended.and_then(|code| match screen::lost() {
-        Some(error) => Err(failure::Failure::plain(format!("the output could not be written: {error}"))),
+        Some(error) => Err(failure::Failure::hinted(
+            format!("the output could not be written: {error}"),
+            "What was done is done. Free some space, or print elsewhere.",
+        )),
         None => Ok(code),
     });
     ExitCode::from(ended.unwrap_or_else(|failure| failure.report(paint)))

@@ -81,9 +81,7 @@ impl SavedPlan {
     pub fn write(&self, path: &Path, key: &Key) -> Result<(), Failure> {
         let json = serde_json::to_vec(self).map_err(|error| Failure::plain(error.to_string()))?;
         let sealed = key.seal(&json, PLACE)?;
-        let fail =
-            |error: std::io::Error| Failure::plain(format!("{} cannot be written: {error}", path.display()));
-        replace_file(path, &[HEADER, &sealed].concat()).map_err(fail)
+        replace_file(path, &[HEADER, &sealed].concat()).map_err(Failure::writing(path))
     }
 
     /// Reads a saved plan.
@@ -92,15 +90,16 @@ impl SavedPlan {
     /// When it is no plan, or was sealed with another key.
     pub fn read(path: &Path, key: &Key) -> Result<SavedPlan, Failure> {
         let shown = path.display();
-        let bytes = std::fs::read(path)
-            .map_err(|error| Failure::plain(format!("{shown} cannot be read: {error}")))?;
+        let bytes = std::fs::read(path).map_err(Failure::reading(path))?;
         let Some(sealed) = bytes.strip_prefix(HEADER) else {
             let hint = "Make one with `pve plan -out FILE`.";
             return Err(Failure::hinted(format!("{shown} is no plan of this version of pve"), hint));
         };
         let json = key.open(sealed, PLACE, &shown.to_string())?;
-        serde_json::from_slice(&json)
-            .map_err(|error| Failure::plain(format!("{shown} cannot be read: {error}")))
+        serde_json::from_slice(&json).map_err(|error| {
+            let hint = "It is of another version of pve, or damaged. Plan again with `pve plan -out FILE`.";
+            Failure::hinted(format!("{shown} cannot be read: {error}"), hint)
+        })
     }
 
     /// The configuration that the plan was made from.

@@ -51,7 +51,7 @@ impl Project {
     /// # Errors
     /// When there is no such folder.
     pub fn find(options: &GlobalOptions) -> Result<Project, Failure> {
-        let working_directory = std::env::current_dir()?;
+        let working_directory = std::env::current_dir().map_err(Failure::reading(Path::new(".")))?;
         let root = match &options.directory {
             Some(folder) => working_directory.join(folder),
             None => working_directory.clone(),

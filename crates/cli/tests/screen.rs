@@ -39,3 +39,22 @@ fn an_error_that_many_elements_have_in_common_is_told_once() {
     assert_eq!(found["error_count"], 1, "{found}");
     assert_eq!(found["diagnostics"].as_array().map(Vec::len), Some(1), "{found}");
 }
+
+#[test]
+fn a_fault_of_the_file_system_names_the_path_and_what_to_do() {
+    let project = Project::new("resource \"terraform_data\" \"a\" {}\n");
+    project.write(".pve", "a file where a folder must be\n");
+    for words in [&["plan", "--simulate"][..], &["apply", "-auto-approve"], &["plan", "-out", "none/a.plan"]]
+    {
+        let said = project.fails(words);
+        assert!(said.contains(".pve") && said.contains("Hint: A file stands where"), "{said}");
+    }
+    std::fs::remove_file(project.path().join(".pve")).unwrap();
+    let said = project.fails(&["plan", "-out", "none/a.plan"]);
+    assert!(
+        said.contains("none/a.plan cannot be written") && said.contains("Hint: Check the path"),
+        "{said}"
+    );
+    let said = project.fails(&["show", "none.plan"]);
+    assert!(said.contains("none.plan cannot be read") && said.contains("Hint: Check the path"), "{said}");
+}

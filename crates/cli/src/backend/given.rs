@@ -161,8 +161,7 @@ fn read(project: &Project) -> Result<Option<Remembered>, Failure> {
 fn write(project: &Project, remembered: &Remembered) -> Result<(), Failure> {
     let path = path(project);
     let text = serde_json::to_vec_pretty(remembered).map_err(|error| Failure::plain(error.to_string()))?;
-    super::write_private(&path, &text, true)
-        .map_err(|error| Failure::plain(format!("{} cannot be written: {error}", path.display())))
+    super::write_private(&path, &text, true).map_err(Failure::writing(&path))
 }
 
 /// Arguments as they are typed: `KEY=VALUE`, or files of them.

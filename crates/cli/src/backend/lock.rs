@@ -62,7 +62,8 @@ impl RunLock {
             since: jiff::Timestamp::now(),
             command: command.to_string(),
         };
-        std::fs::create_dir_all(project.data_folder())?;
+        let folder = project.data_folder();
+        std::fs::create_dir_all(&folder).map_err(Failure::writing(&folder))?;
         let deadline = tokio::time::Instant::now() + wait;
         let mut told = false;
         loop {
@@ -147,7 +148,8 @@ fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
 /// # Errors
 /// When that cannot be kept.
 pub fn pass_over(project: &Project, lock: &TerraformLock) -> Result<(), Failure> {
-    Ok(super::write_private(&passed_over(project), lock.id.as_bytes(), true)?)
+    let path = passed_over(project);
+    super::write_private(&path, lock.id.as_bytes(), true).map_err(Failure::writing(&path))
 }
 
 impl From<LeaseError> for Failure {

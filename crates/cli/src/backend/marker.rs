@@ -94,7 +94,7 @@ impl Marker {
         match std::fs::read(path(project)) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::plain(format!("{} cannot be read: {error}", path(project).display()))),
+            Err(error) => Err(Failure::reading(&path(project))(error)),
         }
     }
 
@@ -198,7 +198,9 @@ pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Fa
 pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> {
     let Some((found, _)) = elsewhere(project, project.backend()?).await? else { return Ok(None) };
     let place = Place::of(project, project.backend()?)?;
-    Marker::new(place, Uuid::nil(), Head::default()).write(&path(project))?;
+    Marker::new(place, Uuid::nil(), Head::default())
+        .write(&path(project))
+        .map_err(Failure::writing(&path(project)))?;
     Ok(Some(found))
 }
 

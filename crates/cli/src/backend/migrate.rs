@@ -104,5 +104,5 @@ fn put_aside(log: &Path) -> Result<(), Failure> {
             break aside;
         }
     };
-    Ok(std::fs::rename(log, aside)?)
+    std::fs::rename(log, &aside).map_err(Failure::writing(&aside))
 }

@@ -89,7 +89,7 @@ pub async fn push(project: &Project, wait: Duration) -> Result<Option<usize>, Fa
     }
     NotedLog::new(project, log)?.note().await;
     drop(kept);
-    spool.remove()?;
+    spool.remove().map_err(Failure::writing(&spool.path))?;
     Ok(Some(pushed))
 }
 
@@ -102,6 +102,6 @@ pub fn discard_spool(project: &Project) -> Result<Option<PathBuf>, Failure> {
     // Opening and closing it leaves everything in the one file.
     drop(SqliteLog::open(&spool.path, project.key()?)?);
     let aside = spool.path.with_file_name(format!("discarded-{}.db", spool.base));
-    std::fs::rename(&spool.path, &aside)?;
+    std::fs::rename(&spool.path, &aside).map_err(Failure::writing(&aside))?;
     Ok(Some(aside))
 }

@@ -57,8 +57,8 @@ pub fn completions(options: &CompletionsOptions) -> Ended {
 /// When they cannot be written.
 pub fn man(options: &ManOptions) -> Ended {
     let shown = options.folder.display();
-    let failed = |error: std::io::Error| Failure::plain(format!("{shown} cannot be written: {error}"));
-    std::fs::create_dir_all(&options.folder).map_err(failed)?;
+    let failed = Failure::writing(&options.folder);
+    std::fs::create_dir_all(&options.folder).map_err(&failed)?;
     clap_mangen::generate_to(Arguments::command(), &options.folder).map_err(failed)?;
     eprintln!("Manual pages are in {shown}.");
     Ok(0)

@@ -1,6 +1,7 @@
 //! `pve console`
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 
 use pve_planner::inspection::inspect;
 use rustyline::error::ReadlineError;
@@ -38,7 +39,8 @@ fn read_all(session: &Session<'_>) -> Ended {
     let mut last = String::new();
     let mut entered = String::new();
     for line in std::io::stdin().lock().lines() {
-        entered.push_str(&line?);
+        let line = line.map_err(Failure::reading(Path::new("standard input")))?;
+        entered.push_str(&line);
         if wants_more(&entered) {
             continue_below(&mut entered);
             continue;

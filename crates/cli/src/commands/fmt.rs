@@ -24,7 +24,7 @@ pub fn run(global: &GlobalOptions, options: &FormatOptions) -> Ended {
     let project = Project::find(global)?;
     if options.paths.len() == 1 && options.paths[0] == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
+        std::io::stdin().read_to_string(&mut text).map_err(Failure::reading(Path::new("standard input")))?;
         print!("{}", formatted(&text, "<stdin>")?);
         return Ok(0);
     }
@@ -38,15 +38,14 @@ pub fn run(global: &GlobalOptions, options: &FormatOptions) -> Ended {
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     for path in files {
         let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
-        let text = std::fs::read_to_string(&path).map_err(|e| Failure::plain(format!("{shown}: {e}")))?;
+        let text = std::fs::read_to_string(&path).map_err(Failure::reading(Path::new(&shown)))?;
         match formatted(&text, &shown) {
             Ok(new) if new == text => {}
             Ok(new) => {
                 changed = true;
                 show(options, &shown, &text, &new);
                 if options.write && !options.check {
-                    replace_file(&path, new.as_bytes())
-                        .map_err(|e| Failure::plain(format!("{shown}: {e}")))?;
+                    replace_file(&path, new.as_bytes()).map_err(Failure::writing(Path::new(&shown)))?;
                 }
             }
             Err(failure) => {
@@ -86,8 +85,11 @@ fn formatted(text: &str, name: &str) -> Result<String, Failure> {
 fn collect(path: &Path, recursive: bool, named: bool, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let is_folder = if named { path.is_dir() } else { path.is_dir() && !path.is_symlink() };
     if is_folder {
-        let mut entries: Vec<PathBuf> =
-            path.read_dir()?.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+        let mut entries: Vec<PathBuf> = path
+            .read_dir()
+            .map_err(Failure::reading(path))?
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .collect();
         entries.sort();
         for entry in entries.iter().filter(|entry| !is_passed_over(&file_name(entry))) {
             if recursive || !entry.is_dir() {

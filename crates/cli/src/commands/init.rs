@@ -23,7 +23,10 @@ const SCAFFOLD: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/scaffold.r
 pub async fn run(global: &GlobalOptions, options: &InitOptions) -> Ended {
     match &options.folder {
         Some(folder) => scaffold(
-            &std::env::current_dir()?.join(global.directory.clone().unwrap_or_default()).join(folder),
+            &std::env::current_dir()
+                .map_err(Failure::reading(Path::new(".")))?
+                .join(global.directory.clone().unwrap_or_default())
+                .join(folder),
         ),
         None => prepare(global, options).await,
     }
@@ -37,11 +40,12 @@ fn scaffold(folder: &Path) -> Ended {
     for (path, text) in SCAFFOLD {
         let target = folder.join(path);
         if let Some(parent) = target.parent() {
-            std::fs::create_dir_all(parent)?;
+            std::fs::create_dir_all(parent).map_err(Failure::writing(parent))?;
         }
-        std::fs::write(target, text)?;
+        std::fs::write(&target, text).map_err(Failure::writing(&target))?;
     }
-    std::fs::write(folder.join(".gitignore"), ".pve/\n*.plan\n")?;
+    let ignored = folder.join(".gitignore");
+    std::fs::write(&ignored, ".pve/\n*.plan\n").map_err(Failure::writing(&ignored))?;
     println!("Made {} with {} files.", folder.display(), SCAFFOLD.len());
     println!("Next: pve -C {} plan -e prod --simulate", folder.display());
     Ok(0)

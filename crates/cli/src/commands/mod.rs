@@ -23,6 +23,7 @@ pub mod validate;
 pub mod workspace;
 
 use std::io::{BufRead as _, IsTerminal as _};
+use std::path::Path;
 
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::InstanceRecord;
@@ -87,7 +88,7 @@ pub fn is_approved(global: &GlobalOptions, question: &str, hint: &str) -> Result
     }
     eprint!("{question} Only `yes` is taken: ");
     let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    std::io::stdin().lock().read_line(&mut answer).map_err(Failure::reading(Path::new("standard input")))?;
     Ok(answer.trim() == "yes")
 }
 

@@ -36,7 +36,12 @@ pub async fn run(global: &GlobalOptions, options: &SimulatorOptions) -> Ended {
         )
     })?;
     introduce(global, &server, options.cluster.as_deref())?;
-    tokio::signal::ctrl_c().await?;
+    tokio::signal::ctrl_c().await.map_err(|error| {
+        Failure::hinted(
+            format!("Ctrl-C cannot be listened for: {error}"),
+            "End the process to stop the server.",
+        )
+    })?;
     server.shutdown().await;
     Ok(0)
 }

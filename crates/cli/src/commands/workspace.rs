@@ -72,9 +72,9 @@ fn make(project: &Project, name: &str) -> Result<(), Failure> {
     }
     let grouped = project.root.join("environments");
     let folder = if grouped.is_dir() { grouped.join(name) } else { project.root.join(name) };
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).map_err(Failure::writing(&folder))?;
     let file = folder.join("terraform.tfvars");
-    std::fs::File::options().write(true).create_new(true).open(&file)?;
+    std::fs::File::options().write(true).create_new(true).open(&file).map_err(Failure::writing(&file))?;
     println!("Made {}.", file.strip_prefix(&project.root).unwrap_or(&file).display());
     Ok(())
 }

@@ -56,7 +56,7 @@ impl StateFile for SealedFile {
 /// When its state cannot be used, or no port is free.
 pub async fn start(project: &Project, endpoint: &str, access: Access) -> Result<Server, Failure> {
     let folder = project.data_folder();
-    std::fs::create_dir_all(&folder)?;
+    std::fs::create_dir_all(&folder).map_err(Failure::writing(&folder))?;
     let path = state_path(&folder, endpoint);
     let shown = path.display().to_string();
     let is_new = !path.exists();
@@ -84,7 +84,7 @@ pub async fn start(project: &Project, endpoint: &str, access: Access) -> Result<
 /// When it cannot be read, or is none.
 pub fn read_seed(path: &Path) -> Result<Seed, Failure> {
     let fail = |error: String| Failure::plain(format!("{}: {error}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(Failure::reading(path))?;
     serde_json::from_slice(&bytes).map_err(|error| fail(error.to_string()))
 }
 
