@@ -115,7 +115,8 @@ fn new_passphrase(global: &GlobalOptions) -> Result<Key, Failure> {
     let text = match given {
         Some(text) => text,
         None if global.input && std::io::stdin().is_terminal() => {
-            rpassword::prompt_password("The passphrase to let in: ")?
+            rpassword::prompt_password("The passphrase to let in: ")
+                .map_err(|error| Failure::plain(format!("the passphrase cannot be asked for: {error}")))?
         }
         None => {
             let hint = format!("Set {VARIABLE}.");
