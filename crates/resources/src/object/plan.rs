@@ -50,9 +50,12 @@ impl Engine {
         PlanResponse { planned: Some(planned), replace, notes, problems }
     }
 
-    /// Something that may exist only once.
+    /// Something that may exist only once. What the cluster does not keep, such as an act, may be asked for repeatedly.
     pub(crate) fn claim(&self, planned: &Value) -> Option<String> {
         let template = if self.object.import.is_empty() { self.object.id } else { self.object.import };
+        if template.is_empty() {
+            return None;
+        }
         Some(format!("{} {}", self.object.what, template::fill(template, planned)?))
     }
 }

@@ -34,3 +34,14 @@ fn a_bridge_that_does_not_know_vlans_has_no_vlan_ids() {
         assert_eq!(bridge(aware), (false, false));
     }
 }
+
+// The reference's documentation has one before and one after the networks.
+#[test]
+fn networks_may_be_applied_more_than_once() {
+    let claim = |kind: &'static str, config: Json| {
+        let (world, _) = world(kind);
+        world.rules().claim(&world.config(config))
+    };
+    assert_eq!(claim("proxmox_sdn_applier", json!({})), None);
+    assert!(claim("proxmox_sdn_vnet", json!({"id": "one", "zone": "z"})).is_some());
+}
