@@ -55,6 +55,11 @@ impl Kind {
         described.or(self.operations.map(|operations| operations as &dyn Operations))
     }
 
+    /// Whether it is a virtual machine that is described as data.
+    pub(crate) fn is_described_guest(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.object.guest)
+    }
+
     /// Its description, if it has one.
     pub(crate) fn engine(&self) -> Option<&Engine> {
         self.engine.as_ref()

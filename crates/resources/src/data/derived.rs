@@ -6,7 +6,8 @@ use pve_model::codec::to_plain_json;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Cluster, failed, refused};
-use crate::definition::{Fields, flag, object_set, text, texts};
+use crate::definition::{Fields, flag, object, object_set, text, texts};
+use crate::limits;
 use crate::object::Object;
 use crate::observed::defaults;
 use crate::registry::Kind;
@@ -64,6 +65,8 @@ pub(crate) const DERIVED: &[Derived] = derived! {
             "influx_max_body_size", "influx_organization", "influx_token", "influx_token_wo",
             "influx_token_wo_version", "influx_verify", "mtu", "timeout"];
     "proxmox_replication", "proxmox_replication" | "proxmox_virtual_environment_replication", ["id"];
+    "proxmox_vm", "proxmox_vm" | "proxmox_virtual_environment_vm2", ["id", "node_name"],
+        without ["delete_unreferenced_disks_on_destroy", "purge_on_destroy", "stop_on_destroy", "timeouts"];
     "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
     "proxmox_sdn_fabric_node_openfabric",
         "proxmox_sdn_fabric_node_openfabric" | "proxmox_virtual_environment_sdn_fabric_node_openfabric",
@@ -83,8 +86,8 @@ pub(crate) const DERIVED: &[Derived] = derived! {
 };
 
 /// The attributes of a data source.
-pub(super) fn fields(derived: &Derived, object: Object) -> Fields {
-    let told = object.fields.into_iter().filter(|(name, _)| !derived.without.contains(name));
+pub(super) fn fields(derived: &Derived, resource: Object) -> Fields {
+    let told = resource.fields.into_iter().filter(|(name, _)| !derived.without.contains(name));
     let mut fields: Fields =
         told.map(|(name, item)| (name, item.told(derived.needs.contains(&name)))).collect();
     match derived.resource {
@@ -92,6 +95,10 @@ pub(super) fn fields(derived: &Derived, object: Object) -> Fields {
             fields.extend([("acl", permissions()), ("groups", texts().read_only())]);
         }
         "proxmox_virtual_environment_group" => fields.push(("acl", permissions())),
+        "proxmox_vm" => fields.extend([
+            ("status", text().read_only()),
+            ("timeouts", object(vec![("read", text().checked(limits::duration))])),
+        ]),
         "proxmox_acme_dns_plugin" => fields.push(("type", text().read_only())),
         _ => {}
     }
@@ -146,6 +153,11 @@ pub(super) async fn read(
             });
             read.insert("acl".into(), own.collect());
         }
+    }
+    if derived.resource == "proxmox_vm" {
+        let guests = cluster.guests().await.map_err(|error| failed("read the guests", &error))?;
+        let own = guests.iter().find(|guest| json!(guest.vmid) == read["id"]);
+        read.insert("status".into(), json!(own.and_then(|guest| guest.status.clone())));
     }
     if derived.resource == "proxmox_acme_dns_plugin" {
         read.insert("type".into(), json!("dns"));

@@ -64,6 +64,9 @@ fn build(
             let (min_items, max_items) = (nested.least, nested.most);
             if nested.assigned {
                 attribute.ty = assigned_type(nesting, &inside);
+                if nested.mapped {
+                    attribute.ty = Type::map(attribute.ty);
+                }
             } else {
                 default = None;
                 let nested = NestedBlock { nesting, block: inside, min_items, max_items, replace };

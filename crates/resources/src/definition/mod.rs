@@ -25,6 +25,8 @@ struct Nested {
     nesting: Nesting,
     /// Whether it is assigned with `=`.
     assigned: bool,
+    /// Whether it is a map from names to these.
+    mapped: bool,
     fields: Fields,
     least: u64,
     most: u64,
@@ -125,6 +127,15 @@ pub(crate) fn object(fields: Fields) -> Item {
     nested(Nesting::Single, true, fields)
 }
 
+/// A map of objects, assigned with `=`.
+pub(crate) fn object_map(fields: Fields) -> Item {
+    let mut item = nested(Nesting::Single, true, fields);
+    if let Some(nested) = &mut item.nested {
+        nested.mapped = true;
+    }
+    item
+}
+
 /// A list of objects, assigned with `=`.
 pub(crate) fn object_list(fields: Fields) -> Item {
     nested(Nesting::List, true, fields)
@@ -136,7 +147,7 @@ pub(crate) fn object_set(fields: Fields) -> Item {
 }
 
 fn nested(nesting: Nesting, assigned: bool, fields: Fields) -> Item {
-    let nested = Nested { nesting, assigned, fields, least: 0, most: 0 };
+    let nested = Nested { nesting, assigned, mapped: false, fields, least: 0, most: 0 };
     Item { nested: Some(nested), ..attribute(Type::String) }
 }
 

@@ -5,6 +5,7 @@ mod apt;
 mod certificates;
 mod cluster;
 mod disks;
+mod guests;
 mod ha;
 mod mappings;
 mod nodes;
@@ -31,6 +32,7 @@ pub(crate) fn objects() -> Vec<Object> {
         certificates::objects(),
         apt::objects(),
         disks::objects(),
+        guests::objects(),
     ];
     families.into_iter().flatten().collect()
 }

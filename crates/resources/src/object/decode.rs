@@ -18,6 +18,9 @@ fn part(field: &Field, answer: &Json) -> Json {
         let elements: Vec<Json> = elements.filter(|text| **text != json!("")).cloned().collect();
         return if elements.is_empty() { absent(field) } else { Json::Array(elements) };
     }
+    if field.wire.form == Form::Flat {
+        return Json::Object(decode(&field.inner, answer));
+    }
     let found = answer.get(field.param()).filter(|found| !found.is_null());
     let found = match field.wire.key {
         Some(key) => found.and_then(|shared| inside(shared, key)),
@@ -29,7 +32,12 @@ fn part(field: &Field, answer: &Json) -> Json {
 /// The value of a key of a property string, which some answers have as an object.
 fn inside(shared: &Json, key: &str) -> Option<Json> {
     match shared {
-        Json::String(text) => Properties::parse(text).get(key).map(|text| json!(text)),
+        // The value of the default key is written without it.
+        Json::String(text) => {
+            let pairs = Properties::parse(text);
+            let first = ["cputype"].contains(&key).then(|| pairs.first_or(key)).flatten();
+            first.or(pairs.get(key)).map(|text| json!(text))
+        }
         other => other.get(key).cloned(),
     }
 }
@@ -86,7 +94,13 @@ fn objects(field: &Field, found: &Json) -> Json {
     let one = |found: &Json| {
         let answer = match found {
             Json::String(text) => {
-                let pairs = Properties::parse(text);
+                let mut pairs = Properties::parse(text);
+                // As above: of a display, a generator of random numbers.
+                for key in ["type", "source"] {
+                    if field.inner.iter().any(|inner| inner.param() == key) && pairs.get(key).is_none() {
+                        pairs = Properties::default().with(key, pairs.first_or(key)).joined(&pairs);
+                    }
+                }
                 Json::Object(pairs.pairs().iter().map(|(key, value)| (key.clone(), json!(value))).collect())
             }
             other => other.clone(),

@@ -16,7 +16,21 @@ pub(crate) const SEVERAL: &str = "\u{1f}";
 /// The parameters of a value, those that are sent when it is made or when it is changed.
 pub(crate) fn encode(fields: &[Field], value: &Value, making: bool) -> Params {
     let mut params = Params::default();
-    let mut shared: BTreeMap<&str, Properties> = BTreeMap::new();
+    let mut shared = BTreeMap::new();
+    gather(fields, value, making, &mut params, &mut shared);
+    for (name, pairs) in shared.into_iter().filter(|(_, pairs)| !pairs.is_empty()) {
+        params.put(name, Some(pairs));
+    }
+    params
+}
+
+fn gather<'f>(
+    fields: &'f [Field],
+    value: &Value,
+    making: bool,
+    params: &mut Params,
+    shared: &mut BTreeMap<&'f str, Properties>,
+) {
     for field in fields {
         let sent = if making { field.wire.create } else { field.wire.update };
         let Some(part) = value.get(field.name).filter(|_| sent && !field.fixed) else { continue };
@@ -25,6 +39,7 @@ pub(crate) fn encode(fields: &[Field], value: &Value, making: bool) -> Params {
                 let pairs = shared.entry(field.param()).or_default();
                 *pairs = std::mem::take(pairs).with(key, text_of(field, part));
             }
+            (None, Form::Flat) => gather(&field.inner, part, making, params, shared),
             (None, Form::Numbered(first)) => {
                 let elements = part.elements().unwrap_or_default().iter().filter_map(plain);
                 for (number, text) in (first..).zip(elements) {
@@ -34,10 +49,6 @@ pub(crate) fn encode(fields: &[Field], value: &Value, making: bool) -> Params {
             _ => params.put(field.param(), text_of(field, part)),
         }
     }
-    for (name, pairs) in shared.into_iter().filter(|(_, pairs)| !pairs.is_empty()) {
-        params.put(name, Some(pairs));
-    }
-    params
 }
 
 /// The text of one value. `None` when there is nothing to say.

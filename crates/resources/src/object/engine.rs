@@ -21,7 +21,7 @@ use crate::definition::{Definition, problem};
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
-use crate::values::{blank, complete, with};
+use crate::values::{blank, complete, int, text, with};
 
 /// The longest wait for a task.
 const MOST: Duration = Duration::from_secs(600);
@@ -59,6 +59,9 @@ impl Engine {
     /// The answer about an object. `None` when it is not there, or is of another kind.
     async fn look(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
         let (Read::At(template) | Read::Among(template, _)) = self.object.read else { return Ok(None) };
+        if self.object.guest {
+            return look_for_guest(cluster, prior).await;
+        }
         let (path, params) = fill_path(template, prior);
         let answer = match cluster.api.send(Method::Get, &path, &params).await {
             Ok(answer) => answer,
@@ -101,11 +104,26 @@ impl Engine {
             }
         }
         self.object.hooks.read(prior, answer, &mut read);
-        if matches!(self.object.delete, Delete::Reset) && prior.get("id").is_some_and(|id| !id.is_null()) {
+        if (matches!(self.object.delete, Delete::Reset) || self.object.guest)
+            && !self.is_imported(prior)
+            && prior.get("id").is_some_and(|id| !id.is_null())
+        {
             // What is not configured is somebody else's.
             read.retain(|name, _| prior.get(name).is_none_or(|part| !part.is_null()) || self.is_open(name));
         }
         self.with_id(&overlay(&self.block, prior, read))
+    }
+
+    /// Whether nothing is known of a guest but where it is.
+    fn is_imported(&self, prior: &Value) -> bool {
+        let named = names(self.identity());
+        let told = self.fields.iter().filter(|field| field.wire.read && !named.contains(&field.name));
+        self.object.guest && told.into_iter().all(|field| prior.get(field.name).is_none_or(Value::is_null))
+    }
+
+    /// Whether the request that counts as making it changes what an earlier one made: a clone.
+    fn is_made_before(&self) -> bool {
+        self.object.guest && self.object.create == self.object.update
     }
 
     /// Whether the cluster decides an attribute that is not configured.
@@ -232,6 +250,18 @@ fn complete_id(planned: &Value, with_id: &Value) -> Value {
     }
 }
 
+/// The options of a guest, wherever it is, with its node and whether it runs.
+async fn look_for_guest(cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
+    let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
+    let observed = cluster.observe("qemu", vmid, text(prior, "node_name").unwrap_or_default()).await?;
+    Ok(observed.map(|observed| {
+        let mut answer = observed.config;
+        answer.insert("node".into(), Json::String(observed.node));
+        answer.extend(observed.running.map(|running| ("running".to_string(), Json::Bool(running))));
+        Json::Object(answer)
+    }))
+}
+
 /// Whether an entry of a list has the value of an attribute.
 fn agrees(prior: &Value, name: &str, found: Option<&Json>) -> bool {
     let wanted = prior.get(name).and_then(plain);
@@ -259,7 +289,10 @@ impl Operations for Engine {
         let mut answer = Json::Null;
         if !path.is_empty() {
             let made = call.ask("create", method, &path, &params, MOST).await;
-            answer = made.map_err(|error| self.taken(error, planned))?;
+            answer = made.map_err(|error| match self.is_made_before() {
+                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
+                false => self.taken(error, planned),
+            })?;
         }
         let told: Map<String, Json> = self.object.hooks.answered(&answer);
         let planned = told.into_iter().fold(planned.clone(), |value, (name, json)| {
@@ -275,7 +308,8 @@ impl Operations for Engine {
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         self.object.hooks.guard(call, Some(prior), Some(planned)).await?;
         let (method, template) = self.object.update;
-        let (path, query) = fill_path(template, prior);
+        // A guest has been migrated by then.
+        let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
         self.object.hooks.before(call, Some(prior), planned).await?;
         let mut params = self.sent(Some(prior), planned);
         if !template.is_empty() && !params.0.is_empty() {
@@ -289,6 +323,7 @@ impl Operations for Engine {
         self.object.hooks.guard(call, Some(prior), None).await?;
         match self.object.delete {
             Delete::At(template) => {
+                self.object.hooks.before_delete(call, prior).await?;
                 let (path, query) = fill_path(template, prior);
                 call.remove(&path, &Params(query.into_iter().collect()), MOST).await?;
             }

@@ -55,6 +55,12 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// What precedes a deletion.
+    async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        let _ = (call, prior);
+        Ok(())
+    }
+
     /// Looks over the parameters that are sent.
     fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
         let _ = (params, prior, planned);

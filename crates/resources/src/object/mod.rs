@@ -18,6 +18,7 @@ use crate::operations::Proof;
 pub(crate) use encode::SEVERAL;
 pub(crate) use engine::Engine;
 pub(crate) use hooks::{Hooks, NoHooks, Planning};
+pub(crate) use template::plain;
 #[cfg(test)]
 pub(crate) use template::{fill, names, parse};
 pub(crate) use wire::{Field, Form, Wire};
@@ -52,6 +53,8 @@ pub(crate) struct Object {
     pub(crate) id: &'static str,
     /// The id that users import it by.
     pub(crate) import: &'static str,
+    /// Whether it is a virtual machine: known by its `id` in the whole cluster, on whatever node it is.
+    pub(crate) guest: bool,
     /// Exactly one of each of these must be set.
     pub(crate) one_of: &'static [&'static [&'static str]],
     /// What proves after a crash that it is the one that was to be made.
@@ -125,6 +128,7 @@ impl Default for Object {
             always: &[],
             id: "",
             import: "",
+            guest: false,
             one_of: &[],
             proof: Proof::Values,
             example: "",

@@ -52,6 +52,9 @@ impl Engine {
 
     /// Something that may exist only once. What the cluster does not keep, such as an act, may be asked for repeatedly.
     pub(crate) fn claim(&self, planned: &Value) -> Option<String> {
+        if self.object.guest {
+            return crate::values::int(planned, "id").map(crate::vm::guest_claim);
+        }
         let template = if self.object.import.is_empty() { self.object.id } else { self.object.import };
         if template.is_empty() {
             return None;
@@ -79,6 +82,10 @@ fn with_defaults(fields: &[Field], value: &Value) -> Value {
         let part = match &part.kind {
             ValueKind::List(ty, elements) => Value::list(ty.clone(), elements.iter().map(inside).collect()),
             ValueKind::Set(ty, elements) => Value::set(ty.clone(), elements.iter().map(inside).collect()),
+            ValueKind::Map(ty, entries) => Value::map(
+                ty.clone(),
+                entries.iter().map(|(name, part)| (name.clone(), inside(part))).collect(),
+            ),
             _ => inside(part),
         }
         .with_marks(part.marks);

@@ -45,6 +45,8 @@ pub(crate) enum Form {
     Plain,
     /// A bool that is sent as 1, and that is false by its absence.
     Switch,
+    /// An object whose attributes have parameters of their own.
+    Flat,
     /// A list joined by this.
     Joined(char),
     /// A list with one parameter an element.

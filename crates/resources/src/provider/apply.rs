@@ -37,6 +37,9 @@ impl ProxmoxProvider {
                 match kind.operations() {
                     Some(operations) => {
                         let request = with_secrets(kind, request);
+                        if kind.is_described_guest() && request.prior.is_none() {
+                            return create_guest(connection, &call, operations, request).await;
+                        }
                         apply_plain(&call, operations, &request).await
                     }
                     None => apply_file(&call, family, &request).await,
@@ -76,6 +79,34 @@ fn with_secrets(kind: &Kind, mut request: ApplyRequest) -> ApplyRequest {
     });
     request.planned = Some(planned);
     request
+}
+
+/// Makes a guest that is described as data under the VMID that was reserved for it, or, where somebody else was faster,
+/// under the next one.
+async fn create_guest(
+    connection: &Connection,
+    call: &Call<'_>,
+    operations: &dyn Operations,
+    mut request: ApplyRequest,
+) -> Result<Option<Value>, ProviderError> {
+    let Some(planned) = request.planned.clone() else { return Ok(None) };
+    if planned.get("id").is_some_and(Value::is_known) {
+        return apply_plain(call, operations, &request).await;
+    }
+    let mut vmid = request.claim.vmid.unwrap_or_default();
+    for race in 0.. {
+        request.planned = Some(with(&planned, "id", Value::number(i64::from(vmid))));
+        match apply_plain(call, operations, &request).await {
+            Err(error) if is_taken(&error, vmid) && race < RACES => {
+                connection.cluster.forget_guests().await;
+                vmid = connection.reserve().await?;
+                // Recorded, so that recovery looks for the guest under this id.
+                call.progress.step_completed(&format!("vmid {vmid}")).await?;
+            }
+            done => return done,
+        }
+    }
+    Ok(None)
 }
 
 async fn apply_file(

@@ -21,11 +21,13 @@ impl ProxmoxProvider {
         request: &ApplyRequest,
         action: Uuid,
     ) -> Result<Claim, ProviderError> {
-        let (_, family) = self.kind(&request.address.resource.kind)?;
+        let (kind, family) = self.kind(&request.address.resource.kind)?;
+        let described = kind.is_described_guest();
         let values = request.planned.as_ref().or(request.prior.as_ref());
         let node = values.and_then(|values| text(values, "node_name")).map(str::to_string);
-        let guest = matches!(family, Family::Vm | Family::Container);
-        let known = values.and_then(|values| int(values, "vm_id")).and_then(|id| u32::try_from(id).ok());
+        let guest = matches!(family, Family::Vm | Family::Container) || described;
+        let id = if described { "id" } else { "vm_id" };
+        let known = values.and_then(|values| int(values, id)).and_then(|id| u32::try_from(id).ok());
         let vmid = match (guest, request.operation, known) {
             (false, _, _) => None,
             (true, Operation::Create, None) => Some(self.connection(&request.provider)?.reserve().await?),
@@ -33,7 +35,7 @@ impl ProxmoxProvider {
         };
         let marker = match (request.operation, family) {
             (Operation::Create, family) if family.is_built_in() => Some(action.to_string()),
-            (Operation::Create, _) if guest => Some(format!("{MARKER}{action}")),
+            (Operation::Create, _) if guest && !described => Some(format!("{MARKER}{action}")),
             _ => None,
         };
         Ok(Claim { node, vmid, marker })

@@ -139,9 +139,9 @@ impl Search<'_> {
 
     /// The id that the action used: the one it changed to in a race, else the claimed one.
     fn vmid(&self, planned: &Value) -> Option<u32> {
-        let raced =
-            self.open.completed.iter().rev().find_map(|step| step.strip_prefix("vmid ")?.parse().ok());
-        raced.or(self.open.intent.claim.vmid).or(int(planned, "vm_id").and_then(|id| u32::try_from(id).ok()))
+        raced(self.open)
+            .or(self.open.intent.claim.vmid)
+            .or(int(planned, "vm_id").and_then(|id| u32::try_from(id).ok()))
     }
 
     /// The marker is on it, or this action's own create or clone went well.
@@ -172,6 +172,28 @@ impl Search<'_> {
         }
         Ok(())
     }
+}
+
+/// The VMID that an action changed to when others were faster.
+fn raced(open: &OpenAction) -> Option<u32> {
+    open.completed.iter().rev().find_map(|step| step.strip_prefix("vmid ")?.parse().ok())
+}
+
+/// Waits for tasks that may still make a guest that is described as data: its own, and those of its source.
+async fn await_guest(cluster: &Cluster, vmid: u32, planned: &Value) -> Result<(), ProviderError> {
+    let clone = planned.get("clone").filter(|clone| !clone.is_null());
+    let source = clone.and_then(|clone| int(clone, "source_vm_id"));
+    let ids: Vec<String> =
+        [Some(i64::from(vmid)), source].iter().flatten().map(ToString::to_string).collect();
+    let node = text(planned, "node_name");
+    let nodes =
+        [node, clone.and_then(|clone| text(clone, "source_node_name")).filter(|other| Some(*other) != node)];
+    for node in nodes.into_iter().flatten() {
+        for upid in running_tasks(cluster, node, &ids).await? {
+            await_end(cluster, "a task that runs", &upid).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Tasks of our own user that still run, about one of these ids, whatever the clocks say: waiting for an older one does
@@ -226,6 +248,13 @@ async fn recover_other(
                 "what was planned cannot be read by this version of pve: look for it in the cluster".into(),
             ),
         });
+    };
+    let planned = match raced(open).or(open.intent.claim.vmid) {
+        Some(vmid) if kind.is_described_guest() => {
+            await_guest(cluster, vmid, &planned).await?;
+            with(&planned, "id", Value::number(i64::from(vmid)))
+        }
+        _ => planned,
     };
     let volume = match family {
         Family::DownloadFile => download_file::volume(&planned),
@@ -320,7 +349,7 @@ fn is_ours(kind: &Kind, open: &OpenAction, planned: &Value, found: &Value) -> bo
     };
     let values = || planned.entries().is_some_and(|entries| entries.iter().all(as_planned));
     match operations.proof() {
-        _ if !open.completed.is_empty() || !open.tasks.is_empty() => true,
+        _ if open.completed.iter().any(|step| !step.starts_with("vmid ")) || !open.tasks.is_empty() => true,
         Proof::Presence => true,
         Proof::Values => values(),
         Proof::Steps | Proof::Repeated => false,

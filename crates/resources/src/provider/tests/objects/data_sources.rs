@@ -15,7 +15,7 @@ const OTHERWISE: &[&str] = &["acl", "groups", "type", "local_time", "utc_time"];
 #[tokio::test(start_paused = true)]
 async fn every_derived_data_source_tells_what_its_resource_made() {
     let mut faults = Vec::new();
-    for derived in DERIVED {
+    for derived in DERIVED.iter().filter(|derived| super::kinds().contains(&derived.resource)) {
         let (world, _) = world(derived.resource);
         let source = derived.names[0];
         let block = world.provider.registry.data_kind(source).unwrap().block();

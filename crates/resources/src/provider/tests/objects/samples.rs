@@ -81,6 +81,14 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
         "proxmox_pool_membership" => {
             &[(Method::Post, "/pools", "poolid=alpha"), (Method::Post, "/nodes/pve/qemu", "vmid=500")]
         }
+        "proxmox_cloned_vm" => &[
+            (
+                Method::Post,
+                "/nodes/pve/qemu",
+                "vmid=900&name=t&scsi0=local-lvm:4&net0=virtio,bridge=vmbr0&net1=virtio,bridge=vmbr0&memory=512",
+            ),
+            (Method::Post, "/nodes/pve/qemu", "vmid=901"),
+        ],
         "proxmox_haresource" => &[
             (Method::Post, "/nodes/pve/qemu", "vmid=100"),
             (Method::Post, "/nodes/pve/lxc", "vmid=101&ostemplate=local:vztmpl/t.tar.zst&rootfs=local-lvm:1"),
@@ -134,6 +142,7 @@ pub(super) fn needed(kind: &str, path: &str) -> bool {
 pub(super) fn refused(kind: &str, path: &str) -> bool {
     match kind {
         "proxmox_realm_openid" => path == "audiences",
+        "proxmox_vm" => path == "template",
         "proxmox_haresource" => path == "group",
         "proxmox_harule" => path == "affinity",
         "proxmox_sdn_controller_evpn" => path == "fabric",

@@ -6,6 +6,7 @@ mod containers;
 mod data_sources;
 mod files;
 mod firewalls;
+mod newer_vms;
 mod objects;
 mod power;
 mod samples;

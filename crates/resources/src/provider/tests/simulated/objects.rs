@@ -26,6 +26,8 @@ const KINDS: &[&str] = &[
     "proxmox_storage_cifs",
     "proxmox_storage_pbs",
     "proxmox_node_config",
+    "proxmox_vm",
+    "proxmox_cloned_vm",
 ];
 
 /// Kinds whose endpoints the simulator gets one after the other: until then there is nothing to run against.

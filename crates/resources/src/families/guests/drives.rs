@@ -1,0 +1,115 @@
+//! Disks by the names of their slots.
+
+use pve_model::Value;
+use serde_json::{Map, Value as Json, json};
+
+use super::slots::guided;
+use crate::definition::{Fields, flag, number, text};
+use crate::property::Properties;
+use crate::size::parse_size;
+use crate::values::{flag as flag_of, int, text as text_of};
+
+const GIB: i64 = 1 << 30;
+
+/// The attributes of a disk.
+pub(super) fn disk() -> Fields {
+    vec![
+        ("aio", text()),
+        ("backup", flag()),
+        ("cache", text()),
+        ("datastore_id", text()),
+        ("discard", text()),
+        ("file", text()),
+        ("format", text()),
+        ("import_from", text()),
+        ("iothread", flag()),
+        ("media", text()),
+        ("replicate", flag()),
+        ("serial", text()),
+        ("size_gb", number().range(1, 10_240).means("GiB")),
+        ("ssd", flag()),
+    ]
+}
+
+/// Options that texts stand for.
+const TEXTS: &[&str] = &["aio", "cache", "discard", "media", "serial"];
+
+/// Options that bools stand for, with what they are by their absence.
+const FLAGS: &[(&str, bool)] = &[("backup", true), ("iothread", false), ("replicate", true), ("ssd", false)];
+
+/// The option of a disk: a new volume where there is none, else the volume that is there.
+pub(super) fn option(disk: &Value, before: Option<&Value>, current: Option<&str>) -> Properties {
+    let current = current.map(Properties::parse);
+    let volume = match &current {
+        Some(current) => current.first_or("file").unwrap_or_default().to_string(),
+        None => new_volume(disk),
+    };
+    let mut option = Properties::starting(volume);
+    if current.is_none() {
+        option =
+            option.with("import-from", text_of(disk, "import_from")).with("format", text_of(disk, "format"));
+    }
+    let kept = |name: &str| {
+        let was_stated = before.and_then(|before| before.get(name)).is_some_and(|part| !part.is_null());
+        current.as_ref().and_then(|current| current.get(name)).filter(|_| !was_stated).map(String::from)
+    };
+    for name in TEXTS {
+        option = option.with(name, text_of(disk, name).map(String::from).or_else(|| kept(name)));
+    }
+    for (name, _) in FLAGS {
+        let stated = flag_of(disk, name).map(|value| u8::from(value).to_string());
+        option = option.with(name, stated.or_else(|| kept(name)));
+    }
+    option.with("size", current.as_ref().and_then(|current| current.get("size")))
+}
+
+fn new_volume(disk: &Value) -> String {
+    if let Some(file) = text_of(disk, "file") {
+        return file.to_string();
+    }
+    let store = text_of(disk, "datastore_id").unwrap_or("local-lvm");
+    match text_of(disk, "import_from") {
+        Some(_) => format!("{store}:0"),
+        None => format!("{store}:{}", int(disk, "size_gb").unwrap_or(8)),
+    }
+}
+
+/// The size that a disk has to be grown to, in GiB.
+pub(super) fn growth(disk: &Value, current: &str) -> Option<i64> {
+    let wanted = int(disk, "size_gb")?;
+    let now = Properties::parse(current).get("size").and_then(parse_size)?;
+    (i128::from(wanted) * i128::from(GIB) > i128::from(now)).then_some(wanted)
+}
+
+/// The storage that a disk has to be moved to.
+pub(super) fn move_to<'d>(disk: &'d Value, current: &str) -> Option<&'d str> {
+    let drive = Properties::parse(current);
+    let (store, _) = drive.first_or("file")?.split_once(':')?;
+    text_of(disk, "datastore_id").filter(|wanted| *wanted != store)
+}
+
+/// What a disk is said to have, in the attributes of `guide` that are set.
+pub(super) fn read(option: &str, guide: Option<&Value>) -> Json {
+    let option = Properties::parse(option);
+    let volume = option.first_or("file");
+    let size = option.get("size").and_then(parse_size).map(|bytes| i128::from(bytes) / i128::from(GIB));
+    let mut read = Map::from_iter([
+        (
+            "datastore_id".to_string(),
+            json!(volume.and_then(|volume| volume.split_once(':')).map(|(store, _)| store)),
+        ),
+        ("file".to_string(), json!(volume)),
+        ("size_gb".to_string(), json!(size.and_then(|size| i64::try_from(size).ok()))),
+    ]);
+    read.extend(TEXTS.iter().map(|name| ((*name).to_string(), json!(option.get(name)))));
+    let flags = FLAGS.iter().map(|(name, absent)| {
+        let stated = guide.and_then(|guide| flag_of(guide, name)).is_some();
+        ((*name).to_string(), json!(option.flag(name).or(stated.then_some(*absent))))
+    });
+    read.extend(flags);
+    // How it was made cannot be read.
+    for name in ["format", "import_from"] {
+        read.insert(name.into(), json!(guide.and_then(|guide| text_of(guide, name))));
+    }
+    guided(read, guide)
+}

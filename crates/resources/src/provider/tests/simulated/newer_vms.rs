@@ -1,0 +1,84 @@
+//! The newer kinds of virtual machines against the simulator: ids are reserved, clones keep what is not configured,
+//! machines that were migrated are found.
+
+use pve_executor::ports::Provider;
+use pve_model::codec::{decode, to_plain_json};
+use serde_json::{Value as Json, json};
+
+use super::super::{Recorder, World};
+use super::turns::step;
+use super::world;
+use crate::cluster::Method;
+use crate::values::int;
+
+const CLONED: &str = "proxmox_cloned_vm";
+
+async fn config(world: &World, vmid: i64) -> Json {
+    world.api.send(Method::Get, &format!("/nodes/pve/qemu/{vmid}/config"), &[]).await.unwrap()
+}
+
+async fn with_template() -> (World, pve_simulator::Server) {
+    let (world, server) = world(CLONED).await;
+    let params = [
+        ("vmid", "900"),
+        ("name", "template"),
+        ("scsi0", "local-lvm:4,ssd=1"),
+        ("net0", "virtio,bridge=vmbr0"),
+        ("net1", "virtio,bridge=vmbr0"),
+        ("memory", "512"),
+        ("cores", "2"),
+    ];
+    let params = params.map(|(name, text)| (name.to_string(), text.to_string()));
+    world.api.send(Method::Post, "/nodes/pve/qemu", &params).await.unwrap();
+    (world, server)
+}
+
+#[tokio::test]
+async fn a_clone_keeps_what_is_not_configured() {
+    let (world, _server) = with_template().await;
+    let wanted = json!({
+        "node_name": "pve", "name": "clone-1", "clone": {"source_vm_id": 900},
+        "cpu": {"cores": 4}, "disk": {"scsi0": {"size_gb": 6, "discard": "on"}},
+        "network": {"net0": {"bridge": "vmbr1", "tag": 7}}, "delete": {"network": ["net1"]},
+    });
+    let made = step(&world, None, &wanted).await.unwrap();
+    let vmid = int(&made, "id").unwrap();
+    let there = config(&world, vmid).await;
+    assert_eq!((&there["name"], &there["cores"]), (&json!("clone-1"), &json!(4)));
+    assert!(there["memory"] == "512" || there["memory"] == 512, "{there}");
+    let disk = there["scsi0"].as_str().unwrap();
+    assert!(["size=6G", "discard=on", "ssd=1"].iter().all(|part| disk.contains(part)), "{disk}");
+    let device = there["net0"].as_str().unwrap();
+    assert!(device.contains("bridge=vmbr1") && device.contains("tag=7"), "{device}");
+    assert_eq!(there.get("net1"), None);
+    let status = world.api.send(Method::Get, &format!("/nodes/pve/qemu/{vmid}/status/current"), &[]).await;
+    assert_eq!(status.unwrap()["status"], "running");
+
+    let mac = device.split(',').next().unwrap().to_string();
+    let mut next = wanted.clone();
+    next["network"] = json!({"net0": {"bridge": "vmbr0"}});
+    next["started"] = json!(false);
+    let changed = step(&world, Some(&made), &next).await.unwrap();
+    let there = config(&world, vmid).await;
+    let device = there["net0"].as_str().unwrap();
+    assert!(device.starts_with(&mac) && !device.contains("tag="), "{device}");
+    let gone = world.try_apply(Some(&changed), None, &Recorder::default()).await.unwrap();
+    assert_eq!(gone, None);
+    assert_eq!(world.read(&changed).await, None);
+}
+
+#[tokio::test]
+async fn a_machine_gets_an_id_and_its_data_source_tells_of_it() {
+    let (world, _server) = world("proxmox_vm").await;
+    let wanted = json!({"node_name": "pve", "name": "trial", "cpu": {"type": "host"}, "tags": ["b", "a"]});
+    let made = step(&world, None, &wanted).await.unwrap();
+    let vmid = int(&made, "id").unwrap();
+    assert!(vmid >= 100);
+    let ty = world.provider.registry.data_kind("proxmox_vm").unwrap().block().implied_type();
+    let asked = decode(&json!({"node_name": "pve", "id": vmid}), &ty).unwrap();
+    let told = to_plain_json(&world.provider.read_data("proxmox_vm", "proxmox", asked).await.unwrap());
+    assert_eq!((&told["name"], &told["status"]), (&json!("trial"), &json!("stopped")));
+    assert_eq!((&told["cpu"]["type"], &told["tags"]), (&json!("host"), &json!(["a", "b"])));
+    let imported = world.provider.import("proxmox_vm", "proxmox", &format!("pve/{vmid}")).await.unwrap();
+    assert_eq!(crate::values::text(&imported, "name"), Some("trial"));
+}
