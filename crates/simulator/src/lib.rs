@@ -19,6 +19,7 @@
 mod access;
 mod calendar;
 mod cluster;
+mod datacenter;
 mod failure;
 mod firewall;
 mod guests;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
 use crate::{
-    access, cluster, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks, vzdump,
+    access, cluster, datacenter, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks,
+    vzdump,
 };
 
 /// Method, path template, handler.
@@ -24,6 +25,11 @@ const TABLES: &[&[Route]] = &[
     nodes::ROUTES,
     nodes::NETWORK_ROUTES,
     nodes::SETTING_ROUTES,
+    nodes::APT_ROUTES,
+    nodes::CEPH_ROUTES,
+    nodes::CERTIFICATE_ROUTES,
+    nodes::DISK_ROUTES,
+    nodes::HARDWARE_ROUTES,
     pools::ROUTES,
     access::ROUTES,
     access::USER_ROUTES,
@@ -42,6 +48,10 @@ const TABLES: &[&[Route]] = &[
     ha::RESOURCE_ROUTES,
     ha::RULE_ROUTES,
     ha::STATUS_ROUTES,
+    datacenter::MAPPING_ROUTES,
+    datacenter::METRIC_ROUTES,
+    datacenter::REPLICATION_ROUTES,
+    datacenter::ACME_ROUTES,
     jobs::ROUTES,
     jobs::REALM_ROUTES,
     jobs::BACKUP_ROUTES,

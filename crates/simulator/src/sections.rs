@@ -67,6 +67,7 @@ pub(crate) fn typed(keys: Option<&Keys>, name: &str, text: &str) -> Value {
     match (kind, text.parse::<i64>(), text.parse::<f64>()) {
         (Some(Kind::Integer | Kind::Boolean), Ok(value), _) => json!(value),
         (Some(Kind::Number), Ok(value), _) => json!(value),
+        (Some(Kind::Array), ..) => text.split('\0').collect(),
         (Some(Kind::Number), _, Ok(value)) => json!(value),
         _ => json!(text),
     }
@@ -170,16 +171,6 @@ impl File {
         row.insert(self.id.to_owned(), json!(id));
         row.insert("digest".to_owned(), json!(digest(self.sections(state))));
         row
-    }
-
-    /// All sections, of the type that the call asks for.
-    #[allow(dead_code)]
-    pub fn list(&self, request: &mut Request<'_>) -> Answer {
-        let wanted = request.get("type");
-        let rows = self.sections(request.state).iter().filter(|(_, options)| {
-            wanted.is_none_or(|wanted| options.get("type").is_some_and(|kind| kind == wanted))
-        });
-        Ok(rows.map(|(id, options)| Value::Object(self.shown(request.state, id, options))).collect())
     }
 
     /// One section.

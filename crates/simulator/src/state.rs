@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
+use crate::datacenter::Account;
 use crate::ha::Manager;
-use crate::nodes::{Network, NodeSettings};
+use crate::nodes::{AptFiles, DiskPools, Network, NodeSettings};
 use crate::sdn::Sdn;
 use crate::sections::Sections;
 use crate::table::Table;
@@ -46,6 +47,18 @@ pub(crate) struct State {
     pub node_settings: BTreeMap<String, NodeSettings>,
     #[serde(default)]
     pub access: Access,
+    /// Package repositories of the nodes where they were changed.
+    #[serde(default)]
+    pub apt: BTreeMap<String, AptFiles>,
+    /// What was made of the disks of nodes.
+    #[serde(default)]
+    pub disk_pools: BTreeMap<String, DiskPools>,
+    /// Certificates of nodes that are not Proxmox's own, as PEM.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, String>,
+    /// Accounts for certificates.
+    #[serde(default)]
+    pub acme_accounts: BTreeMap<String, Account>,
     /// What runs of the software-defined networks.
     #[serde(default)]
     pub sdn: Sdn,
@@ -343,6 +356,10 @@ impl State {
             node_options: BTreeMap::new(),
             node_settings: BTreeMap::new(),
             access: Access::default(),
+            apt: BTreeMap::new(),
+            disk_pools: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            acme_accounts: BTreeMap::new(),
             sdn: Sdn::default(),
             ha: Manager::default(),
             ha_nodes: 0,

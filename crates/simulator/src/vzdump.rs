@@ -166,7 +166,7 @@ const ARCHIVE: u64 = 2_129_920;
 const PACKED: u64 = 1_106_228;
 
 fn archive(request: &Request<'_>, vmid: u32, guest: &Guest, storage: &str, name: &str) -> (String, Volume) {
-    let moment = crate::tasks::clock(request.seconds()).replace('-', "_").replace(':', "_").replace(' ', "-");
+    let moment = crate::tasks::clock(request.seconds()).replace(['-', ':'], "_").replace(' ', "-");
     let compression = request.get("compress").unwrap_or("0");
     let plain = if guest.kind == GuestKind::Qemu { "vma" } else { "tar" };
     let format = match compression {

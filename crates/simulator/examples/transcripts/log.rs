@@ -46,7 +46,7 @@ pub fn lines(body: &Value) -> Option<Vec<String>> {
         lines.push(fields.get("t")?.as_str()?.to_owned());
     }
     lines.retain(|line| !FOREIGN.is_match(line));
-    lines.iter_mut().for_each(|line| sort_options(line));
+    lines.iter_mut().for_each(sort_options);
     let removed = |line: &String| line.ends_with("successfully removed.");
     for run in lines.chunk_by_mut(|a, b| removed(a) && removed(b)) {
         run.sort();

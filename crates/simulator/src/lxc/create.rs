@@ -138,6 +138,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         guests::check_lock(guest)?;
     }
     guests::check_unmanaged(request)?;
+    crate::datacenter::check_jobs(request.state, vmid)?;
     if guest.running && !request.flag("force") {
         return Err(Failure::died(format!("unable to destroy CT {vmid} - container is running")));
     }

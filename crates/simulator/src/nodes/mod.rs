@@ -1,5 +1,10 @@
 //! The nodes: lists, status, networks, options.
 
+mod apt;
+mod ceph;
+mod certificates;
+mod disks;
+mod hardware;
 mod interfaces;
 mod network;
 mod settings;
@@ -12,6 +17,11 @@ use crate::router::Route;
 use crate::state::State;
 use sha2::Digest as _;
 
+pub(crate) use apt::{Files as AptFiles, ROUTES as APT_ROUTES};
+pub(crate) use ceph::ROUTES as CEPH_ROUTES;
+pub(crate) use certificates::ROUTES as CERTIFICATE_ROUTES;
+pub(crate) use disks::{Pools as DiskPools, ROUTES as DISK_ROUTES};
+pub(crate) use hardware::ROUTES as HARDWARE_ROUTES;
 pub(crate) use network::{Network, ROUTES as NETWORK_ROUTES, has_bridge};
 pub(crate) use settings::{ROUTES as SETTING_ROUTES, Settings as NodeSettings};
 

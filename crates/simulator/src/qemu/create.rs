@@ -101,6 +101,7 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(format!("can't remove VM {vmid} - protection mode enabled")));
     }
     guests::check_unmanaged(request)?;
+    crate::datacenter::check_jobs(request.state, vmid)?;
     if guest.running && !guest.destroying {
         return Err(Failure::died(format!("VM {vmid} is running - destroy failed")));
     }
