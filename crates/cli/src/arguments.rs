@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 
 pub use dashes::with_double_dashes;
 pub use state::{
-    CompletionsOptions, EditOptions, GraphOptions, ImportOptions, KeyCommand, LockOptions, ManOptions,
-    StateCommand, TaintOptions, WorkspaceCommand,
+    CompletionsOptions, EditOptions, GraphOptions, ImportOptions, KeyCommand, LockCommand, LockOptions,
+    ManOptions, StateCommand, TaintOptions, UnlockOptions, WorkspaceCommand,
 };
 
 /// Infrastructure as code for Proxmox VE.
@@ -140,27 +140,6 @@ pub struct InitOptions {
     /// Accepted for Terraform's sake
     #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub backend: Option<bool>,
-}
-
-/// See [`Command::Lock`].
-#[derive(Debug, Subcommand)]
-pub enum LockCommand {
-    /// Show who holds the lease, since when, and doing what
-    Status,
-}
-
-/// See [`Command::Unlock`].
-#[derive(Debug, Args)]
-pub struct UnlockOptions {
-    /// Terraform's lock id; not needed
-    #[arg(hide = true)]
-    pub id: Option<String>,
-    /// Do not ask
-    #[arg(long)]
-    pub force: bool,
-    /// Pass over the lock that Terraform holds on its state
-    #[arg(long)]
-    pub terraform: bool,
 }
 
 /// See [`Command::Get`].

@@ -19,7 +19,7 @@ use pve_state_s3::{Settings, SettingsError};
 
 pub use given::{remember, tell_once};
 pub use lock::{RunLock, pass_over};
-pub use logs::{open_to_change, open_without_key};
+pub use logs::{open_all, open_to_change, open_without_key, unlike_remembered};
 pub use marker::{leave_behind, refuse_left_behind};
 pub use migrate::migrate;
 pub use spool::{discard_spool, push, refuse_spool};

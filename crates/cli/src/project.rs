@@ -103,6 +103,11 @@ impl Project {
         self.root.join(DATA_FOLDER).join("known_hosts")
     }
 
+    /// Whether there is a key, without making one.
+    pub fn has_key(&self) -> bool {
+        Key::is_named_by_environment() || self.root.join(DATA_FOLDER).join("key").exists()
+    }
+
     /// The key that everything at rest is sealed with.
     ///
     /// # Errors

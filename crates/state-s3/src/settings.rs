@@ -127,39 +127,6 @@ pub enum SettingsError {
     },
 }
 
-/// Taken, and without effect.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    (
-        "dynamodb_table",
-        "the log's own conditional writes keep writers apart; a lock that Terraform holds in the table is not seen here, \
-         so make sure that no run of it is under way",
-    ),
-    ("dynamodb_endpoint", "no table is used"),
-    (
-        "use_lockfile",
-        "the log's own conditional writes keep writers apart; a lock object that Terraform holds on its state is respected",
-    ),
-    ("skip_credentials_validation", "credentials are checked by using them"),
-    ("skip_requesting_account_id", "the account is not asked for"),
-    ("skip_region_validation", "regions are not checked against a list"),
-    ("skip_metadata_api_check", "credentials are found as the AWS tools find them"),
-    ("max_retries", "conditional writes are repeated by the log itself"),
-    ("retry_mode", "conditional writes are repeated by the log itself"),
-    ("use_legacy_workflow", "credentials are found as the AWS tools find them"),
-    ("iam_endpoint", "nothing is asked of IAM"),
-    ("lock_tags", "objects of the log carry no tags"),
-    ("state_tags", "objects of the log carry no tags"),
-];
-
-/// What Terraform and OpenTofu have beside those that are read here.
-const NOT_YET: &[&str] = &[
-    "allowed_account_ids",
-    "assume_role_transitive_tag_keys",
-    "ec2_metadata_service_endpoint",
-    "ec2_metadata_service_endpoint_mode",
-    "forbidden_account_ids",
-];
-
 impl Settings {
     /// Reads the arguments of the block. `environment` is asked for variables that stand in for absent ones.
     ///
@@ -415,31 +382,10 @@ impl Reader<'_> {
             }
         }
     }
-
-    fn remarks(&mut self) -> Vec<String> {
-        let given =
-            |(name, _): &&(&str, &str)| self.arguments.get(*name).is_some_and(|value| !value.is_null());
-        let remarks = WITHOUT_EFFECT.iter().filter(given);
-        remarks.map(|(name, why)| format!("{name} has no effect: {why}")).collect()
-    }
-
-    /// Arguments that nobody asked for.
-    fn judge_the_rest(&mut self) {
-        for (name, value) in self.arguments {
-            let known = self.read.iter().any(|read| **read == **name)
-                || WITHOUT_EFFECT.iter().any(|(known, _)| *known == &**name);
-            if known {
-                continue;
-            }
-            if !NOT_YET.contains(&&**name) {
-                self.errors.push(SettingsError::Unknown(name.to_string()));
-            } else if !value.is_null() {
-                self.errors.push(SettingsError::Unsupported(name.to_string()));
-            }
-        }
-    }
 }
 
+#[path = "settings_rest.rs"]
+mod rest;
 #[path = "settings_role.rs"]
 mod role;
 

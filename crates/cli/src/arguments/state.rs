@@ -220,3 +220,24 @@ pub struct ManOptions {
     /// The folder that the pages are written to
     pub folder: std::path::PathBuf,
 }
+
+/// See [`super::Command::Lock`].
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Show who holds the lease, since when, and doing what
+    Status,
+}
+
+/// See [`super::Command::Unlock`].
+#[derive(Debug, Args)]
+pub struct UnlockOptions {
+    /// Terraform's lock id; not needed
+    #[arg(hide = true)]
+    pub id: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub force: bool,
+    /// Pass over the lock that Terraform holds on its state
+    #[arg(long)]
+    pub terraform: bool,
+}

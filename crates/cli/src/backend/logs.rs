@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pve_model::state::State;
-use pve_state::{EventLog, Key, LogError, MovableLog, SpooledLog};
+use pve_state::{EventLog, Head, Key, LogError, MovableLog, SpooledLog};
 use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
@@ -151,10 +151,34 @@ pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Fa
 ///
 /// # Errors
 /// When it cannot be opened.
-pub async fn open_without_key(project: &Project) -> Result<Arc<dyn EventLog>, Failure> {
+pub async fn open_without_key(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
     let key = Key::from_bytes([0; 32]);
     Ok(match project.backend()? {
         Backend::Local => Arc::new(SqliteLog::open(&project.log_path(), key)?),
         Backend::Shared(bucket) => SharedLog::connect(bucket, project.stream(), key).await?.log,
     })
+}
+
+/// Opens every event with the key at hand, and says what is wrong with them; `false` when that would prove nothing: a log
+/// of before there were keyrings binds an event to its place alone.
+///
+/// # Errors
+/// When the log cannot be opened at all.
+pub async fn open_all(project: &Project) -> Result<Result<bool, LogError>, Failure> {
+    let log = open_to_change(project).await?;
+    if log.keyring().await?.is_none() {
+        return Ok(Ok(false));
+    }
+    Ok(log.read(0).await.map(|_| true))
+}
+
+/// How the log differs from what this machine remembers of it; `None` when it goes on from there.
+///
+/// # Errors
+/// When the log cannot be read.
+pub async fn unlike_remembered(project: &Project) -> Result<Option<String>, Failure> {
+    let Some(marker) = Marker::read(project)?.filter(|marker| marker.sequence > 0) else { return Ok(None) };
+    let log = open_without_key(project).await?;
+    let stored = log.stored(marker.sequence - 1).await?;
+    Ok(marker.differs(stored.first().map(Head::of)))
 }

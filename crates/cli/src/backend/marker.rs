@@ -111,6 +111,16 @@ impl Marker {
         super::write_private(path, &serde_json::to_vec_pretty(self)?, false)
     }
 
+    /// How the event at this place, if there is one, differs from what was seen.
+    pub(super) fn differs(&self, found: Option<Head>) -> Option<String> {
+        let seen = format!("when it was last used here, the log had an event {} that", self.sequence);
+        match found {
+            Some(head) if hexadecimal(&head.hash) == self.hash => None,
+            Some(_) => Some(format!("{seen} is another one now: the log was written anew")),
+            None => Some(format!("{seen} is not there: its end is missing")),
+        }
+    }
+
     /// Refuses a log that is not the one that was seen, or not all of it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pve_model::InstanceAddress;
 use pve_model::event::{ActionIntended, ActionSucceeded, Event, Operation, Payload, RunResult};
 use pve_model::state::State;
+use pve_state::{KeyError, LogError};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use super::plan::parse_wait;
 use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::backend::discard_spool;
-use crate::failure::{Ended, Failure};
+use crate::failure::{Ended, Failure, chain};
 use crate::project::Project;
 
 /// `format_version` of the log's JSON: one document with `events`, or one an event with `--jsonl`.
@@ -102,23 +103,43 @@ async fn push(global: &GlobalOptions, project: &Project, discard: bool, wait: &s
     Ok(0)
 }
 
+/// Checks the chain, which needs no key, then what this machine remembers of the log, and with the key at hand that
+/// every event is as whoever had the key wrote it: the chain could be made anew by somebody who has not.
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
     let found = crate::backend::open_without_key(project).await?.verify().await?;
-    let fault = found.fault.as_ref().map(ToString::to_string);
+    let mut fault = found.fault.as_ref().map(ToString::to_string);
+    let mut opened = false;
+    if fault.is_none() {
+        fault = crate::backend::unlike_remembered(project).await?;
+    }
+    if fault.is_none() && project.has_key() {
+        match crate::backend::open_all(project).await? {
+            Ok(all) => opened = all,
+            // Whoever has another key checks the chain alone.
+            Err(LogError::Key(KeyError::NotForThis { .. })) => {}
+            Err(error) => fault = Some(chain(&error)),
+        }
+    }
     if global.json {
-        print_json(&json!({"format_version": "1.0", "events": found.events, "fault": fault}))?;
+        let document =
+            json!({"format_version": "1.0", "events": found.events, "fault": fault, "opened": opened});
+        print_json(&document)?;
         return Ok(u8::from(fault.is_some()));
     }
     match fault {
-        None => {
-            println!("{} events, none changed.", found.events);
-            Ok(0)
+        None if opened => println!("{} events, none changed; all open with the key here.", found.events),
+        None => println!(
+            "{} events, none changed. Without the log's key, who wrote them is not proved.",
+            found.events
+        ),
+        Some(fault) => {
+            return Err(Failure::hinted(
+                fault,
+                "Restore the log from a copy; what it is about in the cluster is untouched.",
+            ));
         }
-        Some(fault) => Err(Failure::hinted(
-            fault,
-            "Restore the log from a copy; what it is about in the cluster is untouched.",
-        )),
     }
+    Ok(0)
 }
 
 /// What came before an event: the actions that it may be about, and the state that it changes.
