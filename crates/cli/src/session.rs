@@ -11,11 +11,11 @@ use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{
     Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
 };
-use pve_executor::{Outcome, Reporter};
+use pve_executor::{Outcome, Records, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
-    ActionIntended, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, OutputsRecorded,
-    Payload, PlanApproved, RunFinished, RunResult, RunStarted,
+    ActionIntended, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation,
+    OutputsRecorded, Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
 use pve_model::plan::{Action, Plan, Step};
 use pve_model::provisioner::Provision;
@@ -142,6 +142,8 @@ impl Journal for LogJournal {
 struct PlanResolver<'a> {
     resolution: Resolution<'a>,
     workspace: &'a Workspace,
+    plan: &'a Plan,
+    state: &'a State,
 }
 
 impl PlanResolver<'_> {
@@ -175,7 +177,16 @@ impl Resolver for PlanResolver<'_> {
     }
 
     fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord {
-        self.resolution.record(step, left)
+        let record = self.resolution.record(step, left);
+        let change = &self.plan.changes[step.change];
+        let is_current = change.deposed.is_none() && step.deposed.is_none();
+        match self.state.current(&change.address) {
+            // What was not destroyed stays what it was: tainted, if it was that.
+            Some(known) if step.operation == Operation::Delete && is_current => {
+                InstanceRecord { values: record.values, ..known.clone() }
+            }
+            _ => record,
+        }
     }
 }
 
@@ -235,6 +246,8 @@ impl Application<'_> {
         let mut resolver = PlanResolver {
             resolution: Resolution::new(self.workspace.inputs(), &self.workspace.graph, plan, &state),
             workspace: self.workspace,
+            plan,
+            state: &state,
         };
         let journal = LogJournal(writer.clone());
         let options =
@@ -314,8 +327,41 @@ impl Application<'_> {
     }
 }
 
-/// The record of an object that recovery found.
-pub fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Value) -> InstanceRecord {
+/// What the state has of the objects that recovery looks for.
+pub struct StateRecords<'a> {
+    /// The configuration.
+    pub workspace: &'a Workspace,
+    /// The state before recovery.
+    pub state: &'a State,
+}
+
+impl StateRecords<'_> {
+    fn record(&self, intent: &ActionIntended) -> Option<&InstanceRecord> {
+        let instance = self.state.instances.get(&intent.address)?;
+        match &intent.deposed {
+            Some(name) => instance.deposed.get(name),
+            None => instance.current.as_ref(),
+        }
+    }
+}
+
+impl Records for StateRecords<'_> {
+    fn known(&self, intent: &ActionIntended) -> Option<Value> {
+        let rules = self.workspace.registry.resource(&intent.address.resource.kind)?;
+        Some(recorded_value(self.record(intent)?, rules).unmark_deep().0)
+    }
+
+    fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord {
+        let made = recovered_record(self.workspace, intent, value);
+        // The intent of a delete tells nothing of what it is about.
+        match self.record(intent).filter(|_| intent.operation == Operation::Delete) {
+            Some(known) => InstanceRecord { values: made.values, ..known.clone() },
+            None => made,
+        }
+    }
+}
+
+fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Value) -> InstanceRecord {
     let rules = workspace.registry.resource(&intent.address.resource.kind);
     InstanceRecord {
         provider: intent.provider.clone(),

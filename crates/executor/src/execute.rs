@@ -273,9 +273,9 @@ impl Run<'_> {
             let left = error.left.as_ref();
             // The next plan would complete it, and nobody would run its provisioners.
             let tainted = step.operation == Operation::Create && !step.provisioners.is_empty();
-            let record = left.map(|value| InstanceRecord {
-                tainted,
-                ..self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value)
+            let record = left.map(|value| {
+                let left = self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value);
+                InstanceRecord { tainted: tainted || left.tainted, ..left }
             });
             Payload::ActionFailed(ActionFailed { action, error: error.message.clone(), record })
         };

@@ -11,6 +11,6 @@ mod redaction;
 mod report;
 
 pub use execute::{Failure, Options, Outcome, execute};
-pub use recover::{Recorder, RecoveryReport, recover};
+pub use recover::{Records, RecoveryReport, recover};
 pub use redaction::Redaction;
 pub use report::{Reporter, SilentReporter};

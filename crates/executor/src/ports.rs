@@ -61,6 +61,9 @@ pub enum Recovery {
     Exists(Value),
     /// The object is gone, as a delete wanted.
     Gone,
+    /// A delete did not come to its end: the object is still there. The text tells how, for instance "it still exists,
+    /// stopped".
+    Kept(String),
     /// It cannot be proved what happened; the text tells the user what to look at.
     Unclear(String),
 }

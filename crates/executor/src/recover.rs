@@ -1,5 +1,7 @@
 //! Resolves what a crash left open: actions whose intent is in the log and whose result is not.
 
+use std::borrow::Cow;
+
 use pve_model::InstanceAddress;
 use pve_model::Value;
 use pve_model::event::{
@@ -8,10 +10,16 @@ use pve_model::event::{
 use pve_model::state::{InstanceRecord, OpenAction};
 use uuid::Uuid;
 
-use crate::ports::{Journal, JournalError, Provider, Recovery};
+use crate::ports::{Journal, JournalError, Provider, ReadRequest, Recovery};
 
-/// Builds the record of an object that was found.
-pub type Recorder<'a> = &'a (dyn Fn(&ActionIntended, &Value) -> InstanceRecord + Sync);
+/// What the state has of the objects that actions were about.
+pub trait Records: Sync {
+    /// The values that an object was last known to have; `None` if it was not known.
+    fn known(&self, intent: &ActionIntended) -> Option<Value>;
+
+    /// The record of an object that was found.
+    fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord;
+}
 
 /// What became of the open actions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +39,7 @@ pub async fn recover(
     open_actions: &[OpenAction],
     provider: &dyn Provider,
     journal: &dyn Journal,
-    recorder: Recorder<'_>,
+    records: &dyn Records,
 ) -> Result<RecoveryReport, JournalError> {
     let mut report = RecoveryReport::default();
     for open in open_actions {
@@ -42,37 +50,42 @@ pub async fn recover(
             journal.record(payload).await?;
             continue;
         }
-        let (payload, line) = match provider.recover(open).await {
+        let (payload, line): (_, Result<Cow<'static, str>, String>) = match provider.recover(open).await {
             Ok(Recovery::Exists(value))
                 if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
             {
-                let made = recorder(&open.intent, &value);
+                let made = records.made(&open.intent, &value);
                 (
                     unprovisioned(action, made),
-                    Ok("it exists, but its provisioners did not run: it is tainted"),
+                    Ok("it exists, but its provisioners did not run: it is tainted".into()),
                 )
             }
             Ok(Recovery::Exists(value)) => {
-                let record = Some(recorder(&open.intent, &value));
+                let record = Some(records.made(&open.intent, &value));
                 let payload = Payload::ActionSucceeded(ActionSucceeded { action, record });
-                (payload, Ok("it exists; the next plan completes it"))
+                (payload, Ok("it exists; the next plan completes it".into()))
             }
             Ok(Recovery::Gone) => (
                 Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
-                Ok("it is gone, as was wanted"),
+                Ok("it is gone, as was wanted".into()),
             ),
+            Ok(Recovery::Kept(found)) => {
+                let error = format!("interrupted before it was destroyed: {found}");
+                let record = kept(open, provider, records).await;
+                (Payload::ActionFailed(ActionFailed { action, error, record }), Ok(found.into()))
+            }
             Ok(Recovery::NothingDone) => {
                 let error = "interrupted before it took effect".to_string();
                 (
                     Payload::ActionFailed(ActionFailed { action, error, record: None }),
-                    Ok("nothing came of it"),
+                    Ok("nothing came of it".into()),
                 )
             }
             Ok(Recovery::Unclear(reason)) => (unclear(reason.clone()), Err(reason)),
             Err(error) => (unclear(error.message.clone()), Err(error.message)),
         };
         match line {
-            Ok(line) => report.resolved.push((address.clone(), line.to_string())),
+            Ok(line) => report.resolved.push((address.clone(), line.into_owned())),
             Err(reason) => {
                 let is_known = open.indeterminate.as_ref() == Some(&reason);
                 report.unclear.push((address.clone(), reason));
@@ -84,6 +97,19 @@ pub async fn recover(
         journal.record(payload).await?;
     }
     Ok(report)
+}
+
+/// What is left of an object that was not destroyed. What the delete did to it before, for instance a shutdown, is no
+/// change from outside. `None` leaves the state as it was.
+async fn kept(open: &OpenAction, provider: &dyn Provider, records: &dyn Records) -> Option<InstanceRecord> {
+    let intent = &open.intent;
+    let request = ReadRequest {
+        address: intent.address.clone(),
+        provider: intent.provider.clone(),
+        prior: records.known(intent)?,
+    };
+    let value = provider.read(request).await.ok()??;
+    Some(records.made(intent, &value))
 }
 
 /// What the log alone tells of an action that was cut off among its provisioners.

@@ -7,12 +7,12 @@ mod scripted;
 use std::collections::BTreeMap;
 
 use pve_executor::{Outcome, RecoveryReport, recover};
-use pve_model::Value;
-use pve_model::event::{ActionIntended, Operation};
+use pve_model::event::Operation;
 use pve_model::plan::{Plan, Step};
-use pve_model::state::{InstanceRecord, State};
+use pve_model::state::State;
 use scripted::{
-    Accepts, Cluster, Fails, KillPoints, MemoryJournal, address, carry_out, creates, options, plan, record_of,
+    Accepts, Cluster, Fails, KillPoints, Known, MemoryJournal, address, carry_out, creates, options, plan,
+    record_of, thing,
 };
 
 /// Things that are wanted, each after some of those before it.
@@ -38,12 +38,9 @@ fn plan_towards(state: &State, wanted: &Wanted) -> Plan {
     made
 }
 
-fn recorder(_: &ActionIntended, value: &Value) -> InstanceRecord {
-    record_of(value)
-}
-
 async fn recover_all(cluster: &Cluster, journal: &MemoryJournal) -> RecoveryReport {
-    recover(&journal.state().open_actions, cluster, journal, &recorder).await.unwrap()
+    let known = Known(journal.state());
+    recover(&known.0.open_actions, cluster, journal, &known).await.unwrap()
 }
 
 fn random_wanted(random: &mut fastrand::Rng) -> Wanted {
@@ -182,6 +179,10 @@ async fn a_delete_that_was_interrupted_is_found_done_or_not_begun() {
         let state = journal.state();
         assert!(state.open_actions.is_empty(), "point {point}");
         assert_eq!(state.current(&address("a")).is_some(), cluster.names() == ["a"], "point {point}");
+        // What it did before it was interrupted is no change from outside.
+        let found = cluster.things.lock().unwrap().get("a").copied();
+        let expected = found.map(|running| record_of(&thing("a", running)));
+        assert_eq!(state.current(&address("a")), expected.as_ref(), "point {point}");
         if !killed {
             assert!(state.instances.is_empty());
             break;

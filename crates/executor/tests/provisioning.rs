@@ -5,12 +5,12 @@
 mod scripted;
 
 use pve_executor::{Outcome, execute, recover};
-use pve_model::event::{ActionIntended, Operation, Payload};
+use pve_model::event::{Operation, Payload};
 use pve_model::plan::Plan;
 use pve_model::state::InstanceRecord;
 use scripted::{
-    Cluster, Fails, KillPoints, MemoryJournal, ScriptedResolver, TraceReporter, address, options, plan,
-    record_of, thing,
+    Cluster, Fails, KillPoints, Known, MemoryJournal, ScriptedResolver, TraceReporter, address, options,
+    plan, record_of, thing,
 };
 
 /// One step for `a` with two provisioners, and `b`, which waits for it.
@@ -34,10 +34,6 @@ async fn walk(
 
 fn failing(provisioner: &str) -> Cluster {
     Cluster { failing_provisioners: [provisioner.to_string()].into(), ..Cluster::default() }
-}
-
-fn recorder(_: &ActionIntended, value: &pve_model::Value) -> InstanceRecord {
-    record_of(value)
 }
 
 fn tainted() -> InstanceRecord {
@@ -168,7 +164,8 @@ async fn killed_at(
     let trace = cluster.trace.clone();
     let cluster = Cluster { trace, ..cluster.after_a_crash() };
     let journal = journal.after_a_crash(&cluster);
-    recover(&journal.state().open_actions, &cluster, &journal, &recorder).await.unwrap();
+    let known = Known(journal.state());
+    recover(&known.0.open_actions, &cluster, &journal, &known).await.unwrap();
     assert!(journal.state().open_actions.is_empty(), "point {point}");
     (killed, cluster, journal)
 }

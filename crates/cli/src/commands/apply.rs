@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::project::{DEFAULT_ENVIRONMENT, Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
-use crate::session::{Application, LogJournal, is_needed, recovered_record};
+use crate::session::{Application, LogJournal, StateRecords, is_needed};
 
 /// How a plan is applied.
 struct Request<'a> {
@@ -246,16 +246,15 @@ fn refuse_other_cluster(saved: &SavedPlan, cluster: &str) -> Result<(), Failure>
 
 /// Resolves what an earlier run left open.
 async fn recover(workspace: &Workspace, writer: &Writer, provider: &dyn Provider) -> Result<(), Failure> {
-    let open = writer.state().open_actions;
+    let state = writer.state();
+    let open = &state.open_actions;
     if open.is_empty() {
         return Ok(());
     }
     eprintln!("An earlier run was interrupted. Finding out what became of {} action(s) ...", open.len());
-    let recorder = |intent: &pve_model::event::ActionIntended, value: &pve_model::Value| {
-        recovered_record(workspace, intent, value)
-    };
+    let records = StateRecords { workspace, state: &state };
     let journal = LogJournal(writer.clone());
-    let report = pve_executor::recover(&open, provider, &journal, &recorder)
+    let report = pve_executor::recover(open, provider, &journal, &records)
         .await
         .map_err(|error| Failure::plain(format!("the log could not be written: {error}")))?;
     for (address, line) in &report.resolved {

@@ -43,6 +43,11 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
     let mut history = History::default();
     let mut lines = Vec::new();
     for event in &events {
+        if let Some(cut) =
+            history.cut_off(event).filter(|_| target.is_none() && !global.json && !options.jsonl)
+        {
+            lines.push((cut.last, None, cut.text));
+        }
         let (address, text, is_short) = history.describe(event);
         let wanted = match (&target, &address) {
             (None, _) => true,
@@ -53,6 +58,9 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
             lines.push((event, address.map(|address| address.to_string()), text));
         }
         history.state.apply(event).map_err(|error| Failure::plain(error.to_string()))?;
+    }
+    if let Some(cut) = history.run.take().filter(|_| target.is_none() && !global.json && !options.jsonl) {
+        lines.push((cut.last, None, "the run has no end yet: it goes on, or it was interrupted".to_string()));
     }
     let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
     let shown = &lines[skip..];
@@ -142,17 +150,58 @@ async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
     Ok(0)
 }
 
-/// What came before an event: the actions that it may be about, and the state that it changes.
+/// A run that has begun and not ended: its command, and the last event of it.
+struct OpenRun<'e> {
+    command: &'e str,
+    last: &'e Event,
+}
+
+/// What came before an event: the run that it may be of, the actions that it may be about, and the state that it
+/// changes.
 #[derive(Default)]
-struct History {
+struct History<'e> {
+    run: Option<OpenRun<'e>>,
     intents: BTreeMap<Uuid, ActionIntended>,
     state: State,
+}
+
+/// What is said of a run that was cut off, after the last event of it.
+struct CutOff<'e> {
+    last: &'e Event,
+    text: String,
 }
 
 /// What an event is about, its text, and whether the short listing has it.
 type Described = (Option<InstanceAddress>, String, bool);
 
-impl History {
+impl<'e> History<'e> {
+    /// Follows the runs. An event of another run tells that the one before was cut off: only one writes at a time.
+    fn cut_off(&mut self, event: &'e Event) -> Option<CutOff<'e>> {
+        let cut = self.run.take_if(|run| run.last.run != event.run).map(|run| {
+            let open = match self.state.open_actions.len() {
+                0 => String::new(),
+                1 => ", with 1 action under way".to_string(),
+                count => format!(", with {count} actions under way"),
+            };
+            CutOff {
+                last: run.last,
+                text: format!("run interrupted: {} did not come to its end{open}", run.command),
+            }
+        });
+        match &event.payload {
+            Payload::RunStarted(started) => {
+                self.run = Some(OpenRun { command: &started.command, last: event });
+            }
+            Payload::RunFinished(_) => self.run = None,
+            _ => {
+                if let Some(run) = &mut self.run {
+                    run.last = event;
+                }
+            }
+        }
+        cut
+    }
+
     fn describe(&mut self, event: &Event) -> Described {
         match &event.payload {
             Payload::ActionIntended(intent) => {

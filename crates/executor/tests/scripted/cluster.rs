@@ -117,6 +117,10 @@ impl Cluster {
             Operation::Create => self.create(&name, progress).await.map(Some),
             Operation::Update => self.start(&name, progress).await.map(Some),
             Operation::Delete => {
+                self.request("stop", &name, |things| {
+                    things.entry(name.clone()).and_modify(|running| *running = false);
+                })
+                .await;
                 self.request("delete", &name, |things| {
                     things.remove(&name);
                 })
@@ -131,8 +135,10 @@ impl Cluster {
 
 #[async_trait]
 impl Provider for Cluster {
-    async fn read(&self, _: ReadRequest) -> Result<Option<Value>, ProviderError> {
-        panic!("an apply reads no instances")
+    /// An apply reads nothing but what a delete left.
+    async fn read(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
+        let name = name_of(&request.address);
+        Ok(self.things.lock().unwrap().get(&name).map(|running| thing(&name, *running)))
     }
 
     async fn read_data(&self, _: &str, _: &str, config: Value) -> Result<Value, ProviderError> {
@@ -173,7 +179,8 @@ impl Provider for Cluster {
         let there = self.things.lock().unwrap().get(&name).copied();
         Ok(match (open.intent.operation, there) {
             (Operation::Delete, None) => Recovery::Gone,
-            (Operation::Delete, Some(_)) | (_, None) => Recovery::NothingDone,
+            (Operation::Delete, Some(_)) => Recovery::Kept("it still exists".into()),
+            (_, None) => Recovery::NothingDone,
             (_, Some(running)) => Recovery::Exists(thing(&name, running)),
         })
     }

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 
 pub use cluster::{Cluster, Fails};
 pub use journal::{Accepts, MemoryJournal};
-use pve_executor::{Options, Outcome, Reporter, execute};
+use pve_executor::{Options, Outcome, Records, Reporter, execute};
 use pve_model::codec::to_plain_json;
-use pve_model::event::Operation;
+use pve_model::event::{ActionIntended, Operation};
 use pve_model::plan::{Action, Change, Plan, Step};
-use pve_model::state::InstanceRecord;
+use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, Value};
 pub use resolver::ScriptedResolver;
 use tokio::sync::Notify;
@@ -38,6 +38,20 @@ impl Trace {
     pub fn at(&self, line: &str) -> usize {
         let lines = self.lines();
         lines.iter().position(|found| found == line).unwrap_or_else(|| panic!("no {line:?} in {lines:#?}"))
+    }
+}
+
+/// What a state has of things.
+pub struct Known(pub State);
+
+impl Records for Known {
+    fn known(&self, intent: &ActionIntended) -> Option<Value> {
+        let record = self.0.current(&intent.address)?;
+        Some(thing(&name_of(&intent.address), record.values["running"] == true))
+    }
+
+    fn made(&self, _: &ActionIntended, value: &Value) -> InstanceRecord {
+        record_of(value)
     }
 }
 

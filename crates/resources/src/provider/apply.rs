@@ -352,7 +352,14 @@ impl<'a> GuestChange<'a> {
         let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
         let node = self.connection.cluster.locate(api_kind, vmid, known).await;
         match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
-            Some(node) => self.guest(&node, vmid).delete(prior).await,
+            Some(node) => {
+                let guest = self.guest(&node, vmid);
+                match guest.delete(prior).await {
+                    Ok(()) => Ok(()),
+                    // It may have been shut down before it could not be destroyed.
+                    Err(error) => Err(ProviderError { left: guest.read(prior).await.ok(), ..error }),
+                }
+            }
             None => Ok(()),
         }
     }

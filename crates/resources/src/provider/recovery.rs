@@ -117,7 +117,12 @@ impl Search<'_> {
             });
         };
         if operation == Operation::Delete {
-            return Ok(Recovery::NothingDone);
+            let power = match observed.running {
+                Some(true) => "it still exists and runs",
+                Some(false) => "it still exists, stopped",
+                None => "it still exists",
+            };
+            return Ok(Recovery::Kept(power.to_string()));
         }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
@@ -243,7 +248,7 @@ async fn recover_other(
     let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
         // A delete has no plan; an object that is still there shows in the next one.
         return Ok(match open.intent.operation {
-            Operation::Delete => Recovery::NothingDone,
+            Operation::Delete => Recovery::Kept("it may still exist: the next plan tells".to_string()),
             _ => Recovery::Unclear(
                 "what was planned cannot be read by this version of pve: look for it in the cluster".into(),
             ),
@@ -278,7 +283,8 @@ async fn recover_other(
     let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
     Ok(match (open.intent.operation, read) {
         (Operation::Delete, None) => Recovery::Gone,
-        (Operation::Delete, Some(_)) | (Operation::Create, None) => Recovery::NothingDone,
+        (Operation::Delete, Some(_)) => Recovery::Kept("it still exists".to_string()),
+        (Operation::Create, None) => Recovery::NothingDone,
         (_, None) => Recovery::Gone,
         (Operation::Create, Some(value))
             if family == Family::DownloadFile

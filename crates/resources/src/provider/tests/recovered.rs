@@ -164,7 +164,8 @@ async fn a_delete_is_recovered_by_looking() {
     let made = world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "x"})).await;
     let mut open = open_action(&world, &made, &Recorder::default()).await;
     open.intent.operation = Operation::Delete;
-    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::NothingDone));
+    let found = world.provider.recover(&open).await.unwrap();
+    assert!(matches!(&found, Recovery::Kept(how) if how == "it still exists and runs"), "{found:?}");
     world.destroy(&made).await;
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Gone));
     assert!(changed(&made, &made).is_empty());
