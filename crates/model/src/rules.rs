@@ -69,6 +69,13 @@ pub trait KindRules: Send + Sync {
         PlanResponse::default()
     }
 
+    /// What was read, as far as the cluster tells it: a part that follows from this machine, such as a local file that
+    /// was edited, is as it was recorded. Only what differs then has changed outside.
+    fn of_cluster(&self, recorded: &Value, read: &Value) -> Value {
+        let _ = recorded;
+        read.clone()
+    }
+
     /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
     /// the same are refused.
     fn claim(&self, planned: &Value) -> Option<String> {

@@ -117,7 +117,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let before = recorded(record, rules);
-        let after = self.present(address, record, rules);
+        let after = self.present(address, record, rules).map(|read| rules.of_cluster(&before, &read));
         if after.as_ref().is_some_and(|after| crate::difference::same(&before, after)) {
             return;
         }

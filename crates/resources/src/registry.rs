@@ -30,6 +30,7 @@ pub(crate) struct Rules {
     pub(crate) claim: fn(&Value) -> Option<String>,
     pub(crate) shares_claim: fn(&Value) -> bool,
     pub(crate) part_of: fn(&Value) -> Option<String>,
+    pub(crate) of_cluster: fn(&Value, &Value) -> Value,
 }
 
 impl Default for Rules {
@@ -40,6 +41,7 @@ impl Default for Rules {
             claim: |_| None,
             shares_claim: |_| false,
             part_of: |_| None,
+            of_cluster: |_, read| read.clone(),
         }
     }
 }
@@ -93,6 +95,10 @@ impl KindRules for Kind {
             Some(engine) => engine.plan(request),
             None => (self.rules.plan)(request),
         }
+    }
+
+    fn of_cluster(&self, recorded: &Value, read: &Value) -> Value {
+        (self.rules.of_cluster)(recorded, read)
     }
 
     fn claim(&self, planned: &Value) -> Option<String> {

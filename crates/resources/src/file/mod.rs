@@ -19,7 +19,7 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_file"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate, plan, claim, shares_claim: overwrites, ..Rules::default() }
+    Rules { validate, plan, claim, shares_claim: overwrites, of_cluster, ..Rules::default() }
 }
 
 fn validate(config: &Value) -> Vec<Problem> {
@@ -54,7 +54,20 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
         replace.push(ReplaceReason { path: Path::attribute("file_name"), reason });
         planned = with_unknown(&with_unknown(&planned, "file_name"), "id");
     }
-    PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
+    let edited = block(prior, "source_file").is_some_and(|source| flag(source, "changed") == Some(true));
+    let notes = match replace.is_empty() && edited {
+        true => vec!["the local file has changed: it is uploaded again".to_string()],
+        false => Vec::new(),
+    };
+    PlanResponse { planned: Some(planned), replace, notes, ..PlanResponse::default() }
+}
+
+/// That the local file was edited is a change of what is wanted: nobody has touched the cluster.
+fn of_cluster(recorded: &Value, read: &Value) -> Value {
+    match recorded.get("source_file") {
+        Some(source) => with(read, "source_file", source.clone()),
+        None => read.clone(),
+    }
 }
 
 /// Without a configured content type it follows from the name.
