@@ -21,7 +21,7 @@ pub(super) async fn recovered(
         Recovery::NothingDone => Ok(None),
         Recovery::Exists(value) => Ok(Some(value)),
         Recovery::Unclear(note) => Err(note),
-        Recovery::Gone => Err("it is said to be gone".into()),
+        Recovery::Gone | Recovery::Kept(_) => Err("it is said to be gone, or kept".into()),
     }
 }
 
