@@ -6,6 +6,16 @@ mod common;
 
 use common::{Project, text};
 
+const VM: &str = r#"
+resource "proxmox_virtual_environment_vm" "web" {
+  node_name = "pve"
+  vm_id     = 100
+  cpu {
+    cores = 2
+  }
+}
+"#;
+
 #[test]
 fn attributes_stand_in_columns_of_those_that_are_shown() {
     let project = Project::new("resource \"terraform_data\" \"a\" {\n  input = 1\n}\n");
@@ -57,4 +67,37 @@ fn a_fault_of_the_file_system_names_the_path_and_what_to_do() {
     );
     let said = project.fails(&["show", "none.plan"]);
     assert!(said.contains("none.plan cannot be read") && said.contains("Hint: Check the path"), "{said}");
+}
+
+#[test]
+fn the_state_reads_as_a_configuration() {
+    let project = Project::new(VM);
+    project.ok(&["apply", "--simulate", "--auto-approve"]);
+    let address = "proxmox_virtual_environment_vm.web";
+    let shown = project.ok(&["state", "show", address]);
+    let begin = format!("# {address}\nresource \"proxmox_virtual_environment_vm\" \"web\" {{\n");
+    assert!(shown.starts_with(&begin) && shown.ends_with("\n}\n"), "{shown}");
+    assert!(shown.contains("\n    cpu {\n"), "{shown}");
+    assert!(!shown.contains("null") && !shown.contains("audio_device"), "{shown}");
+    assert!(project.ok(&["show"]).starts_with(&shown));
+    // What is shown is configuration in its canonical layout.
+    let formatted = project.feed(&["fmt", "-"], &shown.replace("    ", "  "));
+    assert!(formatted.status.success(), "{}", text(&formatted));
+    project.ok(&["taint", address]);
+    assert!(project.ok(&["state", "show", address]).starts_with(&format!("# {address} (tainted)\n")));
+}
+
+#[test]
+fn times_on_the_screen_have_seconds_and_the_log_begins_with_the_result() {
+    let project = Project::new("resource \"terraform_data\" \"a\" {}\n");
+    project.ok(&["apply", "--auto-approve"]);
+    let log = project.ok(&["log"]);
+    let line = log.lines().find(|line| line.contains("terraform_data.a")).unwrap();
+    assert!(line.ends_with(" create done: terraform_data.a"), "{line}");
+    let time: String = line.split_whitespace().skip(1).take(2).collect::<Vec<_>>().join(" ");
+    let said = text(&project.run(&["replay", "--to", &time]));
+    assert!(said.contains("The state after event") && said.contains("Z):\n"), "{said}");
+    let events = project.json(&["log", "--json"]);
+    let texts = events["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
+    assert!(texts.into_iter().any(|text| text == "create terraform_data.a: done"), "{events}");
 }

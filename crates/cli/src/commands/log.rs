@@ -15,9 +15,12 @@ use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::backend::discard_spool;
 use crate::failure::{Ended, Failure, chain};
 use crate::project::Project;
+use crate::render::paint::Paint;
 
 /// `format_version` of the log's JSON: one document with `events`, or one an event with `--jsonl`.
 const FORMAT: &str = "1.0";
+/// How times are shown: to the second, in universal time, as `pve replay -to` takes them.
+pub const TIME: &str = "%Y-%m-%d %H:%M:%SZ";
 
 /// Shows or checks the log.
 ///
@@ -46,48 +49,52 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
         if let Some(cut) =
             history.cut_off(event).filter(|_| target.is_none() && !global.json && !options.jsonl)
         {
-            lines.push((cut.last, None, cut.text));
+            lines.push((cut.last, plain(cut.text, true)));
         }
-        let (address, text, is_short) = history.describe(event);
-        let wanted = match (&target, &address) {
+        let described = history.describe(event);
+        let wanted = match (&target, &described.address) {
             (None, _) => true,
             (Some(target), Some(address)) => target.contains(address),
             (Some(_), None) => false,
         };
-        if wanted && (options.events || global.json || options.jsonl || is_short) {
-            lines.push((event, address.map(|address| address.to_string()), text));
+        if wanted && (options.events || global.json || options.jsonl || described.is_short) {
+            lines.push((event, described));
         }
         history.state.apply(event).map_err(|error| Failure::plain(error.to_string()))?;
     }
     if let Some(cut) = history.run.take().filter(|_| target.is_none() && !global.json && !options.jsonl) {
-        lines.push((cut.last, None, "the run has no end yet: it goes on, or it was interrupted".to_string()));
+        let text = "the run has no end yet: it goes on, or it was interrupted".to_string();
+        lines.push((cut.last, plain(text, true)));
     }
     let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
     let shown = &lines[skip..];
     if options.jsonl {
-        for (event, address, text) in shown {
-            let mut json = event_json(event, address.as_deref(), text);
+        for (event, described) in shown {
+            let mut json = event_json(event, described);
             json["format_version"] = json!(FORMAT);
             print_json(&json)?;
         }
     } else if global.json {
-        let events = shown.iter().map(|(event, address, text)| event_json(event, address.as_deref(), text));
+        let events = shown.iter().map(|(event, described)| event_json(event, described));
         print_json(&json!({"format_version": FORMAT, "events": events.collect::<Vec<_>>()}))?;
     } else {
-        for (event, _, text) in shown {
-            let time = event.time.strftime("%Y-%m-%d %H:%M:%S");
-            let id = if options.events { format!(" {}", event.id) } else { String::new() };
-            println!("{:>5}{id} {time} {}@{} {text}", event.sequence, event.actor.user, event.actor.host);
+        let paint = Paint::for_stream(&std::io::stdout(), global.no_color);
+        for (event, described) in shown {
+            let (time, actor) = (event.time.strftime(TIME), &event.actor);
+            let id = if options.events { format!("{} ", event.id) } else { String::new() };
+            let line = format!("{id}{time} {}@{} {}", actor.user, actor.host, described.line);
+            println!("{}", paint.prose_behind(&format!("{:>5} ", event.sequence), &line));
         }
     }
     Ok(0)
 }
 
-fn event_json(event: &Event, address: Option<&str>, text: &str) -> Json {
+fn event_json(event: &Event, described: &Described) -> Json {
+    let address = described.address.as_ref().map(ToString::to_string);
     json!({
         "sequence": event.sequence, "id": event.id, "time": event.time.to_string(),
         "run": event.run, "user": event.actor.user, "host": event.actor.host,
-        "version": event.actor.version, "kind": event.payload.kind(), "address": address, "text": text,
+        "version": event.actor.version, "kind": event.payload.kind(), "address": address, "text": described.text,
     })
 }
 
@@ -171,8 +178,16 @@ struct CutOff<'e> {
     text: String,
 }
 
-/// What an event is about, its text, and whether the short listing has it.
-type Described = (Option<InstanceAddress>, String, bool);
+/// What is told of an event.
+struct Described {
+    address: Option<InstanceAddress>,
+    /// What programs are told.
+    text: String,
+    /// What stands on the screen: what happened, then to what.
+    line: String,
+    /// Whether the short listing has it.
+    is_short: bool,
+}
 
 impl<'e> History<'e> {
     /// Follows the runs. An event of another run tells that the one before was cut off: only one writes at a time.
@@ -206,40 +221,54 @@ impl<'e> History<'e> {
         match &event.payload {
             Payload::ActionIntended(intent) => {
                 self.intents.insert(intent.action, intent.clone());
-                self.action(&intent.action, "intended", false)
+                self.action(&intent.action, "intended", None, false)
             }
             Payload::TaskSubmitted(task) => {
-                self.action(&task.action, &format!("{} submitted as {}", task.step, task.upid), false)
+                let word = format!("{} submitted as {}", task.step, task.upid);
+                self.action(&task.action, &word, None, false)
             }
-            Payload::StepCompleted(step) => self.action(&step.action, &format!("{} done", step.step), false),
+            Payload::StepCompleted(step) => {
+                self.action(&step.action, &format!("{} done", step.step), None, false)
+            }
             Payload::ProvisionerStarted(started) => {
-                self.action(&started.action, &format!("{} provisioner started", started.kind.name()), false)
+                let word = format!("{} provisioner started", started.kind.name());
+                self.action(&started.action, &word, None, false)
             }
             Payload::ProvisionerPassed(passed) => match &passed.error {
-                None => self.action(&passed.action, "provisioner passed", false),
-                Some(error) => self.action(&passed.action, &format!("{error}; passed over"), true),
+                None => self.action(&passed.action, "provisioner passed", None, false),
+                Some(error) => self.action(&passed.action, &format!("{error}; passed over"), None, true),
             },
             Payload::ActionSucceeded(done) => {
                 let changed = self.changed(done);
-                let changed = changed.map(|names| format!(" ({names})")).unwrap_or_default();
-                self.action(&done.action, &format!("done{changed}"), true)
+                let described = self.action(&done.action, "done", changed.as_deref(), true);
+                let names = changed.map(|names| format!(" ({names})")).unwrap_or_default();
+                Described { text: self.told(&done.action, &format!("done{names}")), ..described }
             }
-            Payload::ActionFailed(failed) => {
-                self.action(&failed.action, &format!("failed: {}", failed.error), true)
-            }
+            Payload::ActionFailed(failed) => self.action(&failed.action, "failed", Some(&failed.error), true),
             Payload::ActionIndeterminate(open) => {
-                self.action(&open.action, &format!("cannot be told: {}", open.reason), true)
+                self.action(&open.action, "cannot be told", Some(&open.reason), true)
             }
             payload => describe_other(payload),
         }
     }
 
-    /// The operation, its object, the guest if it is one, and what is said of it.
-    fn action(&self, action: &Uuid, word: &str, is_short: bool) -> Described {
-        let Some(intent) = self.intents.get(action) else { return (None, word.to_string(), is_short) };
-        let guest = intent.claim.vmid.map(|vmid| format!(" (guest {vmid})")).unwrap_or_default();
-        let text = format!("{} {}{guest}: {word}", verb(intent.operation), intent.address);
-        (Some(intent.address.clone()), text, is_short)
+    /// What became of an action, and why or with which result.
+    fn action(&self, action: &Uuid, word: &str, detail: Option<&str>, is_short: bool) -> Described {
+        let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        let text = self.told(action, &format!("{word}{detail}"));
+        let Some(intent) = self.intents.get(action) else {
+            return Described { address: None, line: text.clone(), text, is_short };
+        };
+        let line = format!("{} {word}: {}{detail}", verb(intent.operation), object(intent));
+        Described { address: Some(intent.address.clone()), text, line, is_short }
+    }
+
+    /// The operation, its object and what is said of it.
+    fn told(&self, action: &Uuid, word: &str) -> String {
+        match self.intents.get(action) {
+            Some(intent) => format!("{} {}: {word}", verb(intent.operation), object(intent)),
+            None => word.to_string(),
+        }
     }
 
     /// The attributes that an update changed.
@@ -256,7 +285,7 @@ impl<'e> History<'e> {
 
 fn describe_other(payload: &Payload) -> Described {
     match payload {
-        Payload::RunStarted(run) => (None, format!("run started: {} on {}", run.command, run.cluster), true),
+        Payload::RunStarted(run) => plain(format!("run started: {} on {}", run.command, run.cluster), true),
         Payload::RunFinished(run) => {
             let result = match run.result {
                 RunResult::Succeeded => "succeeded",
@@ -264,12 +293,12 @@ fn describe_other(payload: &Payload) -> Described {
                 RunResult::Interrupted => "interrupted",
             };
             let done: u64 = run.done.values().sum();
-            (None, format!("run finished: {result}, {done} done, {} not", run.failed), true)
+            plain(format!("run finished: {result}, {done} done, {} not", run.failed), true)
         }
         Payload::ConfigurationRecorded(c) => {
-            (None, format!("configuration recorded: {} files, {:.12}", c.files.len(), c.digest), false)
+            plain(format!("configuration recorded: {} files, {:.12}", c.files.len(), c.digest), false)
         }
-        Payload::PlanApproved(plan) => (None, format!("plan approved: {:.12}", plan.digest), false),
+        Payload::PlanApproved(plan) => plain(format!("plan approved: {:.12}", plan.digest), false),
         Payload::InstanceObserved(seen) => named(&seen.address, "had changed outside"),
         Payload::InstanceGone(gone) => named(&gone.address, "was found to be gone"),
         Payload::InstanceImported(seen) => named(&seen.address, "imported"),
@@ -278,27 +307,37 @@ fn describe_other(payload: &Payload) -> Described {
         Payload::InstanceTainted(marked) => named(&marked.address, "marked to be replaced"),
         Payload::InstanceUntainted(marked) => named(&marked.address, "not to be replaced after all"),
         Payload::OutputsRecorded(outputs) => {
-            (None, format!("{} outputs recorded", outputs.outputs.len()), false)
+            plain(format!("{} outputs recorded", outputs.outputs.len()), false)
         }
-        Payload::LeaseTakenOver(lease) => (None, format!("lease taken over from {}", lease.from), true),
+        Payload::LeaseTakenOver(lease) => plain(format!("lease taken over from {}", lease.from), true),
         Payload::LogMoved(moved) if moved.arrived => {
-            (None, format!("the log came here from {}", moved.place), true)
+            plain(format!("the log came here from {}", moved.place), true)
         }
-        Payload::LogMoved(moved) => (None, format!("the log was moved to {}", moved.place), true),
+        Payload::LogMoved(moved) => plain(format!("the log was moved to {}", moved.place), true),
         Payload::KeysChanged(keys) => {
-            let text = format!("keys changed: {}; sealed for {}", keys.change, keys.recipients.join(", "));
-            (None, text, true)
+            plain(format!("keys changed: {}; sealed for {}", keys.change, keys.recipients.join(", ")), true)
         }
         Payload::Unknown(unknown) => {
-            (None, format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true)
+            plain(format!("{} (version {}): of a newer pve", unknown.kind, unknown.version), true)
         }
         // Those of an action are described with its intent.
-        other => (None, other.kind().to_string(), true),
+        other => plain(other.kind().to_string(), true),
     }
 }
 
+fn plain(text: String, is_short: bool) -> Described {
+    Described { address: None, line: text.clone(), text, is_short }
+}
+
 fn named(address: &InstanceAddress, text: &str) -> Described {
-    (Some(address.clone()), format!("{address}: {text}"), true)
+    let line = format!("{text}: {address}");
+    Described { address: Some(address.clone()), text: format!("{address}: {text}"), line, is_short: true }
+}
+
+/// The object of an action, and the guest if it is one.
+fn object(intent: &ActionIntended) -> String {
+    let guest = intent.claim.vmid.map(|vmid| format!(" (guest {vmid})")).unwrap_or_default();
+    format!("{}{guest}", intent.address)
 }
 
 fn verb(operation: Operation) -> &'static str {

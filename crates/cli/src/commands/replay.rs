@@ -3,6 +3,7 @@
 use pve_model::event::Event;
 use pve_model::state::State;
 
+use super::log::TIME;
 use super::show::print_state;
 use crate::arguments::{GlobalOptions, ReplayOptions};
 use crate::failure::{Ended, Failure};
@@ -21,7 +22,8 @@ pub async fn run(global: &GlobalOptions, options: &ReplayOptions) -> Ended {
     let last = find(&events, &options.to)?;
     let state = State::project(&events[..last])?;
     if let Some(event) = events[..last].last().filter(|_| !global.json) {
-        eprintln!("The state after event {} of {} ({}):", event.sequence, events.len(), event.time);
+        let time = event.time.strftime(TIME);
+        eprintln!("The state after event {} of {} ({time}):", event.sequence, events.len());
     }
     print_state(global, &state)
 }
@@ -41,6 +43,10 @@ fn find(events: &[Event], wanted: &str) -> Result<usize, Failure> {
         return at.map(|at| at + 1).ok_or_else(|| missing(format!("there is no event {id}")));
     }
     match moment(wanted) {
+        // A time in seconds is all of that second: the log shows no parts of one.
+        Some(time) if !wanted.contains('.') => {
+            Ok(events.iter().take_while(|event| event.time.as_second() <= time.as_second()).count())
+        }
         Some(time) => Ok(events.iter().take_while(|event| event.time <= time).count()),
         None => Err(missing(format!("{wanted:?} is no sequence, event id or time"))),
     }
@@ -67,6 +73,7 @@ mod tests {
         for text in [here.strftime("%Y-%m-%d %H:%M:%S"), here.strftime("%Y-%m-%dT%H:%M:%S")] {
             assert_eq!(moment(&text.to_string()), Some(known), "{text}");
         }
+        assert_eq!(moment(&known.strftime(TIME).to_string()), Some(known));
         assert_eq!(moment("yesterday"), None);
     }
 }

@@ -3,6 +3,7 @@
 pub mod diagnostics;
 pub mod difference;
 pub mod literal;
+pub mod object;
 pub mod paint;
 pub mod plan;
 pub mod value;

@@ -43,6 +43,18 @@ impl Paint {
         wrap(text, self.width)
     }
 
+    /// The same behind something at the start of the line, with the lines that follow under the prose.
+    pub fn prose_behind(self, lead: &str, text: &str) -> String {
+        let taken = lead.chars().count();
+        match self.width {
+            None => format!("{lead}{text}"),
+            Some(width) => {
+                let wrapped = wrap(text, Some(width.saturating_sub(taken)));
+                format!("{lead}{}", wrapped.replace('\n', &format!("\n{}", " ".repeat(taken))))
+            }
+        }
+    }
+
     fn style(self, style: Style, text: &str) -> String {
         if self.enabled { format!("{style}{text}{style:#}") } else { text.to_string() }
     }

@@ -7,6 +7,7 @@ use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
 use super::difference::render_difference;
+use super::object::heading;
 use super::paint::Paint;
 use super::value::{SENSITIVE, UNKNOWN, render_key, render_value};
 
@@ -152,9 +153,7 @@ fn reason_text(reason: ActionReason) -> Option<&'static str> {
 }
 
 fn render_body(change: &Change, block: Option<&Block>, paint: Paint, text: &mut String) {
-    let word = if change.address.resource.mode == ResourceMode::Data { "data" } else { "resource" };
-    let (kind, name) = (&change.address.resource.kind, &change.address.resource.name);
-    let _ = writeln!(text, "{} {word} \"{kind}\" \"{name}\" {{", sign(change.action, paint));
+    let _ = writeln!(text, "{} {} {{", sign(change.action, paint), heading(&change.address));
     let body = BodyRenderer { change, paint };
     body.render(block, change.before.as_ref(), change.after.as_ref(), 6, &pve_model::Path::default(), text);
     text.push_str("    }\n");
@@ -287,7 +286,8 @@ fn is_different(before: Option<&Value>, after: Option<&Value>) -> bool {
     }
 }
 
-fn elements(value: Option<&Value>) -> Vec<Value> {
+/// The blocks that a value stands for.
+pub fn elements(value: Option<&Value>) -> Vec<Value> {
     match value {
         Some(value) if value.elements().is_some() => {
             value.elements().map(<[Value]>::to_vec).unwrap_or_default()

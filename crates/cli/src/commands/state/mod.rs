@@ -10,11 +10,11 @@ use pve_model::InstanceAddress;
 use pve_model::state::State;
 use serde_json::json;
 
+use super::show::rendered;
 use super::{decode_record, parse_instance, parse_target, print_json};
 use crate::arguments::{GlobalOptions, StateCommand};
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
-use crate::render::value::render_value;
 use crate::terraform_json::state_json;
 
 /// Looks into the state, or edits it.
@@ -65,15 +65,13 @@ fn show(global: &GlobalOptions, state: &State, address: &str) -> Ended {
         Failure::hinted(format!("the state has no {address}"), hint)
     })?;
     let registry = pve_resources::registry();
-    let value = decode_record(&registry, &address, record);
     if global.json {
         let mut only = State::default();
         only.instances.insert(address.clone(), state.instances[&address].clone());
         let decode = |address: &_, record: &_| decode_record(&registry, address, record);
         print_json(&state_json(&only, &Default::default(), &super::provider_name, &decode))?;
     } else {
-        let tainted = if record.tainted { " (tainted)" } else { "" };
-        println!("# {address}{tainted}\n{}", render_value(&value, 0));
+        print!("{}", rendered(&registry, &address, record, None));
     }
     Ok(0)
 }
