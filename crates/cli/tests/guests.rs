@@ -210,6 +210,33 @@ resource "terraform_data" "each" {
 }
 
 #[test]
+fn data_in_a_module_that_waits_for_changes_is_read_after_them() {
+    let cluster = Cluster::start(Options::default());
+    let project = with_iso_image(&cluster);
+    let main = r#"
+resource "terraform_data" "first" {}
+
+module "waiting" {
+  source     = "./outer"
+  depends_on = [terraform_data.first]
+}
+
+module "free" {
+  source = "./outer"
+}
+"#;
+    project.write("main.tf", main);
+    project.write("outer/main.tf", "module \"inner\" {\n  source = \"../inner\"\n}\n");
+    project.write("inner/main.tf", "data \"proxmox_virtual_environment_nodes\" \"all\" {}\n");
+    let read = "proxmox_virtual_environment_nodes.all will be read";
+    let said = project.ok(&["plan"]);
+    assert!(said.contains(&format!("module.waiting.module.inner.data.{read}")), "{said}");
+    assert!(!said.contains(&format!("module.free.module.inner.data.{read}")), "{said}");
+    project.ok(&["apply", "-auto-approve"]);
+    project.ok(&["plan", "-detailed-exitcode"]);
+}
+
+#[test]
 fn a_refused_token_and_an_untrusted_certificate_are_named_and_change_nothing() {
     let cluster = Cluster::start(Options::default());
     let mut project = Project::on(&cluster);

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
-use pve_config::syntax::ast::TraversalStepKind;
 use pve_model::codec::decode;
 use pve_model::plan::{Action, Change, PlanMode};
 use pve_model::rules::KindRules;
 use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, ResourceAddress, ResourceMode, Value};
 
+use crate::deferral::waits_for_change;
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::{Graph, Item};
 use crate::instance::{Configured, Forced, change, configure, mark_by_schema, plan_instance};
@@ -258,7 +258,9 @@ impl<'a> Planner<'a> {
         let configured = configure(evaluation, instance, rules)?;
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
         let unknown = !configured.config.is_wholly_known();
-        if self.options.mode == PlanMode::Normal && (unknown || self.depends_on_change(instance)) {
+        if self.options.mode == PlanMode::Normal
+            && (unknown || waits_for_change(&self.changes, evaluation, instance))
+        {
             return Ok(self.defer(instance, rules, &configured, provider, unknown));
         }
         let sensitive = |value: &Value| mark_by_schema(value, rules).mark_sensitive_at(&configured.sensitive);
@@ -292,36 +294,6 @@ impl<'a> Planner<'a> {
         let needs = self.graph.resources_needed(instance.place);
         self.push(read, needs);
         after
-    }
-
-    fn depends_on_change(&self, instance: &Instance<'_>) -> bool {
-        if instance.resource.depends_on.is_empty() {
-            return false;
-        }
-        let names: Vec<String> = instance
-            .resource
-            .depends_on
-            .iter()
-            .filter_map(|reference| {
-                let root = reference.root.name.as_str();
-                match reference.steps.first().map(|step| &step.kind) {
-                    Some(TraversalStepKind::Attribute(name)) => Some(format!("{root}.{name}")),
-                    _ => None,
-                }
-            })
-            .collect();
-        self.changes.iter().any(|change| {
-            let resource = &change.address.resource;
-            let own = format!("{}.{}", resource.kind, resource.name);
-            let inside = resource.module.0.get(instance.address.resource.module.0.len());
-            let within = inside.map(|step| format!("module.{}", step.name));
-            change.action != Action::NoOp
-                && resource.module.0.starts_with(&instance.address.resource.module.0)
-                && names.iter().any(|name| match &within {
-                    None => *name == own,
-                    Some(module) => name == module,
-                })
-        })
     }
 }
 
