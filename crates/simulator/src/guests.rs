@@ -5,8 +5,26 @@ use sha1::Digest as _;
 
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
+use crate::router::Route;
 use crate::schema::{self, Keys, Kind};
 use crate::state::{Guest, GuestKind, Options, State};
+
+/// Measurements over time: there are none here.
+pub(crate) const RECORD_ROUTES: &[Route] = &[
+    ("GET", "/nodes/{node}/rrddata", |_| Ok(json!([]))),
+    ("GET", "/nodes/{node}/storage/{storage}/rrddata", |_| Ok(json!([]))),
+    ("GET", "/nodes/{node}/qemu/{vmid}/rrddata", records),
+    ("GET", "/nodes/{node}/lxc/{vmid}/rrddata", records),
+];
+
+fn records(request: &mut Request<'_>) -> Answer {
+    let vmid = request.vmid();
+    if request.state.guests.contains_key(&vmid) {
+        return Ok(json!([]));
+    }
+    let path = format!("/var/lib/rrdcached/db/pve-vm-9.0/{vmid}");
+    Err(Failure::died(format!("RRD error: opening '{path}': No such file or directory")))
+}
 
 /// The options of a kind of guest.
 pub(crate) fn option_keys(kind: GuestKind) -> &'static Keys {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
 use crate::{
-    access, cluster, datacenter, firewall, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots, storage, tasks,
-    vzdump,
+    access, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots,
+    storage, tasks, vzdump,
 };
 
 /// Method, path template, handler.
@@ -58,6 +58,8 @@ const TABLES: &[&[Route]] = &[
     vzdump::ROUTES,
     tasks::ROUTES,
     storage::ROUTES,
+    storage::MAINTENANCE_ROUTES,
+    guests::RECORD_ROUTES,
     qemu::ROUTES,
     qemu::AGENT_ROUTES,
     lxc::ROUTES,

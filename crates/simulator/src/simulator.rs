@@ -179,7 +179,7 @@ impl Simulator {
         inner.options.failures = failures;
     }
 
-    /// The requests made so far.
+    /// The requests made so far, but for the oldest of very many.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.lock().requests.clone()
     }
@@ -268,7 +268,7 @@ impl Simulator {
             Reply::Failed(failure) => failure.status,
             Reply::Disconnect => 0,
         };
-        inner.requests.push(RequestRecord { method: record.0, path: record.1, status });
+        inner.record(RequestRecord { method: record.0, path: record.1, status });
         reply
     }
 
@@ -289,7 +289,7 @@ impl Simulator {
             None => Some(inner.execute(line)),
         };
         let status = finished.as_ref().map_or(0, |finished| if finished.code == 0 { 200 } else { 500 });
-        inner.requests.push(RequestRecord { method: SSH.to_owned(), path: line.to_owned(), status });
+        inner.record(RequestRecord { method: SSH.to_owned(), path: line.to_owned(), status });
         finished
     }
 }
@@ -311,7 +311,17 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
 }
 
+/// How many requests are remembered; the oldest are forgotten.
+const REQUESTS_KEPT: usize = 100_000;
+
 impl Inner {
+    fn record(&mut self, request: RequestRecord) {
+        if self.requests.len() >= REQUESTS_KEPT {
+            self.requests.drain(..REQUESTS_KEPT / 10);
+        }
+        self.requests.push(request);
+    }
+
     fn injected(&mut self, method: &str, path: &str) -> Option<How> {
         for (at, rule) in self.options.failures.iter().enumerate() {
             if !rule.matches(method, path) {

@@ -213,6 +213,9 @@ pub(crate) struct Volume {
     pub bytes: Option<String>,
     #[serde(default)]
     pub backup: Option<Backup>,
+    /// The nodes a file lies on, if its storage is not shared; none named: on all of them.
+    #[serde(default)]
+    pub nodes: BTreeSet<String>,
 }
 
 /// What is known about a backup.

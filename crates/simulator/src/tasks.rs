@@ -52,7 +52,7 @@ fn apply(state: &mut State, effect: Effect) {
             }
         }
         Effect::AddVolume { id, volume } => {
-            state.volumes.insert(id, *volume);
+            crate::volumes::add(state, id, *volume);
         }
         Effect::RemoveVolume(id) => {
             state.volumes.remove(&id);

@@ -198,6 +198,7 @@ fn archive(request: &Request<'_>, vmid: u32, guest: &Guest, storage: &str, name:
         parent: None,
         created: request.seconds(),
         bytes: Some(config),
+        nodes: volumes::place(request, storage),
         backup: Some(Backup { kind: guest.kind, vmid, notes, protected: request.flag("protected") }),
     };
     (id, volume)

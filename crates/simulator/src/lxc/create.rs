@@ -82,7 +82,7 @@ fn build(
         };
         guest.config.insert(name.clone(), text);
     }
-    if !request.state.volumes.contains_key(&template) {
+    if !volumes::is_on(request.state, &template, &request.node) {
         let missing = volumes::missing_volume(request.state, &template);
         outcome.say(missing.reason.clone());
         return Err(missing);

@@ -243,7 +243,7 @@ fn import_disk(
     let id = if source.starts_with('/') {
         volumes::by_path(request.state, source)
     } else {
-        request.state.volumes.contains_key(source).then(|| source.to_owned())
+        volumes::is_on(request.state, source, &request.node).then(|| source.to_owned())
     };
     let path = volumes::path(request.state, source);
     let volume: Option<Volume> = id.as_ref().and_then(|id| request.state.volumes.get(id).cloned());

@@ -61,7 +61,7 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
             if file != "none"
                 && file != "cdrom"
                 && !file.starts_with('/')
-                && !request.state.volumes.contains_key(&file)
+                && !crate::volumes::is_on(request.state, &file, &request.node)
             {
                 return Err(crate::volumes::missing_volume(request.state, &file));
             }

@@ -189,6 +189,9 @@ fn ok(id: u32) -> Status {
     }
 }
 
+/// Bytes of a file that comes by SFTP; they are kept in memory.
+const LARGEST_FILE: u64 = 1 << 30;
+
 fn attributes(size: u64, folder: bool) -> FileAttributes {
     let mut attributes =
         FileAttributes { size: Some(size), uid: Some(0), gid: Some(0), ..FileAttributes::empty() };
@@ -268,8 +271,10 @@ impl russh_sftp::server::Handler for Files {
         let Some(OpenFile::Written { bytes, .. }) = self.open.get_mut(&handle) else {
             return Err(StatusCode::Failure);
         };
-        let start = offset as usize;
-        let end = start + data.len();
+        // What is written far behind the end is refused before room is made for it.
+        let end = offset.checked_add(data.len() as u64).filter(|end| *end <= LARGEST_FILE);
+        let Some(end) = end else { return Err(StatusCode::Failure) };
+        let (start, end) = (offset as usize, end as usize);
         if bytes.len() < end {
             bytes.resize(end, 0);
         }

@@ -75,10 +75,11 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
         .collect())
 }
 
-/// A guest's volumes lie where the guest is, other files on every node.
+/// A guest's volumes lie where the guest is, files where they were put.
 fn lies_on(request: &Request<'_>, volume: &Volume) -> bool {
     let owner = volume.owner.and_then(|owner| request.state.guests.get(&owner));
-    owner.is_none_or(|owner| owner.node == request.node)
+    let place = volume.nodes.is_empty() || volume.nodes.contains(&request.node);
+    place && owner.is_none_or(|owner| owner.node == request.node)
 }
 
 /// The volume id of the path, with or without the storage in front.
@@ -98,7 +99,8 @@ fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
 /// `GET content/{volume}`.
 pub(crate) fn read(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
-    let Some(volume) = request.state.volumes.get(&id) else {
+    let here = volumes::is_on(request.state, &id, &request.node);
+    let Some(volume) = request.state.volumes.get(&id).filter(|_| here) else {
         let storage = volumes::split(&id).and_then(|(storage, _)| request.state.storages.get(storage));
         if storage.is_some_and(volumes::is_block) {
             let path = volumes::path(request.state, &id);
@@ -238,7 +240,17 @@ pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
         if in_use && !block {
             return Err(Failure::died(format!("base volume '{id}' is still in use by linked cloned")));
         }
-        if !volumes::remove(request.state, outcome, &id) {
+        let elsewhere = request.state.volumes.get(&id).is_some_and(|volume| {
+            !volume.nodes.is_empty() && volume.nodes.iter().any(|node| *node != request.node)
+        });
+        let here = volumes::is_on(request.state, &id, &request.node);
+        let removed = if elsewhere {
+            let node = request.node.clone();
+            request.state.volumes.get_mut(&id).is_some_and(|volume| volume.nodes.remove(&node)) && here
+        } else {
+            volumes::remove(request.state, outcome, &id)
+        };
+        if !removed {
             let path = volumes::path(request.state, &id);
             outcome.say(format!("disk image '{path}' does not exist"));
         }

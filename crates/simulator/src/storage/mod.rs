@@ -2,6 +2,7 @@
 
 mod content;
 mod definition;
+mod maintenance;
 mod transfer;
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use crate::router::Route;
 use crate::state::Options;
 use crate::volumes;
 
+pub(crate) use maintenance::ROUTES as MAINTENANCE_ROUTES;
 pub(crate) use transfer::{checksums, store_file, virtual_size};
 
 pub(crate) const ROUTES: &[Route] = &[

@@ -1,5 +1,7 @@
 //! Downloads and uploads. Nothing is fetched: what is behind a URL is made from the URL, or registered.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -152,6 +154,7 @@ fn volume(request: &Request<'_>, content: &str, format: &str, size: u64, virtual
         created: request.seconds(),
         bytes: None,
         backup: None,
+        nodes: BTreeSet::new(),
     }
 }
 
@@ -168,7 +171,7 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
     let path = volumes::path(request.state, &id);
     Ok(request.task("download", &name, |request, outcome| {
         outcome.say(format!("downloading {url} to {path}"));
-        if request.state.volumes.contains_key(&id) {
+        if volumes::is_on(request.state, &id, &request.node) {
             return Err(Failure::died(format!("refusing to override existing file '{path}'")));
         }
         let file = remote_file(request.state, &url);
@@ -210,7 +213,8 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
                 "failed to verify file: qemu-img: Could not open '{part}': Image is not in qcow2 format"
             )));
         }
-        let made = volume(request, &content, format, file.size, file.virtual_size);
+        let mut made = volume(request, &content, format, file.size, file.virtual_size);
+        made.nodes = volumes::place(request, &storage);
         // The file is there when the task ends, as the real one is renamed to its name at the end.
         outcome.effects.push(crate::state::Effect::AddVolume { id: id.clone(), volume: Box::new(made) });
         outcome.say(format!("download of '{url}' to '{path}' finished"));
@@ -243,8 +247,9 @@ pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
         let size = upload.bytes.len() as u64;
         outcome.say(format!("file size is: {size}"));
         outcome.say(format!("command: cp -- {part} {path}"));
-        let made = volume(request, &content, format, size, virtual_size(&upload.bytes));
-        request.state.volumes.insert(id, made);
+        let mut made = volume(request, &content, format, size, virtual_size(&upload.bytes));
+        made.nodes = volumes::place(request, &storage);
+        volumes::add(request.state, id, made);
         outcome.say("finished file import successfully");
         Ok(())
     }))
@@ -276,6 +281,7 @@ pub(crate) fn store_file(state: &mut State, id: &str, bytes: &[u8], seconds: u64
             created: seconds,
             bytes: kept,
             backup: None,
+            nodes: BTreeSet::new(),
         },
     );
 }

@@ -1,6 +1,8 @@
 //! Making, copying, growing and removing volumes, and what the storages' tools say about it in task logs.
 
 use super::{EXTENT, free_number, is_block, owner, real_size, split, storage, volume_id};
+use std::collections::BTreeSet;
+
 use crate::failure::Failure;
 use crate::request::Outcome;
 use crate::state::{GuestKind, Options, State, Volume};
@@ -216,6 +218,7 @@ pub(crate) fn disk(kind: GuestKind, format: &str, size: u64, owner: u32, now: u6
         created: now,
         bytes: None,
         backup: None,
+        nodes: BTreeSet::new(),
     }
 }
 

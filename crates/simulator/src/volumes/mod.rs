@@ -2,7 +2,10 @@
 
 mod allocation;
 
+use std::collections::BTreeSet;
+
 use crate::failure::Failure;
+use crate::request::Request;
 use crate::state::{GuestKind, Options, State, Volume};
 
 pub(crate) use allocation::{
@@ -145,6 +148,32 @@ pub(crate) fn missing_volume(state: &State, volume_id: &str) -> Failure {
         }
         None => Failure::died(format!("volume '{volume_id}' does not exist")),
     }
+}
+
+/// Where a new file of a storage lies: on the node that got it, or everywhere if the storage is shared.
+pub(crate) fn place(request: &Request<'_>, storage_name: &str) -> BTreeSet<String> {
+    let shared = request.state.storages.get(storage_name).is_some_and(is_shared);
+    if shared { BTreeSet::new() } else { BTreeSet::from([request.node.clone()]) }
+}
+
+/// Network storages are shared whatever their definition says.
+fn is_shared(storage: &Options) -> bool {
+    let network = ["nfs", "cifs", "cephfs", "rbd", "pbs", "iscsi", "iscsidirect", "glusterfs", "zfs"];
+    storage.get("type").is_some_and(|kind| network.contains(&kind.as_str()))
+        || storage.get("shared").is_some_and(|value| value == "1")
+}
+
+/// Whether a volume can be reached from a node.
+pub(crate) fn is_on(state: &State, volume_id: &str, node: &str) -> bool {
+    state.volumes.get(volume_id).is_some_and(|volume| volume.nodes.is_empty() || volume.nodes.contains(node))
+}
+
+/// Adds a file; where one of this name lies on other nodes, it then lies on this one too.
+pub(crate) fn add(state: &mut State, id: String, mut volume: Volume) {
+    if let Some(present) = state.volumes.get(&id).filter(|_| !volume.nodes.is_empty()) {
+        volume.nodes.extend(present.nodes.iter().cloned());
+    }
+    state.volumes.insert(id, volume);
 }
 
 /// The path on the node.
