@@ -15,9 +15,17 @@ pub use state::{
     ManOptions, StateCommand, TaintOptions, UnlockOptions, WorkspaceCommand,
 };
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    Done
+  1    Failed
+  2    There are changes (plan -detailed-exitcode)
+  3    Something is not in its canonical layout (fmt -check)
+  130  Stopped by Ctrl-C";
+
 /// Infrastructure as code for Proxmox VE.
 #[derive(Debug, Parser)]
-#[command(name = "pve", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "pve", version, propagate_version = true, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// Options of every command.
     #[command(flatten)]
@@ -27,26 +35,29 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// The heading of options that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct GlobalOptions {
     /// Folder of the root module
-    #[arg(short = 'C', long = "chdir", global = true, value_name = "DIR")]
+    #[arg(short = 'C', long = "chdir", global = true, help_heading = EVERYWHERE, value_name = "DIR")]
     pub directory: Option<PathBuf>,
     /// Environment: a folder of tfvars, with a log of its own
-    #[arg(short = 'e', long, global = true, value_name = "NAME", env = "PVE_ENVIRONMENT")]
+    #[arg(short = 'e', long, global = true, help_heading = EVERYWHERE, value_name = "NAME", env = "PVE_ENVIRONMENT")]
     pub environment: Option<String>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// No colours
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub no_color: bool,
     /// Ask for what is missing when there is a terminal (true or false)
-    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub input: bool,
     /// Show requests on standard error, twice: more (also PVE_LOG)
-    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short = 'v', long, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
@@ -64,8 +75,11 @@ pub enum Command {
     /// Make the cluster as the configuration says
     Apply(ApplyOptions),
     /// Destroy what the log says is managed
+    #[command(mut_arg("destroy", hidden), mut_arg("refresh_only", hidden), mut_arg("replace", hidden))]
     Destroy(DestroyOptions),
     /// Take in what changed in the cluster, changing nothing there
+    #[command(mut_arg("destroy", hidden), mut_arg("refresh_only", hidden))]
+    #[command(mut_arg("replace", hidden), mut_arg("refresh", hidden))]
     Refresh(RefreshOptions),
     /// Show a saved plan, or the state
     Show(ShowOptions),
@@ -79,8 +93,10 @@ pub enum Command {
     #[command(subcommand)]
     State(StateCommand),
     /// Have an instance replaced by the next apply
+    #[command(after_help = "Example: pve taint 'proxmox_virtual_environment_vm.web[\"a\"]'")]
     Taint(TaintOptions),
     /// Take back `pve taint`
+    #[command(after_help = "Example: pve untaint 'proxmox_virtual_environment_vm.web[\"a\"]'")]
     Untaint(TaintOptions),
     /// Take an existing object into the state
     Import(ImportOptions),
@@ -114,16 +130,21 @@ pub enum Command {
     Simulator(SimulatorOptions),
 }
 
+/// An option that a command takes and has no use for.
+fn hidden(option: clap::Arg) -> clap::Arg {
+    option.hide(true)
+}
+
 /// See [`Command::Init`].
 #[derive(Debug, Args)]
 pub struct InitOptions {
     /// Folder to make the project in; without it the present folder is prepared
     pub folder: Option<PathBuf>,
     /// Fetch every module anew, in the newest version that fits
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub upgrade: bool,
     /// Fetch modules that are not there (true or false)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub get: bool,
     /// An argument of the backend that its block leaves out, or a file of such lines
     #[arg(long, value_name = "KEY=VALUE|FILE")]
@@ -146,7 +167,7 @@ pub struct InitOptions {
 #[derive(Debug, Args)]
 pub struct GetOptions {
     /// Fetch every module anew, in the newest version that fits
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub update: bool,
 }
 
@@ -199,7 +220,7 @@ pub struct PlanningOptions {
     #[arg(long)]
     pub refresh_only: bool,
     /// Read the cluster first (true or false)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub refresh: bool,
     /// Requests or steps at a time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -353,10 +374,10 @@ pub struct FormatOptions {
     #[arg(long)]
     pub diff: bool,
     /// Print the names of files that change (true or false)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub list: bool,
     /// Write the files (true or false)
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     pub write: bool,
     /// Folders in folders too
     #[arg(long)]

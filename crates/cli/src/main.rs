@@ -38,12 +38,7 @@ fn main() -> ExitCode {
         std::env::args_os().collect(),
     ))) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let code = if error.use_stderr() { 1 } else { 0 };
-            // When the terminal is gone there is nobody to tell.
-            let _ = error.print();
-            return ExitCode::from(code);
-        }
+        Err(error) => return not_run(&error),
     };
     environment::fill_in(&mut arguments.global);
     let paint = Paint::for_stream(&std::io::stderr(), arguments.global.no_color);
@@ -67,6 +62,26 @@ fn main() -> ExitCode {
         None => Ok(code),
     });
     ExitCode::from(ended.unwrap_or_else(|failure| failure.report(paint)))
+}
+
+/// Help, the version, or what is wrong with the command line, in the words of other errors.
+fn not_run(error: &clap::Error) -> ExitCode {
+    if error.kind() == clap::error::ErrorKind::DisplayVersion {
+        let json = std::env::args_os().any(|word| word == "-json" || word == "--json");
+        let ended = commands::about::version(json);
+        return ExitCode::from(ended.unwrap_or_else(|failure| failure.report(Paint::plain())));
+    }
+    if !error.use_stderr() {
+        // When the terminal is gone there is nobody to tell.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let paint = Paint::for_stream(&std::io::stderr(), false);
+    let text = error.render();
+    let text = if paint.is_enabled() { text.ansi().to_string() } else { text.to_string() };
+    let text = text.replacen("error:", "Error:", 1);
+    eprint!("{}", text.replacen("For more information, try", &format!("{} try", paint.cyan("Hint:")), 1));
+    ExitCode::from(failure::FAILED)
 }
 
 async fn run(arguments: Arguments) -> failure::Ended {
@@ -95,7 +110,7 @@ async fn run(arguments: Arguments) -> failure::Ended {
         Command::Graph(options) => commands::graph::run(global, &options),
         Command::Completions(options) => commands::about::completions(&options),
         Command::Man(options) => commands::about::man(&options),
-        Command::Version => commands::about::version(global),
+        Command::Version => commands::about::version(global.json),
         Command::Console(options) => commands::console::run(global, &options).await,
         Command::Fmt(options) => commands::fmt::run(global, &options),
         Command::Simulator(options) => commands::simulator::run(global, &options).await,

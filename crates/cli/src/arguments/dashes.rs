@@ -5,6 +5,11 @@ use std::ffi::OsString;
 /// The arguments with Terraform's single dash before long names turned into two.
 pub fn with_double_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut only_operands = false;
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        // Help with help is what help gives.
+        arguments.retain(|word| !["-h", "-help", "--help"].iter().any(|option| word == option));
+    }
     arguments
         .into_iter()
         .map(|argument| {
@@ -53,6 +58,15 @@ mod tests {
         assert_eq!(plan.planning.variables.variables[0].text, "a=-b");
         assert!(plan.planning.variables.variable_files[0].place < plan.planning.variables.variables[0].place);
         assert_eq!(plan.planning.parallelism, 4);
+    }
+
+    #[test]
+    fn help_is_a_command_and_an_option_at_once() {
+        use clap::error::ErrorKind::DisplayHelp;
+        for line in ["pve help", "pve help --help", "pve help plan -h", "pve plan -help"] {
+            let words = with_double_dashes(line.split(' ').map(OsString::from));
+            assert_eq!(Arguments::try_parse_from(words).unwrap_err().kind(), DisplayHelp, "{line}");
+        }
     }
 
     #[test]

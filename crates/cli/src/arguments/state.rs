@@ -24,7 +24,9 @@ pub enum StateCommand {
         address: String,
     },
     /// Give what is managed another address; nothing in the cluster changes
-    #[command(after_help = "Example: pve state mv proxmox_vm.web 'module.web.proxmox_vm.main'")]
+    #[command(
+        after_help = "Example: pve state mv proxmox_virtual_environment_vm.web \\\n  'module.web.proxmox_virtual_environment_vm.main'"
+    )]
     Mv {
         /// The module, resource or instance as it is
         source: String,
@@ -35,7 +37,7 @@ pub enum StateCommand {
         edit: EditOptions,
     },
     /// Stop managing objects; they stay in the cluster
-    #[command(after_help = "Example: pve state rm 'proxmox_vm.web[0]'")]
+    #[command(after_help = "Example: pve state rm 'proxmox_virtual_environment_vm.web[0]'")]
     Rm {
         /// Modules, resources or instances
         #[arg(required = true)]
@@ -129,7 +131,6 @@ pub enum KeyCommand {
 
 /// See [`super::Command::Taint`] and [`super::Command::Untaint`].
 #[derive(Debug, Args)]
-#[command(after_help = "Example: pve taint 'proxmox_vm.web[\"a\"]'")]
 pub struct TaintOptions {
     /// The instance
     pub address: String,
@@ -179,7 +180,7 @@ pub enum WorkspaceCommand {
         /// The environment
         name: String,
         /// Make it when there is none
-        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", action = clap::ArgAction::Set)]
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_possible_values = true, action = clap::ArgAction::Set)]
         or_create: bool,
     },
     /// Make an environment: a folder for its tfvars

@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use serde_json::json;
 
 use super::print_json;
-use crate::arguments::{Arguments, CompletionsOptions, GlobalOptions, ManOptions};
+use crate::arguments::{Arguments, CompletionsOptions, ManOptions};
 use crate::failure::{Ended, Failure};
 use crate::terraform_json::LANGUAGE_VERSION;
 
@@ -12,9 +12,9 @@ use crate::terraform_json::LANGUAGE_VERSION;
 ///
 /// # Errors
 /// When it cannot be written out.
-pub fn version(global: &GlobalOptions) -> Ended {
+pub fn version(json: bool) -> Ended {
     let platform = format!("{}_{}", std::env::consts::OS, architecture());
-    if global.json {
+    if json {
         print_json(&json!({
             "format_version": "1.0",
             "version": env!("CARGO_PKG_VERSION"),
