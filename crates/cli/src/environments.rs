@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::failure::Failure;
 use crate::project::{DEFAULT_ENVIRONMENT, Project};
 
 /// What stands beside the environments in the data folder.
@@ -22,6 +23,26 @@ pub fn environments(project: &Project) -> impl Iterator<Item = String> {
     names.insert(DEFAULT_ENVIRONMENT.to_string());
     names.extend(folders_with(logs, |name| matches!(name, "log.db" | "log.json")));
     names.into_iter()
+}
+
+/// Says which environments there are where none is chosen and the one without a name has nothing: an answer about it is
+/// hardly what was asked for.
+///
+/// # Errors
+/// When the backend cannot be used.
+pub fn tell_if_none_is_chosen(project: &Project) -> Result<(), Failure> {
+    let others: Vec<String> = environments(project).filter(|name| name != DEFAULT_ENVIRONMENT).collect();
+    if let Some(first) = others.first()
+        && project.environment.is_none()
+        && !project.has_log()?
+    {
+        eprintln!(
+            "Note: no environment is chosen, and {DEFAULT_ENVIRONMENT} has no log. There are: {}. Choose one, for \
+             instance -e {first}.",
+            others.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// Those that have a folder of tfvars.

@@ -83,7 +83,8 @@ fn a_module_from_git_is_fetched_by_init_and_then_planned_and_applied() {
     }
     let said = project.ok(&["init", "-input=false"]);
     assert!(
-        said.contains("module m: fetching git::file://") && said.contains("Ready: 1 module fetched"),
+        said.contains("module m: fetching git::file://")
+            && said.contains("Ready: 1 module in use, 1 fetched"),
         "{said}"
     );
     assert!(project.ok(&["plan", "-out=p.plan"]).contains("Plan: 1 to add"));
@@ -92,10 +93,10 @@ fn a_module_from_git_is_fetched_by_init_and_then_planned_and_applied() {
     project.ok(&["apply", "p.plan"]);
     assert_eq!(project.ok(&["output", "-raw", "o"]), "x of .pve/modules/m with words");
     assert!(project.fails(&["plan"]).contains("The folder .pve/modules/m of module \"m\" is gone"));
-    assert!(project.ok(&["get"]).contains("1 module fetched"));
+    assert!(project.ok(&["get"]).contains("1 module in use, 1 fetched"));
     assert!(project.ok(&["plan"]).contains("No changes."));
-    assert!(project.ok(&["get", "-update"]).contains("1 module fetched"));
-    assert!(project.ok(&["init"]).contains("no module fetched"));
+    assert!(project.ok(&["get", "-update"]).contains("1 module in use, 1 fetched"));
+    assert!(project.ok(&["init"]).contains("1 module in use, none fetched"));
 }
 
 #[test]

@@ -101,3 +101,64 @@ fn times_on_the_screen_have_seconds_and_the_log_begins_with_the_result() {
     let texts = events["events"].as_array().unwrap().iter().map(|event| event["text"].as_str().unwrap());
     assert!(texts.into_iter().any(|text| text == "create terraform_data.a: done"), "{events}");
 }
+
+#[test]
+fn help_offers_what_a_command_takes_and_then_what_all_take() {
+    let project = Project::new("");
+    let help = |words: &[&str]| project.ok(&[words, &["--help"]].concat());
+    for (command, unused) in [
+        ("destroy", &["--destroy", "--refresh-only", "--replace"][..]),
+        ("refresh", &["--destroy", "--refresh-only", "--replace", "--refresh["]),
+    ] {
+        let said = help(&[command]);
+        assert!(unused.iter().all(|option| !said.contains(option)), "{said}");
+        let (own, of_all) = said.split_once("Options of every command:").unwrap();
+        assert!(
+            own.contains("--target") && of_all.contains("--chdir") && !of_all.contains("--target"),
+            "{said}"
+        );
+    }
+    assert!(help(&["plan"]).contains("--refresh-only"));
+    for (command, example) in [("taint", "Example: pve taint "), ("untaint", "Example: pve untaint ")] {
+        assert!(help(&[command]).contains(example), "{}", help(&[command]));
+    }
+    assert!(help(&[]).contains("Exit codes:") && help(&[]).contains("\n  130  "), "{}", help(&[]));
+    assert_eq!(help(&["help"]), help(&[]));
+    assert_eq!(project.ok(&["--version"]), project.ok(&["version"]));
+}
+
+#[test]
+fn where_no_environment_is_chosen_those_there_are_are_named() {
+    let project = Project::new("variable \"names\" {\n  type = set(string)\n}\n");
+    project.write("dev/terraform.tfvars", "names = [\"a\"]\n");
+    for words in [&["state", "list"][..], &["workspace", "list"], &["show"], &["output"], &["log"]] {
+        let output = project.run(words);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("There are: dev."), "{words:?}: {told}");
+        let chosen = project.run(&[&["-e", "dev"], words].concat());
+        assert!(!String::from_utf8_lossy(&chosen.stderr).contains("no environment"), "{}", text(&chosen));
+    }
+}
+
+#[test]
+fn the_console_names_variables_without_a_value_and_not_what_follows_from_them() {
+    let project = Project::new(
+        "variable \"names\" {\n  type = set(string)\n}\nresource \"terraform_data\" \"a\" {\n  for_each = var.names\n}\n",
+    );
+    project.write("dev/terraform.tfvars", "names = [\"a\"]\n");
+    let output = project.feed(&["console"], "1 + 1\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "2\n");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("var.names") && told.contains("-e dev") && !told.contains("Error:"), "{told}");
+}
+
+#[test]
+fn an_error_of_every_instance_is_told_once() {
+    let project = Project::new(
+        "resource \"terraform_data\" \"a\" {\n  count = 3\n  lifecycle {\n    ignore_changes = [inputs]\n  }\n}\n",
+    );
+    for command in ["plan", "validate"] {
+        let said = project.fails(&[command]);
+        assert_eq!(said.matches("Error: ").count(), 1, "{said}");
+    }
+}

@@ -8,6 +8,7 @@ use rustyline::error::ReadlineError;
 
 use crate::arguments::{ConsoleOptions, GlobalOptions};
 use crate::console::{Reply, Session, wants_more};
+use crate::environments::with_variables_of_their_own;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace};
 use crate::render::diagnostics::render_diagnostics;
@@ -25,13 +26,34 @@ pub async fn run(global: &GlobalOptions, options: &ConsoleOptions) -> Ended {
     let state = project.state().await?;
     let evaluation = inspect(workspace.inputs(), &workspace.graph, &state);
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
-    if !evaluation.diagnostics.is_empty() {
-        let found = workspace.redacted(evaluation.diagnostics.clone());
+    let without_value = tell_missing(&project, &workspace);
+    let mut found = workspace.redacted(evaluation.diagnostics.clone());
+    // What depends on a variable without a value will not be known after an apply either.
+    found.retain(|fault| !(without_value && fault.summary.ends_with("only known after apply")));
+    if !found.is_empty() {
         eprint!("{}", render_diagnostics(&found, &workspace.sources, paint));
         eprintln!("What could not be evaluated is unknown below.");
     }
     let session = Session::new(&evaluation, &workspace.sources, global.json);
     if std::io::stdin().is_terminal() { converse(&session, paint) } else { read_all(&session) }
+}
+
+/// Says which variables have no value, if any.
+fn tell_missing(project: &Project, workspace: &Workspace) -> bool {
+    let missing = workspace.variables.iter().filter(|(_, value)| !value.is_known());
+    let missing: Vec<String> = missing.map(|(name, _)| format!("var.{name}")).collect();
+    if missing.is_empty() {
+        return false;
+    }
+    let hint = match with_variables_of_their_own(project).first() {
+        Some(first) if project.environment.is_none() => {
+            format!("Choose an environment, for instance -e {first}.")
+        }
+        _ => "Give values with -var 'NAME=VALUE' or -var-file FILE.".to_string(),
+    };
+    let names = missing.join(", ");
+    eprintln!("Note: without a value, and unknown below with all that depends on it: {names}. {hint}");
+    true
 }
 
 /// As Terraform: the result of the last expression is printed, and the first one that fails ends it.

@@ -1,6 +1,6 @@
 //! `pve get`, and what `pve init` has in common with it: modules that come from elsewhere.
 
-use pve_config::configuration::{Loaded, Version};
+use pve_config::configuration::{Configuration, Loaded, Module, Version};
 use pve_config::syntax::Diagnostic;
 use pve_modules::{Installation, Reporter, Settings, install};
 
@@ -17,8 +17,9 @@ use crate::render::paint::Paint;
 pub async fn run(global: &GlobalOptions, options: &GetOptions) -> Ended {
     let project = Project::find(global)?;
     let installation = installed(&project, options.update).await?;
+    let modules = counted(&installation.loaded.configuration, installation.fetched);
     report(global, installation.loaded)?;
-    println!("All modules are there; {} fetched.", counted(installation.fetched));
+    println!("All modules are there: {modules}.");
     Ok(0)
 }
 
@@ -45,13 +46,18 @@ pub fn report(global: &GlobalOptions, loaded: Loaded) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `1 module`, `2 modules`
-pub fn counted(modules: usize) -> String {
-    match modules {
-        0 => "no module".into(),
-        1 => "1 module".into(),
-        _ => format!("{modules} modules"),
+/// How many modules the configuration calls, and how many of them were fetched.
+pub fn counted(configuration: &Configuration, fetched: usize) -> String {
+    let fetched = if fetched == 0 { "none".into() } else { fetched.to_string() };
+    match called(&configuration.root) {
+        0 => "no modules in use".into(),
+        1 => format!("1 module in use, {fetched} fetched"),
+        modules => format!("{modules} modules in use, {fetched} fetched"),
     }
+}
+
+fn called(module: &Module) -> usize {
+    module.module_calls.values().map(|call| 1 + call.child.as_ref().map_or(0, called)).sum()
 }
 
 /// Progress as lines on standard error.

@@ -60,11 +60,11 @@ async fn prepare(global: &GlobalOptions, options: &InitOptions) -> Ended {
         (load(&DiskFiles, &project.root), 0)
     };
     loaded.diagnostics.extend(check_providers(&loaded.configuration, &pve_resources::registry()));
+    let modules = get::counted(&loaded.configuration, fetched);
     let kind = loaded.configuration.root.backend.as_ref().map(|(kind, _)| kind.clone());
     get::report(global, loaded)?;
     prepare_backend(&project, kind.as_deref(), options).await?;
-    let modules = get::counted(fetched);
-    println!("Ready: {modules} fetched; providers are built in. Next: pve plan");
+    println!("Ready: {modules}; providers are built in. Next: pve plan");
     Ok(0)
 }
 

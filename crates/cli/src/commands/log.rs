@@ -13,6 +13,7 @@ use super::plan::parse_wait;
 use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::backend::discard_spool;
+use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure, chain};
 use crate::project::Project;
 use crate::render::paint::Paint;
@@ -31,6 +32,7 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
     if let Some(LogCommand::Push { discard, lock_timeout }) = &options.command {
         return push(global, &project, *discard, lock_timeout).await;
     }
+    tell_if_none_is_chosen(&project)?;
     if !project.has_log()? {
         eprintln!("There is no log yet; `pve apply` writes the first events.");
         if global.json && options.command.is_none() {

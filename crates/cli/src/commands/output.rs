@@ -7,6 +7,7 @@ use pve_model::state::OutputRecord;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, OutputOptions};
+use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
 use crate::render::value::{render_key, render_value};
@@ -17,7 +18,9 @@ use crate::terraform_json::output_json;
 /// # Errors
 /// When there is no such output.
 pub async fn run(global: &GlobalOptions, options: &OutputOptions) -> Ended {
-    let state = Project::find(global)?.state().await?;
+    let project = Project::find(global)?;
+    tell_if_none_is_chosen(&project)?;
+    let state = project.state().await?;
     let Some(name) = &options.name else {
         if global.json {
             print_json(&output_json(&state.outputs))?;

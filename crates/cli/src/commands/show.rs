@@ -10,6 +10,7 @@ use pve_resources::Registry;
 use super::plan::{as_json, show};
 use super::{decode_record, print_json, provider_name};
 use crate::arguments::{GlobalOptions, ShowOptions};
+use crate::environments::tell_if_none_is_chosen;
 use crate::failure::Ended;
 use crate::plan_file::SavedPlan;
 use crate::project::Project;
@@ -36,6 +37,7 @@ pub async fn run(global: &GlobalOptions, options: &ShowOptions) -> Ended {
         }
         return Ok(0);
     }
+    tell_if_none_is_chosen(&project)?;
     let state = project.state().await?;
     print_state(global, &state)
 }

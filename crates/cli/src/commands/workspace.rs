@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, WorkspaceCommand};
-use crate::environments::{environments, is_environment_name};
+use crate::environments::{environments, is_environment_name, tell_if_none_is_chosen};
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
 
@@ -49,6 +49,7 @@ pub fn run(global: &GlobalOptions, command: &WorkspaceCommand) -> Ended {
 }
 
 fn list(global: &GlobalOptions, project: &Project) -> Ended {
+    tell_if_none_is_chosen(project)?;
     let names: Vec<String> = environments(project).collect();
     if global.json {
         let current = project.stream();

@@ -37,7 +37,10 @@ fn render_body(value: &Value, block: Option<&Block>, indent: usize, text: &mut S
     }
     for (name, value) in blocks {
         for element in elements(Some(value)) {
-            let _ = writeln!(text, "\n{pad}{name} {{");
+            if !text.ends_with("{\n") {
+                text.push('\n');
+            }
+            let _ = writeln!(text, "{pad}{name} {{");
             render_body(&element, nested(name).map(|nested| &nested.block), indent + STEP, text);
             let _ = writeln!(text, "{pad}}}");
         }

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::show::rendered;
 use super::{decode_record, parse_instance, parse_target, print_json};
 use crate::arguments::{GlobalOptions, StateCommand};
+use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
 use crate::terraform_json::state_json;
@@ -25,9 +26,13 @@ pub async fn run(global: &GlobalOptions, command: &StateCommand) -> Ended {
     let project = Project::find(global)?;
     match command {
         StateCommand::List { addresses, id } => {
+            tell_if_none_is_chosen(&project)?;
             list(global, &project.state().await?, addresses, id.as_deref())
         }
-        StateCommand::Show { address } => show(global, &project.state().await?, address),
+        StateCommand::Show { address } => {
+            tell_if_none_is_chosen(&project)?;
+            show(global, &project.state().await?, address)
+        }
         StateCommand::Mv { source, destination, edit } => {
             moves::run(global, &project, source, destination, edit).await
         }
