@@ -353,8 +353,9 @@ pub(crate) async fn read_answer(
     if status == reqwest::StatusCode::UNAUTHORIZED {
         message = format!("the server refused the login ({message})");
     }
-    for (name, text) in &parameters {
-        message.push_str(&format!("; {name}: {text}"));
+    if !parameters.is_empty() {
+        let faults: Vec<String> = parameters.iter().map(|(name, text)| format!("{name}: {text}")).collect();
+        message = format!("{}: {}", message.trim_end_matches(['.', ' ', '\n']), faults.join("; "));
     }
     Err(ApiError { operation, message, parameters, kind: ErrorKind::Status(status.as_u16()) })
 }

@@ -132,8 +132,14 @@ pub(crate) fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
     }
     match innermost.downcast_ref() {
         Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) => other.0.to_string(),
-        _ => cause.to_string(),
+        _ => in_our_words(cause.to_string()),
     }
+}
+
+/// What libraries say of a connection that ended early is addressed to programmers.
+fn in_our_words(text: String) -> String {
+    let ends = ["close_notify", "connection closed before message completed"];
+    if ends.iter().any(|end| text.contains(end)) { "the server closed the connection".into() } else { text }
 }
 
 impl ServerCertVerifier for OneCertificate {

@@ -117,10 +117,7 @@ async fn the_message_of_the_status_line_and_faults_of_parameters_are_told() {
     let error = client(&server, Trust::Anything).send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap_err();
     assert_eq!(error.parameters["vmid"], "value is too small");
     let shown = error.to_string();
-    assert!(
-        shown.contains("POST nodes/pve/qemu") && shown.contains("Parameter verification failed."),
-        "{shown}"
-    );
+    assert_eq!(shown, "POST nodes/pve/qemu: Parameter verification failed: vmid: value is too small");
 }
 
 #[tokio::test]
@@ -129,6 +126,7 @@ async fn a_lost_answer_to_a_write_is_not_repeated_and_one_to_a_read_is() {
     let client = client(&server, Trust::Anything);
     let error = client.send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap_err();
     assert!(error.is_lost(), "{error}");
+    assert_eq!(error.message, "the answer was lost: the server closed the connection");
     assert_eq!(server.requests.lock().unwrap().len(), 1);
 
     let server = serve(&["", &answer("200 OK", "{\"data\":7}")]).await;

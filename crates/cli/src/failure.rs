@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use pve_config::syntax::{Diagnostic, Severity, SourceMap};
+use pve_model::InstanceAddress;
 
 use crate::render::diagnostics::{hint_line, render_diagnostics, title};
 use crate::render::paint::Paint;
@@ -89,6 +90,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What is said of an object behind its address: steps name the object that they are about, too.
+pub fn without_address(error: &str, address: &InstanceAddress) -> String {
+    error.replace(&format!(" {address}: "), " it: ")
+}
+
 macro_rules! from_error {
     ($($error:ty => $hint:expr),* $(,)?) => {$(
         impl From<$error> for Failure {
@@ -172,5 +178,18 @@ impl From<pve_state::LogError> for Failure {
             _ => "Nothing was lost: what the log has is there. Try again.",
         };
         Failure::hinted(chain(&error), hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_not_told_twice() {
+        let address: InstanceAddress = "module.m[\"a\"].x.y".parse().unwrap();
+        let error = "find the folder of module.m[\"a\"].x.y: the answer was lost";
+        assert_eq!(without_address(error, &address), "find the folder of it: the answer was lost");
+        assert_eq!(without_address("clone 9000 to 104: no space", &address), "clone 9000 to 104: no space");
     }
 }

@@ -27,7 +27,7 @@ use pve_planner::resolution::{Resolution, provider_configurations, recorded_valu
 use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, without_address};
 use crate::progress::Waiting;
 use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
@@ -71,7 +71,10 @@ pub async fn observe(
         match provider.read(request).await {
             Ok(value) => Ok((address, value)),
             Err(error) => Err(Failure::Plain {
-                message: format!("{address} cannot be read: {error}"),
+                message: format!(
+                    "{address} cannot be read: {}",
+                    without_address(&error.to_string(), &address)
+                ),
                 hint: error.hint,
             }),
         }
@@ -104,9 +107,11 @@ pub async fn make_plan(
                 for request in data {
                     let kind = &request.address.resource.kind;
                     let value = provider.read_data(kind, &request.provider, request.config).await;
-                    let value = value.map_err(|error| Failure::Plain {
-                        message: redaction.redact(&format!("{} cannot be read: {error}", request.address)),
-                        hint: error.hint,
+                    let value = value.map_err(|error| {
+                        let address = &request.address;
+                        let said = without_address(&error.to_string(), address);
+                        let message = redaction.redact(&format!("{address} cannot be read: {said}"));
+                        Failure::Plain { message, hint: error.hint }
                     })?;
                     observed.data.insert(request.address, value);
                 }

@@ -21,7 +21,7 @@ use crate::arguments::{
 };
 use crate::backend::refuse_spool;
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
-use crate::failure::{Ended, FAILED, Failure, INTERRUPTED};
+use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
 use crate::project::{DEFAULT_ENVIRONMENT, Project, Workspace, actor};
@@ -364,7 +364,8 @@ fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint) -> Ended {
         done(Operation::Delete)
     );
     for failure in &outcome.failures {
-        eprintln!("{} {}: {}", paint.red("Error:"), failure.address, failure.error);
+        let error = without_address(&failure.error, &failure.address);
+        eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
         if let Some(hint) = &failure.hint {
             eprintln!("{} {hint}", paint.cyan("Hint:"));
         }

@@ -14,7 +14,7 @@ use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::backend::discard_spool;
 use crate::environments::tell_if_none_is_chosen;
-use crate::failure::{Ended, Failure, chain};
+use crate::failure::{Ended, Failure, chain, without_address};
 use crate::project::Project;
 use crate::render::paint::Paint;
 
@@ -261,6 +261,7 @@ impl<'e> History<'e> {
         let Some(intent) = self.intents.get(action) else {
             return Described { address: None, line: text.clone(), text, is_short };
         };
+        let detail = without_address(&detail, &intent.address);
         let line = format!("{} {word}: {}{detail}", verb(intent.operation), object(intent));
         Described { address: Some(intent.address.clone()), text, line, is_short }
     }
