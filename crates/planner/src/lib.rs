@@ -8,6 +8,7 @@ pub mod graph;
 mod imports;
 pub mod inspection;
 mod instance;
+mod kinds;
 mod leftovers;
 mod moves;
 pub mod order;

@@ -15,8 +15,9 @@ use crate::difference::contradiction;
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::Graph;
 use crate::instance::{Forced, configure, mark_by_schema, plan_instance};
+use crate::kinds::rules_of;
 use crate::leftovers::node;
-use crate::planner::{recorded, rules_of};
+use crate::planner::recorded;
 use crate::provisioning;
 use crate::scope::Repetition;
 

@@ -15,6 +15,7 @@ mod number;
 mod openssh;
 mod parameter;
 mod pattern;
+mod search;
 mod sequence;
 mod sets;
 mod string;
@@ -126,6 +127,7 @@ static REGISTRY: LazyLock<BTreeMap<&'static str, &'static Function>> = LazyLock:
         network::FUNCTIONS,
         number::FUNCTIONS,
         pattern::FUNCTIONS,
+        search::FUNCTIONS,
         sequence::FUNCTIONS,
         sets::FUNCTIONS,
         string::FUNCTIONS,
