@@ -52,7 +52,13 @@ fn value(field: &Field, found: &Json) -> Json {
         Form::Seconds => date(found).map_or_else(|| absent(field), |date| json!(date)),
         Form::Priorities => priorities(&text(found)),
         Form::Keys => keys(found),
-        Form::Lines => lines(&text(found)),
+        Form::Lines => {
+            let text = text(found);
+            // As it was sent, or taken apart.
+            let sent =
+                crate::base64::decode(text.trim()).filter(|text| text.lines().all(|line| line.contains('=')));
+            lines(&sent.unwrap_or(text))
+        }
         _ if !field.inner.is_empty() => objects(field, found),
         Form::Joined(separator) => list(found, &[separator]),
         // Some endpoints join what was sent several times.

@@ -20,6 +20,12 @@ const LANGUAGES: &[&str] = &[
     "sv", "tr", "zh_CN", "zh_TW",
 ];
 
+/// There are no applets any more: Proxmox VE takes them for HTML.
+fn same_console(a: &str, b: &str) -> bool {
+    let kind = |text: &str| if text == "applet" { "html5".to_string() } else { text.to_string() };
+    kind(a) == kind(b)
+}
+
 /// `proxmox_cluster_options`
 pub(super) fn options() -> Object {
     let limit = |key: &'static str| number().part_of("bwlimit", key).means("KiB a second");
@@ -35,7 +41,7 @@ pub(super) fn options() -> Object {
             ("bandwidth_limit_migration", limit("migration")),
             ("bandwidth_limit_move", limit("move")),
             ("bandwidth_limit_restore", limit("restore")),
-            ("console", text().one_of(&["applet", "vv", "html5", "xtermjs"])),
+            ("console", text().one_of(&["applet", "vv", "html5", "xtermjs"]).same_as(same_console)),
             ("crs_ha", text().computed().part_of("crs", "ha").one_of(&["static", "basic", "dynamic"])),
             ("crs_ha_auto_rebalance", flag().part_of("crs", "ha-auto-rebalance")),
             (

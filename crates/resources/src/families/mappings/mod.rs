@@ -39,6 +39,7 @@ fn directory() -> Object {
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
+        whole: true,
         id: "{name}",
         import: "{name}",
         example: r#"
@@ -70,6 +71,7 @@ fn pci() -> Object {
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
+        whole: true,
         id: "{name}",
         import: "{name}",
         example: r#"
@@ -97,6 +99,7 @@ fn usb() -> Object {
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
+        whole: true,
         id: "{name}",
         import: "{name}",
         example: r#"

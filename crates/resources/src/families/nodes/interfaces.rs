@@ -66,7 +66,7 @@ pub(super) fn bridge() -> Object {
     let own = vec![
         ("ports", texts().param("bridge_ports").form(Form::Joined(' '))),
         ("vids", text().computed().param("bridge_vids")),
-        ("vlan_aware", flag().computed().param("bridge_vlan_aware")),
+        ("vlan_aware", flag().computed().param("bridge_vlan_aware").form(Form::Switch)),
     ];
     Object {
         about: "A bridge of a node. It is staged, and the network of the node is reloaded once for everything that is \

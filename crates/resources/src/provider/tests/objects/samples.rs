@@ -81,6 +81,11 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
         "proxmox_pool_membership" => {
             &[(Method::Post, "/pools", "poolid=alpha"), (Method::Post, "/nodes/pve/qemu", "vmid=500")]
         }
+        "proxmox_network_linux_bridge" | "proxmox_network_linux_bond" => &[
+            (Method::Post, "/nodes/pve/network", "iface=eno7&type=eth"),
+            (Method::Post, "/nodes/pve/network", "iface=eno8&type=eth"),
+            (Method::Post, "/nodes/pve/network", "iface=eno9&type=eth"),
+        ],
         "proxmox_cloned_vm" => &[
             (
                 Method::Post,
@@ -143,6 +148,10 @@ pub(super) fn refused(kind: &str, path: &str) -> bool {
     match kind {
         "proxmox_realm_openid" => path == "audiences",
         "proxmox_vm" => path == "template",
+        "proxmox_metrics_server" => path.starts_with("graphite") || path.starts_with("opentelemetry"),
+        "proxmox_node_disk_zfs" => path == "draid_config",
+        // The node has a gateway already.
+        kind if kind.starts_with("proxmox_network") => path == "gateway",
         "proxmox_haresource" => path == "group",
         "proxmox_harule" => path == "affinity",
         "proxmox_sdn_controller_evpn" => path == "fabric",
