@@ -1,5 +1,6 @@
 //! Text for the screen: plans, values, diagnostics, the log.
 
+pub mod blocks;
 pub mod diagnostics;
 pub mod difference;
 pub mod literal;

@@ -6,6 +6,7 @@ use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan, PlanMode
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
+use super::blocks::{has_only_moved, pair_blocks, unchanged_note};
 use super::difference::render_difference;
 use super::object::heading;
 use super::paint::Paint;
@@ -249,24 +250,33 @@ impl BodyRenderer<'_> {
         }
         let (old, new) = (elements(before.as_ref()), elements(after.as_ref()));
         let mut unchanged = 0;
-        for i in 0..old.len().max(new.len()) {
-            let here = path.child(pve_model::PathStep::Index(i as u64));
-            let sign = match (old.get(i), new.get(i)) {
+        let mut moved = 0;
+        let pairs = pair_blocks(nested, &old, &new);
+        for (was, is) in &pairs {
+            let (old, new) = (was.map(|place| &old[place]), is.map(|place| &new[place]));
+            // What forces a replacement is named by its place after the change.
+            let place = is.or(*was).unwrap_or_default();
+            let here = path.child(pve_model::PathStep::Index(place as u64));
+            let sign = match (old, new) {
                 (None, _) => self.paint.green("+"),
                 (_, None) => self.paint.red("-"),
                 (Some(a), Some(b)) if pve_planner::difference::same(a, b) => {
                     unchanged += 1;
                     continue;
                 }
+                (Some(a), Some(b)) if has_only_moved(nested, a, b) => {
+                    unchanged += 1;
+                    moved += 1;
+                    continue;
+                }
                 _ => self.paint.yellow("~"),
             };
             let _ = writeln!(text, "{pad}{sign} {name} {{");
-            self.render(nested, old.get(i), new.get(i), indent + 4, &here, text);
+            self.render(nested, old, new, indent + 4, &here, text);
             let _ = writeln!(text, "{pad}  }}");
         }
         if unchanged > 0 && self.change.before.is_some() && self.change.after.is_some() {
-            let note =
-                format!("# ({unchanged} unchanged {name} block{})", if unchanged == 1 { "" } else { "s" });
+            let note = unchanged_note(name, unchanged, moved, &pairs);
             let _ = writeln!(text, "{pad}{}", self.paint.dim(&note));
         }
     }

@@ -1,0 +1,194 @@
+//! What a plan says of changes of guests, and what is found after a destroy that broke off, through the binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use std::process::Stdio;
+
+use pve_simulator::{FailureRule, How, Options, When};
+use simulated::{Cluster, Project};
+
+const VM: &str = r#"
+resource "proxmox_virtual_environment_vm" "a" {
+  node_name = "pve"
+  vm_id     = 300
+  name      = "a"
+  disk {
+    interface    = "scsi0"
+    datastore_id = "local-lvm"
+    size         = 8
+  }
+  network_device {}
+}
+"#;
+
+const CONTAINER: &str = r#"
+resource "proxmox_virtual_environment_container" "a" {
+  node_name = "pve"
+  vm_id     = 400
+  operating_system {
+    template_file_id = "local:vztmpl/t.tar.zst"
+    type             = "debian"
+  }
+  disk {
+    datastore_id = "local-lvm"
+    size         = 4
+  }
+  # points
+}
+"#;
+
+fn project_with(cluster: &Cluster, main: &str) -> Project {
+    let project = Project::on(cluster);
+    for entry in std::fs::read_dir(project.root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tf") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    cluster.server.simulator().add_file("local:vztmpl/t.tar.zst", b"template");
+    project.write("main.tf", &format!("{PROVIDER}{main}"));
+    project
+}
+
+const PROVIDER: &str = "provider \"proxmox\" {}\n";
+
+fn settled(project: &Project) {
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("No changes."), "{plan}");
+}
+
+#[test]
+fn a_vm_whose_disk_moves_to_another_interface_boots_from_there_and_the_plan_tells_all_that_it_costs() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, VM);
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{PROVIDER}{}", VM.replace("scsi0", "virtio0")));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("destroys disk scsi0 and its data") && plan.contains("reboots the VM"), "{plan}");
+    assert!(plan.contains("\"scsi0\" -> \"virtio0\""), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.get("/nodes/pve/qemu/300/config")["boot"], "order=virtio0;net0");
+    settled(&project);
+}
+
+fn point(path: &str, size: &str) -> String {
+    format!(
+        "mount_point {{\n    path = \"{path}\"\n    volume = \"local-lvm\"\n    size = \"{size}\"\n  }}\n  "
+    )
+}
+
+fn with_points(points: &[(&str, &str)]) -> String {
+    let points: String = points.iter().map(|(path, size)| point(path, size)).collect();
+    format!("{PROVIDER}{}", CONTAINER.replace("# points", &points))
+}
+
+#[test]
+fn a_mount_point_in_the_middle_is_shown_as_the_one_that_is_new_and_none_can_shrink() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &with_points(&[("/srv/a", "1G"), ("/srv/data", "100G")]));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &with_points(&[("/srv/a", "1G"), ("/srv/cache", "10G"), ("/srv/data", "100G")]));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("+ mount_point {") && plan.contains("/srv/cache"), "{plan}");
+    assert!(plan.contains("(2 unchanged mount_point blocks)") && !plan.contains("/srv/data"), "{plan}");
+    assert!(!plan.contains("restarts the container"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("main.tf", &with_points(&[("/srv/a", "1G"), ("/srv/cache", "10G"), ("/srv/data", "50G")]));
+    let said = project.fails(&["plan"]);
+    assert!(
+        said.contains("A disk cannot shrink") && said.contains("mount point /srv/data is 100G"),
+        "{said}"
+    );
+    project.write("main.tf", &with_points(&[("/srv/a", "1G"), ("/srv/data", "101G")]));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("restarts the container") && plan.contains("\"100G\" -> \"101G\""), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+}
+
+#[test]
+fn a_token_that_may_not_mount_a_path_of_the_node_is_told_who_may() {
+    let cluster = Cluster::start(Options::default());
+    let bind = "mount_point {\n    path = \"/srv\"\n    volume = \"/mnt/x\"\n  }";
+    let project = project_with(&cluster, &CONTAINER.replace("# points", bind));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("log in as root@pam with a password") && !said.contains("acl modify"), "{said}");
+}
+
+#[test]
+fn an_edited_local_file_is_a_change_that_is_planned_and_nothing_from_outside() {
+    let cluster = Cluster::start(Options::default());
+    let file = "resource \"proxmox_virtual_environment_file\" \"a\" {\n  node_name = \"pve\"\n  datastore_id = \"local\"\n  \
+                content_type = \"snippets\"\n  source_file {\n    path = \"a.yaml\"\n  }\n}\n";
+    let project = project_with(&cluster, file);
+    project.write("a.yaml", "one\n");
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("a.yaml", "another\n");
+    let plan = project.ok(&["plan"]);
+    assert!(!plan.contains("Changed outside") && plan.contains("the local file has changed"), "{plan}");
+    assert!(plan.contains("0 to add, 1 to change, 0 to destroy"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.server.simulator().file("local:snippets/a.yaml").as_deref(), Some("another\n"));
+    settled(&project);
+}
+
+/// Destroys, and kills the process when the shutdown is under way.
+fn killed_at_shutdown(cluster: &Cluster, project: &Project) {
+    let words = ["destroy", "--auto-approve"];
+    let mut child = project.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let asked = || cluster.requests().iter().any(|request| request.path.ends_with("/status/shutdown"));
+    while !asked() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn after_a_destroy_that_was_killed_it_is_told_what_is_left_and_its_shutdown_is_no_drift() {
+    // The process is killed while the task runs.
+    let options = Options { task_duration: std::time::Duration::from_millis(500), ..Options::default() };
+    let cluster = Cluster::start(options);
+    let project = project_with(&cluster, VM);
+    project.ok(&["apply", "--auto-approve"]);
+    killed_at_shutdown(&cluster, &project);
+    let log = project.ok(&["log"]);
+    assert!(log.contains("the run has no end yet"), "{log}");
+    // Every further run breaks off before it changes anything.
+    let output = project.command(&["apply", "--auto-approve"]).output().unwrap();
+    let said = simulated::text(&output);
+    assert!(said.contains("it still exists, stopped") && !said.contains("Changed outside"), "{said}");
+    let log = project.ok(&["log"]);
+    assert!(
+        log.contains("run interrupted: destroy did not come to its end, with 1 action under way"),
+        "{log}"
+    );
+    assert!(log.contains("interrupted before it was destroyed: it still exists, stopped"), "{log}");
+    settled(&project);
+    assert_eq!(cluster.get("/nodes/pve/qemu/300/status/current")["status"], "running");
+}
+
+#[test]
+fn a_destroy_that_fails_after_the_shutdown_leaves_no_drift() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, VM);
+    project.ok(&["apply", "--auto-approve"]);
+    let rule = FailureRule {
+        method: "DELETE".into(),
+        path: "/nodes/pve/qemu/300".into(),
+        when: When::Always,
+        how: How::Refuse { status: 500, reason: "the storage is away".into() },
+    };
+    cluster.server.simulator().set_failures(vec![rule]);
+    project.fails(&["destroy", "--auto-approve"]);
+    cluster.server.simulator().set_failures(vec![]);
+    let plan = project.ok(&["plan"]);
+    assert!(!plan.contains("Changed outside") && plan.contains("started"), "{plan}");
+    project.ok(&["destroy", "--auto-approve"]);
+    assert_eq!(cluster.inventory().into_iter().filter(|line| !line.contains("vztmpl")).count(), 0);
+}
