@@ -282,3 +282,47 @@ async fn whoever_is_no_recipient_is_told_for_whom_the_log_is_sealed() {
     open(&store).await.change_keyring("ann", KeyringChange::Add(identity)).await.unwrap();
     other.append(5, vec![draft("x")]).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_log_of_before_there_were_keyrings_is_read_written_and_rotated() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let id = Uuid::now_v7();
+    let format = format!("{{\"format\":1,\"writer\":\"{id}\"}}");
+    store.put(&layout().format(), format.into_bytes()).await.unwrap();
+    // As it was written then: sealed with the key itself, for log and place.
+    let old = draft("old");
+    let sealed = key().seal(&serde_json::to_vec(&old.payload).unwrap(), &format!("{id}/1")).unwrap();
+    let mut event = StoredEvent {
+        sequence: 1,
+        id: old.id,
+        time: old.time,
+        run: old.run,
+        actor: old.actor,
+        kind: "run_started".into(),
+        sealed,
+        hash: [0; 32],
+    };
+    event.hash = event.expected_hash(&[0; 32]);
+    store.put(&layout().batch(1), encode_batch(id, &[event]).unwrap()).await.unwrap();
+
+    let log = open(&store).await;
+    log.append(1, vec![draft("b")]).await.unwrap();
+    assert_eq!(log.keyring().await.unwrap(), None);
+    moves_whole(&log, 2).await;
+    log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+    log.append(2, vec![draft("c")]).await.unwrap();
+    for log in [&log, &open(&store).await] {
+        let payloads: Vec<_> = log.read(0).await.unwrap().into_iter().map(|event| event.payload).collect();
+        assert_eq!(payloads, ["old", "b", "c"].map(|text| draft(text).payload));
+    }
+    moves_whole(&log, 3).await;
+}
+
+async fn moves_whole(log: &S3Log, events: u64) {
+    let store: Arc<MemoryStore> = Arc::default();
+    let to = S3Log::open_as(Arc::clone(&store) as _, layout(), key(), log.id()).await.unwrap();
+    assert_eq!(pve_state::copy_log(log, &to).await.unwrap().events, events);
+    let copy = open(&store).await;
+    assert_eq!(copy.read(0).await.unwrap(), log.read(0).await.unwrap());
+    copy.append(events, vec![draft("on")]).await.unwrap();
+}
