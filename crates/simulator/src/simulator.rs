@@ -1,6 +1,7 @@
 //! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
 
-use std::borrow::Cow;
+mod dispatch;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,15 +11,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 
-use crate::access::enforcement::{self, Call};
 use crate::access::{self, Credentials};
 use crate::failure::Failure;
 use crate::options::{FailureRule, How, Options, When};
 use crate::request::{Identity, Request, Upload};
-use crate::schema::{self, Errors, Raw};
+use crate::schema::Raw;
 use crate::state::{RemoteFile, State};
 use crate::tools::{self, Finished};
-use crate::{ha, router, storage, tasks};
+use crate::{storage, tasks};
 
 /// Why a simulator could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -355,65 +355,6 @@ impl Inner {
         reply
     }
 
-    fn dispatch(&mut self, incoming: Incoming, forced_exit: Option<String>) -> Result<Reply, Failure> {
-        let now = now();
-        ha::settle(&mut self.state, &self.options, now);
-        tasks::settle(&mut self.state, now);
-        let changes = incoming.method != "GET";
-        let identity = if access::is_open(&incoming.method, &incoming.path) {
-            Identity { user: String::new(), token: None }
-        } else {
-            access::identify(&self.state, &incoming.credentials, changes, now / 1000)?
-        };
-        if let Some(refusal) = incoming.refusal {
-            return Err(refusal);
-        }
-        let Some(found) = router::find(&incoming.method, &incoming.path) else {
-            let path = crate::server::percent_decode(&incoming.path);
-            let path = if path.is_empty() { "/" } else { &path };
-            return Err(Failure::not_implemented(&incoming.method, path));
-        };
-        let mut raw = incoming.parameters;
-        raw.remove("_dc");
-        self.check_permission(&identity, &incoming.method, &incoming.path, &found, &raw)?;
-        let node = self.node_of(found.parameters.get("node"))?;
-        let undefined =
-            raw.iter().filter(|(_, value)| **value == Raw::Undefined).map(|(name, _)| name.clone()).collect();
-        raw.extend(found.parameters.into_iter().map(|(name, value)| (name, Raw::Text(value))));
-        if incoming.upload.is_some() {
-            raw.entry("filename".to_owned()).or_insert_with(|| Raw::Text("upload".to_owned()));
-        }
-        let empty = schema::Keys::new();
-        let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
-        let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
-            .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
-        let parameters = match schema::normalise(&keys, &raw) {
-            Ok(parameters) if errors.is_empty() => parameters,
-            Ok(_) => return Err(Failure::parameters(errors)),
-            Err(found) => {
-                errors.extend(found);
-                return Err(Failure::parameters(errors));
-            }
-        };
-        let mut request = Request {
-            state: &mut self.state,
-            options: &self.options,
-            identity: &identity,
-            node,
-            parameters,
-            undefined,
-            upload: incoming.upload,
-            now,
-            total: None,
-            changes: None,
-            text: None,
-            forced_exit,
-        };
-        let data = (found.handler)(&mut request)?;
-        let (total, changes, text) = (request.total, request.changes.take(), request.text.take());
-        Ok(text.map_or(Reply::Data { data, total, changes }, Reply::Text))
-    }
-
     fn execute(&mut self, line: &str) -> Finished {
         let now = now();
         tasks::settle(&mut self.state, now);
@@ -423,46 +364,6 @@ impl Inner {
         match self.save() {
             Ok(()) => finished,
             Err(error) => Finished::failed(&format!("unable to write state - {error}")),
-        }
-    }
-
-    /// Refuses what the endpoint's description does not let the caller do; parameters are looked at afterwards.
-    fn check_permission(
-        &self,
-        identity: &Identity,
-        method: &str,
-        path: &str,
-        found: &router::Found,
-        raw: &BTreeMap<String, Raw>,
-    ) -> Result<(), Failure> {
-        let different = |(name, value): &(&String, &String)| matches!(raw.get(*name), Some(Raw::Text(text)) if text != *value);
-        if let Some((name, _)) = found.parameters.iter().find(different) {
-            let text = "duplicate parameter (already defined in URI) with conflicting values!";
-            return Err(Failure::parameter(name, text));
-        }
-        let rules = schema::permission(method, found.template);
-        if identity.token.is_some() && rules.is_some_and(|rules| rules.token == 0) {
-            let text = format!("URI '{path}' not available with API token, need proper ticket.\n");
-            return Err(Failure::forbidden(&text));
-        }
-        let parameter = |name: &str| match (found.parameters.get(name), raw.get(name)) {
-            (Some(value), _) => Some(value.clone()),
-            (None, Some(Raw::Text(text))) => Some(text.clone()),
-            (None, Some(Raw::List(items))) => Some(items.join(",")),
-            _ => None,
-        };
-        let call = Call { state: &self.state, who: &identity.full_name(), parameter: &parameter };
-        if found.template == "/" { Ok(()) } else { enforcement::check(&call, rules) }
-    }
-
-    /// The node a request is about. Any node answers for any other.
-    fn node_of(&self, node: Option<&String>) -> Result<String, Failure> {
-        match node.filter(|node| *node != "localhost") {
-            None => Ok(self.options.node.clone()),
-            Some(node) if self.options.nodes().any(|known| known == node) => Ok(node.clone()),
-            Some(node) => Err(Failure::died(format!(
-                "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
-            ))),
         }
     }
 

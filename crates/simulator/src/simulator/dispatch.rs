@@ -1,0 +1,203 @@
+//! From a request as it came in to the answer of its endpoint.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::{Incoming, Inner, Reply, now};
+use crate::access::enforcement::{self, Call};
+use crate::failure::Failure;
+use crate::request::{Identity, Request};
+use crate::schema::{self, Errors, Raw};
+use crate::{access, ha, router, tasks};
+
+impl Inner {
+    pub(super) fn dispatch(
+        &mut self,
+        incoming: Incoming,
+        forced_exit: Option<String>,
+    ) -> Result<Reply, Failure> {
+        let now = now();
+        ha::settle(&mut self.state, &self.options, now);
+        tasks::settle(&mut self.state, now);
+        let changes = incoming.method != "GET";
+        let identity = if access::is_open(&incoming.method, &incoming.path) {
+            Identity { user: String::new(), token: None }
+        } else {
+            access::identify(&self.state, &incoming.credentials, changes, now / 1000)?
+        };
+        if let Some(refusal) = incoming.refusal {
+            return Err(refusal);
+        }
+        let Some(found) = router::find(&incoming.method, &incoming.path) else {
+            let path = crate::server::percent_decode(&incoming.path);
+            let path = if path.is_empty() { "/" } else { &path };
+            return Err(Failure::not_implemented(&incoming.method, path));
+        };
+        let mut raw = incoming.parameters;
+        raw.remove("_dc");
+        self.check_permission(&identity, &incoming.method, &incoming.path, &found, &raw)?;
+        let node = self.node_of(found.parameters.get("node"))?;
+        let undefined =
+            raw.iter().filter(|(_, value)| **value == Raw::Undefined).map(|(name, _)| name.clone()).collect();
+        raw.extend(found.parameters.into_iter().map(|(name, value)| (name, Raw::Text(value))));
+        if incoming.upload.is_some() {
+            raw.entry("filename".to_owned()).or_insert_with(|| Raw::Text("upload".to_owned()));
+        }
+        let empty = schema::Keys::new();
+        let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
+        let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
+            .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
+        let parameters = match schema::normalise(&keys, &raw) {
+            Ok(parameters) if errors.is_empty() => parameters,
+            Ok(_) => return Err(Failure::parameters(errors)),
+            Err(found) => {
+                errors.extend(found);
+                return Err(Failure::parameters(errors));
+            }
+        };
+        let mut request = Request {
+            state: &mut self.state,
+            options: &self.options,
+            identity: &identity,
+            node,
+            parameters,
+            undefined,
+            upload: incoming.upload,
+            now,
+            total: None,
+            changes: None,
+            text: None,
+            forced_exit,
+        };
+        let data = (found.handler)(&mut request)?;
+        let (total, changes, text) = (request.total, request.changes.take(), request.text.take());
+        Ok(text.map_or(Reply::Data { data, total, changes }, Reply::Text))
+    }
+
+    /// Refuses what the endpoint's description does not let the caller do; parameters are looked at afterwards.
+    fn check_permission(
+        &self,
+        identity: &Identity,
+        method: &str,
+        path: &str,
+        found: &router::Found,
+        raw: &BTreeMap<String, Raw>,
+    ) -> Result<(), Failure> {
+        let different = |(name, value): &(&String, &String)| matches!(raw.get(*name), Some(Raw::Text(text)) if text != *value);
+        if let Some((name, _)) = found.parameters.iter().find(different) {
+            let text = "duplicate parameter (already defined in URI) with conflicting values!";
+            return Err(Failure::parameter(name, text));
+        }
+        let rules = schema::permission(method, found.template);
+        if identity.token.is_some() && rules.is_some_and(|rules| rules.token == 0) {
+            let text = format!("URI '{path}' not available with API token, need proper ticket.\n");
+            return Err(Failure::forbidden(&text));
+        }
+        let parameter = |name: &str| match (found.parameters.get(name), raw.get(name)) {
+            (Some(value), _) => Some(value.clone()),
+            (None, Some(Raw::Text(text))) => Some(text.clone()),
+            (None, Some(Raw::List(items))) => Some(items.join(",")),
+            _ => None,
+        };
+        let call = Call { state: &self.state, who: &identity.full_name(), parameter: &parameter };
+        if found.template == "/" { Ok(()) } else { enforcement::check(&call, rules) }
+    }
+
+    /// The node a request is about. Any node answers for any other.
+    fn node_of(&self, node: Option<&String>) -> Result<String, Failure> {
+        match node.filter(|node| *node != "localhost") {
+            None => Ok(self.options.node.clone()),
+            Some(node) if self.options.nodes().any(|known| known == node) => Ok(node.clone()),
+            Some(node) => Err(Failure::died(format!(
+                "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::access::Credentials;
+    use crate::options::Options;
+    use crate::simulator::Simulator;
+
+    fn call(simulator: &Simulator, method: &str, path: &str, parameters: &[(&str, &str)]) -> Value {
+        let authorization = Some(format!("PVEAPIToken={}", simulator.token()));
+        let incoming = Incoming {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Raw::Text((*value).to_owned())))
+                .collect(),
+            credentials: Credentials { authorization, ..Credentials::default() },
+            ..Incoming::default()
+        };
+        match simulator.handle(incoming) {
+            Reply::Data { data, .. } => data,
+            other => json!(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_file_is_on_the_node_that_it_was_put_on_unless_the_storage_is_shared() {
+        let options = Options {
+            other_nodes: vec!["pve2".to_owned()],
+            task_duration: std::time::Duration::ZERO,
+            ..Options::default()
+        };
+        let first = options.node.clone();
+        let simulator = Simulator::new(options);
+        let shared = [
+            ("storage", "nas"),
+            ("type", "nfs"),
+            ("server", "192.0.2.9"),
+            ("export", "/x"),
+            ("content", "vztmpl"),
+        ];
+        call(&simulator, "POST", "/storage", &shared);
+        call(&simulator, "PUT", "/storage/local", &[("content", "vztmpl,iso,backup")]);
+        let count = |node: &str, storage: &str| {
+            let list = call(&simulator, "GET", &format!("/nodes/{node}/storage/{storage}/content"), &[]);
+            list.as_array().map(Vec::len)
+        };
+        for storage in ["local", "nas"] {
+            let path = format!("/nodes/{first}/storage/{storage}/oci-registry-pull");
+            call(&simulator, "POST", &path, &[("reference", "docker.io/library/alpine:3.22")]);
+        }
+        assert_eq!((count(&first, "local"), count("pve2", "local")), (Some(1), Some(0)));
+        assert_eq!((count(&first, "nas"), count("pve2", "nas")), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn a_token_with_privileges_of_its_own_may_not_do_what_its_user_may() {
+        let simulator = Simulator::new(Options::default());
+        call(&simulator, "POST", "/access/users", &[("userid", "a@pve")]);
+        call(&simulator, "PUT", "/access/acl", &[("path", "/"), ("users", "a@pve"), ("roles", "PVEAuditor")]);
+        let made = call(&simulator, "POST", "/access/users/a@pve/token/ci", &[]);
+        let secret = made["value"].as_str().unwrap().to_owned();
+        let list = |simulator: &Simulator| {
+            let incoming = Incoming {
+                method: "GET".to_owned(),
+                path: "/cluster/ha/resources".to_owned(),
+                credentials: Credentials {
+                    authorization: Some(format!("PVEAPIToken=a@pve!ci={secret}")),
+                    ..Credentials::default()
+                },
+                ..Incoming::default()
+            };
+            matches!(simulator.handle(incoming), Reply::Data { .. })
+        };
+        assert!(!list(&simulator));
+        call(
+            &simulator,
+            "PUT",
+            "/access/acl",
+            &[("path", "/"), ("tokens", "a@pve!ci"), ("roles", "PVEAuditor")],
+        );
+        assert!(list(&simulator));
+    }
+}
