@@ -11,14 +11,14 @@ use pve_config::functions::Context;
 fuzz_target!(|text: &str| {
     let (main, variables) = text.split_once("\n---\n").unwrap_or((text, ""));
     let is_json = main.trim_start().starts_with('{');
-    let name = if is_json { "/root/main.tf.json" } else { "/root/main.tf" };
+    let name = if is_json { "/project/main.tf.json" } else { "/project/main.tf" };
     let files = SnapshotFiles::new([
         (name.into(), main.as_bytes().to_vec()),
-        ("/root/a.tfvars".into(), variables.as_bytes().to_vec()),
+        ("/project/a.tfvars".into(), variables.as_bytes().to_vec()),
     ]);
-    let mut loaded = load(&files, Path::new("/root"));
-    let read = read_variable_file(&files, Path::new("/root/a.tfvars"), "a.tfvars", &mut loaded.sources);
-    let functions = Context::new("/root", jiff::Timestamp::UNIX_EPOCH);
+    let mut loaded = load(&files, Path::new("/project"));
+    let read = read_variable_file(&files, Path::new("/project/a.tfvars"), "a.tfvars", &mut loaded.sources);
+    let functions = Context::new("/project", jiff::Timestamp::UNIX_EPOCH);
     if let Ok(inputs) = read {
         let _ = collect_variables(&loaded.configuration.root, &inputs, &mut loaded.sources, &functions);
     }

@@ -61,12 +61,12 @@ fn files(body: &str) -> Vec<(PathBuf, String)> {
     files.push((path, content));
     // What stands before the first path is main.tf, if there is anything.
     let kept = files.into_iter().enumerate().filter(|(at, (_, text))| *at > 0 || !text.trim().is_empty());
-    kept.map(|(_, (path, text))| (Path::new("/root").join(path), text)).collect()
+    kept.map(|(_, (path, text))| (Path::new("/project").join(path), text)).collect()
 }
 
 fn loaded(case: &Case) -> Loaded {
     let files = case.files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes()));
-    load(&SnapshotFiles::new(files), Path::new("/root"))
+    load(&SnapshotFiles::new(files), Path::new("/project"))
 }
 
 #[test]

@@ -10,12 +10,12 @@ use pve_config::functions::Files;
 use pve_config::syntax::{Diagnostic, SourceMap};
 
 fn snapshot(files: &[(&str, &str)]) -> SnapshotFiles {
-    let placed = |(path, text): &(&str, &str)| (Path::new("/root").join(path), text.as_bytes().to_vec());
+    let placed = |(path, text): &(&str, &str)| (Path::new("/project").join(path), text.as_bytes().to_vec());
     SnapshotFiles::new(files.iter().map(placed))
 }
 
 fn loaded(files: &[(&str, &str)]) -> Loaded {
-    load(&snapshot(files), Path::new("/root"))
+    load(&snapshot(files), Path::new("/project"))
 }
 
 /// The only error, and `file:line:column text` of what it points at.
@@ -124,7 +124,7 @@ fn a_required_version_in_a_tf_file_is_about_terraform_and_only_worth_a_warning()
 fn strings_of_a_json_file_of_variables_stand_for_themselves() {
     let files = snapshot(&[("x.tfvars.json", r#"{"a": "${nothing}", "b": {"%{k}": ["%{if}"]}, "c": null}"#)]);
     let mut sources = SourceMap::new();
-    let read = read_variable_file(&files, Path::new("/root/x.tfvars.json"), "x.tfvars.json", &mut sources);
+    let read = read_variable_file(&files, Path::new("/project/x.tfvars.json"), "x.tfvars.json", &mut sources);
     let values: Vec<_> = read.unwrap().into_iter().map(|input| (input.name, input.value.unwrap())).collect();
     assert_eq!(values[0].1.as_str(), Some("${nothing}"));
     let inner = values[1].1.get("%{k}").unwrap();
@@ -136,7 +136,7 @@ fn strings_of_a_json_file_of_variables_stand_for_themselves() {
 fn what_was_looked_for_and_listed_is_answered_the_same_from_a_recording() {
     let disk = snapshot(&[("a/one.txt", "1"), ("a/b/two.txt", "2"), ("c.txt", "3")]);
     let recording = RecordingFiles::new(Arc::new(disk));
-    let path = |text: &str| PathBuf::from("/root").join(text);
+    let path = |text: &str| PathBuf::from("/project").join(text);
     assert_eq!(recording.list(&path("a")).unwrap(), ["b/two.txt", "one.txt"]);
     assert!(recording.exists(&path("c.txt")).unwrap());
     assert!(!recording.exists(&path("d.txt")).unwrap());

@@ -81,13 +81,13 @@ impl RulesRegistry for Kinds {
 
 /// Plans a root with one resource for each of so many objects, each with ten attributes that are derived from it.
 fn evaluate(count: usize) -> Duration {
-    let files = SnapshotFiles::new([("/root/main.tf".into(), root(count).into_bytes())]);
+    let files = SnapshotFiles::new([("/project/main.tf".into(), root(count).into_bytes())]);
     let registry = Kinds::new();
     let start = Instant::now();
     let before = clock(start);
-    let mut loaded = load(&files, Path::new("/root"));
+    let mut loaded = load(&files, Path::new("/project"));
     assert!(loaded.diagnostics.is_empty(), "{:?}", loaded.diagnostics);
-    let functions = Context::new("/root", jiff::Timestamp::UNIX_EPOCH);
+    let functions = Context::new("/project", jiff::Timestamp::UNIX_EPOCH);
     let configuration = &loaded.configuration;
     let (variables, _) =
         collect_variables(&configuration.root, &[], &mut loaded.sources, &functions).unwrap();

@@ -15,7 +15,7 @@ use crate::firewall::{id, owner, owner_fields, owner_of, part_of_guest, path, ru
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{all_blocks, blank, complete, settle, with};
+use crate::values::{all_blocks, blank, complete, settle, with, with_elements};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_rules"];
@@ -57,6 +57,21 @@ fn done(planned: &Value) -> Value {
     complete(planned, &with(&blank(planned), "id", Value::string(id(planned))))
 }
 
+/// The rules that were written before the error are ours: a next run must not take them for somebody else's.
+async fn with_written(call: &Call<'_>, base: &str, planned: &Value, error: ProviderError) -> ProviderError {
+    match rule_list::list(call.cluster, base).await {
+        Ok(written) if written.is_empty() => error,
+        Ok(written) => {
+            // They are added from the last one on, each before the others.
+            let wanted = all_blocks(planned, "rule");
+            let rules = wanted[wanted.len().saturating_sub(written.len())..].to_vec();
+            let left = rule_list::with_positions(&with_elements(&done(planned), "rule", rules));
+            ProviderError { left: Some(left), ..error }
+        }
+        Err(_) => ProviderError { indeterminate: true, ..error },
+    }
+}
+
 #[async_trait]
 impl Operations for Kind {
     /// `None` when there are no rules though some were known, or the owner is gone.
@@ -83,8 +98,10 @@ impl Operations for Kind {
             let hint = format!("import them with the id {:?} and plan again", id(planned));
             return Err(refused(message, Some(&hint)));
         }
-        rule_list::write(call, &base, planned).await?;
-        Ok(done(planned))
+        match rule_list::write(call, &base, planned).await {
+            Ok(()) => Ok(done(planned)),
+            Err(error) => Err(with_written(call, &base, planned, error).await),
+        }
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {

@@ -6,6 +6,7 @@ mod lives;
 mod objects;
 mod recovered;
 mod simulated;
+mod stopped;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -107,7 +108,7 @@ impl World {
         &self,
         prior: Option<&Value>,
         config: Option<&Value>,
-        recorder: &Recorder,
+        recorder: &dyn ActionProgress,
     ) -> Result<Option<Value>, ProviderError> {
         let mut request = self.request(prior, config);
         request.claim = self.provider.claim(&request, ACTION).await.unwrap();
