@@ -5,7 +5,7 @@ use pve_model::rules::ReplaceReason;
 use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::identifier;
+use super::fabric_identifier;
 use crate::cluster::Method;
 use crate::definition::{Fields, number, text, text_set};
 use crate::limits;
@@ -22,7 +22,7 @@ type Constants = &'static [(&'static str, &'static str)];
 
 fn fabric(names: &'static [&'static str], protocol: Constants, own: Fields) -> Object {
     const PLACE: &str = "/cluster/sdn/fabrics/fabric/{id}";
-    let mut fields = vec![("id", text().required().replaces().only_made().checked(identifier))];
+    let mut fields = vec![("id", text().required().replaces().only_made().checked(fabric_identifier))];
     fields.extend(own);
     Object {
         names,
@@ -105,7 +105,7 @@ fn ospf() -> Object {
 fn node(names: &'static [&'static str], protocol: Constants, own: Fields) -> Object {
     const PLACE: &str = "/cluster/sdn/fabrics/node/{fabric_id}/{node_id}";
     let mut fields = vec![
-        ("fabric_id", text().required().replaces().unsent().checked(identifier)),
+        ("fabric_id", text().required().replaces().unsent().checked(fabric_identifier)),
         ("id", text().read_only()),
         ("interface_names", text_set().required().param("interfaces").form(Form::Several).unread()),
         ("node_id", text().required().replaces().only_made()),

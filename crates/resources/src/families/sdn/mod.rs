@@ -21,9 +21,27 @@ pub(super) fn objects() -> Vec<Object> {
 /// The identifier of an object of a software-defined network.
 fn identifier(text: &str) -> Option<String> {
     let fits = (2..=8).contains(&text.len())
-        && text.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && text.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit());
-    (!fits).then(|| format!("{text:?} is no identifier: 2 to 8 small letters and digits, a letter first"))
+        && text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric());
+    (!fits).then(|| format!("{text:?} is no identifier: 2 to 8 letters and digits, a letter first"))
+}
+
+/// Names of controllers, which may be longer.
+fn controller_identifier(text: &str) -> Option<String> {
+    let fits = (2..=64).contains(&text.len())
+        && text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && text.ends_with(|letter: char| letter.is_ascii_alphanumeric())
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-".contains(letter));
+    (!fits)
+        .then(|| format!("{text:?} is no identifier: 2 to 64 letters, digits, `_` and `-`, a letter first"))
+}
+
+/// Names of fabrics.
+fn fabric_identifier(text: &str) -> Option<String> {
+    let fits = (1..=8).contains(&text.len())
+        && !text.starts_with('-')
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    (!fits).then(|| format!("{text:?} is no identifier: 1 to 8 letters, digits and `-`"))
 }
 
 /// `proxmox_sdn_vnet`
@@ -67,7 +85,10 @@ fn controller() -> Object {
             ("asn", number().required()),
             ("digest", text().read_only().follows()),
             ("fabric", text()),
-            ("id", text().required().replaces().param("controller").only_made().checked(identifier)),
+            (
+                "id",
+                text().required().replaces().param("controller").only_made().checked(controller_identifier),
+            ),
             ("peers", text_set()),
         ],
         create: (Method::Post, "/cluster/sdn/controllers"),
