@@ -424,7 +424,7 @@ fn rank(value: &Value) -> u8 {
 }
 
 /// The order of iteration of a set: strings by bytes, numbers by size, false before true, then unknown values, null
-/// last. Of other values, that of [`order_key`].
+/// last. Of other values, that of `order_key`.
 pub fn compare_for_set(a: &Value, b: &Value) -> Ordering {
     match (&a.kind, &b.kind) {
         (ValueKind::String(x), ValueKind::String(y)) => x.cmp(y),
