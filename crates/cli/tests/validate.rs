@@ -125,15 +125,3 @@ fn more_instances_than_fit_the_memory_are_an_error() {
     let project = Project::new("resource \"terraform_data\" \"a\" {\n  count = 1e18\n}\n");
     assert_eq!(validate(&project, &[]), (false, vec!["error: There are too many instances".to_string()]));
 }
-
-#[test]
-fn two_guests_that_may_have_one_id_are_worth_a_warning() {
-    let vm = |name: &str| {
-        format!(
-            "resource \"proxmox_virtual_environment_vm\" \"{name}\" {{\n  node_name = \"pve\"\n  vm_id = 100\n}}\n"
-        )
-    };
-    let project = Project::new(&format!("{}{}provider \"proxmox\" {{}}\n", vm("a"), vm("b")));
-    let (valid, found) = validate(&project, &[]);
-    assert!(valid && found == ["warning: Two resources claim vm 100"], "{found:?}");
-}

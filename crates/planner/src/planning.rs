@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_config::syntax::{Diagnostic, Severity};
+use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
 use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode};
 use pve_model::state::State;
@@ -152,10 +152,7 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);
     if !found.iter().any(Diagnostic::is_error) {
-        let mut claimed = Vec::new();
-        protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut claimed);
-        // Other values may tell the two apart.
-        found.extend(claimed.into_iter().map(|fault| Diagnostic { severity: Severity::Warning, ..fault }));
+        protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
         checks(&evaluation, &mut found);
     }
     // Instances of one declaration have the same faults.
