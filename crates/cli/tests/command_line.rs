@@ -4,19 +4,7 @@
 
 mod common;
 
-use common::{Project, text};
-
-const TWO: &str = r#"
-resource "terraform_data" "a" {
-  input = "x"
-}
-resource "terraform_data" "b" {
-  input = terraform_data.a.id
-}
-output "a" {
-  value = terraform_data.a.output
-}
-"#;
+use common::{Project, TWO, text};
 
 #[test]
 fn a_second_plan_has_no_changes_and_the_log_tells_what_was_done() {

@@ -4,19 +4,7 @@
 
 mod common;
 
-use common::Project;
-
-const TWO: &str = r#"
-resource "terraform_data" "a" {
-  input = "x"
-}
-resource "terraform_data" "b" {
-  input = terraform_data.a.id
-}
-output "a" {
-  value = terraform_data.a.output
-}
-"#;
+use common::{Project, TWO};
 
 #[test]
 fn a_stale_plan_is_refused_and_changes_nothing() {

@@ -10,6 +10,19 @@ use std::process::{Command, Output, Stdio};
 
 pub use binary::{pve, text};
 
+/// Two resources, one of which needs the other, and an output.
+pub const TWO: &str = r#"
+resource "terraform_data" "a" {
+  input = "x"
+}
+resource "terraform_data" "b" {
+  input = terraform_data.a.id
+}
+output "a" {
+  value = terraform_data.a.output
+}
+"#;
+
 /// A project in a folder of its own.
 pub struct Project {
     folder: tempfile::TempDir,
