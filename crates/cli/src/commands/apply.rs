@@ -99,15 +99,10 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         stop.store(true, Ordering::SeqCst);
     });
     let (log, state) = project.open_log_for_run(&cancelled).await?;
-    let simulate = request.planning.simulate.then_some(Access::Writing);
     if !request.planning.simulate {
         refuse_unadopted(&project, &workspace, &state)?;
     }
-    let connecting = Connecting {
-        simulate,
-        parallelism: request.planning.parallelism,
-        same_cluster: request.planning.same_cluster,
-    };
+    let connecting = Connecting::as_planned(request.planning, Access::Writing);
     let clusters = connect(&project, &workspace, &state, connecting).await?;
     if let Some(saved) = &saved {
         refuse_other_cluster(saved, &clusters.name)?;

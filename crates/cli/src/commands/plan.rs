@@ -42,15 +42,10 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
             open.intent.address
         );
     }
-    let simulate = options.planning.simulate.then_some(Access::Reading);
     if !options.planning.simulate {
         refuse_unadopted(&project, &workspace, &state)?;
     }
-    let connecting = Connecting {
-        simulate,
-        parallelism: options.planning.parallelism,
-        same_cluster: options.planning.same_cluster,
-    };
+    let connecting = Connecting::as_planned(&options.planning, Access::Reading);
     let clusters = connect(&project, &workspace, &state, connecting).await?;
     let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
     show(global, &workspace, &state, &planning)?;

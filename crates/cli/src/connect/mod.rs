@@ -19,6 +19,7 @@ use pve_resources::{
 use pve_simulator::Server;
 use secrecy::SecretString;
 
+use crate::arguments::PlanningOptions;
 use crate::backend::Backend;
 use crate::failure::Failure;
 use crate::project::{Project, Workspace};
@@ -38,6 +39,17 @@ pub struct Connecting {
     pub parallelism: u16,
     /// An endpoint that the log does not know leads to the cluster that it knows.
     pub same_cluster: bool,
+}
+
+impl Connecting {
+    /// As the options of planning say; with `--simulate` for this access.
+    pub fn as_planned(options: &PlanningOptions, access: Access) -> Connecting {
+        Connecting {
+            simulate: options.simulate.then_some(access),
+            parallelism: options.parallelism,
+            same_cluster: options.same_cluster,
+        }
+    }
 }
 
 /// The clusters of a run.
