@@ -1,0 +1,89 @@
+//! The projection of events.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::*;
+use crate::event::{ActionFailed, ActionSucceeded, Actor, Claim, UnknownPayload};
+
+fn event(sequence: u64, payload: Payload) -> Event {
+    let actor = Actor { user: "ops".into(), host: "desk".into(), version: "0".into() };
+    Event { sequence, id: Uuid::nil(), time: Timestamp::UNIX_EPOCH, run: Uuid::nil(), actor, payload }
+}
+
+fn record(name: &str) -> InstanceRecord {
+    InstanceRecord {
+        provider: "proxmox".into(),
+        schema_version: 0,
+        values: json!({"name": name}),
+        sensitive: vec![],
+        dependencies: vec![],
+        create_before_destroy: false,
+        keep: false,
+        tainted: false,
+    }
+}
+
+fn intent(action: u128, depose_as: Option<&str>) -> Payload {
+    Payload::ActionIntended(ActionIntended {
+        action: Uuid::from_u128(action),
+        address: "a.b".parse().unwrap(),
+        deposed: None,
+        operation: Operation::Create,
+        provider: "proxmox".into(),
+        claim: Claim::default(),
+        planned: json!({}),
+        sensitive: vec![],
+        depose_as: depose_as.map(String::from),
+        dependencies: vec![],
+        create_before_destroy: false,
+        provisioners: 0,
+    })
+}
+
+fn done(action: u128, name: &str) -> Payload {
+    Payload::ActionSucceeded(ActionSucceeded { action: Uuid::from_u128(action), record: Some(record(name)) })
+}
+
+#[test]
+fn an_intent_without_result_stays_open() {
+    let state = State::project(&[event(1, intent(1, None))]).unwrap();
+    assert_eq!(state.open_actions.len(), 1);
+    assert!(state.instances.is_empty());
+}
+
+#[test]
+fn a_failed_replacement_brings_the_deposed_object_back() {
+    let failed = Payload::ActionFailed(ActionFailed {
+        action: Uuid::from_u128(2),
+        error: "full".into(),
+        record: None,
+    });
+    let events = [
+        event(1, intent(1, None)),
+        event(2, done(1, "old")),
+        event(3, intent(2, Some("d"))),
+        event(4, failed),
+    ];
+    let state = State::project(&events).unwrap();
+    let instance = &state.instances[&"a.b".parse().unwrap()];
+    assert_eq!(instance.current, Some(record("old")));
+    assert!(instance.deposed.is_empty());
+}
+
+#[test]
+fn gaps_unknown_kinds_and_results_without_intents_stop_the_projection() {
+    assert!(matches!(State::project(&[event(2, intent(1, None))]), Err(ProjectionError::Gap { .. })));
+    assert!(matches!(State::project(&[event(1, done(7, "x"))]), Err(ProjectionError::NoSuchAction { .. })));
+    let newer = Payload::Unknown(UnknownPayload { kind: "guest_dreamt".into(), version: 9, body: json!({}) });
+    let text = serde_json::to_string(&event(1, newer)).unwrap();
+    let read: Event = serde_json::from_str(&text).unwrap();
+    assert!(matches!(State::project(&[read]), Err(ProjectionError::UnknownKind { .. })));
+}
+
+#[test]
+fn events_survive_json() {
+    let before = event(1, intent(1, Some("d")));
+    let text = serde_json::to_string(&before).unwrap();
+    assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), before);
+}
