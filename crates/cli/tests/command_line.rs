@@ -243,13 +243,22 @@ fn destroy_refuses_what_is_protected_and_can_leave_it_with_what_it_needs() {
           }
         }
         resource "terraform_data" "other" {}
+        output "kept" {
+          value = terraform_data.kept.id
+        }
+        output "other" {
+          value = terraform_data.other.id
+        }
         "#,
     );
     project.ok(&["apply", "-auto-approve"]);
+    let kept = project.ok(&["output", "-raw", "kept"]);
     assert!(project.fails(&["destroy", "-auto-approve"]).contains("terraform_data.kept is protected"));
     assert_eq!(project.state().len(), 3);
     project.ok(&["destroy", "-auto-approve", "-keep-protected"]);
     assert_eq!(project.state(), ["terraform_data.kept", "terraform_data.needed"]);
+    assert_eq!(project.ok(&["output", "-raw", "kept"]), kept);
+    assert!(project.fails(&["output", "-raw", "other"]).contains("other"));
 }
 
 #[test]

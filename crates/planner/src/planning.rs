@@ -13,7 +13,7 @@ use crate::evaluation::{Evaluation, Inputs};
 use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
-use crate::selection::{self, Selection};
+use crate::selection;
 use crate::{leftovers, moves, protection};
 
 /// What was asked for, beside the mode.
@@ -131,7 +131,7 @@ pub fn plan(
         }
     }
     let checks = checks(&evaluation, &mut found);
-    let outputs = outputs(&evaluation, &state, options, &planner.selection);
+    let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
     if found.iter().any(Diagnostic::is_error) {
@@ -165,12 +165,28 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
     seen
 }
 
+/// What becomes of the outputs. When all is destroyed they go too; where something is kept, those stay as they are that
+/// need nothing that is destroyed.
 fn outputs(
     evaluation: &Evaluation<'_>,
     state: &State,
-    options: &Options,
-    selection: &Selection,
+    planner: &Planner<'_>,
+    something_is_kept: bool,
 ) -> BTreeMap<String, OutputChange> {
+    let destroying = planner.options.mode == PlanMode::Destroy;
+    let stays = |place: usize| {
+        let needed = evaluation.graph.closure([place]);
+        !needed.into_iter().filter_map(|needed| evaluation.graph.nodes[needed].resource_address()).any(
+            |block| {
+                planner.changes.iter().any(|change| {
+                    selection::touches(
+                        &pve_model::address::Target::Resource(change.address.resource.clone()),
+                        &block,
+                    )
+                })
+            },
+        )
+    };
     let before = |name: &str| {
         let record = state.outputs.get(name)?;
         let value = decode(&record.value, &record.ty).ok()?;
@@ -184,11 +200,14 @@ fn outputs(
         let place = evaluation
             .graph
             .place(&crate::graph::Node { module: Vec::new(), item: Item::Output(name.to_string()) });
-        if place.is_some_and(|place| !selection.includes_all_needed(evaluation.graph, place)) {
+        if place.is_some_and(|place| !planner.selection.includes_all_needed(evaluation.graph, place)) {
+            continue;
+        }
+        if destroying && something_is_kept && place.is_some_and(stays) {
             continue;
         }
         // An output that is null is none; one that becomes null is a change.
-        let kept = options.mode != PlanMode::Destroy && !(value.is_null() && before(&name).is_none());
+        let kept = !destroying && !(value.is_null() && before(&name).is_none());
         let after = kept.then_some(value);
         changes.insert(name.to_string(), OutputChange { before: before(&name), after, sensitive });
     }

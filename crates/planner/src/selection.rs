@@ -111,7 +111,7 @@ pub fn unmatched(graph: &Graph, options: &Options, known: &BTreeSet<&InstanceAdd
 }
 
 /// Whether a target takes in any instance of a block.
-fn touches(target: &Target, block: &ResourceAddress) -> bool {
+pub(crate) fn touches(target: &Target, block: &ResourceAddress) -> bool {
     let names = |path: &pve_model::ModulePath| -> Vec<String> {
         path.0.iter().map(|step| step.name.clone()).collect()
     };
