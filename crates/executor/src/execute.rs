@@ -319,12 +319,12 @@ struct Progress<'r, 'a> {
 impl ActionProgress for Progress<'_, '_> {
     async fn task_submitted(&self, step: &str, upid: &str) -> Result<(), ProviderError> {
         let task = TaskSubmitted { action: self.action, step: step.into(), upid: upid.into() };
-        self.run.record(Payload::TaskSubmitted(task)).await
+        self.run.record(Payload::TaskSubmitted(task)).await.map_err(|error| sent(step, Some(upid), error))
     }
 
     async fn step_completed(&self, step: &str) -> Result<(), ProviderError> {
         let completed = StepCompleted { action: self.action, step: step.into() };
-        self.run.record(Payload::StepCompleted(completed)).await
+        self.run.record(Payload::StepCompleted(completed)).await.map_err(|error| sent(step, None, error))
     }
 
     fn status(&self, text: &str) {
@@ -338,6 +338,15 @@ impl ActionProgress for Progress<'_, '_> {
 
 pub(crate) fn plain_error(message: String) -> ProviderError {
     ProviderError { message, hint: None, left: None, indeterminate: false }
+}
+
+/// The error of a step that was sent and could not be recorded: its user must learn what may be in the cluster now.
+fn sent(step: &str, upid: Option<&str>, error: ProviderError) -> ProviderError {
+    let what = match upid {
+        Some(upid) => format!("the task {upid} ({step}) was started"),
+        None => format!("{step} was done"),
+    };
+    ProviderError { message: format!("{what}, and {}", error.message), ..error }
 }
 
 fn journal_failed(error: &JournalError) -> ProviderError {

@@ -62,7 +62,13 @@ pub async fn recover(
             }
             Ok(Recovery::Exists(value)) => {
                 let record = Some(records.made(&open.intent, &value));
-                let payload = Payload::ActionSucceeded(ActionSucceeded { action, record });
+                let payload = if open.intent.operation == Operation::Create {
+                    Payload::ActionSucceeded(ActionSucceeded { action, record })
+                } else {
+                    // That it exists does not tell that all of the change took effect.
+                    let error = "interrupted before it was known to be done".to_string();
+                    Payload::ActionFailed(ActionFailed { action, error, record })
+                };
                 (payload, Ok("it exists; the next plan completes it".into()))
             }
             Ok(Recovery::Gone) => (

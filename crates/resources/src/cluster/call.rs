@@ -1,5 +1,6 @@
 //! One action's calls: each task is reported before it is waited for, each step when it is done.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pve_executor::ports::{ActionProgress, ProviderError};
@@ -24,9 +25,27 @@ pub(crate) struct Call<'a> {
     pub(crate) progress: &'a dyn ActionProgress,
     /// What is acted on, for messages: `vm 104 on pve1`.
     pub(crate) object: String,
+    done: Mutex<Vec<String>>,
+}
+
+impl<'a> Call<'a> {
+    /// Calls on the object, none of them made yet.
+    pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
+        Call { cluster, progress, object, done: Mutex::default() }
+    }
 }
 
 impl Call<'_> {
+    /// The steps that are known to be done.
+    pub(crate) fn done(&self) -> Vec<String> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn completed(&self, step: &str) -> Result<(), ProviderError> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
+        self.progress.step_completed(step).await
+    }
+
     /// Sends a request that may become a task, waits for it and reports the step.
     pub(crate) async fn step(
         &self,
@@ -53,7 +72,7 @@ impl Call<'_> {
         if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
             self.await_task(step, upid, most).await?;
         }
-        self.progress.step_completed(step).await?;
+        self.completed(step).await?;
         Ok(data)
     }
 
@@ -74,7 +93,7 @@ impl Call<'_> {
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(self.failed("delete", &error)),
         }
-        self.progress.step_completed("delete").await
+        self.completed("delete").await
     }
 
     /// Reports a task and waits for it.

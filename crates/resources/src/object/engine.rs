@@ -172,22 +172,90 @@ impl Engine {
         })
     }
 
-    /// What stands after the request. The object is there, whatever goes wrong now.
+    /// Sends what makes the object. The planned values, with what the answer told.
+    async fn make(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let (method, template) = self.object.create;
+        let (path, query) = fill_path(template, planned);
+        self.object.hooks.before(call, None, planned).await?;
+        let mut params = self.sent(None, planned);
+        params.0.extend(query);
+        let mut answer = Json::Null;
+        if !path.is_empty() {
+            let made = call.ask("create", method, &path, &params, MOST).await;
+            answer = made.map_err(|error| match self.is_made_before() {
+                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
+                false => self.taken(error, planned),
+            })?;
+        }
+        let told: Map<String, Json> = self.object.hooks.answered(&answer);
+        Ok(told.into_iter().fold(planned.clone(), |value, (name, json)| {
+            let ty = value.get(&name).map(Value::ty);
+            match ty.and_then(|ty| to_value(&json, &ty).ok()) {
+                Some(part) => with(&value, &name, part),
+                None => value,
+            }
+        }))
+    }
+
+    /// Sends what changes the object, if anything does.
+    async fn change(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<(), ProviderError> {
+        let (method, template) = self.object.update;
+        // A guest has been migrated by then.
+        let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
+        self.object.hooks.before(call, Some(prior), planned).await?;
+        let mut params = self.sent(Some(prior), planned);
+        if !template.is_empty() && !params.0.is_empty() {
+            params.0.extend(query);
+            call.step("change", method, &path, &params, MOST).await?;
+        }
+        Ok(())
+    }
+
+    /// What stands after the request.
     async fn settle(
         &self,
         call: &Call<'_>,
         prior: Option<&Value>,
         planned: &Value,
     ) -> Result<Value, ProviderError> {
-        let done = async {
-            self.object.hooks.after(call, prior, Some(planned)).await?;
-            self.finished(call, planned).await
+        self.object.hooks.after(call, prior, Some(planned)).await?;
+        self.finished(call, planned).await
+    }
+
+    /// The error of a change that broke off, with what is there: what can be read as it is, and of the rest what was so
+    /// before and what is known to be done. Where no step was done, nothing has changed.
+    async fn broken_off(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+        error: ProviderError,
+    ) -> ProviderError {
+        let done = call.done();
+        if done.is_empty() || error.left.is_some() {
+            return error;
+        }
+        let wanted = self.with_id(&blank(&self.stored(planned)));
+        let there = match self.look(call.cluster, &wanted).await {
+            Ok(Some(answer)) => self.understood(&wanted, &answer),
+            Ok(None) | Err(_) => wanted.clone(),
         };
-        done.await.map_err(|error| {
-            let done = ["create".to_string(), "change".to_string()];
-            let left = || self.object.hooks.unfinished(self.with_id(&blank(&self.stored(planned))), &done);
-            ProviderError { left: error.left.clone().or_else(|| Some(left())), ..error }
-        })
+        let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
+        let kept: Vec<&str> =
+            self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
+        let left = self.unfinished_but(there, &done, &kept);
+        ProviderError { left: Some(left), ..error }
+    }
+
+    /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.
+    fn unfinished_but(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+        let asked = done.iter().any(|step| step == "create" || step == "change");
+        let named = names(self.identity());
+        let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
+        let untold = untold.filter(|field| !named.contains(&field.name) && !kept.contains(&field.name));
+        let value =
+            untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
+        self.object.hooks.unfinished(value, done, kept)
     }
 
     fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
@@ -281,42 +349,23 @@ impl Operations for Engine {
 
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
         self.object.hooks.guard(call, None, Some(planned)).await?;
-        let (method, template) = self.object.create;
-        let (path, query) = fill_path(template, planned);
-        self.object.hooks.before(call, None, planned).await?;
-        let mut params = self.sent(None, planned);
-        params.0.extend(query);
-        let mut answer = Json::Null;
-        if !path.is_empty() {
-            let made = call.ask("create", method, &path, &params, MOST).await;
-            answer = made.map_err(|error| match self.is_made_before() {
-                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
-                false => self.taken(error, planned),
-            })?;
+        let made = self.make(call, planned).await?;
+        match self.settle(call, None, &made).await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.broken_off(call, None, &made, error).await),
         }
-        let told: Map<String, Json> = self.object.hooks.answered(&answer);
-        let planned = told.into_iter().fold(planned.clone(), |value, (name, json)| {
-            let ty = value.get(&name).map(Value::ty);
-            match ty.and_then(|ty| to_value(&json, &ty).ok()) {
-                Some(part) => with(&value, &name, part),
-                None => value,
-            }
-        });
-        self.settle(call, None, &planned).await
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         self.object.hooks.guard(call, Some(prior), Some(planned)).await?;
-        let (method, template) = self.object.update;
-        // A guest has been migrated by then.
-        let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
-        self.object.hooks.before(call, Some(prior), planned).await?;
-        let mut params = self.sent(Some(prior), planned);
-        if !template.is_empty() && !params.0.is_empty() {
-            params.0.extend(query);
-            call.step("change", method, &path, &params, MOST).await?;
+        let changed = async {
+            self.change(call, prior, planned).await?;
+            self.settle(call, Some(prior), planned).await
+        };
+        match changed.await {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.broken_off(call, Some(prior), planned, error).await),
         }
-        self.settle(call, Some(prior), planned).await
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
@@ -349,13 +398,7 @@ impl Operations for Engine {
     }
 
     fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        let asked = done.iter().any(|step| step == "create" || step == "change");
-        let named = names(self.identity());
-        let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
-        let untold = untold.filter(|field| !named.contains(&field.name));
-        let value =
-            untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
-        self.object.hooks.unfinished(value, done)
+        self.unfinished_but(value, done, &[])
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

@@ -90,8 +90,8 @@ pub(crate) trait Hooks: Send + Sync {
     }
 
     /// The object after a change broke off of which these steps were done, see [`crate::operations::Operations`].
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        let _ = done;
+    fn unfinished(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+        let _ = (done, kept);
         value
     }
 

@@ -33,7 +33,7 @@ impl ProxmoxProvider {
             }
             _ => {
                 let object = request.address.to_string();
-                let call = Call { cluster: &connection.cluster, progress, object };
+                let call = Call::new(&connection.cluster, progress, object);
                 match kind.operations() {
                     Some(operations) => {
                         let request = with_secrets(kind, request);
@@ -238,7 +238,7 @@ impl<'a> GuestChange<'a> {
     fn guest(&self, node: &str, vmid: u32) -> Guest<'a> {
         let label = if self.family == Family::Vm { "vm" } else { "container" };
         let object = format!("{label} {vmid} on {node}");
-        let call = Call { cluster: &self.connection.cluster, progress: self.progress, object };
+        let call = Call::new(&self.connection.cluster, self.progress, object);
         Guest::new(self.family, self.kind, call, node.to_string(), vmid)
     }
 
@@ -341,7 +341,12 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
-            Err(error) => Err(ProviderError { left: guest.read_unfinished(planned).await.ok(), ..error }),
+            Err(error) => {
+                let same = passwords(prior) == passwords(planned);
+                let left =
+                    if same { guest.read(planned).await } else { guest.read_unfinished(planned).await };
+                Err(ProviderError { left: left.ok(), ..error })
+            }
         }
     }
 
@@ -369,6 +374,13 @@ impl<'a> GuestChange<'a> {
             .and_then(|id| u32::try_from(id).ok())
             .ok_or_else(|| refused(format!("{}: its vm_id is not known", self.request.address), None))
     }
+}
+
+/// The passwords that cloud-init is to set.
+fn passwords(value: &Value) -> Vec<Option<String>> {
+    let accounts = all_blocks(value, "initialization");
+    let accounts = accounts.iter().flat_map(|initialization| all_blocks(initialization, "user_account"));
+    accounts.map(|account| text(account, "password").map(str::to_string)).collect()
 }
 
 fn without_password(value: &Value) -> Value {

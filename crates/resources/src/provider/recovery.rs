@@ -102,7 +102,7 @@ impl Search<'_> {
         let entry = guests.iter().find(|guest| guest.vmid == vmid);
         let node = entry.map(|guest| guest.node.clone()).or(known).unwrap_or_default();
         let object = format!("guest {vmid} on {node}");
-        let call = Call { cluster: self.cluster, progress: &Silent, object };
+        let call = Call::new(self.cluster, &Silent, object);
         let guest = Guest::new(self.family, self.kind, call, node.clone(), vmid);
         let observed = guest.look().await?;
         let operation = self.open.intent.operation;

@@ -109,8 +109,8 @@ impl Hooks for User {
     }
 
     /// A new password is a request of its own.
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        if done.iter().any(|step| step == "create" || step == PASSWORD) {
+    fn unfinished(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+        if kept.contains(&"password") || done.iter().any(|step| step == "create" || step == PASSWORD) {
             return value;
         }
         with(&value, "password", Value::null(Type::String))

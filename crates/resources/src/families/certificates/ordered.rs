@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::{Type, Value};
+use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method};
@@ -19,6 +19,9 @@ const MOST: Duration = Duration::from_secs(60);
 
 /// What the node calls its certificate where it is not Proxmox VE's own.
 const FILE: &str = "pveproxy-ssl.pem";
+
+/// The account of a certificate whose order broke off. No account has this name.
+const NOT_ORDERED: &str = "(not ordered)";
 
 /// How many domains have plugins of their own.
 const WITH_PLUGIN: usize = 6;
@@ -133,12 +136,12 @@ impl Hooks for Ordered {
         }
     }
 
-    /// Settings without an order would look like a certificate that is there.
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        if done.iter().any(|step| step == "change") {
+    /// Settings without an order would look like a certificate that is there: it has no account until it is ordered.
+    fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
+        if done.iter().any(|step| step == "create" || step == "change") {
             return value;
         }
-        with(&value, "account", Value::null(Type::String))
+        with(&value, "account", Value::string(NOT_ORDERED))
     }
 
     async fn after(
@@ -179,6 +182,7 @@ impl Hooks for Ordered {
     fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
         let acme = answer.get("acme").and_then(Json::as_str).map(Properties::parse).unwrap_or_default();
         let account = acme.get("account").unwrap_or("default");
+        let account = text_of(prior, "account").filter(|known| *known == NOT_ORDERED).unwrap_or(account);
         read.insert("account".into(), json!(account));
         // Those with plugins and those without are kept apart: their order says nothing.
         let mut known: Vec<Json> = domains(prior).iter().map(pve_model::codec::to_plain_json).collect();

@@ -136,7 +136,7 @@ struct Interface;
 #[async_trait]
 impl Hooks for Interface {
     /// What is only staged is applied with the next change: there is one left.
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+    fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         reload::unfinished(value, done)
     }
 
@@ -179,7 +179,7 @@ impl Hooks for Bridge {
     }
 
     /// What is only staged is applied with the next change: there is one left.
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
+    fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         reload::unfinished(value, done)
     }
 

@@ -10,7 +10,7 @@ use pve_model::Value;
 
 use crate::cluster::{Call, Method, refused};
 use crate::params::Params;
-use crate::values::{changed, flag, int, text, with};
+use crate::values::{changed, int, text, with};
 
 /// How long others may still join before the network is reloaded.
 const GATHER: Duration = Duration::from_millis(150);
@@ -57,14 +57,16 @@ impl Reload {
 /// The step that applies what is staged.
 const APPLY: &str = "apply network";
 
-/// An interface that is staged and perhaps not applied: it counts as different in one attribute, so that the next run sets
-/// and applies it.
+/// The timeout of an interface that is staged and perhaps not applied. Nobody configures it and the API does not tell it,
+/// so that it differs until the next run has applied the interface.
+const DUE: i64 = 0;
+
+/// An interface whose change broke off.
 pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
     if done.iter().any(|step| step == APPLY) {
         return value;
     }
-    let other = flag(&value, "autostart") != Some(true);
-    with(&value, "autostart", Value::bool(other))
+    with(&value, "timeout_reload", Value::number(DUE))
 }
 
 /// Applies a change that is staged, unless somebody else's reload has taken it along.
@@ -75,6 +77,7 @@ pub(super) async fn apply(
 ) -> Result<(), ProviderError> {
     let Some(values) = planned.or(prior) else { return Ok(()) };
     if let (Some(prior), Some(planned)) = (prior, planned)
+        && int(prior, "timeout_reload") != Some(DUE)
         && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
     {
         return Ok(());

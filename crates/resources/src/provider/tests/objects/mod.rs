@@ -6,6 +6,7 @@ mod networks;
 mod places;
 mod planned;
 mod recovered;
+mod refused;
 mod samples;
 mod store;
 pub(super) mod turns;

@@ -54,6 +54,20 @@ pub(super) fn full(world: &World) -> Json {
     Json::Object(parts.collect())
 }
 
+/// Every attribute set, and one of them to its second value; for each attribute that a change does not replace, and
+/// that needs no other one out of the way.
+pub(super) fn one_changed(world: &World) -> Vec<(&'static str, Json)> {
+    let full = full(world);
+    let alone =
+        |field: &&Field| !replaces(world, field.name) && samples::apart(world.kind, field.name).is_empty();
+    let changed = own(world, engine(world)).into_iter().filter(alone).map(|field| {
+        let mut next = full.clone();
+        next[field.name] = sample(world, field).1;
+        (field.name, next)
+    });
+    changed.filter(|(_, next)| *next != full).collect()
+}
+
 fn show(names: &BTreeSet<String>, value: &Value) -> String {
     let part = |name: &String| match value.get(name) {
         Some(part) if part.is_wholly_known() => pve_model::codec::to_plain_json(part).to_string(),
