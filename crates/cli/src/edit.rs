@@ -1,11 +1,12 @@
 //! Edits of the state by hand: a run of their own in the log, with events like any other.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pve_model::InstanceAddress;
 use pve_model::event::{NO_CLUSTER, Operation, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::state::State;
-use pve_state::{Writer, WriterError};
+use pve_state::{EventLog, Writer, WriterError};
 
 use crate::arguments::LockOptions;
 use crate::backend::RunLock;
@@ -19,6 +20,7 @@ pub struct Edit {
     pub state: State,
     command: &'static str,
     environment: String,
+    log: Arc<dyn EventLog>,
     writer: Writer,
     _lock: RunLock,
 }
@@ -52,7 +54,8 @@ impl Edit {
         let held = project.lock(command, parse_wait(&lock.lock_timeout)?).await?;
         let (log, state) = project.open_log().await?;
         Ok(Edit {
-            writer: Writer::start(log, state.clone(), actor()),
+            writer: Writer::start(Arc::clone(&log), state.clone(), actor()),
+            log,
             state,
             command,
             environment: project.stream().into(),
@@ -74,7 +77,7 @@ impl Edit {
         }
     }
 
-    /// Records events as one run.
+    /// Records events as one run, all of them or none.
     ///
     /// # Errors
     /// When the log cannot be written.
@@ -90,12 +93,12 @@ impl Edit {
         });
         let result = RunResult::Succeeded;
         let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });
-        for payload in std::iter::once(started).chain(payloads).chain([finished]) {
-            self.writer.record(payload).await.map_err(|error: WriterError| {
-                let hint = "`pve log` shows what was recorded.";
-                Failure::hinted(format!("the log could not be written: {}", error.message), hint)
-            })?;
-        }
+        let all = std::iter::once(started).chain(payloads).chain([finished]).collect();
+        self.writer.record_all(all).await.map_err(|error: WriterError| {
+            let hint = "`pve log` shows what was recorded.";
+            Failure::hinted(format!("the log could not be written: {}", error.message), hint)
+        })?;
+        self.log.settle().await;
         Ok(())
     }
 }

@@ -53,7 +53,8 @@ where
     let code = error.code().unwrap_or("no code");
     let text =
         format!("{key}: {status} {code}{}", error.message().map(|m| format!(": {m}")).unwrap_or_default());
-    let passing = matches!(status, 408 | 409 | 425 | 429 | 500..)
+    // 501: stores that do not have conditions say so.
+    let passing = (matches!(status, 408 | 409 | 425 | 429 | 500..) && status != 501)
         || matches!(code, "RequestTimeout" | "SlowDown" | "RequestTimeTooSkewed");
     if passing { StoreError::Unclear(text) } else { StoreError::Refused(text) }
 }

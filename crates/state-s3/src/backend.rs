@@ -47,8 +47,8 @@ impl SharedLog {
             reason: error.to_string(),
         })?;
         let store: Arc<dyn ObjectStore> = Arc::new(store);
-        let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout.clone(), key, id).await?);
-        let lease = Arc::new(S3Lease::new(Arc::clone(&store), layout));
+        let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout, key, id).await?);
+        let lease = Arc::new(log.lease());
         Ok(SharedLog { log, lease, store, state_key: settings.state_key(environment) })
     }
 

@@ -70,6 +70,20 @@ pub(crate) async fn swap(
     expected: Option<&str>,
     body: &[u8],
 ) -> Result<Replaced, StoreError> {
+    match write_if(store, key, expected, body).await? {
+        Some(version) => Ok(Replaced::Done(version)),
+        None => Ok(Replaced::Found(read_object(store, key).await?)),
+    }
+}
+
+/// Sends a conditional write until the store says what became of it: the version that it has, or `None` when the
+/// condition does not hold, which may be so because an earlier try of it landed.
+pub(crate) async fn write_if(
+    store: &dyn ObjectStore,
+    key: &str,
+    expected: Option<&str>,
+    body: &[u8],
+) -> Result<Option<String>, StoreError> {
     let mut last = String::new();
     for attempt in 0..ATTEMPTS {
         let written = match expected {
@@ -77,8 +91,8 @@ pub(crate) async fn swap(
             None => store.put_if_absent(key, body.to_vec()).await,
         };
         match written {
-            Ok(version) => return Ok(Replaced::Done(version)),
-            Err(StoreError::Condition { .. }) => return Ok(Replaced::Found(read_object(store, key).await?)),
+            Ok(version) => return Ok(Some(version)),
+            Err(StoreError::Condition { .. }) => return Ok(None),
             Err(StoreError::Unclear(reason)) => last = reason,
             Err(refused @ StoreError::Refused(_)) => return Err(refused),
         }

@@ -1,10 +1,14 @@
-//! The object that is overwritten after every append: what a reader needs first, and how far the log went at least.
+//! The object that is overwritten behind appends: what a reader needs first, and how far the log went at least.
+
+use std::sync::Arc;
 
 use pve_state::{Head, Keyring, LogError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::layout::Layout;
+use crate::store::ObjectStore;
 
 /// The newest format of a log that this program writes and reads.
 pub(crate) const FORMAT: u32 = 2;
@@ -40,4 +44,44 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
         return Err(LogError::Newer { place: layout.prefix().into(), found, known: FORMAT });
     }
     serde_json::from_value(value).map_err(damaged)
+}
+
+/// Writes hints without anybody waiting for them: one at a time, and of those that come meanwhile only the last one.
+/// What it was given last is still written when it is dropped, if the runtime goes on.
+pub(crate) struct HintWriter {
+    given: watch::Sender<(u64, Vec<u8>)>,
+    /// The number of the last one that was tried.
+    tried: watch::Receiver<u64>,
+}
+
+impl HintWriter {
+    /// A writer of the object `key`. Must be called within a runtime.
+    pub(crate) fn start(store: Arc<dyn ObjectStore>, key: String) -> HintWriter {
+        let (given, mut hints) = watch::channel((0, Vec::new()));
+        let (done, tried) = watch::channel(0);
+        tokio::spawn(async move {
+            while hints.changed().await.is_ok() {
+                let (number, body) = hints.borrow_and_update().clone();
+                // The events are durable whether or not this is.
+                let _ = store.put(&key, body).await;
+                let _ = done.send(number);
+            }
+        });
+        HintWriter { given, tried }
+    }
+
+    /// Takes a hint in the place of one that is not on its way yet.
+    pub(crate) fn give(&self, body: Vec<u8>) {
+        self.given.send_modify(|(number, last)| {
+            *number += 1;
+            *last = body;
+        });
+    }
+
+    /// Waits until the last one was tried.
+    pub(crate) async fn settle(&self) {
+        let last = self.given.borrow().0;
+        // An error means that the runtime ends: there is nobody left to write it.
+        let _ = self.tried.clone().wait_for(|tried| *tried >= last).await;
+    }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::batch::writer_of;
 use crate::conditional::{Replaced, read_object, swap};
 use crate::layout::Layout;
+use crate::probe::Probe;
 use crate::store::{Object, ObjectStore, StoreError};
 
 /// The object. Its writer tells writes of the same record apart: a renewal must change the version.
@@ -20,16 +21,16 @@ struct LeaseObject {
     record: LeaseRecord,
 }
 
-/// The lease of the log with a layout.
+/// The lease of a log; see [`S3Log::lease`](crate::S3Log::lease).
 pub struct S3Lease {
     store: Arc<dyn ObjectStore>,
     layout: Layout,
+    probe: Arc<Probe>,
 }
 
 impl S3Lease {
-    /// The lease beside the log with this layout.
-    pub fn new(store: Arc<dyn ObjectStore>, layout: Layout) -> S3Lease {
-        S3Lease { store, layout }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, layout: Layout, probe: Arc<Probe>) -> S3Lease {
+        S3Lease { store, layout, probe }
     }
 
     fn fail(&self, error: &StoreError) -> LogError {
@@ -52,6 +53,7 @@ impl LeaseStore for S3Lease {
     }
 
     async fn write(&self, expected: Option<&str>, record: &LeaseRecord) -> Result<LeaseWrite, LogError> {
+        self.probe.pass().await?;
         let writer = Uuid::now_v7();
         let body = serde_json::to_vec(&LeaseObject { writer, record: record.clone() })
             .map_err(|error| LogError::Damaged(format!("a lease cannot be written: {error}")))?;

@@ -14,6 +14,7 @@ mod lease;
 mod log;
 mod memory;
 mod naming;
+mod probe;
 mod settings;
 mod snapshot;
 mod store;

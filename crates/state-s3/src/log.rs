@@ -12,29 +12,26 @@ use pve_state::{
     Draft, EventLog, Fault, Head, Key, KeyError, Keyring, KeyringChange, LogError, MovableLog, StoredEvent,
     Verification, check_following, verify_chain,
 };
-use serde::Serialize;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::batch::encode_batch;
 use crate::conditional::{Created, create, read};
-use crate::hint::{FORMAT, Hint, WITHOUT_KEYRING, read_json};
+use crate::hint::{FORMAT, Hint, HintWriter, WITHOUT_KEYRING, read_json};
 use crate::layout::Layout;
+use crate::lease::S3Lease;
 use crate::naming::{Naming, to_json};
+use crate::probe::Probe;
 use crate::snapshot::encode_snapshot;
 use crate::store::{ObjectStore, StoreError};
-
-/// What [`Layout::probe`] holds.
-#[derive(Serialize)]
-struct Probe {
-    writer: Uuid,
-}
 
 /// A log in an object store.
 pub struct S3Log {
     naming: Naming,
     layout: Layout,
     store: Arc<dyn ObjectStore>,
+    probe: Arc<Probe>,
+    hints: HintWriter,
     known: Mutex<Known>,
 }
 
@@ -47,7 +44,7 @@ struct Known {
     noted: Head,
     /// The event that a snapshot goes up to; 0 for none.
     snapshot: u64,
-    /// Whether the store was seen to keep to conditions, and no batch to be behind a gap.
+    /// Whether no batch was seen to be behind a gap, in a store that keeps to conditions.
     appendable: bool,
     /// Whether the keyring is the newest one. Who changes it appends an event, so that others' next append fails.
     sealable: bool,
@@ -87,7 +84,14 @@ impl S3Log {
             snapshot: hint.snapshot,
             ..Known::default()
         });
-        Ok(S3Log { naming, layout, store, known: Mutex::new(known) })
+        let probe = Arc::new(Probe::new(Arc::clone(&store), layout.clone()));
+        let hints = HintWriter::start(Arc::clone(&store), layout.head());
+        Ok(S3Log { naming, layout, store, probe, hints, known: Mutex::new(known) })
+    }
+
+    /// The lease of the log.
+    pub fn lease(&self) -> S3Lease {
+        S3Lease::new(Arc::clone(&self.store), self.layout.clone(), Arc::clone(&self.probe))
     }
 
     fn fail(&self, error: StoreError) -> LogError {
@@ -104,7 +108,7 @@ impl S3Log {
     /// Makes sure, once, that the store keeps to conditions and that nothing is behind the end of the log.
     async fn prepare(&self, known: &mut Known) -> Result<(), LogError> {
         if !known.appendable {
-            probe(&*self.store, &self.layout).await?;
+            self.probe.pass().await?;
             self.catch_up(known, true).await?;
             known.appendable = true;
         }
@@ -135,7 +139,7 @@ impl S3Log {
         match create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))? {
             Created::Mine => {
                 known.head = Head::of(last);
-                self.note(known).await;
+                self.note(known);
                 Ok(())
             }
             Created::Other(_) => {
@@ -145,7 +149,8 @@ impl S3Log {
         }
     }
 
-    async fn note(&self, known: &Known) {
+    /// Tells readers, behind the append, how far the log goes.
+    fn note(&self, known: &Known) {
         let seal = self.naming.seal();
         let hint = Hint {
             format: self.naming.format(),
@@ -155,8 +160,7 @@ impl S3Log {
             ring: seal.ring().cloned(),
         };
         if let Ok(body) = to_json(&hint) {
-            // The events are durable whether or not this is.
-            let _ = self.store.put(&self.layout.head(), body).await;
+            self.hints.give(body);
         }
     }
 }
@@ -250,8 +254,13 @@ impl EventLog for S3Log {
         let object = self.layout.snapshot(state.sequence);
         create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))?;
         known.snapshot = state.sequence;
-        self.note(&known).await;
+        self.note(&known);
+        self.settle().await;
         Ok(())
+    }
+
+    async fn settle(&self) {
+        self.hints.settle().await;
     }
 
     async fn known_end(&self) -> Result<Head, LogError> {
@@ -261,6 +270,7 @@ impl EventLog for S3Log {
     /// A cut off end is noticed by the head that is kept apart, as far as that was written; whoever can remove batches
     /// and overwrite the head too leaves no trace here. Versioning or object lock on the bucket prevents that.
     async fn verify(&self) -> Result<Verification, LogError> {
+        self.settle().await;
         let written = read_hint(&*self.store, &self.layout).await?.map_or(Head::default(), |hint| hint.head);
         let stored = self.read_stored(0).await?;
         // Events behind the noted head are as they should be: the chain alone must hold for them.
@@ -314,26 +324,9 @@ impl MovableLog for S3Log {
         if !self.naming.write(&next).await? {
             return Err(KeyError::Overtaken.into());
         }
-        self.note(&known).await;
+        self.note(&known);
         Ok(next)
     }
-}
-
-/// Refuses a store that ignores conditions: of two writes of one key at most one may succeed.
-async fn probe(store: &dyn ObjectStore, layout: &Layout) -> Result<(), LogError> {
-    let key = layout.probe();
-    let fail = |error: StoreError| storage(layout, &error);
-    for _ in 0..2 {
-        let writer = Uuid::now_v7();
-        let body = to_json(&Probe { writer })?;
-        if let Created::Other(_) = create(store, &key, writer, &body).await.map_err(fail)? {
-            return Ok(());
-        }
-    }
-    Err(LogError::Storage {
-        place: layout.prefix().into(),
-        reason: "the store ignores `If-None-Match`, so that writers would overwrite each other".into(),
-    })
 }
 
 fn storage(layout: &Layout, error: &StoreError) -> LogError {

@@ -188,6 +188,60 @@ async fn a_store_that_ignores_conditions_is_refused() {
     assert_eq!(store.0.keys(), [layout().probe()]);
 }
 
+/// Counts writes of the hint, each of which waits until it is let through.
+struct SlowHints {
+    inner: MemoryStore,
+    puts: AtomicU64,
+    gate: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl ObjectStore for SlowHints {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.inner.put_if_absent(key, body).await
+    }
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.inner.replace(key, version, body).await
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.puts.fetch_add(1, Ordering::SeqCst);
+        self.gate.acquire().await.unwrap().forget();
+        self.inner.put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.inner.get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        self.inner.list(prefix, after).await
+    }
+}
+
+#[tokio::test]
+async fn no_append_waits_for_the_hint_and_the_last_one_is_written() {
+    let gate = tokio::sync::Semaphore::new(0);
+    let store = Arc::new(SlowHints { inner: MemoryStore::default(), puts: AtomicU64::new(0), gate });
+    let log = S3Log::open(Arc::clone(&store) as _, layout(), key()).await.unwrap();
+    for head in 0..10 {
+        log.append(head, vec![draft("x")]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.puts.load(Ordering::SeqCst), 1, "the others wait for the first one");
+    // Without a hint the log is read whole.
+    assert_eq!(
+        S3Log::open(Arc::clone(&store) as _, layout(), key()).await.unwrap().head().await.unwrap(),
+        10
+    );
+    store.gate.add_permits(10);
+    log.settle().await;
+    assert_eq!(store.puts.load(Ordering::SeqCst), 2, "one for the first event, and one for all others");
+    assert_eq!(read_hint(&*store, &layout()).await.unwrap().unwrap().head.sequence, 10);
+    log.append(10, vec![draft("y")]).await.unwrap();
+    drop(log);
+    while read_hint(&*store, &layout()).await.unwrap().unwrap().head.sequence < 11 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
     let store = Arc::new(MemoryStore::default());
@@ -202,6 +256,7 @@ async fn five_events(store: &Arc<MemoryStore>) -> S3Log {
     log.append(0, ["a", "b"].map(draft).to_vec()).await.unwrap();
     log.append(2, vec![draft("c")]).await.unwrap();
     log.append(3, ["d", "e"].map(draft).to_vec()).await.unwrap();
+    log.settle().await;
     log
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pve_state::conformance::{draft, run};
 use pve_state::{EventLog, Key, Lease, LeaseError, LeaseHolder, LeaseOptions, LogError, Writer};
-use pve_state_s3::{AwsStore, Layout, ObjectStore, S3Lease, S3Log, SharedLog, StoreError};
+use pve_state_s3::{AwsStore, Layout, Object, ObjectStore, Page, S3Log, SharedLog, StoreError};
 use server::{Kind, Server, client, settings, store};
 
 fn key() -> Key {
@@ -94,9 +94,13 @@ async fn lease_races_have_one_winner(server: &Server, races: usize, racers: usiz
         let layout = Layout::new(format!("races/{race}"));
         let log = S3Log::open(Arc::clone(&store), layout.clone(), key()).await.unwrap();
         let attempts = (0..racers).map(|_| {
-            let lease = Arc::new(S3Lease::new(Arc::clone(&store), layout.clone()));
+            let other = S3Log::open(Arc::clone(&store), layout.clone(), key());
             let holder = LeaseHolder::new(draft("").actor, "apply");
-            async { Lease::acquire(lease, &log, holder, &LeaseOptions::new()).await }
+            let log = &log;
+            async {
+                let lease = Arc::new(other.await.unwrap().lease());
+                Lease::acquire(lease, log, holder, &LeaseOptions::new()).await
+            }
         });
         let mut held = 0;
         for result in futures::future::join_all(attempts).await {
@@ -150,6 +154,62 @@ async fn seaweed_keeps_log_and_lease() {
     nothing_secret_is_stored(&server).await;
     writers_lose_nothing(server.address(), 2, 25).await;
     lease_races_have_one_winner(&server, 10, 2).await;
+}
+
+/// A store whose requests are counted, each of which takes a while longer, as over a long line.
+struct Distant {
+    inner: Arc<AwsStore>,
+    requests: std::sync::atomic::AtomicU64,
+}
+
+const DISTANCE: std::time::Duration = std::time::Duration::from_millis(20);
+
+impl Distant {
+    async fn pass(&self) -> &AwsStore {
+        self.requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        tokio::time::sleep(DISTANCE).await;
+        &self.inner
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Distant {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.pass().await.put_if_absent(key, body).await
+    }
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.pass().await.replace(key, version, body).await
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.pass().await.put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.pass().await.get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        self.pass().await.list(prefix, after).await
+    }
+}
+
+/// An append is one request, and nothing else is waited for: the second one per append is the hint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_waits_for_one_request() {
+    const APPENDS: u64 = 50;
+    let Some(server) = Server::start(Kind::Ministack).await else { return };
+    let distant = Arc::new(Distant { inner: store(server.address()).await, requests: 0.into() });
+    let log = S3Log::open(Arc::clone(&distant) as _, Layout::new("distant"), key()).await.unwrap();
+    log.append(0, vec![draft("first")]).await.unwrap();
+    log.settle().await;
+    distant.requests.store(0, std::sync::atomic::Ordering::SeqCst);
+    let begun = std::time::Instant::now();
+    for head in 1..=APPENDS {
+        log.append(head, vec![draft("x")]).await.unwrap();
+    }
+    let took = begun.elapsed() / u32::try_from(APPENDS).unwrap();
+    log.settle().await;
+    let requests = distant.requests.load(std::sync::atomic::Ordering::SeqCst);
+    println!("an append over a line of {DISTANCE:?}: {took:.1?}, {APPENDS} appends: {requests} requests");
+    assert!(requests <= 2 * APPENDS, "{requests}");
 }
 
 /// Two runs, one after the other, as the command line would do them.

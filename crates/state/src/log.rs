@@ -131,6 +131,9 @@ pub trait EventLog: Send + Sync {
         Ok(())
     }
 
+    /// Waits until what helps readers, and nobody waits for otherwise, was written: called when a run is over.
+    async fn settle(&self) {}
+
     /// The end of the log as far as it was read or written here. Asks nobody.
     ///
     /// # Errors

@@ -107,6 +107,10 @@ impl EventLog for SpooledLog {
         if away { Ok(()) } else { self.log.save_snapshot(state).await }
     }
 
+    async fn settle(&self) {
+        self.log.settle().await;
+    }
+
     async fn known_end(&self) -> Result<Head, LogError> {
         self.log.known_end().await
     }

@@ -20,7 +20,7 @@ pub struct WriterError {
     pub lost: bool,
 }
 
-type Request = (Draft, oneshot::Sender<Result<(), WriterError>>);
+type Request = (Vec<Draft>, oneshot::Sender<Result<(), WriterError>>);
 
 /// Records events of one run. Cheap to clone.
 #[derive(Clone)]
@@ -55,16 +55,25 @@ impl Writer {
     /// # Errors
     /// When it is not known to be durable.
     pub async fn record(&self, payload: Payload) -> Result<(), WriterError> {
-        let draft = Draft {
+        self.record_all(vec![payload]).await
+    }
+
+    /// Appends events in one batch: after a crash all of them are there, or none. Durable on return.
+    ///
+    /// # Errors
+    /// When they are not known to be durable.
+    pub async fn record_all(&self, payloads: Vec<Payload>) -> Result<(), WriterError> {
+        let draft = |payload| Draft {
             id: Uuid::now_v7(),
             time: Timestamp::now(),
             run: self.run,
             actor: self.actor.clone(),
             payload,
         };
+        let drafts = payloads.into_iter().map(draft).collect();
         let gone = || WriterError { message: "the log was closed after an error".into(), lost: true };
         let (sender, receiver) = oneshot::channel();
-        self.requests.send((draft, sender)).map_err(|_| gone())?;
+        self.requests.send((drafts, sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
 }
@@ -79,7 +88,8 @@ async fn commit(
     let mut batch = Vec::new();
     let mut broken = None;
     while requests.recv_many(&mut batch, 256).await > 0 {
-        let (drafts, replies): (Vec<Draft>, Vec<_>) = batch.drain(..).unzip();
+        let (drafts, replies): (Vec<Vec<Draft>>, Vec<_>) = batch.drain(..).unzip();
+        let drafts = drafts.concat();
         let result = match &broken {
             Some(error) => Err(WriterError::clone(error)),
             None => append(&*log, drafts, &state).await,
@@ -109,6 +119,8 @@ fn failed(error: &ProjectionError) -> WriterError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
     use super::*;
     use crate::conformance::draft;
     use crate::{Key, MemoryLog};
@@ -130,6 +142,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn events_that_belong_together_are_one_batch() {
+        let log = Arc::new(Full(MemoryLog::new(Key::from_bytes([1; 32])), true.into(), 0.into()));
+        let writer = Writer::start(log.clone(), State::default(), actor());
+        writer.record_all(["a", "b", "c"].map(|text| draft(text).payload).to_vec()).await.unwrap();
+        assert_eq!((log.head().await.unwrap(), log.2.load(Ordering::SeqCst)), (3, 1));
+        assert_eq!(writer.state().sequence, 3);
+    }
+
+    #[tokio::test]
     async fn a_faster_writer_ends_this_one() {
         let log = Arc::new(MemoryLog::new(Key::from_bytes([1; 32])));
         let writer = Writer::start(log.clone(), State::default(), actor());
@@ -139,8 +160,8 @@ mod tests {
         assert_eq!(log.head().await.unwrap(), 1);
     }
 
-    /// A log whose disk is full at the first append and not at later ones.
-    struct Full(MemoryLog, std::sync::atomic::AtomicBool);
+    /// A log whose disk is full at the first append and not at later ones, and how many there were.
+    struct Full(MemoryLog, AtomicBool, AtomicU32);
 
     #[async_trait::async_trait]
     impl EventLog for Full {
@@ -155,7 +176,8 @@ mod tests {
             head: u64,
             batch: Vec<Draft>,
         ) -> Result<Vec<pve_model::event::Event>, LogError> {
-            if self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            self.2.fetch_add(1, Ordering::SeqCst);
+            if self.1.swap(true, Ordering::SeqCst) {
                 return self.0.append(head, batch).await;
             }
             Err(LogError::Storage { place: "log.db".into(), reason: "the disk is full".into() })
@@ -173,7 +195,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_an_error_nothing_is_appended_and_each_asker_is_told_that_error() {
-        let log = Arc::new(Full(MemoryLog::new(Key::from_bytes([1; 32])), false.into()));
+        let log = Arc::new(Full(MemoryLog::new(Key::from_bytes([1; 32])), false.into(), 0.into()));
         let writer = Writer::start(log.clone(), State::default(), actor());
         for text in ["one", "two"] {
             let error = writer.record(draft(text).payload).await.unwrap_err();

@@ -280,6 +280,10 @@ impl EventLog for NotedLog {
         self.log.save_snapshot(state).await
     }
 
+    async fn settle(&self) {
+        self.log.settle().await;
+    }
+
     async fn known_end(&self) -> Result<Head, LogError> {
         self.log.known_end().await
     }

@@ -1,6 +1,7 @@
 //! `pve import`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pve_config::configuration::Import;
 use pve_config::syntax::{Expr, SourceMap, parse_expression};
@@ -57,7 +58,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         ));
     };
     let record = imported(&workspace, change).ok_or_else(|| Failure::plain("there is nothing to import"))?;
-    let writer = Writer::start(log, state, actor());
+    let writer = Writer::start(Arc::clone(&log), state, actor());
     let seen = InstanceObserved { address: address.clone(), deposed: None, record };
     let started = RunStarted {
         command: "import".into(),
@@ -65,16 +66,13 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         cluster: clusters.name.clone(),
     };
     let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
-    for payload in
-        [Payload::RunStarted(started), Payload::InstanceImported(seen), Payload::RunFinished(finished)]
-    {
-        writer.record(payload).await.map_err(|error| {
-            Failure::hinted(
-                format!("the log could not be written: {}", error.message),
-                "Nothing is lost: try again.",
-            )
-        })?;
-    }
+    let events =
+        vec![Payload::RunStarted(started), Payload::InstanceImported(seen), Payload::RunFinished(finished)];
+    writer.record_all(events).await.map_err(|error| {
+        let message = format!("the log could not be written: {}", error.message);
+        Failure::hinted(message, "Nothing is lost: try again.")
+    })?;
+    log.settle().await;
     if global.json {
         print_json(&json!({"format_version": "1.0", "address": address.to_string(), "id": options.id}))?;
     } else {

@@ -1,6 +1,7 @@
 //! `pve key`: who can open the log, and with which keys it is sealed.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use pve_model::event::{KeysChanged, Payload};
 use pve_state::{Identity, Key, Keyring, KeyringChange, recipient_text};
@@ -93,10 +94,11 @@ async fn change(
     drop(log);
     let names: Vec<String> = ring.recipients.iter().map(|one| one.name.clone()).collect();
     let payload = KeysChanged { revision: ring.revision, change: told.clone(), recipients: names.clone() };
-    let writer = pve_state::Writer::start(noted, state, actor);
+    let writer = pve_state::Writer::start(Arc::clone(&noted), state, actor);
     writer.record(Payload::KeysChanged(payload)).await.map_err(|error| {
         Failure::plain(format!("the keys were changed, and the log could not be told: {}", error.message))
     })?;
+    noted.settle().await;
     report(global, &ring, &told, &names)
 }
 

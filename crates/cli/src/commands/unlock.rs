@@ -1,6 +1,6 @@
 //! `pve lock status` and `pve unlock`
 
-use pve_state::{LeaseHolder, break_lease, lease_status};
+use pve_state::{EventLog as _, LeaseHolder, break_lease, lease_status};
 use pve_state_s3::SharedLog;
 use serde_json::json;
 
@@ -55,6 +55,7 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
         return Ok(FAILED);
     }
     break_lease(&*shared.lease, &*shared.log, &lease, LeaseHolder::new(actor(), "unlock")).await?;
+    shared.log.settle().await;
     println!("Unlocked. What that run still does in the cluster is not recorded by it; `pve apply` looks.");
     Ok(0)
 }
