@@ -1,6 +1,7 @@
 //! Where an environment's log is, by the `backend` block: the file at hand, or a bucket.
 
 mod given;
+mod local;
 mod lock;
 mod logs;
 mod marker;
@@ -18,6 +19,7 @@ use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
 pub use given::{remember, tell_once};
+pub use local::Local;
 pub use lock::{RunLock, pass_over};
 pub use logs::{open_all, open_to_change, open_without_key, unlike_remembered};
 pub use marker::{leave_behind, refuse_left_behind};
@@ -33,8 +35,8 @@ type Arguments = BTreeMap<Arc<str>, Value>;
 /// Where logs are.
 #[derive(Debug)]
 pub enum Backend {
-    /// A file in the environment's data folder.
-    Local,
+    /// A file.
+    Local(Local),
     /// A bucket.
     Shared(Box<Bucket>),
 }
@@ -73,21 +75,19 @@ impl Project {
 
     fn find_backend(&self) -> Result<Backend, Failure> {
         let loaded = load(&DiskFiles, &self.root);
-        let Some((kind, body)) = &loaded.configuration.root.backend else { return Ok(Backend::Local) };
-        match kind.as_str() {
-            "local" => Ok(Backend::Local),
-            "s3" => {
-                let diagnosed =
-                    |diagnostics| Failure::Diagnosed { diagnostics, sources: loaded.sources.clone() };
-                let mut all = arguments(body).map_err(diagnosed)?;
-                all.extend(given::given(self, kind)?);
-                bucket(all)
-            }
-            other => Err(Failure::hinted(
-                format!("pve keeps no log in a backend \"{other}\": it has \"local\" and \"s3\""),
+        let Some((kind, body)) = &loaded.configuration.root.backend else {
+            return Ok(Backend::Local(Local::default()));
+        };
+        if !["local", "s3"].contains(&&**kind) {
+            return Err(Failure::hinted(
+                format!("pve keeps no log in a backend \"{kind}\": it has \"local\" and \"s3\""),
                 "Name one of them, for instance in a file backend_override.tf.",
-            )),
+            ));
         }
+        let diagnosed = |diagnostics| Failure::Diagnosed { diagnostics, sources: loaded.sources.clone() };
+        let mut all = arguments(body).map_err(diagnosed)?;
+        all.extend(given::given(self, kind)?);
+        if kind == "s3" { bucket(all) } else { Local::from_arguments(all).map(Backend::Local) }
     }
 }
 

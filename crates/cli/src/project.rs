@@ -93,7 +93,7 @@ impl Project {
         self.root.join(DATA_FOLDER).join(self.stream())
     }
 
-    /// The file of the log.
+    /// The file of the log, where no argument of a `backend` block names another place.
     pub fn log_path(&self) -> PathBuf {
         self.data_folder().join("log.db")
     }

@@ -123,3 +123,61 @@ fn a_state_in_a_place_of_terraform_cloud_is_no_empty_state() {
     let said = text(&project.run(&["plan"]));
     assert!(said.contains("keeps no log in a backend \"cloud\""), "{said}");
 }
+
+#[test]
+fn the_log_is_beside_the_state_that_a_local_backend_names() {
+    let block = "terraform {\n  backend \"local\" {\n    path = \"states/infra.tfstate\"\n    workspace_dir = \"states/others\"\n  }\n}\n";
+    let project = Project::new(CONFIGURATION);
+    project.write("m/main.tf", MODULE);
+    project.write("backend.tf", block);
+    project.write("states/infra.tfstate", &state_file());
+    for command in [&["plan"][..], &["apply", "-auto-approve"]] {
+        let said = project.fails(command);
+        assert!(said.contains("states/infra.tfstate has 4 objects that Terraform manages"), "{said}");
+        assert!(said.contains("`pve state adopt`"), "{said}");
+    }
+    project.ok(&["state", "adopt"]);
+    assert_eq!(project.state().len(), 4);
+    assert!(project.path().join("states/infra.tfstate.pve/log.db").exists());
+    project.write("prod/terraform.tfvars", "");
+    project.ok(&["-e", "prod", "apply", "-auto-approve"]);
+    assert!(project.path().join("states/others/prod/terraform.tfstate.pve/log.db").exists());
+    let inside = |name: &str| project.path().join(".pve").join(name).join("log.db").exists();
+    assert!(!inside("default") && !inside("prod"));
+
+    // Another clone of the project finds it there, with the key.
+    let log = project.path().join("states/infra.tfstate").display().to_string();
+    let other = Project::new(CONFIGURATION);
+    other.write("m/main.tf", MODULE);
+    other.write("backend.tf", &block.replace("states/infra.tfstate", &log));
+    other.write(".pve/key", &std::fs::read_to_string(project.path().join(".pve/key")).unwrap());
+    assert_eq!(other.state().len(), 4);
+
+    std::fs::remove_file(project.path().join("backend.tf")).unwrap();
+    let refused = project.fails(&["plan"]);
+    assert!(refused.contains("states/infra.tfstate.pve/log.db") && refused.contains("-migrate"), "{refused}");
+    let moved = project.ok(&["init", "-migrate"]);
+    assert!(moved.contains("from states/infra.tfstate.pve/log.db to .pve/default/log.db"), "{moved}");
+    assert_eq!(project.state().len(), 4);
+    assert!(inside("default") && inside("prod"));
+}
+
+#[test]
+fn arguments_that_a_local_backend_does_not_have_are_refused() {
+    for (argument, expected) in [("pth = \"x\"", "no argument pth"), ("path = [1]", "path must be a path")] {
+        let project =
+            Project::new(&format!("terraform {{\n  backend \"local\" {{\n    {argument}\n  }}\n}}\n"));
+        let said = project.fails(&["plan"]);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_not_passed_over() {
+    let project = Project::new(CONFIGURATION);
+    project.write("m/main.tf", MODULE);
+    project.write("terraform.tfstate", r#"{"version": 4, "encrypted_data": "x"}"#);
+    assert!(project.fails(&["plan"]).contains("terraform.tfstate is encrypted"));
+    project.write("terraform.tfstate", "");
+    assert!(project.ok(&["plan"]).contains("to add"));
+}

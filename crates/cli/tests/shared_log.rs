@@ -105,6 +105,61 @@ fn a_lock_that_terraform_holds_on_the_old_state_is_respected() {
     fails(one.path(), &["apply", "-auto-approve"]);
 }
 
+/// What Terraform wrote of the first one of three.
+const STATE: &str = r#"{"version": 4, "serial": 1, "lineage": "x", "resources": [
+    {"mode": "managed", "type": "terraform_data", "name": "a",
+        "provider": "provider[\"terraform.io/builtin/terraform\"]", "instances": [
+        {"index_key": 0, "schema_version": 0, "sensitive_attributes": [], "attributes": {"id": "one",
+            "input": {"value": "hunter2-hunter2", "type": "string"},
+            "output": {"value": "hunter2-hunter2", "type": "string"}, "triggers_replace": null}}]}]}"#;
+
+#[test]
+fn the_state_that_terraform_keeps_in_the_bucket_is_not_planned_anew_but_taken_over() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    std::fs::create_dir(one.path().join("staging")).unwrap();
+    std::fs::write(one.path().join("staging/terraform.tfvars"), "").unwrap();
+    for (environment, object) in
+        [("default", "infra/terraform.tfstate"), ("staging", "env:/staging/infra/terraform.tfstate")]
+    {
+        let with = |words: &[&'static str]| [&["-e", environment], words].concat();
+        assert!(ok(one.path(), &with(&["plan"])).contains("3 to add"));
+        server.request("PUT", &format!("/team/{object}"), STATE);
+        for words in [&["plan"][..], &["apply", "-auto-approve"], &["import", "terraform_data.a[1]", "x"]] {
+            let refused = fails(one.path(), &with(words));
+            assert!(
+                refused.contains(&format!("s3://team/{object} has 1 objects that Terraform")),
+                "{refused}"
+            );
+            assert!(refused.contains("`pve state adopt`"), "{refused}");
+        }
+        let lock = format!("/team/{object}.tflock");
+        server.request(
+            "PUT",
+            &lock,
+            "{\"ID\":\"7d8c\",\"Operation\":\"OperationTypeApply\",\"Who\":\"ann@desk\"}",
+        );
+        let refused = fails(one.path(), &with(&["state", "adopt"]));
+        assert!(refused.contains("apply by ann@desk"), "{refused}");
+        server.request("DELETE", &lock, "");
+        assert!(ok(one.path(), &with(&["state", "adopt"])).contains("Adopted terraform_data.a[0]"));
+        assert!(ok(one.path(), &with(&["plan"])).contains("Plan: 2 to add, 0 to change, 0 to destroy."));
+        let (_, left) = server.request("GET", &format!("/team/{object}"), "");
+        assert_eq!(left, STATE, "it is left there");
+    }
+}
+
+#[test]
+fn a_state_in_the_bucket_that_cannot_be_read_is_not_passed_over() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    server.request("PUT", "/team/infra/terraform.tfstate", r#"{"version": 4, "encrypted_data": "x"}"#);
+    for words in [&["plan"][..], &["state", "adopt"]] {
+        let refused = fails(one.path(), words);
+        assert!(refused.contains("s3://team/infra/terraform.tfstate is encrypted"), "{refused}");
+    }
+}
+
 #[test]
 fn a_backend_that_pve_does_not_have_is_refused() {
     let folder = tempfile::tempdir().unwrap();

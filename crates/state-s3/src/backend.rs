@@ -6,6 +6,7 @@ use pve_state::{Key, LogError};
 use uuid::Uuid;
 
 use crate::aws::AwsStore;
+use crate::conditional::read;
 use crate::lease::S3Lease;
 use crate::log::S3Log;
 use crate::settings::Settings;
@@ -42,11 +43,7 @@ impl SharedLog {
         id: Uuid,
     ) -> Result<SharedLog, LogError> {
         let layout = settings.layout(environment);
-        let store = AwsStore::connect(settings).await.map_err(|error| LogError::Storage {
-            place: format!("s3://{}/{}", settings.bucket, layout.prefix()),
-            reason: error.to_string(),
-        })?;
-        let store: Arc<dyn ObjectStore> = Arc::new(store);
+        let store = connect(settings, environment).await?;
         let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout, key, id).await?);
         let lease = Arc::new(log.lease());
         Ok(SharedLog { log, lease, store, state_key: settings.state_key(environment) })
@@ -60,4 +57,23 @@ impl SharedLog {
         let found = read_lock(&*self.store, &self.state_key).await;
         found.map_err(|error| LogError::Storage { place: self.state_key.clone(), reason: error.to_string() })
     }
+}
+
+/// The state that Terraform keeps at the key of the settings, as it is, if there is one.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<Option<Vec<u8>>, LogError> {
+    let key = settings.state_key(environment);
+    let found = read(&*connect(settings, environment).await?, &key).await;
+    found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
+}
+
+async fn connect(settings: &Settings, environment: &str) -> Result<Arc<dyn ObjectStore>, LogError> {
+    let store = AwsStore::connect(settings).await;
+    let store = store.map_err(|error| LogError::Storage {
+        place: settings.place(environment),
+        reason: error.to_string(),
+    })?;
+    Ok(Arc::new(store))
 }

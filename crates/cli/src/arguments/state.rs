@@ -51,8 +51,8 @@ pub enum StateCommand {
         after_help = "Example: terraform state pull > old.tfstate && pve state adopt old.tfstate -e prod"
     )]
     Adopt {
-        /// The state file (version 4)
-        file: PathBuf,
+        /// The state file (version 4); without it, the state that Terraform keeps where the `backend` block says
+        file: Option<PathBuf>,
         /// How it is done.
         #[command(flatten)]
         edit: EditOptions,

@@ -1,6 +1,6 @@
 //! The lock on writing to a log: the system's for one on this machine, the lease for a shared one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pve_state::{Lease, LeaseError, LeaseHolder, LeaseOptions};
@@ -47,13 +47,13 @@ impl RunLock {
         wait: Duration,
     ) -> Result<RunLock, Failure> {
         match backend {
-            Backend::Local => RunLock::local(project, command, wait).await,
+            Backend::Local(local) => RunLock::local(&local.log(project), command, wait).await,
             Backend::Shared(settings) => RunLock::shared(project, settings, command, wait).await,
         }
     }
 
     /// Waits for the lock of this machine.
-    async fn local(project: &Project, command: &str, wait: Duration) -> Result<RunLock, Failure> {
+    async fn local(log: &Path, command: &str, wait: Duration) -> Result<RunLock, Failure> {
         let actor = actor();
         let holder = Holder {
             user: actor.user,
@@ -62,12 +62,13 @@ impl RunLock {
             since: jiff::Timestamp::now(),
             command: command.to_string(),
         };
-        let folder = project.data_folder();
-        std::fs::create_dir_all(&folder).map_err(Failure::writing(&folder))?;
+        if let Some(folder) = log.parent() {
+            std::fs::create_dir_all(folder).map_err(Failure::writing(folder))?;
+        }
         let deadline = tokio::time::Instant::now() + wait;
         let mut told = false;
         loop {
-            match WriterLock::acquire(&project.log_path(), &holder) {
+            match WriterLock::acquire(log, &holder) {
                 Err(error @ LockError::Held { .. }) if tokio::time::Instant::now() < deadline => {
                     if !std::mem::replace(&mut told, true) {
                         eprintln!("Waiting: {error}");

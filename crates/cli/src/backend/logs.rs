@@ -23,10 +23,10 @@ impl Project {
     /// When the backend cannot be used, or the log's file was there and is gone.
     pub fn has_log(&self) -> Result<bool, Failure> {
         match self.backend()? {
-            Backend::Local => {
+            Backend::Local(local) => {
                 refuse_vanished(self)?;
                 // One that is elsewhere is told of when it is opened.
-                Ok(self.log_path().exists() || Marker::read(self)?.is_some_and(|marker| marker.sequence > 0))
+                Ok(local.log(self).exists() || Marker::read(self)?.is_some_and(|marker| marker.sequence > 0))
             }
             Backend::Shared(_) => Ok(true),
         }
@@ -52,7 +52,7 @@ impl Project {
         &self,
         stop: &Arc<AtomicBool>,
     ) -> Result<(Arc<dyn EventLog>, State), Failure> {
-        if matches!(self.backend()?, Backend::Local) {
+        if matches!(self.backend()?, Backend::Local(_)) {
             return self.open_log().await;
         }
         let (key, folder, stop) = (self.key()?, self.data_folder(), Arc::clone(stop));
@@ -75,7 +75,7 @@ impl Project {
         refuse_left_behind(self).await?;
         refuse_vanished(self)?;
         let log: Arc<dyn EventLog> = match self.backend()? {
-            Backend::Local => Arc::new(SqliteLog::open(&self.log_path(), self.key()?)?),
+            Backend::Local(local) => Arc::new(SqliteLog::open(&local.log(self), self.key()?)?),
             Backend::Shared(bucket) => SharedLog::connect(bucket, self.stream(), self.key()?).await?.log,
         };
         let state = log.state().await?;
@@ -134,7 +134,7 @@ pub(super) async fn open_to_move(
     let key = project.key()?;
     let id = id.unwrap_or_else(Uuid::now_v7);
     Ok(match backend {
-        Backend::Local => Arc::new(SqliteLog::open_as(&project.log_path(), key, id)?),
+        Backend::Local(local) => Arc::new(SqliteLog::open_as(&local.log(project), key, id)?),
         Backend::Shared(bucket) => SharedLog::connect_as(bucket, project.stream(), key, id).await?.log,
     })
 }
@@ -154,7 +154,7 @@ pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Fa
 pub async fn open_without_key(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
     let key = Key::from_bytes([0; 32]);
     Ok(match project.backend()? {
-        Backend::Local => Arc::new(SqliteLog::open(&project.log_path(), key)?),
+        Backend::Local(local) => Arc::new(SqliteLog::open(&local.log(project), key)?),
         Backend::Shared(bucket) => SharedLog::connect(bucket, project.stream(), key).await?.log,
     })
 }

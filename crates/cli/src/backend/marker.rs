@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::given::{Protected, protected, restored};
-use super::{Backend, bucket};
+use super::{Backend, Local, bucket};
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -39,12 +39,11 @@ impl Place {
     /// When there are secrets and no key to seal them with.
     pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
         let name = name(project, backend);
-        Ok(match backend {
-            Backend::Local => Place { kind: "local".into(), name, arguments: Protected::default() },
-            Backend::Shared(bucket) => {
-                Place { kind: "s3".into(), name, arguments: protected(project, &bucket.arguments)? }
-            }
-        })
+        let (kind, arguments) = match backend {
+            Backend::Local(local) => ("local", &local.arguments),
+            Backend::Shared(bucket) => ("s3", &bucket.arguments),
+        };
+        Ok(Place { kind: kind.into(), name, arguments: protected(project, arguments)? })
     }
 
     /// The backend that the log is in.
@@ -52,9 +51,10 @@ impl Place {
     /// # Errors
     /// When its arguments cannot be read.
     pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
+        let arguments = restored(project, &self.arguments, &path(project))?;
         match &*self.kind {
-            "local" => Ok(Backend::Local),
-            _ => bucket(restored(project, &self.arguments, &path(project))?),
+            "local" => Local::from_arguments(arguments).map(Backend::Local),
+            _ => bucket(arguments),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Place {
 /// How the place of an environment's log is called.
 pub(super) fn name(project: &Project, backend: &Backend) -> String {
     match backend {
-        Backend::Local => format!(".pve/{}/log.db", project.stream()),
+        Backend::Local(local) => local.name(project),
         Backend::Shared(bucket) => bucket.place(project.stream()),
     }
 }
@@ -179,12 +179,13 @@ async fn elsewhere(project: &Project, here: &Backend) -> Result<Option<(String, 
         return Ok(other.then_some((marker.place.name, marker.sequence)));
     }
     // A log of before there were markers.
-    let file = project.log_path();
-    if matches!(here, Backend::Local) || !file.exists() {
+    let before = Local::default();
+    let file = before.log(project);
+    if before.name(project) == wanted || !file.exists() {
         return Ok(None);
     }
     let events = SqliteLog::open(&file, Key::from_bytes([0; 32]))?.head().await?;
-    Ok((events > 0).then(|| (name(project, &Backend::Local), events)))
+    Ok((events > 0).then(|| (before.name(project), events)))
 }
 
 /// The backend that the environment's log is in, when that is not the one of the configuration.
@@ -197,7 +198,7 @@ pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Fa
     }
     match Marker::read(project)? {
         Some(marker) => marker.place.backend(project).map(Some),
-        None => Ok(Some(Backend::Local)),
+        None => Ok(Some(Backend::Local(Local::default()))),
     }
 }
 
@@ -219,11 +220,12 @@ pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> 
 /// # Errors
 /// When its file is gone.
 pub(super) fn refuse_vanished(project: &Project) -> Result<(), Failure> {
-    if project.log_path().exists() {
+    let Backend::Local(local) = project.backend()? else { return Ok(()) };
+    if local.log(project).exists() {
         return Ok(());
     }
     match Marker::read(project)? {
-        Some(marker) if marker.place.name == name(project, &Backend::Local) => {
+        Some(marker) if marker.place.name == local.name(project) => {
             marker.check(project, marker.log, Head::default())
         }
         _ => Ok(()),

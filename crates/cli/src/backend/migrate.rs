@@ -29,7 +29,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<(u64, S
     let _leaving = RunLock::take(project, &source, "init -migrate", wait).await?;
     // No lease in the new place: the copy is one append to an empty log, and of two that begin one only one succeeds.
     let _arriving = match target {
-        Backend::Local => Some(RunLock::take(project, target, "init -migrate", wait).await?),
+        Backend::Local(_) => Some(RunLock::take(project, target, "init -migrate", wait).await?),
         Backend::Shared(_) => None,
     };
     let from = open_to_move(project, &source, None).await?;
@@ -52,8 +52,8 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<(u64, S
     }
     NotedLog::new(project, to)?.note().await;
     drop(from);
-    if matches!(source, Backend::Local) {
-        put_aside(&project.log_path())?;
+    if let Backend::Local(local) = &source {
+        put_aside(&local.log(project))?;
     }
     Ok(Some((events, from_name, to_name)))
 }

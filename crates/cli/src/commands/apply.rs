@@ -100,7 +100,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     });
     let (log, state) = project.open_log_for_run(&cancelled).await?;
     if !request.planning.simulate {
-        refuse_unadopted(&project, &workspace, &state)?;
+        refuse_unadopted(&project, &workspace.registry, &state).await?;
     }
     let connecting = Connecting::as_planned(request.planning, Access::Writing);
     let clusters = connect(&project, &workspace, &state, connecting).await?;

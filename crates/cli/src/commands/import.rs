@@ -16,6 +16,7 @@ use pve_state::Writer;
 use serde_json::json;
 
 use super::plan::parse_wait;
+use super::state::refuse_unadopted;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
 use crate::connect::{Access, Connecting, connect};
@@ -43,6 +44,9 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
             format!("{address} is managed already"),
             "To import another object there, take this one out of the state first: pve state rm",
         ));
+    }
+    if !options.simulate {
+        refuse_unadopted(&project, &workspace.registry, &state).await?;
     }
     let simulate = options.simulate.then_some(Access::Writing);
     let connecting =

@@ -43,7 +43,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         );
     }
     if !options.planning.simulate {
-        refuse_unadopted(&project, &workspace, &state)?;
+        refuse_unadopted(&project, &workspace.registry, &state).await?;
     }
     let connecting = Connecting::as_planned(&options.planning, Access::Reading);
     let clusters = connect(&project, &workspace, &state, connecting).await?;

@@ -85,7 +85,7 @@ async fn unlock_terraform(
 
 async fn shared(project: &Project) -> Result<Option<SharedLog>, Failure> {
     Ok(match project.backend()? {
-        Backend::Local => None,
+        Backend::Local(_) => None,
         Backend::Shared(settings) => {
             Some(SharedLog::connect(settings, project.stream(), project.key()?).await?)
         }

@@ -1,23 +1,23 @@
 //! `pve state adopt`: takes over what a state file of Terraform or OpenTofu manages.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use pve_config::configuration::constant;
 use pve_model::address::Target;
 use pve_model::event::{InstanceObserved, Payload};
 use pve_model::rules::RulesRegistry as _;
-use pve_model::state::{InstanceRecord, State};
+use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, PathStep, ResourceAddress, ResourceMode};
 use pve_resources::Registry;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::super::{parse_instance, parse_target, print_json};
+use super::found::{self, Found};
 use crate::arguments::{EditOptions, GlobalOptions};
 use crate::edit::Edit;
 use crate::failure::{Ended, Failure};
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 
 /// The version of the format since Terraform 0.12.
 const VERSION: u64 = 4;
@@ -69,15 +69,12 @@ struct SensitiveStep {
 }
 
 impl StateFile {
-    /// Reads a state file.
+    /// Reads what is in a state file; `shown` is how that is called.
     ///
     /// # Errors
-    /// When it cannot be read, or is none of a version that is known.
-    pub fn read(path: &Path) -> Result<StateFile, Failure> {
-        let shown = path.display();
-        let fail = |error: &dyn std::fmt::Display| Failure::plain(format!("{shown} cannot be read: {error}"));
-        let bytes = std::fs::read(path).map_err(|error| fail(&error))?;
-        let file: StateFile = serde_json::from_slice(&bytes).map_err(|error| {
+    /// When it is none of a version that is known.
+    pub fn parse(shown: &str, bytes: &[u8]) -> Result<StateFile, Failure> {
+        let file: StateFile = serde_json::from_slice(bytes).map_err(|error| {
             let hint = "It must be a state file of Terraform or OpenTofu: `terraform state pull` prints it.";
             Failure::hinted(format!("{shown} is no state file: {error}"), hint)
         })?;
@@ -104,39 +101,6 @@ impl StateFile {
     }
 }
 
-/// A log that begins beside a state of Terraform would plan everything anew that is in it: guests with drawn ids would be
-/// there twice.
-///
-/// # Errors
-/// When there is such a state, and the log has nothing yet.
-pub fn refuse_unadopted(project: &Project, workspace: &Workspace, state: &State) -> Result<(), Failure> {
-    if state.sequence > 0 {
-        return Ok(());
-    }
-    let named = workspace.configuration.root.backend.as_ref().filter(|(kind, _)| kind == "local");
-    let named = named.and_then(|(_, body)| body.attribute("path"));
-    let named = named.and_then(|path| constant(&path.expr).ok());
-    let named = named.as_ref().and_then(pve_model::Value::as_str).map(PathBuf::from);
-    let of_workspace = Path::new("terraform.tfstate.d").join(project.stream()).join("terraform.tfstate");
-    for path in named.into_iter().chain([of_workspace, PathBuf::from("terraform.tfstate")]) {
-        let Ok(file) = StateFile::read(&project.root.join(&path)) else { continue };
-        let count = file.known_objects(&workspace.registry);
-        if count > 0 {
-            let shown = path.display();
-            return Err(Failure::hinted(
-                format!(
-                    "{shown} has {count} objects that Terraform manages: all of them would be planned anew"
-                ),
-                format!(
-                    "Take them over with `pve state adopt {shown}`. If the file is about something else, move it out of \
-                     the project."
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// What a state file has for the log, and what of it the log cannot have.
 #[derive(Default)]
 struct Adoption {
@@ -144,19 +108,42 @@ struct Adoption {
     left: Vec<String>,
 }
 
-/// Records every object of the state file as imported. The cluster is asked by the next plan, as after any import.
+/// Records every object of the state as imported. The cluster is asked by the next plan, as after any import.
 ///
 /// # Errors
-/// When the file cannot be read, an object of it is managed already, or the log cannot be written.
-pub async fn run(global: &GlobalOptions, project: &Project, path: &Path, options: &EditOptions) -> Ended {
-    let file = StateFile::read(&project.working_directory.join(path))?;
-    let registry = pve_resources::registry();
-    let mut adoption = Adoption::default();
-    for resource in file.managed() {
-        adoption.add(resource, &registry)?;
+/// When the state cannot be read, Terraform works on it, an object of it is managed already, or the log cannot be
+/// written.
+pub async fn run(
+    global: &GlobalOptions,
+    project: &Project,
+    path: Option<&Path>,
+    options: &EditOptions,
+) -> Ended {
+    match path {
+        Some(path) => {
+            let found = Found::file(&project.working_directory, path)?;
+            let adoption = Adoption::of(found.as_ref(), &path.display().to_string())?;
+            let edit = Edit::begin_or_new(project, "state adopt", &options.lock).await?;
+            adopt(global, adoption, &path.display().to_string(), &edit, options).await
+        }
+        None => {
+            // Under the lock, which respects the one of Terraform: what is read then is not written to.
+            let edit = Edit::begin_or_new(project, "state adopt", &options.lock).await?;
+            let shown = found::place(project)?;
+            let adoption = Adoption::of(found::of_backend(project).await?.as_ref(), &shown)?;
+            adopt(global, adoption, &shown, &edit, options).await
+        }
     }
+}
+
+async fn adopt(
+    global: &GlobalOptions,
+    adoption: Adoption,
+    shown: &str,
+    edit: &Edit,
+    options: &EditOptions,
+) -> Ended {
     let Adoption { instances, left } = adoption;
-    let edit = Edit::begin_or_new(project, "state adopt", &options.lock).await?;
     if let Some((address, _)) =
         instances.iter().find(|(address, _)| edit.state.instances.contains_key(address))
     {
@@ -180,15 +167,29 @@ pub async fn run(global: &GlobalOptions, project: &Project, path: &Path, options
     addresses.iter().for_each(|address| println!("{word} {address}"));
     left.iter().for_each(|what| println!("Left out {what}"));
     eprintln!(
-        "{word} {} objects. `pve plan` compares them with the cluster and the configuration.\n{} may hold secrets in plain \
-         text: put it away safely, and do not apply with Terraform any more.",
+        "{word} {} objects. `pve plan` compares them with the cluster and the configuration.\n{shown} may hold secrets in \
+         plain text: put it away safely, and do not apply with Terraform any more.",
         addresses.len(),
-        path.display()
     );
     Ok(0)
 }
 
 impl Adoption {
+    /// What a state has.
+    fn of(found: Option<&Found>, shown: &str) -> Result<Adoption, Failure> {
+        let found = found.ok_or_else(|| {
+            let hint =
+                "Terraform keeps it elsewhere? Print it with `terraform state pull`, and name that file.";
+            Failure::hinted(format!("there is no state {shown}"), hint)
+        })?;
+        let registry = pve_resources::registry();
+        let mut adoption = Adoption::default();
+        for resource in found.file.managed() {
+            adoption.add(resource, &registry)?;
+        }
+        Ok(adoption)
+    }
+
     fn add(&mut self, resource: &Resource, registry: &Registry) -> Result<(), Failure> {
         let block = format!("{}.{}", resource.kind, resource.name);
         let block = if resource.module.is_empty() { block } else { format!("{}.{block}", resource.module) };

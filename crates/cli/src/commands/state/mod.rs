@@ -1,11 +1,12 @@
 //! `pve state`: looks into the state, and edits it by events.
 
 mod adopt;
+mod found;
 mod moves;
 mod pull;
 mod remove;
 
-pub use adopt::refuse_unadopted;
+pub use found::refuse_unadopted;
 use pve_model::InstanceAddress;
 use pve_model::state::State;
 use serde_json::json;
@@ -37,7 +38,7 @@ pub async fn run(global: &GlobalOptions, command: &StateCommand) -> Ended {
             moves::run(global, &project, source, destination, edit).await
         }
         StateCommand::Rm { addresses, edit } => remove::run(global, &project, addresses, edit).await,
-        StateCommand::Adopt { file, edit } => adopt::run(global, &project, file, edit).await,
+        StateCommand::Adopt { file, edit } => adopt::run(global, &project, file.as_deref(), edit).await,
         StateCommand::Pull => pull::run(&project).await,
         StateCommand::Push { .. } => Err(Failure::hinted(
             "a state cannot be pushed: it is what the log says",
