@@ -37,6 +37,8 @@ fn init_keeps_arguments_and_their_secrets_sealed() {
         "use_path_style=true",
         "-backend-config=access_key=AKIA",
         "-backend-config=secret_key=hunter2-hunter2",
+        "-backend-config=assume_role_with_web_identity={ role_arn = \"r\", web_identity_token = \"hunter2\" }",
+        "-backend-config=https_proxy=http://ann:hunter2@127.0.0.1:1",
         &endpoints,
     ]);
     let file = kept(&project);

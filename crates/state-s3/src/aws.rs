@@ -4,17 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
-use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{
-    Credentials as AwsCredentials, RequestChecksumCalculation, SharedCredentialsProvider,
-};
+use aws_sdk_s3::config::{Credentials as AwsCredentials, RequestChecksumCalculation, SharedHttpClient};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, ServerSideEncryption};
@@ -27,7 +22,8 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 
 use crate::answers::{Refusal, judge_read, judge_write};
-use crate::settings::{AssumeRole, Encryption, Settings, WebIdentity};
+use crate::roles;
+use crate::settings::{Encryption, Settings};
 use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// How long a connection may take, and one request with its answer.
@@ -54,6 +50,17 @@ pub enum ConnectError {
     /// The certificates cannot be used.
     #[error("the CA file cannot be used: {0}")]
     Certificates(String),
+    /// The account of the credentials is not one that the settings allow.
+    #[error("the credentials are of the account {account}, which is {}", if *forbidden { "one of forbidden_account_ids" } else { "none of allowed_account_ids" })]
+    Account {
+        /// Its id.
+        account: String,
+        /// Whether it is named, instead of missing among those that are.
+        forbidden: bool,
+    },
+    /// The account cannot be told.
+    #[error("it cannot be told which account the credentials are of: {0}")]
+    UnknownAccount(String),
 }
 
 /// A bucket.
@@ -69,9 +76,16 @@ impl AwsStore {
     /// the first request needs them: environment, profile, SSO, web identity, container, instance.
     ///
     /// # Errors
-    /// When certificates cannot be read. No request is sent.
+    /// When certificates cannot be read, or the account is not allowed. No request is sent, unless accounts are allowed
+    /// or forbidden.
     pub async fn connect(settings: &Settings) -> Result<AwsStore, ConnectError> {
-        let shared = shared_configuration(settings).await?;
+        let mut shared = shared_configuration(settings).await?;
+        let mut sts = for_roles(settings, &shared)?;
+        if let Some(provider) = roles::credentials(settings, &sts) {
+            shared = shared.to_builder().credentials_provider(provider.clone()).build();
+            sts = sts.to_builder().credentials_provider(provider).build();
+        }
+        roles::check_account(settings, &sts).await?;
         // Each request once: whether to send it again is decided where writes have ids.
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .retry_config(RetryConfig::disabled())
@@ -82,13 +96,7 @@ impl AwsStore {
         if settings.skip_checksum {
             config = config.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         }
-        if let Some(identity) = &settings.web_identity {
-            config = config.credentials_provider(with_token(identity, &for_roles(settings, &shared)));
-        }
-        if let Some(role) = &settings.assume_role {
-            let provider = assumed(role, &for_roles(settings, &shared), settings).await;
-            config = config.credentials_provider(provider);
-        }
+        config = config.http_client(http_client(settings, settings.endpoint.as_deref())?);
         Ok(AwsStore {
             client: Client::from_conf(config.build()),
             bucket: settings.bucket.clone(),
@@ -204,10 +212,14 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(REQUEST).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(settings.region.clone()))
-        .use_dual_stack(settings.dual_stack)
-        .use_fips(settings.fips)
         .timeout_config(timeouts)
-        .http_client(http_client(settings)?);
+        .http_client(http_client(settings, None)?);
+    if settings.dual_stack {
+        loader = loader.use_dual_stack(true);
+    }
+    if settings.fips {
+        loader = loader.use_fips(true);
+    }
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
     }
@@ -236,7 +248,7 @@ fn with_profile_files(loader: ConfigLoader, settings: &Settings) -> ConfigLoader
     loader.profile_files(files.build())
 }
 
-fn http_client(settings: &Settings) -> Result<aws_sdk_s3::config::SharedHttpClient, ConnectError> {
+fn http_client(settings: &Settings, endpoint: Option<&str>) -> Result<SharedHttpClient, ConnectError> {
     let mut context = tls::TlsContext::default();
     if let Some(path) = &settings.ca_bundle {
         let pem = std::fs::read(path)
@@ -245,7 +257,7 @@ fn http_client(settings: &Settings) -> Result<aws_sdk_s3::config::SharedHttpClie
         let built = tls::TlsContext::builder().with_trust_store(trust).build();
         context = built.map_err(|error| ConnectError::Certificates(error.to_string()))?;
     }
-    let proxy = proxy(settings)?;
+    let proxy = proxy(settings, endpoint.unwrap_or("https://"))?;
     let connector = move |timeouts: Option<&HttpConnectorSettings>, parts: Option<&RuntimeComponents>| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(timeouts.cloned());
@@ -256,10 +268,12 @@ fn http_client(settings: &Settings) -> Result<aws_sdk_s3::config::SharedHttpClie
     Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(connector))
 }
 
-/// The proxy that is named; else that of the environment, which is not for stores on this machine.
-fn proxy(settings: &Settings) -> Result<ProxyConfig, ConnectError> {
-    let Some(url) = &settings.proxy else {
-        let host = settings.endpoint.as_deref().and_then(|url| url.split("://").nth(1)).unwrap_or_default();
+/// The proxy that is named for endpoints like this one; else that of the environment, which is not for stores on this
+/// machine.
+fn proxy(settings: &Settings, endpoint: &str) -> Result<ProxyConfig, ConnectError> {
+    let (scheme, host) = endpoint.split_once("://").unwrap_or_default();
+    let named = if scheme == "http" { &settings.http_proxy } else { &settings.https_proxy };
+    let Some(url) = named else {
         let here = ["127.", "localhost", "[::1]"].iter().any(|name| host.starts_with(name));
         return Ok(if here { ProxyConfig::disabled() } else { ProxyConfig::from_env() });
     };
@@ -270,61 +284,13 @@ fn proxy(settings: &Settings) -> Result<ProxyConfig, ConnectError> {
     })
 }
 
-/// What roles are asked for with.
-fn for_roles(settings: &Settings, shared: &SdkConfig) -> SdkConfig {
-    let mut builder = shared.to_builder();
-    builder.set_endpoint_url(settings.sts_endpoint.clone());
+/// What STS is asked with.
+fn for_roles(settings: &Settings, shared: &SdkConfig) -> Result<SdkConfig, ConnectError> {
+    let endpoint = settings.sts_endpoint.as_deref();
+    let mut builder = shared.to_builder().http_client(http_client(settings, endpoint)?);
+    builder.set_endpoint_url(endpoint.map(String::from));
     if let Some(region) = &settings.sts_region {
         builder.set_region(Some(Region::new(region.clone())));
     }
-    builder.build()
-}
-
-fn with_token(identity: &WebIdentity, shared: &SdkConfig) -> WebIdentityTokenCredentialsProvider {
-    let mut parts = ProviderConfig::without_region().with_region(shared.region().cloned());
-    if let Some(client) = shared.http_client() {
-        parts = parts.with_http_client(client);
-    }
-    let mut builder = WebIdentityTokenCredentialsProvider::builder().configure(&parts);
-    builder = builder.static_configuration(StaticConfiguration {
-        web_identity_token_file: PathBuf::from(&identity.token_file),
-        role_arn: identity.role_arn.clone(),
-        session_name: identity.session_name.clone().unwrap_or_else(|| "pve".into()),
-    });
-    if let Some(policy) = &identity.policy {
-        builder = builder.policy(policy);
-    }
-    if !identity.policy_arns.is_empty() {
-        builder = builder.policy_arns(identity.policy_arns.clone());
-    }
-    builder.build()
-}
-
-async fn assumed(role: &AssumeRole, shared: &SdkConfig, settings: &Settings) -> SharedCredentialsProvider {
-    let mut builder = AssumeRoleProvider::builder(&role.role_arn).configure(shared);
-    if let Some(name) = &role.session_name {
-        builder = builder.session_name(name);
-    }
-    if let Some(id) = &role.external_id {
-        builder = builder.external_id(id);
-    }
-    if let Some(policy) = &role.policy {
-        builder = builder.policy(policy);
-    }
-    if !role.policy_arns.is_empty() {
-        builder = builder.policy_arns(role.policy_arns.clone());
-    }
-    if let Some(duration) = role.duration {
-        builder = builder.session_length(duration);
-    }
-    if !role.tags.is_empty() {
-        builder = builder.tags(role.tags.clone());
-    }
-    let token = settings.web_identity.as_ref().map(|identity| with_token(identity, shared));
-    let own = token.map(SharedCredentialsProvider::new).or_else(|| shared.credentials_provider());
-    let provider = match own {
-        Some(own) => builder.build_from_provider(own).await,
-        None => builder.build().await,
-    };
-    SharedCredentialsProvider::new(provider)
+    Ok(builder.build())
 }

@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod naming;
 mod probe;
+mod roles;
 mod settings;
 mod snapshot;
 mod store;

@@ -86,12 +86,18 @@ pub struct Settings {
     pub sts_endpoint: Option<String>,
     /// `sts_region`.
     pub sts_region: Option<String>,
-    /// `use_dualstack_endpoint`.
+    /// `allowed_account_ids`; empty for all.
+    pub allowed_accounts: Vec<String>,
+    /// `forbidden_account_ids`.
+    pub forbidden_accounts: Vec<String>,
+    /// `use_dualstack_endpoint`. Without it the environment and the profile are asked.
     pub dual_stack: bool,
-    /// `use_fips_endpoint`.
+    /// `use_fips_endpoint`; the same.
     pub fips: bool,
-    /// `http_proxy` or `https_proxy`, whichever is for the endpoint. Without it the environment is asked.
-    pub proxy: Option<String>,
+    /// `http_proxy`, for endpoints with http. Without it the environment is asked.
+    pub http_proxy: Option<String>,
+    /// `https_proxy`, for those with https; the same.
+    pub https_proxy: Option<String>,
     /// `no_proxy`.
     pub no_proxy: Option<String>,
     /// `skip_s3_checksum`: writes carry no checksum beyond what is required.
@@ -114,9 +120,14 @@ pub enum SettingsError {
     /// The backend has no such argument.
     #[error("backend \"s3\" has no argument {0}")]
     Unknown(String),
-    /// Terraform has it, `pve` does not yet.
-    #[error("backend \"s3\": {0} is not supported by pve yet")]
-    Unsupported(String),
+    /// Terraform has it, and `pve` does not.
+    #[error("backend \"s3\": {argument} cannot be used: {reason}")]
+    Unsupported {
+        /// The argument.
+        argument: String,
+        /// Why, and what to do instead.
+        reason: &'static str,
+    },
     /// Its value cannot be used.
     #[error("backend \"s3\": {argument} {reason}")]
     Invalid {
@@ -184,7 +195,7 @@ impl Reader<'_> {
         let bucket = self.needed("bucket", None);
         let key = self.needed("key", None);
         let region = self.needed("region", Some("AWS_REGION or AWS_DEFAULT_REGION"));
-        let workspace_key_prefix = self.text("workspace_key_prefix").unwrap_or_else(|| "env:".into());
+        let workspace_key_prefix = self.workspace_key_prefix();
         self.check_path("key", key.as_deref().unwrap_or_default());
         self.check_path("workspace_key_prefix", &workspace_key_prefix);
         let endpoint = self.endpoint();
@@ -192,23 +203,22 @@ impl Reader<'_> {
         let encryption = self.encryption();
         let profile = self.text("profile");
         let credentials = self.credentials();
-        let config_files = self.texts("shared_config_files");
-        let mut credentials_files = self.texts("shared_credentials_files");
-        credentials_files.extend(self.text("shared_credentials_file"));
+        let config_files = self.paths("shared_config_files");
+        let mut credentials_files = self.paths("shared_credentials_files");
+        credentials_files.extend(self.path("shared_credentials_file"));
         let acl = self.text("acl");
-        let ca_bundle = self.text("custom_ca_bundle").or_else(|| (self.environment)("AWS_CA_BUNDLE"));
-        // Whether to check certificates: `true` is refused rather than overheard.
+        let ca_bundle = self.path("custom_ca_bundle").or_else(|| self.variable(&["AWS_CA_BUNDLE"]));
+        // `false` is what is done anyway.
         if self.flag("insecure") {
-            self.errors.push(SettingsError::Unsupported("insecure".into()));
+            self.unsupported("insecure", INSECURE);
         }
+        let (allowed_accounts, forbidden_accounts) = self.accounts();
         let assume_role = self.assume_role();
         let web_identity = self.web_identity();
         let sts_endpoint = self.sts_endpoint();
         let sts_region = self.text("sts_region");
         let (dual_stack, fips) = (self.flag("use_dualstack_endpoint"), self.flag("use_fips_endpoint"));
-        let (plain, secure) = (self.text("http_proxy"), self.text("https_proxy"));
-        let is_plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
-        let proxy = if is_plain { plain } else { secure };
+        let (http_proxy, https_proxy) = (self.text("http_proxy"), self.text("https_proxy"));
         let no_proxy = self.text("no_proxy");
         let skip_checksum = self.flag("skip_s3_checksum");
         let remarks = self.remarks();
@@ -230,9 +240,12 @@ impl Reader<'_> {
             web_identity,
             sts_endpoint,
             sts_region,
+            allowed_accounts,
+            forbidden_accounts,
             dual_stack,
             fips,
-            proxy,
+            http_proxy,
+            https_proxy,
             no_proxy,
             skip_checksum,
             remarks,
@@ -269,8 +282,7 @@ impl Reader<'_> {
 
     fn needed(&mut self, argument: &'static str, from: Option<&'static str>) -> Option<String> {
         let faults = self.errors.len();
-        let stands_in = |name: &str| (self.environment)(name).filter(|text| !text.is_empty());
-        let default = from.and_then(|from| from.split(" or ").find_map(stands_in));
+        let default = from.and_then(|from| from.split(" or ").find_map(|name| self.variable(&[name])));
         let found = self.text(argument).or(default);
         if found.is_none() && self.errors.len() == faults {
             self.errors.push(SettingsError::Missing { argument, from });
@@ -292,13 +304,7 @@ impl Reader<'_> {
     }
 
     fn texts(&mut self, name: &'static str) -> Vec<String> {
-        let Some(value) = self.value(name) else { return Vec::new() };
-        let texts =
-            value.elements().and_then(|all| all.iter().map(|one| one.as_str().map(String::from)).collect());
-        if texts.is_none() {
-            self.invalid(name, "must be a list of strings");
-        }
-        texts.unwrap_or_default()
+        self.value(name).map(|value| self.list(name, &value)).unwrap_or_default()
     }
 
     fn check_path(&mut self, name: &str, path: &str) {
@@ -307,41 +313,12 @@ impl Reader<'_> {
         }
     }
 
-    fn endpoint(&mut self) -> Option<String> {
-        let block = self.value("endpoints");
-        let entries = block.as_ref().and_then(Value::entries);
-        if block.is_some() && entries.is_none() {
-            self.invalid("endpoints", "must be an object, for instance { s3 = \"https://...\" }");
-        }
-        let mut endpoint = None;
-        for (name, value) in entries.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-            match (&**name, value.as_str()) {
-                ("s3", Some(url)) => endpoint = Some(url.to_string()),
-                ("s3", None) => self.invalid("endpoints.s3", "must be a string"),
-                // Read where roles are.
-                ("sts", Some(_)) => {}
-                ("sts", None) => self.invalid("endpoints.sts", "must be a string"),
-                ("dynamodb" | "iam", _) => {}
-                ("sso", _) => {
-                    self.errors.push(SettingsError::Unsupported(format!("endpoints.{name}")));
-                }
-                _ => self.errors.push(SettingsError::Unknown(format!("endpoints.{name}"))),
-            }
-        }
-        let old = self.text("endpoint");
-        let variable =
-            || ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|name| (self.environment)(name));
-        let endpoint = endpoint.or(old).or_else(variable).filter(|url| !url.is_empty())?;
-        if !endpoint.starts_with("https://") && !endpoint.starts_with("http://") {
-            self.invalid("endpoints.s3", "must be a URL that begins with https:// or http://");
-        }
-        Some(endpoint)
-    }
-
     fn encryption(&mut self) -> Encryption {
         let encrypt = self.flag("encrypt");
         let kms = self.text("kms_key_id");
-        let customer = self.secret("sse_customer_key");
+        let variable = self.variable(&["AWS_SSE_CUSTOMER_KEY"]).filter(|_| encrypt);
+        let variable = variable.map(|text| Secret(Zeroizing::new(text)));
+        let customer = self.secret("sse_customer_key").or(variable);
         if let Some(key) = &customer {
             use base64::Engine as _;
             let bytes = base64::engine::general_purpose::STANDARD.decode(key.expose()).map(Zeroizing::new);
@@ -384,11 +361,14 @@ impl Reader<'_> {
     }
 }
 
+#[path = "settings_network.rs"]
+mod network;
 #[path = "settings_rest.rs"]
 mod rest;
 #[path = "settings_role.rs"]
 mod role;
 
+use network::INSECURE;
 pub use role::{AssumeRole, WebIdentity};
 
 #[cfg(test)]

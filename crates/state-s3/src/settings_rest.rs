@@ -15,7 +15,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "the log's own conditional writes keep writers apart; a lock object that Terraform holds on its state is respected",
     ),
     ("skip_credentials_validation", "credentials are checked by using them"),
-    ("skip_requesting_account_id", "the account is not asked for"),
+    (
+        "skip_requesting_account_id",
+        "the account is asked for only where allowed_account_ids or forbidden_account_ids needs it",
+    ),
     ("skip_region_validation", "regions are not checked against a list"),
     ("skip_metadata_api_check", "credentials are found as the AWS tools find them"),
     ("max_retries", "conditional writes are repeated by the log itself"),
@@ -26,13 +29,16 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("state_tags", "objects of the log carry no tags"),
 ];
 
-/// What Terraform and OpenTofu have beside those that are read here.
-const NOT_YET: &[&str] = &[
-    "allowed_account_ids",
-    "assume_role_transitive_tag_keys",
-    "ec2_metadata_service_endpoint",
-    "ec2_metadata_service_endpoint_mode",
-    "forbidden_account_ids",
+/// What Terraform and OpenTofu have and is refused: it would change which credentials are found.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "ec2_metadata_service_endpoint",
+        "set AWS_EC2_METADATA_SERVICE_ENDPOINT, by which all AWS tools find credentials",
+    ),
+    (
+        "ec2_metadata_service_endpoint_mode",
+        "set AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE, by which all AWS tools find credentials",
+    ),
 ];
 
 impl Reader<'_> {
@@ -51,10 +57,12 @@ impl Reader<'_> {
             if known {
                 continue;
             }
-            if !NOT_YET.contains(&&**name) {
-                self.errors.push(SettingsError::Unknown(name.to_string()));
-            } else if !value.is_null() {
-                self.errors.push(SettingsError::Unsupported(name.to_string()));
+            match REFUSED.iter().find(|(refused, _)| *refused == &**name) {
+                None => self.errors.push(SettingsError::Unknown(name.to_string())),
+                Some((_, reason)) if !value.is_null() => {
+                    self.errors.push(SettingsError::Unsupported { argument: name.to_string(), reason });
+                }
+                Some(_) => {}
             }
         }
     }

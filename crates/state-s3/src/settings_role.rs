@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use pve_model::Value;
 
-use super::{Reader, SettingsError};
+use zeroize::Zeroizing;
+
+use super::{Reader, Secret, SettingsError};
 
 /// A role of AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct AssumeRole {
     pub duration: Option<Duration>,
     /// `tags`, of the session.
     pub tags: Vec<(String, String)>,
+    /// `transitive_tag_keys`: tags that sessions which follow have too.
+    pub transitive_tag_keys: Vec<String>,
+    /// `source_identity`: who takes it on.
+    pub source_identity: Option<String>,
 }
 
 /// A role that is taken on with a token of another place.
@@ -36,7 +42,11 @@ pub struct WebIdentity {
     pub policy: Option<String>,
     /// `policy_arns`.
     pub policy_arns: Vec<String>,
-    /// `web_identity_token_file`.
+    /// `duration`.
+    pub duration: Option<Duration>,
+    /// `web_identity_token`.
+    pub token: Option<Secret>,
+    /// `web_identity_token_file`, read each time that it is needed.
     pub token_file: String,
 }
 
@@ -58,15 +68,25 @@ impl Reader<'_> {
                 ("session_name", text @ Some(_)) => role.session_name = text,
                 ("external_id", text @ Some(_)) => role.external_id = text,
                 ("policy", text @ Some(_)) => role.policy = text,
-                ("duration", Some(text)) => role.duration = self.duration(&text),
-                ("policy_arns", None) => role.policy_arns = texts(value).unwrap_or_default(),
-                ("tags", None) => role.tags = tags(value).unwrap_or_default(),
-                ("transitive_tag_keys" | "source_identity", _) => {
-                    self.errors.push(SettingsError::Unsupported(format!("assume_role.{name}")));
+                ("source_identity", text @ Some(_)) => role.source_identity = text,
+                ("duration", Some(text)) => role.duration = self.duration("assume_role.duration", &text),
+                ("policy_arns", None) => role.policy_arns = self.list("assume_role.policy_arns", value),
+                ("transitive_tag_keys", None) => {
+                    role.transitive_tag_keys = self.list("assume_role.transitive_tag_keys", value);
                 }
-                ("role_arn" | "session_name" | "external_id" | "policy" | "duration", None) => {
-                    self.invalid(&format!("assume_role.{name}"), "must be a string");
-                }
+                ("tags", None) => role.tags = self.tags("assume_role.tags", value),
+                (
+                    "role_arn"
+                    | "session_name"
+                    | "external_id"
+                    | "policy"
+                    | "duration"
+                    | "source_identity"
+                    | "policy_arns"
+                    | "transitive_tag_keys"
+                    | "tags",
+                    _,
+                ) => self.invalid(&format!("assume_role.{name}"), "is of another type"),
                 _ => self.errors.push(SettingsError::Unknown(format!("assume_role.{name}"))),
             }
         }
@@ -90,33 +110,26 @@ impl Reader<'_> {
                 ("role_arn", Some(text)) => role.role_arn = text,
                 ("session_name", text @ Some(_)) => role.session_name = text,
                 ("policy", text @ Some(_)) => role.policy = text,
-                ("web_identity_token_file", Some(text)) => role.token_file = text,
-                ("policy_arns", None) => role.policy_arns = texts(value).unwrap_or_default(),
-                ("web_identity_token" | "duration", _) => {
-                    self.errors.push(SettingsError::Unsupported(format!("{name}.{field}")));
-                }
+                ("web_identity_token_file", Some(text)) => role.token_file = self.expanded(text),
+                ("web_identity_token", Some(text)) => role.token = Some(Secret(Zeroizing::new(text))),
+                ("duration", Some(text)) => role.duration = self.duration(&format!("{name}.duration"), &text),
+                ("policy_arns", None) => role.policy_arns = self.list(&format!("{name}.policy_arns"), value),
                 _ => self.errors.push(SettingsError::Unknown(format!("{name}.{field}"))),
             }
         }
-        let variable = |name: &str| (self.environment)(name).unwrap_or_default();
         if role.role_arn.is_empty() {
-            role.role_arn = variable("AWS_ROLE_ARN");
+            role.role_arn = self.variable(&["AWS_ROLE_ARN"]).unwrap_or_default();
         }
-        if role.token_file.is_empty() {
-            role.token_file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
+        if role.token_file.is_empty() && role.token.is_none() {
+            role.token_file = self.variable(&["AWS_WEB_IDENTITY_TOKEN_FILE"]).unwrap_or_default();
         }
-        if role.role_arn.is_empty() || role.token_file.is_empty() {
-            self.invalid(name, "needs role_arn and web_identity_token_file");
+        role.session_name = role.session_name.or_else(|| self.variable(&["AWS_ROLE_SESSION_NAME"]));
+        if role.role_arn.is_empty() || (role.token_file.is_empty() && role.token.is_none()) {
+            self.invalid(name, "needs role_arn, and web_identity_token or web_identity_token_file");
+        } else if !role.token_file.is_empty() && role.token.is_some() {
+            self.invalid(name, "has two tokens: web_identity_token and web_identity_token_file");
         }
         Some(role)
-    }
-
-    /// Where roles are asked for.
-    pub(super) fn sts_endpoint(&mut self) -> Option<String> {
-        let old = self.text("sts_endpoint");
-        let block = self.value("endpoints");
-        let given = block.as_ref().and_then(Value::entries).and_then(|entries| entries.get("sts")?.as_str());
-        given.map(String::from).or(old).or_else(|| (self.environment)("AWS_ENDPOINT_URL_STS"))
     }
 
     fn older_role(&mut self) -> Option<AssumeRole> {
@@ -135,7 +148,8 @@ impl Reader<'_> {
             whole.map(Duration::from_secs)
         });
         let given = self.value("assume_role_tags");
-        let tags = given.as_ref().and_then(tags).unwrap_or_default();
+        let tags = given.map(|tags| self.tags("assume_role_tags", &tags)).unwrap_or_default();
+        let transitive_tag_keys = self.texts("assume_role_transitive_tag_keys");
         Some(AssumeRole {
             role_arn: role_arn?,
             session_name,
@@ -144,11 +158,13 @@ impl Reader<'_> {
             policy_arns,
             duration,
             tags,
+            transitive_tag_keys,
+            source_identity: None,
         })
     }
 
     /// A duration as the language of Terraform writes it: `1h30m`.
-    fn duration(&mut self, text: &str) -> Option<Duration> {
+    fn duration(&mut self, name: &str, text: &str) -> Option<Duration> {
         let mut seconds = 0;
         let mut digits = String::new();
         for character in text.chars() {
@@ -170,18 +186,29 @@ impl Reader<'_> {
             digits.clear();
         }
         if seconds == 0 || !digits.is_empty() {
-            self.invalid("assume_role.duration", "must be a duration such as 1h or 30m");
+            self.invalid(name, "must be a duration such as 1h or 30m");
             return None;
         }
         Some(Duration::from_secs(seconds))
     }
-}
 
-fn tags(value: &Value) -> Option<Vec<(String, String)>> {
-    let tags = value.entries()?.iter();
-    tags.map(|(name, value)| Some((name.to_string(), value.as_str()?.to_string()))).collect()
-}
+    fn tags(&mut self, name: &str, value: &Value) -> Vec<(String, String)> {
+        let pair = |(name, value): (&std::sync::Arc<str>, &Value)| {
+            Some((name.to_string(), value.as_str()?.to_string()))
+        };
+        let tags = value.entries().and_then(|entries| entries.iter().map(pair).collect());
+        if tags.is_none() {
+            self.invalid(name, "must be a map of strings");
+        }
+        tags.unwrap_or_default()
+    }
 
-fn texts(value: &Value) -> Option<Vec<String>> {
-    value.elements()?.iter().map(|one| one.as_str().map(String::from)).collect()
+    pub(super) fn list(&mut self, name: &str, value: &Value) -> Vec<String> {
+        let texts =
+            value.elements().and_then(|all| all.iter().map(|one| one.as_str().map(String::from)).collect());
+        if texts.is_none() {
+            self.invalid(name, "must be a list of strings");
+        }
+        texts.unwrap_or_default()
+    }
 }

@@ -91,7 +91,11 @@ fn the_environment_stands_in_for_region_and_endpoint() {
 fn what_cannot_be_used_is_told_with_its_reason() {
     for (arguments, expected) in [
         (vec![("bukket", text("x"))], "backend \"s3\" has no argument bukket"),
-        (vec![("insecure", text("true"))], "backend \"s3\": insecure is not supported by pve yet"),
+        (
+            vec![("insecure", text("true"))],
+            "backend \"s3\": insecure cannot be used: certificates are always checked, since the log would go to \
+             whoever answers; name their issuer in custom_ca_bundle",
+        ),
         (vec![("key", text("/infra"))], "backend \"s3\": key must not begin or end with \"/\""),
         (vec![("encrypt", text("maybe"))], "backend \"s3\": encrypt must be true or false"),
         (vec![("bucket", Value::bool(true))], "backend \"s3\": bucket must be a string"),
@@ -153,12 +157,81 @@ fn roles_tokens_proxies_and_other_endpoints_are_read() {
     assert_eq!(settings.web_identity.unwrap().token_file, "/t");
     assert_eq!(settings.sts_endpoint.as_deref(), Some("https://sts.example.org"));
     assert_eq!((settings.dual_stack, settings.fips, settings.endpoint), (true, false, None));
-    assert_eq!(settings.proxy.as_deref(), Some("http://proxy:3128"));
+    assert_eq!(settings.https_proxy.as_deref(), Some("http://proxy:3128"));
     assert_eq!(settings.remarks.len(), 1);
     let older = with(&[("role_arn", text("r")), ("assume_role_duration_seconds", text("900"))]).unwrap();
     assert_eq!(older.assume_role.unwrap().duration, Some(std::time::Duration::from_secs(900)));
     assert_eq!(
         faults(&[("assume_role_with_web_identity", object(&[]))]),
-        ["backend \"s3\": assume_role_with_web_identity needs role_arn and web_identity_token_file"]
+        ["backend \"s3\": assume_role_with_web_identity needs role_arn, and web_identity_token or \
+             web_identity_token_file"]
     );
+}
+
+#[test]
+fn accounts_are_allowed_or_forbidden_and_not_both() {
+    let list = || Value::list(Type::String, vec![text("111122223333")]);
+    assert_eq!(with(&[("allowed_account_ids", list())]).unwrap().allowed_accounts, ["111122223333"]);
+    assert_eq!(with(&[("forbidden_account_ids", list())]).unwrap().forbidden_accounts, ["111122223333"]);
+    assert_eq!(
+        faults(&[("allowed_account_ids", list()), ("forbidden_account_ids", list())]),
+        ["backend \"s3\": allowed_account_ids cannot be given together with forbidden_account_ids"]
+    );
+}
+
+#[test]
+fn the_environment_stands_in_as_it_does_for_terraform() {
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let variable = |name: &str| match name {
+        "AWS_S3_ENDPOINT" => Some("http://127.0.0.1:9000".to_string()),
+        "AWS_STS_ENDPOINT" => Some("http://127.0.0.1:9001".to_string()),
+        "AWS_SSE_CUSTOMER_KEY" => Some(key.to_string()),
+        "AWS_REGION" => Some("eu-west-1".to_string()),
+        "HOME" => Some("/home/ann".to_string()),
+        _ => None,
+    };
+    let read = |more: &[(&str, Value)]| {
+        let least = [("bucket", text("b")), ("key", text("k"))];
+        let all = [&least[..], more].concat().into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Settings::from_arguments(&all, &variable)
+    };
+    let settings = read(&[
+        ("encrypt", Value::bool(true)),
+        ("custom_ca_bundle", text("~/ca.pem")),
+        ("workspace_key_prefix", text("")),
+    ]);
+    let settings = settings.unwrap();
+    assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert_eq!(settings.sts_endpoint.as_deref(), Some("http://127.0.0.1:9001"));
+    assert!(matches!(&settings.encryption, Encryption::Customer(found) if found.expose() == key));
+    assert_eq!(settings.ca_bundle.as_deref(), Some("/home/ann/ca.pem"));
+    assert_eq!(settings.state_key("prod"), "prod/k");
+    assert_eq!(read(&[]).unwrap().encryption, Encryption::Bucket);
+    let both = read(&[("encrypt", Value::bool(true)), ("kms_key_id", text("alias/a"))]).unwrap_err();
+    assert!(both[0].to_string().contains("together with kms_key_id"), "{both:?}");
+}
+
+/// The arguments of Terraform 1.11 and OpenTofu 1.12, from their documentation.
+#[test]
+fn every_argument_of_terraform_and_of_opentofu_is_known() {
+    let known = "access_key acl allowed_account_ids assume_role assume_role_duration_seconds assume_role_policy \
+        assume_role_policy_arns assume_role_tags assume_role_transitive_tag_keys assume_role_with_web_identity bucket \
+        custom_ca_bundle dynamodb_endpoint dynamodb_table ec2_metadata_service_endpoint \
+        ec2_metadata_service_endpoint_mode encrypt endpoint endpoints external_id forbidden_account_ids \
+        force_path_style http_proxy https_proxy iam_endpoint insecure key kms_key_id lock_tags max_retries no_proxy \
+        profile region retry_mode role_arn secret_key session_name shared_config_files shared_credentials_file \
+        shared_credentials_files skip_credentials_validation skip_metadata_api_check skip_region_validation \
+        skip_requesting_account_id skip_s3_checksum sse_customer_key state_tags sts_endpoint sts_region token \
+        use_dualstack_endpoint use_fips_endpoint use_legacy_workflow use_lockfile use_path_style workspace_key_prefix";
+    for name in known.split_whitespace() {
+        let null = with(&[(name, Value::null(Type::String))]);
+        let unknown = |errors: Vec<SettingsError>| {
+            errors
+                .iter()
+                .any(|error| matches!(error, SettingsError::Unknown(_) | SettingsError::Unsupported { .. }))
+        };
+        assert!(!null.is_err_and(unknown), "{name}");
+    }
+    let refused = faults(&[("ec2_metadata_service_endpoint", text("http://127.0.0.1"))]);
+    assert!(refused[0].contains("set AWS_EC2_METADATA_SERVICE_ENDPOINT"), "{refused:?}");
 }

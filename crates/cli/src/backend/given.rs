@@ -21,8 +21,9 @@ use crate::project::Project;
 
 /// The newest format of the file.
 const FORMAT: u32 = 1;
-/// What is sealed in the file.
-const SECRETS: [&str; 3] = ["secret_key", "token", "sse_customer_key"];
+/// What is sealed in the file: secrets, a token among what is said of a role, and names of proxies with passwords.
+const SECRETS: [&str; 6] =
+    ["secret_key", "token", "sse_customer_key", "assume_role_with_web_identity", "http_proxy", "https_proxy"];
 /// What the sealed part is bound to.
 const PLACE: &str = "backend arguments";
 /// More of them: words as a shell splits them.

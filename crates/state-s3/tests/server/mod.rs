@@ -187,7 +187,7 @@ fn launch(kind: Kind, program: &Path, folder: &Path, port: u16) -> Child {
         Kind::Ministack => command
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
-            .env("SERVICES", "s3")
+            .env("SERVICES", "s3,sts")
             .env("S3_PERSIST", "1")
             .env("S3_DATA_DIR", &data),
         Kind::Seaweed => seaweed(&mut command, folder, &data, port),
