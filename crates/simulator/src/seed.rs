@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::access::Credentials;
 use crate::options::Behaviour;
 use crate::schema::Raw;
-use crate::simulator::{Incoming, Reply, Simulator, now};
+use crate::simulator::{Incoming, Reply, Simulator};
 use crate::storage;
 
 /// A description. Everything is added to what a default cluster has.
@@ -120,8 +120,8 @@ impl Simulator {
 
     /// Lets every task end now. The error of the last one, if it failed.
     fn finish_tasks(&self) -> std::io::Result<Option<String>> {
-        self.change(|state, _| {
-            crate::tasks::settle(state, now() + 24 * 60 * 60 * 1000);
+        self.change(|state, seconds| {
+            crate::tasks::settle(state, (seconds + 24 * 60 * 60) * 1000);
             for vmid in state.guests.keys().copied().collect::<Vec<_>>() {
                 if let Some(guest) = state.guests.get_mut(&vmid) {
                     guest.busy_until = 0;

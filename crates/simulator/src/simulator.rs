@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -93,6 +93,8 @@ struct Inner {
     /// How often each failure rule matched.
     matched: Vec<u32>,
     random: fastrand::Rng,
+    /// The time of a stopped clock, in milliseconds since the epoch.
+    stopped: Option<u64>,
 }
 
 /// A request as the HTTP side hands it over.
@@ -148,7 +150,7 @@ impl Simulator {
         let random = fastrand::Rng::with_seed(options.seed);
         let token = options.token.clone().unwrap_or_else(|| state.token.clone());
         access::register(&mut state, &token);
-        let inner = Inner { state, options, file, requests: Vec::new(), matched, random };
+        let inner = Inner { state, options, file, requests: Vec::new(), matched, random, stopped: None };
         Simulator { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -170,6 +172,19 @@ impl Simulator {
     /// The address that every node gives as its own from now on.
     pub fn set_address(&self, address: IpAddr) {
         self.lock().options.address = Some(address);
+    }
+
+    /// Stops the clock: tasks, status cycles and tickets go on only when time is [advanced](Simulator::advance), so that
+    /// what is asked at which state of a task does not hang on how quick the machine is.
+    pub fn stop_clock(&self) {
+        self.lock().stopped = Some(now());
+    }
+
+    /// Moves a stopped clock on; nothing happens while the clock runs by itself.
+    pub fn advance(&self, time: Duration) {
+        if let Some(stopped) = &mut self.lock().stopped {
+            *stopped += time.as_millis() as u64;
+        }
     }
 
     /// Replaces the failures to inject; their counters start anew.
@@ -213,7 +228,7 @@ impl Simulator {
     /// Puts a file on a storage as if it had always been there: `add_file("local:vztmpl/x.tar.zst", b"...")`.
     pub fn add_file(&self, volume_id: &str, bytes: &[u8]) {
         let mut inner = self.lock();
-        let seconds = now() / 1000;
+        let seconds = inner.now() / 1000;
         storage::store_file(&mut inner.state, volume_id, bytes, seconds);
         let _ = inner.save();
     }
@@ -238,7 +253,7 @@ impl Simulator {
     /// Runs `work` on the state and saves it; for the SFTP side.
     pub(crate) fn change<T>(&self, work: impl FnOnce(&mut State, u64) -> T) -> std::io::Result<T> {
         let mut inner = self.lock();
-        let seconds = now() / 1000;
+        let seconds = inner.now() / 1000;
         let result = work(&mut inner.state, seconds);
         inner.save()?;
         Ok(result)
@@ -307,7 +322,7 @@ fn injected_failure(status: u16, reason: &str) -> Failure {
 }
 
 /// Milliseconds since the epoch.
-pub(crate) fn now() -> u64 {
+fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64)
 }
 
@@ -315,6 +330,10 @@ pub(crate) fn now() -> u64 {
 const REQUESTS_KEPT: usize = 100_000;
 
 impl Inner {
+    fn now(&self) -> u64 {
+        self.stopped.unwrap_or_else(now)
+    }
+
     fn record(&mut self, request: RequestRecord) {
         if self.requests.len() >= REQUESTS_KEPT {
             self.requests.drain(..REQUESTS_KEPT / 10);
@@ -356,7 +375,7 @@ impl Inner {
     }
 
     fn execute(&mut self, line: &str) -> Finished {
-        let now = now();
+        let now = self.now();
         tasks::settle(&mut self.state, now);
         let identity = Identity { user: "root@pam".to_owned(), token: None };
         let mut request = Request::new(&mut self.state, &self.options, &identity, now);

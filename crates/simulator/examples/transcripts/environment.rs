@@ -6,6 +6,8 @@ use std::time::Duration;
 use pve_simulator::{Options, RemoteFile, Seed, Server, Simulator, serve};
 use serde_json::{Map, Value, json};
 
+use crate::Error;
+
 /// Password of every user (the recordings mask theirs).
 pub const PASSWORD: &str = "secret-of-the-recording";
 
@@ -87,7 +89,7 @@ pub fn later(name: &str) -> Option<(Duration, Preparation)> {
 }
 
 /// Starts a simulator for a recording.
-pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
+pub async fn start(name: &str) -> Result<Server, Error> {
     let cluster = is_cluster(name);
     // The other nodes had not joined yet.
     let alone = name == "cluster-join.json";
@@ -117,6 +119,7 @@ pub async fn start(name: &str) -> Result<Server, Box<dyn std::error::Error>> {
         ..Options::default()
     };
     let simulator = Simulator::new(options);
+    simulator.stop_clock();
     simulator.seed(&Seed { interfaces: interfaces(default_installation), ..Seed::default() })?;
     for (url, size, disk, mime_type, sha256) in REMOTE_FILES {
         let file = remote_file(size, disk, mime_type, sha256);

@@ -1,7 +1,7 @@
 //! Plays recordings of the real API against a fresh simulator and tells where the two differ.
 //!
 //! `cargo run -p pve-simulator --example transcripts -- FOLDER [FILE...] [-v]`: one row a file, with `-v` every
-//! difference. Ends with 1 if a step differs, 2 if the recordings cannot be read.
+//! difference. The files are played at the same time, each on a simulator whose clock only the player moves. Ends with 1 if a step differs, 2 if the recordings cannot be read.
 
 mod compare;
 mod environment;
@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use recording::Recording;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// How a file went.
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,15 +38,19 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(names: &[String], verbose: bool) -> Result<Count, Box<dyn std::error::Error>> {
+async fn run(names: &[String], verbose: bool) -> Result<Count, Error> {
     let (folder, chosen) = names.split_first().ok_or("usage: transcripts FOLDER [FILE...] [-v]")?;
     let mut total = Count::default();
     println!("{:<34} {:>7} {:>7} {:>8}", "recording", "passed", "failed", "skipped");
+    let mut playing = Vec::new();
     for path in files(Path::new(folder), chosen)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let recording: Recording = serde_json::from_slice(&std::fs::read(&path)?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let (count, differences) = play(&name, &recording).await?;
+        playing.push((name.clone(), tokio::spawn(async move { play(&name, &recording).await })));
+    }
+    for (name, played) in playing {
+        let (count, differences) = played.await??;
         if verbose {
             differences.iter().for_each(|difference| println!("{difference}"));
         }
@@ -71,14 +77,14 @@ fn files(folder: &Path, chosen: &[String]) -> std::io::Result<Vec<PathBuf>> {
 /// Plays one recording on a simulator of its own. Steps whose failure was the recorded server's own are left out, what
 /// they left behind is made. Steps that a substituted piece of the recorded server influenced
 /// are sent, since later ones depend on them, and not compared.
-async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>), Box<dyn std::error::Error>> {
+async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>), Error> {
     let server = environment::start(name).await?;
     let mut player = player::Player::new(&server, recording)?;
     player.prepare(&environment::preparations(name)).await?;
     if let Some((rest, preparation)) = environment::later(name) {
-        tokio::time::sleep(rest).await;
+        server.simulator().advance(rest);
         player.prepare(&[preparation]).await?;
-        tokio::time::sleep(rest).await;
+        server.simulator().advance(rest);
     }
     let (mut count, mut differences) = (Count::default(), Vec::new());
     let unplayed = recording.unplayed();

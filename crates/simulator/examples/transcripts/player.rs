@@ -1,22 +1,24 @@
 //! Sends the steps of a recording and compares what comes back.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hyper::ext::ReasonPhrase;
-use pve_simulator::Server;
+use pve_simulator::{Server, Simulator};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Method, Url};
 use serde_json::{Map, Value, json};
 
 use crate::compare::{self, Names};
 use crate::recording::{Recording, Request, Response, Step};
-use crate::{environment, log};
-
-type Error = Box<dyn std::error::Error>;
+use crate::{Error, environment, log};
 
 /// How long a task, or a listing that the status daemon refreshes, may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The time of the server that a step takes.
+const STEP: Duration = Duration::from_millis(1);
+/// The time of the server between two requests for what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// An answer as it came.
 struct Answer {
@@ -28,6 +30,7 @@ struct Answer {
 
 /// A client of one server.
 pub struct Player {
+    simulator: Simulator,
     client: Client,
     endpoint: String,
     token: String,
@@ -54,6 +57,7 @@ impl Player {
             .timeout(Duration::from_secs(20))
             .build()?;
         Ok(Player {
+            simulator: server.simulator().clone(),
             client,
             endpoint: server.endpoint.trim_end_matches('/').to_owned(),
             token: server.token.clone(),
@@ -81,7 +85,8 @@ impl Player {
 
     /// Sends a step, again while the recorded answer may still come, and says what differs.
     pub async fn play(&mut self, step: &Step) -> Result<Vec<String>, Error> {
-        let begun = Instant::now();
+        self.simulator.advance(STEP);
+        let mut waited = Duration::ZERO;
         if step.request.method != "GET" && std::mem::take(&mut self.background) {
             self.settle(&step.request).await?;
         }
@@ -95,11 +100,12 @@ impl Player {
             compare_answer(&step.response, &answer, &mut names, &mut found);
             let changing = running_task(&step.request, &step.response, &answer)
                 || (!found.is_empty() && refreshed(&step.request));
-            if !changing || begun.elapsed() > PATIENCE {
+            if !changing || waited > PATIENCE {
                 self.names = names;
                 return Ok(found);
             }
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            self.simulator.advance(PAUSE);
+            waited += PAUSE;
         }
     }
 
@@ -109,13 +115,14 @@ impl Player {
         let active: Request = serde_json::from_value(json!({
             "method": "GET", "path": format!("/nodes/{node}/tasks"), "params": { "source": "active" },
         }))?;
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        let mut waited = Duration::ZERO;
+        while waited < PATIENCE {
             let body: Value = serde_json::from_str(&self.send(&active).await?.body)?;
             if body["data"].as_array().is_none_or(Vec::is_empty) {
                 break;
             }
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            self.simulator.advance(PAUSE);
+            waited += PAUSE;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{Incoming, Inner, Reply, now};
+use super::{Incoming, Inner, Reply};
 use crate::access::enforcement::{self, Call};
 use crate::failure::Failure;
 use crate::request::{Identity, Request};
@@ -16,7 +16,7 @@ impl Inner {
         incoming: Incoming,
         forced_exit: Option<String>,
     ) -> Result<Reply, Failure> {
-        let now = now();
+        let now = self.now();
         ha::settle(&mut self.state, &self.options, now);
         tasks::settle(&mut self.state, now);
         let changes = incoming.method != "GET";
@@ -170,6 +170,19 @@ mod tests {
         }
         assert_eq!((count(&first, "local"), count("pve2", "local")), (Some(1), Some(0)));
         assert_eq!((count(&first, "nas"), count("pve2", "nas")), (Some(1), Some(1)));
+    }
+
+    #[test]
+    fn on_a_stopped_clock_a_task_runs_until_time_is_advanced() {
+        let simulator = Simulator::new(Options::default());
+        simulator.stop_clock();
+        let upid = call(&simulator, "POST", "/nodes/pve/qemu", &[("vmid", "100")]);
+        let path = format!("/nodes/pve/tasks/{}/status", upid.as_str().unwrap());
+        let status = |simulator: &Simulator| call(simulator, "GET", &path, &[])["status"].clone();
+        simulator.advance(Options::default().task_duration - std::time::Duration::from_millis(1));
+        assert_eq!(status(&simulator), "running");
+        simulator.advance(std::time::Duration::from_millis(1));
+        assert_eq!(status(&simulator), "stopped");
     }
 
     #[test]
