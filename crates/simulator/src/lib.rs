@@ -51,5 +51,5 @@ mod vzdump;
 pub use options::{Behaviour, FailureRule, How, Options, When};
 pub use seed::{Seed, SeedError, SeedGuest};
 pub use server::{ServeError, Server, SshEndpoint, serve};
-pub use simulator::{OpenError, RequestRecord, Simulator, StateFile};
+pub use simulator::{Conformity, OpenError, RequestRecord, Simulator, StateFile};
 pub use state::RemoteFile;

@@ -2,7 +2,7 @@
 
 mod dispatch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,6 +79,16 @@ pub struct RequestRecord {
     pub status: u16,
 }
 
+/// How far the requests made so far keep to the API's description, whatever was answered to them. Those of callers who
+/// were refused are not looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conformity {
+    /// How many ask for an endpoint of the description, with parameters it has, each as described and none missing.
+    pub conforming: u64,
+    /// What the others have wrong: method, path and the parameters by name.
+    pub violations: BTreeSet<String>,
+}
+
 /// A simulated cluster. Clones share it.
 #[derive(Clone)]
 pub struct Simulator {
@@ -93,6 +103,7 @@ struct Inner {
     /// How often each failure rule matched.
     matched: Vec<u32>,
     random: fastrand::Rng,
+    conformity: Conformity,
     /// The time of a stopped clock, in milliseconds since the epoch.
     stopped: Option<u64>,
 }
@@ -150,7 +161,16 @@ impl Simulator {
         let random = fastrand::Rng::with_seed(options.seed);
         let token = options.token.clone().unwrap_or_else(|| state.token.clone());
         access::register(&mut state, &token);
-        let inner = Inner { state, options, file, requests: Vec::new(), matched, random, stopped: None };
+        let inner = Inner {
+            state,
+            options,
+            file,
+            requests: Vec::new(),
+            matched,
+            random,
+            conformity: Conformity::default(),
+            stopped: None,
+        };
         Simulator { inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -202,6 +222,11 @@ impl Simulator {
     /// Forgets the requests made so far.
     pub fn clear_requests(&self) {
         self.lock().requests.clear();
+    }
+
+    /// How far the requests made so far, also the forgotten ones, keep to the API's description.
+    pub fn conformity(&self) -> Conformity {
+        self.lock().conformity.clone()
     }
 
     /// Puts a file behind a URL: downloads of it have this size and these checksums.

@@ -12,7 +12,7 @@ use std::process::Command;
 use binary::pve;
 pub use binary::text;
 
-use pve_simulator::{Options, RequestRecord, Server, Simulator, serve};
+use pve_simulator::{Conformity, Options, RequestRecord, Server, Simulator, serve};
 
 /// A simulated cluster on a socket.
 pub struct Cluster {
@@ -69,6 +69,21 @@ impl Cluster {
             }
         }
         found
+    }
+}
+
+/// Every request of every test here has to be one that the API's description allows: known parameters only, each as
+/// it is described, none missing.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let Conformity { conforming, violations } = self.server.simulator().conformity();
+            assert!(
+                violations.is_empty(),
+                "requests that the API's description does not allow: {violations:#?}"
+            );
+            println!("{conforming} requests, all as the API's description has them");
+        }
     }
 }
 

@@ -31,6 +31,7 @@ impl Inner {
         let Some(found) = router::find(&incoming.method, &incoming.path) else {
             let path = crate::server::percent_decode(&incoming.path);
             let path = if path.is_empty() { "/" } else { &path };
+            self.violates(&incoming.method, path, "no such endpoint");
             return Err(Failure::not_implemented(&incoming.method, path));
         };
         let mut raw = incoming.parameters;
@@ -47,14 +48,15 @@ impl Inner {
         let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
         let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
             .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
-        let parameters = match schema::normalise(&keys, &raw) {
-            Ok(parameters) if errors.is_empty() => parameters,
-            Ok(_) => return Err(Failure::parameters(errors)),
-            Err(found) => {
-                errors.extend(found);
-                return Err(Failure::parameters(errors));
-            }
-        };
+        let parameters = schema::normalise(&keys, &raw).unwrap_or_else(|found| {
+            errors.extend(found);
+            BTreeMap::new()
+        });
+        if !errors.is_empty() {
+            self.violates(&incoming.method, &incoming.path, &format!("{errors:?}"));
+            return Err(Failure::parameters(errors));
+        }
+        self.conformity.conforming += 1;
         let mut request = Request {
             state: &mut self.state,
             options: &self.options,
@@ -72,6 +74,10 @@ impl Inner {
         let data = (found.handler)(&mut request)?;
         let (total, changes, text) = (request.total, request.changes.take(), request.text.take());
         Ok(text.map_or(Reply::Data { data, total, changes }, Reply::Text))
+    }
+
+    fn violates(&mut self, method: &str, path: &str, what: &str) {
+        self.conformity.violations.insert(format!("{method} {path}: {what}"));
     }
 
     /// Refuses what the endpoint's description does not let the caller do; parameters are looked at afterwards.
@@ -183,6 +189,22 @@ mod tests {
         assert_eq!(status(&simulator), "running");
         simulator.advance(std::time::Duration::from_millis(1));
         assert_eq!(status(&simulator), "stopped");
+    }
+
+    #[test]
+    fn what_the_description_does_not_allow_is_remembered_with_its_reason() {
+        let simulator = Simulator::new(Options::default());
+        call(&simulator, "GET", "/version", &[]);
+        // Refused, but not by the description.
+        call(&simulator, "GET", "/nodes/pve/qemu/100/config", &[]);
+        call(&simulator, "POST", "/nodes/pve/qemu", &[("vmid", "99"), ("kores", "1")]);
+        call(&simulator, "GET", "/nodes/pve/nothing", &[]);
+        let found = simulator.conformity();
+        assert_eq!(found.conforming, 2);
+        let violations: Vec<&String> = found.violations.iter().collect();
+        assert_eq!(violations.len(), 2, "{violations:?}");
+        assert_eq!(violations[0], "GET /nodes/pve/nothing: no such endpoint");
+        assert!(violations[1].contains("kores") && violations[1].contains("vmid"), "{violations:?}");
     }
 
     #[test]
