@@ -157,6 +157,8 @@ pub(crate) fn remove_created(state: &mut State, outcome: &mut crate::request::Ou
 /// Removes an id from pools, as `purge` and a destroy do.
 pub(crate) fn forget(state: &mut State, vmid: u32) {
     state.guests.remove(&vmid);
+    state.guest_files.remove(&vmid);
+    state.seen.remove(&vmid);
     state.firewalls.remove(&format!("guest/{vmid}"));
     for pool in state.pools.values_mut() {
         pool.guests.retain(|member| *member != vmid);

@@ -17,6 +17,7 @@
 //! answers look like was compared with recordings of the real API (`examples/transcripts`).
 
 mod access;
+mod bulk;
 mod calendar;
 mod cluster;
 mod datacenter;
@@ -41,6 +42,7 @@ mod server;
 mod simulator;
 mod snapshots;
 mod state;
+mod statistics;
 mod storage;
 mod table;
 mod tasks;

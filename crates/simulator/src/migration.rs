@@ -46,6 +46,12 @@ fn attached(config: &Options) -> Vec<(String, String)> {
     found
 }
 
+/// The volumes of a guest that are on its node only.
+pub(crate) fn local_volumes(request: &Request<'_>, vmid: u32) -> Vec<String> {
+    let config = request.state.guests.get(&vmid).map(|guest| attached(&guest.config)).unwrap_or_default();
+    config.into_iter().map(|(_, file)| file).filter(|file| is_local(request, file)).collect()
+}
+
 fn others(request: &Request<'_>) -> Vec<String> {
     request.options.nodes().filter(|node| **node != request.node).cloned().collect()
 }

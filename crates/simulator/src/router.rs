@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
 use crate::{
-    access, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots,
+    access, bulk, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots,
     storage, tasks, vzdump,
 };
 
@@ -56,6 +56,7 @@ const TABLES: &[&[Route]] = &[
     jobs::REALM_ROUTES,
     jobs::BACKUP_ROUTES,
     vzdump::ROUTES,
+    bulk::ROUTES,
     tasks::ROUTES,
     storage::ROUTES,
     storage::MAINTENANCE_ROUTES,

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::guests;
-use crate::request::{Answer, Request};
+use crate::qemu::drives;
+use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
-use crate::state::{Guest, GuestKind, Snapshot};
+use crate::state::{Guest, GuestKind, Options, Snapshot};
 use crate::volumes;
 
 macro_rules! routes {
@@ -15,6 +16,9 @@ macro_rules! routes {
             ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| list(request, $kind)),
             ("POST", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot"), |request| {
                 create(request, $kind)
+            }),
+            ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}"), |_| {
+                Ok(json!([{ "cmd": "rollback" }, { "cmd": "config" }]))
             }),
             ("GET", concat!("/nodes/{node}/", $folder, "/{vmid}/snapshot/{snapname}/config"), |request| {
                 read(request, $kind)
@@ -93,24 +97,53 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         }
         let mut config = guest.config.clone();
         let parent = config.remove("parent");
-        for volume in thin_volumes(request, &config) {
-            outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" created."));
+        let with_memory = with_memory && guest.running && kind == GuestKind::Qemu;
+        if with_memory {
+            let volume = drives::save_memory(request, outcome, vmid, &name, None)?;
+            let storage = volumes::split(&volume).unwrap_or_default().0;
+            outcome.say(format!("saving VM state and RAM using storage '{storage}'"));
+            outcome.say("completed saving the VM state in 1s, saved 32.00 MiB");
+            config.insert("vmstate".to_owned(), volume);
+        } else if guest.running && kind == GuestKind::Qemu && crate::qemu::lacks_agent(request, &guest) {
+            outcome.say("skipping guest filesystem freeze - agent configured but not running?");
+        }
+        match kind {
+            GuestKind::Qemu => say_disks(request, outcome, &guest, &name),
+            GuestKind::Lxc => {
+                for volume in thin_volumes(request, &config) {
+                    outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" created."));
+                }
+            }
         }
         let guest = request.guest_mut(kind)?;
         guest.config.insert("parent".to_owned(), name.clone());
-        let with_memory = with_memory && guest.running;
         guest.snapshots.insert(name, Snapshot { config, description, time: seconds, parent, with_memory });
         Ok(())
     }))
 }
 
-/// Raw files cannot; thin volumes and qcow2 can.
+/// What is said of each disk of a machine: a running QEMU makes the snapshot of an image file itself.
+fn say_disks(request: &Request<'_>, outcome: &mut Outcome, guest: &Guest, name: &str) {
+    for (drive, values) in drives::disks(&guest.config) {
+        let file = values.get("file").map(String::as_str).unwrap_or_default();
+        outcome.say(format!("snapshotting 'drive-{drive}' ({file})"));
+        if drives::is_block(request.state, file) {
+            let (_, volume) = volumes::split(file).unwrap_or_default();
+            outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" created."));
+        } else if guest.running {
+            outcome.say("internal qemu snapshot");
+        }
+    }
+}
+
+/// Raw files cannot; thin volumes and qcow2 can. What is not attached and media do not count.
 fn can_snapshot(request: &Request<'_>, guest: &Guest) -> bool {
     guest
         .config
-        .values()
-        .filter_map(|text| {
-            let volume = crate::qemu::drives::file_of(text);
+        .iter()
+        .filter(|(name, text)| !drives::is_unused(name) && !text.contains("media=cdrom"))
+        .filter_map(|(_, text)| {
+            let volume = drives::file_of(text);
             request.state.volumes.get(&volume).map(|found| (volume, found.clone()))
         })
         .filter(|(_, volume)| matches!(volume.content.as_str(), "images" | "rootdir"))
@@ -123,11 +156,11 @@ fn can_snapshot(request: &Request<'_>, guest: &Guest) -> bool {
 }
 
 /// Names of the logical volumes a snapshot of this configuration is about.
-fn thin_volumes(request: &Request<'_>, config: &crate::state::Options) -> Vec<String> {
+fn thin_volumes(request: &Request<'_>, config: &Options) -> Vec<String> {
     let attached = config.iter().filter(|(name, _)| !name.starts_with("unused"));
     let mut names: Vec<String> = attached
         .filter_map(|(_, text)| {
-            let file = crate::qemu::drives::file_of(text);
+            let file = drives::file_of(text);
             let (storage, name) = volumes::split(&file)?;
             let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
             (block && request.state.volumes.contains_key(&file) && !name.ends_with("-cloudinit"))
@@ -172,17 +205,53 @@ fn update(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 fn rollback(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
     request.guest(kind)?;
-    let start = request.flag("start");
-    Ok(request.task(&format!("{}rollback", prefix(kind)), &vmid.to_string(), |request, _| {
+    let upid = request.task(&format!("{}rollback", prefix(kind)), &vmid.to_string(), |request, outcome| {
+        if request.guest(kind)?.is_template() {
+            return Err(Failure::died("you can't rollback if vm is a template"));
+        }
         let found = snapshot(request, kind)?.clone();
         guests::check_lock(request.guest(kind)?)?;
+        for volume in thin_volumes(request, &found.config) {
+            outcome.say(format!("  Logical volume \"{volume}\" successfully removed."));
+            outcome.say(format!("  Logical volume \"{volume}\" created."));
+        }
         let guest = request.guest_mut(kind)?;
-        guest.config = found.config;
+        let now = std::mem::replace(&mut guest.config, found.config);
+        guest.config.remove("vmstate");
         guest.config.insert("parent".to_owned(), name);
+        // The machine is another generation of itself now.
+        if let Some(generation) = guest.config.get_mut("vmgenid") {
+            *generation = uuid::Uuid::new_v4().to_string();
+        }
+        keep_new_disks(guest, &now, vmid);
         guest.pending.clear();
-        guest.running = found.with_memory || start;
+        guest.paused = false;
+        guest.running = found.with_memory;
         Ok(())
-    }))
+    });
+    let stopped = request.guest(kind).is_ok_and(|guest| !guest.running);
+    let succeeded = request.state.tasks.values().next_back().is_some_and(|task| task.exit == "OK");
+    if request.flag("start") && stopped && succeeded {
+        match kind {
+            GuestKind::Qemu => crate::qemu::start_task(request, vmid),
+            GuestKind::Lxc => crate::lxc::start_task(request, vmid),
+        };
+    }
+    Ok(upid)
+}
+
+/// Disks that the guest did not have yet become unused.
+fn keep_new_disks(guest: &mut Guest, now: &Options, vmid: u32) {
+    let disk =
+        |name: &str| drives::is_drive(name) || drives::is_unused(name) || crate::lxc::mounts::is_mount(name);
+    let files = now.iter().filter(|(name, text)| disk(name) && !text.contains("media=cdrom"));
+    for file in files.map(|(_, text)| drives::file_of(text)) {
+        let known = guest.config.iter().any(|(name, text)| disk(name) && drives::file_of(text) == file);
+        let slot = (0..256).map(|n| format!("unused{n}")).find(|slot| !guest.config.contains_key(slot));
+        if let Some(slot) = slot.filter(|_| !known && volumes::owner(&file) == Some(vmid)) {
+            guest.config.insert(slot, file);
+        }
+    }
 }
 
 fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
@@ -191,6 +260,12 @@ fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let found = snapshot(request, kind)?.clone();
         guests::check_lock(request.guest(kind)?)?;
+        if request.guest(kind)?.is_template() {
+            return Err(Failure::died("you can't delete a snapshot if vm is a template"));
+        }
+        if let Some(volume) = found.config.get("vmstate") {
+            volumes::remove(request.state, outcome, volume);
+        }
         for volume in thin_volumes(request, &found.config) {
             outcome.say(format!("  Logical volume \"snap_{volume}_{name}\" successfully removed."));
         }

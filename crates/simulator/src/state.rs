@@ -10,6 +10,7 @@ use crate::ha::Manager;
 use crate::nodes::{AptFiles, DiskPools, Network, NodeSettings};
 use crate::sdn::Sdn;
 use crate::sections::Sections;
+use crate::statistics::Seen;
 use crate::table::Table;
 
 /// Options of a guest, storage or rule as the configuration file has them: all text.
@@ -74,6 +75,12 @@ pub(crate) struct State {
     /// Storages that other data has filled.
     #[serde(default)]
     pub full_storages: BTreeSet<String>,
+    /// Files that were written into guests by their agent, by guest and path.
+    #[serde(default)]
+    pub guest_files: BTreeMap<u32, Options>,
+    /// Guests as the status daemon saw them last. Not kept: a daemon that starts looks at once.
+    #[serde(skip)]
+    pub seen: BTreeMap<u32, Seen>,
     /// What downloads find, by URL.
     pub remote_files: Table<String, RemoteFile>,
 }
@@ -368,6 +375,8 @@ impl State {
             ha_nodes: 0,
             sections: new_sections(),
             full_storages: BTreeSet::new(),
+            guest_files: BTreeMap::new(),
+            seen: BTreeMap::new(),
             remote_files: Table::default(),
         }
     }

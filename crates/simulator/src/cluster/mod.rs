@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
-use crate::state::GuestKind;
 use crate::{guests, nodes};
 
 mod config;
@@ -159,27 +158,17 @@ pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
     if let Some(state) = crate::ha::listed_state(request.state, vmid) {
         row["hastate"] = json!(state);
     }
-    // Until the status daemon has seen the guest, nothing else is known about it.
-    if request.now < guest.created + request.options.status_cycle.as_millis() as u64 {
-        return row;
+    for key in ["lock", "tags"] {
+        if let Some(value) = guest.config.get(key) {
+            row[key] = json!(value);
+        }
     }
-    let status = match guest.kind {
-        GuestKind::Qemu => crate::qemu::status(vmid, guest, request.now, request.options.cpus),
-        GuestKind::Lxc => crate::lxc::status(vmid, guest, request.now),
-    };
-    for key in [
-        "name", "status", "cpu", "mem", "maxmem", "memhost", "disk", "maxdisk", "netin", "netout", "uptime",
-        "tags", "lock",
-    ] {
-        if let Some(value) = status.get(key) {
+    // Until the status daemon has seen the guest, nothing else is known about it.
+    if let Some(seen) = request.state.seen.get(&vmid) {
+        for (key, value) in &seen.fields {
             row[key] = value.clone();
         }
     }
-    row["maxcpu"] = status["cpus"].clone();
-    row["template"] = json!(u8::from(guest.is_template()));
-    row["memhost"] = status.get("memhost").cloned().unwrap_or(json!(0));
-    row["diskread"] = json!(0);
-    row["diskwrite"] = json!(0);
     row
 }
 

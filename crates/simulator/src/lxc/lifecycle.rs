@@ -168,7 +168,9 @@ pub(crate) fn interfaces(request: &mut Request<'_>) -> Answer {
         let mac = part("hwaddr").unwrap_or_default().to_lowercase();
         let mut card =
             json!({ "name": part("name"), "hwaddr": mac, "hardware-address": mac, "ip-addresses": [] });
-        if let Some(ip) = part("ip").filter(|ip| ip != "manual") {
+        // Where guests have no operating system, nobody sets addresses.
+        let set = |ip: &String| ip != "manual" && request.options.guests_obey;
+        if let Some(ip) = part("ip").filter(set) {
             let settings = format!("ip={ip}");
             let (ip, prefix) = crate::qemu::address_of(Some(&settings), &mac);
             card["inet"] = json!(format!("{ip}/{prefix}"));

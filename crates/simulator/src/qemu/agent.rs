@@ -23,6 +23,27 @@ pub(crate) const ROUTES: &[Route] = &[
         alive(request).map(|()| json!({ "pid": 157 }))
     }),
     ("GET", "/nodes/{node}/qemu/{vmid}/agent/exec-status", exec_status),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent", by_name),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/get-time", |request| {
+        alive(request)?;
+        result(json!(request.now * 1_000_000))
+    }),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/get-vcpus", processors),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/info", information),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/get-memory-blocks", memory_blocks),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/get-memory-block-info", |request| {
+        alive(request)?;
+        result(json!({ "size": MEMORY_BLOCK }))
+    }),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-freeze", |request| file_systems(request)),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/fsfreeze-thaw", |request| file_systems(request)),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/shutdown", ping),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/suspend-disk", ping),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/suspend-hybrid", ping),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/suspend-ram", ping),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/set-user-password", ping),
+    ("GET", "/nodes/{node}/qemu/{vmid}/agent/file-read", read_file),
+    ("POST", "/nodes/{node}/qemu/{vmid}/agent/file-write", write_file),
 ];
 
 /// True if the `agent` option says so.
@@ -31,17 +52,114 @@ pub(crate) fn enabled(text: &str) -> bool {
     property_string::boolean(first.strip_prefix("enabled=").unwrap_or(first)) == Some(true)
 }
 
+/// Whether a running machine has an agent configured that does not answer.
+pub(crate) fn lacks_agent(request: &Request<'_>, guest: &crate::state::Guest) -> bool {
+    let ready = guest.started + request.options.agent_delay.as_millis() as u64 <= request.now;
+    (guest.paused || !ready) && guest.config.get("agent").is_some_and(|text| enabled(text))
+}
+
 fn alive(request: &Request<'_>) -> Result<(), Failure> {
     let guest = request.guest(KIND)?;
+    // The option's presence is asked for here, not what it says (`assert_agent_available`).
+    let Some(text) = guest.config.get("agent") else {
+        return Err(Failure::died("No QEMU guest agent configured"));
+    };
     if !guest.running {
         return Err(Failure::died(format!("VM {} is not running", request.vmid())));
     }
     let ready = guest.started + request.options.agent_delay.as_millis() as u64 <= request.now;
-    match guest.config.get("agent") {
-        Some(text) if enabled(text) && ready && !guest.paused => Ok(()),
-        Some(text) if enabled(text) => Err(Failure::died("QEMU guest agent is not running")),
-        _ => Err(Failure::died("No QEMU guest agent configured")),
+    if enabled(text) && ready && !guest.paused {
+        Ok(())
+    } else {
+        Err(Failure::died("QEMU guest agent is not running"))
     }
+}
+
+/// What Linux takes a block of memory as, on machines of less than 64 GiB.
+const MEMORY_BLOCK: u64 = 128 << 20;
+
+/// The endpoint from before there was one for each command.
+fn by_name(request: &mut Request<'_>) -> Answer {
+    match request.get("command").unwrap_or_default() {
+        "network-get-interfaces" => interfaces(request),
+        "get-host-name" => host_name(request),
+        "get-osinfo" => os_info(request),
+        "get-fsinfo" | "get-users" => empty_list(request),
+        "get-timezone" => time_zone(request),
+        "fsfreeze-status" => freeze_status(request),
+        "fsfreeze-freeze" | "fsfreeze-thaw" => file_systems(request),
+        "fstrim" => trim(request),
+        "get-vcpus" => processors(request),
+        "get-memory-blocks" => memory_blocks(request),
+        "info" => information(request),
+        _ => ping(request),
+    }
+}
+
+fn processors(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    let number = |key: &str| request.guest(KIND).ok()?.config.get(key)?.parse::<u64>().ok();
+    let count = number("vcpus").unwrap_or(number("cores").unwrap_or(1) * number("sockets").unwrap_or(1));
+    // The first one cannot be taken away.
+    let row = |at: u64| json!({ "logical-id": at, "online": true, "can-offline": at > 0 });
+    result((0..count).map(row).collect())
+}
+
+fn memory_blocks(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    let memory = super::memory(&request.guest(KIND)?.config) << 20;
+    let row = |at: u64| json!({ "phys-index": at, "online": true, "can-offline": true });
+    result((0..memory.div_ceil(MEMORY_BLOCK)).map(row).collect())
+}
+
+fn information(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    let names = [
+        "exec",
+        "exec-status",
+        "file-close",
+        "file-open",
+        "file-read",
+        "file-write",
+        "fsfreeze-freeze",
+        "fsfreeze-status",
+        "fsfreeze-thaw",
+        "fstrim",
+        "get-fsinfo",
+        "get-host-name",
+        "get-osinfo",
+        "get-time",
+        "network-get-interfaces",
+        "ping",
+        "shutdown",
+    ];
+    let row = |name: &str| json!({ "name": format!("guest-{name}"), "enabled": true, "success-response": name != "shutdown" });
+    result(json!({ "version": "10.0.13", "supported_commands": names.map(row) }))
+}
+
+/// Freezing and thawing answer how many file systems they did it to.
+fn file_systems(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    result(json!(1))
+}
+
+fn read_file(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    let file = request.text("file");
+    let found = request.state.guest_files.get(&request.vmid()).and_then(|files| files.get(&file));
+    let Some(content) = found else {
+        let text =
+            format!("Agent error: failed to open file '{file}' (mode: 'r'): No such file or directory");
+        return Err(Failure::died(text));
+    };
+    Ok(json!({ "content": content, "bytes-read": content.len() }))
+}
+
+fn write_file(request: &mut Request<'_>) -> Answer {
+    alive(request)?;
+    let (vmid, file, content) = (request.vmid(), request.text("file"), request.text("content"));
+    request.state.guest_files.entry(vmid).or_default().insert(file, content);
+    Ok(Value::Null)
 }
 
 fn result(value: Value) -> Answer {

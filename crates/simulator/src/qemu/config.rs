@@ -151,7 +151,8 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
     for name in &change.revert {
         request.guest_mut(KIND)?.pending.remove(name);
     }
-    let boot = boot_order(&request.guest(KIND)?.effective());
+    // A boot order that waits does not count (`device_bootorder` of the running configuration).
+    let boot = boot_order(&request.guest(KIND)?.config);
     let mut order = boot.clone();
     for name in &change.delete {
         delete_option(request, vmid, name, change.force)?;

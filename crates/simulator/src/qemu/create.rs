@@ -42,7 +42,11 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         build(request, outcome, vmid, options).map_err(|failure| {
             guests::remove_created(request.state, outcome);
             Failure::died(format!("unable to create VM {vmid} - {}", failure.reason))
-        })
+        })?;
+        if start {
+            outcome.say("Execute autostart");
+        }
+        Ok(())
     });
     if start && request.state.guests.contains_key(&vmid) {
         super::lifecycle::start_task(request, vmid);

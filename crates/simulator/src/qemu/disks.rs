@@ -31,7 +31,13 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
             return Ok(());
         }
         check_writable(request, outcome, &file, size)?;
+        let running = request.guest(KIND)?.running;
+        let said = outcome.log.len();
         volumes::grow(request.state, outcome, &file, size, request.options.storage_size);
+        if running && !drives::is_block(request.state, &file) {
+            // QEMU itself grows the image then and says nothing.
+            outcome.log.truncate(said);
+        }
         values.insert("size".to_owned(), volumes::format_size(size));
         let text = drives::print(&disk, &values);
         request.guest_mut(KIND)?.config.insert(disk.clone(), text);

@@ -42,6 +42,47 @@ pub(crate) fn is_cloud_init(values: &Values) -> bool {
     is_cdrom(values) && values.get("file").is_some_and(|file| is_cloud_init_volume(file))
 }
 
+/// Makes the volume that a machine's memory is saved to: room for it twice, and for the devices
+/// (`__snapshot_save_vmstate`). It lies on `storage`, else where the machine says, else beside a disk.
+pub(crate) fn save_memory(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    name: &str,
+    storage: Option<String>,
+) -> Result<String, Failure> {
+    let config = request.guest(GuestKind::Qemu)?.config.clone();
+    let used = disks(&config).into_iter().filter_map(|(_, values)| {
+        let (storage, _) = volumes::split(values.get("file")?)?;
+        Some(storage.to_owned())
+    });
+    // Files are preferred to block devices.
+    let used: Vec<String> = used.collect();
+    let files = used
+        .iter()
+        .rev()
+        .find(|name| request.state.storages.get(*name).is_some_and(|options| options.contains_key("path")));
+    let storage = storage
+        .or_else(|| config.get("vmstatestorage").cloned())
+        .or_else(|| files.or(used.first()).cloned())
+        .unwrap_or_else(|| "local".to_owned());
+    let wanted = Allocation {
+        storage: &storage,
+        owner: vmid,
+        kind: GuestKind::Qemu,
+        format: Some("raw"),
+        bytes: (super::memory(&config) * 2 + 500) << 20,
+        now: request.seconds(),
+    };
+    volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-state-{name}"))
+}
+
+/// Whether a volume is on a storage of block devices.
+pub(crate) fn is_block(state: &State, volume: &str) -> bool {
+    let storage = volumes::split(volume).and_then(|(storage, _)| state.storages.get(storage));
+    storage.is_some_and(volumes::is_block)
+}
+
 fn is_cloud_init_volume(volume: &str) -> bool {
     let stem = volume.rsplit(['/', ':']).next().unwrap_or_default();
     let stem = stem.split('.').next().unwrap_or_default();

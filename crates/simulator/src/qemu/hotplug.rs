@@ -28,10 +28,8 @@ fn is_immediate(name: &str) -> bool {
             | "searchdomain"
             | "sshkeys"
             | "template"
-            | "hotplug"
             | "cpulimit"
             | "cpuunits"
-            | "affinity"
             | "migrate_speed"
             | "migrate_downtime"
     ) || name.starts_with("ipconfig")
@@ -69,6 +67,11 @@ pub(crate) fn takes_effect(guest: &Guest, name: &str, new: Option<&str>) -> bool
         }
         "tablet" => plugs(guest, "usb"),
         "usb" => plugs(guest, "usb"),
+        // Not if processors or memory would begin or cease to be pluggable.
+        "hotplug" => {
+            let deep = |list: &str| list.contains("cpu") || list.contains("memory");
+            !new.is_some_and(deep) && !guest.config.get("hotplug").is_some_and(|old| deep(old))
+        }
         "vcpus" => plugs(guest, "cpu"),
         "memory" => plugs(guest, "memory") && guest.config.get("numa").is_some_and(|numa| numa == "1"),
         _ => false,

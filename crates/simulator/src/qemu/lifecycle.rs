@@ -6,7 +6,7 @@ use super::{KIND, config, drives};
 use crate::failure::Failure;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
-use crate::{guests, ha};
+use crate::{guests, ha, volumes};
 
 /// `GET status`.
 pub(crate) fn index(request: &mut Request<'_>) -> Answer {
@@ -33,18 +33,34 @@ pub(crate) fn start_task(request: &mut Request<'_>, vmid: u32) -> Value {
         if guest.is_template() {
             return Err(Failure::died("you can't start a vm if it's a template"));
         }
-        if !skip {
+        if !skip && !is_suspended(guest) {
             guests::check_lock(guest)?;
         }
         if guest.running {
             return Err(Failure::died(format!("VM {vmid} already running")));
         }
-        config::apply_pending(request, vmid);
-        check_devices(request, vmid)?;
-        generate_cloud_init(request, outcome, vmid);
-        run(request, vmid);
-        Ok(())
+        start_machine(request, outcome, vmid)
     })
+}
+
+fn start_machine(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) -> Result<(), Failure> {
+    let saved = request.state.guests.get(&vmid).and_then(|guest| guest.config.get("vmstate").cloned());
+    // A machine that was suspended goes on as it was.
+    if let Some(volume) = saved {
+        outcome.say("Resuming suspended VM");
+        if let Some(guest) = request.state.guests.get_mut(&vmid) {
+            guest.config.retain(|key, _| !matches!(key.as_str(), "vmstate" | "lock"));
+        }
+        volumes::remove(request.state, outcome, &volume);
+        run(request, vmid);
+        outcome.say("Resumed VM, removing state");
+        return Ok(());
+    }
+    config::apply_pending(request, vmid);
+    check_devices(request, vmid)?;
+    generate_cloud_init(request, outcome, vmid);
+    run(request, vmid);
+    Ok(())
 }
 
 fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
@@ -127,9 +143,23 @@ fn not_running(vmid: u32) -> Failure {
     Failure::died(format!("VM {vmid} not running"))
 }
 
+/// Refuses parameters that migrations use among themselves.
+fn check_root_parameters(request: &Request<'_>, names: &[&str]) -> Result<(), Failure> {
+    guests::check_skip_lock(request)?;
+    let set = |name: &&&str| request.get(name).is_some_and(|value| value != "0");
+    match names.iter().find(set).filter(|_| !request.identity.is_root()) {
+        Some(name) => Err(Failure::parameter(name, "Only root may use this option.")),
+        None => Ok(()),
+    }
+}
+
 /// `POST status/stop`: a stopped machine is fine.
 pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
+    check_root_parameters(request, &["keepActive", "migratedfrom"])?;
     if ha::is_managed(request.state, request.vmid()) {
+        if request.flag("overrule-shutdown") {
+            return Err(Failure::parameter("overrule-shutdown", "Not applicable for HA resources."));
+        }
         return ha::request_stop(request, request.vmid());
     }
     on_running(request, "qmstop", |request, _, vmid| {
@@ -140,26 +170,32 @@ pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
 
 /// `POST status/shutdown`: the simulated guests obey, unless they are paused.
 pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
+    check_root_parameters(request, &["keepActive"])?;
+    if is_paused(request) && !request.flag("forceStop") {
+        return Err(Failure::died("VM is paused - cannot shutdown"));
+    }
     if ha::is_managed(request.state, request.vmid()) {
         return ha::request_stop(request, request.vmid());
     }
     shutdown_task(request)
 }
 
-/// Shuts a machine down as a task.
+fn is_paused(request: &Request<'_>) -> bool {
+    request.guest(KIND).is_ok_and(|guest| guest.running && guest.paused)
+}
+
+/// Shuts a machine down as a task; one that does not run is fine.
 pub(crate) fn shutdown_task(request: &mut Request<'_>) -> Answer {
     on_running(request, "qmshutdown", |request, outcome, vmid| {
         let guest = request.guest(KIND)?;
         if !guest.running {
-            return Err(not_running(vmid));
+            return Ok(());
         }
-        if guest.paused && !request.flag("forceStop") {
-            return Err(Failure::died("VM is paused - cannot shutdown"));
-        }
-        if !guest.paused && !request.options.guests_obey && !request.flag("forceStop") {
-            return Err(Failure::died("VM quit/powerdown failed - got timeout"));
-        }
-        if guest.paused || !request.options.guests_obey {
+        if !guest.paused && !request.options.guests_obey {
+            say_no_agent(outcome, guest, vmid);
+            if !request.flag("forceStop") {
+                return Err(Failure::died("VM quit/powerdown failed - got timeout"));
+            }
             outcome.say("VM still running - terminating now with SIGTERM");
         }
         halt(request, vmid);
@@ -167,14 +203,32 @@ pub(crate) fn shutdown_task(request: &mut Request<'_>) -> Answer {
     })
 }
 
+/// A machine with an agent that does not answer is asked by ACPI.
+fn say_no_agent(outcome: &mut Outcome, guest: &crate::state::Guest, vmid: u32) {
+    if guest.config.get("agent").is_some_and(|text| super::agent::enabled(text)) {
+        outcome.say(format!(
+            "QEMU Guest Agent is not running - VM {vmid} qga command 'guest-ping' failed - got timeout"
+        ));
+    }
+}
+
+/// Refuses where there is no running machine; a machine that is not there is missed in other words here.
+fn check_running(request: &Request<'_>) -> Result<(), Failure> {
+    match request.guest(KIND).map_err(|_| super::clone::no_configuration(request))?.running {
+        true => Ok(()),
+        false => Err(not_running(request.vmid())),
+    }
+}
+
 /// `POST status/reboot`: also applies pending changes.
 pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
-    let vmid = request.vmid();
-    if !request.guest(KIND)?.running {
-        return Err(not_running(vmid));
+    if is_paused(request) {
+        return Err(Failure::died("VM is paused - cannot shutdown"));
     }
+    check_running(request)?;
     on_running(request, "qmreboot", |request, outcome, vmid| {
         if !request.options.guests_obey {
+            say_no_agent(outcome, request.guest(KIND)?, vmid);
             return Err(Failure::died("VM quit/powerdown failed - got timeout"));
         }
         halt(request, vmid);
@@ -187,18 +241,17 @@ pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
 
 /// `POST status/reset`.
 pub(crate) fn reset(request: &mut Request<'_>) -> Answer {
-    let vmid = request.vmid();
-    if !request.guest(KIND)?.running {
-        return Err(not_running(vmid));
-    }
+    guests::check_skip_lock(request)?;
+    check_running(request)?;
     on_running(request, "qmreset", |_, _, _| Ok(()))
 }
 
 /// `POST status/suspend`.
 pub(crate) fn suspend(request: &mut Request<'_>) -> Answer {
-    let vmid = request.vmid();
-    if !request.guest(KIND)?.running {
-        return Err(not_running(vmid));
+    guests::check_skip_lock(request)?;
+    check_running(request)?;
+    if request.flag("todisk") {
+        return suspend_to_disk(request);
     }
     on_running(request, "qmpause", |request, _, _| {
         request.guest_mut(KIND)?.paused = true;
@@ -208,12 +261,70 @@ pub(crate) fn suspend(request: &mut Request<'_>) -> Answer {
 
 /// `POST status/resume`.
 pub(crate) fn resume(request: &mut Request<'_>) -> Answer {
+    check_root_parameters(request, &["nocheck"])?;
     let vmid = request.vmid();
-    if !request.guest(KIND)?.running {
-        return Err(not_running(vmid));
+    if request.guest(KIND).is_ok_and(is_suspended) {
+        return Ok(request
+            .task("qmresume", &vmid.to_string(), |request, outcome| start_machine(request, outcome, vmid)));
     }
+    check_running(request)?;
     on_running(request, "qmresume", |request, _, _| {
         request.guest_mut(KIND)?.paused = false;
         Ok(())
     })
+}
+
+fn is_suspended(guest: &crate::state::Guest) -> bool {
+    guest.config.get("lock").is_some_and(|lock| lock == "suspended")
+}
+
+/// Writes the memory to a volume and ends the machine; the next start goes on from there.
+fn suspend_to_disk(request: &mut Request<'_>) -> Answer {
+    let vmid = request.vmid();
+    if ha::is_managed(request.state, vmid) {
+        return Err(Failure::died("Cannot suspend HA managed VM to disk"));
+    }
+    if request.guest(KIND)?.config.keys().any(|key| key.starts_with("hostpci")) {
+        return Err(Failure::died(
+            "cannot suspend VM to disk due to passed-through PCI device(s), which lack the possibility to save/restore their internal state",
+        ));
+    }
+    on_running(request, "qmsuspend", |request, outcome, vmid| {
+        let date = crate::tasks::clock(request.seconds());
+        let name = format!("suspend-{}", date.split(' ').next().unwrap_or_default());
+        let given = request.get("statestorage").map(str::to_owned);
+        let volume = drives::save_memory(request, outcome, vmid, &name, given)?;
+        outcome.say("State saved, quitting");
+        let guest = request.guest_mut(KIND)?;
+        guest.running = false;
+        guest.config.insert("vmstate".to_owned(), volume);
+        guest.config.insert("lock".to_owned(), "suspended".to_owned());
+        Ok(())
+    })
+}
+
+/// `POST monitor`.
+pub(crate) fn monitor(request: &mut Request<'_>) -> Answer {
+    let command = request.text("command");
+    let name = command.split_whitespace().next().unwrap_or_default().to_owned();
+    if name.is_empty() {
+        let text = format!("unexpected command '{command}'");
+        return Err(Failure::died(if command.is_empty() { "no command specified" } else { &text }));
+    }
+    let guest = request.guest(KIND)?;
+    if !guest.running {
+        return Ok(json!(format!("ERROR: VM {} not running\n", request.vmid())));
+    }
+    let state = if guest.paused { "paused" } else { "running" };
+    Ok(json!(match command.trim() {
+        "info status" => format!("VM status: {state}\r\n"),
+        text if text.starts_with("info ") => String::new(),
+        _ => format!("unknown command: '{name}'\r\n"),
+    }))
+}
+
+/// `PUT sendkey`.
+pub(crate) fn send_key(request: &mut Request<'_>) -> Answer {
+    guests::check_skip_lock(request)?;
+    if request.guest(KIND)?.running { Ok(Value::Null) } else { Err(not_running(request.vmid())) }
 }

@@ -51,9 +51,11 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/qemu/{vmid}/status/reset", lifecycle::reset),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/suspend", lifecycle::suspend),
     ("POST", "/nodes/{node}/qemu/{vmid}/status/resume", lifecycle::resume),
+    ("POST", "/nodes/{node}/qemu/{vmid}/monitor", lifecycle::monitor),
+    ("PUT", "/nodes/{node}/qemu/{vmid}/sendkey", lifecycle::send_key),
 ];
 
-pub(crate) use agent::{ROUTES as AGENT_ROUTES, address_of};
+pub(crate) use agent::{ROUTES as AGENT_ROUTES, address_of, lacks_agent};
 pub(crate) use clone::to_base;
 pub(crate) use lifecycle::{shutdown_task, start_task};
 
@@ -108,10 +110,21 @@ fn current(request: &mut Request<'_>) -> Answer {
     if guest.config.get("agent").is_some_and(|text| agent::enabled(text)) {
         data["agent"] = json!(1);
     }
-    if guest.running {
-        data["clipboard"] = Value::Null;
+    if let Some(vga) = guest.config.get("vga") {
+        let part = |key: &str| vga.split(',').find_map(|part| part.strip_prefix(key));
+        let kind = part("type=").or(vga.split(',').next().filter(|first| !first.contains('=')));
+        if kind.is_some_and(|kind| kind.starts_with("virtio") || kind.starts_with("qxl")) {
+            data["spice"] = json!(1);
+        }
+        data["clipboard"] = json!(part("clipboard="));
     }
     Ok(data)
+}
+
+/// Memory in MiB.
+fn memory(config: &crate::state::Options) -> u64 {
+    let text = config.get("memory").map(|text| text.strip_prefix("current=").unwrap_or(text));
+    text.and_then(|text| text.parse().ok()).unwrap_or(512)
 }
 
 /// The row of a machine in lists, also the base of its status.
@@ -120,11 +133,7 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64, node_cpus: u64) -> Valu
     let config = &guest.config;
     let number =
         |key: &str, default: u64| config.get(key).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let memory: u64 = config
-        .get("memory")
-        .map(|text| text.strip_prefix("current=").unwrap_or(text))
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(512);
+    let memory = memory(config);
     let cpus = match number("vcpus", 0) {
         0 => number("sockets", 1) * number("cores", 1),
         vcpus => vcpus,

@@ -8,7 +8,7 @@ use crate::access::enforcement::{self, Call};
 use crate::failure::Failure;
 use crate::request::{Identity, Request};
 use crate::schema::{self, Errors, Raw};
-use crate::{access, ha, router, tasks};
+use crate::{access, ha, router, statistics, tasks};
 
 impl Inner {
     pub(super) fn dispatch(
@@ -19,6 +19,7 @@ impl Inner {
         let now = self.now();
         ha::settle(&mut self.state, &self.options, now);
         tasks::settle(&mut self.state, now);
+        statistics::settle(&mut self.state, &self.options, now);
         let changes = incoming.method != "GET";
         let identity = if access::is_open(&incoming.method, &incoming.path) {
             Identity { user: String::new(), token: None }
