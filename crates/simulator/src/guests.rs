@@ -154,6 +154,13 @@ pub(crate) fn remove_created(state: &mut State, outcome: &mut crate::request::Ou
     }
 }
 
+/// A clone has the firewall of its source.
+pub(crate) fn copy_firewall(state: &mut State, from: u32, to: u32) {
+    if let Some(firewall) = state.firewalls.get(&format!("guest/{from}")).cloned() {
+        state.firewalls.insert(format!("guest/{to}"), firewall);
+    }
+}
+
 /// Removes an id from pools, as `purge` and a destroy do.
 pub(crate) fn forget(state: &mut State, vmid: u32) {
     state.guests.remove(&vmid);

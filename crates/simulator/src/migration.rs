@@ -26,6 +26,18 @@ pub(crate) fn check_shared(request: &Request<'_>, config: &Options, target: &str
     }
 }
 
+/// The same for a container.
+pub(crate) fn check_shared_container(
+    request: &Request<'_>,
+    config: &Options,
+    target: &str,
+) -> Result<(), Failure> {
+    match attached(config).into_iter().find(|(_, file)| is_local(request, file)) {
+        Some(_) => Err(Failure::died(format!("can't clone CT to node '{target}' (CT uses local storage)"))),
+        None => Ok(()),
+    }
+}
+
 fn is_local(request: &Request<'_>, file: &str) -> bool {
     let storage = volumes::split(file).and_then(|(storage, _)| request.state.storages.get(storage));
     storage.is_some_and(|options| options.get("shared").is_none_or(|value| value != "1"))

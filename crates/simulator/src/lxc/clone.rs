@@ -14,12 +14,17 @@ use crate::volumes::{self, Allocation};
 pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     let (vmid, new) = (request.vmid(), request.number("newid").unwrap_or(0) as u32);
     guests::check_pool(request)?;
+    let target = request.get("target").unwrap_or(&request.node).to_owned();
+    crate::migration::check_target(request, &target)?;
+    if let Some(storage) = request.get("storage") {
+        volumes::storage(request.state, storage)?;
+    }
     let source = request.guest(KIND)?.clone();
+    guests::check_lock(&source)?;
     if let Some(other) = request.state.guests.get(&new) {
         let (label, node) = (other.kind.label(), &other.node);
         return Err(Failure::died(format!("{label} {new} already exists on node '{node}'")));
     }
-    guests::check_lock(&source)?;
     let full = match request.get("full") {
         Some(value) => value == "1",
         None => !source.is_template(),
@@ -36,26 +41,42 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
             Some(snapshot) => snapshot.config.clone(),
             None => return Err(Failure::died(format!("snapshot '{name}' does not exist"))),
         },
-        None if source.running => {
-            return Err(Failure::died("Full clone of a running container is only possible from a snapshot"));
-        }
         None => source.effective(),
     };
-    if !full {
-        check_linked(request, &config)?;
+    check_mounts(request, &config, full, source.running)?;
+    if target != request.node {
+        crate::migration::check_shared_container(request, &config, &target)?;
     }
-    Ok(request
-        .task("vzclone", &vmid.to_string(), |request, outcome| copy(request, outcome, new, &config, full)))
+    Ok(request.task("vzclone", &vmid.to_string(), |request, outcome| {
+        copy(request, outcome, new, &config, full)?;
+        if let Some(guest) = request.state.guests.get_mut(&new) {
+            guest.node = target;
+        }
+        guests::copy_firewall(request.state, vmid, new);
+        Ok(())
+    }))
 }
 
-fn check_linked(request: &Request<'_>, config: &Options) -> Result<(), Failure> {
+/// Only volumes can be cloned: linked ones from a base volume or a snapshot, others from what does not change meanwhile.
+fn check_mounts(request: &Request<'_>, config: &Options, full: bool, running: bool) -> Result<(), Failure> {
+    let snapshot = request.get("snapname").is_some();
     for (name, text) in config.iter().filter(|(name, _)| mounts::is_mount(name)) {
         let Some(values) = mounts::parse(name, text) else { continue };
         let volume = &values["volume"];
+        if volume.starts_with('/') {
+            let kind = if volume.starts_with("/dev/") { "device" } else { "bind" };
+            return Err(Failure::died(format!("unable to clone mountpoint '{name}' (type {kind})")));
+        }
+        if full && running && !snapshot {
+            return Err(Failure::died("Full clone of a running container is only possible from a snapshot"));
+        }
+        if full {
+            continue;
+        }
         let block = volumes::split(volume)
             .and_then(|(storage, _)| request.state.storages.get(storage))
             .is_some_and(volumes::is_block);
-        if !block || !volume.contains("base-") {
+        if !block || !(snapshot || volume.contains("base-")) {
             return Err(Failure::died(format!("Linked clone feature for '{volume}' is not available")));
         }
     }
@@ -135,8 +156,8 @@ fn copy_mount(
         bytes: volume.size,
         now: request.seconds(),
     };
-    let word = if full { "full" } else { "linked" };
-    outcome.say(format!("create {word} clone of mountpoint {name} ({source})"));
+    let what = if full { "full clone of mountpoint" } else { "linked clone of mount point" };
+    outcome.say(format!("create {what} {name} ({source})"));
     let id = volumes::allocate(request.state, outcome, &wanted)?;
     if let Some(copy) = request.state.volumes.get_mut(&id) {
         copy.parent = (!full).then(|| source.clone());
@@ -150,6 +171,9 @@ fn copy_mount(
 pub(crate) fn template(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
     guests::check_lock(guest)?;
+    if !guest.snapshots.is_empty() {
+        return Err(Failure::died("unable to create template, because CT contains snapshots"));
+    }
     if guest.is_template() || guest.converting {
         return Err(Failure::died("you can't convert a template to a template"));
     }
@@ -187,6 +211,9 @@ pub(crate) fn make_template(state: &mut State, vmid: u32) {
 /// `GET feature`.
 pub(crate) fn feature(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
+    if let Some(name) = request.get("snapname").filter(|name| !guest.snapshots.contains_key(*name)) {
+        return Err(Failure::died(format!("snapshot '{name}' does not exist")));
+    }
     let block = guest.config.iter().filter(|(name, _)| mounts::is_mount(name)).all(|(_, text)| {
         volumes::split(text)
             .and_then(|(storage, _)| request.state.storages.get(storage))

@@ -31,7 +31,7 @@ const CALL_PARAMETERS: &[&str] = &[
     "unique",
 ];
 
-const REQUIRED: &[&str] = &["rootfs", "memory", "swap", "ostype"];
+const REQUIRED: &[&str] = &["rootfs", "memory", "ostype"];
 
 /// The options among the request's parameters.
 pub(crate) fn options(request: &Request<'_>) -> Options {
@@ -77,6 +77,11 @@ pub(crate) fn normalise(state: &State, options: &mut Options) {
             "net" => *value = network_card(state, name, value),
             "tags" => *value = guests::normalise_tags(value),
             "description" => *value = format!("{}\n", value.trim_end()),
+            "nameserver" | "searchdomain" => {
+                *value = schema::formats::split_list(value).collect::<Vec<_>>().join(" ");
+            }
+            // Control groups of the second version go no further.
+            "cpuunits" if value.parse().is_ok_and(|units: u64| units > 10_000) => *value = "10000".to_owned(),
             _ => {}
         }
     }
@@ -109,10 +114,19 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     if set.is_empty() && request.get("delete").is_none() && request.get("revert").is_none() {
         return Err(Failure::died("no options specified"));
     }
-    let delete = names(request, "delete")?;
-    let revert = names(request, "revert")?;
-    check_root_options(request, &set)?;
     let vmid = request.vmid();
+    let guest = request.guest(KIND)?;
+    guests::check_lock(guest)?;
+    request.check_digest(&guests::digest(guest), MODIFIED)?;
+    let revert = names(request, "revert")?;
+    check_once("revert", "'-revert", &revert, |name| set.contains_key(name))?;
+    let delete = names(request, "delete")?;
+    check_once("delete", "-delete", &delete, |name| set.contains_key(name))?;
+    if let Some(both) = delete.iter().find(|name| revert.contains(name)) {
+        let text = format!("you can't use '-delete {both}' and '-revert {both}' at the same time");
+        return Err(Failure::parameter("delete", text));
+    }
+    check_root_options(request, &set)?;
     guest_options::check_options(request, KIND, vmid, delete.iter().chain(set.keys()))?;
     guest_options::check_resources(request, KIND, vmid, &set)?;
     for (name, text) in &set {
@@ -123,22 +137,7 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
             mounts::check(request, &values)?;
         }
     }
-    let guest = request.guest(KIND)?;
-    let modified = "detected modified configuration - file changed by other user? Try again.";
-    request.check_digest(&guests::digest(guest), modified)?;
-    guests::check_lock(guest)?;
-    if set.contains_key("unprivileged") {
-        return Err(Failure::died("unable to modify read-only option: 'unprivileged'"));
-    }
-    if let Some(name) = delete.iter().find(|name| REQUIRED.contains(&name.as_str())) {
-        return Err(Failure::died(format!("unable to delete required option '{name}'")));
-    }
-    if let Some(name) = delete.iter().find(|name| guest.is_protected() && mounts::is_mount(name)) {
-        return Err(Failure::died(format!(
-            "can't remove CT {} drive '{name}' - protection mode enabled",
-            request.vmid()
-        )));
-    }
+    check_against(request.guest(KIND)?, vmid, &set, &delete)?;
     normalise(request.state, &mut set);
     let before = request.state.clone();
     if let Err(failure) = apply(request, set, &delete, &revert) {
@@ -152,6 +151,67 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(text));
     }
     Ok(Value::Null)
+}
+
+const MODIFIED: &str = "detected modified configuration - file changed by other user? Try again.";
+
+/// Refuses to set what is deleted or reverted in the same call.
+fn check_once(
+    parameter: &str,
+    shown: &str,
+    names: &[String],
+    set: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    match names.iter().find(|name| set(name)) {
+        Some(name) => {
+            let text = format!("you can't use '-{name}' and {shown} {name}' at the same time");
+            Err(Failure::parameter(parameter, text))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the present configuration does not let happen (PVE::LXC::Config, `update_pct_config`). What is not set is not
+/// deleted, and nothing is said about it.
+fn check_against(guest: &Guest, vmid: u32, set: &Options, delete: &[String]) -> Result<(), Failure> {
+    let refuse = |text: String| Err(Failure::died(text));
+    let present = |name: &&String| guest.config.contains_key(*name) || guest.pending.contains_key(*name);
+    for name in delete.iter().filter(present) {
+        if REQUIRED.contains(&name.as_str()) {
+            return refuse(format!("unable to delete required option '{name}'"));
+        }
+        if guest.is_protected() && (mounts::is_mount(name) || name.starts_with("unused")) {
+            return refuse(format!("can't remove CT {vmid} drive '{name}' - protection mode enabled"));
+        }
+        if name == "unprivileged" {
+            return refuse(format!("unable to delete read-only option: '{name}'"));
+        }
+    }
+    for (name, text) in set {
+        if guest.is_protected() && mounts::is_mount(name) {
+            return refuse(format!("can't update CT {vmid} drive '{name}' - protection mode enabled"));
+        }
+        if name == "unprivileged" {
+            return refuse(format!("unable to modify read-only option: '{name}'"));
+        }
+        if name.starts_with("net") {
+            check_card(name, text)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_card(name: &str, text: &str) -> Result<(), Failure> {
+    let part = |key: &str| text.split(',').find_map(|part| part.strip_prefix(key));
+    // Bridges here have the usual size of packets.
+    if let Some(mtu) = part("mtu=").and_then(|text| text.parse::<u32>().ok()).filter(|mtu| *mtu > 1500) {
+        return Err(Failure::died(format!("{name}: MTU size '{mtu}' is bigger than bridge MTU '1500'")));
+    }
+    if part("host-managed=") == Some("1") && part("ip6=") == Some("auto") && part("link_down=") != Some("1") {
+        let text = format!("{name}: SLAAC is not supported for host-managed network configuration.");
+        return Err(Failure::died(text));
+    }
+    Ok(())
 }
 
 fn apply(

@@ -24,7 +24,12 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     guest_options::check_create(request, vmid)?;
     config::check_root_options(request, &options)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
+    check_template(request)?;
+    options.retain(|name, _| !name.starts_with("unused"));
     if !options.contains_key("rootfs") {
+        if options.keys().any(|name| mounts::is_mount(name)) {
+            return Err(Failure::died("mount points configured, but 'rootfs' not set - aborting"));
+        }
         let storage = request.get("storage").unwrap_or("local").to_owned();
         volumes::storage(request.state, &storage)?;
         options.insert("rootfs".to_owned(), format!("{storage}:4"));
@@ -53,6 +58,18 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         super::lifecycle::start_task(request, vmid);
     }
     Ok(upid)
+}
+
+/// The archive has to be in the right place for what it is used for.
+fn check_template(request: &Request<'_>) -> Result<(), Failure> {
+    let template = request.text("ostemplate");
+    let Some((storage, name)) = volumes::split(&template) else { return Ok(()) };
+    volumes::storage(request.state, storage)?;
+    volumes::check_name(request.state, storage, name)?;
+    if name.starts_with("vztmpl/") {
+        return Ok(());
+    }
+    Err(Failure::died(format!("unable to use volume {template} - content type needs to be 'vztmpl'")))
 }
 
 fn build(

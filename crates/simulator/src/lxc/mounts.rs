@@ -8,7 +8,7 @@ use crate::guests;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
 use crate::schema::property_string::{self, Values};
-use crate::state::Options;
+use crate::state::{Guest, Options};
 use crate::volumes::{self, Allocation};
 
 /// True for `rootfs` and `mpN`.
@@ -105,12 +105,16 @@ fn missing_mount() -> Failure {
 pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
     let (vmid, disk, wanted) = (request.vmid(), request.text("disk"), request.text("size"));
     let guest = request.guest(KIND)?;
-    let modified = "detected modified configuration - file changed by other user? Try again.";
-    request.check_digest(&guests::digest(guest), modified)?;
     guests::check_lock(guest)?;
+    request.check_digest(&guests::digest(guest), MODIFIED)?;
     let text = guest.config.get(&disk).ok_or_else(missing_mount)?;
     let mut values = parse(&disk, text).ok_or_else(missing_mount)?;
     let volume = values.get("volume").cloned().unwrap_or_default();
+    if let Some(owner) = volumes::owner(&volume).filter(|owner| *owner != vmid) {
+        return Err(Failure::died(format!(
+            "can't resize mount point owned by another container ({owner}) at /usr/share/perl5/PVE/API2/LXC.pm line 2386."
+        )));
+    }
     let present = request.state.volumes.get(&volume).map(|volume| volume.size);
     let present = present.ok_or_else(|| volumes::missing_volume(request.state, &volume))?;
     let (plus, number) = wanted.strip_prefix('+').map_or((false, wanted.as_str()), |rest| (true, rest));
@@ -134,20 +138,29 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
 /// `POST move_volume`: to another storage, or to another container.
 pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("volume"));
+    if request.get("storage").is_some() && request.get("target-vmid").is_some() {
+        return Err(Failure::died("either set storage or target-vmid, but not both"));
+    }
+    if let Some(target) = request.number("target-vmid") {
+        return reassign(request, vmid, name, target as u32);
+    }
     let guest = request.guest(KIND)?;
+    guests::check_lock(guest)?;
     if guest.running {
         return Err(Failure::died("cannot move volumes of a running container"));
     }
-    guests::check_lock(guest)?;
-    let text = guest.config.get(&name).cloned().ok_or_else(missing_mount)?;
-    let mut values = match schema::indexed(&name) {
-        Some(("unused", _)) => Values::from([("volume".to_owned(), text.clone())]),
-        _ => parse(&name, &text).ok_or_else(missing_mount)?,
-    };
-    let source = values.get("volume").cloned().unwrap_or_default();
-    if let Some(target) = request.number("target-vmid") {
-        return reassign(request, vmid, name, target as u32, values, source);
+    if name.starts_with("unused") {
+        return Err(Failure::died(format!(
+            "cannot move volume '{name}', only configured volumes can be moved to another storage"
+        )));
     }
+    let text = guest.config.get(&name).cloned().ok_or_else(missing_mount)?;
+    let mut values = parse(&name, &text).ok_or_else(missing_mount)?;
+    let source = values.get("volume").cloned().unwrap_or_default();
+    if request.flag("delete") && in_snapshot(guest, &source) {
+        return Err(Failure::died("you can't move a volume with snapshots and delete the source"));
+    }
+    request.check_digest(&guests::digest(guest), MODIFIED)?;
     let storage = request.text("storage");
     volumes::storage(request.state, &storage)?;
     volumes::check_guest_storage(request.state, &storage, KIND).or_else(|failure| {
@@ -174,6 +187,10 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
         values.insert("volume".to_owned(), id);
         values.insert("size".to_owned(), volumes::format_size(size));
         let mut config = request.guest(KIND)?.config.clone();
+        if request.guest(KIND)?.is_template() {
+            let base = crate::qemu::to_base(request.state, outcome, &values["volume"]);
+            values.insert("volume".to_owned(), base);
+        }
         config.insert(name.clone(), print(&name, &values));
         if delete {
             volumes::remove(request.state, outcome, &source);
@@ -185,23 +202,73 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
     }))
 }
 
-fn reassign(
-    request: &mut Request<'_>,
-    vmid: u32,
-    name: String,
-    target: u32,
-    mut values: Values,
-    source: String,
-) -> Answer {
-    let slot = request.get("target-volume").unwrap_or(&name).to_owned();
-    match request.state.guests.get(&target).filter(|guest| guest.kind == KIND) {
-        None => return Err(Failure::died(format!("could not find target CT {target}"))),
-        Some(other) if other.config.contains_key(&slot) => {
-            let text = format!("Target volume key '{slot}' is already in use for CT '{target}'");
-            return Err(Failure::died(text));
-        }
-        Some(_) => {}
+const MODIFIED: &str = "detected modified configuration - file changed by other user? Try again.";
+
+fn in_snapshot(guest: &Guest, volume: &str) -> bool {
+    let mut configs = guest.snapshots.values().map(|snapshot| &snapshot.config);
+    configs.any(|config| {
+        config.iter().any(|(name, text)| is_mount(name) && crate::qemu::drives::file_of(text) == volume)
+    })
+}
+
+/// The checks of a volume that is to go to another container, or to another place of the same; returns its text.
+fn check_reassign(request: &Request<'_>, name: &str, target: u32, slot: &str) -> Result<String, Failure> {
+    let vmid = request.vmid();
+    let refuse = |text: &str| Err(Failure::died(text));
+    if name == "rootfs" || slot == "rootfs" {
+        return refuse("Cannot move to/from 'rootfs'");
     }
+    let unused = |name: &str| name.starts_with("unused");
+    if unused(name) && !unused(slot) {
+        return refuse("Moving an unused volume to a used one is not possible");
+    }
+    let find = |vmid: u32| {
+        let found = request.state.guests.get(&vmid);
+        found.ok_or_else(|| Failure::died(format!("could not find CT {vmid}")))
+    };
+    let (from, to) = (&find(vmid)?.node, &find(target)?.node);
+    if from != to {
+        return refuse(&format!("Both containers need to be on the same node ({from} != {to})"));
+    }
+    let source = request.guest(KIND)?;
+    guests::check_lock(source)?;
+    let other = crate::request::guest(request.state, KIND, target, &request.node)?;
+    guests::check_lock(other)?;
+    if source.is_template() || other.is_template() {
+        return refuse("Can't move volumes from or to template CT");
+    }
+    request.check_digest(&guests::digest(source), &format!("Container {vmid}: {MODIFIED}"))?;
+    if request.get("target-digest").is_some_and(|digest| digest != guests::digest(other)) {
+        return refuse(&format!("Container {target}: {MODIFIED}"));
+    }
+    let Some(text) = source.config.get(name) else {
+        return refuse(&format!("volume '{name}' for container '{vmid}' does not exist"));
+    };
+    if other.config.contains_key(slot) {
+        return refuse(&format!("Target volume key '{slot}' is already in use for container '{target}'"));
+    }
+    let volume = crate::qemu::drives::file_of(text);
+    if in_snapshot(source, &volume) {
+        return refuse("Cannot move volume used by a snapshot to another container");
+    }
+    if volume.starts_with('/') {
+        return refuse("Storage does not support moving of this disk to another container");
+    }
+    if source.running && !unused(name) {
+        let text = "Cannot move in-use volume while the source CT is running - detach or shutdown first";
+        return refuse(text);
+    }
+    Ok(text.clone())
+}
+
+fn reassign(request: &mut Request<'_>, vmid: u32, name: String, target: u32) -> Answer {
+    let slot = request.get("target-volume").unwrap_or(&name).to_owned();
+    let text = check_reassign(request, &name, target, &slot)?;
+    let mut values = match name.starts_with("unused") {
+        true => Values::from([("volume".to_owned(), text.clone())]),
+        false => parse(&name, &text).ok_or_else(missing_mount)?,
+    };
+    let source = values.get("volume").cloned().unwrap_or_default();
     Ok(request.task("move_volume", &format!("{vmid}-{name}>{target}-{slot}"), |request, outcome| {
         outcome.say(format!("moving volume '{name}' from container '{vmid}' to '{target}'"));
         let (storage, _) = volumes::split(&source).map_or(("", ""), |pair| pair);
@@ -211,8 +278,8 @@ fn reassign(
         volumes::rename(request.state, outcome, &source, &new);
         outcome.say(format!("removing volume '{name}' from container '{vmid}' config"));
         outcome.say(format!("target container '{target}' updated with '{slot}'"));
-        values.insert("volume".to_owned(), new);
-        let text = print(&slot, &values);
+        values.insert("volume".to_owned(), new.clone());
+        let text = if slot.starts_with("unused") { new } else { print(&slot, &values) };
         if let Some(other) = request.state.guests.get_mut(&target) {
             other.config.insert(slot.clone(), text);
         }

@@ -1,9 +1,10 @@
 //! What a change of a machine's configuration may have in it, beyond the parameters' schema.
 
+use super::drives;
 use crate::failure::Failure;
 use crate::request::Request;
 use crate::schema;
-use crate::state::Options;
+use crate::state::{Guest, Options};
 
 /// Parameters of the call that are no options of the machine.
 pub(super) const CALL_PARAMETERS: &[&str] = &[
@@ -37,6 +38,12 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
     if let Some(medium) = options.remove("cdrom") {
         let text = if medium.contains("media=") { medium } else { format!("{medium},media=cdrom") };
         options.entry("ide2".to_owned()).or_insert(text);
+    }
+    // Control groups of the second version go no further.
+    if let Some(units) =
+        options.get_mut("cpuunits").filter(|text| text.parse().is_ok_and(|n: u64| n > 10_000))
+    {
+        *units = "10000".to_owned();
     }
     if let Some(count) = options.remove("smp") {
         options.entry("sockets".to_owned()).or_insert(count);
@@ -106,6 +113,64 @@ pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), F
         if !valid {
             return Err(Failure::died("SSH public key validation error"));
         }
+    }
+    Ok(())
+}
+
+/// Refuses what the present configuration does not go with: more memory for the balloon than there is, a machine that
+/// cannot have its IOMMU, a display without clipboard, a TPM of another version.
+pub(super) fn check_against(guest: &Guest, set: &Options) -> Result<(), Failure> {
+    let config = guest.effective();
+    if set.contains_key("memory") || set.contains_key("balloon") {
+        let new = |key: &str| set.get(key).or(config.get(key));
+        let memory = new("memory").map(|text| text.strip_prefix("current=").unwrap_or(text));
+        let memory: u64 = memory.and_then(|text| text.parse().ok()).unwrap_or(512);
+        if new("balloon").and_then(|text| text.parse().ok()).is_some_and(|balloon: u64| balloon > memory) {
+            return Err(Failure::died("balloon value too large (must be smaller than assigned memory)"));
+        }
+    }
+    if let Some(machine) = set.get("machine") {
+        check_machine(machine)?;
+    }
+    check_clipboard(set)?;
+    check_tpm(&config, set)
+}
+
+fn check_machine(machine: &str) -> Result<(), Failure> {
+    let part = |key: &str| machine.split(',').find_map(|part| part.strip_prefix(key));
+    let kind = part("type=").or(machine.split(',').next().filter(|first| !first.contains('=')));
+    let refuse = |text: &str| Err(Failure::died(text));
+    match (part("viommu="), part("aw-bits=")) {
+        (Some("intel"), _) if !kind.is_some_and(|kind| kind.contains("q35")) => {
+            refuse("to use Intel vIOMMU please set the machine type to q35")
+        }
+        (Some("intel"), Some(bits)) if bits != "39" && bits != "48" => {
+            refuse("Intel vIOMMU supports only 39 or 48 bits as address width")
+        }
+        (None, Some(bits)) if bits != "0" => refuse("cannot set aw-bits if no vIOMMU is configured"),
+        _ => Ok(()),
+    }
+}
+
+/// Only displays with a frame buffer have the clipboard of VNC.
+pub(super) fn check_clipboard(set: &Options) -> Result<(), Failure> {
+    let Some(vga) = set.get("vga").filter(|vga| vga.contains("clipboard=vnc")) else { return Ok(()) };
+    let kind = vga.split(',').find(|part| !part.contains('=') || part.starts_with("type="));
+    let kind = kind.map(|kind| kind.strip_prefix("type=").unwrap_or(kind)).unwrap_or("std");
+    if ["std", "cirrus", "vmware", "virtio", "qxl"].iter().any(|fine| kind.starts_with(fine)) {
+        return Ok(());
+    }
+    Err(Failure::died(format!("vga type {kind} is not compatible with VNC clipboard")))
+}
+
+fn check_tpm(config: &Options, set: &Options) -> Result<(), Failure> {
+    let (Some(old), Some(new)) = (config.get("tpmstate0"), set.get("tpmstate0")) else { return Ok(()) };
+    let version = |text: &str| {
+        let found = text.split(',').find_map(|part| part.strip_prefix("version="));
+        found.unwrap_or("v1.2").to_owned()
+    };
+    if drives::file_of(old) == drives::file_of(new) && version(old) != version(new) {
+        return Err(Failure::died("cannot change TPM state version after creation"));
     }
     Ok(())
 }

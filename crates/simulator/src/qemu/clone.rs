@@ -45,10 +45,20 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     if request.state.guests.contains_key(&new) {
         return Err(Failure::died(format!("unable to create VM {new}: config file already exists")));
     }
-    if !full && let Some((name, values)) = drives::disks(&config).iter().find(|(_, values)| !is_base(values))
+    let snapshot = request.get("snapname").is_some();
+    if full && source.running && !snapshot && config.contains_key("tpmstate0") {
+        return Err(Failure::died("cannot clone TPM state while VM is running"));
+    }
+    // Thin volumes can be linked to from their snapshots too.
+    let linkable = |values: &Values| match snapshot {
+        true => values.get("file").is_some_and(|file| drives::is_block(request.state, file)),
+        false => is_base(values),
+    };
+    if !full && let Some((name, values)) = drives::disks(&config).iter().find(|(_, values)| !linkable(values))
     {
-        let file = &values["file"];
-        return Err(Failure::died(format!("Linked clone feature is not supported for '{file}' ({name})")));
+        let (file, of) = (&values["file"], if snapshot { " a snapshot of" } else { "" });
+        let text = format!("Linked clone feature is not supported for{of} '{file}' ({name})");
+        return Err(Failure::died(text));
     }
     if target != request.node {
         crate::migration::check_shared(request, &config, &target)?;
@@ -58,6 +68,7 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
         if let Some(guest) = request.state.guests.get_mut(&new) {
             guest.node = target;
         }
+        guests::copy_firewall(request.state, vmid, new);
         Ok(())
     }))
 }
@@ -86,7 +97,7 @@ fn copy(
     for (name, text) in config {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
-            "template" | "lock" | "parent" | "unused" | "snapstate" | "snaptime" => {}
+            "template" | "lock" | "parent" | "unused" | "snapstate" | "snaptime" | "vmstate" => {}
             "net" => {
                 guest.config.insert(name.clone(), fresh_mac(request.state, text));
             }
@@ -263,16 +274,16 @@ pub(crate) fn template(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     let guest = request.guest(KIND)?;
     guests::check_lock(guest)?;
-    if guest.is_template() {
+    let only = request.get("disk").map(str::to_owned);
+    if !guest.snapshots.is_empty() {
+        return Err(Failure::died("unable to create template, because VM contains snapshots"));
+    }
+    if guest.is_template() && only.is_none() {
         return Err(Failure::died("you can't convert a template to a template"));
     }
     if guest.running {
         return Err(Failure::died("you can't convert a VM to template if VM is running"));
     }
-    if !guest.snapshots.is_empty() {
-        return Err(Failure::died("unable to create template, because VM contains snapshots"));
-    }
-    let only = request.get("disk").map(str::to_owned);
     Ok(request.task("qmtemplate", &vmid.to_string(), |request, outcome| {
         let config = request.guest(KIND)?.config.clone();
         let disks = drives::disks(&config);
@@ -303,7 +314,14 @@ pub(crate) fn to_base(state: &mut crate::state::State, outcome: &mut Outcome, fi
 
 /// `GET feature`.
 pub(crate) fn feature(request: &mut Request<'_>) -> Answer {
-    let config = request.guest(KIND).map_err(|_| no_configuration(request))?.config.clone();
+    let guest = request.guest(KIND).map_err(|_| no_configuration(request))?;
+    let config = match request.get("snapname") {
+        None => guest.config.clone(),
+        Some(name) => match guest.snapshots.get(name) {
+            Some(snapshot) => snapshot.config.clone(),
+            None => return Err(Failure::died(format!("snapshot '{name}' does not exist"))),
+        },
+    };
     let block_only = drives::disks(&config).iter().all(|(_, values)| {
         let file = values.get("file").map(String::as_str).unwrap_or_default();
         let block = volumes::split(file)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::checks::{CALL_PARAMETERS, check_boot, check_root_options, check_values, options};
+use super::checks::{CALL_PARAMETERS, check_against, check_boot, check_root_options, check_values, options};
 use super::values::{normalise, pin_machine};
 use super::{KIND, drives, hotplug};
 use crate::access::guest_options;
@@ -44,18 +44,28 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
         return Err(Failure::died(format!("unable to parse value of '{name}' - got undefined value")));
     }
     let set = options(request);
-    if set.is_empty() && request.get("delete").is_none() && request.get("revert").is_none() {
+    let names = |name: &str| request.get(name).is_some_and(|list| !list.is_empty() && list != "0");
+    if set.is_empty() && !names("delete") && !names("revert") {
         return Err(Failure::died("no options specified"));
     }
     let mut change = Change {
-        delete: list(request, "delete")?,
         revert: list(request, "revert")?,
+        delete: list(request, "delete")?,
         force: request.flag("force"),
         set,
     };
+    // The names are in the wrong place there too.
+    if let Some(both) = change.revert.iter().find(|name| change.set.contains_key(*name)) {
+        let text = format!("you can't use '-{both}' and -revert {both}' at the same time");
+        return Err(Failure::parameter("delete", text));
+    }
     if let Some(both) = change.delete.iter().find(|name| change.set.contains_key(*name)) {
         let text = format!("you can't use '-{both}' and -delete {both}' at the same time");
         return Err(Failure::parameter("delete", text));
+    }
+    if let Some(both) = change.delete.iter().find(|name| change.revert.contains(name)) {
+        let text = format!("you can't use '-delete {both}' and -revert {both}' at the same time");
+        return Err(Failure::parameter("revert", text));
     }
     check_root_options(request, &change.set, &change.delete)?;
     check_values(request, &change.set)?;
@@ -74,14 +84,16 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
     if !request.flag("skiplock") {
         guests::check_lock(guest)?;
     }
+    check_against(guest, &change.set)?;
     if guest.is_protected() {
         for name in change.delete.iter().filter(|name| guest.effective().contains_key(*name)) {
             if drives::is_drive(name) {
                 return Err(Failure::died(format!("can't remove drive '{name}' - protection mode enabled")));
             }
             if drives::is_unused(name) {
+                let file = guest.effective().get(name).map(|text| drives::file_of(text)).unwrap_or_default();
                 return Err(Failure::died(format!(
-                    "can't remove unused disk '{name}' - protection mode enabled"
+                    "can't remove unused disk '{file}' - protection mode enabled"
                 )));
             }
         }
@@ -143,7 +155,12 @@ pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
         outcome.say(headline);
         apply(request, outcome, change)
     });
-    Ok(if quick { Value::Null } else { upid })
+    let exit = request.state.tasks.values().next_back().map(|task| task.exit.clone()).unwrap_or_default();
+    match quick {
+        true if exit == "OK" => Ok(Value::Null),
+        true => Err(Failure::died(format!("failed to update VM {vmid}: {exit}"))),
+        false => Ok(upid),
+    }
 }
 
 fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Result<(), Failure> {

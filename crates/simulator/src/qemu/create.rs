@@ -33,6 +33,11 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     {
         return super::restore::restore(request, &archive);
     }
+    if request.get("archive").is_some()
+        && let Some(name) = options.keys().find(|name| drives::is_drive(name))
+    {
+        return Err(Failure::parameter(name, "option conflicts with option 'archive'"));
+    }
     check_free(request, vmid)?;
     guest_options::check_resources(request, KIND, vmid, &options)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
@@ -79,6 +84,7 @@ fn build(
         };
         guest.config.insert(name, text);
     }
+    checks::check_clipboard(&guest.config)?;
     let fill = |guest: &mut Guest, key: &str, text: String| {
         guest.config.entry(key.to_owned()).or_insert(text);
     };

@@ -1,12 +1,10 @@
 //! Growing, moving and unlinking disks of machines.
 
-use serde_json::Value;
-
 use super::{KIND, config, drives};
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
-use crate::schema;
+use crate::state::{Guest, Options};
 use crate::volumes::{self, Allocation};
 
 /// `PUT resize`: always a task; refusals are the task's.
@@ -16,10 +14,15 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
     Ok(request.task("resize", &vmid.to_string(), |request, outcome| {
         let guest = request.guest(KIND)?;
         request.check_digest(&guests::digest(guest), "checksum mismatch (file change by other user?)")?;
-        guests::check_lock(guest)?;
+        if !request.flag("skiplock") {
+            guests::check_lock(guest)?;
+        }
         let text = guest.config.get(&disk).cloned();
         let missing = || Failure::died(format!("disk '{disk}' does not exist"));
         let mut values = text.as_deref().and_then(|text| drives::parse(&disk, text)).ok_or_else(missing)?;
+        if let Some(medium @ ("none" | "cdrom")) = values.get("file").map(String::as_str) {
+            return Err(Failure::died(format!("unable to parse volume ID '{medium}'")));
+        }
         if drives::is_cdrom(&values) {
             return Err(Failure::died("you can't resize a cdrom"));
         }
@@ -78,17 +81,11 @@ pub(crate) fn target_size(present: u64, wanted: &str) -> Result<u64, Failure> {
     Ok(size)
 }
 
-/// `PUT unlink`.
+/// `PUT unlink`: the same as deleting options.
 pub(crate) fn unlink(request: &mut Request<'_>) -> Answer {
-    let vmid = request.vmid();
-    let names: Vec<String> =
-        schema::formats::split_list(request.get("idlist").unwrap_or_default()).map(str::to_owned).collect();
-    let force = request.flag("force");
-    guests::check_lock(request.guest(KIND)?)?;
-    for name in names {
-        config::delete_option(request, vmid, &name, force)?;
-    }
-    Ok(Value::Null)
+    let list = request.parameters.remove("idlist").unwrap_or_default();
+    request.parameters.insert("delete".to_owned(), list);
+    config::update(request)
 }
 
 /// `POST move_disk`: to another storage, or to another machine.
@@ -109,12 +106,9 @@ pub(crate) fn move_disk(request: &mut Request<'_>) -> Answer {
 
 fn move_to_storage(request: &mut Request<'_>) -> Answer {
     let (vmid, disk, storage) = (request.vmid(), request.text("disk"), request.text("storage"));
-    volumes::storage(request.state, &storage)?;
-    volumes::check_guest_storage(request.state, &storage, KIND)?;
     let guest = request.guest(KIND)?;
-    let modified = "detected modified configuration - file changed by other user? Try again.";
-    request.check_digest(&guests::digest(guest), modified)?;
     guests::check_lock(guest)?;
+    request.check_digest(&guests::digest(guest), MODIFIED)?;
     let missing = || Failure::died(format!("disk '{disk}' does not exist"));
     let text = guest.config.get(&disk).cloned().ok_or_else(missing)?;
     let mut values = drives::parse(&disk, &text).ok_or_else(missing)?;
@@ -124,11 +118,17 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     }
     let file = values.get("file").cloned().unwrap_or_default();
     let volume = request.state.volumes.get(&file).cloned();
-    let volume = volume.ok_or_else(|| volumes::missing_volume(request.state, &file))?;
+    let format = volume.as_ref().map_or("raw", |volume| volume.format.as_str());
     let same = volumes::split(&file).is_some_and(|(present, _)| present == storage);
-    if same && request.get("format").is_none_or(|format| format == volume.format) {
+    if same && request.get("format").is_none_or(|wanted| wanted == format) {
         return Err(Failure::died("you can't move to the same storage with same format"));
     }
+    volumes::storage(request.state, &storage)?;
+    volumes::check_guest_storage(request.state, &storage, KIND)?;
+    if request.flag("delete") && in_snapshot(request.guest(KIND)?, &file) {
+        return Err(Failure::died("you can't move a disk with snapshots and delete the source"));
+    }
+    let volume = volume.ok_or_else(|| volumes::missing_volume(request.state, &file))?;
     let block = volumes::is_block(volumes::storage(request.state, &storage)?);
     let format = request.get("format").map(str::to_owned).unwrap_or(volume.format.clone());
     let delete = request.flag("delete");
@@ -147,11 +147,14 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
             bytes: drives::copied_size(&disk, &values, block, volume.size),
             now: request.seconds(),
         };
-        let id = if cloud_init {
-            volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-cloudinit"))?
+        let made = if cloud_init {
+            volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-cloudinit"))
         } else {
-            volumes::allocate(request.state, outcome, &wanted)?
+            volumes::allocate(request.state, outcome, &wanted)
         };
+        let id = made.map_err(|failure| {
+            Failure::died(format!("storage migration failed: {}", failure.reason))
+        })?;
         outcome.say(format!("allocated target volume '{id}'"));
         drives::say_copied(outcome, volume.size);
         let size = request.state.volumes.get(&id).map_or(volume.size, |volume| volume.size);
@@ -175,29 +178,94 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
             }
             outcome.say(format!("adding source volume '{file}' as '{slot}' to config"));
         }
+        if request.guest(KIND)?.is_template()
+            && let Some(text) = config.get_mut(&disk)
+        {
+            let file = drives::file_of(text);
+            *text = text.replacen(&file, &super::clone::to_base(request.state, outcome, &file), 1);
+        }
         request.guest_mut(KIND)?.config = config;
         Ok(())
     }))
+}
+
+/// What a digest that is not the present one is told, where nothing else is said.
+const MODIFIED: &str = "detected modified configuration - file changed by other user? Try again.";
+
+fn in_snapshot(guest: &Guest, file: &str) -> bool {
+    let mut configs = guest.snapshots.values().map(|snapshot| &snapshot.config);
+    configs.any(|config| {
+        config.iter().any(|(name, text)| drives::is_drive(name) && drives::file_of(text) == file)
+    })
+}
+
+/// The checks of a disk that is to go to another machine; returns its text.
+fn check_reassign(request: &Request<'_>, target: u32, slot: &str) -> Result<String, Failure> {
+    let (vmid, disk) = (request.vmid(), request.text("disk"));
+    let refuse = |text: String| Err(Failure::died(text));
+    let guests = &request.state.guests;
+    let Some(source) = guests.get(&vmid) else { return refuse(format!("could not find VM {vmid}")) };
+    let Some(other) = guests.get(&target) else {
+        return refuse(format!("could not find target VM {target}"));
+    };
+    if source.node != other.node {
+        let (from, to) = (&source.node, &other.node);
+        return refuse(format!("Both VMs need to be on the same node ({from} != {to})"));
+    }
+    let source = request.guest(KIND)?;
+    guests::check_lock(source)?;
+    let other = crate::request::guest(request.state, KIND, target, &request.node)?;
+    guests::check_lock(other)?;
+    if source.is_template() || other.is_template() {
+        return refuse("Can't move disks from or to template VMs".to_owned());
+    }
+    request.check_digest(&guests::digest(source), &format!("VM {vmid}: {MODIFIED}"))?;
+    if request.get("target-digest").is_some_and(|digest| digest != guests::digest(other)) {
+        return refuse(format!("VM {target}: {MODIFIED}"));
+    }
+    let Some(text) = source.config.get(&disk) else {
+        return refuse(format!("Disk '{disk}' for VM '{vmid}' does not exist"));
+    };
+    if other.config.contains_key(slot) {
+        return refuse(format!("Target disk key '{slot}' is already in use for VM '{target}'"));
+    }
+    if drives::parse(&disk, text).is_some_and(|values| drives::is_cdrom(&values)) {
+        return refuse("CD drive contents can't be moved to another VM".to_owned());
+    }
+    let file = drives::file_of(text);
+    if volumes::split(&file).is_none() {
+        return refuse(format!("Volume '{file}' not managed by PVE"));
+    }
+    if in_snapshot(source, &file) {
+        return refuse("Can't move disk used by a snapshot to another VM".to_owned());
+    }
+    if source.running && !drives::is_unused(&disk) {
+        let text = "Cannot move disk to another VM while the source VM is running - detach first";
+        return refuse(text.to_owned());
+    }
+    Ok(text.clone())
+}
+
+/// A machine does not boot from a disk that has gone.
+fn leave_boot_order(config: &mut Options, outcome: &mut Outcome, disk: &str) {
+    let Some(order) = config.get("boot").and_then(|boot| boot.strip_prefix("order=")) else { return };
+    let rest: Vec<&str> = order.split(';').filter(|device| *device != disk).collect();
+    if rest.len() < order.split(';').count() {
+        outcome.say(format!("removing disk '{disk}' from boot order config"));
+        let boot = if rest.is_empty() { " ".to_owned() } else { format!("order={}", rest.join(";")) };
+        config.insert("boot".to_owned(), boot);
+    }
 }
 
 fn reassign(request: &mut Request<'_>) -> Answer {
     let (vmid, disk) = (request.vmid(), request.text("disk"));
     let target = request.number("target-vmid").unwrap_or(0) as u32;
     let slot = request.get("target-disk").unwrap_or(&disk).to_owned();
-    let source = request.guest(KIND)?.clone();
     if target == vmid {
         let text = "must be different than source VMID to reassign disk";
         return Err(Failure::parameter("target-vmid", text));
     }
-    let Some(other) = request.state.guests.get(&target).filter(|guest| guest.kind == KIND) else {
-        return Err(Failure::died(format!("could not find target VM {target}")));
-    };
-    if other.config.contains_key(&slot) {
-        let text = format!("Target disk key '{slot}' is already in use for VM '{target}'");
-        return Err(Failure::died(text));
-    }
-    let missing = || Failure::died(format!("Disk '{disk}' for VM '{vmid}' does not exist"));
-    let text = source.config.get(&disk).cloned().ok_or_else(missing)?;
+    let text = check_reassign(request, target, &slot)?;
     let id = format!("{vmid}-{disk}>{target}-{slot}");
     Ok(request.task("qmmove", &id, |request, outcome| {
         outcome.say(format!("reassign disk '{disk}' from VM '{vmid}' as '{slot}' to VM '{target}'"));
@@ -209,12 +277,14 @@ fn reassign(request: &mut Request<'_>) -> Answer {
         let stem = format!("vm-{target}-disk-{number}");
         let new = volumes::volume_id(request.state, storage, target, &stem, &format);
         volumes::rename(request.state, outcome, &file, &new);
-        let new_text = text.replacen(&file, &new, 1);
+        let new_text = if drives::is_unused(&slot) { new } else { text.replacen(&file, &new, 1) };
         let shown = new_text.clone();
         if let Some(other) = request.state.guests.get_mut(&target) {
             other.config.insert(slot.clone(), new_text);
         }
-        request.guest_mut(KIND)?.config.remove(&disk);
+        let config = &mut request.guest_mut(KIND)?.config;
+        leave_boot_order(config, outcome, &disk);
+        config.remove(&disk);
         outcome.say(format!("removing disk '{disk}' from VM '{vmid}' config"));
         if !drives::is_unused(&slot) {
             outcome.say(format!("update VM {target}: -{slot} {shown}"));
