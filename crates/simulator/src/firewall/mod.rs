@@ -4,6 +4,7 @@ mod macros;
 mod names;
 mod rules;
 mod scope;
+mod verify;
 
 use serde_json::{Map, Value, json};
 use sha1::Digest as _;

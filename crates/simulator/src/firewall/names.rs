@@ -189,7 +189,9 @@ fn network(cidr: &str) -> String {
 /// `POST ipset/{name}`.
 pub(crate) fn add_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     let set = set_of(request, scope)?;
-    let cidr = network(&request.text("cidr"));
+    let sent = request.text("cidr");
+    check_alias(request, scope, &sent)?;
+    let cidr = network(&sent);
     if cidr.ends_with("/0") {
         return Err(Failure::parameter("cidr", "a zero prefix is not allowed in ipset entries"));
     }
@@ -204,6 +206,20 @@ pub(crate) fn add_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     Ok(Value::Null)
 }
 
+/// An alias in a set has to be there.
+fn check_alias(request: &Request<'_>, scope: Scope, text: &str) -> Result<(), Failure> {
+    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) || text.contains(':') {
+        return Ok(());
+    }
+    let (place, name) = text.split_once('/').unwrap_or(("", text));
+    let find = |scope: Scope| view(request, scope).aliases.contains_key(&name.to_lowercase());
+    let own = scope == Scope::Guest && place != "dc" && find(Scope::Guest);
+    if own || place != "guest" && find(Scope::Cluster) {
+        return Ok(());
+    }
+    Err(Failure::died(format!("no such alias '{name}'")))
+}
+
 fn entry_of(request: &Request<'_>) -> Options {
     let keys = ["comment", "nomatch"];
     keys.iter().filter_map(|key| Some(((*key).to_owned(), request.get(key)?.to_owned()))).collect()
@@ -212,7 +228,7 @@ fn entry_of(request: &Request<'_>) -> Options {
 /// `GET ipset/{name}/{cidr}`.
 pub(crate) fn read_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     let digest = digest(request, scope);
-    let cidr = network(&request.text("cidr"));
+    let cidr = request.text("cidr");
     match set_of(request, scope)?.entries.get(&cidr) {
         Some(entry) => Ok(shown_entry(&cidr, entry, &digest)),
         None => Err(Failure::parameter("cidr", "no such IP/Network")),
@@ -222,7 +238,7 @@ pub(crate) fn read_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
 /// `PUT ipset/{name}/{cidr}`.
 pub(crate) fn update_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     check_digest(request, scope)?;
-    let cidr = network(&request.text("cidr"));
+    let cidr = request.text("cidr");
     if !set_of(request, scope)?.entries.contains_key(&cidr) {
         return Err(Failure::parameter("cidr", "no such IP/Network"));
     }
@@ -237,7 +253,7 @@ pub(crate) fn update_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
 pub(crate) fn delete_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     check_digest(request, scope)?;
     set_of(request, scope)?;
-    let (name, cidr) = (request.text("name"), network(&request.text("cidr")));
+    let (name, cidr) = (request.text("name"), request.text("cidr"));
     if let Some(set) = firewall(request, scope).sets.get_mut(&name) {
         set.entries.remove(&cidr);
     }
@@ -304,7 +320,8 @@ pub(crate) fn create_group(request: &mut Request<'_>) -> Answer {
             return Err(Failure::parameter("group", format!("Security group '{old}' does not exist")));
         };
         if old != name && known.contains_key(&name) {
-            return Err(Failure::parameter("group", format!("Security group '{name}' already exists")));
+            let text = format!("Security group '{name}' does already exist");
+            return Err(Failure::parameter("group", text));
         }
         if let Some(rules) = request.state.firewalls.remove(&format!("group/{old}")) {
             request.state.firewalls.insert(format!("group/{name}"), rules);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::macros::MACROS;
+use super::verify::{preferred_macro, verify};
 use super::{Scope, check_digest, digest};
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
@@ -71,12 +72,7 @@ fn has_set(request: &Request<'_>, scope: Scope, name: &str) -> bool {
     let find = |key: &str, name: &str| {
         request.state.firewalls.get(key).is_some_and(|found| found.sets.contains_key(name))
     };
-    match name.split_once('/') {
-        Some(("dc", name)) => find("cluster", name),
-        Some(("guest", name)) => find(&scope.key(request), name),
-        Some(_) => true,
-        None => find(&scope.key(request), name) || find("cluster", name),
-    }
+    find(&scope.key(request), name) || find("cluster", name)
 }
 
 fn is_alias_name(text: &str) -> bool {
@@ -93,7 +89,7 @@ fn ip_version(request: &Request<'_>, scope: Scope, rule: &Options) -> Option<u8>
     by_protocol.or_else(by_address)
 }
 
-fn version_of(request: &Request<'_>, scope: Scope, text: &str) -> Option<u8> {
+pub(super) fn version_of(request: &Request<'_>, scope: Scope, text: &str) -> Option<u8> {
     if text.starts_with('+') {
         return None;
     }
@@ -105,74 +101,19 @@ fn version_of(request: &Request<'_>, scope: Scope, text: &str) -> Option<u8> {
 }
 
 fn reference_errors(request: &Request<'_>, scope: Scope, rule: &Options) -> BTreeMap<String, String> {
-    let mut errors = BTreeMap::new();
-    for key in ["source", "dest"] {
-        let Some(text) = rule.get(key) else { continue };
-        if let Some(set) = text.strip_prefix('+') {
-            if !has_set(request, scope, set) {
-                errors.insert(key.to_owned(), format!("no such ipset '{set}'"));
-            }
-        } else if is_alias_name(text) && alias(request, scope, text).is_none() {
-            errors.insert(key.to_owned(), format!("no such alias '{text}'"));
-        }
-    }
-    errors
+    let error = |key: &str| Some((key.to_owned(), reference_error(request, scope, rule.get(key)?)?));
+    ["source", "dest"].into_iter().filter_map(error).collect()
 }
 
-/// The checks beyond the schema (`PVE::Firewall::verify_rule`).
-fn verify(request: &Request<'_>, scope: Scope, rule: &Options) -> Result<(), Failure> {
-    let mut errors = reference_errors(request, scope, rule);
-    let mut refuse = |key: &str, text: String| {
-        errors.entry(key.to_owned()).or_insert(text);
-    };
-    let kind = rule.get("type").map(String::as_str).unwrap_or_default();
-    let action = rule.get("action").cloned().unwrap_or_default();
-    if kind == "group" {
-        if scope == Scope::Group {
-            refuse("type", "invalid rule type 'group' for rule_env 'group'".to_owned());
-        }
-    } else if !matches!(action.as_str(), "ACCEPT" | "DROP" | "REJECT") {
-        refuse("action", format!("unknown action '{action}'"));
+/// What is wrong with a set or an alias that a rule names. Where it is looked for does not hang on the name's scope.
+pub(super) fn reference_error(request: &Request<'_>, scope: Scope, text: &str) -> Option<String> {
+    let bare = |name: &str| name.split_once('/').map_or(name, |(_, name)| name).to_owned();
+    if let Some(set) = text.strip_prefix('+') {
+        let known = set.starts_with("sdn/") || has_set(request, scope, &bare(set));
+        return (!known).then(|| format!("no such ipset '{}'", bare(set)));
     }
-    if let Some(iface) = rule.get("iface").filter(|_| scope == Scope::Guest) {
-        let index = iface
-            .strip_prefix("net")
-            .filter(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-        if index.is_none() {
-            refuse("iface", "value does not match the regex pattern 'net\\d+'".to_owned());
-        }
-    }
-    let protocol = rule.get("proto").map(String::as_str);
-    if let Some(name) = rule.get("macro") {
-        match MACROS.iter().find(|(known, ..)| known == name) {
-            None => refuse("macro", format!("unknown macro '{name}'")),
-            Some((_, sets, _)) if protocol.is_some() => {
-                refuse("proto", format!("parameter 'proto' already define in macro (value = '{sets}')"));
-            }
-            Some(_) => {}
-        }
-    } else {
-        let ports = matches!(
-            protocol,
-            Some("tcp" | "udp" | "udplite" | "sctp" | "dccp" | "6" | "17" | "33" | "132" | "136")
-        );
-        for key in ["dport", "sport"] {
-            if rule.contains_key(key) && !ports {
-                refuse("proto", format!("missing property - '{key}' requires this property"));
-            }
-        }
-        let icmp = matches!(protocol, Some("icmp" | "icmpv6" | "ipv6-icmp" | "1" | "58"));
-        if rule.contains_key("icmp-type") && !icmp {
-            refuse("proto", "missing property - 'icmp-type' requires this property".to_owned());
-        }
-    }
-    let version = |key: &str| rule.get(key).and_then(|text| version_of(request, scope, text));
-    if let (Some(source), Some(dest)) = (version("source"), version("dest"))
-        && source != dest
-    {
-        refuse("dest", "detected mixed ipv4/ipv6 addresses in rule".to_owned());
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Failure::parameters(errors)) }
+    let missing = is_alias_name(text) && alias(request, scope, &bare(text)).is_none();
+    missing.then(|| format!("no such alias '{text}'"))
 }
 
 fn fields(request: &Request<'_>) -> Options {
@@ -181,10 +122,46 @@ fn fields(request: &Request<'_>) -> Options {
         .iter()
         .filter(|(name, _)| !CALL.contains(&name.as_str()))
         .map(|(name, value)| {
-            let value = if name == "comment" { value.lines().next().unwrap_or_default() } else { value };
-            (name.clone(), value.to_owned())
+            let value = match name.as_str() {
+                "comment" => value.lines().next().unwrap_or_default().to_owned(),
+                "macro" => preferred_macro(value),
+                // A rule's line in the file is either active or not.
+                "enable" if value != "0" => "1".to_owned(),
+                _ => value.clone(),
+            };
+            (name.clone(), value)
         })
         .collect()
+}
+
+/// Everything a rule has.
+const PROPERTIES: [&str; 15] = [
+    "pos",
+    "digest",
+    "type",
+    "iface",
+    "action",
+    "macro",
+    "proto",
+    "enable",
+    "source",
+    "dest",
+    "dport",
+    "sport",
+    "comment",
+    "log",
+    "icmp-type",
+];
+
+/// A rule with new values; nothing and a dash take a value away.
+fn merged(mut rule: Options, new: Options) -> Options {
+    for (name, value) in new {
+        match value.as_str() {
+            "" | "-" => rule.remove(&name),
+            _ => rule.insert(name, value),
+        };
+    }
+    rule
 }
 
 /// `GET rules`.
@@ -214,13 +191,9 @@ fn at(request: &Request<'_>, scope: Scope) -> Result<(usize, Vec<Options>), Fail
 pub(crate) fn create(request: &mut Request<'_>, scope: Scope) -> Answer {
     let mut rules = rules(request, scope)?;
     check_digest(request, scope)?;
-    let mut rule = fields(request);
+    let mut rule = merged(Options::new(), fields(request));
     verify(request, scope, &rule)?;
-    let enable = rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
-    // A rule's line in the file is either active or not.
-    if enable != "0" {
-        *enable = "1".to_owned();
-    }
+    rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
     rules.insert(0, rule);
     store(request, scope, rules);
     Ok(Value::Null)
@@ -241,9 +214,16 @@ pub(crate) fn update(request: &mut Request<'_>, scope: Scope) -> Answer {
     }
     let mut rule = rules[position].clone();
     for name in crate::schema::formats::split_list(request.get("delete").unwrap_or_default()) {
+        if !PROPERTIES.contains(&name) {
+            return Err(Failure::parameter("delete", format!("no such property ('{name}')")));
+        }
+        if matches!(name, "type" | "action") {
+            return Err(Failure::parameter("delete", format!("unable to delete required property '{name}'")));
+        }
         rule.remove(name);
     }
-    rule.extend(fields(request));
+    let mut rule = merged(rule, fields(request));
+    rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
     verify(request, scope, &rule)?;
     rules[position] = rule;
     store(request, scope, rules);
