@@ -18,7 +18,10 @@
 
 mod access;
 mod bulk;
+mod bulk_action;
 mod calendar;
+#[cfg(test)]
+mod calls;
 mod cluster;
 mod datacenter;
 mod failure;

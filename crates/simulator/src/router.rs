@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
 use crate::{
-    access, bulk, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn, snapshots,
-    storage, tasks, vzdump,
+    access, bulk, bulk_action, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn,
+    snapshots, storage, tasks, vzdump,
 };
 
 /// Method, path template, handler.
@@ -27,16 +27,23 @@ const TABLES: &[&[Route]] = &[
     nodes::SETTING_ROUTES,
     nodes::APT_ROUTES,
     nodes::CEPH_ROUTES,
+    nodes::CEPH_SERVICE_ROUTES,
     nodes::CERTIFICATE_ROUTES,
+    nodes::CONSOLE_ROUTES,
     nodes::DISK_ROUTES,
     nodes::HARDWARE_ROUTES,
+    nodes::REPORT_ROUTES,
+    nodes::SCAN_ROUTES,
+    bulk_action::ROUTES,
     pools::ROUTES,
     access::ROUTES,
     access::USER_ROUTES,
     access::ROLE_ROUTES,
     access::REALM_ROUTES,
     access::LOGIN_ROUTES,
+    access::FACTOR_ROUTES,
     sdn::ROUTES,
+    sdn::ADDRESS_ROUTES,
     sdn::APPLY_ROUTES,
     sdn::ZONE_ROUTES,
     sdn::VNET_ROUTES,
@@ -50,6 +57,7 @@ const TABLES: &[&[Route]] = &[
     ha::STATUS_ROUTES,
     datacenter::MAPPING_ROUTES,
     datacenter::METRIC_ROUTES,
+    datacenter::NOTIFICATION_ROUTES,
     datacenter::REPLICATION_ROUTES,
     datacenter::ACME_ROUTES,
     jobs::ROUTES,
@@ -70,6 +78,7 @@ const TABLES: &[&[Route]] = &[
     firewall::QEMU_ROUTES,
     firewall::LXC_ROUTES,
     firewall::OTHER_ROUTES,
+    firewall::VNET_ROUTES,
 ];
 
 /// Finds the handler; a template with more literal parts wins.

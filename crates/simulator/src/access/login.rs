@@ -16,6 +16,11 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/access/ticket", |_| Ok(Value::Null)),
     ("POST", "/access/ticket", login),
     ("PUT", "/access/password", set_password),
+    ("POST", "/access/vncticket", check_console_ticket),
+    ("GET", "/access/openid", |_| Ok(json!([{ "subdir": "auth-url" }, { "subdir": "login" }]))),
+    ("POST", "/access/openid/auth-url", authorization_url),
+    // There is no provider that could have made a code.
+    ("POST", "/access/openid/login", |_| Err(refused())),
 ];
 
 /// How long a ticket is good (PVE::AccessControl: two hours).
@@ -140,25 +145,37 @@ fn capabilities(state: &State, user: &str) -> Value {
     Value::Object(found)
 }
 
+/// Refuses to change a user unless the caller is root or confirms with its own password
+/// (PVE::RPCEnvironment, `reauth_user_for_user_modification`).
+pub(super) fn confirm(request: &Request<'_>, parameter: &str) -> Result<(), Failure> {
+    let (user, asker) = (request.text("userid"), request.identity.full_name());
+    users::verify_name(&user)?;
+    if !request.state.access.users.contains_key(&user) {
+        return Err(users::missing(&user));
+    }
+    if asker == "root@pam" {
+        return Ok(());
+    }
+    if user == "root@pam" {
+        return Err(enforcement::refused());
+    }
+    let Some(given) = request.get(parameter) else {
+        return Err(Failure::parameter(parameter, "password is required to modify user"));
+    };
+    let own = request.state.access.users.get(&asker).and_then(|account| account.password.as_deref());
+    if own == Some(given) { Ok(()) } else { Err(Failure::died("authentication failure")) }
+}
+
 fn set_password(request: &mut Request<'_>) -> Answer {
     let (user, asker) = (request.text("userid"), request.identity.full_name());
     let realm = users::verify_name(&user)?.to_owned();
     if !request.state.access.users.contains_key(&user) {
         return Err(users::missing(&user));
     }
-    if asker != "root@pam" {
-        if user == "root@pam" || (asker != user && realm == "pam") {
-            return Err(enforcement::refused());
-        }
-        let Some(given) = request.get("confirmation-password") else {
-            let text = "password is required to modify user";
-            return Err(Failure::parameter("confirmation-password", text));
-        };
-        let own = request.state.access.users.get(&asker).and_then(|account| account.password.as_deref());
-        if own != Some(given) {
-            return Err(Failure::died("authentication failure"));
-        }
+    if asker != "root@pam" && asker != user && realm == "pam" {
+        return Err(enforcement::refused());
     }
+    confirm(request, "confirmation-password")?;
     if !matches!(realm.as_str(), "pam" | "pve") {
         return Err(Failure::died("can't set password on auth type"));
     }
@@ -167,6 +184,57 @@ fn set_password(request: &mut Request<'_>) -> Answer {
         account.password = Some(password);
     }
     Ok(Value::Null)
+}
+
+/// A ticket for one console, good for 40 s (PVE::AccessControl, `assemble_vnc_ticket`).
+pub(crate) fn console_ticket(request: &Request<'_>, path: &str, port: u64) -> String {
+    let stamp = format!("{:08X}", request.seconds());
+    let who = request.identity.full_name();
+    format!("PVEVNC:{stamp}::{}", sign(request.state, &format!("vnc|{who}|{path}|{port}|{stamp}")))
+}
+
+/// Refuses a ticket that was not made for this console.
+pub(crate) fn check_console(
+    request: &Request<'_>,
+    who: &str,
+    path: &str,
+    port: u64,
+    ticket: &str,
+) -> Result<(), Failure> {
+    let parts = ticket.strip_prefix("PVEVNC:").and_then(|rest| rest.split_once("::"));
+    let valid = parts.is_some_and(|(stamp, signature)| {
+        let made = u64::from_str_radix(stamp, 16).unwrap_or(0);
+        signature == sign(request.state, &format!("vnc|{who}|{path}|{port}|{stamp}"))
+            && request.seconds().saturating_sub(made) <= 40
+    });
+    if valid {
+        Ok(())
+    } else {
+        Err(Failure { status: 401, ..Failure::died("permission denied - invalid PVEVNC ticket") })
+    }
+}
+
+fn check_console_ticket(request: &mut Request<'_>) -> Answer {
+    let (who, path) = (request.text("authid"), super::roles::normal_path(&request.text("path")));
+    let port = request.number("port").unwrap_or(0);
+    check_console(request, &who, &path, port, &request.text("vncticket")).map_err(|_| refused())?;
+    let privileges = request.text("privs");
+    let privileges: Vec<&str> = crate::schema::formats::split_list(&privileges).collect();
+    let allowed = enforcement::privileges(request.state, &who, &path, &privileges, false).is_ok();
+    if allowed && !privileges.is_empty() { Ok(Value::Null) } else { Err(refused()) }
+}
+
+/// Nobody answers at the issuer's address.
+fn authorization_url(request: &mut Request<'_>) -> Answer {
+    let realm = request.text("realm");
+    let Some(options) = super::realms::FILE.sections(request.state).get(&realm) else {
+        return Err(Failure::died(format!("authentication domain '{realm}' does not exist")));
+    };
+    let kind = options.get("type").map_or("", String::as_str);
+    Err(Failure::died(match kind {
+        "openid" => "Request failed".to_owned(),
+        _ => format!("wrong realm type ({kind} != openid)"),
+    }))
 }
 
 fn verify_ticket(state: &State, ticket: &str, now: u64) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod built_in;
 pub(crate) mod enforcement;
+mod factors;
 pub(crate) mod guest_options;
 mod login;
 pub(crate) mod permissions;
@@ -18,7 +19,10 @@ use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
 
-pub(crate) use login::{Credentials, ROUTES as LOGIN_ROUTES, identify, is_open, register};
+pub(crate) use factors::ROUTES as FACTOR_ROUTES;
+pub(crate) use login::{
+    Credentials, ROUTES as LOGIN_ROUTES, check_console, console_ticket, identify, is_open, register,
+};
 pub(crate) use realms::{ROUTES as REALM_ROUTES, built_in as realms};
 pub(crate) use roles::ROUTES as ROLE_ROUTES;
 pub(crate) use users::{ROUTES as USER_ROUTES, verify_name};
@@ -29,9 +33,6 @@ pub(crate) const ROUTES: &[Route] = &[
         Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
     }),
     ("GET", "/access/permissions", list_permissions),
-    ("GET", "/access/tfa", |_| Ok(json!([]))),
-    ("GET", "/access/users/{userid}/tfa", |_| Ok(json!({}))),
-    ("GET", "/access/openid", |_| Ok(json!([{ "subdir": "auth-url" }, { "subdir": "login" }]))),
 ];
 
 /// Users, groups, roles and who has which.

@@ -37,6 +37,8 @@ pub(crate) struct User {
     pub tokens: std::collections::BTreeMap<String, Token>,
     #[serde(default)]
     pub password: Option<String>,
+    #[serde(default)]
+    pub factors: Vec<super::factors::Factor>,
 }
 
 /// An API token. Its secret is answered once, when it is made.

@@ -5,6 +5,7 @@ mod names;
 mod rules;
 mod scope;
 mod verify;
+mod vnets;
 
 use serde_json::{Map, Value, json};
 use sha1::Digest as _;
@@ -16,6 +17,7 @@ use crate::router::Route;
 use crate::schema::{self, Kind};
 use crate::state::Options;
 pub(crate) use scope::Scope;
+pub(crate) use vnets::ROUTES as VNET_ROUTES;
 
 macro_rules! guest_routes {
     ($base:literal, $scope:expr) => {
@@ -147,7 +149,7 @@ fn read_options(request: &mut Request<'_>, scope: Scope) -> Answer {
 
 fn write_options(request: &mut Request<'_>, scope: Scope, template: &str) -> Answer {
     let keys = schema::endpoint("PUT", template);
-    let call = ["node", "vmid", "digest", "delete"];
+    let call = ["node", "vmid", "vnet", "digest", "delete"];
     let mut delete = Vec::new();
     for name in schema::formats::split_list(request.get("delete").unwrap_or_default()) {
         if call.contains(&name) || keys.is_none_or(|keys| schema::lookup(keys, name).is_none()) {

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::state::Options;
 
-const CALL: &[&str] = &["node", "vmid", "digest", "delete", "pos", "moveto", "group"];
+const CALL: &[&str] = &["node", "vmid", "digest", "delete", "pos", "moveto", "group", "vnet"];
 
 /// `GET macros`.
 pub(crate) fn macros(_: &mut Request<'_>) -> Answer {

@@ -9,6 +9,7 @@ pub(crate) enum Scope {
     Node,
     Guest,
     Group,
+    Vnet,
 }
 
 impl Scope {
@@ -19,6 +20,7 @@ impl Scope {
             Scope::Node => format!("node/{}", request.node),
             Scope::Guest => format!("guest/{}", request.vmid()),
             Scope::Group => format!("group/{}", request.text("group")),
+            Scope::Vnet => format!("vnet/{}", request.text("vnet")),
         }
     }
 
@@ -28,6 +30,7 @@ impl Scope {
             Scope::Cluster | Scope::Group => "/cluster/firewall/options",
             Scope::Node => "/nodes/{node}/firewall/options",
             Scope::Guest => "/nodes/{node}/qemu/{vmid}/firewall/options",
+            Scope::Vnet => "/cluster/sdn/vnets/{vnet}/firewall/options",
         }
     }
 

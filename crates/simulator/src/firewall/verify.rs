@@ -106,6 +106,7 @@ fn check_kind(request: &Request<'_>, scope: Scope, rule: &Options) -> Result<(),
         Scope::Cluster => ("cluster", true),
         Scope::Node => ("host", true),
         Scope::Group => ("group", kind != "group"),
+        Scope::Vnet => ("vnet", matches!(kind, "forward" | "group")),
         Scope::Guest => {
             let container =
                 request.state.guests.get(&request.vmid()).is_some_and(|guest| guest.kind.name() == "lxc");

@@ -56,6 +56,12 @@ fn made<'a>(request: &'a Request<'_>) -> &'a Pools {
     request.state.disk_pools.get(&request.node).unwrap_or(&NONE)
 }
 
+/// The names of what was made of one kind.
+pub(super) fn names(request: &Request<'_>, kind: &str) -> Vec<String> {
+    let made = made(request).iter().filter(|(_, pool)| pool.kind == kind);
+    made.map(|(name, _)| name.clone()).collect()
+}
+
 /// What a disk is used for.
 fn used(request: &Request<'_>, disk: &str) -> Option<&'static str> {
     if disk == DISKS[0] {

@@ -45,11 +45,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/services/{service}/stop", |request| act(request, "srvstop")),
     ("POST", "/nodes/{node}/services/{service}/restart", |request| act(request, "srvrestart")),
     ("POST", "/nodes/{node}/services/{service}/reload", |request| act(request, "srvreload")),
-    ("GET", "/nodes/{node}/subscription", |_| {
-        Ok(
-            json!({ "status": "notfound", "message": "There is no subscription key", "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing" }),
-        )
-    }),
     ("POST", "/nodes/{node}/wakeonlan", |request| {
         let mac = request.state.node_options.get(&request.node).and_then(|options| options.get("wakeonlan"));
         match mac {

@@ -2,11 +2,15 @@
 
 mod apt;
 mod ceph;
+mod ceph_services;
 mod certificates;
+mod consoles;
 mod disks;
 mod hardware;
 mod interfaces;
 mod network;
+mod reports;
+mod scan;
 mod settings;
 
 use serde_json::{Value, json};
@@ -19,10 +23,14 @@ use sha2::Digest as _;
 
 pub(crate) use apt::{Files as AptFiles, ROUTES as APT_ROUTES};
 pub(crate) use ceph::ROUTES as CEPH_ROUTES;
+pub(crate) use ceph_services::ROUTES as CEPH_SERVICE_ROUTES;
 pub(crate) use certificates::ROUTES as CERTIFICATE_ROUTES;
+pub(crate) use consoles::ROUTES as CONSOLE_ROUTES;
 pub(crate) use disks::{Pools as DiskPools, ROUTES as DISK_ROUTES};
 pub(crate) use hardware::ROUTES as HARDWARE_ROUTES;
 pub(crate) use network::{Network, ROUTES as NETWORK_ROUTES, has_bridge};
+pub(crate) use reports::ROUTES as REPORT_ROUTES;
+pub(crate) use scan::ROUTES as SCAN_ROUTES;
 pub(crate) use settings::{ROUTES as SETTING_ROUTES, Settings as NodeSettings};
 
 pub(crate) const ROUTES: &[Route] = &[

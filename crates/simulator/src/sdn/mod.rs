@@ -1,5 +1,6 @@
 //! Software-defined networks: what is configured, what runs, and how the one becomes the other (pve-network).
 
+mod addresses;
 mod apply;
 mod fabrics;
 mod nodes;
@@ -14,10 +15,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::failure::Failure;
+use crate::request::Request;
 use crate::router::Route;
 use crate::sections::Sections;
 use crate::state::State;
 
+pub(crate) use addresses::ROUTES as ADDRESS_ROUTES;
 pub(crate) use apply::ROUTES as APPLY_ROUTES;
 pub(crate) use fabrics::ROUTES as FABRIC_ROUTES;
 pub(crate) use nodes::{ROUTES as NODE_ROUTES, has_bridge, interfaces, resources};
@@ -53,6 +57,17 @@ pub(crate) struct Sdn {
 fn running<'a>(state: &'a State, file: &str) -> &'a Sections {
     static NONE: Sections = Sections::new();
     state.sdn.running.get(file).unwrap_or(&NONE)
+}
+
+/// Refuses who may not see or change the network of the path.
+pub(crate) fn check_vnet(request: &Request<'_>, privileges: &[&str]) -> Result<(), Failure> {
+    let vnet = request.text("vnet");
+    if !vnets::FILE.sections(request.state).contains_key(&vnet) {
+        return Err(Failure::died(
+            "invalid vnet specified at /usr/share/perl5/PVE/API2/Firewall/Helpers.pm line 54.",
+        ));
+    }
+    vnets::check_access(request, &vnet, privileges)
 }
 
 /// The zone of a bridge as permissions name it.

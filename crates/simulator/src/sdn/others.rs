@@ -226,14 +226,5 @@ fn ipam_status(request: &mut Request<'_>) -> Answer {
             "Currently only PVE IPAM is supported! at /usr/share/perl5/PVE/API2/Network/SDN/Ipams.pm line 319.",
         ));
     }
-    // Gateways are the only addresses that are registered without a guest's help.
-    let subnets = super::subnets::FILE.sections(request.state).iter();
-    Ok(subnets
-        .filter_map(|(id, subnet)| {
-            let zone = super::subnets::zone(request.state, subnet)?;
-            let managed = zones::FILE.sections(request.state).get(zone)?.get("ipam")? == "pve";
-            let gateway = subnet.get("gateway").filter(|_| managed)?;
-            Some(json!({ "zone": zone, "subnet": id, "vnet": subnet.get("vnet"), "ip": gateway, "gateway": 1 }))
-        })
-        .collect())
+    Ok(Value::Array(super::addresses::rows(request)))
 }

@@ -111,6 +111,11 @@ pub(crate) fn contains(network: &str, mask: &str, address: &str) -> bool {
     bits == other && (shift >= 128 || network >> shift == address >> shift)
 }
 
+/// Whether an address is in the network that a subnet's id names.
+pub(super) fn has(id: &str, address: &str) -> bool {
+    parts(id).is_some_and(|(_, network, mask)| contains(network, mask, address))
+}
+
 /// What a subnet's network and gateway have to be (`on_update_hook`).
 fn check(request: &Request<'_>, prefix: &str, id: &str, subnet: &Options) -> Result<(), Failure> {
     let refuse = |name: &str, text: String| Err(Failure::nested(prefix, name, &text));
