@@ -38,6 +38,7 @@ const TABLES: &[&[Route]] = &[
     pools::ROUTES,
     access::ROUTES,
     access::USER_ROUTES,
+    access::GROUP_ROUTES,
     access::ROLE_ROUTES,
     access::REALM_ROUTES,
     access::LOGIN_ROUTES,

@@ -207,6 +207,16 @@ impl Simulator {
         }
     }
 
+    /// Lets the local manager of high availability on a node fall silent, as of `ago` before now: after half a minute it
+    /// is taken for dead.
+    pub fn silence_manager(&self, node: &str, ago: std::time::Duration) {
+        let mut inner = self.lock();
+        let since = now() / 1000 - ago.as_secs();
+        inner.state.ha.silent.insert(node.to_owned(), since);
+        // A test that cannot write its state notices at the next request.
+        let _ = inner.save();
+    }
+
     /// Replaces the failures to inject; their counters start anew.
     pub fn set_failures(&self, failures: Vec<FailureRule>) {
         let mut inner = self.lock();

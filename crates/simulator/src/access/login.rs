@@ -176,9 +176,7 @@ fn set_password(request: &mut Request<'_>) -> Answer {
         return Err(enforcement::refused());
     }
     confirm(request, "confirmation-password")?;
-    if !matches!(realm.as_str(), "pam" | "pve") {
-        return Err(Failure::died("can't set password on auth type"));
-    }
+    super::realms::check_password(request.state, &realm)?;
     let password = request.text("password");
     if let Some(account) = request.state.access.users.get_mut(&user) {
         account.password = Some(password);

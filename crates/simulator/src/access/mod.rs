@@ -3,11 +3,14 @@
 mod built_in;
 pub(crate) mod enforcement;
 mod factors;
+mod groups;
 pub(crate) mod guest_options;
 mod login;
 pub(crate) mod permissions;
 mod realms;
 mod roles;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +23,7 @@ use crate::request::{Answer, Request};
 use crate::router::Route;
 
 pub(crate) use factors::ROUTES as FACTOR_ROUTES;
+pub(crate) use groups::ROUTES as GROUP_ROUTES;
 pub(crate) use login::{
     Credentials, ROUTES as LOGIN_ROUTES, check_console, console_ticket, identify, is_open, register,
 };

@@ -1,11 +1,13 @@
 //! Realms, and users and groups that are taken over from a directory.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
-use crate::sections::{File, Sections, Texts, Type};
+use crate::schema::formats::split_list;
+use crate::sections::{File, MODIFIED, Sections, Texts, Type, check_options, digest};
+use crate::state::State;
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/access/domains", list),
@@ -98,6 +100,20 @@ pub(crate) fn built_in() -> Sections {
         .into()
 }
 
+/// The type of a realm.
+pub(super) fn kind<'a>(state: &'a State, realm: &str) -> Option<&'a str> {
+    FILE.sections(state).get(realm)?.get("type").map(String::as_str)
+}
+
+/// Refuses a password for a realm that keeps none.
+pub(super) fn check_password(state: &State, realm: &str) -> Result<(), Failure> {
+    match kind(state, realm) {
+        Some("pam" | "pve") => Ok(()),
+        Some(kind) => Err(Failure::died(format!("can't set password on auth type '{kind}'"))),
+        None => Err(Failure::died(format!("auth domain '{realm}' does not exist"))),
+    }
+}
+
 fn list(request: &mut Request<'_>) -> Answer {
     let rows = FILE.sections(request.state).iter().map(|(realm, options)| {
         let mut row = json!({ "realm": realm, "type": options.get("type") });
@@ -168,16 +184,34 @@ fn only_default(request: &mut Request<'_>, realm: &str) {
 }
 
 fn update(request: &mut Request<'_>) -> Answer {
-    let realm = request.text("realm");
-    let options = FILE.sections(request.state).get(&realm).cloned().unwrap_or_default();
-    check_connection(request, "update auth server failed: ", options.get("type").map_or("", String::as_str))?;
-    let call = ["realm", "digest"];
-    if request.parameters.keys().all(|key| call.contains(&key.as_str())) && !options.is_empty() {
-        return Err(Failure::died("update auth server failed: no options specified"));
+    let (realm, prefix) = (request.text("realm"), FILE.texts.update);
+    let failed = |text: &str| Failure::died(format!("{prefix}{text}"));
+    let sections = FILE.sections(request.state);
+    request.check_digest(&digest(sections), MODIFIED).map_err(|failure| FILE.prefixed(prefix, failure))?;
+    let mut options = sections.get(&realm).cloned().ok_or_else(|| FILE.missing(prefix, &realm))?;
+    let name = options.get("type").cloned().unwrap_or_default();
+    check_connection(request, prefix, &name)?;
+    let mut set = FILE.set(request);
+    let delete = request.get("delete").unwrap_or_default().to_owned();
+    if delete.is_empty() && set.is_empty() {
+        return Err(failed("no options specified"));
     }
-    let data = FILE.update(request)?;
+    // Whatever is named is taken away, also what the realm does not have or does need.
+    for key in split_list(&delete) {
+        options.remove(key);
+    }
+    if !is_directory(&name) {
+        set.remove("password");
+    }
+    let Some(kind) = FILE.kind(&name) else { return Err(FILE.missing(prefix, &realm)) };
+    check_options(kind, &set, false).map_err(|failure| FILE.prefixed(prefix, failure))?;
+    options.extend(set);
+    if let Some(absent) = kind.required.iter().find(|key| !options.contains_key(**key)) {
+        return Err(failed(&format!("section '{realm}' - missing value for required option '{absent}'")));
+    }
+    FILE.sections_mut(request.state).insert(realm.clone(), options);
     only_default(request, &realm);
-    Ok(data)
+    Ok(Value::Null)
 }
 
 /// There is no directory to take users from: the task says what it would do.

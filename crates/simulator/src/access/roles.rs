@@ -175,15 +175,16 @@ fn is_path(path: &str) -> bool {
 }
 
 fn change(request: &mut Request<'_>) -> Answer {
-    let path = normal_path(&request.text("path"));
-    if !request.flag("delete") && !is_path(&path) {
-        return Err(Failure::parameter("path", format!("invalid ACL path '{}'", request.text("path"))));
-    }
     let members = members(request);
     if members.is_empty() {
         let text = "either 'users', 'groups' or 'tokens' is required.".to_owned();
         let names = ["users", "groups", "tokens"];
         return Err(Failure::parameters(names.map(|name| (name.to_owned(), text.clone())).into()));
+    }
+    let path = normal_path(&request.text("path"));
+    let known = |sign: char| sign.is_ascii_alphanumeric() || ".-_/".contains(sign);
+    if !path.chars().all(known) || !request.flag("delete") && !is_path(&path) {
+        return Err(Failure::parameter("path", format!("invalid ACL path '{}'", request.text("path"))));
     }
     let (remove, propagate) = (request.flag("delete"), request.get("propagate") != Some("0"));
     let roles: Vec<String> = split_list(&request.text("roles")).map(str::to_owned).collect();
@@ -193,9 +194,7 @@ fn change(request: &mut Request<'_>) -> Answer {
         }
         check_grant(request, &path, role, remove, propagate)?;
         for (kind, member) in &members {
-            if !remove {
-                check_member(request, kind, member)?;
-            }
+            check_member(request, kind, member)?;
             let entry = Entry {
                 path: path.clone(),
                 kind: kind.clone(),
@@ -226,7 +225,7 @@ fn check_grant(
         return Ok(());
     }
     let verb = if remove { "remove" } else { "add" };
-    let refuse = |text: String| Err(Failure::parameter("role", text));
+    let refuse = |text: String| Err(Failure::nested("ACL update failed: ", "role", &text));
     for privilege in privileges_of(request.state, role) {
         match own.get(privilege) {
             None => {
@@ -249,7 +248,7 @@ fn check_grant(
 }
 
 fn members(request: &Request<'_>) -> Vec<(String, String)> {
-    let kinds = [("users", "user"), ("groups", "group"), ("tokens", "token")];
+    let kinds = [("groups", "group"), ("users", "user"), ("tokens", "token")];
     let of = |(parameter, kind): (&str, &'static str)| {
         let list: Vec<String> =
             split_list(request.get(parameter).unwrap_or_default()).map(str::to_owned).collect();

@@ -1,4 +1,4 @@
-//! Users, their tokens, and groups.
+//! Users and their tokens.
 
 use std::collections::BTreeSet;
 
@@ -22,11 +22,6 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/access/users/{userid}/token/{tokenid}", create_token),
     ("PUT", "/access/users/{userid}/token/{tokenid}", update_token),
     ("DELETE", "/access/users/{userid}/token/{tokenid}", delete_token),
-    ("GET", "/access/groups", groups),
-    ("POST", "/access/groups", create_group),
-    ("GET", "/access/groups/{groupid}", read_group),
-    ("PUT", "/access/groups/{groupid}", update_group),
-    ("DELETE", "/access/groups/{groupid}", delete_group),
 ];
 
 /// A user; `options` has what `POST /access/users` was given.
@@ -106,8 +101,13 @@ fn shown(options: &Options) -> Map<String, Value> {
     row
 }
 
+/// As the line of a user in `user.cfg` is read: nothing is empty but an address before fields that are not.
 fn shown_user(user: &User) -> Map<String, Value> {
     let mut row = shown(&user.options);
+    row.retain(|_, value| *value != json!(""));
+    if ["comment", "keys"].iter().any(|key| row.contains_key(*key)) {
+        row.entry("email").or_insert(json!(""));
+    }
     row.entry("enable").or_insert(json!(0));
     row
 }
@@ -151,8 +151,8 @@ fn list(request: &mut Request<'_>) -> Answer {
             let mut row = shown_user(user);
             row.insert("userid".to_owned(), json!(name));
             let realm = name.rsplit('@').next().unwrap_or_default();
-            if matches!(realm, "pam" | "pve") {
-                row.insert("realm-type".to_owned(), json!(realm));
+            if let Some(kind) = super::realms::kind(request.state, realm) {
+                row.insert("realm-type".to_owned(), json!(kind));
             }
             if full {
                 let groups: Vec<&str> = user.groups.iter().map(String::as_str).collect();
@@ -197,7 +197,11 @@ fn create(request: &mut Request<'_>) -> Answer {
     if request.state.access.users.contains_key(&name) {
         return Err(Failure::died(format!("create user failed: user '{name}' already exists")));
     }
-    verify_name(&name)?;
+    let realm = verify_name(&name)?;
+    if request.get("password").is_some() {
+        super::realms::check_password(request.state, realm)
+            .map_err(|failure| Failure::died(format!("create user failed: {}", failure.reason)))?;
+    }
     let groups = wanted_groups(request, "create user failed: ")?.unwrap_or_default();
     let mut options = fields(request);
     options.entry("enable".to_owned()).or_insert_with(|| "1".to_owned());
@@ -234,7 +238,11 @@ fn update(request: &mut Request<'_>) -> Answer {
 
 fn delete(request: &mut Request<'_>) -> Answer {
     let name = request.text("userid");
-    request.state.access.users.remove(&name).ok_or_else(|| missing(&name))?;
+    let removed = request.state.access.users.remove(&name);
+    // Root's permissions are not checked, and nothing else looks whether the user is there.
+    if removed.is_none() && !request.identity.is_root() {
+        return Err(missing(&name));
+    }
     if name == "root@pam" {
         // It is always there, whatever the file says (PVE::AccessControl, `userconfig_force_defaults`).
         let options = [("enable".to_owned(), "1".to_owned())].into();
@@ -275,22 +283,33 @@ fn create_token(request: &mut Request<'_>) -> Answer {
         return Err(Failure::parameter("tokenid", "Token already exists."));
     }
     let mut options = token_fields(request);
-    options.entry("privsep".to_owned()).or_insert_with(|| "1".to_owned());
+    options.retain(|key, text| key != "comment" || !text.is_empty());
+    let mut info = json!(options);
+    if !options.contains_key("privsep") {
+        options.insert("privsep".to_owned(), "1".to_owned());
+        info["privsep"] = json!(1);
+    }
     let secret = uuid::Uuid::new_v4().to_string();
-    let made = Token { options: options.clone(), secret: secret.clone() };
-    user_mut(request)?.tokens.insert(token.clone(), made);
-    Ok(json!({ "full-tokenid": format!("{name}!{token}"), "value": secret, "info": options }))
+    user_mut(request)?.tokens.insert(token.clone(), Token { options, secret: secret.clone() });
+    Ok(json!({ "full-tokenid": format!("{name}!{token}"), "value": secret, "info": info }))
 }
 
 fn update_token(request: &mut Request<'_>) -> Answer {
     let (token, set) = (request.text("tokenid"), token_fields(request));
     user(request)?.tokens.get(&token).ok_or_else(|| missing_token(request))?;
-    let sent = set.clone();
+    let delete: Vec<String> =
+        split_list(request.get("delete").unwrap_or_default()).map(str::to_owned).collect();
+    if let Some(other) = delete.iter().find(|key| *key != "comment") {
+        let text = format!("unknown option '{other}'");
+        return Err(Failure::nested("updating token info failed: ", "delete", &text));
+    }
     let present = user_mut(request)?.tokens.entry(token).or_default();
-    present.options.extend(set);
+    present.options.extend(set.clone());
+    present.options.retain(|key, text| key != "comment" || !(text.is_empty() || delete.contains(key)));
     let mut row = shown_token(present);
     // What was sent comes back as it came.
-    row.extend(sent.into_iter().map(|(key, value)| (key, json!(value))));
+    let kept = set.into_iter().filter(|(key, _)| present.options.contains_key(key));
+    row.extend(kept.map(|(key, value)| (key, json!(value))));
     Ok(Value::Object(row))
 }
 
@@ -300,66 +319,5 @@ fn delete_token(request: &mut Request<'_>) -> Answer {
     user_mut(request)?.tokens.remove(&token).ok_or(missing)?;
     let member = format!("{user}!{token}");
     request.state.access.entries.retain(|entry| entry.member != member);
-    Ok(Value::Null)
-}
-
-fn members(request: &Request<'_>, group: &str) -> Vec<String> {
-    let users = request.state.access.users.iter().filter(|(_, user)| user.groups.contains(group));
-    users.map(|(name, _)| name.clone()).collect()
-}
-
-fn groups(request: &mut Request<'_>) -> Answer {
-    let rows = request.state.access.groups.iter().map(|(name, comment)| {
-        let mut row = json!({ "groupid": name, "users": members(request, name).join(",") });
-        if let Some(comment) = comment {
-            row["comment"] = json!(comment);
-        }
-        row
-    });
-    Ok(rows.collect())
-}
-
-fn missing_group(prefix: &str, name: &str) -> Failure {
-    Failure::died(format!("{prefix}group '{name}' does not exist"))
-}
-
-fn create_group(request: &mut Request<'_>) -> Answer {
-    let name = request.text("groupid");
-    if request.state.access.groups.contains_key(&name) {
-        return Err(Failure::died(format!("create group failed: group '{name}' already exists")));
-    }
-    let comment = request.get("comment").map(str::to_owned);
-    request.state.access.groups.insert(name, comment);
-    Ok(Value::Null)
-}
-
-fn read_group(request: &mut Request<'_>) -> Answer {
-    let name = request.text("groupid");
-    let comment = request.state.access.groups.get(&name).ok_or_else(|| missing_group("", &name))?;
-    let mut row = json!({ "members": members(request, &name) });
-    if let Some(comment) = comment {
-        row["comment"] = json!(comment);
-    }
-    Ok(row)
-}
-
-fn update_group(request: &mut Request<'_>) -> Answer {
-    let (name, comment) = (request.text("groupid"), request.get("comment").map(str::to_owned));
-    let present = request.state.access.groups.get_mut(&name);
-    let present = present.ok_or_else(|| missing_group("update group failed: ", &name))?;
-    if comment.is_some() {
-        *present = comment;
-    }
-    Ok(Value::Null)
-}
-
-fn delete_group(request: &mut Request<'_>) -> Answer {
-    let name = request.text("groupid");
-    let access = &mut request.state.access;
-    access.groups.remove(&name).ok_or_else(|| missing_group("delete group failed: ", &name))?;
-    for user in access.users.values_mut() {
-        user.groups.remove(&name);
-    }
-    access.entries.retain(|entry| entry.kind != "group" || entry.member != name);
     Ok(Value::Null)
 }

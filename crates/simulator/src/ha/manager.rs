@@ -1,7 +1,10 @@
 //! The rounds of the cluster's and the nodes' managers (PVE::HA::Manager, PVE::HA::LRM). In each, what was begun in the
 //! round before has happened, and the next step of every resource is taken.
 
-use super::{Command, Service, ServiceState, guest_of, resources, rules};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use super::{Command, Done, Service, ServiceState, guest_of, resources, rules};
 use crate::options::Options as Settings;
 use crate::request::{Identity, Request};
 use crate::state::{GuestKind, Options, State};
@@ -26,6 +29,32 @@ pub(crate) fn settle(state: &mut State, settings: &Settings, now: u64) {
         let busy = round(state, settings, at);
         state.ha.next_round = if busy { at + (settings.ha_cycle.as_millis() as u64).max(1) } else { 0 };
     }
+}
+
+/// Rounds that a guest has to shut down before it is stopped: 60 s, where a round comes every 10 s.
+const SHUTDOWN_ROUNDS: u32 = 6;
+
+fn new_uid() -> String {
+    STANDARD_NO_PAD.encode(uuid::Uuid::new_v4().as_bytes())
+}
+
+/// Keeps a service; what is in another state is another job for the node's manager.
+fn store(state: &mut State, sid: &str, mut next: Service) {
+    let before = state.ha.services.get(sid);
+    if before.is_none_or(|before| before.state != next.state) {
+        next.uid = new_uid();
+        next.waited = 0;
+    }
+    state.ha.services.insert(sid.to_owned(), next);
+}
+
+/// Writes down how the job of a service ended; jobs of services that have another one now are forgotten.
+fn record(state: &mut State, sid: &str, service: &Service, exit_code: u8) {
+    let valid: Vec<String> = state.ha.services.values().map(|service| service.uid.clone()).collect();
+    let results = state.ha.results.entry(service.node.clone()).or_default();
+    let done = Done { sid: sid.to_owned(), state: service.state, exit_code };
+    results.insert(service.uid.clone(), done);
+    results.retain(|uid, _| valid.contains(uid));
 }
 
 /// One round; false if nothing changed and nothing is under way.
@@ -56,8 +85,9 @@ fn round(state: &mut State, settings: &Settings, now: u64) -> bool {
             node,
             target: None,
             running: false,
-            uid: uuid::Uuid::new_v4().simple().to_string()[..22].to_owned(),
+            uid: new_uid(),
             failures: 0,
+            waited: 0,
         };
         if service.state == ServiceState::RequestStop {
             fresh.push(sid.clone());
@@ -91,9 +121,11 @@ fn finish_steps(state: &mut State, settings: &Settings, now: u64) -> Vec<String>
         let starts = wanted(state, &sid) == "started";
         let target = service.target.clone();
         let next = match service.state {
-            ServiceState::RequestStop if !running => Service { state: ServiceState::Stopped, ..service },
+            ServiceState::RequestStop if !running => {
+                Service { state: ServiceState::Stopped, ..service.clone() }
+            }
             ServiceState::Started if !service.running && running => {
-                Service { running: true, failures: 0, ..service }
+                Service { running: true, failures: 0, ..service.clone() }
             }
             ServiceState::Migrate | ServiceState::Relocate => {
                 let live = running && service.state == ServiceState::Migrate;
@@ -101,13 +133,14 @@ fn finish_steps(state: &mut State, settings: &Settings, now: u64) -> Vec<String>
                 let reached = target.clone().filter(|_| !stays);
                 let node = reached.unwrap_or_else(|| service.node.clone());
                 let state = if starts { ServiceState::Started } else { ServiceState::RequestStop };
-                Service { state, node, target: None, running: false, ..service }
+                Service { state, node, target: None, running: false, ..service.clone() }
             }
             _ => continue,
         };
         let moved = matches!(service.state, ServiceState::Migrate | ServiceState::Relocate);
         let node = next.node.clone();
-        state.ha.services.insert(sid.clone(), next);
+        record(state, &sid, &service, u8::from(moved && node == service.node));
+        store(state, &sid, next);
         if moved {
             // The target's manager has taken its lock, whatever came of it.
             state.ha.active_nodes.extend(target);
@@ -174,6 +207,7 @@ fn node_for(state: &State, settings: &Settings, sid: &str, service: &Service) ->
 /// The next step of a resource; false if it has none.
 fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
     let Some(service) = state.ha.services.get(sid).cloned() else { return false };
+    let failures = service.failures;
     let starts = wanted(state, sid) == "started";
     let options = resources::FILE.sections(state).get(sid).cloned().unwrap_or_default();
     let fails_back = options.get("failback").is_none_or(|value| value != "0");
@@ -199,11 +233,17 @@ fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
         }
         ServiceState::Error => return false,
         ServiceState::Stopped => return false,
+        ServiceState::RequestStop if service.waited < SHUTDOWN_ROUNDS => {
+            Service { waited: service.waited + 1, ..service }
+        }
         // Under way since the last round or this one.
         _ => return true,
     };
     let step = next.state;
-    state.ha.services.insert(sid.to_owned(), next);
+    if step == ServiceState::Error || next.failures > failures {
+        record(state, sid, &next, 1);
+    }
+    store(state, sid, next);
     match step {
         ServiceState::Started => start_guest(state, settings, now, sid),
         ServiceState::RequestStop => stop_guest(state, settings, now, sid),
@@ -230,6 +270,9 @@ fn act(
 ) {
     let Some((vmid, guest)) = guest_of(state, sid) else { return };
     let (kind, node) = (guest.kind, guest.node.clone());
+    if state.ha.silent.contains_key(&node) {
+        return;
+    }
     let identity = Identity { user: "root@pam".to_owned(), token: None };
     let mut request = Request::new(state, settings, &identity, now);
     request.node = node;
@@ -251,6 +294,10 @@ fn start_guest(state: &mut State, settings: &Settings, now: u64, sid: &str) {
 
 fn stop_guest(state: &mut State, settings: &Settings, now: u64, sid: &str) {
     if !guest_of(state, sid).is_some_and(|(_, guest)| guest.running) {
+        return;
+    }
+    let waits = |service: &Service| !settings.guests_obey && service.waited < SHUTDOWN_ROUNDS;
+    if state.ha.services.get(sid).is_some_and(waits) {
         return;
     }
     act(state, settings, now, sid, |request, _, kind| {

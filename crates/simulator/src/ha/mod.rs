@@ -50,6 +50,21 @@ pub(crate) struct Manager {
     pub commands: Vec<(String, Command)>,
     /// How resources are handled while fencing is off.
     pub disarmed: Option<String>,
+    /// What the local manager of a node did last for its services, by their `uid`.
+    #[serde(default)]
+    pub results: BTreeMap<String, BTreeMap<String, Done>>,
+    /// Nodes whose local manager is silent, with the second since when.
+    #[serde(default)]
+    pub silent: BTreeMap<String, u64>,
+}
+
+/// What a local manager tells about one command.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub sid: String,
+    pub state: ServiceState,
+    /// 0 if it went well, 1 if it failed (PVE::HA::Tools).
+    pub exit_code: u8,
 }
 
 /// A resource as the manager sees it.
@@ -62,6 +77,9 @@ pub(crate) struct Service {
     pub uid: String,
     /// How often it was started without success.
     pub failures: u32,
+    /// Rounds that a shutdown has been waited for.
+    #[serde(default)]
+    pub waited: u32,
 }
 
 /// The states of PVE::HA::Manager; no node is ever lost here, so none is fenced.

@@ -72,13 +72,15 @@ fn current(request: &mut Request<'_>) -> Answer {
     rows.push(fencing);
     for node in request.options.nodes().filter(|_| ha.has_master) {
         let expects = ha.services.values().any(|service| service.target.as_ref() == Some(node));
+        let heard = ha.silent.get(node).copied().unwrap_or(now);
         let text = match (is_active(request, node), expects) {
+            _ if now - heard > 30 => "old timestamp - dead?, watchdog standby",
             (true, _) => "active, watchdog active",
             (false, true) => "wait_for_agent_lock, watchdog standby",
             (false, false) => "idle, watchdog standby",
         };
-        let text = format!("{node} ({text}, {})", local_time(now));
-        rows.push(json!({ "id": format!("lrm:{node}"), "type": "lrm", "node": node, "status": text, "timestamp": now }));
+        let text = format!("{node} ({text}, {})", local_time(heard));
+        rows.push(json!({ "id": format!("lrm:{node}"), "type": "lrm", "node": node, "status": text, "timestamp": heard }));
     }
     let configured = resources::FILE.sections(request.state);
     let gone = ha.services.iter().filter(|(sid, _)| !configured.contains_key(*sid));
@@ -157,7 +159,15 @@ fn manager_status(request: &mut Request<'_>) -> Answer {
         request.options.nodes().map(|node| (node.clone(), json!("online"))).collect();
     let local = |node: &String| {
         let state = if is_active(request, node) { "active" } else { "wait_for_agent_lock" };
-        json!({ "mode": "active", "state": state, "timestamp": request.seconds(), "results": {} })
+        let heard = ha.silent.get(node).copied().unwrap_or(request.seconds());
+        let results = ha.results.get(node).into_iter().flatten();
+        let results: Map<String, Value> = results
+            .map(|(uid, done)| {
+                let row = json!({ "sid": done.sid, "state": done.state.name(), "exit_code": done.exit_code });
+                (uid.clone(), row)
+            })
+            .collect();
+        json!({ "mode": "active", "state": state, "timestamp": heard, "results": results })
     };
     let locals: Map<String, Value> =
         request.options.nodes().map(|node| (node.clone(), local(node))).collect();

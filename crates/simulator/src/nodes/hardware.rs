@@ -186,6 +186,13 @@ fn processors() -> Value {
     let rows = |names: &[&str], vendor: &'static str| -> Vec<Value> {
         names.iter().map(|name| json!({ "name": name, "vendor": vendor, "custom": 0 })).collect()
     };
-    let all = [rows(&intel, "GenuineIntel"), rows(&amd, "AuthenticAMD"), rows(&others, "default")];
+    let mut others = rows(&others, "default");
+    // Levels of the architecture rather than machines.
+    for row in
+        others.iter_mut().filter(|row| row["name"].as_str().is_some_and(|name| name.starts_with("x86-64-")))
+    {
+        row["abstract"] = json!(1);
+    }
+    let all = [rows(&intel, "GenuineIntel"), rows(&amd, "AuthenticAMD"), others];
     Value::Array(all.concat())
 }
