@@ -15,7 +15,7 @@ use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
-use crate::values::{blank, complete, flag, int, text};
+use crate::values::{blank, complete, flag, int, text, texts};
 
 /// The VM that an action is about.
 pub(crate) struct Target<'a> {
@@ -264,14 +264,28 @@ impl Target<'_> {
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_create");
         self.call.step("configure", Method::Post, &self.path("/config"), &set, most).await?;
+        self.restore_boot_order(planned, &set).await?;
         self.destroy_unused(observed, drives).await
+    }
+
+    /// The API adds each new CD-ROM drive to the boot order, whatever order comes with it.
+    async fn restore_boot_order(&self, planned: &Value, sent: &Params) -> Result<(), ProviderError> {
+        let order = texts(planned, "boot_order");
+        let added = super::drives::encode_cdrom(planned).filter(|(name, _)| sent.0.contains_key(name));
+        if order.is_empty() || added.is_none_or(|(name, _)| order.contains(&name)) {
+            return Ok(());
+        }
+        let mut params = Params::default();
+        params.put("boot", boot_order(planned));
+        let most = timeout(planned, "timeout_create");
+        self.call.step("boot order", Method::Post, &self.path("/config"), &params, most).await
     }
 
     /// Destroys the volumes of disks that were taken out: the API only sets them aside.
     async fn destroy_unused(&self, before: &Observed, drives: &DriveChanges) -> Result<(), ProviderError> {
         let volume = |drive: String| drive.split(',').next().unwrap_or_default().to_string();
         let volumes: Vec<String> =
-            drives.delete.iter().filter_map(|name| before.text(name)).map(volume).collect();
+            drives.delete.union(&drives.renewed).filter_map(|name| before.text(name)).map(volume).collect();
         if volumes.is_empty() {
             return Ok(());
         }

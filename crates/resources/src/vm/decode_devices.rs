@@ -4,7 +4,7 @@ use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
 use super::decode::Extent;
-use super::drives::SPEEDS;
+use super::drives::{SPEEDS, has_option};
 use super::encode_devices::trunks;
 use crate::observed::Observed;
 use crate::property::Properties;
@@ -67,7 +67,7 @@ fn rest_by_interface(observed: &Observed, guide: &Value, interfaces: Vec<String>
         let old = all_blocks(guide, "disk").iter().find(|disk| text(disk, "interface") == Some(&interface));
         let mut disk = decode_disk(&interface, &drive, old);
         for name in ["file_id", "import_from"] {
-            disk[name] = json!(old.and_then(|old| text(old, name)));
+            disk[name] = json!(old.and_then(|old| old.get(name)?.as_str()));
         }
         Some(disk)
     });
@@ -99,6 +99,18 @@ fn decode_disk(interface: &str, drive: &str, guide: Option<&Value>) -> Json {
         "serial": drive.get("serial"),
         "ssd": drive.flag("ssd").unwrap_or(false),
     });
+    if guide.is_none() {
+        disk["file_id"] = Json::Null;
+        disk["import_from"] = Json::Null;
+    }
+    // What a bus does not have is not sent, and known from the configuration alone.
+    for name in ["iothread", "ssd"] {
+        if !has_option(interface, name)
+            && let Some(configured) = guide.and_then(|guide| flag(guide, name))
+        {
+            disk[name] = json!(configured);
+        }
+    }
     if let Some(size) = drive.get("size").and_then(in_gibibytes) {
         disk["size"] = json!(size);
     }

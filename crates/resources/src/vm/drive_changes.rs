@@ -12,7 +12,7 @@ use super::image_import::ImageImport;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{all_blocks, block, int, same, text};
+use crate::values::{all_blocks, block, flag, int, same, text};
 
 /// A disk that goes to another datastore.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,8 @@ pub(super) struct DriveChanges {
     /// changes it.
     pub(super) set: Params,
     pub(super) delete: BTreeSet<String>,
+    /// Drives that get another volume in place of the one they have.
+    pub(super) renewed: BTreeSet<String>,
     /// Sizes in gibibytes.
     pub(super) sizes: BTreeMap<String, i64>,
 }
@@ -163,7 +165,12 @@ fn change_small_drives(
                 let format = text(wanted, "file_format");
                 let reformatted =
                     before.is_some_and(|old| format.is_some() && text(old, "file_format") != format);
-                if reformatted || now.split_once(':').is_some_and(|(name, _)| name != datastore) {
+                let keys = |disk: &Value| flag(disk, "pre_enrolled_keys");
+                if before.is_some_and(|old| keys(old) != keys(wanted)) {
+                    // The keys are enrolled when the volume is made.
+                    changes.renewed.insert(slot.to_string());
+                    changes.set.put(slot, Some(encode(wanted)));
+                } else if reformatted || now.split_once(':').is_some_and(|(name, _)| name != datastore) {
                     changes.moves.push(Move {
                         interface: slot.to_string(),
                         datastore: datastore.to_string(),
@@ -179,7 +186,14 @@ fn change_small_drives(
     }
     let before = prior.and_then(encode_cdrom);
     let wanted = encode_cdrom(planned);
-    if before != wanted {
+    // A new VM has its drive already; given once more, the cluster would add it to the boot order.
+    let is_there = |(interface, drive): &(String, Properties)| {
+        let now = observed.text(interface).map(|now| Properties::parse(&now));
+        now.is_some_and(|now| {
+            now.get("media") == Some("cdrom") && now.first_or("file") == drive.first_or("file")
+        })
+    };
+    if before != wanted && !(before.is_none() && wanted.as_ref().is_some_and(is_there)) {
         if let Some((interface, _)) = before {
             changes.delete.insert(interface);
         }

@@ -34,22 +34,34 @@ pub(super) fn encode_disk(disk: &Value, volume: Volume<'_>) -> Properties {
             .with("format", text(disk, "file_format"))
         }
     };
+    let interface = text(disk, "interface").unwrap_or_default();
+    let on = |name: &str| flag(disk, name).filter(|on| *on && has_option(interface, name));
     properties = properties
         .with("aio", text(disk, "aio").filter(|aio| *aio != "io_uring"))
         .with_flag("backup", flag(disk, "backup").filter(|on| !on))
         .with("cache", text(disk, "cache").filter(|cache| *cache != "none"))
         .with("discard", text(disk, "discard").filter(|discard| *discard != "ignore"))
-        .with_flag("iothread", flag(disk, "iothread").filter(|on| *on))
+        .with_flag("iothread", on("iothread"))
         .with("queues", int(disk, "queues").filter(|queues| *queues > 0))
         .with_flag("replicate", flag(disk, "replicate").filter(|on| !on))
         .with("serial", text(disk, "serial"))
-        .with_flag("ssd", flag(disk, "ssd").filter(|on| *on));
+        .with_flag("ssd", on("ssd"));
     if let Some(speed) = block(disk, "speed") {
         for (attribute, key) in SPEEDS {
             properties = properties.with(key, int(speed, attribute).filter(|limit| *limit > 0));
         }
     }
     properties
+}
+
+/// Options of a disk and the buses that have them, by the API's schema of `ide0`, `sata0`, `scsi0` and `virtio0`.
+pub(super) const BUS_OPTIONS: [(&str, &[&str]); 3] =
+    [("iothread", &["scsi", "virtio"]), ("queues", &["scsi"]), ("ssd", &["ide", "sata", "scsi"])];
+
+/// Whether the bus of an interface has the option: the API refuses the whole VM otherwise.
+pub(super) fn has_option(interface: &str, option: &str) -> bool {
+    let bus = interface.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    bus.is_empty() || BUS_OPTIONS.iter().all(|(name, buses)| *name != option || buses.contains(&bus))
 }
 
 /// The limits of a disk: megabytes a second and operations a second.

@@ -2,10 +2,10 @@
 //!
 //! Where it departs from the reference: another node is a migration, cloud-init files and `clone.retries` change in
 //! place, disks are known by interface, removed tags, disks and network devices are taken away, a smaller disk is
-//! refused while planning, `clone` and `disk.file_id` added to a VM that is there change nothing, and a template is
-//! replaced when it is to be a VM again. How a VM was made cannot be read: one that was imported does not tell, and
-//! `clone`, `file_id` and `import_from` are no changes of it. A block that is left out means its defaults. A VM keeps its
-//! UUID when other details of `smbios` change. A pre-enrolled key is a reason to replace, as the type of the EFI disk is.
+//! refused while planning, `clone` added to a VM that is there changes nothing, and a template is replaced when it is to
+//! be a VM again. How a VM was made cannot be read: one that was imported does not tell, and `clone`, `file_id` and
+//! `import_from` are no changes of it. A block that is left out means its defaults, but for the display. A VM keeps its
+//! UUID when other details of `smbios` change. With or without pre-enrolled keys, the EFI disk is made anew in place.
 
 mod agent;
 mod apply;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pve_model::Value;
 
 use super::decode_devices::device_mac;
+use super::drives::following_boot_order;
 use super::encode::encode_options;
 use crate::observed::Observed;
 use crate::params::Params;
@@ -18,6 +19,11 @@ pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeS
         if planned.get(attribute).is_some_and(|value| !value.is_known()) {
             wanted.put(option, before.0.get(option));
         }
+    }
+    if planned.get("boot_order").is_some_and(|order| !order.is_known())
+        && let Some(order) = following_boot_order(prior, planned).filter(|order| !order.is_empty())
+    {
+        wanted.put("boot", Some(format!("order={}", order.join(";"))));
     }
     wanted.since(&before)
 }

@@ -10,12 +10,12 @@ use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
 use super::decode::MARKER;
-use super::drives::following_boot_order;
+use super::drives::{encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, same, settle, settle_tags, text, text_list, with,
-    with_elements, with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, flag, is_unset, same, settle, settle_tags, text, with, with_elements,
+    with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -46,6 +46,7 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
         planned = with(&planned, "tags", settle_tags(before, after));
     }
     planned = keep_defaults(prior, settle(prior, &planned));
+    planned = keep_pool(prior, planned);
     planned = forget_origin(prior, planned);
     planned = with_elements(&planned, "initialization", plan_initialization(request, prior, &planned));
     planned = forget_stale(request, prior, planned);
@@ -64,6 +65,11 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
     for name in ["agent", "cpu", "memory", "operating_system", "startup", "vga", "watchdog", "audio_device"] {
         let absent = planned.get(name).and_then(Value::elements).is_some_and(<[Value]>::is_empty);
         if !absent || all_blocks(prior, name).is_empty() {
+            continue;
+        }
+        // The display is the cluster's to tell where the configuration does not.
+        if name == "vga" {
+            planned = with_elements(&planned, name, all_blocks(prior, name).to_vec());
             continue;
         }
         let without = with_elements(prior, name, Vec::new());
@@ -91,6 +97,14 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
         planned = with_elements(&planned, "smbios", all_blocks(prior, "smbios").to_vec());
     }
     planned
+}
+
+/// Without a configured pool a VM stays in the one it is in: other resources have members of pools, too.
+fn keep_pool(prior: &Value, planned: Value) -> Value {
+    match prior.get("pool_id") {
+        Some(pool) if planned.get("pool_id").is_some_and(is_unset) => with(&planned, "pool_id", pool.clone()),
+        _ => planned,
+    }
 }
 
 /// How a VM was made cannot be read back: one that was imported does not tell, and keeps to that.
@@ -133,9 +147,10 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: boo
         return disk;
     };
     disk = settle(old, &disk);
+    // Null is a disk that was imported: it does not tell what it was made from.
     for name in ["file_id", "import_from"] {
-        if let Some(unknown) = old.get(name).filter(|origin| is_unset(origin)) {
-            disk = with(&disk, name, unknown.clone());
+        if let Some(untold) = old.get(name).filter(|origin| origin.is_null()) {
+            disk = with(&disk, name, untold.clone());
         }
     }
     let differs =
@@ -150,9 +165,8 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: boo
             };
         }
     }
-    // An image may be larger than the default size; without a configured size the disk stays as it is.
     if unset("size")
-        && let Some(size) = old.get("size").filter(|_| int(old, "size") > int(&disk, "size"))
+        && let Some(size) = old.get("size")
     {
         disk = with(&disk, "size", size.clone());
     }
@@ -263,12 +277,12 @@ fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> 
     if is_half_made(prior, &planned) {
         return with_unknown(&planned, "boot_order");
     }
-    match following_boot_order(prior, &planned) {
-        // What is left when nothing is, the cluster decides.
-        Some(order) if order.is_empty() => with_unknown(&planned, "boot_order"),
-        Some(order) => with(&planned, "boot_order", text_list(order)),
-        None => planned,
+    // The cluster adds a new CD-ROM drive by itself.
+    let media = |value: &Value| encode_cdrom(value).map(|(interface, _)| interface);
+    if following_boot_order(prior, &planned).is_some() || media(prior) != media(&planned) {
+        return with_unknown(&planned, "boot_order");
     }
+    planned
 }
 
 /// The marker is still on a VM whose creation broke off. Its boot order has no disks that are imported afterwards.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 
+use super::drives::{BUS_OPTIONS, has_option};
 use crate::definition::{problem, warning};
-use crate::values::{all_blocks, block, flag, int, text};
+use crate::values::{all_blocks, block, flag, int, is_unset, text};
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -32,10 +33,7 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
             let detail = format!("two disks have the interface {interface}; give each its own");
             problems.push(problem(in_block("disk", index, "interface"), "Interface used twice", detail));
         }
-        problems.extend(
-            options_of_other_buses(disk)
-                .map(|(option, detail)| problem(in_block("disk", index, option), "Not on this bus", detail)),
-        );
+        problems.extend(options_of_other_buses(index, disk));
         if text(disk, "file_id").is_some() && text(disk, "import_from").is_some() {
             let detail = "a disk is made from one image: set either file_id or import_from";
             problems.push(problem(in_block("disk", index, "import_from"), "Two sources of one disk", detail));
@@ -55,38 +53,53 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Options of a disk and the buses that have them, by the API's schema of `ide0`, `sata0`, `scsi0` and `virtio0`.
-const BUS_OPTIONS: [(&str, &[&str]); 3] =
-    [("iothread", &["scsi", "virtio"]), ("queues", &["scsi"]), ("ssd", &["ide", "sata", "scsi"])];
-
-/// What is on in a disk and not in the API's schema of its bus: it refuses the whole VM.
-fn options_of_other_buses(disk: &Value) -> impl Iterator<Item = (&'static str, String)> {
+/// What is on in a disk and not in the API's schema of its bus. Queues are refused by the reference, too; the others it
+/// leaves out.
+fn options_of_other_buses(index: usize, disk: &Value) -> impl Iterator<Item = Problem> {
     let interface = text(disk, "interface").unwrap_or_default();
-    let bus = interface.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let is_on = |name| flag(disk, name) == Some(true) || int(disk, name).is_some_and(|number| number > 0);
-    BUS_OPTIONS.into_iter().filter(move |(name, buses)| !bus.is_empty() && is_on(name) && !buses.contains(&bus)).map(
-        move |(name, buses)| {
+    let is_on =
+        |name: &str| flag(disk, name) == Some(true) || int(disk, name).is_some_and(|number| number > 0);
+    let foreign = move |(name, _): &(&str, &[&str])| is_on(name) && !has_option(interface, name);
+    BUS_OPTIONS.into_iter().filter(foreign).map(move |(name, buses)| {
+        let (path, buses) = (in_block("disk", index, name), buses.join(", "));
+        if name == "queues" {
             let detail = format!(
-                "{interface} cannot have {name}: Proxmox VE has it on {} only. Leave it out, or use another interface",
-                buses.join(", ")
+                "{interface} cannot have {name}: Proxmox VE has it on {buses} only. Leave it out, or use another interface"
             );
-            (name, detail)
-        },
-    )
+            return problem(path, "Not on this bus", detail);
+        }
+        let detail = format!("{interface} has no {name}, and it is not sent: Proxmox VE has it on {buses} only");
+        warning(path, "Not on this bus", detail)
+    })
 }
 
-/// Huge pages need NUMA (`qm.conf(5)`).
+/// Huge pages and NUMA nodes need `cpu.numa` (`qm.conf(5)`). Without a word of it in the configuration that is a fault,
+/// as it is to the reference; where it is switched off, what needs it has no effect.
 fn check_memory(config: &Value, problems: &mut Vec<Problem>) {
-    let huge = block(config, "memory").and_then(|memory| text(memory, "hugepages"));
-    let numa = block(config, "cpu").and_then(|cpu| flag(cpu, "numa")) == Some(true);
-    let known = block(config, "cpu").is_none_or(Value::is_wholly_known);
-    if !all_blocks(config, "numa").is_empty() && !numa && known {
-        let detail = "numa blocks have no effect without cpu.numa = true";
-        problems.push(warning(Path::attribute("numa"), "NUMA nodes without NUMA", detail));
+    if !config.get("cpu").is_none_or(Value::is_wholly_known) {
+        return;
     }
-    if huge.is_some() && !numa && known {
-        let detail = "memory.hugepages needs cpu.numa = true";
-        problems.push(problem(in_block("memory", 0, "hugepages"), "Huge pages without NUMA", detail));
+    let numa = block(config, "cpu").and_then(|cpu| flag(cpu, "numa"));
+    if numa == Some(true) {
+        return;
+    }
+    let mut tell = |path: Path, what: &str| {
+        problems.push(match numa {
+            None => problem(path, "NUMA is not switched on", format!("{what} needs cpu.numa = true")),
+            _ => {
+                warning(path, "NUMA is switched off", format!("{what} has no effect without cpu.numa = true"))
+            }
+        });
+    };
+    for index in 0..all_blocks(config, "numa").len() {
+        tell(in_block("numa", index, "device"), "a numa block");
+    }
+    for (index, memory) in all_blocks(config, "memory").iter().enumerate() {
+        for name in ["hugepages", "keep_hugepages"] {
+            if memory.get(name).is_some_and(|value| !is_unset(value)) {
+                tell(in_block("memory", index, name), &format!("memory.{name}"));
+            }
+        }
     }
 }
 
@@ -103,14 +116,14 @@ fn check_network(config: &Value, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A device is named by the host's name of it or by a mapping, once. What PCI devices lack is left to the cluster: VMs
+/// A device is named by the host's name of it or by a mapping. What PCI devices lack is left to the cluster: VMs
 /// whose devices were passed by hand, because a token may not, are managed with `hostpci` ignored.
 fn check_passed_devices(config: &Value, problems: &mut Vec<Problem>) {
     for (name, own) in [("hostpci", "id"), ("usb", "host")] {
         let mut seen = BTreeSet::new();
         for (index, device) in all_blocks(config, name).iter().enumerate() {
             let unset = |part: &str| device.get(part).is_some_and(Value::is_null);
-            if name != "hostpci" && unset(own) == unset("mapping") {
+            if name != "hostpci" && unset(own) && unset("mapping") {
                 let detail = format!("set either {own} or mapping");
                 problems.push(problem(in_block(name, index, own), "Which device?", detail));
             }
@@ -142,8 +155,8 @@ mod tests {
         let good = json!({"cpu": [{"numa": true}], "numa": [{"device": "numa0"}],
                           "usb": [{"host": "spice"}], "hostpci": [{"device": "hostpci0", "mapping": "gpu"}]});
         assert_eq!(problems(good), none);
-        assert_eq!(problems(json!({"numa": [{"device": "numa0"}]})), ["numa"]);
-        assert_eq!(problems(json!({"usb": [{"host": "spice"}, {}]})), ["usb[1].host"]);
+        assert_eq!(problems(json!({"numa": [{"device": "numa0"}]})), ["numa[0].device"]);
+        assert_eq!(problems(json!({"usb": [{"host": "1234:5678", "mapping": "m"}, {}]})), ["usb[1].host"]);
         let twice = json!({"device": "hostpci0", "id": "0000:01:00"});
         assert_eq!(problems(json!({"hostpci": [twice, twice]})), ["hostpci[1].device"]);
         let disks = json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi0", "file_id": "a:b", "import_from": "c:d"}]});
@@ -151,7 +164,15 @@ mod tests {
         let disks = json!({"disk": [{"interface": "virtio0", "ssd": true, "iothread": true},
                                     {"interface": "scsi0", "ssd": false, "queues": 0, "iothread": true}]});
         assert_eq!(problems(disks), ["disk[0].ssd"]);
-        assert_eq!(problems(json!({"memory": [{"hugepages": "2"}]})), ["memory[0].hugepages"]);
+        for memory in [json!({"hugepages": "2"}), json!({"keep_hugepages": false})] {
+            assert_eq!(problems(json!({"memory": [memory.clone()]})).len(), 1, "{memory}");
+            assert_eq!(
+                problems(json!({"memory": [memory.clone()], "cpu": [{"cores": 2}]})).len(),
+                1,
+                "{memory}"
+            );
+            assert_eq!(problems(json!({"memory": [memory], "cpu": [{"numa": true}]})), none);
+        }
         assert_eq!(
             problems(json!({"network_device": [{"mac_address": "x"}]})),
             ["network_device[0].mac_address"]

@@ -80,7 +80,8 @@ impl World {
     }
 
     pub(super) fn plan(&self, prior: Option<&Value>, config: &Value) -> PlanResponse {
-        let problems = self.rules().validate(config);
+        let mut problems = self.rules().validate(config);
+        problems.retain(|problem| !problem.warning);
         assert!(problems.is_empty(), "{problems:?}");
         let proposed = propose(&self.rules().schema().block, prior, config);
         let response = self.rules().plan(PlanRequest { prior, config, proposed: &proposed });

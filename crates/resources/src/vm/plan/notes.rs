@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_model::Value;
 
-use crate::values::{all_blocks, block, changed, flag, is_unset, same, text};
+use crate::values::{all_blocks, block, changed, flag, same, text};
 
 /// Changes of these take effect without a restart of a running VM.
 const HOT: &[&str] = &[
@@ -53,6 +53,10 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
             notes.push(format!("destroys disk {} and its data", interface.unwrap_or("?")));
         }
     }
+    let keys = |value: &Value| block(value, "efi_disk").and_then(|disk| flag(disk, "pre_enrolled_keys"));
+    if keys(prior).is_some() && keys(planned).is_some() && keys(prior) != keys(planned) {
+        notes.push("makes the EFI disk anew: what the firmware has stored is lost".to_string());
+    }
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
     let cold = changes.iter().any(|name| !HOT.contains(&name.as_str()) && !name.starts_with("timeout_"));
     if running && (cold || cold_disk_change(prior, planned) || cold_drives(prior) != cold_drives(planned)) {
@@ -75,7 +79,7 @@ fn images_of_another_time(prior: &Value, planned: &Value) -> Vec<String> {
         let old = all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == Some(interface))?;
         let (before, after) = (old.get("import_from")?, disk.get("import_from")?);
         // One that was imported as a guest does not tell what it was made from.
-        (!is_unset(before) && !same(before, after)).then(|| {
+        (!before.is_null() && !same(before, after)).then(|| {
             format!(
                 "import_from of {interface} is only recorded: the disk stays as it is (-replace makes the VM anew, with \
                  the new image)"

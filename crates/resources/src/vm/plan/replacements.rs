@@ -41,7 +41,7 @@ pub(super) fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason>
         let old =
             all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(disk, "interface"));
         // An imported disk does not tell what it was made from.
-        if let Some(old) = old.filter(|old| text(old, "file_id").is_some()) {
+        if let Some(old) = old.filter(|old| old.get("file_id").is_some_and(|file| !file.is_null())) {
             let at = Path::attribute("disk").child(PathStep::Index(index as u64));
             found.extend(reasons(old, disk, &at, &["file_id"], "a disk is made from its image only once"));
         }
@@ -54,7 +54,7 @@ pub(super) fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason>
 fn firmware_reasons(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
     let mut found = Vec::new();
     for (name, fixed, reason) in [
-        ("efi_disk", &["type", "pre_enrolled_keys"][..], "an EFI disk keeps the form that it is made with"),
+        ("efi_disk", &["type"][..], "an EFI disk keeps the type that it is made with"),
         ("tpm_state", &["version"], "a TPM state keeps the version that it is made with"),
     ] {
         if let (Some(before), Some(after)) = (block(prior, name), block(planned, name)) {

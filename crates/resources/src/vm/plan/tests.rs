@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::definition::Definition;
+use crate::values::int;
 
 fn value(json: Json) -> Value {
     let definition = Definition::new(crate::vm::fields());
@@ -179,7 +180,12 @@ fn a_vm_whose_first_disk_changes_its_interface_boots_from_it_there() {
         let proposed = with(&config, "boot_order", prior.get("boot_order").unwrap().clone());
         let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &proposed });
         let planned = response.planned.unwrap();
-        assert_eq!(json!(crate::values::texts(&planned, "boot_order")), *expected, "{before:?} {after:?}");
+        let (sent, _) = super::super::option_changes::changed_options(&prior, &planned);
+        let boot = sent
+            .0
+            .get("boot")
+            .map(|boot| json!(boot.trim_start_matches("order=").split(';').collect::<Vec<_>>()));
+        assert_eq!(boot.as_ref().unwrap_or(order), expected, "{before:?} {after:?}");
         let reboots = response.notes.iter().any(|note| note.starts_with("reboots the VM"));
         assert_eq!(reboots, order != expected, "{before:?} {after:?} {:?}", response.notes);
         let destroyed = response.notes.iter().filter(|note| note.starts_with("destroys disk")).count();
@@ -193,6 +199,44 @@ fn another_image_of_a_disk_that_is_there_is_only_recorded_and_the_plan_says_so()
     let (_, response) = update(disk(json!("local:import/a.qcow2")), disk(json!("local:import/b.qcow2")));
     assert_eq!(response.replace, vec![]);
     assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
+    let (_, response) = update(disk(json!("")), disk(json!("local:import/b.qcow2")));
+    assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
     let (_, response) = update(disk(Json::Null), disk(json!("local:import/b.qcow2")));
     assert_eq!(response.notes, Vec::<String>::new(), "an imported VM does not tell its image");
+}
+
+#[test]
+fn another_file_of_a_disk_replaces_the_vm_unless_it_was_imported() {
+    let disk = |file: Json| json!({"disk": [{"interface": "scsi0", "size": 8, "file_id": file}]});
+    for (before, after, replaces) in [
+        (json!("local:iso/a.img"), json!("local:iso/b.img"), true),
+        (json!("local:iso/a.img"), json!(""), true),
+        (json!(""), json!("local:iso/b.img"), true),
+        (Json::Null, json!("local:iso/b.img"), false),
+    ] {
+        let (_, response) = update(disk(before.clone()), disk(after.clone()));
+        assert_eq!(!response.replace.is_empty(), replaces, "{before} {after}");
+    }
+}
+
+// The reference: computed attributes that are left out stay as they are.
+#[test]
+fn what_is_left_out_and_only_the_cluster_can_tell_stays() {
+    let disk = |size: Json| json!([{"interface": "scsi0", "size": size}]);
+    for (before, after) in [
+        (json!({"disk": disk(json!(3))}), json!({"disk": disk(Json::Null)})),
+        (json!({"vga": [{"type": "qxl", "memory": 32}]}), json!({})),
+        (json!({"pool_id": "lab"}), json!({"pool_id": null})),
+        (json!({"pool_id": "lab"}), json!({"pool_id": ""})),
+    ] {
+        assert_eq!(differences(before.clone(), after), Vec::<String>::new(), "{before}");
+    }
+}
+
+#[test]
+fn keys_of_the_firmware_make_its_disk_anew_and_keep_the_vm() {
+    let disk = |keys: bool| json!({"efi_disk": [{"type": "4m", "pre_enrolled_keys": keys}]});
+    let (_, response) = update(disk(false), disk(true));
+    assert_eq!(response.replace, vec![]);
+    assert_eq!(response.notes, ["makes the EFI disk anew: what the firmware has stored is lost"]);
 }

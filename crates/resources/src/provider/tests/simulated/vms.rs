@@ -16,7 +16,7 @@ fn kind(base: fn() -> Json) -> Kind {
         companions,
         samples,
         recorded: RECORDED,
-        replaces: &["disk.file_id", "efi_disk.pre_enrolled_keys", "efi_disk.type", "tpm_state.version"],
+        replaces: &["disk.file_id", "efi_disk.type", "tpm_state.version"],
         unreadable: &["network_device.enabled", "initialization.user_account.password"],
     }
 }
@@ -176,9 +176,9 @@ async fn root_itself_imports_from_any_path_without_ssh() {
     world.destroy(&made).await;
 }
 
-// By the schema of the API: what a plan refuses, the API refuses, and nothing else.
+// By the schema of the API: what a plan refuses or warns of, the API refuses, and nothing else.
 #[tokio::test]
-async fn the_options_that_a_bus_does_not_have_are_refused_at_plan_as_by_the_api() {
+async fn the_options_that_a_bus_does_not_have_are_told_of_at_plan_as_the_api_refuses_them() {
     let (world, _server) = super::world(VM).await;
     let mut vmid = 600;
     for bus in ["ide", "sata", "scsi", "virtio"] {
@@ -197,7 +197,7 @@ async fn the_options_that_a_bus_does_not_have_are_refused_at_plan_as_by_the_api(
                                     "disk": [{"interface": format!("{bus}0"), "datastore_id": "local-lvm", "size": 1}]});
             config["disk"][0][name] = on.clone();
             let config = world.config(config);
-            let refused_at_plan = !world.rules().validate(&config).is_empty();
+            let told_at_plan = !world.rules().validate(&config).is_empty();
             let option = match &on {
                 Json::Bool(on) => u8::from(*on).to_string(),
                 Json::String(text) => text.clone(),
@@ -208,7 +208,35 @@ async fn the_options_that_a_bus_does_not_have_are_refused_at_plan_as_by_the_api(
                 [("vmid", vmid.to_string()), (&*format!("{bus}0"), format!("local-lvm:1,{name}={option}"))]
                     .map(|(name, text)| (name.to_string(), text));
             let answer = world.api.send(Method::Post, "/nodes/pve/qemu", &params).await;
-            assert_eq!(refused_at_plan, answer.is_err(), "{bus} {name}: {answer:?}");
+            assert_eq!(told_at_plan, answer.is_err(), "{bus} {name}: {answer:?}");
         }
     }
+}
+
+// The reference does not send them either, so that configurations with them work.
+#[tokio::test]
+async fn options_that_a_bus_does_not_have_are_not_sent_and_stay_as_configured() {
+    let (world, _server) = super::world(VM).await;
+    let disk = |interface: &str| json!({"interface": interface, "datastore_id": "local-lvm", "size": 1, "ssd": true, "iothread": true});
+    let config =
+        json!({"node_name": "pve", "name": "x", "started": false, "disk": [disk("virtio0"), disk("sata0")]});
+    let made = world.apply(None, config).await;
+    world.destroy(&made).await;
+}
+
+// The API adds each new CD-ROM drive to the boot order.
+#[tokio::test]
+async fn a_configured_boot_order_stays_when_a_cdrom_is_there_or_comes() {
+    let (world, _server) = super::world(VM).await;
+    let vm = |cdrom: Json| {
+        json!({"node_name": "pve", "name": "x", "started": false, "boot_order": ["scsi0"], "cdrom": cdrom,
+               "disk": [{"interface": "scsi0", "datastore_id": "local-lvm", "size": 1}]})
+    };
+    let cdrom = |interface: &str| json!([{"interface": interface, "file_id": "none"}]);
+    let mut made = world.apply(None, vm(cdrom("ide3"))).await;
+    for config in [vm(cdrom("ide3")), vm(json!([])), vm(cdrom("ide0"))] {
+        made = world.apply(Some(&made), config).await;
+        assert_eq!(crate::values::texts(&made, "boot_order"), ["scsi0"]);
+    }
+    world.destroy(&made).await;
 }
