@@ -264,10 +264,8 @@ async fn recover(workspace: &Workspace, writer: &Writer, provider: &dyn Provider
 /// An id that is drawn for one guest must not be one that another guest of the plan is configured to have.
 fn keep_configured_ids_free(planning: &Planning, clusters: &Clusters) {
     for change in &planning.plan.changes {
-        let configured =
-            change.after.as_ref().and_then(|after| after.get("vm_id")).and_then(pve_model::Value::as_i64);
-        if let Some(vmid) = configured.and_then(|id| u32::try_from(id).ok()) {
-            clusters.provider.keep_free(&change.provider, [vmid]);
+        if let Some(after) = &change.after {
+            clusters.provider.keep_free(&change.provider, &change.address.resource.kind, after);
         }
     }
 }

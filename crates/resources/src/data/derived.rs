@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{Cluster, failed, refused};
 use crate::definition::{Fields, flag, object, object_set, text, texts};
 use crate::limits;
-use crate::object::Object;
+use crate::object::{Absent, Object};
 use crate::observed::defaults;
 use crate::registry::Kind;
 use crate::values::with;
@@ -22,67 +22,71 @@ pub(crate) struct Derived {
     needs: &'static [&'static str],
     /// Attributes of the resource that are not told.
     without: &'static [&'static str],
+    /// What is told of a parameter that the API leaves out, as the reference has it.
+    absent: Absent,
 }
 
 macro_rules! derived {
-    ($($resource:literal, $($name:literal)|+, [$($need:literal),*] $(, without [$($without:literal),*])?;)+) => {
+    ($($absent:ident: $resource:literal, $($name:literal)|+, [$($need:literal),*]
+       $(, without [$($without:literal),*])?;)+) => {
         &[$(Derived {
             names: &[$($name),+],
             resource: $resource,
             needs: &[$($need),*],
             without: &[$($($without),*)?],
+            absent: Absent::$absent,
         }),+]
     };
 }
 
-/// All of them.
+/// All of them: what is told where the API says nothing, the resource, the names, what names the object.
 pub(crate) const DERIVED: &[Derived] = derived! {
-    "proxmox_virtual_environment_role", "proxmox_virtual_environment_role", ["role_id"];
-    "proxmox_virtual_environment_group", "proxmox_virtual_environment_group", ["group_id"], without ["acl"];
-    "proxmox_virtual_environment_user", "proxmox_virtual_environment_user", ["user_id"],
+    Nothing: "proxmox_virtual_environment_role", "proxmox_virtual_environment_role", ["role_id"];
+    Nothing: "proxmox_virtual_environment_group", "proxmox_virtual_environment_group", ["group_id"], without ["acl"];
+    Nothing: "proxmox_virtual_environment_user", "proxmox_virtual_environment_user", ["user_id"],
         without ["acl", "groups", "password"];
-    "proxmox_virtual_environment_pool", "proxmox_virtual_environment_pool", ["pool_id"];
-    "proxmox_virtual_environment_dns", "proxmox_virtual_environment_dns", ["node_name"];
-    "proxmox_virtual_environment_time", "proxmox_virtual_environment_time", ["node_name"];
-    "proxmox_virtual_environment_hosts", "proxmox_virtual_environment_hosts", ["node_name"], without ["entry"];
-    "proxmox_node_config", "proxmox_node_config", ["node_name"];
-    "proxmox_acme_dns_plugin", "proxmox_acme_plugin" | "proxmox_virtual_environment_acme_plugin", ["plugin"],
+    Nothing: "proxmox_virtual_environment_pool", "proxmox_virtual_environment_pool", ["pool_id"];
+    Nothing: "proxmox_virtual_environment_dns", "proxmox_virtual_environment_dns", ["node_name"];
+    Nothing: "proxmox_virtual_environment_time", "proxmox_virtual_environment_time", ["node_name"];
+    Nothing: "proxmox_virtual_environment_hosts", "proxmox_virtual_environment_hosts", ["node_name"], without ["entry"];
+    Nothing: "proxmox_node_config", "proxmox_node_config", ["node_name"];
+    Nothing: "proxmox_acme_dns_plugin", "proxmox_acme_plugin" | "proxmox_virtual_environment_acme_plugin", ["plugin"],
         without ["data_wo", "data_wo_version", "disable"];
-    "proxmox_apt_repository", "proxmox_apt_repository" | "proxmox_virtual_environment_apt_repository",
+    Default: "proxmox_apt_repository", "proxmox_apt_repository" | "proxmox_virtual_environment_apt_repository",
         ["file_path", "index", "node"];
-    "proxmox_apt_standard_repository",
+    Default: "proxmox_apt_standard_repository",
         "proxmox_apt_standard_repository" | "proxmox_virtual_environment_apt_standard_repository", ["handle", "node"];
-    "proxmox_hagroup", "proxmox_hagroup" | "proxmox_virtual_environment_hagroup", ["group"];
-    "proxmox_haresource", "proxmox_haresource" | "proxmox_virtual_environment_haresource", ["resource_id"];
-    "proxmox_hardware_mapping_dir",
+    Default: "proxmox_hagroup", "proxmox_hagroup" | "proxmox_virtual_environment_hagroup", ["group"];
+    Default: "proxmox_haresource", "proxmox_haresource" | "proxmox_virtual_environment_haresource", ["resource_id"];
+    Default: "proxmox_hardware_mapping_dir",
         "proxmox_hardware_mapping_dir" | "proxmox_virtual_environment_hardware_mapping_dir", ["name"];
-    "proxmox_hardware_mapping_pci",
+    Default: "proxmox_hardware_mapping_pci",
         "proxmox_hardware_mapping_pci" | "proxmox_virtual_environment_hardware_mapping_pci", ["name"];
-    "proxmox_hardware_mapping_usb",
+    Default: "proxmox_hardware_mapping_usb",
         "proxmox_hardware_mapping_usb" | "proxmox_virtual_environment_hardware_mapping_usb", ["name"];
-    "proxmox_metrics_server", "proxmox_metrics_server" | "proxmox_virtual_environment_metrics_server", ["name"],
+    Default: "proxmox_metrics_server", "proxmox_metrics_server" | "proxmox_virtual_environment_metrics_server", ["name"],
         without ["graphite_path", "graphite_proto", "influx_api_path_prefix", "influx_bucket", "influx_db_proto",
             "influx_max_body_size", "influx_organization", "influx_token", "influx_token_wo",
             "influx_token_wo_version", "influx_verify", "mtu", "timeout"];
-    "proxmox_replication", "proxmox_replication" | "proxmox_virtual_environment_replication", ["id"];
-    "proxmox_vm", "proxmox_vm" | "proxmox_virtual_environment_vm2", ["id", "node_name"],
+    Default: "proxmox_replication", "proxmox_replication" | "proxmox_virtual_environment_replication", ["id"];
+    Default: "proxmox_vm", "proxmox_vm" | "proxmox_virtual_environment_vm2", ["id", "node_name"],
         without ["delete_unreferenced_disks_on_destroy", "purge_on_destroy", "stop_on_destroy", "timeouts"];
-    "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
-    "proxmox_sdn_fabric_node_openfabric",
+    Default: "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
+    Default: "proxmox_sdn_fabric_node_openfabric",
         "proxmox_sdn_fabric_node_openfabric" | "proxmox_virtual_environment_sdn_fabric_node_openfabric",
         ["fabric_id", "node_id"];
-    "proxmox_sdn_fabric_node_ospf",
+    Default: "proxmox_sdn_fabric_node_ospf",
         "proxmox_sdn_fabric_node_ospf" | "proxmox_virtual_environment_sdn_fabric_node_ospf", ["fabric_id", "node_id"];
-    "proxmox_sdn_fabric_openfabric",
+    Default: "proxmox_sdn_fabric_openfabric",
         "proxmox_sdn_fabric_openfabric" | "proxmox_virtual_environment_sdn_fabric_openfabric", ["id"];
-    "proxmox_sdn_fabric_ospf", "proxmox_sdn_fabric_ospf" | "proxmox_virtual_environment_sdn_fabric_ospf", ["id"];
-    "proxmox_sdn_subnet", "proxmox_sdn_subnet" | "proxmox_virtual_environment_sdn_subnet", ["cidr", "vnet"];
-    "proxmox_sdn_vnet", "proxmox_sdn_vnet" | "proxmox_virtual_environment_sdn_vnet", ["id"];
-    "proxmox_sdn_zone_evpn", "proxmox_sdn_zone_evpn" | "proxmox_virtual_environment_sdn_zone_evpn", ["id"];
-    "proxmox_sdn_zone_qinq", "proxmox_sdn_zone_qinq" | "proxmox_virtual_environment_sdn_zone_qinq", ["id"];
-    "proxmox_sdn_zone_simple", "proxmox_sdn_zone_simple" | "proxmox_virtual_environment_sdn_zone_simple", ["id"];
-    "proxmox_sdn_zone_vlan", "proxmox_sdn_zone_vlan" | "proxmox_virtual_environment_sdn_zone_vlan", ["id"];
-    "proxmox_sdn_zone_vxlan", "proxmox_sdn_zone_vxlan" | "proxmox_virtual_environment_sdn_zone_vxlan", ["id"];
+    Default: "proxmox_sdn_fabric_ospf", "proxmox_sdn_fabric_ospf" | "proxmox_virtual_environment_sdn_fabric_ospf", ["id"];
+    Default: "proxmox_sdn_subnet", "proxmox_sdn_subnet" | "proxmox_virtual_environment_sdn_subnet", ["cidr", "vnet"];
+    Default: "proxmox_sdn_vnet", "proxmox_sdn_vnet" | "proxmox_virtual_environment_sdn_vnet", ["id"];
+    Default: "proxmox_sdn_zone_evpn", "proxmox_sdn_zone_evpn" | "proxmox_virtual_environment_sdn_zone_evpn", ["id"];
+    Default: "proxmox_sdn_zone_qinq", "proxmox_sdn_zone_qinq" | "proxmox_virtual_environment_sdn_zone_qinq", ["id"];
+    Default: "proxmox_sdn_zone_simple", "proxmox_sdn_zone_simple" | "proxmox_virtual_environment_sdn_zone_simple", ["id"];
+    Default: "proxmox_sdn_zone_vlan", "proxmox_sdn_zone_vlan" | "proxmox_virtual_environment_sdn_zone_vlan", ["id"];
+    Default: "proxmox_sdn_zone_vxlan", "proxmox_sdn_zone_vxlan" | "proxmox_virtual_environment_sdn_zone_vxlan", ["id"];
 };
 
 /// The attributes of a data source.
@@ -128,7 +132,7 @@ pub(super) async fn read(
     };
     let base = derived.needs.iter().fold(blank_object(resource), named);
     let what = engine.object.what;
-    let found = engine.tell(cluster, &base).await;
+    let found = engine.tell(cluster, &base, derived.absent).await;
     let found = found.map_err(|error| failed(format!("read {what}"), &error))?;
     let found = found.ok_or_else(|| {
         let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);
@@ -159,8 +163,22 @@ pub(super) async fn read(
         let own = guests.iter().find(|guest| json!(guest.vmid) == read["id"]);
         read.insert("status".into(), json!(own.and_then(|guest| guest.status.clone())));
     }
-    if derived.resource == "proxmox_acme_dns_plugin" {
-        read.insert("type".into(), json!("dns"));
+    match derived.resource {
+        "proxmox_acme_dns_plugin" => drop(read.insert("type".into(), json!("dns"))),
+        "proxmox_virtual_environment_user" if read["expiration_date"] == "" => {
+            read.insert("expiration_date".into(), json!("1970-01-01T00:00:00Z"));
+        }
+        "proxmox_node_config" => {
+            let text = read["description"].as_str().unwrap_or_default();
+            let text = json!(text.strip_suffix('\n').unwrap_or(text));
+            read.insert("description".into(), text);
+        }
+        "proxmox_sdn_subnet" => {
+            let parts = ["vnet", "cidr"].map(|name| read[name].as_str().unwrap_or_default());
+            let id = json!(parts.join("/"));
+            read.insert("id".into(), id);
+        }
+        _ => {}
     }
     Ok(read)
 }

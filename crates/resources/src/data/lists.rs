@@ -4,10 +4,10 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::list_schema::zone;
+use super::list_schema;
 use super::read::{entries, get};
 use crate::cluster::{Cluster, Method, failed};
-use crate::object::rows;
+use crate::object::{Absent, nothing, rows};
 use crate::values::{text as text_of, texts as texts_of};
 
 /// The texts of a device, with the names that the API has for them.
@@ -69,15 +69,15 @@ pub(super) async fn read(
         }
         "acme_plugins" => {
             let list = sorted(cluster, "ACME plugins", "/cluster/acme/plugins", "plugin").await?;
-            let mut plugins = rows("proxmox_acme_dns_plugin", &list);
+            let mut plugins = rows("proxmox_acme_dns_plugin", &list, Absent::Nothing);
             for (row, entry) in plugins.iter_mut().zip(&list) {
-                row.insert("type".into(), entry["type"].clone());
+                row.extend(["plugin", "type"].map(|name| (name.to_string(), entry[name].clone())));
             }
             json!({"plugins": plugins})
         }
         "backup_jobs" => {
             let list = sorted(cluster, "backup jobs", "/cluster/backup", "id").await?;
-            json!({"id": "backup_jobs", "jobs": rows("proxmox_backup_job", &list)})
+            json!({"id": "backup_jobs", "jobs": rows("proxmox_backup_job", &list, Absent::Null)})
         }
         "ceph_status" => read_ceph(cluster, config).await?,
         "hagroups" => {
@@ -94,15 +94,15 @@ pub(super) async fn read(
         "hardware_pci" => read_devices(cluster, config).await?,
         "replications" => {
             let list = sorted(cluster, "replications", "/cluster/replication", "id").await?;
-            let mut replications = rows("proxmox_replication", &list);
+            let mut replications = rows("proxmox_replication", &list, Absent::Nothing);
             for (row, entry) in replications.iter_mut().zip(&list) {
-                row.insert("remove_job".into(), entry.get("remove_job").cloned().unwrap_or(Json::Null));
+                row.insert("remove_job".into(), entry.get("remove_job").cloned().unwrap_or(json!("")));
             }
             json!({"replications": replications})
         }
         "sdn_vnets" => {
             let list = sorted(cluster, "vnets", "/cluster/sdn/vnets", "vnet").await?;
-            json!({"vnets": rows("proxmox_sdn_vnet", &list)})
+            json!({"vnets": rows("proxmox_sdn_vnet", &list, Absent::Nothing)})
         }
         "sdn_zones" => read_zones(cluster, config).await?,
         "groups" => {
@@ -129,13 +129,14 @@ pub(super) async fn read(
 
 async fn read_account(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
     let name = text_of(config, "name").unwrap_or("default");
-    let mut account = get(cluster, "ACME account", &format!("/cluster/acme/account/{name}")).await?;
-    account["name"] = json!(name);
-    let created = account.pointer("/account/createdAt").cloned().unwrap_or(Json::Null);
-    let status = account.pointer("/account/status").cloned().unwrap_or(Json::Null);
+    let account = get(cluster, "ACME account", &format!("/cluster/acme/account/{name}")).await?;
+    let text = |place: &str| account.pointer(place).cloned().unwrap_or(json!(""));
     let contact = account.pointer("/account/contact").cloned().unwrap_or(json!([]));
-    account["account"] = json!({"contact": contact, "created_at": created, "status": status});
-    Ok(account)
+    let told = json!({"contact": contact, "created_at": text("/account/createdAt"), "status": text("/account/status")});
+    Ok(json!({
+        "name": name, "account": told, "directory": text("/directory"), "location": text("/location"),
+        "tos": text("/tos"),
+    }))
 }
 
 async fn read_ceph(cluster: &Cluster, config: &Value) -> Result<Json, ProviderError> {
@@ -164,7 +165,8 @@ async fn read_mappings(cluster: &Cluster, config: &Value) -> Result<Json, Provid
             json!({"mapping_id": mapping["id"], "message": message, "severity": check["severity"]})
         })
     });
-    let checks: Json = checks.collect();
+    let checks: Vec<Json> = checks.collect();
+    let checks = if checks.is_empty() { Json::Null } else { json!(checks) };
     Ok(json!({"id": "hardware_mappings", "ids": column(&list, "id", &Json::Null), "checks": checks}))
 }
 
@@ -187,10 +189,10 @@ async fn read_devices(cluster: &Cluster, config: &Value) -> Result<Json, Provide
     let row = |device: &Json| {
         let texts = DEVICE
             .iter()
-            .map(|(name, param)| ((*name).to_string(), device.get(param).cloned().unwrap_or(Json::Null)));
+            .map(|(name, param)| ((*name).to_string(), device.get(param).cloned().unwrap_or(json!(""))));
         let mut row: Map<String, Json> = texts.collect();
         // -1 stands for none.
-        row.insert("iommu_group".into(), device.get("iommugroup").cloned().unwrap_or(Json::Null));
+        row.insert("iommu_group".into(), device.get("iommugroup").cloned().unwrap_or(json!(0)));
         row.insert("mdev".into(), truth(device.get("mdev"), false));
         Json::Object(row)
     };
@@ -205,22 +207,18 @@ async fn read_zones(cluster: &Cluster, config: &Value) -> Result<Json, ProviderE
     let mut zones = Vec::new();
     for zone in &list {
         let kind = zone["type"].as_str().unwrap_or_default();
-        let mut row = rows(&format!("proxmox_sdn_zone_{kind}"), std::slice::from_ref(zone)).remove(0);
+        let entry = std::slice::from_ref(zone);
+        let mut row = rows(&format!("proxmox_sdn_zone_{kind}"), entry, Absent::Nothing).remove(0);
         row.insert("type".into(), json!(kind));
         // Every row has every attribute.
-        for name in zone_names() {
-            row.entry(name).or_insert(Json::Null);
+        if let Type::Object(attributes) = list_schema::zone() {
+            for (name, attribute) in &*attributes {
+                row.entry(name.to_string()).or_insert_with(|| nothing(&attribute.ty));
+            }
         }
         zones.push(Json::Object(row));
     }
     Ok(json!({"zones": zones}))
-}
-
-fn zone_names() -> Vec<String> {
-    match zone() {
-        Type::Object(attributes) => attributes.keys().map(ToString::to_string).collect(),
-        _ => Vec::new(),
-    }
 }
 
 async fn read_users(cluster: &Cluster) -> Result<Json, ProviderError> {
@@ -229,7 +227,7 @@ async fn read_users(cluster: &Cluster) -> Result<Json, ProviderError> {
     let list = cluster.api.send(Method::Get, "/access/users", &params).await;
     let mut list = entries(&list.map_err(|error| failed("read users", &error))?);
     list.sort_by_key(|user| user["userid"].as_str().unwrap_or_default().to_string());
-    let users = rows("proxmox_virtual_environment_user", &list);
+    let users = rows("proxmox_virtual_environment_user", &list, Absent::Meaning);
     let of = |name: &str| -> Json {
         users
             .iter()

@@ -76,11 +76,12 @@ fn build(
         }
         let ty = attribute.ty.clone();
         let fixed = attribute.computed && !attribute.optional;
+        let required = attribute.required;
         let write_only = attribute.write_only;
         if !block.blocks.contains_key(name) {
             block.attributes.insert(Arc::from(name), attribute);
         }
-        wires.push(Field { name, wire: item.wire, ty, default, inner, fixed, write_only });
+        wires.push(Field { name, wire: item.wire, ty, default, inner, fixed, required, write_only });
         at.pop();
     }
     (block, wires)

@@ -6,27 +6,51 @@ use serde_json::{Map, Value as Json, json};
 use super::wire::{Field, Form};
 use crate::property::{Properties, is_true};
 
-/// What an answer says of every attribute that the API tells.
-pub(super) fn decode(fields: &[Field], answer: &Json) -> Map<String, Json> {
-    let told = fields.iter().filter(|field| field.wire.read && !field.write_only);
-    told.map(|field| (field.name.to_string(), part(field, answer))).collect()
+/// What stands for a parameter that the API leaves out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// What the API means by it.
+    Meaning,
+    /// Nothing of its type, see [`nothing`].
+    Nothing,
+    /// The default; of what is required, and of lists, nothing of its type; null of anything else.
+    Default,
+    /// Null.
+    Null,
 }
 
-fn part(field: &Field, answer: &Json) -> Json {
+/// Nothing of a type: an empty text, 0, false, no elements; null for maps and objects.
+pub(crate) fn nothing(ty: &Type) -> Json {
+    match ty {
+        Type::String => json!(""),
+        Type::Number => json!(0),
+        Type::Bool => json!(false),
+        Type::List(_) | Type::Set(_) => json!([]),
+        _ => Json::Null,
+    }
+}
+
+/// What an answer says of every attribute that the API tells.
+pub(super) fn decode(fields: &[Field], answer: &Json, absent: Absent) -> Map<String, Json> {
+    let told = fields.iter().filter(|field| field.wire.read && !field.write_only);
+    told.map(|field| (field.name.to_string(), part(field, answer, absent))).collect()
+}
+
+fn part(field: &Field, answer: &Json, absent: Absent) -> Json {
     if let Form::Numbered(first) = field.wire.form {
         let elements = (first..).map_while(|number| answer.get(format!("{}{number}", field.param())));
         let elements: Vec<Json> = elements.filter(|text| **text != json!("")).cloned().collect();
-        return if elements.is_empty() { absent(field) } else { Json::Array(elements) };
+        return if elements.is_empty() { left_out(field, absent) } else { Json::Array(elements) };
     }
     if field.wire.form == Form::Flat {
-        return Json::Object(decode(&field.inner, answer));
+        return Json::Object(decode(&field.inner, answer, absent));
     }
     let found = answer.get(field.param()).filter(|found| !found.is_null());
     let found = match field.wire.key {
         Some(key) => found.and_then(|shared| inside(shared, key)),
         None => found.cloned(),
     };
-    found.map_or_else(|| absent(field), |found| value(field, &found))
+    found.map_or_else(|| left_out(field, absent), |found| value(field, &found, absent))
 }
 
 /// The value of a key of a property string, which some answers have as an object.
@@ -42,14 +66,24 @@ fn inside(shared: &Json, key: &str) -> Option<Json> {
     }
 }
 
-fn absent(field: &Field) -> Json {
-    field.absent().map_or(Json::Null, |value| pve_model::codec::to_plain_json(&value))
+fn left_out(field: &Field, absent: Absent) -> Json {
+    let json =
+        |value: Option<Value>| value.map_or(Json::Null, |value| pve_model::codec::to_plain_json(&value));
+    match absent {
+        Absent::Meaning => json(field.absent()),
+        Absent::Nothing => nothing(&field.ty),
+        Absent::Default if field.default.is_some() => json(field.default.clone()),
+        Absent::Default if field.required || matches!(field.ty, Type::List(_) | Type::Set(_)) => {
+            nothing(&field.ty)
+        }
+        Absent::Default | Absent::Null => Json::Null,
+    }
 }
 
 /// A part of an answer as the type of the attribute wants it.
-fn value(field: &Field, found: &Json) -> Json {
+fn value(field: &Field, found: &Json, absent: Absent) -> Json {
     match field.wire.form {
-        Form::Seconds => date(found).map_or_else(|| absent(field), |date| json!(date)),
+        Form::Seconds => date(found).map_or_else(|| left_out(field, absent), |date| json!(date)),
         Form::Priorities => priorities(&text(found)),
         Form::Keys => keys(found),
         Form::Lines => {
@@ -59,7 +93,7 @@ fn value(field: &Field, found: &Json) -> Json {
                 crate::base64::decode(text.trim()).filter(|text| text.lines().all(|line| line.contains('=')));
             lines(&sent.unwrap_or(text))
         }
-        _ if !field.inner.is_empty() => objects(field, found),
+        _ if !field.inner.is_empty() => objects(field, found, absent),
         Form::Joined(separator) => list(found, &[separator]),
         // Some endpoints join what was sent several times.
         Form::Several => match found {
@@ -96,7 +130,7 @@ fn by_type(ty: &Type, found: &Json) -> Json {
     }
 }
 
-fn objects(field: &Field, found: &Json) -> Json {
+fn objects(field: &Field, found: &Json, absent: Absent) -> Json {
     let one = |found: &Json| {
         let answer = match found {
             Json::String(text) => {
@@ -111,7 +145,7 @@ fn objects(field: &Field, found: &Json) -> Json {
             }
             other => other.clone(),
         };
-        Json::Object(decode(&field.inner, &answer))
+        Json::Object(decode(&field.inner, &answer, absent))
     };
     match (&field.ty, found) {
         (Type::List(_) | Type::Set(_), Json::Array(elements)) => elements.iter().map(one).collect(),

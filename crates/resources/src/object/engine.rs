@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::codec::decode as to_value;
+use pve_model::codec::{decode as to_value, to_plain_json};
 use pve_model::rules::Problem;
 use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
 use serde_json::{Map, Value as Json};
 
-use super::decode::decode;
+use super::decode::{Absent, decode};
 use super::encode::{SEVERAL, encode};
 use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
@@ -88,16 +88,21 @@ impl Engine {
     }
 
     /// What the cluster says of the object that `named` names, in its own words. `None` when it is not there.
-    pub(crate) async fn tell(&self, cluster: &Cluster, named: &Value) -> Result<Option<Value>, ApiError> {
-        Ok(self.look(cluster, named).await?.map(|answer| self.decoded(named, &answer)))
+    pub(crate) async fn tell(
+        &self,
+        cluster: &Cluster,
+        named: &Value,
+        absent: Absent,
+    ) -> Result<Option<Value>, ApiError> {
+        Ok(self.look(cluster, named).await?.map(|answer| self.decoded(named, &answer, absent)))
     }
 
     fn understood(&self, prior: &Value, answer: &Json) -> Value {
-        settled(&self.fields, prior, &self.decoded(prior, answer))
+        settled(&self.fields, prior, &self.decoded(prior, answer, Absent::Meaning))
     }
 
-    fn decoded(&self, prior: &Value, answer: &Json) -> Value {
-        let mut read = decode(&self.fields, answer);
+    fn decoded(&self, prior: &Value, answer: &Json, absent: Absent) -> Value {
+        let mut read = decode(&self.fields, answer, absent);
         for name in names(self.identity()) {
             if prior.get(name).is_some_and(|part| !part.is_null()) {
                 read.remove(name);
@@ -111,14 +116,26 @@ impl Engine {
             // What is not configured is somebody else's.
             read.retain(|name, _| prior.get(name).is_none_or(|part| !part.is_null()) || self.is_open(name));
         }
+        if self.is_imported(prior) {
+            let local = self
+                .kept_here()
+                .filter_map(|field| Some((field.name, to_plain_json(field.default.as_ref()?))));
+            read.extend(local.map(|(name, default)| (name.to_string(), default)));
+        }
         self.with_id(&overlay(&self.block, prior, read))
     }
 
-    /// Whether nothing is known of a guest but where it is.
+    /// What is known here alone, and has a default.
+    fn kept_here(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().filter(|field| {
+            let wire = &field.wire;
+            !(wire.create || wire.update || wire.read) && field.default.is_some()
+        })
+    }
+
+    /// Whether nothing is known of a guest but where it is: not even what is known here alone.
     fn is_imported(&self, prior: &Value) -> bool {
-        let named = names(self.identity());
-        let told = self.fields.iter().filter(|field| field.wire.read && !named.contains(&field.name));
-        self.object.guest && told.into_iter().all(|field| prior.get(field.name).is_none_or(Value::is_null))
+        self.object.guest && self.kept_here().all(|field| prior.get(field.name).is_none_or(Value::is_null))
     }
 
     /// Whether the request that counts as making it changes what an earlier one made: a clone.
@@ -403,7 +420,10 @@ impl Operations for Engine {
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {
         let Some(parts) = parse(self.identity(), id) else { return self.object.hooks.located(base, id) };
-        parts.into_iter().try_fold(base.clone(), |value, (name, text)| {
+        let unknown = self.kept_here().filter(|_| self.object.guest);
+        let base = unknown
+            .fold(base.clone(), |value, field| with(&value, field.name, Value::null(field.ty.clone())));
+        parts.into_iter().try_fold(base, |value, (name, text)| {
             let part = match value.get(name).map(Value::ty) {
                 Some(Type::Number) => Value::number(text.parse::<i64>().ok()?),
                 _ => Value::string(text),

@@ -15,6 +15,7 @@ use crate::cluster::Method;
 use crate::definition::{Definition, Fields};
 use crate::operations::Proof;
 
+pub(crate) use decode::{Absent, nothing};
 pub(crate) use encode::SEVERAL;
 pub(crate) use engine::Engine;
 pub(crate) use hooks::{Hooks, NoHooks, Planning};
@@ -66,10 +67,10 @@ pub(crate) struct Object {
 }
 
 /// What entries of a list say of objects of a kind.
-pub(crate) fn rows(kind: &str, entries: &[Json]) -> Vec<Map<String, Json>> {
+pub(crate) fn rows(kind: &str, entries: &[Json], absent: Absent) -> Vec<Map<String, Json>> {
     let object = crate::families::objects().into_iter().find(|object| object.names[0] == kind);
     let fields = object.map(|object| Definition::new(object.fields).wires).unwrap_or_default();
-    entries.iter().map(|entry| decode::decode(&fields, entry)).collect()
+    entries.iter().map(|entry| decode::decode(&fields, entry, absent)).collect()
 }
 
 /// Where an object is read.

@@ -12,6 +12,7 @@ pub(crate) struct Field {
     pub(crate) inner: Vec<Field>,
     /// It cannot be set.
     pub(crate) fixed: bool,
+    pub(crate) required: bool,
     pub(crate) write_only: bool,
 }
 

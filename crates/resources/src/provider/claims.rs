@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Method, failed, refused};
+use crate::registry::Kind;
 use crate::values::{int, text};
 use crate::vm::MARKER;
 
@@ -25,9 +26,8 @@ impl ProxmoxProvider {
         let described = kind.is_described_guest();
         let values = request.planned.as_ref().or(request.prior.as_ref());
         let node = values.and_then(|values| text(values, "node_name")).map(str::to_string);
-        let guest = matches!(family, Family::Vm | Family::Container) || described;
-        let id = if described { "id" } else { "vm_id" };
-        let known = values.and_then(|values| int(values, id)).and_then(|id| u32::try_from(id).ok());
+        let guest = vmid_attribute(kind, family).is_some();
+        let known = values.and_then(|values| vmid_of(kind, family, values));
         let vmid = match (guest, request.operation, known) {
             (false, _, _) => None,
             (true, Operation::Create, None) => Some(self.connection(&request.provider)?.reserve().await?),
@@ -40,6 +40,19 @@ impl ProxmoxProvider {
         };
         Ok(Claim { node, vmid, marker })
     }
+}
+
+/// The attribute with the VMID of a kind of guests.
+fn vmid_attribute(kind: &Kind, family: Family) -> Option<&'static str> {
+    match family {
+        Family::Vm | Family::Container => Some("vm_id"),
+        _ => kind.is_described_guest().then_some("id"),
+    }
+}
+
+/// The VMID of a guest, where it is known.
+pub(super) fn vmid_of(kind: &Kind, family: Family, values: &Value) -> Option<u32> {
+    u32::try_from(int(values, vmid_attribute(kind, family)?)?).ok()
 }
 
 impl Connection {

@@ -122,11 +122,11 @@ impl ProxmoxProvider {
         ProxmoxProvider { registry: registry(), connections }
     }
 
-    /// Never hands out these VMIDs: other resources of the plan are configured to use them.
-    pub fn keep_free(&self, provider: &str, vmids: impl IntoIterator<Item = u32>) {
-        if let Some(connection) = self.connections.get(provider) {
-            let mut reserved = connection.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-            reserved.extend(vmids);
+    /// Never hands out the VMID that a guest of this kind is planned to have.
+    pub fn keep_free(&self, provider: &str, kind: &str, planned: &Value) {
+        let vmid = self.kind(kind).ok().and_then(|(kind, family)| claims::vmid_of(kind, family, planned));
+        if let Some((connection, vmid)) = self.connections.get(provider).zip(vmid) {
+            connection.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(vmid);
         }
     }
 

@@ -123,16 +123,7 @@ fn read_devices(
 
 /// Whether nothing is known but where it is.
 fn is_new(prior: &Value) -> bool {
-    let Some(entries) = prior.entries() else { return true };
-    let place = [
-        "id",
-        "node_name",
-        "delete_unreferenced_disks_on_destroy",
-        "purge_on_destroy",
-        "stop_on_destroy",
-        "started",
-    ];
-    entries.iter().all(|(name, part)| part.is_null() || place.contains(&&**name))
+    prior.get("stop_on_destroy").is_none_or(Value::is_null)
 }
 
 fn is_cdrom(_: &str, option: &str) -> bool {

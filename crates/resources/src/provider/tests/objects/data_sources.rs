@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json};
 use super::super::Recorder;
 use super::{turns, world};
 use crate::data::DERIVED;
+use crate::object::nothing;
 
 /// Attributes of a data source that its resource has in another form.
-const OTHERWISE: &[&str] = &["acl", "groups", "type", "local_time", "utc_time"];
+const OTHERWISE: &[&str] = &["acl", "groups", "type", "local_time", "utc_time", "proxmox_sdn_subnet.id"];
 
 #[tokio::test(start_paused = true)]
 async fn every_derived_data_source_tells_what_its_resource_made() {
@@ -31,11 +32,16 @@ async fn every_derived_data_source_tells_what_its_resource_made() {
                 continue;
             }
         };
-        for name in block.attributes.keys().filter(|name| !OTHERWISE.contains(&&***name)) {
+        for name in block.attributes.keys() {
+            if [&**name, &format!("{source}.{name}")].iter().any(|name| OTHERWISE.contains(name)) {
+                continue;
+            }
             let (known, found) = (made.get(name), told.get(name));
             let json = |value: Option<&Value>| value.map(to_plain_json);
-            let secret = block.attributes[name].sensitive;
-            if json(known) != json(found) && !secret {
+            let attribute = &block.attributes[name];
+            // Data sources have nothing of its type where resources have null.
+            let left_out = known.is_some_and(Value::is_null) && json(found) == Some(nothing(&attribute.ty));
+            if json(known) != json(found) && !left_out && !attribute.sensitive {
                 faults.push(format!("{source}: {name} is {:?}, not {:?}", json(found), json(known)));
             }
         }

@@ -2,6 +2,7 @@
 //! machines that were migrated are found.
 
 use pve_executor::ports::Provider;
+use pve_model::Value;
 use pve_model::codec::{decode, to_plain_json};
 use serde_json::{Value as Json, json};
 
@@ -81,4 +82,17 @@ async fn a_machine_gets_an_id_and_its_data_source_tells_of_it() {
     assert_eq!((&told["cpu"]["type"], &told["tags"]), (&json!("host"), &json!(["a", "b"])));
     let imported = world.provider.import("proxmox_vm", "proxmox", &format!("pve/{vmid}")).await.unwrap();
     assert_eq!(crate::values::text(&imported, "name"), Some("trial"));
+}
+
+#[tokio::test]
+async fn an_id_that_another_guest_of_the_plan_is_to_have_is_not_drawn() {
+    let (world, _server) = world("proxmox_vm").await;
+    let next = world.api.send(Method::Get, "/cluster/nextid", &[]).await.unwrap();
+    let next: i64 = next.as_str().unwrap().parse().unwrap();
+    for (kind, name, vmid) in [(CLONED, "id", next), ("proxmox_virtual_environment_vm", "vm_id", next + 1)] {
+        let planned = Value::object([(name.into(), Value::number(vmid))].into());
+        world.provider.keep_free("proxmox", kind, &planned);
+    }
+    let made = step(&world, None, &json!({"node_name": "pve"})).await.unwrap();
+    assert_eq!(int(&made, "id"), Some(next + 2));
 }
