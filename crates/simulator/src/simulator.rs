@@ -211,7 +211,7 @@ impl Simulator {
     /// is taken for dead.
     pub fn silence_manager(&self, node: &str, ago: std::time::Duration) {
         let mut inner = self.lock();
-        let since = now() / 1000 - ago.as_secs();
+        let since = inner.now() / 1000 - ago.as_secs();
         inner.state.ha.silent.insert(node.to_owned(), since);
         // A test that cannot write its state notices at the next request.
         let _ = inner.save();

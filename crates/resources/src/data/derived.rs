@@ -69,9 +69,9 @@ pub(crate) const DERIVED: &[Derived] = derived! {
             "influx_max_body_size", "influx_organization", "influx_token", "influx_token_wo",
             "influx_token_wo_version", "influx_verify", "mtu", "timeout"];
     Default: "proxmox_replication", "proxmox_replication" | "proxmox_virtual_environment_replication", ["id"];
-    Default: "proxmox_vm", "proxmox_vm" | "proxmox_virtual_environment_vm2", ["id", "node_name"],
+    Null: "proxmox_vm", "proxmox_vm" | "proxmox_virtual_environment_vm2", ["id", "node_name"],
         without ["delete_unreferenced_disks_on_destroy", "purge_on_destroy", "stop_on_destroy", "timeouts"];
-    Default: "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
+    Nothing: "proxmox_sdn_controller_evpn", "proxmox_sdn_controller_evpn", ["id"];
     Default: "proxmox_sdn_fabric_node_openfabric",
         "proxmox_sdn_fabric_node_openfabric" | "proxmox_virtual_environment_sdn_fabric_node_openfabric",
         ["fabric_id", "node_id"];
@@ -158,11 +158,6 @@ pub(super) async fn read(
             read.insert("acl".into(), own.collect());
         }
     }
-    if derived.resource == "proxmox_vm" {
-        let guests = cluster.guests().await.map_err(|error| failed("read the guests", &error))?;
-        let own = guests.iter().find(|guest| json!(guest.vmid) == read["id"]);
-        read.insert("status".into(), json!(own.and_then(|guest| guest.status.clone())));
-    }
     match derived.resource {
         "proxmox_acme_dns_plugin" => drop(read.insert("type".into(), json!("dns"))),
         "proxmox_virtual_environment_user" if read["expiration_date"] == "" => {
@@ -178,9 +173,30 @@ pub(super) async fn read(
             let id = json!(parts.join("/"));
             read.insert("id".into(), id);
         }
+        "proxmox_vm" => {
+            read.insert("status".into(), status(cluster, &read["id"]).await?);
+            for (name, nothing) in
+                [("description", json!("")), ("name", json!("")), ("template", json!(false))]
+            {
+                read.entry(name).and_modify(|told| {
+                    if told.is_null() {
+                        *told = nothing;
+                    }
+                });
+            }
+        }
         _ => {}
     }
     Ok(read)
+}
+
+/// Whether a machine runs, from its own node: the list of the cluster is behind.
+async fn status(cluster: &Cluster, id: &Json) -> Result<Json, ProviderError> {
+    let fail = |error: &_| failed(format!("read the status of vm {id}"), error);
+    let guests = cluster.guests().await.map_err(|error| fail(&error))?;
+    let Some(own) = guests.iter().find(|guest| json!(guest.vmid) == *id) else { return Ok(Json::Null) };
+    let current = cluster.get(&format!("/nodes/{}/qemu/{id}/status/current", own.node)).await;
+    Ok(current.map_err(|error| fail(&error))?.get("status").cloned().unwrap_or(Json::Null))
 }
 
 /// An object of which nothing is known: not even its defaults.

@@ -1,6 +1,9 @@
 //! New objects as the reference plans them.
 
-use pve_model::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pve_model::{Value, ValueKind};
 use serde_json::{Value as Json, json};
 
 use super::world;
@@ -44,4 +47,31 @@ fn networks_may_be_applied_more_than_once() {
     };
     assert_eq!(claim("proxmox_sdn_applier", json!({})), None);
     assert!(claim("proxmox_sdn_vnet", json!({"id": "one", "zone": "z"})).is_some());
+}
+
+/// The value with maps of the type that evaluation gives them: nothing in it may be left out.
+fn evaluated(value: &Value) -> Value {
+    let inside = |entries: &BTreeMap<Arc<str>, Value>| -> BTreeMap<Arc<str>, Value> {
+        entries.iter().map(|(name, part)| (name.clone(), evaluated(part))).collect()
+    };
+    match &value.kind {
+        ValueKind::Object(entries) => Value::object(inside(entries)),
+        ValueKind::Map(ty, entries) => {
+            let ty = entries.values().next().map_or(ty.clone(), Value::ty);
+            Value::map(ty, inside(entries))
+        }
+        _ => value.clone(),
+    }
+}
+
+#[test]
+fn devices_that_stay_as_they_are_written_are_no_change() {
+    let (world, _) = world("proxmox_cloned_vm");
+    let config = world.config(json!({
+        "node_name": "pve", "id": 700, "clone": {"source_vm_id": 900}, "network": {"net0": {"bridge": "vmbr0"}},
+        "disk": {"scsi0": {"size_gb": 6}}, "cdrom": {"ide2": {"file_id": "none"}},
+    }));
+    let made = world.plan(None, &config).planned.unwrap();
+    let planned = world.plan(Some(&made), &evaluated(&config)).planned.unwrap();
+    assert_eq!(crate::values::changed(&made, &planned), BTreeSet::new());
 }

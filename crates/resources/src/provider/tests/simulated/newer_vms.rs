@@ -69,6 +69,14 @@ async fn a_clone_keeps_what_is_not_configured() {
 }
 
 #[tokio::test]
+async fn a_clone_may_be_as_its_template_is() {
+    let (world, _server) = with_template().await;
+    let made =
+        step(&world, None, &json!({"node_name": "pve", "clone": {"source_vm_id": 900}})).await.unwrap();
+    assert_eq!(config(&world, int(&made, "id").unwrap()).await["cores"], 2);
+}
+
+#[tokio::test]
 async fn a_machine_gets_an_id_and_its_data_source_tells_of_it() {
     let (world, _server) = world("proxmox_vm").await;
     let wanted = json!({"node_name": "pve", "name": "trial", "cpu": {"type": "host"}, "tags": ["b", "a"]});
@@ -79,6 +87,7 @@ async fn a_machine_gets_an_id_and_its_data_source_tells_of_it() {
     let asked = decode(&json!({"node_name": "pve", "id": vmid}), &ty).unwrap();
     let told = to_plain_json(&world.provider.read_data("proxmox_vm", "proxmox", asked).await.unwrap());
     assert_eq!((&told["name"], &told["status"]), (&json!("trial"), &json!("stopped")));
+    assert_eq!((&told["description"], &told["rng"]), (&json!(""), &Json::Null));
     assert_eq!((&told["cpu"]["type"], &told["tags"]), (&json!("host"), &json!(["a", "b"])));
     let imported = world.provider.import("proxmox_vm", "proxmox", &format!("pve/{vmid}")).await.unwrap();
     assert_eq!(crate::values::text(&imported, "name"), Some("trial"));
