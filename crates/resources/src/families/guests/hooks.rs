@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::rules::ReplaceReason;
+use pve_model::{Path, PathStep, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::{drives, slots};
@@ -13,7 +14,7 @@ use crate::cluster::{Call, Method, refused};
 use crate::object::{Hooks, Planning};
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{flag, int, text, texts, with};
+use crate::values::{changed, flag, int, text, texts, with};
 
 /// `proxmox_vm`
 pub(super) struct Vm;
@@ -326,10 +327,12 @@ impl Hooks for Cloned {
             (Some(before), Some(_)) if before.is_null() => {
                 planning.planned = with(&planning.planned, "clone", before.clone());
             }
-            (Some(before), Some(after)) if before != after && after.is_known() => {
-                let path = pve_model::Path::attribute("clone");
-                let reason = "a guest is made from its source only once".to_string();
-                planning.replace.push(pve_model::rules::ReplaceReason { path, reason });
+            (Some(before), Some(after)) if after.is_known() => {
+                for name in changed(before, after) {
+                    let path = Path::attribute("clone").child(PathStep::Attribute(name));
+                    let reason = "a guest is made from its source only once".to_string();
+                    planning.replace.push(ReplaceReason { path, reason });
+                }
             }
             _ => {}
         }

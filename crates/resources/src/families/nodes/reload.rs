@@ -1,5 +1,6 @@
-//! Applying what is staged of a node's network: once for all changes that come at the same time. What cannot be applied
-//! is taken back; a node that cannot be reached afterwards is told of.
+//! Applying what is staged of a node's network: once for all changes that come at the same time. What is staged is taken
+//! back where the reload does not begin; once it has begun, Proxmox VE has written the change and offers no way back
+//! (PVE::API2::Network, `reload_network_config`), so that a failure, or a node that is cut off, is told of.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{ApiError, Call, Method, refused};
 use crate::params::Params;
 use crate::values::{changed, int, text, with};
 
@@ -33,7 +34,7 @@ struct Reload {
 #[derive(Default)]
 struct Applied {
     last: u64,
-    failure: Option<String>,
+    failure: Option<ProviderError>,
 }
 
 impl Reloads {
@@ -92,36 +93,85 @@ pub(super) async fn apply(
         tokio::time::sleep(GATHER).await;
         let last = reload.staged();
         let done = reload_node(call, node, Duration::from_secs(seconds)).await;
-        *applied = Applied { last, failure: done.as_ref().err().map(|error| error.message.clone()) };
+        *applied = Applied { last, failure: done.as_ref().err().cloned() };
         return done;
     }
-    match &applied.failure {
-        Some(failure) => Err(refused(failure.clone(), Some("see the error of the other interface"))),
+    let hint = Some("see the error of the other interface".to_string());
+    match applied.failure.clone() {
+        Some(failure) => Err(ProviderError { hint, ..failure }),
         None => Ok(()),
     }
 }
 
 async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), ProviderError> {
+    call.go_on(APPLY)?;
     let path = format!("/nodes/{node}/network");
-    let failed = call.step(APPLY, Method::Put, &path, &Params::default(), most).await.err();
-    if !is_reachable(call, node, most).await {
-        let message = format!(
-            "{APPLY} of {node}: the node cannot be reached since its network was changed, for {} s now",
-            most.as_secs()
-        );
-        let hint = "look at it on its console: /etc/network/interfaces has the change; put it right and run ifreload -a";
-        return Err(ProviderError { indeterminate: true, ..refused(message, Some(hint)) });
-    }
-    let Some(error) = failed else { return Ok(()) };
-    // What is still staged would be applied by the next reload, whoever asks for it.
-    let reverted = call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
-    let hint = match reverted {
-        true => "what was staged on the node was taken back: put the configuration right and apply again",
-        false => {
-            "what was staged on the node could not be taken back: revert it in the node's network settings"
+    let began = match call.send(Method::Put, &path, &Params::default()).await {
+        Ok(task) => task,
+        Err(error) => {
+            if error.lost && !is_reachable(call, node, most).await {
+                return Err(cut_off(node, most));
+            }
+            return Err(taken_back(call, &path, &error).await);
         }
     };
-    Err(ProviderError { hint: error.hint.or(Some(hint.to_string())), ..error })
+    let mut failure = None;
+    if let Some(upid) = began.as_str().filter(|data| data.starts_with("UPID:")) {
+        call.progress.task_submitted(APPLY, upid).await?;
+        call.progress.status(APPLY);
+        failure = end_of(call, upid, most).await.err();
+    }
+    if !is_reachable(call, node, most).await {
+        return Err(cut_off(node, most));
+    }
+    match failure {
+        None => call.progress.step_completed(APPLY).await,
+        Some(error) => {
+            let hint = "/etc/network/interfaces of the node has the change although it could not be applied as a whole: \
+                        the log of the task says why. Put the configuration right and apply again";
+            Err(ProviderError { hint: Some(hint.to_string()), ..call.failed(APPLY, &error) })
+        }
+    }
+}
+
+/// The end of a task of a node that does not answer all the time meanwhile.
+async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiError> {
+    let until = tokio::time::Instant::now() + most;
+    loop {
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        match call.cluster.api.wait(upid, left).await {
+            Err(error) if error.lost && left > PAUSE => tokio::time::sleep(PAUSE).await,
+            end => return end,
+        }
+    }
+}
+
+/// The failure of a reload that did not begin, as far as is known. What is still staged would be applied by the next
+/// one, whoever asks for it.
+async fn taken_back(call: &Call<'_>, path: &str, error: &ApiError) -> ProviderError {
+    let reverted = call.cluster.api.send(Method::Delete, path, &[]).await.is_ok();
+    let hint = match (reverted, error.lost) {
+        (false, _) => {
+            "what was staged on the node could not be taken back: revert it in the node's network settings"
+        }
+        (true, false) => {
+            "what was staged on the node was taken back: put the configuration right and apply again"
+        }
+        (true, true) => {
+            "what was not applied by then was taken back: apply again, which looks at what is there"
+        }
+    };
+    ProviderError { hint: Some(hint.to_string()), ..call.failed(APPLY, error) }
+}
+
+fn cut_off(node: &str, most: Duration) -> ProviderError {
+    let message = format!(
+        "{APPLY} of {node}: the node cannot be reached since its network was changed, for {} s now",
+        most.as_secs()
+    );
+    let hint =
+        "look at it on its console: /etc/network/interfaces has the change; put it right and run ifreload -a";
+    ProviderError { indeterminate: true, ..refused(message, Some(hint)) }
 }
 
 /// Whether a node answers, within this time. Its connections may break while its network is reloaded.

@@ -45,6 +45,49 @@ async fn what_cannot_be_applied_is_taken_back() {
     assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 1);
 }
 
+#[tokio::test]
+async fn a_reload_that_fails_has_been_written_and_is_not_said_to_be_taken_back() {
+    let (world, store) = world(BRIDGE);
+    let error = ApiError { message: "ifreload failed".into(), hint: None, status: None, lost: false };
+    *store.failing.lock().unwrap() = Some(("Wait".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("ifreload failed") && error.hint.unwrap().contains("/etc/network"));
+    assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0);
+    // The next run sends and applies it once more.
+    *store.failing.lock().unwrap() = None;
+    world.try_apply(error.left.as_ref(), Some(&config), &Recorder::default()).await.unwrap();
+    assert_eq!(count(&store.requests(), "Put /nodes/pve/network/vmbr1"), 1);
+    assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_without_an_answer_is_taken_back_as_far_as_it_is_staged() {
+    let (world, store) = world(BRIDGE);
+    let error = ApiError { message: "the connection broke".into(), hint: None, status: None, lost: true };
+    *store.failing.lock().unwrap() = Some(("Put /nodes/pve/network".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.indeterminate && error.hint.unwrap().contains("was taken back"));
+    assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_a_node_that_does_not_answer_for_a_while_is_waited_for() {
+    let (world, store) = world(BRIDGE);
+    let error = ApiError { message: "no route to host".into(), hint: None, status: Some(595), lost: true };
+    *store.failing.lock().unwrap() = Some(("Wait".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let recorder = Recorder::default();
+    let change = world.try_apply(None, Some(&config), &recorder);
+    let comes_back = async {
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        *store.failing.lock().unwrap() = None;
+    };
+    let (done, ()) = tokio::join!(change, comes_back);
+    assert!(done.unwrap().is_some());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_cut_off_is_told_of() {
     let (world, store) = world(BRIDGE);

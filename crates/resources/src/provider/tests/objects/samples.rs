@@ -313,7 +313,10 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
             )
         }
         (Method::Get, path) if path.ends_with("/config") && kind == "proxmox_acme_certificate" => None,
-        (Method::Put | Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
+        (Method::Put, "/nodes/pve/network") => {
+            Some(json!("UPID:pve:00000001:00000002:00000003:srvreload:networking:root@pam:"))
+        }
+        (Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
         _ => None,
     }

@@ -310,7 +310,10 @@ impl Api for Store {
     }
 
     async fn wait(&self, _: &str, _: Duration) -> Result<(), ApiError> {
-        Ok(())
+        match &mut *self.failing.lock().unwrap() {
+            Some((begin, error)) if begin == "Wait" => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     async fn upload(
