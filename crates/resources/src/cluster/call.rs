@@ -41,7 +41,8 @@ impl Call<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn completed(&self, step: &str) -> Result<(), ProviderError> {
+    /// Reports a step that is done.
+    pub(crate) async fn completed(&self, step: &str) -> Result<(), ProviderError> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
         self.progress.step_completed(step).await
     }

@@ -298,8 +298,10 @@ fn delete(request: &mut Request<'_>) -> Answer {
 }
 
 /// Takes the changed file. What is there then runs.
+/// A reload that fails has written the file all the same.
 fn reload(request: &mut Request<'_>) -> Answer {
     let mut network = network(request);
+    let error = request.forced_exit.take();
     if let Some(pending) = network.pending.take() {
         network.running = pending;
         network.generated = true;
@@ -312,7 +314,7 @@ fn reload(request: &mut Request<'_>) -> Answer {
         }
         request.state.node_networks.insert(request.node.clone(), network);
     }
-    Ok(request.submit("srvreload", "networking", Outcome::default()))
+    Ok(request.submit("srvreload", "networking", Outcome { error, ..Outcome::default() }))
 }
 
 fn revert(request: &mut Request<'_>) -> Answer {

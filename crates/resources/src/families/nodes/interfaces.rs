@@ -135,6 +135,10 @@ struct Interface;
 
 #[async_trait]
 impl Hooks for Interface {
+    fn plan(&self, planning: &mut Planning<'_>) {
+        reload::plan(planning);
+    }
+
     /// What is only staged is applied with the next change: there is one left.
     fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         reload::unfinished(value, done)
@@ -166,6 +170,7 @@ impl Hooks for Bridge {
 
     /// Proxmox VE chooses the VLANs of a bridge that becomes aware of them.
     fn plan(&self, planning: &mut Planning<'_>) {
+        reload::plan(planning);
         let configured = planning.config.get("vids").is_some_and(|vids| !vids.is_null());
         let known = planning.planned.get("vlan_aware").is_none_or(Value::is_known);
         if configured || !known {

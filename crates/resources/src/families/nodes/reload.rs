@@ -9,7 +9,8 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use crate::cluster::{ApiError, Call, Method, refused};
+use crate::cluster::{ApiError, Call, Method, failed, refused};
+use crate::object::Planning;
 use crate::params::Params;
 use crate::values::{changed, int, text, with};
 
@@ -58,16 +59,29 @@ impl Reload {
 /// The step that applies what is staged.
 const APPLY: &str = "apply network";
 
-/// The timeout of an interface that is staged and perhaps not applied. Nobody configures it and the API does not tell it,
-/// so that it differs until the next run has applied the interface.
+/// The timeout of an interface that is staged and perhaps not applied. Nobody configures it and the cluster does not tell
+/// it, so that it differs, whatever the cluster says of the rest, until a run has applied the interface.
 const DUE: i64 = 0;
 
 /// An interface whose change broke off.
 pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
-    if done.iter().any(|step| step == APPLY) {
-        return value;
+    match done.iter().any(|step| step == APPLY) {
+        true => value,
+        false => with(&value, "timeout_reload", Value::number(DUE)),
     }
-    with(&value, "timeout_reload", Value::number(DUE))
+}
+
+fn is_unfinished(prior: &Value) -> bool {
+    int(prior, "timeout_reload") == Some(DUE)
+}
+
+/// Tells of a reload that is due although nothing else changes.
+pub(super) fn plan(planning: &mut Planning<'_>) {
+    if planning.prior.is_some_and(is_unfinished) {
+        planning
+            .notes
+            .push("it was changed and perhaps not applied: the network of the node is reloaded".into());
+    }
 }
 
 /// Applies a change that is staged, unless somebody else's reload has taken it along.
@@ -78,7 +92,7 @@ pub(super) async fn apply(
 ) -> Result<(), ProviderError> {
     let Some(values) = planned.or(prior) else { return Ok(()) };
     if let (Some(prior), Some(planned)) = (prior, planned)
-        && int(prior, "timeout_reload") != Some(DUE)
+        && !is_unfinished(prior)
         && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
     {
         return Ok(());
@@ -112,7 +126,7 @@ async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), 
             if error.lost && !is_reachable(call, node, most).await {
                 return Err(cut_off(node, most));
             }
-            return Err(taken_back(call, &path, &error).await);
+            return Err(taken_back(call, node, &error).await);
         }
     };
     let mut failure = None;
@@ -125,11 +139,14 @@ async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), 
         return Err(cut_off(node, most));
     }
     match failure {
-        None => call.progress.step_completed(APPLY).await,
+        None => call.completed(APPLY).await,
         Some(error) => {
             let hint = "/etc/network/interfaces of the node has the change although it could not be applied as a whole: \
-                        the log of the task says why. Put the configuration right and apply again";
-            Err(ProviderError { hint: Some(hint.to_string()), ..call.failed(APPLY, &error) })
+                        the log of the task says why. Put it right and apply again, or run ifreload -a on the node";
+            Err(ProviderError {
+                hint: Some(hint.to_string()),
+                ..failed(format!("{APPLY} of {node}"), &error)
+            })
         }
     }
 }
@@ -148,8 +165,9 @@ async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiEr
 
 /// The failure of a reload that did not begin, as far as is known. What is still staged would be applied by the next
 /// one, whoever asks for it.
-async fn taken_back(call: &Call<'_>, path: &str, error: &ApiError) -> ProviderError {
-    let reverted = call.cluster.api.send(Method::Delete, path, &[]).await.is_ok();
+async fn taken_back(call: &Call<'_>, node: &str, error: &ApiError) -> ProviderError {
+    let path = format!("/nodes/{node}/network");
+    let reverted = call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
     let hint = match (reverted, error.lost) {
         (false, _) => {
             "what was staged on the node could not be taken back: revert it in the node's network settings"
@@ -161,7 +179,7 @@ async fn taken_back(call: &Call<'_>, path: &str, error: &ApiError) -> ProviderEr
             "what was not applied by then was taken back: apply again, which looks at what is there"
         }
     };
-    ProviderError { hint: Some(hint.to_string()), ..call.failed(APPLY, error) }
+    ProviderError { hint: Some(hint.to_string()), ..failed(format!("{APPLY} of {node}"), error) }
 }
 
 fn cut_off(node: &str, most: Duration) -> ProviderError {

@@ -54,11 +54,14 @@ async fn a_reload_that_fails_has_been_written_and_is_not_said_to_be_taken_back()
     let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
     assert!(error.message.contains("ifreload failed") && error.hint.unwrap().contains("/etc/network"));
     assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0);
-    // The next run sends and applies it once more.
+    // The next run applies it once more, although the file says the same as the configuration.
     *store.failing.lock().unwrap() = None;
-    world.try_apply(error.left.as_ref(), Some(&config), &Recorder::default()).await.unwrap();
-    assert_eq!(count(&store.requests(), "Put /nodes/pve/network/vmbr1"), 1);
+    let read = world.read(&error.left.unwrap()).await.unwrap();
+    let planned = world.plan(Some(&read), &config);
+    assert!(planned.notes.iter().any(|note| note.contains("reloaded")), "{:?}", planned.notes);
+    let done = world.try_apply(Some(&read), Some(&config), &Recorder::default()).await.unwrap().unwrap();
     assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 2);
+    assert!(crate::values::same(&done, &world.plan(Some(&done), &config).planned.unwrap()));
 }
 
 #[tokio::test(start_paused = true)]
