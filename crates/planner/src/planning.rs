@@ -207,8 +207,8 @@ fn outputs(
             continue;
         }
         // An output that is null is none; one that becomes null is a change.
-        let kept = !destroying && !(value.is_null() && before(&name).is_none());
-        let after = kept.then_some(value);
+        let is_none = destroying || value.is_null() && before(&name).is_none();
+        let after = if is_none { None } else { Some(value) };
         changes.insert(name.to_string(), OutputChange { before: before(&name), after, sensitive });
     }
     for (name, record) in &state.outputs {

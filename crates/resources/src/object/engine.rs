@@ -198,7 +198,8 @@ impl Engine {
         params.0.extend(query);
         let mut answer = Json::Null;
         // A clone may be as it is to be already.
-        if !path.is_empty() && !(self.is_made_before() && params.0.is_empty()) {
+        let is_made = self.is_made_before() && params.0.is_empty();
+        if !path.is_empty() && !is_made {
             let made = call.ask("create", method, &path, &params, MOST).await;
             answer = made.map_err(|error| match self.is_made_before() {
                 true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
