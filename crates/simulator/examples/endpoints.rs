@@ -68,7 +68,15 @@ fn properties(all: &Map<String, Value>) -> Value {
     sorted.sort_by_key(|(name, _)| *name);
     let kept = |property: &Value| -> Value {
         let fields = KEPT.iter().filter_map(|key| Some(((*key).to_owned(), field(key, property.get(key)?)?)));
-        Value::Object(fields.collect())
+        let mut fields: Map<String, Value> = fields.collect();
+        // One that differs by type may be left out if each type lets it (PVE::JSONSchema, `check_prop`).
+        if property["oneOf"]
+            .as_array()
+            .is_some_and(|kinds| kinds.iter().all(|kind| kind["optional"] == json!(1)))
+        {
+            fields.insert("optional".to_owned(), json!(1));
+        }
+        Value::Object(fields)
     };
     Value::Object(sorted.into_iter().map(|(name, property)| (name.clone(), kept(property))).collect())
 }

@@ -201,8 +201,11 @@ fn refused(answer: &Reply, name: &str) -> bool {
 }
 
 fn is_required(rules: &Value) -> bool {
-    let optional = number(&rules["optional"]).unwrap_or(0.0) != 0.0 || rules["optional"] == json!(true);
-    !optional && rules["alias"].is_null()
+    let optional =
+        |rules: &Value| number(&rules["optional"]).unwrap_or(0.0) != 0.0 || rules["optional"] == json!(true);
+    // What differs by type may be left out if every type lets it.
+    let by_type = rules["oneOf"].as_array().is_some_and(|kinds| kinds.iter().all(optional));
+    !optional(rules) && !by_type && rules["alias"].is_null()
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -4,6 +4,8 @@ mod manager;
 mod resources;
 mod rules;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,23 +24,64 @@ pub(crate) const ROUTES: &[Route] = &[
     ("DELETE", ACME, revoke),
 ];
 
-fn fingerprint(pem: &str) -> String {
+/// What is between the lines of a certificate.
+fn bytes_of(pem: &str) -> Vec<u8> {
     let body: String = pem
         .lines()
         .skip_while(|line| !line.contains("BEGIN CERTIFICATE"))
         .skip(1)
         .take_while(|line| !line.starts_with("-----"))
         .collect();
-    let bytes = STANDARD.decode(body.trim()).unwrap_or_else(|_| pem.as_bytes().to_vec());
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    STANDARD.decode(body.trim()).unwrap_or_else(|_| pem.as_bytes().to_vec())
+}
+
+fn fingerprint(pem: &str) -> String {
+    sha2::Sha256::digest(bytes_of(pem)).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+/// From when to when the node's own certificates are valid.
+const OWN: (u64, u64) = (1_735_689_600, 1_735_689_600 + 3650 * DAY);
+const DAY: u64 = 86_400;
+
+/// Seconds since the epoch of a time in a certificate: `250101000000Z`.
+fn moment(text: &str) -> Option<u64> {
+    let digits = text.strip_suffix('Z').filter(|digits| digits.len() == 12)?;
+    let part = |at: usize| digits.get(at * 2..at * 2 + 2)?.parse::<u64>().ok();
+    let year = 2000 + part(0)?;
+    let leaps = |year: u64| year / 4 - year / 100 + year / 400;
+    let before = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let month = part(1)?.checked_sub(1)? as usize;
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let extra = u64::from(is_leap && month > 1);
+    let days =
+        (year - 1970) * 365 + leaps(year - 1) - leaps(1969) + before.get(month)? + part(2)? - 1 + extra;
+    Some(days * DAY + part(3)? * 3600 + part(4)? * 60 + part(5)?)
+}
+
+/// From when to when a certificate is valid: as it says, or what was ordered for 90 days from its order on.
+fn validity(pem: &str) -> (u64, u64) {
+    let bytes = bytes_of(pem);
+    if let Some(ordered) =
+        std::str::from_utf8(&bytes).ok().and_then(|text| text.rsplit('|').next()?.parse().ok())
+    {
+        return (ordered, ordered + 90 * DAY);
+    }
+    // Two times of 13 characters in a sequence (X.509, `Validity`).
+    let found = bytes.windows(32).find(|window| {
+        window.starts_with(&[0x30, 0x1e, 0x17, 0x0d]) && window[17..].starts_with(&[0x17, 0x0d])
+    });
+    let times = found.and_then(|window| {
+        let text = |range: std::ops::Range<usize>| std::str::from_utf8(window.get(range)?).ok();
+        Some((moment(text(4..17)?)?, moment(text(19..32)?)?))
+    });
+    times.unwrap_or(OWN)
 }
 
 fn custom(request: &Request<'_>, pem: &str) -> Value {
-    let year = 365 * 86_400;
+    let (from, to) = validity(pem);
     json!({
         "filename": "pveproxy-ssl.pem", "fingerprint": fingerprint(pem), "pem": pem, "issuer": "/CN=issuer",
-        "subject": format!("/CN={}", request.node), "notbefore": request.seconds() - 86_400,
-        "notafter": request.seconds() + year, "public-key-bits": 2048, "public-key-type": "rsaEncryption",
+        "subject": format!("/CN={}", request.node), "notbefore": from, "notafter": to, "public-key-bits": 2048, "public-key-type": "rsaEncryption",
         "san": [request.node],
     })
 }
@@ -51,7 +92,7 @@ fn info(request: &mut Request<'_>) -> Answer {
         json!({
             "filename": file, "fingerprint": super::fingerprint(request.state, node), "subject": subject,
             "issuer": "/CN=Proxmox Virtual Environment/OU=simulator/O=PVE Cluster Manager CA",
-            "notbefore": request.seconds() - 86_400, "notafter": request.seconds() + 730 * 86_400,
+            "notbefore": OWN.0, "notafter": OWN.1,
             "public-key-bits": 2048, "public-key-type": "rsaEncryption", "san": [node],
         })
     };
@@ -160,4 +201,36 @@ fn revoke(request: &mut Request<'_>) -> Answer {
         outcome.say("Deleting certificate files");
         Ok(())
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Calls;
+
+    #[test]
+    fn a_certificate_is_valid_as_long_as_it_says() {
+        let mut parameters = rcgen::CertificateParams::new(vec!["pve.test".to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2025, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2028, 3, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = parameters.self_signed(&key).unwrap().pem();
+        let key = key.serialize_pem();
+        let root = Calls::new();
+        let sent = [("certificates", pem.as_str()), ("key", key.as_str())];
+        let made = root.ok("POST", "/nodes/pve/certificates/custom", &sent);
+        assert_eq!((&made["notbefore"], &made["notafter"]), (&json!(1_735_689_600), &json!(1_835_481_600)));
+    }
+
+    #[test]
+    fn reading_a_certificate_again_says_the_same() {
+        let root = Calls::new();
+        root.simulator.stop_clock();
+        root.ok("PUT", "/nodes/pve/config", &[("acme", "domains=pve.test")]);
+        root.ok("POST", ACME.replace("{node}", "pve").as_str(), &[]);
+        let first = root.get("/nodes/pve/certificates/info");
+        root.simulator.advance(std::time::Duration::from_secs(3600));
+        assert_eq!(root.get("/nodes/pve/certificates/info"), first);
+        assert_eq!(first.as_array().map(Vec::len), Some(3));
+    }
 }

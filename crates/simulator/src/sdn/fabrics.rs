@@ -205,3 +205,25 @@ fn delete_node(request: &mut Request<'_>) -> Answer {
         None => Err(NODES.missing(prefix, &id)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::calls::Calls;
+
+    #[test]
+    fn a_change_of_a_fabric_need_not_take_anything_out() {
+        let root = Calls::new();
+        let made = [("id", "f1"), ("protocol", "openfabric"), ("ip_prefix", "192.0.2.0/24")];
+        root.ok("POST", "/cluster/sdn/fabrics/fabric", &made);
+        let path = "/cluster/sdn/fabrics/fabric/f1";
+        root.ok("PUT", path, &[("protocol", "openfabric"), ("hello_interval", "5")]);
+        assert_eq!(root.get(path)["hello_interval"], json!(5));
+        root.ok("PUT", path, &[("protocol", "openfabric"), ("delete", "hello_interval")]);
+        assert_eq!(root.get(path)["hello_interval"], json!(null));
+        // A node without interfaces is one too.
+        let node = [("node_id", "pve"), ("protocol", "openfabric"), ("ip", "192.0.2.1")];
+        root.ok("POST", "/cluster/sdn/fabrics/node/f1", &node);
+    }
+}

@@ -104,6 +104,10 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
             (Method::Post, "/cluster/ha/resources", "sid=vm:100"),
             (Method::Post, "/cluster/ha/resources", "sid=vm:101"),
         ],
+        "proxmox_replication" => &[
+            (Method::Post, "/storage", "storage=tank&type=zfspool&pool=tank&content=images"),
+            (Method::Post, "/nodes/pve/qemu", "vmid=100&scsi0=tank:1"),
+        ],
         "proxmox_sdn_vnet" => &[
             (Method::Post, "/cluster/sdn/zones", "zone=alpha&type=vlan&bridge=vmbr0"),
             (Method::Post, "/cluster/sdn/zones", "zone=beta&type=vlan&bridge=vmbr0"),

@@ -1,24 +1,22 @@
 //! The kinds that are described as data against the simulator: the same turns as against the store.
 
+use std::time::Duration;
+
+use pve_simulator::Options;
+
 use super::super::objects::turns;
-use super::world;
+use super::world_with;
 use crate::families;
 
 /// What this cluster cannot have, with the reason.
-const NOT_HERE: &[(&str, &str)] = &[
-    ("proxmox_replication", "it takes a second node"),
-    ("proxmox_acme_certificate", "the simulator's certificates are valid from the moment that they are read"),
-    (
-        "proxmox_virtual_environment_certificate",
-        "the simulator's certificates are valid from the moment that they are read",
-    ),
-    ("proxmox_hagroup", "the clusters of today have rules instead"),
-    ("proxmox_sdn_fabric_openfabric", "the simulator takes no change without `delete`"),
-    ("proxmox_sdn_fabric_ospf", "the simulator takes no change without `delete`"),
-];
+const NOT_HERE: &[(&str, &str)] = &[("proxmox_hagroup", "the clusters of today have rules instead")];
 
 async fn faults_of(kind: &'static str) -> Vec<String> {
-    let (world, _server) = world(kind).await;
+    // A job copies to another node.
+    let nodes: &[&str] = if kind == "proxmox_replication" { &["pve2", "pve3"] } else { &[] };
+    let other_nodes = nodes.iter().map(|node| (*node).to_string()).collect();
+    let options = Options { status_cycle: Duration::ZERO, other_nodes, ..Options::default() };
+    let (world, _server) = world_with(kind, options).await;
     turns::prepare(&world).await;
     let mut faults = turns::every_attribute(&world).await;
     faults.extend(turns::imported(&world).await.err());

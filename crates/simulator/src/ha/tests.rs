@@ -1,0 +1,73 @@
+//! Rounds of the managers on a clock that only the test moves.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::calls::Calls;
+use crate::options::Options;
+
+const CYCLE: Duration = Duration::from_secs(10);
+
+fn cluster(guests_obey: bool) -> Calls {
+    let other_nodes = vec!["pve2".to_owned(), "pve3".to_owned()];
+    let root = Calls::with(Options { other_nodes, guests_obey, ha_cycle: CYCLE, ..Options::default() });
+    root.simulator.stop_clock();
+    root.ok("POST", "/nodes/pve/qemu", &[("vmid", "100")]);
+    root.ok("POST", "/cluster/ha/resources", &[("sid", "vm:100")]);
+    root
+}
+
+fn rounds(root: &Calls, count: u32) {
+    for _ in 0..count {
+        root.simulator.advance(CYCLE);
+        root.get("/version");
+    }
+}
+
+fn row(root: &Calls, id: &str) -> Value {
+    let rows = root.get("/cluster/ha/status/current");
+    rows.as_array().unwrap().iter().find(|row| row["id"] == id).cloned().unwrap_or_default()
+}
+
+#[test]
+fn a_result_is_kept_until_the_node_has_another_job_for_the_service() {
+    let root = cluster(true);
+    rounds(&root, 4);
+    assert_eq!(row(&root, "service:vm:100")["state"], "started");
+    let status = root.get("/cluster/ha/status/manager_status");
+    let results = status["lrm_status"]["pve"]["results"].as_object().unwrap();
+    let uid = status["manager_status"]["service_status"]["vm:100"]["uid"].as_str().unwrap();
+    assert_eq!(results[uid], json!({ "sid": "vm:100", "state": "started", "exit_code": 0 }));
+    assert_eq!((results.len(), uid.len()), (1, 22));
+    root.ok("PUT", "/cluster/ha/resources/vm:100", &[("state", "stopped")]);
+    rounds(&root, 3);
+    let status = root.get("/cluster/ha/status/manager_status");
+    let results = status["lrm_status"]["pve"]["results"].as_object().unwrap();
+    let done: Vec<&Value> = results.values().map(|result| &result["state"]).collect();
+    assert_eq!(done, ["request_stop"]);
+}
+
+#[test]
+fn a_guest_that_does_not_react_is_stopped_after_a_minute() {
+    let root = cluster(false);
+    rounds(&root, 4);
+    root.ok("PUT", "/cluster/ha/resources/vm:100", &[("state", "stopped")]);
+    rounds(&root, 6);
+    assert_eq!(row(&root, "service:vm:100")["state"], "request_stop");
+    assert_eq!(root.get("/nodes/pve/qemu/100/status/current")["status"], "running");
+    rounds(&root, 3);
+    assert_eq!(row(&root, "service:vm:100")["state"], "stopped");
+    assert_eq!(root.get("/nodes/pve/qemu/100/status/current")["status"], "stopped");
+}
+
+#[test]
+fn a_manager_that_has_been_silent_for_half_a_minute_may_be_dead() {
+    let root = cluster(true);
+    rounds(&root, 2);
+    root.simulator.silence_manager("pve3", Duration::from_secs(20));
+    assert!(row(&root, "lrm:pve3")["status"].as_str().unwrap().contains("idle"));
+    rounds(&root, 2);
+    let text = row(&root, "lrm:pve3")["status"].as_str().unwrap().to_owned();
+    assert!(text.starts_with("pve3 (old timestamp - dead?, watchdog standby, "), "{text}");
+}
