@@ -6,7 +6,6 @@ use std::io::{BufRead as _, IsTerminal as _};
 use pve_config::configuration::{
     Folders, Module, Variable, VariableInput, VariableSource, environment_files, read_variable_file,
 };
-use pve_config::convert::plain_type;
 use pve_config::syntax::{Diagnostic, SourceMap};
 use pve_model::Value;
 
@@ -140,7 +139,7 @@ pub fn complete(
 fn unknown_value(variable: &Variable) -> VariableInput {
     VariableInput {
         name: variable.name.clone(),
-        value: Ok(Value::unknown(plain_type(&variable.constraint.ty))),
+        value: Ok(Value::unknown(variable.constraint.ty.plain())),
         span: None,
         source: VariableSource::Environment,
     }

@@ -88,7 +88,7 @@ fn number_to_json(number: &Number) -> Json {
 pub fn decode(json: &Json, ty: &Type) -> Result<Value, DecodeError> {
     let mismatch = || DecodeError { expected: ty.to_string(), found: describe(json).to_string() };
     if json.is_null() {
-        return Ok(Value::null(ty.clone()));
+        return Ok(Value::null(ty.plain()));
     }
     Ok(match ty {
         Type::Dynamic => {
@@ -98,15 +98,15 @@ pub fn decode(json: &Json, ty: &Type) -> Result<Value, DecodeError> {
         Type::Bool => Value::bool(json.as_bool().ok_or_else(mismatch)?),
         Type::Number => Value::number(number_from_json(json).ok_or_else(mismatch)?),
         Type::String => Value::string(json.as_str().ok_or_else(mismatch)?),
-        Type::List(t) => Value::list((**t).clone(), decode_all(json.as_array().ok_or_else(mismatch)?, t)?),
-        Type::Set(t) => Value::set((**t).clone(), decode_all(json.as_array().ok_or_else(mismatch)?, t)?),
+        Type::List(t) => Value::list(t.plain(), decode_all(json.as_array().ok_or_else(mismatch)?, t)?),
+        Type::Set(t) => Value::set(t.plain(), decode_all(json.as_array().ok_or_else(mismatch)?, t)?),
         Type::Map(t) => {
             let entries = json.as_object().ok_or_else(mismatch)?;
             let values = entries
                 .iter()
                 .map(|(k, v)| Ok((Arc::from(k.as_str()), decode(v, t)?)))
                 .collect::<Result<BTreeMap<_, _>, DecodeError>>()?;
-            Value::map((**t).clone(), values)
+            Value::map(t.plain(), values)
         }
         Type::Tuple(ts) => {
             let parts = json.as_array().filter(|parts| parts.len() == ts.len()).ok_or_else(mismatch)?;
@@ -258,6 +258,19 @@ fn from_lossless(json: &Json) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::AttributeType;
+
+    // What is read is compared with what is configured, whose types have no `optional` left.
+    #[test]
+    fn what_may_be_left_out_is_no_part_of_the_type_of_a_value() {
+        let part = |optional| AttributeType { ty: Type::String, optional };
+        let object =
+            Type::Object(Arc::new(BTreeMap::from([("a".into(), part(true)), ("b".into(), part(false))])));
+        let ty = Type::map(object);
+        let value = decode(&json!({"x": {"b": "text"}}), &ty).unwrap();
+        assert_eq!(value.ty(), Type::map(Type::object([("a", Type::String), ("b", Type::String)])));
+        assert_eq!(decode(&Json::Null, &ty).unwrap().ty(), value.ty());
+    }
 
     fn sample() -> Value {
         let mut object = BTreeMap::new();

@@ -84,6 +84,33 @@ impl Type {
         matches!(self, Type::Bool | Type::Number | Type::String)
     }
 
+    /// Whether an attribute somewhere inside may be left out.
+    pub fn has_optional(&self) -> bool {
+        match self {
+            Type::List(element) | Type::Set(element) | Type::Map(element) => element.has_optional(),
+            Type::Tuple(types) => types.iter().any(Type::has_optional),
+            Type::Object(attributes) => attributes.values().any(|a| a.optional || a.ty.has_optional()),
+            _ => false,
+        }
+    }
+
+    /// The type of values that fit this as a constraint: `optional` is no part of it.
+    pub fn plain(&self) -> Type {
+        if !self.has_optional() {
+            return self.clone();
+        }
+        match self {
+            Type::List(element) => Type::list(element.plain()),
+            Type::Set(element) => Type::set(element.plain()),
+            Type::Map(element) => Type::map(element.plain()),
+            Type::Tuple(types) => Type::tuple(types.iter().map(Type::plain)),
+            Type::Object(attributes) => {
+                Type::object(attributes.iter().map(|(name, attribute)| (name.clone(), attribute.ty.plain())))
+            }
+            other => other.clone(),
+        }
+    }
+
     /// The element type of a list, set or map.
     pub fn element(&self) -> Option<&Type> {
         match self {

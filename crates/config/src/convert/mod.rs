@@ -58,13 +58,13 @@ pub fn is_convertible(from: &Type, to: &Type) -> bool {
 
 /// The conversion with `any` replaced already.
 fn convert_to(value: &Value, target: &Type) -> Result<Value, ConvertError> {
-    if *target == Type::Dynamic || (value.ty() == *target && !has_optional(target)) {
+    if *target == Type::Dynamic || (value.ty() == *target && !target.has_optional()) {
         return Ok(value.clone());
     }
     let converted = match &value.kind {
         ValueKind::Null(from) => {
             conversion_fault(from, target).map_or(Ok(()), Err)?;
-            Value::null(plain_type(target))
+            Value::null(target.plain())
         }
         ValueKind::Unknown(from, refinement) => {
             conversion_fault(from, target).map_or(Ok(()), Err)?;
@@ -76,7 +76,7 @@ fn convert_to(value: &Value, target: &Type) -> Result<Value, ConvertError> {
 }
 
 fn convert_unknown(from: &Type, refinement: Option<&Refinement>, target: &Type) -> Value {
-    let Some(refinement) = refinement else { return Value::unknown(plain_type(target)) };
+    let Some(refinement) = refinement else { return Value::unknown(target.plain()) };
     let mut kept = Refinement { not_null: refinement.not_null, ..Refinement::default() };
     let lengths = matches!((from, target), (Type::List(_), Type::List(_)) | (Type::Set(_), Type::List(_)))
         || matches!((from, target), (Type::Map(_), Type::Map(_)));
@@ -84,7 +84,7 @@ fn convert_unknown(from: &Type, refinement: Option<&Refinement>, target: &Type) 
         kept.min_length = refinement.min_length;
         kept.max_length = refinement.max_length;
     }
-    Value::unknown_refined(plain_type(target), kept)
+    Value::unknown_refined(target.plain(), kept)
 }
 
 fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
@@ -97,7 +97,7 @@ fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
         }
         (ValueKind::Set(..), Type::List(element)) if value.has_unknown_length() => {
             conversion_fault(&value.ty(), target).map_or(Ok(()), Err)?;
-            return Ok(Value::unknown(Type::list(plain_type(element))));
+            return Ok(Value::unknown(Type::list(element.plain())));
         }
         _ => {}
     }
@@ -107,10 +107,10 @@ fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
         (ValueKind::String(text), Type::Number) => parse_number(text),
         (ValueKind::String(text), Type::Bool) => parse_bool(text),
         (ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_), Type::List(element)) => {
-            Ok(Value::list(plain_type(element), convert_elements(value, element)?))
+            Ok(Value::list(element.plain(), convert_elements(value, element)?))
         }
         (ValueKind::List(..) | ValueKind::Set(..) | ValueKind::Tuple(_), Type::Set(element)) => {
-            Ok(Value::set(plain_type(element), convert_elements(value, element)?))
+            Ok(Value::set(element.plain(), convert_elements(value, element)?))
         }
         (ValueKind::Tuple(values), Type::Tuple(types)) if values.len() == types.len() => {
             let parts = values.iter().zip(types.iter()).enumerate().map(|(i, (value, ty))| {
@@ -124,7 +124,7 @@ fn convert_known(value: &Value, target: &Type) -> Result<Value, ConvertError> {
                     convert_to(value, element).map_err(|error| error.within(&format!("[\"{key}\"]")))?;
                 Ok((key.clone(), part))
             });
-            Ok(Value::map(plain_type(element), parts.collect::<Result<_, ConvertError>>()?))
+            Ok(Value::map(element.plain(), parts.collect::<Result<_, ConvertError>>()?))
         }
         (ValueKind::Map(_, values) | ValueKind::Object(values), Type::Object(_)) => {
             convert_to_object(values, target)
@@ -151,7 +151,7 @@ fn convert_to_object(values: &BTreeMap<Arc<str>, Value>, target: &Type) -> Resul
             Some(part) => {
                 convert_to(part, &attribute.ty).map_err(|error| error.within(&format!(".{name}")))?
             }
-            None if attribute.optional => Value::null(plain_type(&attribute.ty)),
+            None if attribute.optional => Value::null(attribute.ty.plain()),
             None => {
                 missing.push(format!("\"{name}\""));
                 continue;
@@ -197,32 +197,6 @@ fn parse_bool(text: &str) -> Result<Value, ConvertError> {
             };
             Err(ConvertError::new(format!("a bool is required{hint}")))
         }
-    }
-}
-
-/// The type of values that fit a constraint: `optional` is no part of it.
-pub fn plain_type(ty: &Type) -> Type {
-    if !has_optional(ty) {
-        return ty.clone();
-    }
-    match ty {
-        Type::List(element) => Type::list(plain_type(element)),
-        Type::Set(element) => Type::set(plain_type(element)),
-        Type::Map(element) => Type::map(plain_type(element)),
-        Type::Tuple(types) => Type::tuple(types.iter().map(plain_type)),
-        Type::Object(attributes) => {
-            Type::object(attributes.iter().map(|(name, attribute)| (name.clone(), plain_type(&attribute.ty))))
-        }
-        other => other.clone(),
-    }
-}
-
-fn has_optional(ty: &Type) -> bool {
-    match ty {
-        Type::List(element) | Type::Set(element) | Type::Map(element) => has_optional(element),
-        Type::Tuple(types) => types.iter().any(has_optional),
-        Type::Object(attributes) => attributes.values().any(|a| a.optional || has_optional(&a.ty)),
-        _ => false,
     }
 }
 

@@ -16,13 +16,6 @@ use crate::values::{
 use notes::notes;
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
-    let made_from = |name: &str| {
-        config.get(name).is_none_or(|part| part.is_known() && all_blocks(config, name).is_empty())
-    };
-    if made_from("clone") && made_from("operating_system") {
-        let detail = "set operating_system.template_file_id to make it from a template file, or clone.vm_id";
-        return vec![problem(Path::default(), "Nothing to make the container from", detail)];
-    }
     let mut problems = Vec::new();
     for (name, key) in
         [("network_interface", "name"), ("mount_point", "path"), ("device_passthrough", "path")]
@@ -38,10 +31,19 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
             }
         }
     }
+    for (index, initialization) in all_blocks(config, "initialization").iter().enumerate() {
+        let dns = block(initialization, "dns").and_then(|dns| dns.get("servers"));
+        if dns.and_then(Value::elements).is_some_and(<[Value]>::is_empty) {
+            let at = |path: Path, name: &str| path.child(PathStep::Attribute(name.to_string()));
+            let path = Path::attribute("initialization").child(PathStep::Index(index as u64));
+            let path = at(at(path, "dns").child(PathStep::Index(0)), "servers");
+            problems.push(problem(path, "No server", "name one server at least, or leave servers out"));
+        }
+    }
     let addresses = block(config, "initialization").map_or(0, |init| all_blocks(init, "ip_config").len());
     let known = config.get("network_interface").is_none_or(Value::is_known);
     // A clone may have interfaces of its template.
-    if known && addresses > all_blocks(config, "network_interface").len() && made_from("clone") {
+    if known && addresses > all_blocks(config, "network_interface").len() && is_left_out(config, "clone") {
         let detail =
             "each ip_config belongs to the network_interface in the same place: there are fewer of those";
         let path = Path::attribute("initialization").child(PathStep::Index(0));
@@ -49,6 +51,17 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         problems.push(warning(path, "An address without an interface", detail));
     }
     problems
+}
+
+fn is_left_out(config: &Value, name: &str) -> bool {
+    config.get(name).is_none_or(|part| part.is_known() && all_blocks(config, name).is_empty())
+}
+
+/// A new container is made from something. One that was imported does not tell from what, and need not.
+fn nothing_to_make_from(config: &Value) -> Option<Problem> {
+    let detail = "set operating_system.template_file_id to make it from a template file, or clone.vm_id";
+    (is_left_out(config, "clone") && is_left_out(config, "operating_system"))
+        .then(|| problem(Path::default(), "Nothing to make the container from", detail))
 }
 
 /// What is configured, as it will be known of the container.
@@ -77,7 +90,8 @@ fn stated_initialization(proposed: &Value) -> Vec<Value> {
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = stated(request);
     let Some(prior) = request.prior else {
-        return PlanResponse { planned: Some(planned), ..PlanResponse::default() };
+        let problems = nothing_to_make_from(request.config).into_iter().collect();
+        return PlanResponse { planned: Some(planned), problems, ..PlanResponse::default() };
     };
     planned = with_elements(&planned, "network_interface", plan_network(request, prior));
     planned = with_elements(&planned, "mount_point", plan_mount_points(request, prior));
@@ -95,12 +109,10 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     if ["network_interface", "started", "initialization"].iter().any(|name| changes.contains(*name)) {
         planned = with_unknown(&with_unknown(&planned, "ipv4"), "ipv6");
     }
-    PlanResponse {
-        replace: replacements(prior, &planned),
-        notes: notes(prior, &planned),
-        problems: shrinking_disks(request, prior),
-        planned: Some(planned),
-    }
+    let replace = replacements(prior, &planned);
+    let mut problems = shrinking_disks(request, prior);
+    problems.extend(nothing_to_make_from(request.config).filter(|_| !replace.is_empty()));
+    PlanResponse { replace, notes: notes(prior, &planned), problems, planned: Some(planned) }
 }
 
 /// Interfaces are matched by name.
@@ -154,6 +166,13 @@ fn with_renamed_volumes(planned: &Value) -> Value {
 fn plan_origin(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let mut blocks = all_blocks(request.proposed, "operating_system").to_vec();
     let config = block(request.config, "operating_system");
+    if let Some(before) = block(prior, "operating_system")
+        && blocks.is_empty()
+        && is_left_out(request.config, "operating_system")
+        && text(before, "template_file_id").is_none()
+    {
+        return vec![before.clone()];
+    }
     if let (Some(first), Some(before)) = (blocks.first_mut(), block(prior, "operating_system")) {
         for name in ["template_file_id", "type"] {
             let unset = config.and_then(|config| config.get(name)).is_some_and(Value::is_null);

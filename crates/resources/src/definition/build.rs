@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pve_model::rules::Problem;
 use pve_model::schema::{Block, NestedBlock, Nesting, Schema};
 use pve_model::types::AttributeType;
-use pve_model::{Path, PathStep, Type, Value};
+use pve_model::{Path, PathStep, Type, Value, ValueKind};
 
 use super::{Check, Fields};
 use crate::object::Field;
@@ -111,6 +111,12 @@ fn check_at(value: &Value, names: &[&str], check: Check, path: &Path, problems: 
         problems.extend(fault(value, check, path));
         return;
     };
+    if let ValueKind::Map(_, entries) = &value.kind {
+        for (key, part) in entries.iter() {
+            check_at(part, names, check, &path.child(PathStep::Key(key.to_string())), problems);
+        }
+        return;
+    }
     if let Some(part) = value.get(name) {
         check_at(part, rest, check, &path.child(PathStep::Attribute((*name).to_string())), problems);
     }
@@ -154,22 +160,24 @@ pub(crate) fn warning(path: Path, summary: impl Into<String>, detail: impl Into<
 
 #[cfg(test)]
 mod tests {
-    use super::super::{blocks, number, text};
+    use super::super::{blocks, number, object_map, text};
     use super::*;
     use pve_model::codec::decode;
     use serde_json::json;
 
     #[test]
-    fn limits_are_checked_inside_of_blocks_and_lists() {
+    fn limits_are_checked_inside_of_blocks_lists_and_maps() {
         let definition = Definition::new(vec![
             ("mode", text().one_of(&["a", "b"])),
             ("disk", blocks(vec![("size", number().or(8).range(1, i64::MAX))])),
+            ("network", object_map(vec![("mtu", number().range(576, 9216))])),
         ]);
         let ty = definition.schema.block.implied_type();
         let check = |json| definition.check(&decode(&json, &ty).unwrap());
         assert_eq!(check(json!({"mode": "a", "disk": [{"size": 1}, {"size": null}]})), vec![]);
-        let found = check(json!({"mode": "c", "disk": [{"size": 1}, {"size": 0}]}));
+        let network = json!({"net0": {"mtu": 1500}, "net1": {"mtu": 1}});
+        let found = check(json!({"mode": "c", "disk": [{"size": 1}, {"size": 0}], "network": network}));
         let paths: Vec<String> = found.iter().map(|problem| problem.path.to_string()).collect();
-        assert_eq!(paths, ["mode", "disk[1].size"]);
+        assert_eq!(paths, ["mode", "disk[1].size", "network[\"net1\"].mtu"]);
     }
 }

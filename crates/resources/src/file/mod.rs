@@ -5,7 +5,7 @@ mod io;
 mod schema;
 
 use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
-use pve_model::{Path, Value};
+use pve_model::{Path, PathStep, Value};
 
 use crate::definition::problem;
 use crate::registry::Rules;
@@ -51,7 +51,7 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
         && before != after
     {
         let reason = format!("{before} becomes {after}: another file");
-        replace.push(ReplaceReason { path: Path::attribute("file_name"), reason });
+        replace.push(ReplaceReason { path: path_of_name(&planned), reason });
         planned = with_unknown(&with_unknown(&planned, "file_name"), "id");
     }
     let edited = block(prior, "source_file").is_some_and(|source| flag(source, "changed") == Some(true));
@@ -106,6 +106,16 @@ pub(crate) fn file_name(value: &Value) -> Option<String> {
     }
     let path = text(source, "path")?.split(['?', '#']).next()?;
     path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_string)
+}
+
+/// The attribute that the name comes from.
+fn path_of_name(value: &Value) -> Path {
+    let (source, name) = match (block(value, "source_raw"), block(value, "source_file")) {
+        (Some(_), _) => ("source_raw", "file_name"),
+        (None, Some(file)) if text(file, "file_name").is_none() => ("source_file", "path"),
+        _ => ("source_file", "file_name"),
+    };
+    Path::attribute(source).child(PathStep::Index(0)).child(PathStep::Attribute(name.to_string()))
 }
 
 /// Files that may be overwritten: modules that each bring the same file are common.

@@ -5,9 +5,10 @@ pub(crate) mod rule_list;
 
 use std::net::IpAddr;
 
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 
-use crate::definition::{Fields, number, text};
+use crate::definition::{Fields, number, problem, text};
 use crate::values::{int, text as text_of, with};
 
 /// The attributes that say whose firewall it is.
@@ -17,6 +18,17 @@ pub(crate) fn owner_fields() -> Fields {
         ("node_name", text()),
         ("vm_id", number().range(100, 2147483647)),
     ]
+}
+
+/// A guest is on a node.
+pub(crate) fn validate_owner(config: &Value) -> Vec<Problem> {
+    let unset = |name: &str| config.get(name).is_none_or(Value::is_null);
+    let guests = ["vm_id", "container_id"].into_iter().filter(|name| unset("node_name") && !unset(name));
+    let problems = guests.map(|name| {
+        let detail = format!("{name} needs node_name beside it: the node that the guest is on");
+        problem(Path::attribute(name), "A guest without its node", detail)
+    });
+    problems.collect()
 }
 
 fn guest(value: &Value) -> Option<(&'static str, &'static str, i64)> {
@@ -105,7 +117,30 @@ fn network(text: &str) -> Option<(u128, u32, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use pve_model::Type;
+
     use super::*;
+
+    #[test]
+    fn a_guest_is_named_with_its_node() {
+        let value = |parts: &[(&str, Value)]| {
+            let absent = ["vm_id", "container_id", "node_name"].map(|name| (name, Value::null(Type::Number)));
+            let parts = absent.into_iter().chain(parts.iter().cloned());
+            Value::object(parts.map(|(name, part)| (name.into(), part)).collect())
+        };
+        let (id, node) = (Value::number(100), Value::string("pve"));
+        for good in [
+            &[][..],
+            &[("node_name", node.clone())],
+            &[("node_name", node.clone()), ("vm_id", id.clone())],
+            &[("node_name", Value::unknown(Type::String)), ("container_id", id.clone())],
+        ] {
+            assert_eq!(validate_owner(&value(good)), vec![]);
+        }
+        for name in ["vm_id", "container_id"] {
+            assert_eq!(validate_owner(&value(&[(name, id.clone())]))[0].path.to_string(), name);
+        }
+    }
 
     #[test]
     fn networks_are_compared_by_what_they_mean() {

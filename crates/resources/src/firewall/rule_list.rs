@@ -36,7 +36,7 @@ pub(crate) fn rule_blocks() -> Item {
 
 /// Rules that say too little.
 pub(crate) fn validate(config: &Value) -> Vec<pve_model::rules::Problem> {
-    let mut problems = Vec::new();
+    let mut problems = super::validate_owner(config);
     for (index, rule) in all_blocks(config, "rule").iter().enumerate() {
         let path = pve_model::Path::attribute("rule").child(pve_model::PathStep::Index(index as u64));
         let unset = |name: &str| rule.get(name).is_some_and(Value::is_null);

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method, refused};
 use crate::definition::{Fields, text};
-use crate::firewall::{id, named, owner, owner_fields, part_of_guest, path, same_network};
+use crate::firewall::{id, named, owner, owner_fields, part_of_guest, path, same_network, validate_owner};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
@@ -43,7 +43,7 @@ pub(crate) fn rules() -> Rules {
         let name = values::text(planned, "name")?.to_lowercase();
         Some(format!("firewall alias {name} of {}", owner(planned)?))
     };
-    Rules { plan, claim, part_of: part_of_guest, ..Rules::default() }
+    Rules { validate: validate_owner, plan, claim, part_of: part_of_guest, ..Rules::default() }
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Fields, blocks, flag, text};
-use crate::firewall::{named, owner, owner_fields, part_of_guest, path};
+use crate::firewall::{named, owner, owner_fields, part_of_guest, path, validate_owner};
 use crate::firewall_alias::taken;
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
@@ -51,7 +51,7 @@ pub(crate) fn rules() -> Rules {
         let name = values::text(planned, "name")?.to_lowercase();
         Some(format!("firewall set {name} of {}", owner(planned)?))
     };
-    Rules { plan, claim, part_of: part_of_guest, ..Rules::default() }
+    Rules { validate: validate_owner, plan, claim, part_of: part_of_guest, ..Rules::default() }
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {

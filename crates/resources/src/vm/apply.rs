@@ -395,7 +395,7 @@ impl Target<'_> {
 }
 
 /// The task failed for reasons that pass: another clone held the template or its storage.
-fn is_busy(error: &ProviderError) -> bool {
+pub(crate) fn is_busy(error: &ProviderError) -> bool {
     let texts = ["got timeout", "lock", "timeout", "busy"];
     !error.indeterminate && texts.iter().any(|text| error.message.contains(text))
 }

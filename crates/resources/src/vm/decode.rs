@@ -176,8 +176,9 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
         let drive = Properties::parse(&observed.text(name)?);
         let volume = drive.first_or("file")?;
         let (datastore, path) = volume.split_once(':')?;
-        let format =
-            drive.get("format").unwrap_or_else(|| super::decode_devices::format_of(path)).to_string();
+        // Where neither tells, as on block storage, there is none, as the reference has it.
+        let ending = path.rsplit_once('.').map(|(_, ending)| ending);
+        let format = drive.get("format").or(ending).map(str::to_string);
         (path.contains("cloudinit") && is_drive(name)).then(|| (name.clone(), datastore.to_string(), format))
     });
     let Some((interface, datastore, format)) = drive else {
@@ -185,6 +186,7 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
         return;
     };
     let guide = block(guide, "initialization");
+    let format = format.or_else(|| text(guide?, "file_format").map(str::to_string));
     let part = |name: &str| guide.and_then(|guide| block(guide, name));
     let custom = Properties::parse(&observed.written("cicustom").unwrap_or_default());
     let mut read = Map::new();

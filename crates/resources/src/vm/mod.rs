@@ -30,7 +30,7 @@ use pve_model::Value;
 use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
-pub(crate) use apply::{Target, timeout};
+pub(crate) use apply::{Target, is_busy, timeout};
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
 pub(crate) use encode::encode_ip_config;
 pub(crate) use schema::fields;

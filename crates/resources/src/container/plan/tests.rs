@@ -105,3 +105,31 @@ fn what_a_running_container_takes_only_by_a_restart_is_announced() {
     assert!(!restarts("description", json!("x")));
     assert!(!restarts("started", json!(false)), "it is shut down");
 }
+
+// A container that was imported does not tell from what it was made; only a new one needs to be told.
+#[test]
+fn only_a_new_container_needs_something_to_be_made_from() {
+    let config = value(json!({"description": "x", "clone": [], "operating_system": []}));
+    let problems = |prior: Option<Json>| {
+        let prior = prior.map(value);
+        let response = plan(PlanRequest { prior: prior.as_ref(), config: &config, proposed: &config });
+        let paths = response.replace.iter().map(|reason| reason.path.to_string());
+        (response.problems.len(), paths.collect::<Vec<_>>())
+    };
+    let made = |file: Json| json!({"operating_system": [{"template_file_id": file, "type": "debian"}]});
+    assert_eq!(problems(None), (1, vec![]));
+    assert_eq!(problems(Some(made(Json::Null))), (0, vec![]));
+    assert_eq!(problems(Some(made(json!("local:vztmpl/d.tar.zst")))).0, 1, "it could not be made anew");
+}
+
+#[test]
+fn a_list_of_servers_has_one_at_least() {
+    let found = |servers: Json| {
+        let config =
+            value(json!({"initialization": [{"dns": [{"domain": "example.test", "servers": servers}]}]}));
+        validate(&config).iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Json::Null), Vec::<String>::new());
+    assert_eq!(found(json!(["192.0.2.1"])), Vec::<String>::new());
+    assert_eq!(found(json!([])), ["initialization[0].dns[0].servers"]);
+}

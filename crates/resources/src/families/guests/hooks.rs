@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::rules::ReplaceReason;
+use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::{drives, slots};
 use crate::cluster::{Call, Method, refused};
+use crate::definition::problem;
 use crate::object::{Hooks, Planning};
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{changed, flag, int, text, texts, with};
+use crate::values::{flag, int, reasons, text, texts, with};
 
 /// `proxmox_vm`
 pub(super) struct Vm;
@@ -157,6 +158,10 @@ fn keep_to(prior: &Value, read: &mut Map<String, Json>) {
 
 #[async_trait]
 impl Hooks for Vm {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        validate_cpu(config)
+    }
+
     async fn before(
         &self,
         call: &Call<'_>,
@@ -303,7 +308,24 @@ async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(), ProviderEr
     params.put("format", text(clone, "target_format"));
     params.put("bwlimit", int(clone, "bandwidth_limit"));
     let path = format!("/nodes/{node}/qemu/{source}/clone");
-    call.step("clone", Method::Post, &path, &params, most(planned, "create")).await
+    let most = most(planned, "create");
+    // The template may be busy with another clone.
+    for _ in 1..int(clone, "retries").unwrap_or(1) {
+        match call.step("clone", Method::Post, &path, &params, most).await {
+            Err(error) if crate::vm::is_busy(&error) && !is_there(call, planned).await? => {
+                call.progress.status("the template is busy; cloning it once more");
+            }
+            done => return done,
+        }
+    }
+    call.step("clone", Method::Post, &path, &params, most).await
+}
+
+async fn is_there(call: &Call<'_>, planned: &Value) -> Result<bool, ProviderError> {
+    let vmid = int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
+    let looked =
+        call.cluster.look_at_options("qemu", vmid, text(planned, "node_name").unwrap_or_default()).await;
+    Ok(looked.map_err(|error| call.failed("read", &error))?.is_some())
 }
 
 async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
@@ -318,8 +340,25 @@ async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
     }
 }
 
+/// Flags are a part of the option that begins with the type.
+fn validate_cpu(config: &Value) -> Vec<Problem> {
+    let Some(cpu) = config.get("cpu").filter(|cpu| cpu.is_known() && !cpu.is_null()) else {
+        return Vec::new();
+    };
+    let unset = |name: &str| cpu.get(name).is_none_or(Value::is_null);
+    if unset("flags") || !unset("type") {
+        return Vec::new();
+    }
+    let path = Path::attribute("cpu").child(PathStep::Attribute("flags".to_string()));
+    vec![problem(path, "Flags of which CPU?", "cpu.flags needs cpu.type beside it")]
+}
+
 #[async_trait]
 impl Hooks for Cloned {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        validate_cpu(config)
+    }
+
     /// How it was made cannot be read of one that was imported.
     fn plan(&self, planning: &mut Planning<'_>) {
         let Some(prior) = planning.prior else { return };
@@ -327,12 +366,12 @@ impl Hooks for Cloned {
             (Some(before), Some(_)) if before.is_null() => {
                 planning.planned = with(&planning.planned, "clone", before.clone());
             }
-            (Some(before), Some(after)) if after.is_known() => {
-                for name in changed(before, after) {
-                    let path = Path::attribute("clone").child(PathStep::Attribute(name));
-                    let reason = "a guest is made from its source only once".to_string();
-                    planning.replace.push(ReplaceReason { path, reason });
-                }
+            (Some(before), Some(after)) if before != after && after.is_known() => {
+                let names: Vec<&str> =
+                    after.entries().into_iter().flatten().map(|(name, _)| &**name).collect();
+                let reason = "a guest is made from its source only once";
+                let path = Path::attribute("clone");
+                planning.replace.extend(reasons(before, after, &path, &names, reason));
             }
             _ => {}
         }

@@ -69,11 +69,17 @@ async fn a_clone_keeps_what_is_not_configured() {
 }
 
 #[tokio::test]
-async fn a_clone_may_be_as_its_template_is() {
+async fn a_clone_may_be_just_as_its_template() {
     let (world, _server) = with_template().await;
-    let made =
-        step(&world, None, &json!({"node_name": "pve", "clone": {"source_vm_id": 900}})).await.unwrap();
-    assert_eq!(config(&world, int(&made, "id").unwrap()).await["cores"], 2);
+    let wanted = json!({"node_name": "pve", "clone": {"source_vm_id": 900}, "started": false});
+    let made = step(&world, None, &wanted).await.unwrap();
+    assert_eq!(config(&world, int(&made, "id").unwrap()).await["cores"], json!(2));
+    let mut other = wanted.clone();
+    other["clone"]["retries"] = json!(5);
+    let (config, prior) = (world.config(other), world.read(&made).await.unwrap());
+    let paths: Vec<String> =
+        world.plan(Some(&prior), &config).replace.iter().map(|reason| reason.path.to_string()).collect();
+    assert_eq!(paths, ["clone.retries"]);
 }
 
 #[tokio::test]
@@ -104,4 +110,22 @@ async fn an_id_that_another_guest_of_the_plan_is_to_have_is_not_drawn() {
     }
     let made = step(&world, None, &json!({"node_name": "pve"})).await.unwrap();
     assert_eq!(int(&made, "id"), Some(next + 2));
+}
+
+#[tokio::test]
+async fn flags_of_a_cpu_need_its_type() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = world(kind).await;
+        let config = |cpu: Json| {
+            let clone = (kind == CLONED).then(|| json!({"source_vm_id": 900}));
+            let mut config = json!({"node_name": "pve", "cpu": cpu});
+            if let Some(clone) = clone {
+                config["clone"] = clone;
+            }
+            world.config(config)
+        };
+        let problems = world.rules().validate(&config(json!({"flags": ["+aes"]})));
+        assert_eq!(problems[0].path.to_string(), "cpu.flags");
+        assert_eq!(world.rules().validate(&config(json!({"flags": ["+aes"], "type": "host"}))), vec![]);
+    }
 }
