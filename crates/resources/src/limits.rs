@@ -84,6 +84,64 @@ pub(crate) fn affinity(text: &str) -> Option<String> {
     (!good).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
 }
 
+/// The CPU models that the reference takes (`PVE::QemuServer::CPUConfig`), beside those that a cluster defines itself.
+const CPU_TYPES: &str = "\
+    486 Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS Cascadelake-Server \
+    Cascadelake-Server-noTSX Cascadelake-Server-v2 Cascadelake-Server-v4 Cascadelake-Server-v5 Conroe Cooperlake \
+    Cooperlake-v2 EPYC EPYC-Genoa EPYC-IBPB EPYC-Milan EPYC-Rome \
+    EPYC-Rome-v2 EPYC-Rome-v3 EPYC-Rome-v4 EPYC-v3 EPYC-v4 Haswell \
+    Haswell-IBRS Haswell-noTSX Haswell-noTSX-IBRS Icelake-Client Icelake-Client-noTSX Icelake-Server \
+    Icelake-Server-noTSX Icelake-Server-v3 Icelake-Server-v4 Icelake-Server-v5 Icelake-Server-v6 IvyBridge \
+    IvyBridge-IBRS KnightsMill Nehalem Nehalem-IBRS Opteron_G1 Opteron_G2 \
+    Opteron_G3 Opteron_G4 Opteron_G5 Penryn SandyBridge SandyBridge-IBRS \
+    SapphireRapids Skylake-Client Skylake-Client-IBRS Skylake-Client-noTSX-IBRS Skylake-Client-v4 Skylake-Server \
+    Skylake-Server-IBRS Skylake-Server-noTSX-IBRS Skylake-Server-v4 Skylake-Server-v5 Westmere Westmere-IBRS \
+    athlon core2duo coreduo host kvm32 kvm64 \
+    max pentium pentium2 pentium3 phenom qemu32 \
+    qemu64 x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4";
+
+/// A CPU model.
+pub(crate) fn cpu_type(text: &str) -> Option<String> {
+    let own = text.strip_prefix("custom-").is_some_and(|name| !name.is_empty());
+    (!own && !CPU_TYPES.split(' ').any(|known| known == text))
+        .then(|| format!("{text:?} is no CPU model such as x86-64-v2-AES or host, nor custom-NAME"))
+}
+
+/// A machine: `q35`, `pc-i440fx-9.2+pve1`, `virt-10.0`, with its options behind it (`qm.conf(5)`).
+pub(crate) fn machine(text: &str) -> Option<String> {
+    let mut parts = text.split(',');
+    let kind = parts.next().unwrap_or_default();
+    let is_version = |version: &str| {
+        let version = version.strip_suffix(".pxe").unwrap_or(version);
+        let (version, revision) = version.split_once("+pve").map_or((version, "0"), |parts| parts);
+        let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+        version.contains('.') && version.split('.').all(number) && number(revision)
+    };
+    let families = ["pc-q35-", "pc-i440fx-", "pc-", "virt-"];
+    let is_kind = matches!(kind, "" | "pc" | "q35" | "virt")
+        || families.iter().any(|family| kind.strip_prefix(family).is_some_and(is_version));
+    let keys = ["viommu", "enable-s3", "enable-s4", "aw-bits"];
+    let are_options = parts.all(|part| part.split_once('=').is_some_and(|(key, _)| keys.contains(&key)));
+    (!is_kind || !are_options).then(|| {
+        format!("{text:?} is no machine such as q35, pc or pc-q35-9.2+pve1; options are {}", keys.join(", "))
+    })
+}
+
+/// What the API refuses in command lines and values of variables.
+pub(crate) fn without_control_characters(text: &str) -> Option<String> {
+    let is_refused = |c: char| matches!(c, '\0'..='\x08' | '\x10'..='\x1f' | '\x7f');
+    text.contains(is_refused).then(|| format!("{text:?} has control characters"))
+}
+
+/// What is in a CD-ROM drive.
+pub(crate) fn medium(text: &str) -> Option<String> {
+    if matches!(text, "none" | "cdrom") {
+        return None;
+    }
+    file_id(text)
+        .map(|_| format!("{text:?} is neither none nor cdrom, nor a file such as local:iso/debian.iso"))
+}
+
 /// CPUs or nodes of a NUMA node: `0-3;8`.
 pub(crate) fn numa_range(text: &str) -> Option<String> {
     (!is_ranges(text, &[';'])).then(|| format!("{text:?} is no list such as 0-3;8"))
@@ -208,8 +266,25 @@ mod tests {
     fn each_limit_takes_what_the_cluster_takes() {
         type Limit = fn(&str) -> Option<String>;
         let cases: &[(Limit, &[&str], &[&str])] = &[
-            (duration, &["15m", "1h30m"], &["15", "m", "x"]),
+            (duration, &["15m", "1h30m", "0", "500ms"], &["", "15", "m", "x", "1ms2"]),
             (affinity, &["", "0", "0,2-5"], &["a", "0-", "0;1"]),
+            (cpu_type, &["host", "x86-64-v2-AES", "custom-mine"], &["", "bogus", "custom-", "HOST"]),
+            (
+                machine,
+                &[
+                    "",
+                    "pc",
+                    "q35",
+                    "q35,viommu=intel",
+                    "pc-q35-9.2+pve1",
+                    "pc-i440fx-8.1",
+                    "virt-10.0",
+                    "pc-8.1.pxe",
+                ],
+                &["bogus", "q36", "pc-q35", "pc-q35-9", "q35,x=1", "q35,viommu"],
+            ),
+            (without_control_characters, &["", "a\tb\n"], &["a\0", "\x1b[m", "\x7f"]),
+            (medium, &["", "none", "cdrom", "local:iso/a.iso"], &["NONE", "a.iso"]),
             (numa_range, &["0-3", "0-3;8"], &["", "0,1"]),
             (numa_device, &["numa0", "numa7"], &["numa8", "numa", "0"]),
             (media_interface, &["", "ide2", "scsi30"], &["virtio0", "ide4"]),

@@ -128,6 +128,28 @@ pub(crate) fn with_kept_description(planned: &Value, end: &str) -> Value {
     }
 }
 
+/// Planned blocks with the prior false or 0 wherever nothing is written: the default that was written by somebody else.
+/// `key` tells which prior block is the same; without one its place does.
+pub(crate) fn keep_written_defaults(
+    prior: &[Value],
+    planned: &[Value],
+    key: &str,
+    names: &[&str],
+) -> Vec<Value> {
+    let is_default = |part: &Value| part.as_bool() == Some(false) || part.as_i64() == Some(0);
+    let planned = planned.iter().enumerate().map(|(index, block)| {
+        let same_key = |old: &&Value| text(old, key).is_some() && text(old, key) == text(block, key);
+        let Some(old) = prior.iter().find(same_key).or(prior.get(index)) else { return block.clone() };
+        names.iter().fold(block.clone(), |block, name| match old.get(name) {
+            Some(part) if is_default(part) && block.get(name).is_some_and(Value::is_null) => {
+                with(&block, name, part.clone())
+            }
+            _ => block,
+        })
+    });
+    planned.collect()
+}
+
 /// The value with null in place of an attribute that is an empty list, set or map.
 pub(crate) fn null_where_empty(value: &Value, name: &str) -> Value {
     match value.get(name) {

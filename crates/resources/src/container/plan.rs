@@ -7,16 +7,22 @@ use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
 use super::mount_points::{keeps_volume, match_mount_points, stays};
-use crate::definition::{problem, warning};
+use crate::definition::{empty_texts, problem, warning};
+use crate::limits;
 use crate::size::{parse_size, same_size};
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, null_where_empty, origin_reasons, settle, settle_tags,
-    text, with, with_elements, with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, flag, int, is_unset, keep_written_defaults, null_where_empty, origin_reasons,
+    settle, settle_tags, text, with, with_elements, with_kept_description, with_template_power, with_unknown,
 };
 use notes::notes;
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = empty_texts(config, &Path::default(), "tags");
+    problems.extend(unfit_variables(config));
+    for (index, disk) in all_blocks(config, "disk").iter().enumerate() {
+        let at = Path::attribute("disk").child(PathStep::Index(index as u64));
+        problems.extend(empty_texts(disk, &at, "mount_options"));
+    }
     for (name, key) in
         [("network_interface", "name"), ("mount_point", "path"), ("device_passthrough", "path")]
     {
@@ -51,6 +57,23 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         problems.push(warning(path, "An address without an interface", detail));
     }
     problems
+}
+
+/// Variables whose name or value the API refuses (`pct.conf(5)`, `env`).
+fn unfit_variables(config: &Value) -> Vec<Problem> {
+    let variables = config.get("environment_variables").and_then(Value::entries);
+    let unfit = variables.into_iter().flatten().filter_map(|(name, value)| {
+        let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_clean = value.as_str().is_none_or(|text| limits::without_control_characters(text).is_none());
+        let detail = match (is_word, is_clean) {
+            (false, _) => format!("{name:?}: a name has letters, digits and underscores only"),
+            (true, false) => format!("{name}: a value has no control characters"),
+            (true, true) => return None,
+        };
+        let path = Path::attribute("environment_variables").child(PathStep::Key(name.to_string()));
+        Some(problem(path, "Invalid environment variable", detail))
+    });
+    unfit.collect()
 }
 
 fn is_left_out(config: &Value, name: &str) -> bool {
@@ -105,6 +128,9 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     planned = with_elements(&planned, "operating_system", plan_origin(request, prior));
     planned = with_elements(&planned, "initialization", plan_initialization(&planned, prior));
     planned = keep_defaults(prior, settle(prior, &planned));
+    let passed = [prior, &planned].map(|value| all_blocks(value, "device_passthrough"));
+    let passed = keep_written_defaults(passed[0], passed[1], "path", &["gid", "uid"]);
+    planned = with_elements(&planned, "device_passthrough", passed);
     let changes = changed(prior, &planned);
     if ["network_interface", "started", "initialization"].iter().any(|name| changes.contains(*name)) {
         planned = with_unknown(&with_unknown(&planned, "ipv4"), "ipv6");

@@ -65,7 +65,7 @@ fn cpu() -> Fields {
     vec![
         ("architecture", text().or("amd64").one_of(&["amd64", "arm64", "armhf", "i386"])),
         ("cores", number().or(1).range(1, 128)),
-        ("limit", number().or(0).range(0, 128)),
+        ("limit", number().or(0).range(0, 8192)),
         ("units", number().computed().range(1, 500000)),
     ]
 }
@@ -122,7 +122,7 @@ fn initialization() -> Fields {
             ])
             .most(1),
         ),
-        ("entrypoint", text()),
+        ("entrypoint", text().checked(limits::without_control_characters)),
         ("hostname", text().checked(limits::guest_name)),
         (
             "ip_config",

@@ -153,6 +153,17 @@ pub(crate) fn problem(path: Path, summary: impl Into<String>, detail: impl Into<
     Problem { path, summary: summary.into(), detail: detail.into(), warning: false }
 }
 
+/// The texts of a list that are empty, which no list of names has.
+pub(crate) fn empty_texts(config: &Value, at: &Path, name: &str) -> Vec<Problem> {
+    let elements = config.get(name).and_then(Value::elements).unwrap_or_default().iter().enumerate();
+    let empty = elements.filter(|(_, element)| element.as_str() == Some(""));
+    let problems = empty.map(|(index, _)| {
+        let path = at.child(PathStep::Attribute(name.to_string())).child(PathStep::Index(index as u64));
+        problem(path, "Nothing in a list", format!("leave it out of {name}, or write something"))
+    });
+    problems.collect()
+}
+
 /// Something at `path` that is of no use but does no harm.
 pub(crate) fn warning(path: Path, summary: impl Into<String>, detail: impl Into<String>) -> Problem {
     Problem { warning: true, ..problem(path, summary, detail) }

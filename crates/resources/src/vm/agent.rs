@@ -80,23 +80,30 @@ pub(crate) fn addresses(answer: &Json, waits: Option<&Value>, value: &Value) -> 
     Some(with(&value, "mac_addresses", text_list(interfaces.iter().map(mac))))
 }
 
-/// `15m`, `90s`, `1h30m`
+/// A span of time as Go writes it: `15m`, `90s`, `1h30m`, `500ms`, `0`.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
-    let (mut total, mut digits) = (0.0, String::new());
-    for c in text.trim().chars() {
-        if c.is_ascii_digit() || c == '.' {
-            digits.push(c);
-            continue;
-        }
-        let factor = match c {
-            'h' => 3600.0,
-            'm' => 60.0,
-            's' => 1.0,
+    let mut rest = text.trim();
+    if rest == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut total = 0.0;
+    while let Some(end) = rest.find(|c: char| !c.is_ascii_digit() && c != '.') {
+        let (number, after) = rest.split_at(end);
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let (unit, after) = after.split_at(unit);
+        let factor = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
             _ => return None,
         };
-        total += std::mem::take(&mut digits).parse::<f64>().ok()? * factor;
+        total += number.parse::<f64>().ok()? * factor;
+        rest = after;
     }
-    digits.is_empty().then(|| Duration::from_secs_f64(total))
+    (rest.is_empty() && !text.trim().is_empty()).then(|| Duration::try_from_secs_f64(total).ok())?
 }
 
 #[cfg(test)]
@@ -107,7 +114,11 @@ mod tests {
     fn durations_are_read_as_the_provider_writes_them() {
         assert_eq!(parse_duration("15m"), Some(Duration::from_secs(900)));
         assert_eq!(parse_duration("1h30m10s"), Some(Duration::from_secs(5410)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("1m500ms"), Some(Duration::from_millis(60500)));
+        assert_eq!(parse_duration("0"), Some(Duration::ZERO));
         assert_eq!(parse_duration("15"), None);
+        assert_eq!(parse_duration(""), None);
         assert_eq!(parse_duration("x"), None);
     }
 }

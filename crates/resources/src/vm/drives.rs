@@ -98,9 +98,12 @@ pub(super) fn encode_cdrom(value: &Value) -> Option<(String, Properties)> {
     Some((interface, Properties::starting(file).with("media", Some("cdrom"))))
 }
 
+/// The interface of the cloud-init drive where none is configured.
+pub(super) const DEFAULT_CLOUD_INIT: &str = "ide2";
+
 /// The interface of the cloud-init drive.
 pub(super) fn cloud_init_interface(initialization: &Value) -> String {
-    text(initialization, "interface").unwrap_or("ide2").to_string()
+    text(initialization, "interface").unwrap_or(DEFAULT_CLOUD_INIT).to_string()
 }
 
 /// The cloud-init drive of a new VM.

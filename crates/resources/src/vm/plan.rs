@@ -10,12 +10,12 @@ use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
 use super::decode::MARKER;
-use super::drives::{encode_cdrom, following_boot_order};
+use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
-    all_blocks, block, changed, flag, is_unset, same, settle, settle_tags, text, with, with_elements,
-    with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, flag, is_unset, keep_written_defaults, same, settle, settle_tags, text, with,
+    with_elements, with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -47,6 +47,12 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     }
     planned = keep_defaults(prior, settle(prior, &planned));
     planned = keep_pool(prior, planned);
+    for (name, key, flags) in
+        [("hostpci", "device", &["pcie", "rombar", "xvga"][..]), ("usb", "host", &["usb3"])]
+    {
+        let blocks = keep_written_defaults(all_blocks(prior, name), all_blocks(&planned, name), key, flags);
+        planned = with_elements(&planned, name, blocks);
+    }
     planned = forget_origin(prior, planned);
     planned = with_elements(&planned, "initialization", plan_initialization(request, prior, &planned));
     planned = forget_stale(request, prior, planned);
@@ -226,10 +232,13 @@ fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value)
         block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
     };
     let before = block(prior, "initialization");
-    // The drive stays where it is; a state of the reference names that even where the configuration does not.
+    // The drive stays where it is; a state of the reference names that even where the configuration does not. Where
+    // neither does, it is at the default interface.
+    let at_default =
+        |interface: &Value| interface.is_null() || interface.as_str() == Some(DEFAULT_CLOUD_INIT);
     if let Some(first) = blocks.first_mut()
         && let Some(interface) = before.and_then(|before| before.get("interface"))
-        && free("interface")
+        && (free("interface") || at_default(interface) && first.get("interface").is_some_and(at_default))
     {
         *first = with(first, "interface", interface.clone());
     }

@@ -37,7 +37,7 @@ pub(crate) fn fields() -> Fields {
         ),
         ("kvm_arguments", text()),
         ("mac_addresses", texts().computed()),
-        ("machine", text()),
+        ("machine", text().checked(limits::machine)),
         ("memory", blocks(memory()).most(1)),
         ("migrate", flag().or(false)),
         ("name", text().checked(limits::guest_name)),
@@ -137,7 +137,7 @@ fn cpu() -> Fields {
         ("limit", number().or(0).range(0, 128)),
         ("numa", flag().or(false)),
         ("sockets", number().or(1).range(1, 16)),
-        ("type", text().or("qemu64")),
+        ("type", text().or("qemu64").checked(limits::cpu_type)),
         ("units", number().computed().range(1, 262144)),
     ]
 }

@@ -6,11 +6,11 @@ use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 
 use super::drives::{BUS_OPTIONS, has_option};
-use crate::definition::{problem, warning};
+use crate::definition::{empty_texts, problem, warning};
 use crate::values::{all_blocks, block, flag, int, is_unset, text};
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems = empty_texts(config, &Path::default(), "tags");
     check_disks(config, &mut problems);
     check_memory(config, &mut problems);
     check_network(config, &mut problems);
@@ -34,6 +34,10 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
             problems.push(problem(in_block("disk", index, "interface"), "Interface used twice", detail));
         }
         problems.extend(options_of_other_buses(index, disk));
+        if int(disk, "queues").is_some_and(|queues| queues == 1 || queues < 0) {
+            let detail = "queues are 0 (as the cluster has it) or 2 and more";
+            problems.push(problem(in_block("disk", index, "queues"), "Too few queues", detail));
+        }
         if text(disk, "file_id").is_some() && text(disk, "import_from").is_some() {
             let detail = "a disk is made from one image: set either file_id or import_from";
             problems.push(problem(in_block("disk", index, "import_from"), "Two sources of one disk", detail));
@@ -161,6 +165,9 @@ mod tests {
         assert_eq!(problems(json!({"hostpci": [twice, twice]})), ["hostpci[1].device"]);
         let disks = json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi0", "file_id": "a:b", "import_from": "c:d"}]});
         assert_eq!(problems(disks), ["disk[1].interface", "disk[1].import_from"]);
+        let disks =
+            json!({"disk": [{"interface": "scsi0", "queues": 1}, {"interface": "scsi1", "queues": 2}]});
+        assert_eq!(problems(disks), ["disk[0].queues"]);
         let disks = json!({"disk": [{"interface": "virtio0", "ssd": true, "iothread": true},
                                     {"interface": "scsi0", "ssd": false, "queues": 0, "iothread": true}]});
         assert_eq!(problems(disks), ["disk[0].ssd"]);

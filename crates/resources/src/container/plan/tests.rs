@@ -133,3 +133,26 @@ fn a_list_of_servers_has_one_at_least() {
     assert_eq!(found(json!(["192.0.2.1"])), Vec::<String>::new());
     assert_eq!(found(json!([])), ["initialization[0].dns[0].servers"]);
 }
+
+#[test]
+fn what_the_api_refuses_in_variables_tags_and_options_is_refused() {
+    let found = |config: Json| {
+        validate(&value(config)).iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>()
+    };
+    let good = json!({"environment_variables": {"A_1": "x y"}, "tags": ["a"], "disk": [{"mount_options": ["noatime"]}]});
+    assert_eq!(found(good), Vec::<String>::new());
+    for (name, text) in [("", "x"), ("a b", "x"), ("a-b", "x"), ("A", "\u{1b}")] {
+        assert_eq!(found(json!({"environment_variables": {name: text}})).len(), 1, "{name:?} {text:?}");
+    }
+    assert_eq!(found(json!({"tags": ["a", ""]})), ["tags[1]"]);
+    assert_eq!(found(json!({"disk": [{"mount_options": [""]}]})), ["disk[0].mount_options[0]"]);
+}
+
+#[test]
+fn an_owner_that_was_written_as_0_is_no_change() {
+    let device =
+        |gid: Json| value(json!({"device_passthrough": [{"path": "/dev/kvm", "gid": gid, "uid": null}]}));
+    let (prior, config) = (device(json!(0)), device(Json::Null));
+    let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+    assert!(changed(&prior, &response.planned.unwrap()).is_empty());
+}

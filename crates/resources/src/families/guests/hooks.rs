@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
 use pve_model::rules::Problem;
-use pve_model::{Path, PathStep, Value};
+use pve_model::{Path, PathStep, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::{drives, slots};
@@ -340,6 +340,32 @@ async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
     }
 }
 
+/// The plan with what a device is by itself wherever nothing is configured: taking that out changes no device.
+fn with_own_parts(prior: &Value, planned: &Value) -> Value {
+    let own = [("disk", &["file"][..]), ("network", &["mac_address", "model"])];
+    own.into_iter().fold(planned.clone(), |planned, (name, parts)| {
+        let (before, after) = (slots::of(prior, name), slots::of(&planned, name));
+        let devices = after.iter().map(|(slot, device)| {
+            let old = before.get(slot);
+            let kept = parts.iter().fold((*device).clone(), |device, part| {
+                match old.and_then(|old| old.get(part)) {
+                    Some(old) if device.get(part).is_some_and(Value::is_null) => {
+                        with(&device, part, old.clone())
+                    }
+                    _ => device,
+                }
+            });
+            (slot.clone(), kept)
+        });
+        match planned.get(name).map(Value::ty) {
+            Some(Type::Map(ty)) if !after.is_empty() => {
+                with(&planned, name, Value::map((*ty).clone(), devices.collect()))
+            }
+            _ => planned,
+        }
+    })
+}
+
 /// Flags are a part of the option that begins with the type.
 fn validate_cpu(config: &Value) -> Vec<Problem> {
     let Some(cpu) = config.get("cpu").filter(|cpu| cpu.is_known() && !cpu.is_null()) else {
@@ -362,6 +388,7 @@ impl Hooks for Cloned {
     /// How it was made cannot be read of one that was imported.
     fn plan(&self, planning: &mut Planning<'_>) {
         let Some(prior) = planning.prior else { return };
+        planning.planned = with_own_parts(prior, &planning.planned);
         match (prior.get("clone"), planning.planned.get("clone")) {
             (Some(before), Some(_)) if before.is_null() => {
                 planning.planned = with(&planning.planned, "clone", before.clone());

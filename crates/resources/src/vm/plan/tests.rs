@@ -240,3 +240,27 @@ fn keys_of_the_firmware_make_its_disk_anew_and_keep_the_vm() {
     assert_eq!(response.replace, vec![]);
     assert_eq!(response.notes, ["makes the EFI disk anew: what the firmware has stored is lost"]);
 }
+
+// Another client writes defaults down where this one writes nothing.
+#[test]
+fn a_default_that_was_written_elsewhere_is_no_change() {
+    let before = json!({
+        "hostpci": [{"device": "hostpci1", "id": "0000:01:00", "pcie": false, "rombar": false, "xvga": false}],
+        "usb": [{"host": "1234:5678", "usb3": false}],
+        "initialization": [{"datastore_id": "local-lvm", "interface": null}],
+    });
+    let after = json!({
+        "hostpci": [{"device": "hostpci1", "id": "0000:01:00"}],
+        "usb": [{"host": "1234:5678"}],
+        "initialization": [{"datastore_id": "local-lvm", "interface": "ide2"}],
+    });
+    assert_eq!(differences(before.clone(), after.clone()), Vec::<String>::new());
+    let mut other = after;
+    other["initialization"][0]["interface"] = json!("scsi9");
+    other["usb"][0]["usb3"] = json!(true);
+    assert!(
+        ["initialization", "usb"]
+            .iter()
+            .all(|name| differences(before.clone(), other.clone()).contains(&name.to_string()))
+    );
+}

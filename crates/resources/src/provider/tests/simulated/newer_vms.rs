@@ -129,3 +129,17 @@ async fn flags_of_a_cpu_need_its_type() {
         assert_eq!(world.rules().validate(&config(json!({"flags": ["+aes"], "type": "host"}))), vec![]);
     }
 }
+
+#[tokio::test]
+async fn an_imported_clone_keeps_what_its_devices_are_by_themselves() {
+    let (world, _server) = with_template().await;
+    let wanted = json!({"node_name": "pve", "name": "c", "clone": {"source_vm_id": 900}, "started": false,
+                        "disk": {"scsi0": {"datastore_id": "local-lvm", "size_gb": 4, "ssd": true}},
+                        "network": {"net0": {"bridge": "vmbr0"}, "net1": {"bridge": "vmbr0"}}});
+    let made = step(&world, None, &wanted).await.unwrap();
+    let id = format!("pve/{}", int(&made, "id").unwrap());
+    let imported = world.provider.import(CLONED, "proxmox", &id).await.unwrap();
+    let planned = world.plan(Some(&imported), &world.config(wanted)).planned.unwrap();
+    let changes = crate::values::changed(&imported, &planned);
+    assert!(!changes.contains("disk") && !changes.contains("network"), "{changes:?}");
+}
