@@ -64,7 +64,13 @@ impl Hooks for Acl {
         prior: Option<&Value>,
         planned: Option<&Value>,
     ) -> Result<(), ProviderError> {
-        lockout::guard_acl(call, prior.and_then(holder), prior, planned).await
+        match (prior, planned) {
+            (None, Some(planned)) => match holder(planned) {
+                Some(holder) => lockout::guard_new_entry(call, holder, planned).await,
+                None => Ok(()),
+            },
+            _ => lockout::guard_acl(call, prior.and_then(holder), prior, planned).await,
+        }
     }
 
     fn is_it(&self, prior: &Value, entry: &Json) -> bool {

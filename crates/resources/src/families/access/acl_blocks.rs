@@ -29,7 +29,7 @@ pub(super) fn fields() -> Fields {
     ]
 }
 
-/// Sets what is planned and takes out what is not.
+/// Sets what is planned, then takes out what is not: nobody is without permissions in between.
 pub(super) async fn bring(
     call: &Call<'_>,
     holder: Holder<'_>,
@@ -38,9 +38,14 @@ pub(super) async fn bring(
 ) -> Result<(), ProviderError> {
     let before = prior.map(|prior| all_blocks(prior, "acl")).unwrap_or_default();
     let after = all_blocks(planned, "acl");
-    let gone = before.iter().filter(|entry| !after.contains(entry)).map(|entry| (entry, true));
+    let is_set = |entry: &Value| {
+        after
+            .iter()
+            .any(|other| ["path", "role_id"].iter().all(|name| text_of(entry, name) == text_of(other, name)))
+    };
     let new = after.iter().filter(|entry| !before.contains(entry)).map(|entry| (entry, false));
-    for (entry, delete) in gone.chain(new) {
+    let gone = before.iter().filter(|entry| !is_set(entry)).map(|entry| (entry, true));
+    for (entry, delete) in new.chain(gone) {
         let mut params = Params::default();
         params.put("path", text_of(entry, "path"));
         params.put("roles", text_of(entry, "role_id"));

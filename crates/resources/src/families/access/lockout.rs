@@ -5,8 +5,8 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
-use crate::cluster::{Call, failed, refused};
-use crate::values::{flag, text, texts};
+use crate::cluster::{Call, Method, failed, refused};
+use crate::values::{all_blocks, flag, text, texts};
 
 /// The environment variable that allows it.
 pub(crate) const OVERRIDE: &str = "PVE_ALLOW_LOCKOUT";
@@ -25,7 +25,8 @@ fn refuse(call: &Call<'_>, what: &str) -> Result<(), ProviderError> {
         return Ok(());
     }
     let (user, token) = session(call);
-    let message = format!("{}: {what} {}, which makes this very change", call.object, token.unwrap_or(user));
+    let message =
+        format!("change {}: {what} {}, which makes this very change", call.object, token.unwrap_or(user));
     let hint = format!("log in as somebody else, or set {OVERRIDE}=1 to do it all the same");
     Err(refused(message, Some(&hint)))
 }
@@ -41,14 +42,15 @@ fn is_expired_by(prior: &Value, planned: &Value) -> bool {
     expires(planned).is_some_and(|date| date <= now && expires(prior) != Some(date))
 }
 
-/// A user that is deleted, disabled, expired, or taken out of a group.
-pub(super) fn guard_user(
+/// A user that is deleted, disabled, expired, taken out of a group, or whose entries change.
+pub(super) async fn guard_user(
     call: &Call<'_>,
     prior: Option<&Value>,
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
     let Some(prior) = prior else { return Ok(()) };
-    if text(prior, "user_id") != Some(session(call).0.as_str()) {
+    let (own, _) = session(call);
+    if text(prior, "user_id") != Some(own.as_str()) {
         return Ok(());
     }
     let Some(planned) = planned else { return refuse(call, "deleting it locks out") };
@@ -61,7 +63,7 @@ pub(super) fn guard_user(
         () if texts(prior, "groups").iter().any(|group| !groups.contains(group)) => {
             refuse(call, "leaving a group takes permissions from")
         }
-        () => Ok(()),
+        () => guard_blocks(call, ("user", &own), prior, planned).await,
     }
 }
 
@@ -94,7 +96,8 @@ async fn own_entries(call: &Call<'_>) -> Result<Option<(Vec<String>, Vec<Json>)>
     if call.cluster.allow_lockout || user == "root@pam" && token.is_none() {
         return Ok(None);
     }
-    let read = |error: &_| failed(format!("{}: look for the permissions of {user}", call.object), error);
+    let read =
+        |error: &_| failed(format!("change {}: look for the permissions of {user}", call.object), error);
     let own = call.cluster.get(&format!("/access/users/{user}")).await.map_err(|error| read(&error))?;
     let groups = match own.get("groups") {
         Some(Json::Array(groups)) => groups.iter().filter_map(Json::as_str).map(str::to_string).collect(),
@@ -114,14 +117,17 @@ fn is_own(call: &Call<'_>, groups: &[String], kind: &str, name: &str) -> bool {
     }
 }
 
-/// A group that is deleted, and that the user is in.
+/// A group that is deleted, or whose entries change, and that the user is in.
 pub(super) async fn guard_group(
     call: &Call<'_>,
     prior: Option<&Value>,
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
-    let (Some(prior), None) = (prior, planned) else { return Ok(()) };
+    let Some(prior) = prior else { return Ok(()) };
     let name = text(prior, "group_id").unwrap_or_default();
+    if let Some(planned) = planned {
+        return guard_blocks(call, ("group", name), prior, planned).await;
+    }
     match own_entries(call).await? {
         Some((groups, _)) if groups.iter().any(|group| group == name) => {
             refuse(call, "deleting it takes permissions from")
@@ -169,4 +175,56 @@ pub(super) async fn guard_acl(
         Some((groups, _)) if is_own(call, &groups, kind, name) => refuse(call, "it takes permissions from"),
         _ => Ok(()),
     }
+}
+
+/// An entry that is new and may say less than what counts on its path so far: of a user, a token and their groups the
+/// nearest entry counts, in place of all above it (PVE::AccessControl::roles).
+pub(super) async fn guard_new_entry(
+    call: &Call<'_>,
+    (kind, name): (&'static str, &str),
+    entry: &Value,
+) -> Result<(), ProviderError> {
+    if kind != "group" && !is_own(call, &[], kind, name) {
+        return Ok(());
+    }
+    let Some((groups, entries)) = own_entries(call).await? else { return Ok(()) };
+    if !is_own(call, &groups, kind, name) {
+        return Ok(());
+    }
+    let (path, role) = (text(entry, "path").unwrap_or_default(), text(entry, "role_id").unwrap_or_default());
+    let is_beside = |other: &Json| other["path"] == path && other["type"] == kind && other["ugid"] == name;
+    if role != "NoAccess" && entries.iter().any(is_beside) {
+        return Ok(());
+    }
+    let read =
+        |error: &_| failed(format!("change {}: look for the permissions on {path}", call.object), error);
+    let params = [("path".to_string(), path.to_string())];
+    let held = call.cluster.api.send(Method::Get, "/access/permissions", &params).await;
+    let held = held.map_err(|error| read(&error))?;
+    let given = call.cluster.get(&format!("/access/roles/{role}")).await.map_err(|error| read(&error))?;
+    let mut held = held.get(path).and_then(Json::as_object).into_iter().flatten();
+    match held.all(|(privilege, _)| given.get(privilege).is_some()) {
+        true => Ok(()),
+        false => refuse(call, &format!("on {path}, {role} says less than what counts there so far for")),
+    }
+}
+
+/// Entries that are blocks of a user or a group.
+async fn guard_blocks(
+    call: &Call<'_>,
+    holder: (&'static str, &str),
+    prior: &Value,
+    planned: &Value,
+) -> Result<(), ProviderError> {
+    let (before, after) = (all_blocks(prior, "acl"), all_blocks(planned, "acl"));
+    let is_same =
+        |a: &Value, b: &Value| ["path", "role_id"].iter().all(|name| text(a, name) == text(b, name));
+    for entry in before {
+        let stays = after.iter().find(|other| is_same(entry, other));
+        guard_acl(call, Some(holder), Some(entry), stays).await?;
+    }
+    for entry in after.iter().filter(|entry| !before.iter().any(|other| is_same(entry, other))) {
+        guard_new_entry(call, holder, entry).await?;
+    }
+    Ok(())
 }

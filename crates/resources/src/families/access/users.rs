@@ -84,7 +84,7 @@ impl Hooks for User {
         prior: Option<&Value>,
         planned: Option<&Value>,
     ) -> Result<(), ProviderError> {
-        lockout::guard_user(call, prior, planned)
+        lockout::guard_user(call, prior, planned).await
     }
 
     async fn after(

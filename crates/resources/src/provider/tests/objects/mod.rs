@@ -110,6 +110,35 @@ async fn a_token_does_not_take_its_own_permissions_away() {
     refused("proxmox_acl", entry, Some(json!({"propagate": false}))).await;
 }
 
+// The nearest entry counts: one further down takes the place of all above it.
+#[tokio::test]
+async fn an_entry_that_says_less_than_what_counts_is_refused_for_the_token_in_use() {
+    let made = |holder: &'static str, role: &'static str| async move {
+        let (world, _) = world("proxmox_acl");
+        let config = world.config(json!({"token_id": holder, "path": "/", "role_id": role}));
+        world.try_apply(None, Some(&config), &Recorder::default()).await
+    };
+    let error = made("root@pam!test", "NoAccess").await.unwrap_err();
+    assert!(error.message.contains("NoAccess") && error.hint.unwrap().contains("PVE_ALLOW_LOCKOUT"));
+    assert!(made("root@pam!test", "PVEVMAdmin").await.is_ok());
+    assert!(made("root@pam!other", "NoAccess").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_user_does_not_take_its_own_blocks_of_permissions_away() {
+    let (world, store) = world("proxmox_virtual_environment_user");
+    let user = |entries: Json| world.config(json!({"user_id": "root@pam", "acl": entries}));
+    let entry = |propagate: bool| json!({"path": "/", "role_id": "Administrator", "propagate": propagate});
+    world.try_apply(None, Some(&user(json!([]))), &Recorder::default()).await.unwrap();
+    let sent = store.requests().len();
+    for left in [json!([]), json!([entry(false)])] {
+        let (before, after) = (user(json!([entry(true)])), user(left));
+        let error = world.try_apply(Some(&before), Some(&after), &Recorder::default()).await.unwrap_err();
+        assert!(error.hint.unwrap().contains("PVE_ALLOW_LOCKOUT"));
+    }
+    assert!(store.requests()[sent..].iter().all(|request| request.starts_with("Get ")), "nothing was sent");
+}
+
 #[tokio::test]
 async fn a_changed_password_is_set_and_a_new_secret_of_a_version_is_sent() {
     let (world, store) = world("proxmox_virtual_environment_user");

@@ -322,6 +322,12 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
         }
         (Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
+        (Method::Get, "/access/permissions") => Some(json!({"/": {"VM.Audit": 1}})),
+        (Method::Get, "/access/roles/NoAccess") if kind == "proxmox_acl" => Some(json!({})),
+        (Method::Get, path) if kind == "proxmox_acl" && path.starts_with("/access/roles/") => {
+            Some(json!({"VM.Audit": 1, "VM.PowerMgmt": 1}))
+        }
+        (Method::Put, "/access/acl") if kind != "proxmox_acl" => Some(Json::Null),
         _ => None,
     }
 }
