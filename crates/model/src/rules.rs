@@ -76,6 +76,13 @@ pub trait KindRules: Send + Sync {
         read.clone()
     }
 
+    /// An object that was imported, with what the cluster does not tell taken from the configuration: secrets, and what
+    /// is known here alone. It is recorded, and shows no change until the configuration changes it.
+    fn adopted(&self, imported: &Value, config: &Value) -> Value {
+        let _ = config;
+        imported.clone()
+    }
+
     /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
     /// the same are refused.
     fn claim(&self, planned: &Value) -> Option<String> {

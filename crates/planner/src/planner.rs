@@ -163,7 +163,10 @@ impl<'a> Planner<'a> {
         };
         let before = match &importing {
             Some(id) => match self.observed.imports.get(address) {
-                Some(value) => Some(mark_by_schema(value, rules)),
+                Some(value) => {
+                    let adopted = rules.adopted(value, &configured.config.unmark_deep().0);
+                    Some(mark_by_schema(&adopted, rules).mark_sensitive_at(&configured.sensitive))
+                }
                 None => {
                     let request = ImportRequest { address: address.clone(), provider, id: id.clone() };
                     self.import_requests.push(request);

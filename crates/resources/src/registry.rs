@@ -101,6 +101,13 @@ impl KindRules for Kind {
         (self.rules.of_cluster)(recorded, read)
     }
 
+    fn adopted(&self, imported: &Value, config: &Value) -> Value {
+        match &self.engine {
+            Some(engine) => engine.adopted(imported, config),
+            None => imported.clone(),
+        }
+    }
+
     fn claim(&self, planned: &Value) -> Option<String> {
         match &self.engine {
             Some(engine) => engine.claim(planned),

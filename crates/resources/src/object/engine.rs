@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::codec::{decode as to_value, to_plain_json};
+use pve_model::codec::decode as to_value;
 use pve_model::rules::Problem;
 use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
@@ -98,7 +98,12 @@ impl Engine {
     }
 
     fn understood(&self, prior: &Value, answer: &Json) -> Value {
-        settled(&self.fields, prior, &self.decoded(prior, answer, Absent::Meaning))
+        let value = settled(&self.fields, prior, &self.decoded(prior, answer, Absent::Meaning));
+        let unknown = self.kept_here().filter(|_| self.is_imported(prior));
+        unknown.fold(value, |value, field| match (&field.default, value.get(field.name)) {
+            (Some(default), Some(part)) if part.is_null() => with(&value, field.name, default.clone()),
+            _ => value,
+        })
     }
 
     fn decoded(&self, prior: &Value, answer: &Json, absent: Absent) -> Value {
@@ -115,12 +120,6 @@ impl Engine {
         {
             // What is not configured is somebody else's.
             read.retain(|name, _| prior.get(name).is_none_or(|part| !part.is_null()) || self.is_open(name));
-        }
-        if self.is_imported(prior) {
-            let local = self
-                .kept_here()
-                .filter_map(|field| Some((field.name, to_plain_json(field.default.as_ref()?))));
-            read.extend(local.map(|(name, default)| (name.to_string(), default)));
         }
         self.with_id(&overlay(&self.block, prior, read))
     }
@@ -144,7 +143,7 @@ impl Engine {
     }
 
     /// Whether the cluster decides an attribute that is not configured.
-    fn is_open(&self, name: &str) -> bool {
+    pub(super) fn is_open(&self, name: &str) -> bool {
         self.block.attributes.get(name).is_some_and(|attribute| attribute.computed)
     }
 

@@ -101,6 +101,12 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(answer)
     }
 
+    /// Whether [`Hooks::read`] tells an attribute that the API does not have in that form.
+    fn reads(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Looks over what was read.
     fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
         let _ = (prior, answer, read);

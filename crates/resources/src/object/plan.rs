@@ -50,6 +50,26 @@ impl Engine {
         PlanResponse { planned: Some(planned), replace, notes, problems }
     }
 
+    /// What was imported, with what the API does not tell taken from the configuration. Of a guest, what is not configured
+    /// is somebody else's.
+    pub(crate) fn adopted(&self, imported: &Value, config: &Value) -> Value {
+        let named = template::names(self.identity());
+        let mine = self.fields.iter().filter(|field| !named.contains(&field.name) && !field.write_only);
+        mine.fold(imported.clone(), |value, field| {
+            let (Some(found), Some(wanted)) = (value.get(field.name), config.get(field.name)) else {
+                return value;
+            };
+            let is_told = field.wire.read || self.object.hooks.reads(field.name);
+            if !is_told && !wanted.is_null() && wanted.is_wholly_known() {
+                return with(&value, field.name, wanted.clone());
+            }
+            if self.object.guest && is_told && !self.is_open(field.name) {
+                return with(&value, field.name, kept_to(found, wanted));
+            }
+            value
+        })
+    }
+
     /// Something that may exist only once. What the cluster does not keep, such as an act, may be asked for repeatedly.
     pub(crate) fn claim(&self, planned: &Value) -> Option<String> {
         if self.object.guest {
@@ -60,6 +80,25 @@ impl Engine {
             return None;
         }
         Some(format!("{} {}", self.object.what, template::fill(template, planned)?))
+    }
+}
+
+/// What was found, without the parts that are not wanted.
+fn kept_to(found: &Value, wanted: &Value) -> Value {
+    let kept = |name: &Arc<str>, part: &Value| match wanted.get(name) {
+        Some(wanted) => kept_to(part, wanted),
+        None => part.clone(),
+    };
+    match (&found.kind, &wanted.kind) {
+        (_, ValueKind::Null(_)) => Value::null(found.ty()),
+        (ValueKind::Map(ty, parts), ValueKind::Map(..)) => {
+            let parts = parts.iter().filter(|(name, _)| wanted.get(name).is_some());
+            Value::map(ty.clone(), parts.map(|(name, part)| (name.clone(), kept(name, part))).collect())
+        }
+        (ValueKind::Object(parts), ValueKind::Object(_)) => {
+            Value::object(parts.iter().map(|(name, part)| (name.clone(), kept(name, part))).collect())
+        }
+        _ => found.clone(),
     }
 }
 

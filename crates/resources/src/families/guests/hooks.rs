@@ -198,6 +198,10 @@ impl Hooks for Vm {
         }
     }
 
+    fn reads(&self, name: &str) -> bool {
+        name == "cdrom"
+    }
+
     fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
         keep_to(prior, read);
         read.insert("cdrom".into(), read_devices(prior, answer, "cdrom", is_cdrom, slots::read_cdrom));
@@ -438,6 +442,10 @@ impl Hooks for Cloned {
         power(call, planned).await?;
         call.cluster.forget_guests().await;
         Ok(())
+    }
+
+    fn reads(&self, name: &str) -> bool {
+        ["cdrom", "disk", "network", "started"].contains(&name)
     }
 
     fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {

@@ -176,6 +176,10 @@ impl Hooks for Node {
         }
     }
 
+    fn reads(&self, name: &str) -> bool {
+        name == "interface_names"
+    }
+
     fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
         let list = answer.get("interfaces").and_then(Json::as_array).into_iter().flatten();
         let name = |interface: &Json| match interface {

@@ -19,6 +19,7 @@ use pve_model::rules::RulesRegistry;
 use serde_json::{Value as Json, json};
 
 use super::{Recorder, World};
+use crate::cluster::ApiError;
 use crate::families;
 use store::Store;
 
@@ -147,6 +148,12 @@ async fn a_changed_password_is_set_and_a_new_secret_of_a_version_is_sent() {
     world.apply(Some(&made), user("another-one")).await;
     let requests = store.requests();
     assert!(requests.iter().any(|request| request.contains("/access/password")), "{requests:?}");
+    // One that was refused is not the one that is set.
+    let error = ApiError { message: "not now".into(), hint: None, status: Some(403), lost: false };
+    *store.failing.lock().unwrap() = Some(("Put /access/password".into(), error));
+    let next = world.config(user("a-third-one"));
+    let error = world.try_apply(Some(&made), Some(&next), &Recorder::default()).await.unwrap_err();
+    assert!(error.left.unwrap().get("password").unwrap().is_null());
 
     let (world, store) = self::world("proxmox_realm_openid");
     let realm = |secret: &str, version: i64| {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{Recorder, World};
 use super::samples;
-use crate::object::{Engine, Field, fill, names};
+use crate::object::{Engine, Field, fill};
 use crate::values::{changed, same};
 
 fn engine(world: &World) -> &Engine {
@@ -177,26 +177,29 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
     Ok(after)
 }
 
-/// Imports what was made with every attribute. What the API does not tell is all that may be planned then.
+/// Imports what was made with every attribute: nothing is planned then, and what the configuration changes is.
 pub(in super::super) async fn imported(world: &World) -> Result<(), String> {
     let engine = engine(world);
     let Some(full) = Some(full(world)).filter(|_| !identity(engine).is_empty()) else { return Ok(()) };
     let made = step(world, None, &full).await?;
     let id = fill(identity(engine), &made).ok_or("it has no id")?;
     let found = world.provider.import(world.kind, "proxmox", &id).await.map_err(|error| error.message)?;
-    let config = world.config(full);
+    let config = world.config(full.clone());
+    let found = world.rules().adopted(&found, &config);
     let planned = world.plan(Some(&found), &config).planned.unwrap();
-    let untold = |name: &str| {
-        let field = engine.fields.iter().find(|field| field.name == name);
-        field.is_some_and(|field| {
-            !field.wire.read && !names(identity(engine)).contains(&name) || field.wire.follows
-        })
-    };
-    let names: BTreeSet<String> =
-        changed(&found, &planned).into_iter().filter(|name| !untold(name)).collect();
-    if names.is_empty() {
-        return Ok(());
+    let names = changed(&found, &planned);
+    if !names.is_empty() {
+        let all = json!({"from": show(&names, &found), "to": show(&names, &planned)});
+        return Err(format!("import of {id} plans {all}"));
     }
-    let all = json!({"from": show(&names, &found), "to": show(&names, &planned)});
-    Err(format!("import of {id} plans {all}"))
+    for secret in own(world, engine).into_iter().filter(|field| !field.wire.read && field.wire.update) {
+        let (first, second) = sample(world, secret);
+        let mut next = full.clone();
+        next[secret.name] = second.clone();
+        let planned = world.plan(Some(&found), &world.config(next)).planned.unwrap();
+        if first != second && !changed(&found, &planned).contains(secret.name) {
+            return Err(format!("another {} is not planned after an import", secret.name));
+        }
+    }
+    Ok(())
 }
