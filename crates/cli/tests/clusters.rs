@@ -98,3 +98,73 @@ fn requests_are_shown_when_asked_for_and_the_token_never() {
         assert!(said.contains("GET /nodes/pve/qemu/") && !said.contains(secret), "{said}");
     }
 }
+
+/// A project with this configuration alone.
+fn plain(cluster: &Cluster, configuration: &str) -> Project {
+    let project = Project::on(cluster);
+    for file in ["main.tf", "outputs.tf"] {
+        std::fs::remove_file(project.root().join(file)).unwrap();
+    }
+    project.write("own.tf", configuration);
+    project
+}
+
+#[test]
+fn an_imported_secret_shows_no_change_until_the_configuration_changes_it() {
+    let user = |password: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_user\" \"u\" {{\n  user_id = \"u@pve\"\n  password = \"{password}\"\n}}\n"
+        )
+    };
+    let cluster = Cluster::start(Options::default());
+    let maker = plain(&cluster, &user("password-one"));
+    maker.ok(&["-e", "dev", "apply", "--auto-approve"]);
+    let import = "import {\n  to = proxmox_virtual_environment_user.u\n  id = \"u@pve\"\n}\n";
+    let project = plain(&cluster, &(user("password-one") + import));
+    project.ok(&["-e", "dev", "apply", "--auto-approve"]);
+    assert!(project.ok(&["-e", "dev", "plan"]).contains("No changes."));
+    project.write("own.tf", &user("password-two"));
+    let plan = project.ok(&["-e", "dev", "plan"]);
+    assert!(plan.contains("1 to change") && !plan.contains("password-two"), "{plan}");
+}
+
+#[test]
+fn interfaces_that_change_together_are_applied_by_one_reload_and_again_after_one_that_failed() {
+    let configuration = r#"
+        resource "proxmox_network_linux_bridge" "a" {
+          node_name = "pve"
+          name      = "vmbr5"
+        }
+        resource "proxmox_network_linux_bridge" "b" {
+          node_name  = "pve"
+          name       = "vmbr6"
+          vlan_aware = true
+        }
+        resource "proxmox_network_linux_vlan" "c" {
+          node_name = "pve"
+          name      = "vmbr0.30"
+        }
+    "#;
+    let cluster = Cluster::start(Options::default());
+    let project = plain(&cluster, configuration);
+    let reloads = || {
+        let of_network = |request: &&pve_simulator::RequestRecord| request.path == "/nodes/pve/network";
+        cluster.requests().iter().filter(of_network).filter(|request| request.method == "PUT").count()
+    };
+    cluster.server.simulator().set_failures(vec![FailureRule {
+        method: "PUT".into(),
+        path: "/nodes/pve/network".into(),
+        when: When::Always,
+        how: How::FailTask("command 'ifreload -a' failed: exit code 1".into()),
+    }]);
+    let said = project.fails(&["-e", "dev", "apply", "--auto-approve"]);
+    assert!(said.contains("/etc/network/interfaces of the node has the change"), "{said}");
+    assert_eq!(reloads(), 1);
+    cluster.server.simulator().set_failures(Vec::new());
+    // The file says the same as the configuration; it is not what runs.
+    let plan = project.ok(&["-e", "dev", "plan"]);
+    assert!(plan.contains("the network of the node is reloaded"), "{plan}");
+    project.ok(&["-e", "dev", "apply", "--auto-approve"]);
+    assert_eq!(reloads(), 2);
+    assert!(project.ok(&["-e", "dev", "plan"]).contains("No changes."));
+}

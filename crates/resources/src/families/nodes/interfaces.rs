@@ -31,7 +31,10 @@ fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Ob
         ("mtu", number()),
         ("name", text().required().replaces().param("iface").only_made().checked(limits::not_empty)),
         ("node_name", text().required().replaces().unsent()),
-        ("timeout_reload", number().computed().or(100).range(5, i64::MAX).local().means("seconds")),
+        (
+            "timeout_reload",
+            number().computed().or(reload::TIMEOUT).range(5, i64::MAX).local().means("seconds"),
+        ),
     ];
     fields.extend(own);
     Object {

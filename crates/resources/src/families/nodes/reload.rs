@@ -17,6 +17,9 @@ use crate::values::{changed, int, text, with};
 /// How long others may still join before the network is reloaded.
 const GATHER: Duration = Duration::from_millis(150);
 
+/// How long a reload may take where nothing is configured, in seconds.
+pub(super) const TIMEOUT: i64 = 100;
+
 /// How often a node is asked whether it can be reached again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -78,6 +81,8 @@ fn is_unfinished(prior: &Value) -> bool {
 /// Tells of a reload that is due although nothing else changes.
 pub(super) fn plan(planning: &mut Planning<'_>) {
     if planning.prior.is_some_and(is_unfinished) {
+        let seconds = int(planning.config, "timeout_reload").unwrap_or(TIMEOUT);
+        planning.planned = with(&planning.planned, "timeout_reload", Value::number(seconds));
         planning
             .notes
             .push("it was changed and perhaps not applied: the network of the node is reloaded".into());
@@ -98,8 +103,7 @@ pub(super) async fn apply(
         return Ok(());
     }
     let node = text(values, "node_name").unwrap_or_default();
-    let seconds =
-        int(values, "timeout_reload").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(100);
+    let seconds = int(values, "timeout_reload").unwrap_or(TIMEOUT).unsigned_abs();
     let reload = call.cluster.reloads.of(node);
     let mine = reload.stage();
     let mut applied = reload.applied.lock().await;

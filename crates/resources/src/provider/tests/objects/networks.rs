@@ -50,7 +50,7 @@ async fn a_reload_that_fails_has_been_written_and_is_not_said_to_be_taken_back()
     let (world, store) = world(BRIDGE);
     let error = ApiError { message: "ifreload failed".into(), hint: None, status: None, lost: false };
     *store.failing.lock().unwrap() = Some(("Wait".into(), error));
-    let config = world.config(bridge("vmbr1"));
+    let config = world.config(json!({"node_name": "pve", "name": "vmbr1"}));
     let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
     assert!(error.message.contains("ifreload failed") && error.hint.unwrap().contains("/etc/network"));
     assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0);
