@@ -34,10 +34,20 @@ pub(crate) fn option_keys(kind: GuestKind) -> &'static Keys {
     }
 }
 
+/// The option in which the `lxc.*` lines of a container's file are kept and shown.
+pub(crate) const LXC_LINES: &str = "lxc";
+
 /// An option as it is read back: numbers where the schema has integers and booleans, text otherwise.
 pub(crate) fn typed(kind: GuestKind, name: &str, text: &str) -> Value {
     if name == "cipassword" {
         return json!("**********");
+    }
+    if name == LXC_LINES {
+        return text
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(key, value)| json!([key, value]))
+            .collect();
     }
     let number = schema::lookup(option_keys(kind), name)
         .is_some_and(|property| matches!(property.kind, Kind::Integer | Kind::Boolean));
@@ -79,7 +89,7 @@ pub(crate) fn read(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 pub(crate) fn pending(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let guest = request.guest(kind)?;
     let mut rows = Vec::new();
-    for (name, text) in &guest.config {
+    for (name, text) in guest.config.iter().filter(|(name, _)| *name != LXC_LINES) {
         let mut row = json!({ "key": name, "value": typed(kind, name, text) });
         match guest.pending.get(name) {
             Some(Some(new)) => row["pending"] = typed(kind, name, new),

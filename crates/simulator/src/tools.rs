@@ -1,12 +1,14 @@
-//! The command-line tools of a node that root runs over SSH, as far as clients need them: `pvesm path` and `qm set` of
-//! one drive.
+//! The command-line tools of a node that root runs over SSH, as far as clients need them: `pvesm path`, `qm set` of
+//! one drive, and `sed -i` of the `lxc.*` lines in a container's file.
 
 use std::collections::BTreeMap;
 
 use crate::failure::Failure;
+use crate::guests;
 use crate::qemu::{config, drives};
 use crate::request::Request;
 use crate::schema::{self, Raw};
+use crate::state::GuestKind;
 use crate::volumes;
 
 /// How a command went.
@@ -59,6 +61,7 @@ pub(crate) fn run(request: &mut Request<'_>, line: &str) -> Finished {
                 None => not_found("qm"),
             }
         }
+        ["flock", "-w", _, _, rest @ ..] if rest.first() == Some(&"sed") => edit(request, rest),
         words => not_found(words.first().unwrap_or(&"")),
     }
 }
@@ -89,6 +92,38 @@ fn set(request: &mut Request<'_>, vmid: &str, name: &str, value: &str) -> Result
     let keys = schema::endpoint("PUT", "/nodes/{node}/qemu/{vmid}/config").unwrap_or(&empty);
     request.parameters = schema::normalise(keys, &raw).map_err(Failure::parameters)?;
     Ok(config::set(request)?.into_iter().map(|line| line + "\n").collect())
+}
+
+/// `sed -i` with scripts that insert and delete `lxc.*` lines.
+fn edit(request: &mut Request<'_>, words: &[&str]) -> Finished {
+    let ["sed", "-i", scripts @ .., file] = words else { return not_found("sed") };
+    let failed = |reason: String, code: u32| Finished { code, ..Finished::failed(&reason) };
+    let named = file.strip_prefix("/etc/pve/nodes/").and_then(|rest| rest.strip_suffix(".conf"));
+    let named = named.and_then(|rest| rest.split_once("/lxc/"));
+    let vmid = named.and_then(|(node, vmid)| Some((node, vmid.parse::<u32>().ok()?)));
+    let guest = vmid.and_then(|(node, vmid)| {
+        let guest = request.state.guests.get_mut(&vmid)?;
+        (guest.kind == GuestKind::Lxc && guest.node == node).then_some(guest)
+    });
+    let Some(guest) = guest else {
+        return failed(format!("sed: can't read {file}: No such file or directory"), 2);
+    };
+    let text = guest.config.get(guests::LXC_LINES).cloned().unwrap_or_default();
+    let mut before: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut inserted = Vec::new();
+    for pair in scripts.chunks(2) {
+        match pair {
+            ["-e", r"1,/^\[/{/^lxc\.idmap/d}"] => before.retain(|line| !line.starts_with("lxc.idmap")),
+            ["-e", script] if script.starts_with("1i lxc.") => inserted.push(script[3..].to_owned()),
+            _ => return failed(format!("sed: -e expression {pair:?}: unknown command"), 1),
+        }
+    }
+    let lines: Vec<String> = inserted.into_iter().chain(before).collect();
+    match lines.is_empty() {
+        true => guest.config.remove(guests::LXC_LINES),
+        false => guest.config.insert(guests::LXC_LINES.to_owned(), lines.join("\n")),
+    };
+    Finished::of(Ok(String::new()))
 }
 
 /// The words of a simple command; nothing where the shell would do more than to run one program.
@@ -160,6 +195,35 @@ mod tests {
         let (_, said) = failed(&simulator, "qm set 101 --scsi0 local-lvm:1");
         assert_eq!(said, "Configuration file 'nodes/pve/qemu-server/101.conf' does not exist\n");
         assert_eq!(failed(&simulator, "pvesm path none:iso/a.img").1, "storage 'none' does not exist\n");
+    }
+
+    #[test]
+    fn lines_of_a_container_s_file_are_shown_by_the_api() {
+        let simulator = cluster();
+        let seed = serde_json::json!({"guests": [{"kind": "lxc", "node": "pve", "vmid": 101}]});
+        simulator.seed(&serde_json::from_value(seed).unwrap()).unwrap();
+        let edit = |scripts: &str, file: &str| {
+            let line = format!("flock -w 10 /run/lock/lxc/pve-config-101.lock sed -i {scripts} {file}");
+            simulator.execute(&line).unwrap()
+        };
+        let delete = r"-e '1,/^\[/{/^lxc\.idmap/d}'";
+        let file = "/etc/pve/nodes/pve/lxc/101.conf";
+        let lines = || {
+            let shown = |state: &mut crate::state::State| {
+                let text = state.guests[&101].config.get("lxc")?;
+                Some(crate::guests::typed(crate::state::GuestKind::Lxc, "lxc", text))
+            };
+            simulator.change(|state, _| shown(state)).unwrap()
+        };
+        let done =
+            edit(&format!("-e '1i lxc.idmap: u 0 100000 9' -e '1i lxc.idmap: g 0 100000 9' {delete}"), file);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""));
+        let both = serde_json::json!([["lxc.idmap", "u 0 100000 9"], ["lxc.idmap", "g 0 100000 9"]]);
+        assert_eq!(lines(), Some(both));
+        assert_eq!(edit(delete, file).code, 0);
+        assert_eq!(lines(), None);
+        assert_eq!(edit(delete, "/etc/pve/nodes/pve/lxc/100.conf").code, 2, "no container");
+        assert_eq!(edit("-e 1d", file).code, 1);
     }
 
     #[test]

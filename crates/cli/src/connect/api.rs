@@ -79,7 +79,7 @@ fn unrun(error: &SshError) -> ApiError {
     let hint = match error.kind {
         SshErrorKind::LoginRefused => {
             "this needs a login on the node: set username and private_key, agent or password in the ssh block of the \
-             provider. It does not if the image has content_type = \"import\" (with a name that ends in .qcow2, .raw or \
+             provider. For a disk that is made from an image it does not if the image has content_type = \"import\" (with a name that ends in .qcow2, .raw or \
              .vmdk)"
         }
         SshErrorKind::Lost => "it may have run, or still run, on the node: apply again when it has ended",
@@ -108,7 +108,8 @@ fn finished(user: &str, target: &SshTarget, program: &str, output: SshOutput) ->
     } else if lines.iter().any(|line| line.starts_with("sudo:") || line.contains(" sudo: ")) {
         Some(format!(
             "log in as root, or let {user} do it without a password, in /etc/sudoers.d on the node: \
-             {user} ALL=(root) NOPASSWD: /usr/sbin/pvesm, /usr/sbin/qm"
+             {user} ALL=(root) NOPASSWD: {}",
+            if program == "flock" { "/usr/bin/flock" } else { "/usr/sbin/pvesm, /usr/sbin/qm" }
         ))
     } else {
         None

@@ -16,7 +16,7 @@ use crate::params::Params;
 use crate::property::Properties;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, complete, flag, int, text};
-use crate::vm::{Extent, MARKER, timeout};
+use crate::vm::{Extent, MARKER, draws_address, timeout};
 
 /// The container that an action is about.
 pub(crate) struct Target<'a> {
@@ -42,7 +42,7 @@ impl Target<'_> {
     }
 
     /// Its options only: half the requests.
-    async fn look_at_options(&self) -> Result<Observed, ProviderError> {
+    pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         let looked = self.call.cluster.look_at_options("lxc", self.vmid, &self.node).await;
         looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
     }
@@ -121,6 +121,7 @@ impl Target<'_> {
             self.move_root_disk(planned).await?;
             self.move_mount_points(planned).await?;
         }
+        let was_running = self.map_ids(prior, planned, was_running).await?;
         self.configure(prior, planned, cloned).await?;
         if prior.is_some() || cloned {
             self.resize(planned).await?;
@@ -203,7 +204,8 @@ impl Target<'_> {
             }
             _ => {}
         }
-        keep_addresses(&observed, &mut set);
+        let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
+        keep_addresses(&observed, &drawn, &mut set);
         // These are settled when the container is made.
         for fixed in ["ostype", "arch"] {
             let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
@@ -276,7 +278,7 @@ impl Target<'_> {
         }
     }
 
-    async fn shut_down(&self) -> Result<(), ProviderError> {
+    pub(super) async fn shut_down(&self) -> Result<(), ProviderError> {
         let mut params = Params::default();
         params.put_flag("forceStop", Some(true));
         params.put("timeout", Some(60));
@@ -364,10 +366,14 @@ fn volumes(
     change_mount_points(observed, prior, planned, set, delete);
 }
 
-/// Puts the present MAC address into each interface that is to be sent without one.
-fn keep_addresses(observed: &Observed, set: &mut Params) {
+/// Puts the present MAC address into each interface that is to be sent without one, except into a new one that takes the
+/// slot of another.
+fn keep_addresses(observed: &Observed, planned: &Value, set: &mut Params) {
     for (name, interface) in &mut set.0 {
-        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
+        let Some(index) = name.strip_prefix("net").and_then(|index| index.parse::<usize>().ok()) else {
+            continue;
+        };
+        if draws_address(planned, "network_interface", index) {
             continue;
         }
         let wanted = Properties::parse(interface);

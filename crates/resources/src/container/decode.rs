@@ -113,6 +113,7 @@ fn decode_blocks(observed: &Observed, guide: &Value, blocks: &mut Map<String, Js
         })
     });
     blocks.insert("device_passthrough".into(), devices.collect());
+    blocks.insert("idmap".into(), super::idmap::decode(observed));
 }
 
 fn decode_network(observed: &Observed, guide: &Value, extent: Extent, blocks: &mut Map<String, Json>) {

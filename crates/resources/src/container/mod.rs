@@ -2,7 +2,7 @@
 //!
 //! Where it departs from the reference: node, pool, datastore of the root disk, mount points and becoming a template
 //! are changes in place. So are password and keys, but Proxmox VE takes those only when a container is made: a change
-//! is recorded and has to be made inside of the container. `idmap` is recorded only: the API has no place for it. A mount
+//! is recorded and has to be made inside of the container. `idmap` is written over SSH: the API only shows it. A mount
 //! point keeps its volume when its path changes, and moves when its datastore does. A container that was imported does not
 //! tell what it was made from, and a block that is left out means its defaults.
 
@@ -10,6 +10,7 @@ mod addresses;
 mod apply;
 mod decode;
 mod encode;
+mod idmap;
 mod mount_points;
 mod plan;
 mod schema;

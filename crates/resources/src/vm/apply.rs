@@ -253,7 +253,8 @@ impl Target<'_> {
         }
         keep_uuid(observed, &mut set, &delete);
         // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
-        keep_addresses(observed, &mut set);
+        let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
+        keep_addresses(observed, &drawn, &mut set);
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());

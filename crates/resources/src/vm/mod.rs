@@ -33,6 +33,7 @@ pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::{Target, is_busy, timeout};
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
 pub(crate) use encode::encode_ip_config;
+pub(crate) use option_changes::draws_address;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

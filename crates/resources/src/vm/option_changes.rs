@@ -10,6 +10,7 @@ use super::encode::encode_options;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
+use crate::values::all_blocks;
 
 /// The options to set and to delete. What only the cluster can tell stays as it is.
 pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeSet<String>) {
@@ -45,10 +46,14 @@ pub(super) fn keep_uuid(observed: &Observed, set: &mut Params, delete: &BTreeSet
     with_uuid(set, || uuid.to_string());
 }
 
-/// Puts the present MAC address into each device that is to be sent without one.
-pub(super) fn keep_addresses(observed: &Observed, set: &mut Params) {
+/// Puts the present MAC address into each device that is to be sent without one, except into a new one that takes the
+/// slot of another: its address is drawn by the cluster, and the present one has gone with its device.
+pub(super) fn keep_addresses(observed: &Observed, planned: &Value, set: &mut Params) {
     for (name, device) in &mut set.0 {
-        if name.strip_prefix("net").is_none_or(|index| index.parse::<u32>().is_err()) {
+        let Some(index) = name.strip_prefix("net").and_then(|index| index.parse::<usize>().ok()) else {
+            continue;
+        };
+        if draws_address(planned, "network_device", index) {
             continue;
         }
         let has_mac = device_mac(device).is_some();
@@ -59,4 +64,10 @@ pub(super) fn keep_addresses(observed: &Observed, set: &mut Params) {
             *device = format!("{model}={mac}{comma}{rest}");
         }
     }
+}
+
+/// Whether the address of a network device is still to be drawn.
+pub(crate) fn draws_address(planned: &Value, blocks: &str, index: usize) -> bool {
+    let address = all_blocks(planned, blocks).get(index).and_then(|device| device.get("mac_address"));
+    address.is_some_and(|address| !address.is_known())
 }

@@ -5,6 +5,7 @@ use pve_model::Value;
 use super::super::encode::{Purpose, encode_options, encode_root_disk};
 use super::super::mount_points::{match_mount_points, wait_for_restart};
 use crate::values::{all_blocks, block, changed, flag, text};
+use crate::vm::encode_ip_config;
 
 /// Options that a running container takes at once (`PVE::LXC::Config`, `vmconfig_hotplug_pending`).
 const HOT: &[&str] = &[
@@ -45,9 +46,13 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
             notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
         }
     }
+    notes.extend(moved_addresses(prior, planned));
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
-    // Migrating restarts it already.
-    if running && !changes.contains("node_name") && waits_for_restart(prior, planned) {
+    if changes.contains("idmap") {
+        let restart = if running { ", while the container is shut down" } else { "" };
+        notes.push(format!("writes idmap over SSH{restart}"));
+    } else if running && !changes.contains("node_name") && waits_for_restart(prior, planned) {
+        // Migrating restarts it already.
         notes.push("restarts the container: it does not take all of it while running".to_string());
     }
     notes
@@ -65,4 +70,40 @@ fn waits_for_restart(prior: &Value, planned: &Value) -> bool {
     set.0.keys().chain(&deleted).any(is_cold)
         || block(planned, "disk").is_some() && root(prior) != root(planned)
         || wait_for_restart(all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"))
+}
+
+/// Addresses belong to the interface in the same place: where an interface comes, goes or moves, others change theirs
+/// though nobody has edited them.
+fn moved_addresses(prior: &Value, planned: &Value) -> Option<String> {
+    let (before, after) = (addresses(prior), addresses(planned));
+    let had = |list: &[(String, String)], name: &str| {
+        list.iter().find(|(other, _)| other == name).map(|(_, address)| address.clone())
+    };
+    let elsewhere = |list: &[(String, String)], name: &str, address: &str| {
+        !address.is_empty() && list.iter().any(|(other, known)| other != name && known == address)
+    };
+    let said = |text: &str| if text.is_empty() { "no address".to_string() } else { text.to_string() };
+    let moved = after.iter().filter_map(|(name, now)| {
+        let old = had(&before, name);
+        let lost = old.as_deref().is_some_and(|old| elsewhere(&after, name, old));
+        if old.as_ref() == Some(now) || !(lost || elsewhere(&before, name, now)) {
+            return None;
+        }
+        let instead = old.map(|old| format!(" instead of {}", said(&old))).unwrap_or_default();
+        Some(format!("{name} has {}{instead}", said(now)))
+    });
+    let moved: Vec<String> = moved.collect();
+    (!moved.is_empty()).then(|| format!("addresses go by place (ip_config): {}", moved.join(", ")))
+}
+
+/// The interfaces with their addresses, as they are sent.
+fn addresses(value: &Value) -> Vec<(String, String)> {
+    let configs =
+        block(value, "initialization").map(|init| all_blocks(init, "ip_config")).unwrap_or_default();
+    let interfaces = all_blocks(value, "network_interface").iter().enumerate();
+    let named = interfaces.map(|(index, interface)| {
+        let config = configs.get(index).map(|config| encode_ip_config(config).to_string());
+        (text(interface, "name").unwrap_or("?").to_string(), config.unwrap_or_default())
+    });
+    named.collect()
 }

@@ -156,3 +156,35 @@ fn an_owner_that_was_written_as_0_is_no_change() {
     let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
     assert!(changed(&prior, &response.planned.unwrap()).is_empty());
 }
+
+#[test]
+fn an_address_that_goes_to_another_interface_is_told() {
+    let container = |names: &[&str], addresses: &[&str]| {
+        let interfaces: Vec<Json> = names.iter().map(|name| json!({ "name": name })).collect();
+        let configs: Vec<Json> =
+            addresses.iter().map(|address| json!({"ipv4": [{ "address": address }]})).collect();
+        value(json!({"network_interface": interfaces, "initialization": [{"ip_config": configs}]}))
+    };
+    let notes = |before: (&[&str], &[&str]), after: (&[&str], &[&str])| {
+        let (prior, config) = (container(before.0, before.1), container(after.0, after.1));
+        plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config }).notes
+    };
+    let one: &[&str] = &["192.0.2.5/24"];
+    let none: Vec<String> = Vec::new();
+    assert_eq!(
+        notes((&["eth0", "eth1"], one), (&["eth1", "eth0"], one)),
+        [
+            "addresses go by place (ip_config): eth1 has ip=192.0.2.5/24 instead of no address, eth0 has no address instead of ip=192.0.2.5/24"
+        ]
+    );
+    assert_eq!(
+        notes((&["eth0"], one), (&["eth9", "eth0"], one)),
+        [
+            "addresses go by place (ip_config): eth9 has ip=192.0.2.5/24, eth0 has no address instead of ip=192.0.2.5/24"
+        ]
+    );
+    assert_eq!(notes((&["eth0"], one), (&["eth0", "eth1"], one)), none);
+    assert_eq!(notes((&["eth0"], one), (&["eth0"], &["192.0.2.6/24"])), none, "edited");
+    let two = &["dhcp", "192.0.2.5/24"];
+    assert_eq!(notes((&["eth0"], one), (&["eth9", "eth0"], two)), none, "it goes along");
+}

@@ -154,6 +154,18 @@ impl State {
                 self.handle(Method::Post, &format!("/nodes/{node}/qemu/{vmid}/config"), &params)
                     .map(|_| String::new())
             }
+            ["flock", .., file] => {
+                let id = file.rsplit('/').next().unwrap().trim_end_matches(".conf").parse().unwrap();
+                let lines = command.iter().filter_map(|word| word.strip_prefix("1i lxc.idmap: "));
+                let lines: Vec<Json> = lines.map(|line| json!(["lxc.idmap", line])).collect();
+                self.writes += 1;
+                let config = &mut self.guests.get_mut(&id).unwrap().config;
+                match lines.is_empty() {
+                    true => config.remove("lxc"),
+                    false => config.insert("lxc".into(), json!(lines)),
+                };
+                Ok(String::new())
+            }
             _ => panic!("{command:?} is not part of the double"),
         }
     }

@@ -446,3 +446,61 @@ async fn a_guest_that_has_nothing_of_the_known_one_is_not_taken_for_it() {
         assert!(world.read(&made).await.is_some(), "a {kind} with a new network device is the same");
     }
 }
+
+#[tokio::test]
+async fn a_network_device_put_before_others_gets_an_address_of_its_own() {
+    let addresses = |made: &Value, blocks: &str| -> Vec<String> {
+        let devices = all_blocks(made, blocks).iter();
+        devices.map(|device| text(device, "mac_address").unwrap().to_string()).collect()
+    };
+    let vm = |bridges: &[&str]| {
+        let devices: Vec<Json> = bridges.iter().map(|bridge| json!({ "bridge": bridge })).collect();
+        json!({"node_name": "pve", "vm_id": 500, "name": "x", "network_device": devices})
+    };
+    let container = |names: &[&str]| {
+        let interfaces: Vec<Json> = names.iter().map(|name| json!({ "name": name })).collect();
+        json!({"node_name": "pve", "vm_id": 500, "network_interface": interfaces,
+               "operating_system": [{"template_file_id": "local:vztmpl/x.tar.zst"}]})
+    };
+    let cases: [(&'static str, &str, &dyn Fn(&[&str]) -> Json); 2] =
+        [(VM, "network_device", &vm), (CONTAINER, "network_interface", &container)];
+    for (kind, blocks, config) in cases {
+        for after in [["c", "a", "b"], ["a", "c", "b"], ["a", "b", "c"]] {
+            let world = World::new(kind);
+            let before = world.apply(None, config(&["a", "b"])).await;
+            let known = addresses(&before, blocks);
+            let updated = world.apply(Some(&before), config(&after)).await;
+            let now = addresses(&updated, blocks);
+            for (name, address) in after.iter().zip(&now) {
+                let old = ["a", "b"].iter().position(|old| old == name);
+                match old {
+                    Some(old) => assert_eq!(*address, known[old], "{kind} {after:?}"),
+                    None => assert!(!known.contains(address), "{kind} {after:?}: {now:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_map_of_ids_is_written_and_a_running_container_starts_with_it() {
+    let world = World::new(CONTAINER);
+    let config = |maps: Json| {
+        json!({"node_name": "pve", "vm_id": 500, "idmap": maps, "unprivileged": true,
+               "operating_system": [{"template_file_id": "local:vztmpl/x.tar.zst"}]})
+    };
+    let map =
+        |kind: &str, size: u32| json!({"type": kind, "container_id": 0, "host_id": 100000, "size": size});
+    let lines = |world: &World| world.double.0.lock().unwrap().guests[&500].config.get("lxc").cloned();
+    let made = world.apply(None, config(json!([map("uid", 9), map("gid", 9)]))).await;
+    assert_eq!(lines(&world), Some(json!([["lxc.idmap", "u 0 100000 9"], ["lxc.idmap", "g 0 100000 9"]])));
+    world.double.0.lock().unwrap().requests.clear();
+    let made = world.apply(Some(&made), config(json!([map("uid", 7)]))).await;
+    assert_eq!(lines(&world), Some(json!([["lxc.idmap", "u 0 100000 7"]])));
+    let requests = world.double.0.lock().unwrap().requests.clone();
+    let power = requests.iter().filter(|request| request.contains("/status/") && request.starts_with("Post"));
+    let power: Vec<&str> = power.filter_map(|request| request.rsplit('/').next()).collect();
+    assert_eq!(power, ["shutdown", "start"]);
+    world.apply(Some(&made), config(json!([]))).await;
+    assert_eq!(lines(&world), None);
+}

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pve_api_client::ssh::{HostKeyPolicy, SshAuthentication, SshExit, SshSettings, SshTarget, SshUploader};
 use pve_api_client::{Client, ClientOptions, Credentials, Trust, WaitOptions};
 use pve_simulator::{Options, Server, Simulator, serve};
 use serde_json::Value as Json;
@@ -25,7 +26,7 @@ use super::World;
 use crate::cluster::{Api, ApiError, Content, Method};
 
 /// The port of the provider over HTTPS, as the binary has it.
-pub(super) struct OverHttps(Client);
+pub(super) struct OverHttps(Client, SshUploader, SshTarget);
 
 fn translated(error: pve_api_client::ApiError) -> ApiError {
     ApiError {
@@ -72,8 +73,10 @@ impl Api for OverHttps {
         panic!("nothing is written by SSH in these tests")
     }
 
-    async fn run(&self, _: &str, _: &[&str], _: Duration) -> Result<String, ApiError> {
-        panic!("nothing is run by SSH in these tests")
+    async fn run(&self, _: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
+        let output = self.1.run_as_root(&self.2, command, most).await.unwrap();
+        assert_eq!(output.exit, SshExit::Code(0), "{command:?}: {}", output.stderr);
+        Ok(output.stdout)
     }
 
     fn user(&self) -> String {
@@ -107,7 +110,11 @@ async fn world_with(kind: &'static str, options: Options) -> (World, Server) {
         timeout: Duration::from_secs(30),
         parallelism: 4,
     });
-    let api = Arc::new(OverHttps(client.unwrap()));
+    let login = SshAuthentication::Password(server.ssh.password.clone().into());
+    let mut settings = SshSettings::new(server.ssh.username.clone(), vec![login]);
+    settings.host_keys = HostKeyPolicy::Pinned(vec![server.ssh.host_key.clone()]);
+    let target = SshTarget { host: server.ssh.address.ip().to_string(), port: server.ssh.address.port() };
+    let api = Arc::new(OverHttps(client.unwrap(), SshUploader::new(settings), target));
     for (path, params) in [
         ("/storage", "storage=other,type=lvmthin,vgname=pve,thinpool=more,content=images rootdir"),
         ("/storage", "storage=files,type=dir,path=/srv/files,content=images rootdir"),
