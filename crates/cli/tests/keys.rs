@@ -87,3 +87,17 @@ fn a_passphrase_can_be_let_in_and_taken_for_a_key_file() {
     let applied = project.run_with(&with, &["apply", "p.plan"]);
     assert!(applied.status.success(), "{}", text(&applied));
 }
+
+#[test]
+fn keys_that_are_older_than_those_seen_here_are_refused() {
+    let project = Project::new(MAIN);
+    project.ok(&["apply", "-auto-approve"]);
+    let marker = std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap();
+    assert!(marker.contains("\"keyring\": 1"), "{marker}");
+    // As if a rotation had been seen here, and taken back since.
+    project.write(".pve/default/log.json", &marker.replace("\"keyring\": 1", "\"keyring\": 2"));
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"]] {
+        let refused = project.fails(words);
+        assert!(refused.contains("are those of revision 1, and were of revision 2"), "{refused}");
+    }
+}

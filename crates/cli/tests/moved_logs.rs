@@ -189,3 +189,28 @@ fn a_log_that_is_gone_emptied_or_another_one_is_noticed() {
     std::fs::remove_file(path.join(".pve/default/log.json")).unwrap();
     assert!(ok(path, &["plan"]).contains("3 to add"));
 }
+
+#[test]
+fn a_log_that_was_put_back_and_continued_is_noticed_by_who_saw_what_is_gone() {
+    let Some(server) = Server::start() else { return };
+    let (one, other) = (project(server.address(), MAIN), project(server.address(), MAIN));
+    ok(one.path(), &["apply", "-auto-approve"]);
+    let before = server.keys();
+    let head = "/team/infra/terraform.tfstate.pve/head";
+    let (_, hint) = server.request("GET", head, "");
+    ok(one.path(), &["key", "rotate"]);
+    ok(one.path(), &["taint", "terraform_data.a[0]"]);
+    // Somebody takes back what came since, and another machine, which did not see it, goes on.
+    for key in server.keys().iter().filter(|key| !before.contains(key)) {
+        server.request("DELETE", &format!("/team/{key}"), "");
+    }
+    server.request("PUT", head, &hint);
+    for _ in 0..3 {
+        ok(other.path(), &["taint", "terraform_data.a[1]"]);
+        ok(other.path(), &["untaint", "terraform_data.a[1]"]);
+    }
+    for words in [&["plan"][..], &["apply", "-auto-approve"]] {
+        let refused = fails(one.path(), words);
+        assert!(refused.contains("is another one now: the log was written anew"), "{refused}");
+    }
+}

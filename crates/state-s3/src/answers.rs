@@ -21,11 +21,10 @@ pub(crate) fn judge_write<E>(key: &str, error: &Failure<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let code = error.code().unwrap_or_default();
     match status(error) {
         // 404: AWS and others answer `If-Match` on an object that is not there with it.
         Some(412) => StoreError::Condition { key: key.into() },
-        Some(404) if code != "NoSuchBucket" => StoreError::Condition { key: key.into() },
+        Some(404) if names_absence(error) => StoreError::Condition { key: key.into() },
         _ => judge(key, error),
     }
 }
@@ -36,9 +35,15 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     match status(error) {
-        Some(404) if error.code() != Some("NoSuchBucket") => Refusal::Absent,
+        Some(404) if names_absence(error) => Refusal::Absent,
         _ => Refusal::Error(judge(key, error)),
     }
+}
+
+/// Whether a 404 is about the object. One without a code is not of a store: what is wrongly taken for one must not look
+/// like an empty one.
+fn names_absence<E: ProvideErrorMetadata>(error: &Failure<E>) -> bool {
+    error.code().is_some_and(|code| code != "NoSuchBucket")
 }
 
 fn judge<E>(key: &str, error: &Failure<E>) -> StoreError

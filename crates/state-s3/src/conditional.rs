@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::batch::writer_of;
@@ -13,6 +14,8 @@ use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// How often a request is sent before it is given up: some 12 seconds with the pauses.
 const ATTEMPTS: u32 = 9;
+/// For how long, when answers do not come at all: about what a lease lasts without being renewed.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause after the first try; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -26,8 +29,27 @@ pub(crate) enum Created {
     Other(Vec<u8>),
 }
 
-async fn pause(attempt: u32) {
-    tokio::time::sleep(FIRST_PAUSE.saturating_mul(1 << attempt).min(LONGEST_PAUSE)).await;
+/// The tries of one request.
+struct Tries {
+    made: u32,
+    until: Instant,
+}
+
+impl Tries {
+    fn begin() -> Tries {
+        Tries { made: 0, until: Instant::now() + PATIENCE }
+    }
+
+    /// Pauses before the next try; `false` when it is given up.
+    async fn next(&mut self) -> bool {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.made).min(LONGEST_PAUSE);
+        self.made += 1;
+        if self.made == ATTEMPTS || Instant::now() + pause >= self.until {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
+    }
 }
 
 /// Writes an object that must not be there; `body` must have `writer` in it, which no other write has.
@@ -37,21 +59,22 @@ pub(crate) async fn create(
     writer: Uuid,
     body: &[u8],
 ) -> Result<Created, StoreError> {
-    let mut last = String::new();
-    for attempt in 0..ATTEMPTS {
-        match store.put_if_absent(key, body.to_vec()).await {
+    let mut tries = Tries::begin();
+    loop {
+        let last = match store.put_if_absent(key, body.to_vec()).await {
             Ok(_) => return Ok(Created::Mine),
             Err(StoreError::Condition { .. }) => match read(store, key).await? {
                 Some(found) if writer_of(&found) == Some(writer) => return Ok(Created::Mine),
                 Some(found) => return Ok(Created::Other(found)),
-                None => last = format!("{key} is there for writes and not there for reads"),
+                None => format!("{key} is there for writes and not there for reads"),
             },
-            Err(StoreError::Unclear(reason)) => last = reason,
+            Err(StoreError::Unclear(reason)) => reason,
             Err(refused @ StoreError::Refused(_)) => return Err(refused),
+        };
+        if !tries.next().await {
+            return Err(StoreError::Unclear(last));
         }
-        pause(attempt).await;
     }
-    Err(StoreError::Unclear(last))
 }
 
 /// What a compare-and-swap did.
@@ -84,8 +107,8 @@ pub(crate) async fn write_if(
     expected: Option<&str>,
     body: &[u8],
 ) -> Result<Option<String>, StoreError> {
-    let mut last = String::new();
-    for attempt in 0..ATTEMPTS {
+    let mut tries = Tries::begin();
+    loop {
         let written = match expected {
             Some(version) => store.replace(key, version, body.to_vec()).await,
             None => store.put_if_absent(key, body.to_vec()).await,
@@ -93,12 +116,11 @@ pub(crate) async fn write_if(
         match written {
             Ok(version) => return Ok(Some(version)),
             Err(StoreError::Condition { .. }) => return Ok(None),
-            Err(StoreError::Unclear(reason)) => last = reason,
+            Err(unclear @ StoreError::Unclear(_)) if !tries.next().await => return Err(unclear),
+            Err(StoreError::Unclear(_)) => {}
             Err(refused @ StoreError::Refused(_)) => return Err(refused),
         }
-        pause(attempt).await;
     }
-    Err(StoreError::Unclear(last))
 }
 
 /// Reads an object, again when there is no answer.
@@ -108,13 +130,13 @@ pub(crate) async fn read(store: &dyn ObjectStore, key: &str) -> Result<Option<Ve
 
 /// Reads an object with its version, again when there is no answer.
 pub(crate) async fn read_object(store: &dyn ObjectStore, key: &str) -> Result<Option<Object>, StoreError> {
-    for attempt in 0..ATTEMPTS - 1 {
+    let mut tries = Tries::begin();
+    loop {
         match store.get(key).await {
-            Err(StoreError::Unclear(_)) => pause(attempt).await,
+            Err(StoreError::Unclear(_)) if tries.next().await => {}
             result => return result,
         }
     }
-    store.get(key).await
 }
 
 /// Lists all keys that begin with `prefix` and sort after the key `after`; each part again when there is no answer.
@@ -143,11 +165,58 @@ pub(crate) async fn list(
 }
 
 async fn list_page(store: &dyn ObjectStore, prefix: &str, after: &str) -> Result<Page, StoreError> {
-    for attempt in 0..ATTEMPTS - 1 {
+    let mut tries = Tries::begin();
+    loop {
         match store.list(prefix, after).await {
-            Err(StoreError::Unclear(_)) => pause(attempt).await,
+            Err(StoreError::Unclear(_)) if tries.next().await => {}
             result => return result,
         }
     }
-    store.list(prefix, after).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryStore;
+
+    /// Answers nothing, each time for as long as a request may take.
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl ObjectStore for Silent {
+        async fn put_if_absent(&self, key: &str, _: Vec<u8>) -> Result<String, StoreError> {
+            self.get(key).await.map(|_| String::new())
+        }
+        async fn replace(&self, key: &str, _: &str, _: Vec<u8>) -> Result<String, StoreError> {
+            self.get(key).await.map(|_| String::new())
+        }
+        async fn put(&self, key: &str, _: Vec<u8>) -> Result<(), StoreError> {
+            self.get(key).await.map(drop)
+        }
+        async fn get(&self, _: &str) -> Result<Option<Object>, StoreError> {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Err(StoreError::Unclear("timeout".into()))
+        }
+        async fn list(&self, prefix: &str, _: &str) -> Result<Page, StoreError> {
+            self.get(prefix).await.map(|_| Page::default())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_answers_nothing_is_given_up_after_a_minute() {
+        let begun = Instant::now();
+        let unclear = Err(StoreError::Unclear("timeout".into()));
+        assert_eq!(create(&Silent, "a", Uuid::now_v7(), b"{}").await, unclear);
+        assert!(begun.elapsed() < PATIENCE + Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() > Duration::from_secs(20), "more than one try");
+    }
+
+    #[tokio::test]
+    async fn an_object_is_mine_whichever_try_of_mine_wrote_it() {
+        let (store, mine) = (MemoryStore::default(), Uuid::now_v7());
+        let body = format!("{{\"writer\":\"{mine}\"}}").into_bytes();
+        assert_eq!(create(&store, "a", mine, &body).await, Ok(Created::Mine));
+        assert_eq!(create(&store, "a", mine, &body).await, Ok(Created::Mine));
+        assert_eq!(create(&store, "a", Uuid::now_v7(), b"{}").await, Ok(Created::Other(body)));
+    }
 }

@@ -252,3 +252,28 @@ async fn breaking_a_lease_fences_its_holder_and_spares_the_one_that_followed() {
     let again = break_lease(&*lease(&store), &log, &shown, holder("eve")).await;
     assert!(matches!(again, Err(LeaseError::Lost)), "{again:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_broken_while_the_log_was_away_is_fenced_by_whoever_takes_it_next() {
+    let store = memory();
+    let good = log(&store).await;
+    good.append(0, vec![draft("one")]).await.unwrap();
+    let held = Lease::acquire(lease(&store), &good, holder("ann"), &options(0)).await.unwrap();
+    let shown = lease_status(&*lease(&store)).await.unwrap().unwrap();
+    let cut = Arc::new(CutOff(Arc::clone(&store), false.into()));
+    let cut_off = log(&(Arc::<CutOff>::clone(&cut) as _)).await;
+    cut.1.store(true, Ordering::Relaxed);
+    break_lease(&*lease(&store), &cut_off, &shown, holder("bob")).await.unwrap_err();
+    assert_eq!(good.head().await.unwrap(), 1, "nobody was fenced yet");
+    assert_eq!(lease_status(&*lease(&store)).await.unwrap(), None);
+    let next = Lease::acquire(lease(&store), &good, holder("eve"), &options(0)).await.unwrap();
+    let events = good.read(1).await.unwrap();
+    assert!(
+        matches!(&events[..], [one] if matches!(&one.payload, Payload::LeaseTakenOver(over) if over.from.contains("ann")))
+    );
+    next.release().await.unwrap();
+    drop(held);
+    // It is told once.
+    let again = Lease::acquire(lease(&store), &good, holder("eve"), &options(0)).await.unwrap();
+    assert_eq!((again.epoch(), good.head().await.unwrap()), (4, 2));
+}

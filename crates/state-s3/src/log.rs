@@ -3,6 +3,7 @@
 //! A batch is named by its first sequence. The one that follows the events up to `head` can only be named `head + 1`,
 //! and only one writer can make that object: this is the compare-and-swap of `append`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,8 +23,11 @@ use crate::layout::Layout;
 use crate::lease::S3Lease;
 use crate::naming::{Naming, to_json};
 use crate::probe::Probe;
-use crate::snapshot::encode_snapshot;
+use crate::snapshot::{Snapshot, encode_snapshot};
 use crate::store::{ObjectStore, StoreError};
+
+/// The kind of the event that follows every change of the keyring.
+const KEYS_CHANGED: &str = "keys_changed";
 
 /// A log in an object store.
 pub struct S3Log {
@@ -40,6 +44,8 @@ pub struct S3Log {
 struct Known {
     /// As far as it is known. It may have become longer since, never shorter or other.
     head: Head,
+    /// Hashes of the last events up to there, as far as they were read or written.
+    hashes: BTreeMap<u64, [u8; 32]>,
     /// The hint that was found.
     noted: Head,
     /// The event that a snapshot goes up to; 0 for none.
@@ -51,6 +57,11 @@ struct Known {
 }
 
 impl Known {
+    fn take_in(&mut self, events: &[StoredEvent]) {
+        self.hashes.extend(events.iter().map(|event| (event.sequence, event.hash)));
+        self.head = events.last().map_or(self.head, Head::of);
+    }
+
     /// An end that the log has reached or passed.
     fn bound(&self) -> Head {
         if self.noted.sequence > self.head.sequence { self.noted } else { self.head }
@@ -101,7 +112,9 @@ impl S3Log {
     /// Brings `known` up to date.
     async fn catch_up(&self, known: &mut Known, thorough: bool) -> Result<(), LogError> {
         let tail = self.tail(known.head, known.bound(), thorough).await?;
-        known.head = tail.last().map_or(known.head, Head::of);
+        known.take_in(&tail);
+        // What is sealed after that must be sealed with the keys that it tells of.
+        known.sealable &= !tail.iter().any(|event| event.kind == KEYS_CHANGED);
         Ok(())
     }
 
@@ -131,14 +144,16 @@ impl S3Log {
 
     /// Writes the next batch.
     async fn write_batch(&self, known: &mut Known, stored: &[StoredEvent]) -> Result<(), LogError> {
-        let Some(last) = stored.last() else { return Ok(()) };
+        if stored.is_empty() {
+            return Ok(());
+        }
         let expected = known.head.sequence;
         let writer = Uuid::now_v7();
         let body = encode_batch(writer, stored)?;
         let object = self.layout.batch(expected + 1);
         match create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))? {
             Created::Mine => {
-                known.head = Head::of(last);
+                known.take_in(stored);
                 self.note(known);
                 Ok(())
             }
@@ -209,7 +224,7 @@ impl EventLog for S3Log {
         let bound = self.known.lock().await.bound();
         if after == 0 {
             let stored = self.tail(Head::default(), bound, bound.sequence == 0).await?;
-            return self.naming.open_events(Head::default().hash, &stored).await;
+            return self.naming.open_events(0, Head::default().hash, &stored).await;
         }
         let mut stored = self.read_stored(after).await?;
         let before = stored.iter().find(|event| event.sequence == after).map(|event| event.hash);
@@ -224,7 +239,7 @@ impl EventLog for S3Log {
         }
         let before =
             before.ok_or_else(|| LogError::Damaged(Fault::Missing { sequence: after }.to_string()))?;
-        self.naming.open_events(before, &stored).await
+        self.naming.open_events(0, before, &stored).await
     }
 
     /// At most three requests, with the one that opened the log, when a snapshot has everything.
@@ -233,12 +248,15 @@ impl EventLog for S3Log {
         if known.bound().sequence > 0 {
             self.naming.complete().await?;
         }
-        let (mut state, from) = self.snapshot(known.snapshot).await?.unwrap_or_default();
+        let Snapshot { mut state, head: from, key } =
+            self.snapshot(known.snapshot).await?.unwrap_or_default();
         let stored = self.tail(from, known.bound(), known.bound().sequence == 0).await?;
-        for event in self.naming.open_events(from.hash, &stored).await? {
+        for event in self.naming.open_events(key, from.hash, &stored).await? {
             state.apply(&event)?;
         }
-        known.head = stored.last().map_or(from, Head::of);
+        known.head = from;
+        known.hashes.insert(from.sequence, from.hash);
+        known.take_in(&stored);
         known.snapshot = from.sequence;
         Ok(state)
     }
@@ -265,6 +283,18 @@ impl EventLog for S3Log {
 
     async fn known_end(&self) -> Result<Head, LogError> {
         Ok(self.known.lock().await.head)
+    }
+
+    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
+        Ok(self.known.lock().await.hashes.get(&sequence).copied())
+    }
+
+    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
+        let known = || self.naming.seal().ring().map_or(0, |ring| ring.revision);
+        if known() < hoped {
+            self.naming.refresh().await?;
+        }
+        Ok(known())
     }
 
     /// A cut off end is noticed by the head that is kept apart, as far as that was written; whoever can remove batches
@@ -343,3 +373,7 @@ mod tests;
 #[cfg(test)]
 #[path = "snapshot_tests.rs"]
 mod snapshot_tests;
+
+#[cfg(test)]
+#[path = "sealing_tests.rs"]
+mod sealing_tests;

@@ -1,18 +1,19 @@
 //! Reading batches and snapshots: where the log ends, and what is missing in front of that.
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use pve_model::state::State;
 use pve_state::{Fault, Head, LogError, StoredEvent, check_following};
 
 use super::S3Log;
 use crate::batch::decode_batch;
 use crate::conditional::{list, read};
-use crate::snapshot::decode_snapshot;
+use crate::snapshot::{Snapshot, decode_snapshot};
 
 /// Batches read at a time.
 const READS: usize = 16;
 /// Batches read one after the other before the rest is listed.
 const STEPS: usize = 4;
+/// Snapshots that are tried when the newest cannot be used: after that the log is read instead.
+const SNAPSHOTS: usize = 3;
 
 impl S3Log {
     /// The events after `from`, which is the end of a batch. The end of the log is where the store says that there is
@@ -27,6 +28,8 @@ impl S3Log {
         let mut events = Vec::new();
         let mut end = from;
         let mut steps = 0;
+        // An event that the log has reached or passed.
+        let mut least = bound.sequence;
         loop {
             let next = self.layout.batch(end.sequence + 1);
             if let Some(body) = read(&*self.store, &next).await.map_err(|error| self.fail(error))? {
@@ -34,17 +37,23 @@ impl S3Log {
                 steps += 1;
                 if steps == STEPS {
                     let after = self.layout.batch(end.sequence);
-                    for batch in self.read_listed(self.list(&after).await?).await? {
+                    let keys = self.list(&after).await?;
+                    least = keys.last().and_then(|key| self.layout.first_of(key)).unwrap_or(0).max(least);
+                    for batch in self.read_listed(keys).await? {
+                        // A listing can leave out what is there: that is asked for by its name.
+                        if batch.first().is_some_and(|event| event.sequence > end.sequence + 1) {
+                            break;
+                        }
                         take_in(&mut events, &mut end, batch)?;
                     }
                 }
-            } else if end.sequence < bound.sequence {
-                return Err(self.cut_off(end, bound).await?);
+            } else if end.sequence < least {
+                return Err(self.cut_off(end, least).await?);
             } else if !thorough || !self.goes_on(end).await? {
                 return Ok(events);
             } else if read(&*self.store, &next).await.map_err(|error| self.fail(error))?.is_none() {
                 // Batches are written in order: what is not there now was removed.
-                return Err(self.cut_off(end, bound).await?);
+                return Err(self.cut_off(end, least).await?);
             }
         }
     }
@@ -54,10 +63,10 @@ impl S3Log {
     }
 
     /// What is wrong with a log that ends before the event that was noted.
-    async fn cut_off(&self, end: Head, noted: Head) -> Result<LogError, LogError> {
+    async fn cut_off(&self, end: Head, noted: u64) -> Result<LogError, LogError> {
         let beyond = self.list(&self.layout.batch(end.sequence + 1)).await?;
         let Some(first) = beyond.iter().find_map(|key| self.layout.first_of(key)) else {
-            let fault = Fault::Truncated { last: end.sequence, written: noted.sequence };
+            let fault = Fault::Truncated { last: end.sequence, written: noted };
             return Ok(LogError::Damaged(fault.to_string()));
         };
         Ok(LogError::Damaged(format!(
@@ -89,16 +98,39 @@ impl S3Log {
         let mut keys = self.list("").await?;
         let begins = |key: &String| self.layout.first_of(key).is_some_and(|first| first <= after);
         let from = keys.partition_point(begins).saturating_sub(1);
-        let read = self.read_listed(keys.split_off(from)).await?;
-        let mut stored: Vec<StoredEvent> = read.into_iter().flatten().collect();
-        if let Some(end) = stored.last().map(Head::of) {
+        let mut stored = Vec::new();
+        let mut end = (after == 0).then(Head::default);
+        for batch in self.read_listed(keys.split_off(from)).await? {
+            self.fill(&mut stored, &mut end, batch.first().map_or(0, |event| event.sequence)).await?;
+            end = batch.last().map(Head::of);
+            stored.extend(batch);
+        }
+        if let Some(end) = end {
             stored.extend(self.tail(end, end, false).await?);
         }
         Ok(stored)
     }
 
+    /// Reads what a listing left out in front of the event `first`; what is really missing stays so.
+    async fn fill(
+        &self,
+        stored: &mut Vec<StoredEvent>,
+        end: &mut Option<Head>,
+        first: u64,
+    ) -> Result<(), LogError> {
+        while let Some(last) = end.filter(|last| last.sequence + 1 < first) {
+            let next = self.layout.batch(last.sequence + 1);
+            let body = read(&*self.store, &next).await.map_err(|error| self.fail(error))?;
+            let Some(body) = body else { return Ok(()) };
+            let batch = decode_batch(&next, &body)?;
+            *end = batch.last().filter(|event| event.sequence > last.sequence).map(Head::of);
+            stored.extend(batch);
+        }
+        Ok(())
+    }
+
     /// The newest snapshot that can be used.
-    pub(super) async fn snapshot(&self, hinted: u64) -> Result<Option<(State, Head)>, LogError> {
+    pub(super) async fn snapshot(&self, hinted: u64) -> Result<Option<Snapshot>, LogError> {
         let read_one = |key: String| async move {
             let body = read(&*self.store, &key).await.map_err(|error| self.fail(error))?;
             Ok::<_, LogError>(body.and_then(|body| decode_snapshot(&self.naming.seal(), &body)))
@@ -109,7 +141,7 @@ impl S3Log {
             return Ok(Some(found));
         }
         let keys = list(&*self.store, &self.layout.snapshots(), "").await;
-        for key in keys.map_err(|error| self.fail(error))?.into_iter().rev() {
+        for key in keys.map_err(|error| self.fail(error))?.into_iter().rev().take(SNAPSHOTS) {
             if let Some(found) = read_one(key).await? {
                 return Ok(Some(found));
             }

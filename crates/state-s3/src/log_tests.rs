@@ -9,15 +9,15 @@ use crate::MemoryStore;
 use crate::faults::FaultyStore;
 use crate::store::{Object, Page};
 
-fn key() -> Key {
+pub(super) fn key() -> Key {
     Key::from_bytes([5; 32])
 }
 
-fn layout() -> Layout {
+pub(super) fn layout() -> Layout {
     Layout::new("team/prod")
 }
 
-async fn open(store: &Arc<MemoryStore>) -> S3Log {
+pub(super) async fn open(store: &Arc<MemoryStore>) -> S3Log {
     S3Log::open(Arc::clone(store) as Arc<dyn ObjectStore>, layout(), key()).await.unwrap()
 }
 
@@ -251,7 +251,7 @@ async fn a_log_of_a_newer_program_is_refused_and_left_alone() {
     assert_eq!(store.keys(), [layout().format()]);
 }
 
-async fn five_events(store: &Arc<MemoryStore>) -> S3Log {
+pub(super) async fn five_events(store: &Arc<MemoryStore>) -> S3Log {
     let log = open(store).await;
     log.append(0, ["a", "b"].map(draft).to_vec()).await.unwrap();
     log.append(2, vec![draft("c")]).await.unwrap();
@@ -280,6 +280,53 @@ async fn removed_batches_are_noticed_and_not_written_over() {
     }
 }
 
+/// Leaves out of each listing some keys that are there, by chance.
+struct Forgetful(Arc<MemoryStore>, std::sync::Mutex<fastrand::Rng>);
+
+#[async_trait]
+impl ObjectStore for Forgetful {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.0.put_if_absent(key, body).await
+    }
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.0.replace(key, version, body).await
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.0.put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.0.get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        let mut page = self.0.list(prefix, after).await?;
+        // The last key is where the next part begins.
+        let last = page.keys.pop();
+        page.keys.retain(|_| self.1.lock().unwrap().bool());
+        page.keys.extend(last);
+        Ok(page)
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_leaves_batches_out_hides_no_event() {
+    for seed in 0..20 {
+        let store: Arc<MemoryStore> = Arc::default();
+        let log = open(&store).await;
+        for head in 0..30 {
+            log.append(head, vec![draft("x")]).await.unwrap();
+        }
+        let forgetful = Forgetful(Arc::clone(&store), fastrand::Rng::with_seed(seed).into());
+        let log = S3Log::open(Arc::new(forgetful), layout(), key()).await.unwrap();
+        assert_eq!(log.state().await.unwrap().sequence, 30, "seed {seed}");
+        assert_eq!(log.read(0).await.unwrap().len(), 30, "seed {seed}");
+        let verification = log.verify().await.unwrap();
+        assert_eq!((verification.events, verification.fault), (30, None), "seed {seed}");
+        store.remove(&layout().batch(20)).unwrap();
+        assert!(matches!(log.state().await, Err(LogError::Damaged(_))), "seed {seed}");
+        assert_eq!(log.verify().await.unwrap().fault, Some(Fault::Missing { sequence: 20 }), "seed {seed}");
+    }
+}
+
 #[tokio::test]
 async fn changed_events_are_named() {
     for (first, from, to, sequence) in
@@ -292,92 +339,4 @@ async fn changed_events_are_named() {
         store.put(&object, body.replacen(from, to, 1).into_bytes()).await.unwrap();
         assert_eq!(log.verify().await.unwrap().fault, Some(Fault::Changed { sequence }));
     }
-}
-
-#[tokio::test]
-async fn a_rotation_is_followed_by_those_who_know_an_older_keyring() {
-    let store = Arc::default();
-    let log = five_events(&store).await;
-    let early = open(&store).await;
-    let rotated = log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
-    assert_eq!(rotated.revision, 2);
-    log.append(5, vec![draft("f")]).await.unwrap();
-    assert_eq!(early.read(0).await.unwrap().len(), 6);
-    let fresh = open(&store).await;
-    fresh.append(6, vec![draft("g")]).await.unwrap();
-    // Neither the hint nor the first keyring is needed to find the newest.
-    store.remove(&layout().head()).unwrap();
-    store.remove(&layout().keyring(1)).unwrap();
-    let cold = open(&store).await;
-    assert_eq!(cold.read(4).await.unwrap().len(), 3);
-    assert_eq!(cold.keyring().await.unwrap(), Some(rotated));
-}
-
-#[tokio::test]
-async fn a_log_whose_keyrings_were_removed_is_damaged() {
-    let store = Arc::default();
-    five_events(&store).await;
-    store.remove(&layout().head()).unwrap();
-    store.remove(&layout().keyring(1)).unwrap();
-    let log = open(&store).await;
-    for error in [log.read(0).await.unwrap_err(), log.append(5, vec![draft("x")]).await.unwrap_err()] {
-        assert!(error.to_string().contains("was removed: the log is sealed with its keys"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn whoever_is_no_recipient_is_told_for_whom_the_log_is_sealed() {
-    let store = Arc::default();
-    five_events(&store).await;
-    let other = S3Log::open(Arc::clone(&store) as _, layout(), Key::from_bytes([6; 32])).await.unwrap();
-    let error = other.read(0).await.unwrap_err().to_string();
-    assert!(error.contains("for ops@desk"), "{error}");
-    assert!(matches!(other.append(5, vec![draft("x")]).await, Err(LogError::Key(_))));
-    let identity = pve_state::Identity::of("six", &Key::from_bytes([6; 32])).unwrap();
-    open(&store).await.change_keyring("ann", KeyringChange::Add(identity)).await.unwrap();
-    other.append(5, vec![draft("x")]).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_log_of_before_there_were_keyrings_is_read_written_and_rotated() {
-    let store: Arc<MemoryStore> = Arc::default();
-    let id = Uuid::now_v7();
-    let format = format!("{{\"format\":1,\"writer\":\"{id}\"}}");
-    store.put(&layout().format(), format.into_bytes()).await.unwrap();
-    // As it was written then: sealed with the key itself, for log and place.
-    let old = draft("old");
-    let sealed = key().seal(&serde_json::to_vec(&old.payload).unwrap(), &format!("{id}/1")).unwrap();
-    let mut event = StoredEvent {
-        sequence: 1,
-        id: old.id,
-        time: old.time,
-        run: old.run,
-        actor: old.actor,
-        kind: "run_started".into(),
-        sealed,
-        hash: [0; 32],
-    };
-    event.hash = event.expected_hash(&[0; 32]);
-    store.put(&layout().batch(1), encode_batch(id, &[event]).unwrap()).await.unwrap();
-
-    let log = open(&store).await;
-    log.append(1, vec![draft("b")]).await.unwrap();
-    assert_eq!(log.keyring().await.unwrap(), None);
-    moves_whole(&log, 2).await;
-    log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
-    log.append(2, vec![draft("c")]).await.unwrap();
-    for log in [&log, &open(&store).await] {
-        let payloads: Vec<_> = log.read(0).await.unwrap().into_iter().map(|event| event.payload).collect();
-        assert_eq!(payloads, ["old", "b", "c"].map(|text| draft(text).payload));
-    }
-    moves_whole(&log, 3).await;
-}
-
-async fn moves_whole(log: &S3Log, events: u64) {
-    let store: Arc<MemoryStore> = Arc::default();
-    let to = S3Log::open_as(Arc::clone(&store) as _, layout(), key(), log.id()).await.unwrap();
-    assert_eq!(pve_state::copy_log(log, &to).await.unwrap().events, events);
-    let copy = open(&store).await;
-    assert_eq!(copy.read(0).await.unwrap(), log.read(0).await.unwrap());
-    copy.append(events, vec![draft("on")]).await.unwrap();
 }

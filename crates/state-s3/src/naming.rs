@@ -176,9 +176,10 @@ impl Naming {
         Ok(mine)
     }
 
-    /// Opens what was stored behind an event with the hash `before`.
+    /// Opens what was stored behind an event with the hash `before`, and sealed with the data key `least` or later ones.
     pub(crate) async fn open_events(
         &self,
+        least: usize,
         before: [u8; 32],
         stored: &[StoredEvent],
     ) -> Result<Vec<Event>, LogError> {
@@ -186,12 +187,12 @@ impl Naming {
             return Ok(Vec::new());
         }
         self.complete().await?;
-        match self.seal().open_events(before, stored) {
+        match self.seal().open_events_from(least, before, stored) {
             // The keyring that is known may be an older one.
             Err(LogError::Key(KeyError::Wrong { .. } | KeyError::NotForThis { .. }))
                 if self.refresh().await? =>
             {
-                self.seal().open_events(before, stored)
+                self.seal().open_events_from(least, before, stored)
             }
             result => result,
         }

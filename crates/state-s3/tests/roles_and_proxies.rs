@@ -163,3 +163,26 @@ async fn requests_go_through_the_proxy_that_is_for_them() {
     let requests = proxy.requests();
     assert!(requests[0].starts_with("CONNECT store.invalid:9443 "), "{requests:?}");
 }
+
+/// What is no store answers 404 to everything: it must not look like an empty one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_store_is_not_taken_for_an_empty_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 16 * 1024]);
+            let body = "<html>not found</html>";
+            let head = format!(
+                "HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = client.write_all((head + body).as_bytes());
+        }
+    });
+    let store = store(&settings(address, &[])).await;
+    for error in [store.get("x").await.unwrap_err(), store.put_if_absent("x", vec![]).await.unwrap_err()] {
+        assert!(matches!(&error, StoreError::Refused(text) if text.contains("404")), "{error}");
+    }
+}

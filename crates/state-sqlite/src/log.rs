@@ -167,6 +167,19 @@ impl EventLog for SqliteLog {
         .await
     }
 
+    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| {
+            let (head, _) = read_head(connection, &place)?;
+            if sequence > head { Ok(None) } else { hash_of(connection, sequence, &place).map(Some) }
+        })
+        .await
+    }
+
+    async fn keyring_revision(&self, _: u64) -> Result<u64, LogError> {
+        Ok(self.keyring().await?.map_or(0, |ring| ring.revision))
+    }
+
     async fn verify(&self) -> Result<Verification, LogError> {
         let place = self.place.clone();
         self.with(move |connection| {

@@ -62,6 +62,10 @@ pub struct LeaseRecord {
     pub epoch: u64,
     /// Who holds it; `None` when it was released: the record stays, so that the epoch does.
     pub holder: Option<LeaseHolder>,
+    /// Whom it was taken from by `pve unlock`, until that is known to be in the log: whoever takes it next records it
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<LeaseHolder>,
     /// For how long it is good without being renewed, in milliseconds.
     pub time_to_live: u64,
     /// When it was last written, by the writer's clock: to be shown.
@@ -194,6 +198,7 @@ impl Lease {
                 record: LeaseRecord {
                     epoch: present.as_ref().map_or(0, |lease| lease.record.epoch) + 1,
                     holder: Some(holder.clone()),
+                    broken: None,
                     time_to_live: u64::try_from(options.time_to_live.as_millis()).unwrap_or(u64::MAX),
                     renewed: Timestamp::now(),
                 },
@@ -298,7 +303,9 @@ async fn free(
     // The time before the question: the version may have been another until then.
     let asked = Instant::now();
     let Some(found) = store.read().await? else { return Ok(Some((None, None))) };
-    let Some(other) = found.record.holder.clone() else { return Ok(Some((None, Some(found)))) };
+    let Some(other) = found.record.holder.clone() else {
+        return Ok(Some((found.record.broken.clone(), Some(found))));
+    };
     match seen {
         Some((before, since)) if before.version == found.version => {
             if asked.duration_since(*since) > Duration::from_millis(found.record.time_to_live) {
@@ -360,11 +367,17 @@ pub async fn break_lease(
         let record = LeaseRecord {
             epoch,
             holder: None,
+            broken: Some(holder.clone()),
             renewed: Timestamp::now(),
             time_to_live: shown.record.time_to_live,
         };
         match store.write(Some(&expected), &record).await? {
-            LeaseWrite::Written(_) => return Ok(record_fencing(log, &holder, epoch, &by).await?),
+            LeaseWrite::Written(version) => {
+                record_fencing(log, &holder, epoch, &by).await?;
+                // Without it the next one records the same once more.
+                let _ = store.write(Some(&version), &LeaseRecord { broken: None, ..record }).await;
+                return Ok(());
+            }
             // It was renewed since it was shown; it still is the same holder's.
             LeaseWrite::Other(Some(found))
                 if found.record.holder.as_ref().is_some_and(|found| found.id == holder.id) =>

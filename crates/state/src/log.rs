@@ -140,6 +140,22 @@ pub trait EventLog: Send + Sync {
     /// When the storage fails.
     async fn known_end(&self) -> Result<Head, LogError>;
 
+    /// The hash of an event, as far as it was read or written here. Asks nobody.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn known_hash(&self, _sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
+        Ok(None)
+    }
+
+    /// The revision of the log's keyring; 0 without one. Asks for newer ones only when it would be less than `hoped`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn keyring_revision(&self, _hoped: u64) -> Result<u64, LogError> {
+        Ok(0)
+    }
+
     /// Checks that no event was edited, dropped, added, swapped or cut off. Needs no key.
     ///
     /// # Errors

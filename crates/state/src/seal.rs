@@ -94,6 +94,14 @@ impl Seal {
         self.keys()?.last().ok_or(KeyError::Forged)
     }
 
+    /// The number of the newest data key.
+    ///
+    /// # Errors
+    /// When the key does not fit.
+    pub fn newest_number(&self) -> Result<usize, KeyError> {
+        Ok(self.keys()?.len().saturating_sub(1))
+    }
+
     /// Seals bytes for a place in this log.
     ///
     /// # Errors
@@ -102,13 +110,13 @@ impl Seal {
         self.newest()?.seal(plain, place)
     }
 
-    /// Opens what was sealed for a place in this log.
+    /// Opens what was sealed for a place in this log with the newest data key: those before it are known to whoever
+    /// was a recipient then.
     ///
     /// # Errors
-    /// When it was sealed with none of the log's keys, or for another place, or was changed.
+    /// When it was sealed with another one, or for another place, or was changed.
     pub fn open(&self, sealed: &[u8], place: &str, what: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let opened = self.keys()?.iter().rev().find_map(|key| key.open(sealed, place, what).ok());
-        opened.ok_or_else(|| self.wrong(what))
+        self.newest()?.open(sealed, place, what).map_err(|_| self.wrong(what))
     }
 
     fn wrong(&self, what: &str) -> KeyError {
@@ -152,12 +160,26 @@ impl Seal {
     /// # Errors
     /// When the key does not fit, an event or one before it was changed, or a payload is no payload.
     pub fn open_events(&self, before: [u8; 32], stored: &[StoredEvent]) -> Result<Vec<Event>, LogError> {
-        let mut before = before;
+        self.open_events_from(0, before, stored)
+    }
+
+    /// The same behind something that was sealed with the data key number `least`. The event that follows a new data key
+    /// is sealed with it, and so is all that comes: an older one there was used by somebody who was removed.
+    ///
+    /// # Errors
+    /// As [`Seal::open_events`].
+    pub fn open_events_from(
+        &self,
+        least: usize,
+        before: [u8; 32],
+        stored: &[StoredEvent],
+    ) -> Result<Vec<Event>, LogError> {
+        let (mut least, mut before) = (least, before);
         stored
             .iter()
             .map(|event| {
-                let json = self.open_event(event, &before)?;
-                before = event.hash;
+                let (number, json) = self.open_event(least, event, &before)?;
+                (least, before) = (number, event.hash);
                 let payload: Payload = serde_json::from_slice(&json).map_err(|error| {
                     LogError::Damaged(format!("event {} cannot be read: {error}", event.sequence))
                 })?;
@@ -173,11 +195,17 @@ impl Seal {
             .collect()
     }
 
-    fn open_event(&self, event: &StoredEvent, before: &[u8; 32]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    fn open_event(
+        &self,
+        least: usize,
+        event: &StoredEvent,
+        before: &[u8; 32],
+    ) -> Result<(usize, Zeroizing<Vec<u8>>), KeyError> {
         let what = format!("event {}", event.sequence);
-        let keys = self.keys()?.iter().enumerate().rev();
+        let keys = self.keys()?.iter().enumerate().skip(least).rev();
         let opened = keys.into_iter().find_map(|(number, key)| {
-            key.open(&event.sealed, &self.place(number, event, before), &what).ok()
+            let opened = key.open(&event.sealed, &self.place(number, event, before), &what).ok();
+            opened.map(|json| (number, json))
         });
         opened.ok_or_else(|| self.wrong(&what))
     }

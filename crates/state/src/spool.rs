@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::chain::Verification;
 use crate::log::{Draft, EventLog, Head, LogError};
 
-/// Opens an empty log at hand for the events of the shared log after the given one.
-pub type OpenSpool = Box<dyn Fn(u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
+/// Opens an empty log at hand for the events after the given one of the shared log with this id; it has the same id.
+pub type OpenSpool = Box<dyn Fn(Uuid, u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
 
 /// A shared log whose appends go to a spool from the first one on whose outcome cannot be told. An error of the very
 /// first append is passed on: there is nothing yet that must be kept.
@@ -63,7 +63,7 @@ impl EventLog for SpooledLog {
         if begun.is_none() {
             match self.log.append(expected_head, batch.clone()).await {
                 Err(error @ LogError::Storage { .. }) if self.begun.load(Ordering::SeqCst) => {
-                    *begun = Some((expected_head, (self.open)(expected_head)?));
+                    *begun = Some((expected_head, (self.open)(self.log.id(), expected_head)?));
                     (self.away)(&error);
                 }
                 result => {
@@ -115,6 +115,14 @@ impl EventLog for SpooledLog {
         self.log.known_end().await
     }
 
+    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
+        self.log.known_hash(sequence).await
+    }
+
+    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
+        self.log.keyring_revision(hoped).await
+    }
+
     async fn verify(&self) -> Result<Verification, LogError> {
         self.log.verify().await
     }
@@ -135,6 +143,9 @@ pub enum PushError {
         /// Events that are not in the log.
         events: usize,
     },
+    /// The spool was begun for another log.
+    #[error("the events kept here are of another log")]
+    OtherLog,
     /// A log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -145,8 +156,12 @@ pub enum PushError {
 /// anything done under the next one, is not in the way.
 ///
 /// # Errors
-/// [`PushError::Overtaken`] when another run did something; otherwise when a log fails. Nothing is appended then.
+/// [`PushError::Overtaken`] when another run did something, [`PushError::OtherLog`] when the spool does not have the id of
+/// the log; otherwise when a log fails. Nothing is appended then.
 pub async fn push_spool(log: &dyn EventLog, spool: &dyn EventLog, base: u64) -> Result<usize, PushError> {
+    if spool.id() != log.id() {
+        return Err(PushError::OtherLog);
+    }
     let kept = spool.read(0).await?;
     let present = log.read(base).await?;
     let ids: BTreeSet<Uuid> = present.iter().map(|event| event.id).collect();

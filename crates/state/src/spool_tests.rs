@@ -46,13 +46,14 @@ impl EventLog for Unreliable {
 
 /// One event in the log, three recorded while it is away: the log, the spool.
 async fn spooled(lands: bool) -> (Arc<MemoryLog>, Arc<MemoryLog>) {
-    let (log, spool) = (memory(), memory());
+    let log = memory();
+    let spool = Arc::new(MemoryLog::named(log.id(), Key::from_bytes([1; 32])));
     let unreliable = Arc::new(Unreliable { log: Arc::clone(&log), away: false.into(), lands });
     let told = Arc::new(AtomicU32::new(0));
     let (opened, count) = (Arc::clone(&spool), Arc::clone(&told));
     let wrapped = Arc::new(SpooledLog::new(
         Arc::<Unreliable>::clone(&unreliable),
-        Box::new(move |_| Ok(Arc::<MemoryLog>::clone(&opened))),
+        Box::new(move |_, _| Ok(Arc::<MemoryLog>::clone(&opened))),
         move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         },
@@ -77,7 +78,7 @@ async fn spooled(lands: bool) -> (Arc<MemoryLog>, Arc<MemoryLog>) {
 #[tokio::test]
 async fn a_log_that_is_away_from_the_start_is_not_spooled() {
     let unreliable = Arc::new(Unreliable { log: memory(), away: true.into(), lands: false });
-    let wrapped = SpooledLog::new(unreliable, Box::new(|_| panic!("a spool was opened")), |_| {});
+    let wrapped = SpooledLog::new(unreliable, Box::new(|_, _| panic!("a spool was opened")), |_| {});
     assert!(matches!(wrapped.append(0, vec![draft("a")]).await, Err(LogError::Storage { .. })));
     assert_eq!(wrapped.spooled_after().await, None);
 }
@@ -89,7 +90,7 @@ fn taken_over() -> Draft {
 
 #[tokio::test]
 async fn a_log_that_does_not_go_away_is_a_log() {
-    run(|| async { Arc::new(SpooledLog::new(memory(), Box::new(|_| Ok(memory())), |_| {})) }).await;
+    run(|| async { Arc::new(SpooledLog::new(memory(), Box::new(|_, _| Ok(memory())), |_| {})) }).await;
 }
 
 #[tokio::test]
@@ -115,4 +116,13 @@ async fn a_lease_that_was_taken_over_is_not_in_the_way_but_another_run_is() {
     let error = push_spool(&*log, &*spool, 1).await.unwrap_err();
     assert!(matches!(error, PushError::Overtaken { sequence: 3, events: 3 }), "{error}");
     assert_eq!(log.head().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_spool_is_pushed_to_its_own_log_only() {
+    let (_, spool) = spooled(false).await;
+    let other = memory();
+    other.append(0, vec![draft("one")]).await.unwrap();
+    assert!(matches!(push_spool(&*other, &*spool, 1).await, Err(PushError::OtherLog)));
+    assert_eq!(other.head().await.unwrap(), 1);
 }

@@ -56,8 +56,8 @@ impl Project {
             return self.open_log().await;
         }
         let (key, folder, stop) = (self.key()?, self.data_folder(), Arc::clone(stop));
-        let open = move |base| -> Result<Arc<dyn EventLog>, LogError> {
-            Ok(Arc::new(SqliteLog::open(&Spool::path(&folder, base), key.clone())?))
+        let open = move |log, base| -> Result<Arc<dyn EventLog>, LogError> {
+            Ok(Arc::new(SqliteLog::open_as(&Spool::path(&folder, base), key.clone(), log)?))
         };
         let away = move |error: &LogError| {
             stop.store(true, Ordering::SeqCst);
@@ -80,7 +80,7 @@ impl Project {
         };
         let state = log.state().await?;
         if let Some(marker) = Marker::read(self)? {
-            marker.check(self, log.id(), log.known_end().await?)?;
+            marker.check_log(self, &*log).await?;
         }
         refuse_moved(&state)?;
         let noted = NotedLog::new(self, wrap(log)?)?;

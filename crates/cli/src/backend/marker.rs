@@ -75,6 +75,9 @@ pub(super) struct Marker {
     log: Uuid,
     pub(super) sequence: u64,
     hash: String,
+    /// The revision of the log's keyring.
+    #[serde(default)]
+    keyring: u64,
 }
 
 fn path(project: &Project) -> PathBuf {
@@ -99,8 +102,8 @@ impl Marker {
     }
 
     /// A marker of this end of a log.
-    pub(super) fn new(place: Place, log: Uuid, end: Head) -> Marker {
-        Marker { format: FORMAT, place, log, sequence: end.sequence, hash: hexadecimal(&end.hash) }
+    pub(super) fn new(place: Place, log: Uuid, end: Head, keyring: u64) -> Marker {
+        Marker { format: FORMAT, place, log, sequence: end.sequence, hash: hexadecimal(&end.hash), keyring }
     }
 
     /// Keeps it. It is written with every append: one that a power cut takes back only says less.
@@ -121,10 +124,42 @@ impl Marker {
         }
     }
 
-    /// Refuses a log that is not the one that was seen, or not all of it.
+    /// Refuses a log that is not the one that was seen, or not all of it, or whose keys are older ones. Asks the log only
+    /// for keys that are not known here.
     ///
     /// # Errors
-    /// When it is another one or shorter.
+    /// When it is so, or the log cannot be asked.
+    pub(super) async fn check_log(&self, project: &Project, log: &dyn EventLog) -> Result<(), Failure> {
+        let end = log.known_end().await?;
+        self.check(project, log.id(), end)?;
+        let hash = log.known_hash(self.sequence).await?.filter(|_| self.sequence > 0);
+        if let Some(seen) = self.differs_at(hash) {
+            let hint = "Somebody who can write to its place did that. `pve log verify` says what is wrong; put it back from \
+                        a copy.";
+            return Err(Failure::hinted(format!("the log {}: {seen}", self.place.name), hint));
+        }
+        let found = log.keyring_revision(self.keyring).await?;
+        if found >= self.keyring || self.log != log.id() {
+            return Ok(());
+        }
+        Err(Failure::hinted(
+            format!(
+                "the keys of the log {} are those of revision {found}, and were of revision {} when it was last used here",
+                self.place.name, self.keyring
+            ),
+            "Somebody who can write to its place put older ones back, perhaps to go on reading. Put the newest back from a \
+             copy, and take away that access.",
+        ))
+    }
+
+    fn differs_at(&self, hash: Option<[u8; 32]>) -> Option<String> {
+        self.differs(Some(Head { sequence: self.sequence, hash: hash? }))
+    }
+
+    /// Refuses a log that is another one than was seen, or shorter.
+    ///
+    /// # Errors
+    /// When it is.
     pub(super) fn check(&self, project: &Project, log: Uuid, end: Head) -> Result<(), Failure> {
         let what = if end.sequence == 0 {
             "is empty".to_string()
@@ -209,7 +244,7 @@ pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Fa
 pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> {
     let Some((found, _)) = elsewhere(project, project.backend()?).await? else { return Ok(None) };
     let place = Place::of(project, project.backend()?)?;
-    Marker::new(place, Uuid::nil(), Head::default())
+    Marker::new(place, Uuid::nil(), Head::default(), 0)
         .write(&path(project))
         .map_err(Failure::writing(&path(project)))?;
     Ok(Some(found))
@@ -247,9 +282,10 @@ impl NotedLog {
     /// The marker only makes noticing possible: an append does not fail for it.
     pub(super) async fn note(&self) {
         if let Ok(end) = self.log.known_end().await
+            && let Ok(keyring) = self.log.keyring_revision(0).await
             && end.sequence > 0
         {
-            let _ = Marker::new(self.place.clone(), self.log.id(), end).write(&self.path);
+            let _ = Marker::new(self.place.clone(), self.log.id(), end, keyring).write(&self.path);
         }
     }
 }
@@ -288,6 +324,14 @@ impl EventLog for NotedLog {
 
     async fn known_end(&self) -> Result<Head, LogError> {
         self.log.known_end().await
+    }
+
+    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
+        self.log.known_hash(sequence).await
+    }
+
+    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
+        self.log.keyring_revision(hoped).await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

@@ -77,6 +77,10 @@ pub async fn push(project: &Project, wait: Duration) -> Result<Option<usize>, Fa
     let kept = SqliteLog::open(&spool.path, project.key()?)?;
     let pushed = push_spool(&*log, &kept, spool.base).await.map_err(|error| match error {
         PushError::Log(error) => error.into(),
+        other @ PushError::OtherLog => Failure::hinted(
+            format!("{other}: {} was begun for one in another place", spool.path.display()),
+            "Name that place in the `backend` block again, or put them aside with `pve log push -discard`.",
+        ),
         overtaken @ PushError::Overtaken { .. } => Failure::hinted(
             overtaken.to_string(),
             "That run found out in the cluster what became of open actions. Compare with `pve log`; \
@@ -101,7 +105,8 @@ pub fn discard_spool(project: &Project) -> Result<Option<PathBuf>, Failure> {
     let Some(spool) = Spool::find(project) else { return Ok(None) };
     // Opening and closing it leaves everything in the one file.
     drop(SqliteLog::open(&spool.path, project.key()?)?);
-    let aside = spool.path.with_file_name(format!("discarded-{}.db", spool.base));
+    let named = |number: u32| spool.path.with_file_name(format!("discarded-{}-{number}.db", spool.base));
+    let aside = (1..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
     std::fs::rename(&spool.path, &aside).map_err(Failure::writing(&aside))?;
     Ok(Some(aside))
 }

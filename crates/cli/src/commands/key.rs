@@ -98,6 +98,10 @@ async fn change(
     writer.record(Payload::KeysChanged(payload)).await.map_err(|error| {
         Failure::plain(format!("the keys were changed, and the log could not be told: {}", error.message))
     })?;
+    // Those of before are sealed with keys that are not the newest ones any more.
+    if let Err(error) = noted.save_snapshot(&writer.state()).await {
+        eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
+    }
     noted.settle().await;
     report(global, &ring, &told, &names)
 }
