@@ -33,6 +33,14 @@ impl Calls {
         nobody.login("root@pam", &simulator.options().password)
     }
 
+    /// Another server of the cluster, asked by the same one.
+    pub fn at(&self, simulator: &Simulator) -> Self {
+        let Credentials { authorization, cookie, csrf } = &self.credentials;
+        let credentials =
+            Credentials { authorization: authorization.clone(), cookie: cookie.clone(), csrf: csrf.clone() };
+        Calls { simulator: simulator.clone(), credentials }
+    }
+
     /// The same simulator asked by somebody else.
     pub fn login(&self, user: &str, password: &str) -> Self {
         let nobody = Calls { simulator: self.simulator.clone(), credentials: Credentials::default() };
@@ -75,11 +83,7 @@ impl Calls {
                 Some(other) => sent.insert((*name).to_owned(), other),
             };
         }
-        let credentials = Credentials {
-            authorization: self.credentials.authorization.clone(),
-            cookie: self.credentials.cookie.clone(),
-            csrf: self.credentials.csrf.clone(),
-        };
+        let credentials = self.at(&self.simulator).credentials;
         let incoming = Incoming {
             method: method.to_owned(),
             path: path.to_owned(),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::options::Options;
+use crate::simulator::Simulator;
 use crate::state::{Effect, Guest, GuestKind, State, Task};
 
 /// How many tasks are remembered, as the real task index forgets the oldest.
@@ -45,6 +46,17 @@ pub(crate) struct Upload {
     pub bytes: bytes::Bytes,
 }
 
+/// What a server says that asks to join a cluster.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub node: String,
+    /// Of the server that is asked.
+    pub fingerprint: String,
+    /// Of `root@pam` there.
+    pub password: String,
+    pub force: bool,
+}
+
 /// A request.
 pub(crate) struct Request<'a> {
     pub state: &'a mut State,
@@ -56,6 +68,12 @@ pub(crate) struct Request<'a> {
     /// Parameters that were null in JSON, which PVE refuses late.
     pub undefined: Vec<String>,
     pub upload: Option<Upload>,
+    /// Servers that the one that answers can reach.
+    pub peers: Vec<Simulator>,
+    /// The one whose cluster it joins.
+    pub joined: Option<Simulator>,
+    /// A node that the call takes out of the cluster.
+    pub removed: Option<String>,
     /// Milliseconds since the epoch.
     pub now: u64,
     /// `total` beside `data`.
@@ -79,6 +97,9 @@ impl<'a> Request<'a> {
             parameters: BTreeMap::new(),
             undefined: Vec::new(),
             upload: None,
+            peers: Vec::new(),
+            joined: None,
+            removed: None,
             now,
             total: None,
             changes: None,

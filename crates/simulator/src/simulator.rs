@@ -1,6 +1,7 @@
 //! The simulator itself: one cluster, one lock, and a file that is written before a change is answered.
 
 mod dispatch;
+mod joining;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -106,6 +107,9 @@ struct Inner {
     conformity: Conformity,
     /// The time of a stopped clock, in milliseconds since the epoch.
     stopped: Option<u64>,
+    /// Servers that it can reach.
+    peers: Vec<Simulator>,
+    joined: Option<joining::Joined>,
 }
 
 /// A request as the HTTP side hands it over.
@@ -116,6 +120,8 @@ pub(crate) struct Incoming {
     pub parameters: BTreeMap<String, Raw>,
     pub upload: Option<Upload>,
     pub credentials: Credentials,
+    /// The node that was asked, if it is not the first one.
+    pub asked: Option<String>,
     /// Set if the HTTP side refuses already; still recorded and authenticated.
     pub refusal: Option<Failure>,
 }
@@ -170,6 +176,8 @@ impl Simulator {
             random,
             conformity: Conformity::default(),
             stopped: None,
+            peers: Vec::new(),
+            joined: None,
         };
         Simulator { inner: Arc::new(Mutex::new(inner)) }
     }
@@ -296,6 +304,9 @@ impl Simulator {
 
     /// Answers a request.
     pub(crate) fn handle(&self, incoming: Incoming) -> Reply {
+        if let Some((cluster, node)) = self.cluster() {
+            return cluster.handle(Incoming { asked: Some(node), ..incoming });
+        }
         let mut inner = self.lock();
         let how = inner.injected(&incoming.method, &incoming.path);
         let record = (incoming.method.clone(), incoming.path.clone());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
+use crate::cluster::Member;
 use crate::datacenter::Account;
 use crate::ha::Manager;
 use crate::nodes::{AptFiles, DiskPools, Network, NodeSettings};
@@ -40,6 +41,12 @@ pub(crate) struct State {
     /// The name of a cluster that was made of one node.
     #[serde(default)]
     pub cluster_name: Option<String>,
+    /// When that cluster runs, in milliseconds since the epoch.
+    #[serde(default)]
+    pub cluster_since: u64,
+    /// Nodes that were added to the cluster while it ran.
+    #[serde(default)]
+    pub members: BTreeMap<String, Member>,
     /// Options of nodes.
     #[serde(default)]
     pub node_options: BTreeMap<String, Options>,
@@ -363,6 +370,8 @@ impl State {
             node_networks: BTreeMap::new(),
             cluster_options: Options::new(),
             cluster_name: None,
+            cluster_since: 0,
+            members: BTreeMap::new(),
             node_options: BTreeMap::new(),
             node_settings: BTreeMap::new(),
             access: Access::default(),

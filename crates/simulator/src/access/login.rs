@@ -8,6 +8,7 @@ use sha2::Digest as _;
 use super::users::{self, Token};
 use super::{enforcement, permissions};
 use crate::failure::Failure;
+use crate::options::Options;
 use crate::request::{Answer, Identity, Request};
 use crate::router::Route;
 use crate::state::State;
@@ -79,6 +80,13 @@ fn refused() -> Failure {
     Failure { status: 401, ..Failure::died("authentication failure") }
 }
 
+/// Whether this is a user's password; the options have that of `root@pam` until another one is set.
+pub(crate) fn is_password(state: &State, settings: &Options, user: &str, password: &str) -> bool {
+    let default = (user == "root@pam").then_some(&settings.password);
+    let known = state.access.users.get(user).and_then(|account| account.password.as_ref()).or(default);
+    known.is_some_and(|known| known == password)
+}
+
 fn login(request: &mut Request<'_>) -> Answer {
     let user = match request.get("realm") {
         Some(realm) => format!("{}@{realm}", request.text("username")),
@@ -89,8 +97,7 @@ fn login(request: &mut Request<'_>) -> Answer {
     let renewed =
         verify_ticket(request.state, &password, request.seconds()).is_some_and(|owner| owner == user);
     let Some(account) = request.state.access.users.get(&user) else { return Err(refused()) };
-    let default = (user == "root@pam").then_some(&request.options.password);
-    let known = account.password.as_ref().or(default).is_some_and(|known| *known == password);
+    let known = is_password(request.state, request.options, &user, &password);
     if !account.is_active(request.seconds()) || !(renewed || known) {
         return Err(refused());
     }
@@ -99,10 +106,10 @@ fn login(request: &mut Request<'_>) -> Answer {
     let capabilities = capabilities(request.state, &user);
     let mut row =
         json!({ "username": user, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": capabilities });
-    if !request.options.other_nodes.is_empty()
+    if let Some(name) = crate::cluster::name(request)
         && permissions::of(request.state, &user, "/").contains_key("Sys.Audit")
     {
-        row["clustername"] = json!("lab");
+        row["clustername"] = json!(name);
     }
     Ok(row)
 }

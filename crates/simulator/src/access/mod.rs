@@ -25,7 +25,8 @@ use crate::router::Route;
 pub(crate) use factors::ROUTES as FACTOR_ROUTES;
 pub(crate) use groups::ROUTES as GROUP_ROUTES;
 pub(crate) use login::{
-    Credentials, ROUTES as LOGIN_ROUTES, check_console, console_ticket, identify, is_open, register,
+    Credentials, ROUTES as LOGIN_ROUTES, check_console, console_ticket, identify, is_open, is_password,
+    register,
 };
 pub(crate) use realms::{ROUTES as REALM_ROUTES, built_in as realms};
 pub(crate) use roles::ROUTES as ROLE_ROUTES;

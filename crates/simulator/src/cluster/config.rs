@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::members::Member;
 use crate::failure::Failure;
 use crate::nodes;
-use crate::request::{Answer, Outcome, Request};
+use crate::request::{Admission, Answer, Outcome, Request};
 use crate::router::Route;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -13,6 +14,8 @@ pub(crate) const ROUTES: &[Route] = &[
     }),
     ("POST", "/cluster/config", create),
     ("GET", "/cluster/config/nodes", members),
+    ("POST", "/cluster/config/nodes/{node}", add),
+    ("DELETE", "/cluster/config/nodes/{node}", remove),
     ("GET", "/cluster/config/join", information),
     ("POST", "/cluster/config/join", join),
     ("GET", "/cluster/config/totem", |request| {
@@ -84,6 +87,7 @@ fn create(request: &mut Request<'_>) -> Answer {
     }
     let wanted = request.text("clustername");
     request.state.cluster_name = Some(wanted.clone());
+    request.state.cluster_since = request.now + 2 * request.options.task_duration.as_millis() as u64;
     let mut outcome = Outcome::default();
     for line in [
         "Corosync Cluster Engine Authentication key generator.",
@@ -97,19 +101,104 @@ fn create(request: &mut Request<'_>) -> Answer {
     Ok(request.submit("clustercreate", &wanted, outcome))
 }
 
-/// There is no other cluster to join: the node finds nobody at the address.
+/// Asks the other server for a place in its cluster (PVE::Cluster::Setup, `join`).
 fn join(request: &mut Request<'_>) -> Answer {
+    let mut outcome = Outcome::default();
+    let mut errors = Vec::new();
     if name(request).is_some() {
-        let text = "* cluster config '/etc/pve/corosync.conf' already exists";
-        let mut outcome = Outcome::default();
-        outcome.say("detected the following error(s):".to_owned());
-        outcome.say(text);
-        outcome.error = Some("Check if node may join a cluster failed!".to_owned());
-        return Ok(request.submit("clusterjoin", "", outcome));
+        errors.push("* authentication key '/etc/corosync/authkey' already exists");
+        errors.push("* cluster config '/etc/pve/corosync.conf' already exists");
+    }
+    if request.state.guests.len() > 0 {
+        errors.push("* this host already contains virtual guests");
+    }
+    if name(request).is_some() {
+        errors.push("* corosync is already running, is this node already in a cluster?!");
+    }
+    let force = request.flag("force");
+    if !errors.is_empty() {
+        outcome.say("detected the following error(s):");
+        errors.into_iter().for_each(|line| outcome.say(line));
+        if !force {
+            outcome.error = Some("Check if node may join a cluster failed!".to_owned());
+            return Ok(request.submit("clusterjoin", "", outcome));
+        }
+        outcome.say("");
+        outcome.say("WARNING : detected error but forced to continue!");
     }
     let host = request.text("hostname");
-    let mut outcome = Outcome::default();
     outcome.say(format!("Establishing API connection with host '{host}'"));
-    outcome.error = Some(format!("500 Can't connect to {host}:8006 (Connection refused)"));
+    let asked = Admission {
+        node: request.node.clone(),
+        fingerprint: request.text("fingerprint"),
+        password: request.text("password"),
+        force,
+    };
+    let Some(peer) = request.peers.last().cloned() else {
+        outcome.error = Some(format!("500 Can't connect to {host}:8006 (Connection refused)"));
+        return Ok(request.submit("clusterjoin", "", outcome));
+    };
+    match peer.admit(&asked) {
+        Err((lines, error)) => {
+            if !lines.is_empty() {
+                greeted(request, &mut outcome);
+                lines.into_iter().for_each(|line| outcome.say(line));
+            }
+            outcome.error = Some(error);
+        }
+        Ok(()) => {
+            greeted(request, &mut outcome);
+            outcome.say("Join request OK, finishing setup locally");
+            outcome.say("stopping pve-cluster service");
+            outcome.say("waiting for quorum...OK");
+            outcome.say("generated new node certificate, restart pveproxy and pvedaemon services");
+            outcome.say(format!("successfully added node '{}' to cluster.", asked.node));
+            request.joined = Some(peer);
+        }
+    }
     Ok(request.submit("clusterjoin", "", outcome))
+}
+
+/// What the log says up to the request for a place.
+fn greeted(request: &Request<'_>, outcome: &mut Outcome) {
+    outcome.say("Login succeeded.");
+    outcome.say("check cluster join API version");
+    if !request.parameters.keys().any(|key| key.starts_with("link")) {
+        let address = nodes::address(request.options, 0);
+        outcome.say(format!(
+            "No cluster network links passed explicitly, fallback to local node IP '{address}'"
+        ));
+    }
+    outcome.say("Request addition of this node");
+}
+
+/// Adds a node to the configuration, which does not make it join.
+fn add(request: &mut Request<'_>) -> Answer {
+    let node = request.text("node");
+    let Some(name) = name(request) else { return Err(Failure::died("no cluster configuration")) };
+    if request.options.nodes().any(|known| *known == node) && !request.flag("force") {
+        return Err(Failure::died(format!("can't add existing node '{node}'")));
+    }
+    let links = request.parameters.keys().any(|key| key.starts_with("link"));
+    if !links && request.get("new_node_ip").is_none() {
+        let text = "no links and no fallback ip (new_node_ip) given, cannot join cluster";
+        return Err(Failure::died(text));
+    }
+    request.state.members.insert(node, Member { since: request.now, present: false });
+    let configuration = format!("totem {{\n  cluster_name: {name}\n}}\n");
+    Ok(json!({ "corosync_authkey": "", "corosync_conf": configuration, "warnings": [] }))
+}
+
+/// Takes a node out of the configuration.
+fn remove(request: &mut Request<'_>) -> Answer {
+    let node = request.text("node");
+    if node == request.node {
+        return Err(Failure::died("Cannot delete myself from cluster!"));
+    }
+    if !request.options.nodes().any(|known| *known == node) {
+        return Err(Failure::died(format!("Node/IP: {node} is not a known host of the cluster.")));
+    }
+    request.state.members.remove(&node);
+    request.removed = Some(node);
+    Ok(Value::Null)
 }

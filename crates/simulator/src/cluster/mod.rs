@@ -8,9 +8,13 @@ use crate::router::Route;
 use crate::{guests, nodes};
 
 mod config;
+mod members;
 mod options;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use config::ROUTES as CONFIG_ROUTES;
+pub(crate) use config::{ROUTES as CONFIG_ROUTES, name};
+pub(crate) use members::{Member, Standing, arrive, standing};
 pub(crate) use options::ROUTES as OPTION_ROUTES;
 
 const INDEX: [&str; 21] = [
@@ -57,18 +61,26 @@ fn version(_: &mut Request<'_>) -> Answer {
 }
 
 fn status(request: &mut Request<'_>) -> Answer {
-    let name = config::name(request);
+    // The file system has to start anew before it tells of a cluster that was made.
+    let name = config::name(request).filter(|_| request.state.cluster_since <= request.now);
     let single = name.is_none();
-    let nodes = request.options.nodes().enumerate().map(|(at, name)| {
-        json!({
-            "id": format!("node/{name}"), "type": "node", "name": name, "ip": nodes::address(request.options, at),
-            "nodeid": if single { 0 } else { at + 1 }, "local": u8::from(*name == request.options.node),
-            "online": 1, "level": "",
-        })
+    let (state, settings, now) = (&*request.state, request.options, request.now);
+    let nodes = settings.nodes().enumerate().map(|(at, name)| {
+        let online = standing(state, settings, name, now) != Standing::Offline;
+        let mut row = json!({
+            "id": format!("node/{name}"), "type": "node", "name": name,
+            "nodeid": if single { 0 } else { at + 1 }, "local": u8::from(*name == request.node),
+            "online": u8::from(online), "level": "",
+        });
+        if online {
+            row["ip"] = json!(nodes::address(settings, at));
+        }
+        row
     });
-    let count = request.options.nodes().count();
+    let count = settings.nodes().count();
     let cluster = json!({
-        "id": "cluster", "type": "cluster", "name": name, "nodes": count, "quorate": 1, "version": count,
+        "id": "cluster", "type": "cluster", "name": name, "nodes": count,
+        "quorate": u8::from(members::is_quorate(state, settings, now)), "version": count,
     });
     Ok((!single).then_some(cluster).into_iter().chain(nodes).collect())
 }
@@ -124,14 +136,19 @@ fn resources(request: &mut Request<'_>) -> Answer {
             let seen = request.state.storages.iter();
             let seen =
                 seen.filter(|(name, _)| request.allows(&format!("/storage/{name}"), "Datastore.Audit"));
+            let known = standing(request.state, request.options, node, request.now) == Standing::Known;
             rows.extend(seen.map(|(name, options)| {
-                json!({
+                let mut row = json!({
                     "id": format!("storage/{node}/{name}"), "type": "storage", "storage": name, "node": node,
-                    "status": "available", "plugintype": options.get("type"), "content": options.get("content"),
+                    "status": if known { "available" } else { "unknown" },
+                    "plugintype": options.get("type"), "content": options.get("content"),
                     "shared": u8::from(options.get("shared").is_some_and(|value| value == "1")),
-                    "maxdisk": request.options.storage_size,
-                    "disk": crate::storage::used(request, name, options),
-                })
+                });
+                if known {
+                    row["maxdisk"] = json!(request.options.storage_size);
+                    row["disk"] = json!(crate::storage::used(request, name, options));
+                }
+                row
             }));
         }
         if wanted.is_none() && request.allows("/sdn/zones/localnetwork", "SDN.Audit") {

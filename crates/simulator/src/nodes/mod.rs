@@ -15,6 +15,7 @@ mod settings;
 
 use serde_json::{Value, json};
 
+use crate::cluster::{self, Standing};
 use crate::options::Options as Settings;
 use crate::request::{Answer, Request};
 use crate::router::Route;
@@ -90,6 +91,14 @@ pub(crate) fn address(settings: &Settings, number: usize) -> String {
 
 /// The row of a node in lists.
 pub(crate) fn row(request: &Request<'_>, node: &str) -> Value {
+    let status = match cluster::standing(request.state, request.options, node, request.now) {
+        Standing::Known => None,
+        Standing::Young => Some("unknown"),
+        Standing::Offline => Some("offline"),
+    };
+    if let Some(status) = status {
+        return json!({ "node": node, "id": format!("node/{node}"), "type": "node", "status": status });
+    }
     if !request.allows(&format!("/nodes/{node}"), "Sys.Audit") {
         let id = format!("node/{node}");
         return json!({ "node": node, "id": id, "type": "node", "status": "online", "level": "" });

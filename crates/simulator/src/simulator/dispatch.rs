@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::joining::Joined;
 use super::{Incoming, Inner, Reply};
 use crate::access::enforcement::{self, Call};
+use crate::cluster::{self, Standing};
 use crate::failure::Failure;
 use crate::request::{Identity, Request};
 use crate::schema::{self, Errors, Raw};
@@ -17,6 +19,7 @@ impl Inner {
         forced_exit: Option<String>,
     ) -> Result<Reply, Failure> {
         let now = self.now();
+        cluster::arrive(&self.state, &mut self.options, now);
         ha::settle(&mut self.state, &self.options, now);
         tasks::settle(&mut self.state, now);
         statistics::settle(&mut self.state, &self.options, now);
@@ -38,7 +41,10 @@ impl Inner {
         let mut raw = incoming.parameters;
         raw.remove("_dc");
         self.check_permission(&identity, &incoming.method, &incoming.path, &found, &raw)?;
-        let node = self.node_of(found.parameters.get("node"))?;
+        let asked = incoming.asked.unwrap_or_else(|| self.options.node.clone());
+        // The configuration of the cluster names nodes that need not answer.
+        let named = found.parameters.get("node").filter(|_| !found.template.starts_with("/cluster/"));
+        let node = self.node_of(named, &asked, now)?;
         let undefined =
             raw.iter().filter(|(_, value)| **value == Raw::Undefined).map(|(name, _)| name.clone()).collect();
         raw.extend(found.parameters.into_iter().map(|(name, value)| (name, Raw::Text(value))));
@@ -66,6 +72,9 @@ impl Inner {
             parameters,
             undefined,
             upload: incoming.upload,
+            peers: self.peers.clone(),
+            joined: None,
+            removed: None,
             now,
             total: None,
             changes: None,
@@ -73,7 +82,13 @@ impl Inner {
             forced_exit,
         };
         let data = (found.handler)(&mut request)?;
+        let (joined, removed) = (request.joined.take(), request.removed.take());
         let (total, changes, text) = (request.total, request.changes.take(), request.text.take());
+        self.options.other_nodes.retain(|node| Some(node) != removed.as_ref());
+        if let Some(cluster) = joined {
+            let from = now + self.options.task_duration.as_millis() as u64;
+            self.joined = Some(Joined { cluster, from });
+        }
         Ok(text.map_or(Reply::Data { data, total, changes }, Reply::Text))
     }
 
@@ -110,15 +125,27 @@ impl Inner {
         if found.template == "/" { Ok(()) } else { enforcement::check(&call, rules) }
     }
 
-    /// The node a request is about. Any node answers for any other.
-    fn node_of(&self, node: Option<&String>) -> Result<String, Failure> {
-        match node.filter(|node| *node != "localhost") {
-            None => Ok(self.options.node.clone()),
-            Some(node) if self.options.nodes().any(|known| known == node) => Ok(node.clone()),
-            Some(node) => Err(Failure::died(format!(
-                "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
-            ))),
+    /// The node a request is about. Any node answers for any other that it reaches and whose certificate it knows.
+    fn node_of(&self, node: Option<&String>, asked: &str, now: u64) -> Result<String, Failure> {
+        let Some(node) = node.filter(|node| *node != "localhost" && *node != asked) else {
+            return Ok(asked.to_owned());
+        };
+        let is_node = |name: &str| self.options.nodes().any(|known| known == name);
+        let unverified = || Err(Failure::bare(596, "error:0A000086:SSL routines::certificate verify failed"));
+        if is_node(node) {
+            return match cluster::standing(&self.state, &self.options, node, now) {
+                Standing::Known => Ok(node.clone()),
+                Standing::Young => unverified(),
+                Standing::Offline => Err(Failure::bare(595, "No route to host")),
+            };
         }
+        // The name with its domain is found, but no certificate of the cluster is for it.
+        if node.split_once('.').is_some_and(|(name, _)| is_node(name)) {
+            return unverified();
+        }
+        Err(Failure::died(format!(
+            "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
+        )))
     }
 }
 
