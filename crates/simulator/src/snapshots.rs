@@ -75,10 +75,18 @@ fn list(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 
 fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
-    request.guest(kind)?;
-    if name == "current" || name == "pending" {
+    let reserved = match kind {
+        GuestKind::Qemu => name == "current" || name.to_lowercase() == "pending",
+        GuestKind::Lxc => name == "current" || name == "vzdump",
+    };
+    if reserved {
+        let name = if name.to_lowercase() == "pending" { "pending" } else { &name };
         let text = format!("unable to use snapshot name '{name}' (reserved name)");
         return Err(Failure::died(text));
+    }
+    // Only machines are looked at before the task.
+    if kind == GuestKind::Qemu {
+        request.guest(kind)?;
     }
     let description = request.text("description");
     let with_memory = request.flag("vmstate");
@@ -192,6 +200,10 @@ fn read(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 }
 
 fn update(request: &mut Request<'_>, kind: GuestKind) -> Answer {
+    if request.get("description").is_none() {
+        return Ok(Value::Null);
+    }
+    guests::check_lock(request.guest(kind)?)?;
     snapshot(request, kind)?;
     let (name, description) = (request.text("snapname"), request.get("description").map(str::to_owned));
     if let Some(found) = request.guest_mut(kind)?.snapshots.get_mut(&name)
@@ -204,7 +216,6 @@ fn update(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 
 fn rollback(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
-    request.guest(kind)?;
     let upid = request.task(&format!("{}rollback", prefix(kind)), &vmid.to_string(), |request, outcome| {
         if request.guest(kind)?.is_template() {
             return Err(Failure::died("you can't rollback if vm is a template"));
@@ -256,7 +267,6 @@ fn keep_new_disks(guest: &mut Guest, now: &Options, vmid: u32) {
 
 fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
-    request.guest(kind)?;
     Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let found = snapshot(request, kind)?.clone();
         guests::check_lock(request.guest(kind)?)?;

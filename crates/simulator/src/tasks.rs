@@ -189,6 +189,7 @@ fn ended(task: &Task) -> Value {
 
 fn status_class(task: &Task) -> &'static str {
     match task.exit.as_str() {
+        _ if !task.finished => "unknown",
         "OK" => "ok",
         text if text.starts_with("WARNINGS:") => "warning",
         "unexpected status" => "unknown",
@@ -227,10 +228,14 @@ fn list(request: &mut Request<'_>) -> Answer {
         by_source
             && (audit || is_own(request, task))
             && task.node == request.node
-            && (!request.flag("errors") || status_class(task) == "error")
-            && (classes.is_empty() || classes.iter().any(|class| class == status_class(task)))
+            && (!request.flag("errors") || status_class(task) != "ok")
+            && (request.flag("errors")
+                || classes.is_empty()
+                || classes.iter().any(|class| class == status_class(task)))
             && request.get("typefilter").is_none_or(|kind| kind == task.kind)
-            && request.get("userfilter").is_none_or(|user| task.user.contains(user))
+            && request
+                .get("userfilter")
+                .is_none_or(|user| task.user.to_lowercase().contains(&user.to_lowercase()))
             && request.get("vmid").is_none_or(|vmid| vmid == task.id)
             && request.number("since").is_none_or(|since| task.started / 1000 >= since)
             && request.number("until").is_none_or(|until| task.started / 1000 <= until)

@@ -98,11 +98,18 @@ const ANY: &[&str] = &["used", "used_fraction", "uptime", "diskread", "diskwrite
 #[derive(Debug, Default, Clone)]
 pub struct Names {
     known: HashMap<String, String>,
+    /// Recorded names of volumes with those of this run, where a clone made them in another order.
+    volumes: HashMap<String, String>,
 }
+
+static DISK: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\bvm-\d+-disk-\d+\b").unwrap_or_else(|error| unreachable!("a constant pattern: {error}"))
+});
 
 impl Names {
     /// Replaces recorded names by those of this run.
     pub fn translate(&self, text: &str) -> String {
+        let text = &*self.volumes_here(text);
         VOLATILE
             .replace_all(text, |found: &regex::Captures<'_>| {
                 self.known.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
@@ -132,6 +139,18 @@ impl Names {
         }
     }
 
+    /// Remembers which volumes a clone made in another order.
+    pub fn bind_volumes(&mut self, recorded: &[String], here: &[String]) {
+        self.volumes.extend(crate::log::volumes(recorded, here));
+    }
+
+    fn volumes_here(&self, text: &str) -> String {
+        let name = |found: &regex::Captures<'_>| {
+            self.volumes.get(&found[0]).cloned().unwrap_or_else(|| found[0].to_owned())
+        };
+        DISK.replace_all(text, name).into_owned()
+    }
+
     fn bind(&mut self, recorded: &str, here: &str) -> bool {
         if recorded.starts_with("bc:24:11") {
             return self.bind(&recorded.to_uppercase(), &here.to_uppercase());
@@ -140,6 +159,7 @@ impl Names {
     }
 
     fn same_text(&mut self, expected: &str, actual: &str) -> bool {
+        let expected = &*self.volumes_here(expected);
         if expected == actual && !VOLATILE.is_match(expected) {
             return true;
         }

@@ -95,6 +95,7 @@ async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>),
             continue;
         }
         environment::meanwhile(name, number, server.simulator());
+        player.prepare(&environment::unrecorded(name, number)).await?;
         let found = player.play(step).await?;
         if step.stubbed {
             count.skipped += 1;

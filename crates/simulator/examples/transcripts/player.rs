@@ -17,6 +17,8 @@ use crate::{Error, environment, log};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The time of the server that a step takes.
 const STEP: Duration = Duration::from_millis(1);
+/// The time of the server that a request takes that was not recorded.
+const PREPARATION: Duration = Duration::from_millis(50);
 /// The time of the server between two requests for what is waited for.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -79,6 +81,10 @@ impl Player {
             if answer.status != 200 {
                 return Err(format!("{method} {path}: {} {}", answer.status, answer.reason).into());
             }
+            if *method == "DELETE" {
+                // Until its task has ended.
+                self.simulator.advance(PREPARATION);
+            }
         }
         Ok(())
     }
@@ -97,7 +103,7 @@ impl Player {
             self.learn(&step.request, &answer);
             let mut names = self.names.clone();
             let mut found = Vec::new();
-            compare_answer(&step.response, &answer, &mut names, &mut found);
+            compare_answer(step, &answer, &mut names, &mut found);
             let changing = running_task(&step.request, &step.response, &answer)
                 || (!found.is_empty() && refreshed(&step.request));
             if !changing || waited > PATIENCE {
@@ -293,7 +299,8 @@ fn refreshed(request: &Request) -> bool {
     request.method == "GET" && late
 }
 
-fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found: &mut Vec<String>) {
+fn compare_answer(step: &Step, answer: &Answer, names: &mut Names, found: &mut Vec<String>) {
+    let recorded = &step.response;
     let status = |status: u16, reason: &str| json!(format!("{status} {reason}"));
     let (expected, actual) =
         (status(recorded.status, &recorded.reason), status(answer.status, &answer.reason));
@@ -320,12 +327,17 @@ fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found
     let mut expected = Value::Object(expected);
     match serde_json::from_str::<Value>(&answer.body) {
         Ok(mut actual) if is_task_list(&expected) => {
-            // Tasks of earlier recordings are not replayed.
+            // Tasks of earlier recordings are not replayed; where the recorded page was full of them, this one's older
+            // tasks are in their place.
+            let mut known = usize::MAX;
             if let Some(rows) = expected["data"].as_array_mut() {
+                let full = rows.len() as u64 == page(&step.request);
                 rows.retain(|row| row["upid"].as_str().is_some_and(|upid| names.knows(upid)));
+                known = if full { rows.len() } else { known };
             }
             if let Some(rows) = actual["data"].as_array_mut() {
                 rows.retain(|row| row["upid"].as_str().is_some_and(|upid| names.has(upid)));
+                rows.truncate(known);
             }
             for body in [&mut expected, &mut actual] {
                 body.as_object_mut().and_then(|body| body.remove("total"));
@@ -338,6 +350,12 @@ fn compare_answer(recorded: &Response, answer: &Answer, names: &mut Names, found
     }
 }
 
+/// How many tasks a list has at most.
+fn page(request: &Request) -> u64 {
+    let limit = request.params.get("limit");
+    limit.and_then(|limit| limit.as_u64().or_else(|| limit.as_str()?.parse().ok())).unwrap_or(50)
+}
+
 fn is_task_list(body: &Value) -> bool {
     body["data"].as_array().is_some_and(|rows| {
         !rows.is_empty() && rows.iter().all(|row| row["upid"].is_string() && row["starttime"].is_number())
@@ -345,7 +363,13 @@ fn is_task_list(body: &Value) -> bool {
 }
 
 fn compare_logs(expected: &Value, actual: &Value, names: &mut Names, found: &mut Vec<String>) {
-    let (left, right) = (log::lines(expected).unwrap_or_default(), log::lines(actual).unwrap_or_default());
+    let (mut left, mut right) =
+        (log::lines(expected).unwrap_or_default(), log::lines(actual).unwrap_or_default());
+    // Volumes are copied in the order of a Perl hash; each has the next number there.
+    if let Some(ordered) = log::in_same_order(&left, &right) {
+        names.bind_volumes(&left, &right);
+        (left, right) = ordered;
+    }
     // Some logs were read while their task ran.
     let whole = left.last().is_some_and(|line| line.starts_with("TASK "));
     let count = if whole { left.len().max(right.len()) } else { left.len() };

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
 use crate::schema::formats::split_list;
+use crate::volumes;
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/disks", |_| {
@@ -28,7 +29,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/disks/lvm", groups),
     ("POST", "/nodes/{node}/disks/lvm", |request| create(request, "lvm", "device")),
     ("DELETE", "/nodes/{node}/disks/lvm/{name}", |request| remove(request, "lvm")),
-    ("GET", "/nodes/{node}/disks/lvmthin", thin_pools),
+    ("GET", "/nodes/{node}/disks/lvmthin", |request| Ok(Value::Array(thin_pools(request)))),
     ("POST", "/nodes/{node}/disks/lvmthin", |request| create(request, "lvmthin", "device")),
     ("DELETE", "/nodes/{node}/disks/lvmthin/{name}", |request| remove(request, "lvmthin")),
     ("GET", "/nodes/{node}/disks/directory", directories),
@@ -247,25 +248,55 @@ fn detail(request: &mut Request<'_>) -> Answer {
 }
 
 fn groups(request: &mut Request<'_>) -> Answer {
-    let row = |name: &str, devices: Vec<&str>| {
-        let leaves: Vec<Value> = devices
-            .iter()
-            .map(|device| json!({ "name": device, "size": SIZE, "free": 0, "leaf": 1 }))
-            .collect();
-        json!({ "name": name, "size": SIZE, "free": 0, "lvcount": 1, "leaf": 0, "children": leaves })
-    };
-    let mine = made(request).iter().filter(|(_, pool)| matches!(pool.kind.as_str(), "lvm" | "lvmthin"));
-    let mut rows = vec![row("pve", vec!["/dev/sda3"])];
-    rows.extend(mine.map(|(name, pool)| row(name, pool.devices.iter().map(String::as_str).collect())));
-    Ok(json!({ "leaf": 0, "children": rows }))
+    Ok(json!({ "leaf": 0, "children": volume_groups(request) }))
 }
 
-fn thin_pools(request: &mut Request<'_>) -> Answer {
-    let row = |name: &str, group: &str| json!({ "lv": name, "vg": group, "lv_size": SIZE, "used": 0, "metadata_size": 4_u64 << 30, "metadata_used": 0 });
+/// Root and swap of a default installation.
+const SYSTEM: u64 = 5 << 30;
+
+/// What a pool's metadata takes: about one hundredth.
+fn metadata(pool: u64) -> u64 {
+    pool / 96
+}
+
+/// The volume groups of the node: the one that the system is installed on has its pool, and 16 GiB beside it.
+pub(super) fn volume_groups(request: &Request<'_>) -> Vec<Value> {
+    let row = |name: &str, size: u64, free: u64, count: usize, devices: Vec<&str>| {
+        let leaf = |device: &&str| json!({ "name": device, "size": size, "free": free, "leaf": 1 });
+        let leaves: Vec<Value> = devices.iter().map(leaf).collect();
+        json!({ "name": name, "size": size, "free": free, "lvcount": count, "leaf": 0, "children": leaves })
+    };
+    let pool = request.options.storage_size;
+    let whole = pool + (16 << 30) - volumes::EXTENT;
+    let free = whole - pool - (2 * metadata(pool) + SYSTEM).min(whole - pool);
+    let thin = |id: &String| {
+        let storage = volumes::split(id).and_then(|(storage, _)| request.state.storages.get(storage));
+        storage.is_some_and(|options| options.get("vgname").is_some_and(|group| group == "pve"))
+    };
+    let count = 3 + request.state.volumes.keys().filter(|id| thin(id)).count();
+    let mine = made(request).iter().filter(|(_, pool)| matches!(pool.kind.as_str(), "lvm" | "lvmthin"));
+    let mut rows = vec![row("pve", whole, free, count, vec!["/dev/sda3"])];
+    rows.extend(
+        mine.map(|(name, pool)| row(name, SIZE, 0, 1, pool.devices.iter().map(String::as_str).collect())),
+    );
+    rows
+}
+
+/// A thin pool. All of them were made when the node was installed.
+pub(super) fn thin_pool(name: &str, group: &str, size: u64) -> Value {
+    let metadata = metadata(size);
+    json!({
+        "lv": name, "vg": group, "lv_size": size, "lv_type": "t", "lv_state": "a", "ctime": "1795437316", "used": 0,
+        "metadata_size": metadata, "metadata_used": metadata * 631 / 10_000,
+    })
+}
+
+/// The thin pools of the node.
+pub(super) fn thin_pools(request: &Request<'_>) -> Vec<Value> {
     let mine = made(request).iter().filter(|(_, pool)| pool.kind == "lvmthin");
-    let mut rows = vec![row("data", "pve")];
-    rows.extend(mine.map(|(name, _)| row(name, name)));
-    Ok(Value::Array(rows))
+    let mut rows = vec![thin_pool("data", "pve", request.options.storage_size)];
+    rows.extend(mine.map(|(name, _)| thin_pool(name, name, SIZE)));
+    rows
 }
 
 fn directories(request: &mut Request<'_>) -> Answer {

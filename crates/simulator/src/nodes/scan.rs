@@ -45,23 +45,36 @@ fn names(request: &Request<'_>, kinds: &[&str], option: &str, made: &str) -> Vec
 }
 
 fn groups(request: &mut Request<'_>) -> Answer {
-    let names = names(request, &["lvm", "lvmthin"], "vgname", "lvm");
-    Ok(names
-        .iter()
-        .map(|name| json!({ "vg": name, "size": request.options.storage_size, "free": 0 }))
-        .collect())
+    let found = super::disks::volume_groups(request);
+    let row = |group: &Value| json!({ "vg": group["name"], "size": group["size"], "free": group["free"], "lvcount": group["lvcount"] });
+    let mut rows: Vec<Value> = found.iter().map(row).collect();
+    for name in names(request, &["lvm", "lvmthin"], "vgname", "lvm") {
+        if !rows.iter().any(|row| row["vg"] == json!(name)) {
+            let size = request.options.storage_size;
+            rows.push(json!({ "vg": name, "size": size, "free": 0, "lvcount": 0 }));
+        }
+    }
+    Ok(Value::Array(rows))
 }
 
 fn thin_pools(request: &mut Request<'_>) -> Answer {
     let group = request.text("vg");
-    if !names(request, &["lvm", "lvmthin"], "vgname", "lvm").contains(&group) {
-        return Err(Failure::died(format!("no such volume group '{group}'")));
+    let known =
+        groups(request)?.as_array().is_some_and(|rows| rows.iter().any(|row| row["vg"] == json!(group)));
+    if !known {
+        return Err(Failure::died(format!(
+            "command '/sbin/lvs --separator : --noheadings --units b --unbuffered --nosuffix --config 'report/time_format=\"%s\"' --options vg_name,lv_name,lv_size,lv_attr,pool_lv,data_percent,metadata_percent,snap_percent,uuid,tags,metadata_size,time {group}' failed: exit code 5"
+        )));
     }
-    let pools = request.state.storages.values().filter(|storage| storage.get("vgname") == Some(&group));
-    let mut names: Vec<&String> = pools.filter_map(|storage| storage.get("thinpool")).collect();
-    names.sort();
-    names.dedup();
-    Ok(names.iter().map(|name| json!({ "lv": name })).collect())
+    let mut rows = super::disks::thin_pools(request);
+    rows.retain(|row| row["vg"] == json!(group));
+    let storages = request.state.storages.values().filter(|storage| storage.get("vgname") == Some(&group));
+    for pool in storages.filter_map(|storage| storage.get("thinpool")) {
+        if !rows.iter().any(|row| row["lv"] == json!(pool)) {
+            rows.push(super::disks::thin_pool(pool, &group, request.options.storage_size));
+        }
+    }
+    Ok(Value::Array(rows))
 }
 
 fn pools(request: &mut Request<'_>) -> Answer {

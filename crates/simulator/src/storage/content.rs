@@ -53,12 +53,17 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
     let wanted = request.get("content");
     let vmid = request.number("vmid");
     let shared = options.get("shared").is_some_and(|value| value == "1");
+    // Every definition of a place lists what lies there under its own name.
+    let is_here = |other: &str| {
+        let there = request.state.storages.get(other);
+        other == name || there.is_some_and(|there| volumes::is_same_place(options, there))
+    };
     Ok(request
         .state
         .volumes
         .iter()
         .filter(|(id, volume)| {
-            volumes::split(id).is_some_and(|(storage, _)| storage == name)
+            volumes::split(id).is_some_and(|(storage, _)| is_here(storage))
                 && volumes::allows(options, &volume.content)
                 && (shared || lies_on(request, volume))
                 && wanted.is_none_or(|wanted| wanted == volume.content)
@@ -71,7 +76,10 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
                     None => !matches!(volume.content.as_str(), "iso" | "vztmpl"),
                 })
         })
-        .map(|(id, volume)| shown(request, id, volume))
+        .map(|(id, volume)| {
+            let file = volumes::split(id).map_or(id.as_str(), |(_, file)| file);
+            shown(request, &format!("{name}:{file}"), volume)
+        })
         .collect())
 }
 

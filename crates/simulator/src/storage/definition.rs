@@ -8,6 +8,7 @@ use crate::guests::hex;
 use crate::request::{Answer, Request};
 use crate::schema::{self, Kind};
 use crate::state::Options;
+use crate::volumes;
 
 /// What a plugin demands, allows, and may hold.
 struct Plugin {
@@ -272,7 +273,8 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
 pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     let name = request.text("storage");
     match request.state.storages.remove(&name) {
-        Some(_) => {
+        Some(gone) => {
+            volumes::leave(request.state, &name, &gone);
             request.state.storages.entry("local".to_owned()).or_insert_with(implicit_local);
             Ok(Value::Null)
         }

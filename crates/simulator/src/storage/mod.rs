@@ -33,6 +33,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("POST", "/nodes/{node}/storage/{storage}/download-url", transfer::download),
     ("POST", "/nodes/{node}/storage/{storage}/upload", transfer::upload),
     ("GET", "/nodes/{node}/query-url-metadata", transfer::metadata),
+    ("GET", "/nodes/{node}/storage/{storage}/file-restore/list", restore_files),
+    ("GET", "/nodes/{node}/storage/{storage}/file-restore/download", restore_files),
 ];
 
 fn index(request: &mut Request<'_>) -> Answer {
@@ -51,6 +53,29 @@ fn index(request: &mut Request<'_>) -> Answer {
         "upload",
     ];
     Ok(names.iter().map(|name| json!({ "subdir": name })).collect())
+}
+
+/// Single files come from backup servers only.
+fn restore_files(request: &mut Request<'_>) -> Answer {
+    let (storage, volume) = (request.text("storage"), request.text("volume"));
+    let id = match volumes::split(&volume) {
+        Some((other, _)) if other != storage => {
+            return Err(Failure::parameter("volume", format!("storage ID mismatch ({other} != {storage}).")));
+        }
+        Some(_) => volume,
+        None if volume.starts_with("backup/") => format!("{storage}:{volume}"),
+        None => format!("{storage}:backup/{volume}"),
+    };
+    let kind = volumes::storage(request.state, &storage)?.get("type").cloned().unwrap_or_default();
+    let name = volumes::split(&id).map_or("", |(_, name)| name);
+    volumes::check_name(request.state, &storage, name)?;
+    if !name.starts_with("backup/") {
+        return Err(Failure::died(format!("unable to use volume {id} - content type needs to be 'backup'")));
+    }
+    if kind != "pbs" {
+        return Err(Failure::parameter("storage", "Only PBS storages supported for file-restore."));
+    }
+    Ok(Value::Array(Vec::new()))
 }
 
 /// What the system itself takes.

@@ -13,7 +13,7 @@ pub(crate) use allocation::{
 };
 
 /// Size of a physical extent of LVM.
-const EXTENT: u64 = 4 << 20;
+pub(crate) const EXTENT: u64 = 4 << 20;
 
 /// A storage's properties, or PVE's error.
 pub(crate) fn storage<'a>(state: &'a State, name: &str) -> Result<&'a Options, Failure> {
@@ -97,10 +97,39 @@ pub(crate) fn volume_id(state: &State, storage_name: &str, owner: u32, stem: &st
     }
 }
 
+/// Whether two definitions are about one place: the same thin pool, or the same folder.
+pub(crate) fn is_same_place(one: &Options, other: &Options) -> bool {
+    let keys: &[&str] = match one.get("type").map(String::as_str) {
+        Some("lvmthin") => &["type", "vgname", "thinpool"],
+        Some("dir") => &["type", "path"],
+        _ => return false,
+    };
+    keys.iter().all(|key| one.get(*key).is_some() && one.get(*key) == other.get(*key))
+}
+
+/// What lay on a storage whose definition has gone is still there for another definition of the same place.
+pub(crate) fn leave(state: &mut State, storage: &str, gone: &Options) {
+    let other = state.storages.iter().find(|(_, options)| is_same_place(gone, options));
+    let Some((other, _)) = other.map(|(name, options)| (name.clone(), options.clone())) else { return };
+    let mine = |id: &&String| split(id).is_some_and(|(name, _)| name == storage);
+    let ids: Vec<String> = state.volumes.keys().filter(mine).cloned().collect();
+    for id in ids {
+        let file = split(&id).map(|(_, file)| file.to_owned()).unwrap_or_default();
+        if let Some(volume) = state.volumes.remove(&id) {
+            state.volumes.insert(format!("{other}:{file}"), volume);
+        }
+    }
+}
+
 /// The lowest disk number of the owner that no volume on the storage has.
 pub(crate) fn free_number(state: &State, storage_name: &str, owner: u32) -> u32 {
+    let place = state.storages.get(storage_name);
+    let is_here = |other: &str| {
+        other == storage_name
+            || place.zip(state.storages.get(other)).is_some_and(|(one, other)| is_same_place(one, other))
+    };
     let number = |id: &String| -> Option<u32> {
-        let (_, name) = split(id).filter(|(storage, _)| *storage == storage_name)?;
+        let (_, name) = split(id).filter(|(storage, _)| is_here(storage))?;
         let stem = name.rsplit('/').next()?.split('.').next()?;
         let (kind, rest) = stem.split_once('-')?;
         let (vmid, rest) = rest.split_once("-disk-")?;
