@@ -63,7 +63,7 @@ impl LeaseStore for S3Lease {
                 Ok(LeaseWrite::Written(object.version))
             }
             Ok(Replaced::Found(found)) => {
-                Ok(LeaseWrite::Other(found.map(|object| self.decode(object)).transpose()?))
+                Ok(LeaseWrite::Other(found.map(|object| self.decode(object).map(Box::new)).transpose()?))
             }
             Err(error) => Err(self.fail(&error)),
         }

@@ -87,7 +87,7 @@ pub enum LeaseWrite {
     /// It was written, and has this version.
     Written(String),
     /// It was not, since this is what is there.
-    Other(Option<StoredLease>),
+    Other(Option<Box<StoredLease>>),
 }
 
 /// Where a lease is kept.

@@ -462,9 +462,9 @@ async fn a_network_device_put_before_others_gets_an_address_of_its_own() {
         json!({"node_name": "pve", "vm_id": 500, "network_interface": interfaces,
                "operating_system": [{"template_file_id": "local:vztmpl/x.tar.zst"}]})
     };
-    let cases: [(&'static str, &str, &dyn Fn(&[&str]) -> Json); 2] =
-        [(VM, "network_device", &vm), (CONTAINER, "network_interface", &container)];
-    for (kind, blocks, config) in cases {
+    for kind in [VM, CONTAINER] {
+        let blocks = if kind == VM { "network_device" } else { "network_interface" };
+        let config = |names: &[&str]| if kind == VM { vm(names) } else { container(names) };
         for after in [["c", "a", "b"], ["a", "c", "b"], ["a", "b", "c"]] {
             let world = World::new(kind);
             let before = world.apply(None, config(&["a", "b"])).await;
