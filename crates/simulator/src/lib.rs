@@ -24,6 +24,8 @@ mod calendar;
 mod calls;
 mod cluster;
 mod datacenter;
+#[cfg(test)]
+mod digests;
 mod failure;
 mod firewall;
 mod guests;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
+use crate::state::Options;
 use crate::{guests, nodes};
 
 mod config;
@@ -136,20 +137,7 @@ fn resources(request: &mut Request<'_>) -> Answer {
             let seen = request.state.storages.iter();
             let seen =
                 seen.filter(|(name, _)| request.allows(&format!("/storage/{name}"), "Datastore.Audit"));
-            let known = standing(request.state, request.options, node, request.now) == Standing::Known;
-            rows.extend(seen.map(|(name, options)| {
-                let mut row = json!({
-                    "id": format!("storage/{node}/{name}"), "type": "storage", "storage": name, "node": node,
-                    "status": if known { "available" } else { "unknown" },
-                    "plugintype": options.get("type"), "content": options.get("content"),
-                    "shared": u8::from(options.get("shared").is_some_and(|value| value == "1")),
-                });
-                if known {
-                    row["maxdisk"] = json!(request.options.storage_size);
-                    row["disk"] = json!(crate::storage::used(request, name, options));
-                }
-                row
-            }));
+            rows.extend(seen.map(|(name, options)| storage_resource(request, node, name, options)));
         }
         if wanted.is_none() && request.allows("/sdn/zones/localnetwork", "SDN.Audit") {
             rows.push(json!({
@@ -160,6 +148,22 @@ fn resources(request: &mut Request<'_>) -> Answer {
         }
     }
     Ok(Value::Array(rows))
+}
+
+/// A storage on a node, as lists of resources and of members of a pool have it.
+pub(crate) fn storage_resource(request: &Request<'_>, node: &str, name: &str, options: &Options) -> Value {
+    let known = standing(request.state, request.options, node, request.now) == Standing::Known;
+    let mut row = json!({
+        "id": format!("storage/{node}/{name}"), "type": "storage", "storage": name, "node": node,
+        "status": if known { "available" } else { "unknown" },
+        "plugintype": options.get("type"), "content": options.get("content"),
+        "shared": u8::from(options.get("shared").is_some_and(|value| value == "1")),
+    });
+    if known {
+        row["maxdisk"] = json!(request.options.storage_size);
+        row["disk"] = json!(crate::storage::used(request, name, options));
+    }
+    row
 }
 
 pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
