@@ -47,6 +47,9 @@ pub(crate) struct State {
     /// Nodes that were added to the cluster while it ran.
     #[serde(default)]
     pub members: BTreeMap<String, Member>,
+    /// Nodes that have failed, with when in milliseconds since the epoch.
+    #[serde(default)]
+    pub down: BTreeMap<String, u64>,
     /// Options of nodes.
     #[serde(default)]
     pub node_options: BTreeMap<String, Options>,
@@ -372,6 +375,7 @@ impl State {
             cluster_name: None,
             cluster_since: 0,
             members: BTreeMap::new(),
+            down: BTreeMap::new(),
             node_options: BTreeMap::new(),
             node_settings: BTreeMap::new(),
             access: Access::default(),

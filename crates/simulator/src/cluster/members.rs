@@ -26,6 +26,9 @@ pub(crate) enum Standing {
 
 /// How far the others are with a node: it is online one task's time after it was added, and known a status cycle later.
 pub(crate) fn standing(state: &State, settings: &Options, node: &str, now: u64) -> Standing {
+    if state.down.contains_key(node) {
+        return Standing::Offline;
+    }
     let Some(member) = state.members.get(node) else { return Standing::Known };
     let online = member.since + settings.task_duration.as_millis() as u64;
     if !member.present || now < online {

@@ -184,8 +184,9 @@ pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
             row[key] = json!(value);
         }
     }
-    // Until the status daemon has seen the guest, nothing else is known about it.
-    if let Some(seen) = request.state.seen.get(&vmid) {
+    // Until the status daemon has seen the guest, nothing else is known about it, nor on a node that is lost.
+    let lost = request.state.down.contains_key(&guest.node);
+    if let Some(seen) = request.state.seen.get(&vmid).filter(|_| !lost) {
         for (key, value) in &seen.fields {
             row[key] = value.clone();
         }
@@ -197,9 +198,8 @@ pub(crate) fn guest_resource(request: &Request<'_>, vmid: u32) -> Value {
 fn next_id(request: &mut Request<'_>) -> Answer {
     if let Some(vmid) = request.number("vmid") {
         return match request.state.guests.get(&(vmid as u32)) {
-            Some(guest) => {
-                Err(Failure::parameter("vmid", format!("{} {vmid} already exists", guest.kind.label())))
-            }
+            // Whatever it is, it is called a VM.
+            Some(_) => Err(Failure::parameter("vmid", format!("VM {vmid} already exists"))),
             None => Ok(json!(vmid.to_string())),
         };
     }

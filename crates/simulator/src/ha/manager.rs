@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::{Command, Done, Service, ServiceState, guest_of, resources, rules};
+use super::{Command, Done, Service, ServiceState, fencing, guest_of, resources, rules};
 use crate::options::Options as Settings;
 use crate::request::{Identity, Request};
 use crate::state::{GuestKind, Options, State};
@@ -13,6 +13,16 @@ use crate::{lxc, qemu};
 /// Lets the next round come one cycle from now, after something was asked for.
 pub(crate) fn schedule(state: &mut State, settings: &Settings, now: u64) {
     state.ha.next_round = now + settings.ha_cycle.as_millis() as u64;
+}
+
+/// Nothing runs on a node that has just come back: what should is started again.
+pub(crate) fn restart(state: &mut State, node: &str) {
+    for service in state.ha.services.values_mut().filter(|service| service.node == node) {
+        if matches!(service.state, ServiceState::Started | ServiceState::Fence | ServiceState::Recovery) {
+            service.state = ServiceState::Stopped;
+            service.running = false;
+        }
+    }
 }
 
 /// Rounds that are made up for at once, after nobody asked for a long time.
@@ -67,7 +77,22 @@ fn round(state: &mut State, settings: &Settings, now: u64) -> bool {
     let before = state.ha.services.len();
     state.ha.services.retain(|sid, _| managed(sid));
     let mut changed = state.ha.services.len() != before;
+    let (steps, waits) = fencing::step(state, settings);
+    changed |= waits;
     let mut done = finish_steps(state, settings, now);
+    for (sid, service) in steps {
+        let node = service.node.clone();
+        let moved = state.ha.services.get(&sid).is_some_and(|before| before.node != node);
+        let starts = service.state == ServiceState::Started;
+        store(state, &sid, service);
+        if moved {
+            fencing::take_over(state, &sid, &node);
+        }
+        if moved && starts {
+            start_guest(state, settings, now, &sid);
+        }
+        done.push(sid);
+    }
     changed |= !done.is_empty();
     let mut fresh = Vec::new();
     for (sid, options) in configured.iter().filter(|(sid, _)| managed(sid)) {
@@ -116,7 +141,9 @@ fn wanted(state: &State, sid: &str) -> String {
 /// What was begun in the round before has happened.
 fn finish_steps(state: &mut State, settings: &Settings, now: u64) -> Vec<String> {
     let mut done = Vec::new();
-    for (sid, service) in state.ha.services.clone() {
+    let mut services = state.ha.services.clone();
+    services.retain(|_, service| !state.down.contains_key(&service.node));
+    for (sid, service) in services {
         let running = guest_of(state, &sid).is_some_and(|(_, guest)| guest.running);
         let starts = wanted(state, &sid) == "started";
         let target = service.target.clone();
@@ -163,7 +190,7 @@ fn obey(state: &mut State, settings: &Settings, sid: &str, command: Command) {
     match command {
         Command::Stop => resources::want(state, sid, "stopped"),
         Command::Move { target, relocate } => {
-            let known = settings.nodes().any(|node| *node == target);
+            let known = settings.nodes().any(|node| *node == target) && !state.down.contains_key(&target);
             let forbidden = !rules::allowed(state, sid, &target);
             let Some(service) = state.ha.services.get_mut(sid) else { return };
             let at_rest = matches!(service.state, ServiceState::Started | ServiceState::Stopped);
@@ -185,7 +212,7 @@ fn node_for(state: &State, settings: &Settings, sid: &str, service: &Service) ->
     let taken: Vec<&String> = apart.iter().filter_map(located).collect();
     let (best, strict) = rules::preferred(state, sid).unwrap_or_default();
     let online = |node: &&String| settings.nodes().any(|known| known == *node);
-    let fits = |node: &&String| !taken.contains(node);
+    let fits = |node: &&String| !taken.contains(node) && !state.down.contains_key(*node);
     if best.is_empty() {
         return if fits(&&service.node) {
             service.node.clone()
@@ -207,6 +234,9 @@ fn node_for(state: &State, settings: &Settings, sid: &str, service: &Service) ->
 /// The next step of a resource; false if it has none.
 fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
     let Some(service) = state.ha.services.get(sid).cloned() else { return false };
+    if state.down.contains_key(&service.node) {
+        return false;
+    }
     let failures = service.failures;
     let starts = wanted(state, sid) == "started";
     let options = resources::FILE.sections(state).get(sid).cloned().unwrap_or_default();
@@ -231,7 +261,7 @@ fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
         ServiceState::Error if wanted(state, sid) == "disabled" => {
             Service { state: ServiceState::RequestStop, failures: 0, ..service }
         }
-        ServiceState::Error => return false,
+        ServiceState::Error | ServiceState::Fence | ServiceState::Recovery => return false,
         ServiceState::Stopped => return false,
         ServiceState::RequestStop if service.waited < SHUTDOWN_ROUNDS => {
             Service { waited: service.waited + 1, ..service }
@@ -270,7 +300,7 @@ fn act(
 ) {
     let Some((vmid, guest)) = guest_of(state, sid) else { return };
     let (kind, node) = (guest.kind, guest.node.clone());
-    if state.ha.silent.contains_key(&node) {
+    if state.ha.silent.contains_key(&node) || state.down.contains_key(&node) {
         return;
     }
     let identity = Identity { user: "root@pam".to_owned(), token: None };

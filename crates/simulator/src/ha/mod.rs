@@ -1,5 +1,6 @@
 //! High availability: resources, rules, what the manager makes of them, and how it tells (pve-ha-manager).
 
+mod fencing;
 mod manager;
 mod resources;
 mod rules;
@@ -17,7 +18,7 @@ use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
 use crate::state::{Guest, GuestKind, State};
 
-pub(crate) use manager::{schedule, settle};
+pub(crate) use manager::{restart, schedule, settle};
 pub(crate) use resources::{ROUTES as RESOURCE_ROUTES, forget};
 pub(crate) use rules::ROUTES as RULE_ROUTES;
 pub(crate) use status::ROUTES as STATUS_ROUTES;
@@ -58,6 +59,9 @@ pub(crate) struct Manager {
     /// Nodes whose local manager is silent, with the second since when.
     #[serde(default)]
     pub silent: BTreeMap<String, u64>,
+    /// Nodes that do not answer, with the rounds since.
+    #[serde(default)]
+    pub lost: BTreeMap<String, u32>,
 }
 
 /// What a local manager tells about one command.
@@ -84,7 +88,7 @@ pub(crate) struct Service {
     pub waited: u32,
 }
 
-/// The states of PVE::HA::Manager; no node is ever lost here, so none is fenced.
+/// The states of PVE::HA::Manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ServiceState {
@@ -93,6 +97,10 @@ pub(crate) enum ServiceState {
     Started,
     Migrate,
     Relocate,
+    /// Its node is lost, and nobody knows yet whether it still runs there.
+    Fence,
+    /// It runs nowhere, and is looked a node for.
+    Recovery,
     /// It could not be started; it has to be disabled first.
     Error,
 }
@@ -105,6 +113,8 @@ impl ServiceState {
             ServiceState::Started => "started",
             ServiceState::Migrate => "migrate",
             ServiceState::Relocate => "relocate",
+            ServiceState::Fence => "fence",
+            ServiceState::Recovery => "recovery",
             ServiceState::Error => "error",
         }
     }

@@ -254,7 +254,8 @@ pub(super) fn preferred(state: &State, sid: &str) -> Option<(Vec<String>, bool)>
         .sections(state)
         .values()
         .find(|rule| is_on(rule) && is_of(rule, "node-affinity") && resources_of(rule).contains(&sid))?;
-    let nodes = nodes_of(rule);
+    let mut nodes = nodes_of(rule);
+    nodes.retain(|node, _| !state.down.contains_key(*node));
     let best = nodes.values().max()?;
     let first = nodes.iter().filter(|(_, priority)| *priority == best);
     let strict = rule.get("strict").is_some_and(|value| value == "1");

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Service, ServiceState, resources};
+use super::{Service, ServiceState, fencing, resources};
 use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::state::Options;
@@ -37,7 +37,14 @@ fn local_time(seconds: u64) -> String {
 
 /// The node of the master: any of them may be, here it is the second, so that nobody takes the one that answers for it.
 fn master<'a>(request: &'a Request<'_>) -> &'a str {
-    request.options.other_nodes.first().unwrap_or(&request.options.node)
+    let up = |node: &&String| !request.state.down.contains_key(*node);
+    request.options.other_nodes.iter().find(up).unwrap_or(&request.options.node)
+}
+
+/// When a node's manager was heard last.
+fn heard(request: &Request<'_>, node: &str) -> u64 {
+    let lost = request.state.down.get(node).map(|since| since / 1000);
+    lost.or(request.state.ha.silent.get(node).copied()).unwrap_or(request.seconds())
 }
 
 fn is_active(request: &Request<'_>, node: &String) -> bool {
@@ -53,7 +60,10 @@ fn current(request: &mut Request<'_>) -> Answer {
     if ha.has_master {
         let master = master(request);
         let disarm = ha.disarmed.as_ref().map(|mode| format!(" - disarmed, resource mode: {mode}"));
-        let text = format!("{master} (active, {}){}", local_time(now), disarm.unwrap_or_default());
+        let crs = request.state.cluster_options.get("crs").map(String::as_str).unwrap_or_default();
+        let crs = crs.split(',').find_map(|part| part.strip_prefix("ha=")).filter(|mode| *mode != "basic");
+        let crs = crs.map(|mode| format!(" - {mode} load CRS")).unwrap_or_default();
+        let text = format!("{master} (active, {}){}{crs}", local_time(now), disarm.unwrap_or_default());
         rows.push(
             json!({ "id": "master", "type": "master", "node": master, "status": text, "timestamp": now }),
         );
@@ -72,7 +82,7 @@ fn current(request: &mut Request<'_>) -> Answer {
     rows.push(fencing);
     for node in request.options.nodes().filter(|_| ha.has_master) {
         let expects = ha.services.values().any(|service| service.target.as_ref() == Some(node));
-        let heard = ha.silent.get(node).copied().unwrap_or(now);
+        let heard = heard(request, node);
         let text = match (is_active(request, node), expects) {
             _ if now - heard > 30 => "old timestamp - dead?, watchdog standby",
             (true, _) => "active, watchdog active",
@@ -155,11 +165,14 @@ fn manager_status(request: &mut Request<'_>) -> Answer {
             (sid.clone(), row)
         })
         .collect();
-    let nodes: Map<String, Value> =
-        request.options.nodes().map(|node| (node.clone(), json!("online"))).collect();
+    let nodes: Map<String, Value> = request
+        .options
+        .nodes()
+        .map(|node| (node.clone(), json!(fencing::node_state(request.state, node))))
+        .collect();
     let local = |node: &String| {
         let state = if is_active(request, node) { "active" } else { "wait_for_agent_lock" };
-        let heard = ha.silent.get(node).copied().unwrap_or(request.seconds());
+        let heard = heard(request, node);
         let results = ha.results.get(node).into_iter().flatten();
         let results: Map<String, Value> = results
             .map(|(uid, done)| {

@@ -71,3 +71,50 @@ fn a_manager_that_has_been_silent_for_half_a_minute_may_be_dead() {
     let text = row(&root, "lrm:pve3")["status"].as_str().unwrap().to_owned();
     assert!(text.starts_with("pve3 (old timestamp - dead?, watchdog standby, "), "{text}");
 }
+
+#[test]
+fn services_of_a_node_that_fails_are_fenced_and_recovered_elsewhere() {
+    let root = cluster(true);
+    let rule = [("rule", "r1"), ("type", "node-affinity"), ("resources", "vm:100"), ("nodes", "pve3,pve2:1")];
+    root.ok("POST", "/cluster/ha/rules", &rule);
+    rounds(&root, 6);
+    assert_eq!(row(&root, "service:vm:100")["node"], "pve2");
+    root.simulator.fail_node("pve2");
+    assert_eq!(root.refused("GET", "/nodes/pve2/status", &[]), "595 No route to host");
+    let node_state =
+        || root.get("/cluster/ha/status/manager_status")["manager_status"]["node_status"]["pve2"].clone();
+    rounds(&root, 5);
+    assert_eq!(
+        (node_state(), row(&root, "service:vm:100")["state"].clone()),
+        (json!("unknown"), json!("started"))
+    );
+    rounds(&root, 2);
+    assert_eq!(
+        (node_state(), row(&root, "service:vm:100")["state"].clone()),
+        (json!("fence"), json!("fence"))
+    );
+    assert_eq!(row(&root, "master")["node"], "pve3");
+    rounds(&root, 15);
+    let service = row(&root, "service:vm:100");
+    assert_eq!((&service["node"], &service["state"]), (&json!("pve3"), &json!("started")));
+    assert_eq!(root.get("/nodes/pve3/qemu/100/status/current")["status"], "running");
+    root.simulator.return_node("pve2");
+    rounds(&root, 6);
+    assert_eq!(
+        (node_state(), row(&root, "service:vm:100")["node"].clone()),
+        (json!("online"), json!("pve2"))
+    );
+}
+
+#[test]
+fn a_node_that_comes_back_in_time_keeps_its_services() {
+    let root = cluster(true);
+    rounds(&root, 4);
+    root.simulator.fail_node("pve");
+    rounds(&root, 3);
+    root.simulator.return_node("pve");
+    rounds(&root, 3);
+    let service = row(&root, "service:vm:100");
+    assert_eq!((&service["node"], &service["state"]), (&json!("pve"), &json!("started")));
+    assert_eq!(root.get("/nodes/pve/qemu/100/status/current")["status"], "running");
+}

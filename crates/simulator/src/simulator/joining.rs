@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Simulator;
-use crate::access;
 use crate::cluster::Member;
 use crate::request::Admission;
+use crate::{access, ha};
 
 /// The cluster a simulator has joined.
 pub(super) struct Joined {
@@ -23,6 +23,39 @@ impl Simulator {
         }
         self.lock().peers.push(other.clone());
         other.lock().peers.push(self.clone());
+    }
+
+    /// Lets a node fail: its guests are gone, and nobody reaches it.
+    pub fn fail_node(&self, node: &str) {
+        let mut inner = self.lock();
+        let (now, settings) = (inner.now(), inner.options.clone());
+        inner.state.down.insert(node.to_owned(), now);
+        let here: Vec<u32> = inner
+            .state
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.node == node)
+            .map(|(vmid, _)| *vmid)
+            .collect();
+        for vmid in here {
+            if let Some(guest) = inner.state.guests.get_mut(&vmid) {
+                guest.running = false;
+            }
+        }
+        ha::schedule(&mut inner.state, &settings, now);
+        // A test that cannot write its state notices at the next request.
+        let _ = inner.save();
+    }
+
+    /// Lets a node that has failed come back.
+    pub fn return_node(&self, node: &str) {
+        let mut inner = self.lock();
+        let (now, settings) = (inner.now(), inner.options.clone());
+        inner.state.down.remove(node);
+        ha::restart(&mut inner.state, node);
+        ha::schedule(&mut inner.state, &settings, now);
+        // A test that cannot write its state notices at the next request.
+        let _ = inner.save();
     }
 
     /// Adds a node to the cluster as its members do when a server asks to join.
