@@ -200,7 +200,10 @@ mod tests {
     #[test]
     fn lines_of_a_container_s_file_are_shown_by_the_api() {
         let simulator = cluster();
-        let seed = serde_json::json!({"guests": [{"kind": "lxc", "node": "pve", "vmid": 101}]});
+        simulator.add_file("local:vztmpl/t.tar.zst", b"root");
+        let options = serde_json::json!({"ostemplate": "local:vztmpl/t.tar.zst", "rootfs": "local-lvm:1"});
+        let guest = serde_json::json!({"kind": "lxc", "node": "pve", "vmid": 101, "options": options});
+        let seed = serde_json::json!({"guests": [guest]});
         simulator.seed(&serde_json::from_value(seed).unwrap()).unwrap();
         let edit = |scripts: &str, file: &str| {
             let line = format!("flock -w 10 /run/lock/lxc/pve-config-101.lock sed -i {scripts} {file}");

@@ -191,12 +191,18 @@ fn obey(state: &mut State, settings: &Settings, sid: &str, command: Command) {
         Command::Stop => resources::want(state, sid, "stopped"),
         Command::Move { target, relocate } => {
             let known = settings.nodes().any(|node| *node == target) && !state.down.contains_key(&target);
-            let forbidden = !rules::allowed(state, sid, &target);
-            let Some(service) = state.ha.services.get_mut(sid) else { return };
-            let at_rest = matches!(service.state, ServiceState::Started | ServiceState::Stopped);
-            if known && !forbidden && at_rest && service.node != target {
-                service.state = if relocate { ServiceState::Relocate } else { ServiceState::Migrate };
-                service.target = Some(target);
+            let (together, blocking) = resources::motion(state, sid, &target);
+            if !known || !blocking.is_empty() || !rules::allowed(state, sid, &target) {
+                return;
+            }
+            // Those that have to be on the same node move along.
+            for sid in together.iter().map(String::as_str).chain([sid]) {
+                let Some(service) = state.ha.services.get_mut(sid) else { continue };
+                let at_rest = matches!(service.state, ServiceState::Started | ServiceState::Stopped);
+                if at_rest && service.node != target {
+                    service.state = if relocate { ServiceState::Relocate } else { ServiceState::Migrate };
+                    service.target = Some(target.clone());
+                }
             }
         }
     }

@@ -136,6 +136,10 @@ fn check_error(request: &Request<'_>, sid: &str) -> Result<(), Failure> {
 
 fn update(request: &mut Request<'_>) -> Answer {
     let (sid, kind) = parse(request.state, &request.text("sid"))?;
+    if request.get("type").is_some_and(|given| given != kind) {
+        return Err(Failure::died("types does not match"));
+    }
+    request.parameters.remove("type");
     no_group(request)?;
     check_error(request, &sid)?;
     let prefix = FILE.texts.update;
@@ -186,6 +190,24 @@ pub(crate) fn forget(request: &mut Request<'_>, vmid: u32) -> bool {
     found.is_some()
 }
 
+/// Resources that move along with one, and those that keep it from a node (`get_resource_motion_info`).
+pub(super) fn motion(state: &State, sid: &str, target: &str) -> (Vec<String>, Vec<String>) {
+    let known = |other: &String| state.ha.services.contains_key(other);
+    let sorted = |affinity: &str| {
+        let mut found = rules::companions(state, sid, affinity);
+        found.retain(known);
+        found.sort();
+        found
+    };
+    let mut apart = sorted("negative");
+    apart.retain(|other| {
+        state.ha.services.get(other).is_some_and(|service| {
+            service.node == target && service.target.as_ref().is_none_or(|node| node == target)
+        })
+    });
+    (sorted("positive"), apart)
+}
+
 fn relocate(request: &mut Request<'_>, relocate: bool) -> Answer {
     let (sid, _) = parse(request.state, &request.text("sid"))?;
     let options = FILE.sections(request.state).get(&sid);
@@ -196,7 +218,15 @@ fn relocate(request: &mut Request<'_>, relocate: bool) -> Answer {
     }
     check_error(request, &sid)?;
     let target = request.text("node");
-    let answer = json!({ "sid": sid, "requested-node": target });
+    let (together, blocking) = motion(request.state, &sid, &target);
+    let mut answer = json!({ "sid": sid, "requested-node": target });
+    if !together.is_empty() {
+        answer["comigrated-resources"] = json!(together);
+    }
+    if !blocking.is_empty() {
+        let row = |other: &String| json!({ "sid": other, "cause": "resource-affinity" });
+        answer["blocking-resources"] = blocking.iter().map(row).collect();
+    }
     request.state.ha.commands.push((sid, Command::Move { target, relocate }));
     schedule(request.state, request.options, request.now);
     Ok(answer)

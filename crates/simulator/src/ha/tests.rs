@@ -118,3 +118,32 @@ fn a_node_that_comes_back_in_time_keeps_its_services() {
     assert_eq!((&service["node"], &service["state"]), (&json!("pve"), &json!("started")));
     assert_eq!(root.get("/nodes/pve/qemu/100/status/current")["status"], "running");
 }
+
+#[test]
+fn who_has_to_be_together_moves_along_and_who_has_to_be_apart_keeps_out() {
+    let root = cluster(true);
+    for vmid in ["101", "102"] {
+        root.ok("POST", "/nodes/pve/qemu", &[("vmid", vmid)]);
+        root.ok("POST", "/cluster/ha/resources", &[("sid", &format!("vm:{vmid}"))]);
+    }
+    let rule = |name, resources, affinity| {
+        let sent =
+            [("rule", name), ("type", "resource-affinity"), ("resources", resources), ("affinity", affinity)];
+        root.ok("POST", "/cluster/ha/rules", &sent);
+    };
+    rule("together", "vm:100,vm:101", "positive");
+    rule("apart", "vm:101,vm:102", "negative");
+    rounds(&root, 8);
+    let apart = row(&root, "service:vm:102")["node"].clone();
+    assert_ne!(apart, "pve");
+    let blocked =
+        root.ok("POST", "/cluster/ha/resources/vm:101/migrate", &[("node", apart.as_str().unwrap())]);
+    assert_eq!(blocked["blocking-resources"], json!([{ "sid": "vm:102", "cause": "resource-affinity" }]));
+    let free = if apart == "pve2" { "pve3" } else { "pve2" };
+    let moved = root.ok("POST", "/cluster/ha/resources/vm:100/migrate", &[("node", free)]);
+    assert_eq!(moved["comigrated-resources"], json!(["vm:101"]));
+    rounds(&root, 4);
+    let places: Vec<Value> =
+        ["100", "101", "102"].map(|vmid| row(&root, &format!("service:vm:{vmid}"))["node"].clone()).into();
+    assert_eq!(places, [json!(free), json!(free), apart]);
+}
