@@ -1,5 +1,6 @@
 //! How a simulator behaves: credentials, speed, and the failures it is told to have.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Options {
     pub address: Option<IpAddr>,
     /// How long a task runs.
     pub task_duration: Duration,
+    /// The same for kinds of tasks that take another time: `qmclone`, `vzcreate`, `download`, ...
+    pub task_durations: BTreeMap<String, Duration>,
     /// Added to every answer.
     pub latency: Duration,
     /// How long a refused login waits; 3 s in the real API.
@@ -52,6 +55,11 @@ impl Options {
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.node).chain(&self.other_nodes)
     }
+
+    /// How long a task of a kind runs.
+    pub(crate) fn duration_of(&self, kind: &str) -> Duration {
+        self.task_durations.get(kind).copied().unwrap_or(self.task_duration)
+    }
 }
 
 impl Default for Options {
@@ -63,6 +71,7 @@ impl Default for Options {
             other_nodes: Vec::new(),
             address: None,
             task_duration: Duration::from_millis(20),
+            task_durations: BTreeMap::new(),
             latency: Duration::ZERO,
             refusal_delay: Duration::ZERO,
             status_cycle: Duration::from_secs(10),
@@ -86,6 +95,24 @@ pub struct Behaviour {
     pub latency_ms: Option<u64>,
     /// How long a task runs, in milliseconds.
     pub task_ms: Option<u64>,
+    /// The same for kinds of tasks that take another time, by the kind that their ids have (`qmclone`).
+    pub tasks_ms: BTreeMap<String, u64>,
+    /// How long lists of the whole cluster show what was, in milliseconds: the status daemon's cycle.
+    pub status_ms: Option<u64>,
+    /// Time between the rounds of the manager of high availability, in milliseconds.
+    pub ha_ms: Option<u64>,
+    /// How long after a start guest agents answer, in milliseconds.
+    pub agent_ms: Option<u64>,
+    /// How long a refused login waits, in milliseconds.
+    pub refusal_ms: Option<u64>,
+    /// Whether guests react to a request to shut down.
+    pub guests_obey: Option<bool>,
+    /// Whether machines can be moved while they run.
+    pub live_migration: Option<bool>,
+    /// Processors of a node.
+    pub cpus: Option<u64>,
+    /// Space of a storage, in bytes.
+    pub storage_bytes: Option<u64>,
     /// Failures to inject, the first that matches is taken.
     pub failures: Vec<FailureRule>,
     /// Seed of the failures with a probability.
@@ -101,6 +128,19 @@ impl Options {
         Options {
             latency: time(behaviour.latency_ms, self.latency),
             task_duration: time(behaviour.task_ms, self.task_duration),
+            task_durations: behaviour
+                .tasks_ms
+                .iter()
+                .map(|(kind, milliseconds)| (kind.clone(), Duration::from_millis(*milliseconds)))
+                .collect(),
+            status_cycle: time(behaviour.status_ms, self.status_cycle),
+            ha_cycle: time(behaviour.ha_ms, self.ha_cycle),
+            agent_delay: time(behaviour.agent_ms, self.agent_delay),
+            refusal_delay: time(behaviour.refusal_ms, self.refusal_delay),
+            guests_obey: behaviour.guests_obey.unwrap_or(self.guests_obey),
+            live_migration: behaviour.live_migration.unwrap_or(self.live_migration),
+            cpus: behaviour.cpus.unwrap_or(self.cpus),
+            storage_size: behaviour.storage_bytes.unwrap_or(self.storage_size),
             failures: behaviour.failures.clone(),
             seed: behaviour.seed,
             ..self

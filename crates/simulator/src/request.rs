@@ -156,11 +156,15 @@ impl<'a> Request<'a> {
 
     /// Starts a task that ends with `outcome` after the configured time, behind the guest's other tasks.
     pub fn submit(&mut self, kind: &str, id: &str, outcome: Outcome) -> Value {
+        let outcome = match self.forced_exit.take() {
+            Some(exit) => Outcome { error: Some(exit), ..Outcome::default() },
+            None => outcome,
+        };
         let guest = id.split(['-', '@']).next().and_then(|text| text.parse::<u32>().ok());
         let begins = guest
             .and_then(|vmid| self.state.guests.get(&vmid))
             .map_or(self.now, |guest| guest.busy_until.max(self.now));
-        let ends = begins + self.options.task_duration.as_millis() as u64;
+        let ends = begins + self.options.duration_of(kind).as_millis() as u64;
         if let Some(guest) = guest.and_then(|vmid| self.state.guests.get_mut(&vmid)) {
             guest.busy_until = ends;
         }

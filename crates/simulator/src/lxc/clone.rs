@@ -123,8 +123,8 @@ fn copy(
     }
     guest.config.insert("lock".to_owned(), "create".to_owned());
     outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
-    guest.busy_until =
-        request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
+    guest.busy_until = request.guest(KIND)?.busy_until.max(request.now)
+        + request.options.duration_of("vzclone").as_millis() as u64;
     request.state.guests.insert(new, guest);
     guests::join_pool(request, new);
     Ok(())

@@ -135,8 +135,8 @@ fn copy(
     guest.config.insert("lock".to_owned(), "clone".to_owned());
     guest.cloud_init = Some(guest.config.clone());
     outcome.effects.push(Effect::RemoveOption { guest: new, key: "lock".to_owned() });
-    let ends =
-        request.guest(KIND)?.busy_until.max(request.now) + request.options.task_duration.as_millis() as u64;
+    let ends = request.guest(KIND)?.busy_until.max(request.now)
+        + request.options.duration_of("qmclone").as_millis() as u64;
     guest.busy_until = ends;
     request.state.guests.insert(new, guest);
     guests::join_pool(request, new);

@@ -236,6 +236,65 @@ mod tests {
     }
 
     #[test]
+    fn a_described_cluster_behaves_as_described() {
+        let described = json!({
+            "task_ms": 10, "tasks_ms": { "qmclone": 500 }, "storage_bytes": 1_u64 << 40, "cpus": 3, "guests_obey": false,
+            "failures": [
+                { "method": "GET", "path": "/version", "when": { "nth": 1 }, "how": { "refuse": { "status": 503, "reason": "busy" } } },
+                { "method": "POST", "path": "/nodes/*/vzdump", "when": { "first": 1 }, "how": { "fail_task": "no tape" } },
+                { "method": "*", "path": "/pools", "when": "always", "how": { "apply_then_answer": { "status": 596, "reason": "gone" } } },
+            ],
+        });
+        let behaviour: crate::Behaviour = serde_json::from_value(described).unwrap();
+        let simulator = Simulator::new(Options::default().behaving(&behaviour));
+        simulator.stop_clock();
+        let exit = |upid: &Value| {
+            let path = format!("/nodes/pve/tasks/{}/status", upid.as_str().unwrap());
+            call(&simulator, "GET", &path, &[])["exitstatus"].clone()
+        };
+        let step = |milliseconds| simulator.advance(std::time::Duration::from_millis(milliseconds));
+        call(&simulator, "POST", "/nodes/pve/qemu", &[("vmid", "100"), ("cores", "8")]);
+        step(10);
+        assert_eq!(call(&simulator, "GET", "/nodes/pve/qemu/100/status/current", &[])["cpus"], 3);
+        let clone = call(&simulator, "POST", "/nodes/pve/qemu/100/clone", &[("newid", "101")]);
+        step(499);
+        assert_eq!(exit(&clone), Value::Null);
+        step(1);
+        assert_eq!(exit(&clone), "OK");
+        assert_eq!(call(&simulator, "GET", "/nodes/pve/storage/local/status", &[])["total"], 1_u64 << 40);
+        call(&simulator, "POST", "/nodes/pve/qemu/100/status/start", &[]);
+        let shutdown = call(&simulator, "POST", "/nodes/pve/qemu/100/status/shutdown", &[]);
+        let backups: Vec<Value> =
+            (0..2).map(|_| call(&simulator, "POST", "/nodes/pve/vzdump", &[("vmid", "101")])).collect();
+        step(1000);
+        assert_eq!(exit(&shutdown), "VM quit/powerdown failed - got timeout");
+        assert_eq!(exit(&backups[0]), "no tape");
+        assert_eq!(exit(&backups[1]), "OK");
+        let versions: Vec<bool> =
+            (0..3).map(|_| call(&simulator, "GET", "/version", &[])["release"].is_string()).collect();
+        assert_eq!(versions, [true, false, true]);
+        assert!(call(&simulator, "POST", "/pools", &[("poolid", "one")]).as_str().unwrap().contains("gone"));
+        simulator.set_failures(Vec::new());
+        assert_eq!(call(&simulator, "GET", "/pools", &[])[0]["poolid"], "one");
+    }
+
+    #[test]
+    fn failures_by_chance_are_the_same_for_the_same_seed() {
+        let pattern = |seed: u64| -> Vec<bool> {
+            let rule =
+                json!({ "method": "GET", "path": "*", "when": { "probability": 0.5 }, "how": "disconnect" });
+            let behaviour = json!({ "seed": seed, "failures": [rule] });
+            let behaviour: crate::Behaviour = serde_json::from_value(behaviour).unwrap();
+            let simulator = Simulator::new(Options::default().behaving(&behaviour));
+            (0..64).map(|_| call(&simulator, "GET", "/version", &[]).is_object()).collect()
+        };
+        assert_eq!(pattern(7), pattern(7));
+        assert_ne!(pattern(7), pattern(8));
+        let answered = pattern(7).into_iter().filter(|answered| *answered).count();
+        assert!((16..=48).contains(&answered), "{answered} of 64 at a probability of one half");
+    }
+
+    #[test]
     fn a_token_with_privileges_of_its_own_may_not_do_what_its_user_may() {
         let simulator = Simulator::new(Options::default());
         call(&simulator, "POST", "/access/users", &[("userid", "a@pve")]);
