@@ -142,6 +142,24 @@ pub(crate) fn medium(text: &str) -> Option<String> {
         .map(|_| format!("{text:?} is neither none nor cdrom, nor a file such as local:iso/debian.iso"))
 }
 
+/// What is in a CD-ROM drive that is named.
+pub(crate) fn some_medium(text: &str) -> Option<String> {
+    not_empty(text).or_else(|| medium(text))
+}
+
+/// A MAC address.
+pub(crate) fn mac_address(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let good = parts.len() == 6
+        && parts.iter().all(|part| part.len() == 2 && part.chars().all(|c| c.is_ascii_hexdigit()));
+    (!good).then(|| format!("{text:?} is no MAC address such as BC:24:11:00:00:01"))
+}
+
+/// The slot of a network device: `net0`.
+pub(crate) fn network_slot(text: &str) -> Option<String> {
+    numbered(text, "net", 31)
+}
+
 /// CPUs or nodes of a NUMA node: `0-3;8`.
 pub(crate) fn numa_range(text: &str) -> Option<String> {
     (!is_ranges(text, &[';'])).then(|| format!("{text:?} is no list such as 0-3;8"))
@@ -207,6 +225,12 @@ pub(crate) fn absolute_path(text: &str) -> Option<String> {
 pub(crate) fn mode(text: &str) -> Option<String> {
     let good = (3..=4).contains(&text.len()) && text.chars().all(|c| ('0'..='7').contains(&c));
     (!good).then(|| format!("{text:?} are no permissions such as 0660"))
+}
+
+/// Permissions of a file in octal.
+pub(crate) fn file_mode(text: &str) -> Option<String> {
+    let good = u32::from_str_radix(text, 8).is_ok_and(|mode| mode > 0) && !text.starts_with('+');
+    (!good).then(|| format!("{text:?} are no permissions such as 0700"))
 }
 
 /// A size with its unit.
@@ -294,6 +318,14 @@ mod tests {
             (server, &["192.0.2.1", "2001:db8::1"], &["dns.example.test"]),
             (file_id, &["", "local:snippets/u.yaml"], &["u.yaml", ":x"]),
             (absolute_path, &["/dev/fuse"], &["dev/fuse"]),
+            (file_mode, &["0700", "755", "1"], &["", "0", "0888", "+7"]),
+            (
+                mac_address,
+                &["BC:24:11:00:00:01", "bc:24:11:aa:bb:cc"],
+                &["", "BC:24:11:00:00", "BC:24:11:00:00:+1"],
+            ),
+            (network_slot, &["net0", "net31"], &["net32", "net", "eth0"]),
+            (some_medium, &["none", "local:iso/a.iso"], &["", "bogus"]),
             (mode, &["0660", "755"], &["0888", "7"]),
             (size, &["", "8G", "512M"], &["8X"]),
             (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),

@@ -136,7 +136,10 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
         planned = with_unknown(&with_unknown(&planned, "ipv4"), "ipv6");
     }
     let replace = replacements(prior, &planned);
-    let mut problems = shrinking_disks(request, prior);
+    // Another container has volumes of its own.
+    let is_another =
+        !replace.is_empty() || ["vm_id", "unprivileged"].iter().any(|name| changes.contains(*name));
+    let mut problems = if is_another { Vec::new() } else { shrinking_disks(request, prior) };
     problems.extend(nothing_to_make_from(request.config).filter(|_| !replace.is_empty()));
     PlanResponse { replace, notes: notes(prior, &planned), problems, planned: Some(planned) }
 }

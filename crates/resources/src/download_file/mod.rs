@@ -26,7 +26,7 @@ pub(crate) fn rules() -> Rules {
 
 fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if let Some(url) = text(config, "url")
+    if let Some(url) = config.get("url").and_then(Value::as_str)
         && !url.starts_with("http://")
         && !url.starts_with("https://")
     {

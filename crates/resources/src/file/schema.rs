@@ -11,7 +11,7 @@ pub(crate) fn fields() -> Fields {
         ),
         ("id", text().read_only()),
         ("datastore_id", text().required().replaces()),
-        ("file_mode", text().replaces().checked(crate::limits::mode)),
+        ("file_mode", text().replaces().checked(crate::limits::file_mode)),
         ("file_modification_date", text().read_only()),
         ("file_name", text().read_only()),
         ("file_size", number().read_only()),

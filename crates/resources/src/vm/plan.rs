@@ -56,14 +56,12 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     planned = forget_origin(prior, planned);
     planned = with_elements(&planned, "initialization", plan_initialization(request, prior, &planned));
     planned = forget_stale(request, prior, planned);
-    let mut response = PlanResponse {
-        problems: shrinking_disks(request, prior),
-        replace: replacements(prior, &planned),
-        ..PlanResponse::default()
-    };
-    response.notes = notes(prior, &planned);
-    response.planned = Some(planned);
-    response
+    let replace = replacements(prior, &planned);
+    let changes = changed(prior, &planned);
+    // Another VM has disks of its own.
+    let is_another = !replace.is_empty() || ["vm_id", "amd_sev"].iter().any(|name| changes.contains(*name));
+    let problems = if is_another { Vec::new() } else { shrinking_disks(request, prior) };
+    PlanResponse { problems, replace, notes: notes(prior, &planned), planned: Some(planned) }
 }
 
 /// A block that is left out means its defaults: one that was imported with just those stays as it is.

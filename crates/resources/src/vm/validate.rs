@@ -7,6 +7,7 @@ use pve_model::{Path, PathStep, Value};
 
 use super::drives::{BUS_OPTIONS, has_option};
 use crate::definition::{empty_texts, problem, warning};
+use crate::limits;
 use crate::values::{all_blocks, block, flag, int, is_unset, text};
 
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
@@ -110,10 +111,7 @@ fn check_memory(config: &Value, problems: &mut Vec<Problem>) {
 fn check_network(config: &Value, problems: &mut Vec<Problem>) {
     for (index, device) in all_blocks(config, "network_device").iter().enumerate() {
         let Some(mac) = text(device, "mac_address") else { continue };
-        let good = mac.split(':').count() == 6
-            && mac.split(':').all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok());
-        if !good {
-            let detail = format!("{mac:?} is no MAC address such as BC:24:11:00:00:01");
+        if let Some(detail) = limits::mac_address(mac) {
             let path = in_block("network_device", index, "mac_address");
             problems.push(problem(path, "Invalid MAC address", detail));
         }

@@ -188,3 +188,13 @@ fn an_address_that_goes_to_another_interface_is_told() {
     let two = &["dhcp", "192.0.2.5/24"];
     assert_eq!(notes((&["eth0"], one), (&["eth9", "eth0"], two)), none, "it goes along");
 }
+
+#[test]
+fn a_container_that_takes_the_place_of_another_may_have_smaller_volumes() {
+    let container = |id: i64, size: i64| value(json!({"vm_id": id, "disk": [{"size": size}]}));
+    for (id, refused) in [(100, 1), (101, 0)] {
+        let (prior, config) = (container(100, 8), container(id, 4));
+        let response = plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config });
+        assert_eq!(response.problems.len(), refused);
+    }
+}

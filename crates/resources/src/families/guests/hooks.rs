@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{drives, slots};
 use crate::cluster::{Call, Method, refused};
 use crate::definition::problem;
+use crate::limits;
 use crate::object::{Hooks, Planning};
 use crate::params::Params;
 use crate::property::Properties;
@@ -159,7 +160,9 @@ fn keep_to(prior: &Value, read: &mut Map<String, Json>) {
 #[async_trait]
 impl Hooks for Vm {
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        validate_cpu(config)
+        let mut problems = validate_cpu(config);
+        problems.extend(validate_slots(config));
+        problems
     }
 
     async fn before(
@@ -370,6 +373,23 @@ fn with_own_parts(prior: &Value, planned: &Value) -> Value {
     })
 }
 
+/// Devices are named by slots.
+fn validate_slots(config: &Value) -> Vec<Problem> {
+    type Limit = fn(&str) -> Option<String>;
+    let maps: [(&str, Limit); 3] = [
+        ("cdrom", limits::media_interface),
+        ("disk", limits::disk_interface),
+        ("network", limits::network_slot),
+    ];
+    let slots = maps.into_iter().flat_map(|(name, limit)| {
+        slots::of(config, name).into_keys().filter_map(move |slot| {
+            let path = Path::attribute(name).child(PathStep::Key(slot.to_string()));
+            limit(&slot).map(|detail| problem(path, "No such slot", detail))
+        })
+    });
+    slots.collect()
+}
+
 /// Flags are a part of the option that begins with the type.
 fn validate_cpu(config: &Value) -> Vec<Problem> {
     let Some(cpu) = config.get("cpu").filter(|cpu| cpu.is_known() && !cpu.is_null()) else {
@@ -386,7 +406,9 @@ fn validate_cpu(config: &Value) -> Vec<Problem> {
 #[async_trait]
 impl Hooks for Cloned {
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        validate_cpu(config)
+        let mut problems = validate_cpu(config);
+        problems.extend(validate_slots(config));
+        problems
     }
 
     /// How it was made cannot be read of one that was imported.

@@ -38,7 +38,7 @@ fn rng() -> Item {
     object(vec![
         ("max_bytes", number().range(0, i64::MAX)),
         ("period", number().range(0, i64::MAX)),
-        ("source", text()),
+        ("source", text().checked(limits::not_empty)),
     ])
     .param("rng0")
 }
@@ -75,10 +75,15 @@ fn common(unreferenced: bool) -> Fields {
 fn vm() -> Object {
     let mut fields = common(true);
     fields.extend([
-        ("cdrom", object_map(vec![("file_id", text().computed().or("cdrom"))]).unsent().unread()),
+        (
+            "cdrom",
+            object_map(vec![("file_id", text().computed().or("cdrom").checked(limits::some_medium))])
+                .unsent()
+                .unread(),
+        ),
         ("name", text().checked(limits::guest_name)),
         ("node_name", text().required().unsent().param("node")),
-        ("tags", text_set().computed().form(Form::Joined(';'))),
+        ("tags", text_set().computed().checked(limits::not_empty).form(Form::Joined(';'))),
         ("template", flag().replaces().unsent()),
     ]);
     Object {
@@ -130,16 +135,23 @@ fn cloned_vm() -> Object {
         ("size", number().param("memory").range(64, 268_435_456).means("MiB")),
     ];
     fields.extend([
-        ("cdrom", object_map(vec![("file_id", text())]).unsent().unread()),
+        ("cdrom", object_map(vec![("file_id", text().checked(limits::some_medium))]).unsent().unread()),
         ("clone", object(clone).required().local()),
-        ("delete", object(vec![("disk", texts()), ("network", texts())]).local()),
+        (
+            "delete",
+            object(vec![
+                ("disk", texts().checked(limits::disk_interface)),
+                ("network", texts().checked(limits::network_slot)),
+            ])
+            .local(),
+        ),
         ("disk", object_map(drives::disk()).unsent().unread()),
         ("memory", object(memory).form(Form::Flat)),
         ("name", text()),
         ("network", object_map(slots::network()).unsent().unread()),
         ("node_name", text().required().unsent().param("node").checked(limits::not_empty)),
         ("started", flag().computed().or(true).unsent().unread()),
-        ("tags", text_set().form(Form::Joined(';'))),
+        ("tags", text_set().checked(limits::not_empty).form(Form::Joined(';'))),
     ]);
     Object {
         names: &["proxmox_cloned_vm", "proxmox_virtual_environment_cloned_vm"],

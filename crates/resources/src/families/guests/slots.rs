@@ -7,6 +7,7 @@ use pve_model::{Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::definition::{Fields, flag, number, of_type, text};
+use crate::limits;
 use crate::property::Properties;
 use crate::values::{flag as flag_of, text as text_of};
 
@@ -16,8 +17,8 @@ pub(super) fn network() -> Fields {
         ("bridge", text()),
         ("firewall", flag()),
         ("link_down", flag()),
-        ("mac_address", text()),
-        ("model", text()),
+        ("mac_address", text().checked(limits::mac_address)),
+        ("model", text().checked(limits::not_empty)),
         ("mtu", number().range(576, 9216)),
         ("queues", number().range(0, 16)),
         ("rate_limit", number().means("MB a second")),

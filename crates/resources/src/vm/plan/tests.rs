@@ -264,3 +264,10 @@ fn a_default_that_was_written_elsewhere_is_no_change() {
             .all(|name| differences(before.clone(), other.clone()).contains(&name.to_string()))
     );
 }
+
+#[test]
+fn a_vm_that_takes_the_place_of_another_may_have_smaller_disks() {
+    let vm = |id: i64, size: i64| json!({"vm_id": id, "disk": [{"interface": "scsi0", "size": size}]});
+    assert_eq!(update(vm(100, 12), vm(100, 4)).1.problems.len(), 1);
+    assert_eq!(update(vm(100, 12), vm(101, 4)).1.problems, vec![]);
+}

@@ -113,20 +113,22 @@ async fn an_id_that_another_guest_of_the_plan_is_to_have_is_not_drawn() {
 }
 
 #[tokio::test]
-async fn flags_of_a_cpu_need_its_type() {
+async fn flags_of_a_cpu_need_its_type_and_devices_a_slot() {
     for kind in ["proxmox_vm", CLONED] {
         let (world, _server) = world(kind).await;
-        let config = |cpu: Json| {
-            let clone = (kind == CLONED).then(|| json!({"source_vm_id": 900}));
-            let mut config = json!({"node_name": "pve", "cpu": cpu});
-            if let Some(clone) = clone {
-                config["clone"] = clone;
+        let problems = |name: &str, part: Json| -> Vec<String> {
+            let mut config = json!({"node_name": "pve", name: part});
+            if kind == CLONED {
+                config["clone"] = json!({"source_vm_id": 900});
             }
-            world.config(config)
+            let problems = world.rules().validate(&world.config(config));
+            problems.iter().map(|problem| problem.path.to_string()).collect()
         };
-        let problems = world.rules().validate(&config(json!({"flags": ["+aes"]})));
-        assert_eq!(problems[0].path.to_string(), "cpu.flags");
-        assert_eq!(world.rules().validate(&config(json!({"flags": ["+aes"], "type": "host"}))), vec![]);
+        assert_eq!(problems("cpu", json!({"flags": ["+aes"]})), ["cpu.flags"]);
+        assert_eq!(problems("cpu", json!({"flags": ["+aes"], "type": "host"})), Vec::<String>::new());
+        let media =
+            json!({"virtio0": {"file_id": "none"}, "ide2": {"file_id": "x"}, "ide3": {"file_id": "none"}});
+        assert_eq!(problems("cdrom", media), ["cdrom[\"ide2\"].file_id", "cdrom[\"virtio0\"]"]);
     }
 }
 
