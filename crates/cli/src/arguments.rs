@@ -155,6 +155,9 @@ pub struct InitOptions {
     /// Move the log to where the configuration now says: of the environment that is named, or of all
     #[arg(long, alias = "migrate-state")]
     pub migrate: bool,
+    /// Make a copy of a log, in another bucket or under another key, the log that goes on
+    #[arg(long, conflicts_with = "migrate")]
+    pub adopt_copy: bool,
     /// How to wait.
     #[command(flatten)]
     pub lock: LockOptions,

@@ -1,5 +1,6 @@
 //! Where an environment's log is, by the `backend` block: the file at hand, or a bucket.
 
+mod copy;
 mod given;
 mod local;
 mod lock;
@@ -18,13 +19,14 @@ use pve_config::syntax::{Body, Diagnostic, Item};
 use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
+pub use copy::{adopt_copy, log_place};
 pub use given::{remember, tell_once};
 pub use local::Local;
 pub use lock::{RunLock, pass_over};
-pub use logs::{open_all, open_to_change, open_without_key, unlike_remembered};
+pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};
 pub use marker::{leave_behind, refuse_left_behind};
-pub use migrate::migrate;
-pub use spool::{discard_spool, push, refuse_spool};
+pub use migrate::{Moved, migrate};
+pub use spool::{discard_spool, has_spool, push};
 
 use crate::failure::Failure;
 use crate::project::Project;
@@ -69,11 +71,15 @@ impl Project {
         if let Some(known) = self.backend.get() {
             return Ok(known);
         }
-        let found = self.find_backend()?;
+        let found = self.backend_with(|kind| given::given(self, kind))?;
         Ok(self.backend.get_or_init(|| found))
     }
 
-    fn find_backend(&self) -> Result<Backend, Failure> {
+    /// The backend with what is given beside its block.
+    fn backend_with(
+        &self,
+        given: impl FnOnce(&str) -> Result<Arguments, Failure>,
+    ) -> Result<Backend, Failure> {
         let loaded = load(&DiskFiles, &self.root);
         let Some((kind, body)) = &loaded.configuration.root.backend else {
             return Ok(Backend::Local(Local::default()));
@@ -86,7 +92,7 @@ impl Project {
         }
         let diagnosed = |diagnostics| Failure::Diagnosed { diagnostics, sources: loaded.sources.clone() };
         let mut all = arguments(body).map_err(diagnosed)?;
-        all.extend(given::given(self, kind)?);
+        all.extend(given(kind)?);
         if kind == "s3" { bucket(all) } else { Local::from_arguments(all).map(Backend::Local) }
     }
 }

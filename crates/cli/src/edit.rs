@@ -9,7 +9,7 @@ use pve_model::state::State;
 use pve_state::{EventLog, Writer, WriterError};
 
 use crate::arguments::LockOptions;
-use crate::backend::RunLock;
+use crate::backend::{RunLock, log_place};
 use crate::commands::plan::parse_wait;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -20,6 +20,7 @@ pub struct Edit {
     pub state: State,
     command: &'static str,
     environment: String,
+    place: Option<String>,
     log: Arc<dyn EventLog>,
     writer: Writer,
     _lock: RunLock,
@@ -59,6 +60,7 @@ impl Edit {
             state,
             command,
             environment: project.stream().into(),
+            place: log_place(project)?,
             _lock: held,
         })
     }
@@ -90,6 +92,7 @@ impl Edit {
             command: self.command.into(),
             environment: self.environment.clone(),
             cluster: self.state.cluster.clone().unwrap_or_else(|| NO_CLUSTER.into()),
+            place: self.place.clone(),
         });
         let result = RunResult::Succeeded;
         let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });

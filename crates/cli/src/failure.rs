@@ -167,6 +167,50 @@ impl From<pve_modules::FetchError> for Failure {
     }
 }
 
+/// What to do about a store, by the codes that S3 has for its refusals.
+pub fn storage_hint(reason: &str) -> &'static str {
+    let hints: [(&[&str], &str); 8] = [
+        (
+            &["NoSuchBucket"],
+            "Make that bucket, or name the right one and its endpoint in the `backend` block.",
+        ),
+        (
+            &["no credentials were found"],
+            "Give them as for the AWS tools: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile.",
+        ),
+        (
+            &["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"],
+            "The store does not accept the credentials: renew or correct them (`aws sts get-caller-identity` shows which).",
+        ),
+        (
+            &["AccessDenied", "403 "],
+            "These credentials may not do that: they need s3:GetObject, s3:PutObject and s3:ListBucket there.",
+        ),
+        (
+            &["PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"],
+            "The bucket is in another region: correct `region` (and the endpoint) in the `backend` block.",
+        ),
+        (
+            &["the store ignores", "501 "],
+            "A log needs a store with conditional writes: use a newer version of it, or another store.",
+        ),
+        (
+            &[
+                "Connection refused",
+                "dns error",
+                "no answer in time",
+                "no object store",
+                "404 no code",
+                "certificate",
+            ],
+            "Check the endpoint in the `backend` block, and whether it can be reached from here; then try again.",
+        ),
+        (&["SlowDown", "503 ", "500 "], "The store has trouble. Nothing was lost: try again."),
+    ];
+    let found = hints.iter().find(|(words, _)| words.iter().any(|word| reason.contains(word)));
+    found.map_or("Nothing was lost: what the log has is there. Try again.", |(_, hint)| hint)
+}
+
 impl From<pve_state::LogError> for Failure {
     fn from(error: pve_state::LogError) -> Failure {
         let hint = match &error {
@@ -175,6 +219,7 @@ impl From<pve_state::LogError> for Failure {
             pve_state::LogError::Damaged(_) => {
                 "`pve log verify` names the event. Restore the log from a copy."
             }
+            pve_state::LogError::Storage { reason, .. } => storage_hint(reason),
             _ => "Nothing was lost: what the log has is there. Try again.",
         };
         Failure::hinted(chain(&error), hint)

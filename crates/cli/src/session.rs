@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -131,15 +131,25 @@ pub async fn make_plan(
 }
 
 /// Journals through the log's writer.
-pub struct LogJournal(pub Writer);
+pub struct LogJournal {
+    /// The writer.
+    pub writer: Writer,
+    /// Whether the lock on the log is lost.
+    pub is_lost: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Set when it is.
+    pub cancelled: Arc<AtomicBool>,
+}
 
 #[async_trait]
 impl Journal for LogJournal {
     async fn record(&self, payload: Payload) -> Result<(), JournalError> {
-        self.0
-            .record(payload)
-            .await
-            .map_err(|error| JournalError { message: error.message, lost: error.lost })
+        let recorded = self.writer.record(payload).await;
+        // An answer that was long on its way, or a process that was stopped: the lease may be another's by now, and the
+        // request that this event is written ahead of must not be sent.
+        if (self.is_lost)() {
+            self.cancelled.store(true, Ordering::SeqCst);
+        }
+        recorded.map_err(|error| JournalError { message: error.message, lost: error.lost })
     }
 }
 
@@ -207,10 +217,24 @@ pub struct Application<'a> {
     pub cluster: String,
     /// The environment.
     pub environment: String,
+    /// Where the log is, if that is recorded.
+    pub place: Option<String>,
     /// Steps at a time.
     pub parallelism: usize,
     /// Set to stop.
     pub cancelled: Arc<AtomicBool>,
+    /// Whether the lock on the log is lost.
+    pub is_lost: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// What became of applying a plan.
+pub struct Applied {
+    /// The steps.
+    pub outcome: Outcome,
+    /// What is wrong with the outputs.
+    pub problems: Vec<Diagnostic>,
+    /// Why the end is not in the log.
+    pub unrecorded: Option<Failure>,
 }
 
 impl Application<'_> {
@@ -224,13 +248,14 @@ impl Application<'_> {
         provider: &dyn Provider,
         provisioners: &dyn Provisioners,
         reporter: &dyn Reporter,
-    ) -> Result<(Outcome, Vec<Diagnostic>), Failure> {
+    ) -> Result<Applied, Failure> {
         let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
         let plan = &self.planning.plan;
         record(Payload::RunStarted(RunStarted {
             command: self.command.into(),
             environment: self.environment.clone(),
             cluster: self.cluster.clone(),
+            place: self.place.clone(),
         }))
         .await?;
         let configuration = recorded_configuration(self.workspace);
@@ -254,16 +279,14 @@ impl Application<'_> {
             plan,
             state: &state,
         };
-        let journal = LogJournal(writer.clone());
+        let (is_lost, cancelled) = (Arc::clone(&self.is_lost), Arc::clone(&self.cancelled));
+        let journal = LogJournal { writer: writer.clone(), is_lost, cancelled };
         let options =
             pve_executor::Options { parallelism: self.parallelism, cancelled: Arc::clone(&self.cancelled) };
         let outcome =
             pve_executor::execute(plan, provider, provisioners, &mut resolver, &journal, reporter, &options)
                 .await;
         let (outputs, problems) = resolver.resolution.outputs(&state.outputs);
-        if outputs != state.outputs {
-            record(Payload::OutputsRecorded(OutputsRecorded { outputs })).await?;
-        }
         let complete = outcome.is_complete() && !problems.iter().any(Diagnostic::is_error);
         let result = match (complete, outcome.interrupted) {
             (true, _) => RunResult::Succeeded,
@@ -271,10 +294,14 @@ impl Application<'_> {
             _ => RunResult::Failed,
         };
         let failed = (outcome.failures.len() + outcome.skipped.len()) as u64;
-        record(Payload::RunFinished(RunFinished { result, done: outcome.done.clone(), failed })).await?;
+        let news = Some(OutputsRecorded { outputs }).filter(|news| news.outputs != state.outputs);
+        let finished = RunFinished { result, done: outcome.done.clone(), failed };
+        let end = news.map(Payload::OutputsRecorded).into_iter().chain([Payload::RunFinished(finished)]);
+        // What was done is told all the same.
+        let unrecorded = writer.record_all(end.collect()).await.map_err(log_failed).err();
         // After a failure outputs that need what failed are no news.
         let problems = if outcome.is_complete() { problems } else { Vec::new() };
-        Ok((outcome, problems))
+        Ok(Applied { outcome, problems, unrecorded })
     }
 
     /// What was found and decided before anything is done: moves, changes from outside, imports.

@@ -29,7 +29,7 @@ fn init_keeps_arguments_and_their_secrets_sealed() {
     let project = Project::new(PARTIAL);
     project.write("prod.s3.tfbackend", "region = \"eu-west-1\"\nskip_region_validation = true\n");
     let endpoints = format!("-backend-config=endpoints={{ s3 = \"{NOWHERE}\" }}");
-    project.ok(&[
+    let away = project.fails(&[
         "init",
         "-backend-config=prod.s3.tfbackend",
         "-backend-config=bucket=team",
@@ -41,15 +41,30 @@ fn init_keeps_arguments_and_their_secrets_sealed() {
         "-backend-config=https_proxy=http://ann:hunter2@127.0.0.1:1",
         &endpoints,
     ]);
+    // The store is asked; what is kept is what leads there.
+    assert!(away.contains("s3://team/infra/terraform.tfstate.pve") && away.contains(NOWHERE), "{away}");
+    assert!(away.contains("Check the endpoint") && away.lines().count() < 8, "{away}");
     let file = kept(&project);
     assert!(file.contains("\"bucket\": \"team\"") && file.contains(NOWHERE), "{file}");
     assert!(!file.contains("hunter2"), "{file}");
     // Again without arguments: they are still there, and lead to the endpoint.
-    project.ok(&["init"]);
+    project.fails(&["init"]);
+    assert_eq!(kept(&project), file);
+    // What cannot be used is not kept.
+    let refused = project.fails(&["init", "-backend-config=foo=bar"]);
+    assert!(refused.contains("has no argument foo"), "{refused}");
     assert_eq!(kept(&project), file);
     let refused = project.run_with(&[("PVE_BACKEND_CONFIG", "acl=\"'x\" bukket=x")], &["plan"]);
     assert!(common::text(&refused).contains("has no argument bukket"), "{}", common::text(&refused));
-    project.fails(&["init", "-reconfigure"]);
+    assert!(project.fails(&["init", "-reconfigure"]).contains("bucket is missing"));
+    assert_eq!(kept(&project), file);
+    project.fails(&[
+        "init",
+        "-reconfigure",
+        "-backend-config=bucket=b",
+        "-backend-config=region=r",
+        &endpoints,
+    ]);
     assert!(!kept(&project).contains("team"));
 }
 
@@ -61,6 +76,9 @@ fn arguments_without_effect_are_told_of_once() {
         "-backend-config=bucket=b",
         "-backend-config=region=r",
         "-backend-config=dynamodb_table=locks",
+        "-backend-config=access_key=a",
+        "-backend-config=secret_key=b",
+        "-backend-config=endpoints={ s3 = \"http://127.0.0.1:1\" }",
     ];
     let first = common::text(&project.run(&words));
     assert!(first.contains("Note: backend \"s3\": dynamodb_table has no effect"), "{first}");

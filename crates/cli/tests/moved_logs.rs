@@ -156,8 +156,11 @@ fn another_backend_is_no_silent_empty_log() {
         );
         let _ = std::fs::remove_file(path.join(".pve/default/log.json"));
     }
-    let left = ok(path, &["init", "-reconfigure"]);
-    assert!(left.contains(".pve/default/log.db is left behind"), "{left}");
+    let left = fails(path, &["init", "-reconfigure"]);
+    assert!(
+        left.contains("Check the endpoint") && left.contains(".pve/default/log.db is left behind"),
+        "{left}"
+    );
     let away = pve(path, &["plan"]).output().unwrap();
     assert!(text(&away).contains("cannot be used"), "{}", text(&away));
     set_backend(path, LOCAL);
@@ -213,4 +216,73 @@ fn a_log_that_was_put_back_and_continued_is_noticed_by_who_saw_what_is_gone() {
         let refused = fails(one.path(), words);
         assert!(refused.contains("is another one now: the log was written anew"), "{refused}");
     }
+}
+
+#[test]
+fn a_copy_of_a_log_is_refused_until_it_is_made_the_one_that_goes_on() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    ok(one.path(), &["apply", "-auto-approve"]);
+    // A backup that is taken for the log, by somebody who never saw either.
+    for key in server.keys() {
+        let (_, body) = server.request("GET", &format!("/team/{key}"), "");
+        let to = key.replace("infra/terraform.tfstate", "copy/terraform.tfstate");
+        server.request("PUT", &format!("/team/{to}"), &body);
+    }
+    let other = project(server.address(), MAIN);
+    set_backend(other.path(), &backend(server.address(), "copy/terraform.tfstate"));
+    let before = server.keys();
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["taint", "terraform_data.a[0]"]] {
+        let refused = fails(other.path(), words);
+        assert!(
+            refused.contains("is a copy: it is the one of s3://team/infra/terraform.tfstate.pve")
+                && refused.contains("-adopt-copy"),
+            "{refused}"
+        );
+    }
+    assert_eq!(
+        server.keys().iter().filter(|key| key.contains("/log/")).count(),
+        before.iter().filter(|key| key.contains("/log/")).count()
+    );
+    let adopted = ok(other.path(), &["init", "-adopt-copy"]);
+    assert!(adopted.contains("Whoever still works on s3://team/infra"), "{adopted}");
+    assert!(ok(other.path(), &["apply", "-auto-approve"]).contains("No changes."));
+    assert!(ok(other.path(), &["log", "verify"]).contains("none changed"));
+    assert!(ok(one.path(), &["plan"]).contains("No changes."));
+}
+
+#[test]
+fn a_log_that_was_moved_to_a_machine_is_there_only_and_comes_back_to_its_key() {
+    let Some(server) = Server::start() else { return };
+    let (alice, bob) = (project(server.address(), MAIN), project(server.address(), MAIN));
+    let shared = backend(server.address(), "infra/terraform.tfstate");
+    ok(alice.path(), &["apply", "-auto-approve"]);
+    ok(bob.path(), &["plan"]);
+    set_backend(alice.path(), LOCAL);
+    ok(alice.path(), &["init", "-migrate"]);
+    set_backend(bob.path(), LOCAL);
+    for _ in 0..2 {
+        let refused = fails(bob.path(), &["init", "-migrate"]);
+        let there = format!(":{}", alice.path().join(".pve/default/log.db").display());
+        assert!(refused.contains("was moved to") && refused.contains(&there), "{refused}");
+        assert!(!refused.contains("each is there"), "{refused}");
+    }
+    // No false alarm, either.
+    let told = fails(bob.path(), &["log", "verify"]);
+    assert!(told.contains("the configuration now names") && !told.contains("written anew"), "{told}");
+    let before = events(alice.path());
+    for _ in 0..2 {
+        set_backend(alice.path(), &shared);
+        let back = ok(alice.path(), &["init", "-migrate"]);
+        assert!(back.contains("each is there"), "{back}");
+        assert!(ok(alice.path(), &["apply", "-auto-approve"]).contains("No changes."));
+        assert!(ok(alice.path(), &["log", "verify"]).contains("none changed"));
+        set_backend(alice.path(), LOCAL);
+        ok(alice.path(), &["init", "-migrate"]);
+    }
+    set_backend(alice.path(), &shared);
+    ok(alice.path(), &["init", "-migrate"]);
+    assert_eq!(ids(&events(alice.path())[..before.len()]), ids(&before));
+    set_backend(bob.path(), &shared);
+    assert!(ok(bob.path(), &["plan"]).contains("No changes."));
 }

@@ -41,7 +41,7 @@ fn cut(server: &Server, seed: u64) {
     fails(path, &["log", "push"]);
     proxy.open();
     let refused = fails(path, &["apply", "-auto-approve"]);
-    assert!(refused.contains("the log was away in an earlier run"), "{told}: {refused}");
+    assert!(refused.contains("are not in it yet"), "{told}: {refused}");
     assert!(ok(path, &["plan"]).contains("are not in the log yet"), "{told}");
     // The run could not give back its lease.
     ok(path, &["unlock", "-force"]);
@@ -74,7 +74,7 @@ fn an_apply_whose_store_goes_away_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn what_another_run_overtook_is_put_aside() {
+fn what_another_run_overtook_is_taken_in_or_told() {
     let Some(server) = Server::start() else { return };
     let proxy = Proxy::start(server.address());
     let (one, other) = (project(proxy.address, &main_file()), project(server.address(), &main_file()));
@@ -84,10 +84,12 @@ fn what_another_run_overtook_is_put_aside() {
     proxy.open();
     ok(other.path(), &["unlock", "-force"]);
     ok(other.path(), &["apply", "-auto-approve"]);
-    let refused = fails(one.path(), &["log", "push"]);
-    assert!(refused.contains("another run wrote event") && refused.contains("-discard"), "{refused}");
-    assert!(ok(one.path(), &["log", "push", "-discard"]).contains("discarded-"));
+    let pushed = text(&pve(one.path(), &["log", "push"]).output().unwrap());
+    assert!(pushed.contains("Pushed") && pushed.contains("what was passed over"), "{pushed}");
+    assert!(ok(one.path(), &["log"]).contains("kept events of an earlier run were taken in late"));
+    assert!(ok(one.path(), &["log", "verify"]).contains("none changed"));
     assert!(ok(one.path(), &["apply", "-auto-approve"]).contains("No changes."));
+    assert_eq!(ok(one.path(), &["state", "list"]).lines().count(), INSTANCES);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::store::StoreError;
 
@@ -51,8 +51,17 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let Some(status) = status(error) else {
-        let text = format!("{key}: {}", DisplayErrorContext(error));
-        let sent = !matches!(error, SdkError::ConstructionFailure(_)) && !lacks_credentials(error);
+        let lacks_credentials = lacks_credentials(error);
+        let cause = match error {
+            _ if lacks_credentials => {
+                "no credentials were found where the AWS tools look for them".to_string()
+            }
+            SdkError::TimeoutError(_) => "no answer in time".to_string(),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer in time".to_string(),
+            _ => innermost(error),
+        };
+        let text = format!("{key}: {cause}");
+        let sent = !matches!(error, SdkError::ConstructionFailure(_)) && !lacks_credentials;
         return if sent { StoreError::Unclear(text) } else { StoreError::Refused(text) };
     };
     let code = error.code().unwrap_or("no code");
@@ -74,6 +83,12 @@ fn status<E>(error: &Failure<E>) -> Option<u16> {
         }
         _ => None,
     }
+}
+
+/// What the error began with, in its own words.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.last().map(ToString::to_string).unwrap_or_default()
 }
 
 fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -26,9 +26,9 @@ use crate::roles;
 use crate::settings::{Encryption, Settings};
 use crate::store::{Object, ObjectStore, Page, StoreError};
 
-/// How long a connection may take, and one request with its answer.
+/// How long a connection may take, and one request with its answer: short enough that a lease can be renewed by a later one.
 const CONNECT: Duration = Duration::from_secs(5);
-const REQUEST: Duration = Duration::from_secs(20);
+const REQUEST: Duration = Duration::from_secs(10);
 /// Bytes that are sent within that time on any line, and bytes a second that longer bodies are given the time for.
 const SMALL: u64 = 1_000_000;
 const SLOWEST: u64 = 50_000;

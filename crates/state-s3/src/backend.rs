@@ -69,6 +69,18 @@ pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<O
     found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
 }
 
+/// Asks the store, once, for what a reader of the log asks for first.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn reach(settings: &Settings, environment: &str) -> Result<(), LogError> {
+    let layout = settings.layout(environment);
+    let found = connect(settings, environment).await?.get(&layout.head()).await;
+    found
+        .map(drop)
+        .map_err(|error| LogError::Storage { place: settings.place(environment), reason: error.to_string() })
+}
+
 async fn connect(settings: &Settings, environment: &str) -> Result<Arc<dyn ObjectStore>, LogError> {
     let store = AwsStore::connect(settings).await;
     let store = store.map_err(|error| LogError::Storage {

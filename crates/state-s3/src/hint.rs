@@ -41,7 +41,7 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     let value: serde_json::Value = serde_json::from_slice(body).map_err(damaged)?;
     if let Some(found) = value["format"].as_u64().filter(|found| *found > u64::from(FORMAT)) {
         let found = u32::try_from(found).unwrap_or(u32::MAX);
-        return Err(LogError::Newer { place: layout.prefix().into(), found, known: FORMAT });
+        return Err(LogError::Newer { place: layout.name().into(), found, known: FORMAT });
     }
     serde_json::from_value(value).map_err(damaged)
 }

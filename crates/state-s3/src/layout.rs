@@ -5,12 +5,25 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     prefix: String,
+    /// How it is called where it is told of.
+    name: String,
 }
 
 impl Layout {
     /// The layout under `prefix`, without a slash at its end.
     pub fn new(prefix: impl Into<String>) -> Layout {
-        Layout { prefix: prefix.into() }
+        let prefix = prefix.into();
+        Layout { name: prefix.clone(), prefix }
+    }
+
+    /// The same under this name.
+    pub fn called(self, name: impl Into<String>) -> Layout {
+        Layout { name: name.into(), ..self }
+    }
+
+    /// How it is called where it is told of: the prefix, unless it has a name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What is put before every key.

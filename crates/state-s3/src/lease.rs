@@ -34,7 +34,7 @@ impl S3Lease {
     }
 
     fn fail(&self, error: &StoreError) -> LogError {
-        LogError::Storage { place: self.layout.prefix().into(), reason: error.to_string() }
+        LogError::Storage { place: self.layout.name().into(), reason: error.to_string() }
     }
 
     fn decode(&self, object: Object) -> Result<StoredLease, LogError> {

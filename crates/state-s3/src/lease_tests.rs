@@ -117,7 +117,7 @@ async fn a_second_run_is_told_who_the_first_is_and_follows_its_release() {
     let refused = Lease::acquire(lease(&store), &log, holder("bob"), &options(0)).await.map(drop);
     assert!(matches!(&refused, Err(LeaseError::Held(other)) if other.actor.user == "ann"), "{refused:?}");
     let told = AtomicU32::new(0);
-    let waiting = |other: &LeaseHolder| {
+    let waiting = |other: &LeaseHolder, _: Option<Duration>| {
         assert_eq!(other.actor.user, "ann");
         told.fetch_add(1, Ordering::Relaxed);
     };
@@ -243,7 +243,8 @@ async fn breaking_a_lease_fences_its_holder_and_spares_the_one_that_followed() {
     let broken = Lease::acquire(lease(&store), &log, holder("ann"), &options(0)).await.unwrap();
     let shown = lease_status(&*lease(&store)).await.unwrap().unwrap();
     sleep(Duration::from_secs(20)).await; // Renewed since it was shown.
-    break_lease(&*lease(&store), &log, &shown, holder("eve")).await.unwrap();
+    let remaining = break_lease(&*lease(&store), &log, &shown, holder("eve")).await.unwrap();
+    assert_eq!(remaining, Some(TIME_TO_LIVE), "its process goes on");
     assert!(log.append(0, vec![draft("late")]).await.unwrap_err().is_conflict());
     sleep(Duration::from_secs(20)).await;
     assert!(broken.is_lost());
@@ -276,4 +277,71 @@ async fn a_lease_that_was_broken_while_the_log_was_away_is_fenced_by_whoever_tak
     // It is told once.
     let again = Lease::acquire(lease(&store), &good, holder("eve"), &options(0)).await.unwrap();
     assert_eq!((again.epoch(), good.head().await.unwrap()), (4, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_lease_is_not_taken_while_its_holder_cannot_know() {
+    let store = memory();
+    let cut: Arc<CutOff> = Arc::new(CutOff(Arc::clone(&store), false.into()));
+    let held: Arc<dyn ObjectStore> = Arc::<CutOff>::clone(&cut);
+    let log = log(&store).await;
+    let broken = Lease::acquire(lease(&held), &log, holder("ann"), &options(0)).await.unwrap();
+    let watch = broken.watch();
+    sleep(Duration::from_secs(16)).await;
+    // Renewed just now, and away from then on.
+    cut.1.store(true, Ordering::Relaxed);
+    let shown = lease_status(&*lease(&store)).await.unwrap().unwrap();
+    break_lease(&*lease(&store), &log, &shown, holder("eve")).await.unwrap();
+    assert!(!watch.is_lost(), "it cannot know");
+    let told = AtomicU32::new(0);
+    let waiting = |other: &LeaseHolder, remaining: Option<Duration>| {
+        assert!(other.actor.user == "ann" && remaining.is_some_and(|time| time <= TIME_TO_LIVE * 2));
+        told.fetch_add(1, Ordering::Relaxed);
+    };
+    let impatient = LeaseOptions { waiting: &waiting, ..LeaseOptions::new() };
+    let next = Lease::acquire(lease(&store), &log, holder("bob"), &impatient).await.unwrap();
+    assert!(watch.is_lost(), "by its own clock");
+    assert_eq!((next.epoch(), told.load(Ordering::Relaxed)), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_lease_of_a_process_that_has_ended_is_free() {
+    let store = memory();
+    let log = log(&store).await;
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    let dead = LeaseHolder { process: ended.id(), ..holder("ann") };
+    ended.wait().unwrap();
+    if dead.machine.is_none() {
+        return;
+    }
+    assert!(dead.has_ended() && !holder("ann").has_ended());
+    assert!(!LeaseHolder { machine: Some("another".into()), ..dead.clone() }.has_ended());
+    drop(Lease::acquire(lease(&store), &log, dead, &options(0)).await.unwrap());
+    let shown = lease_status(&*lease(&store)).await.unwrap().unwrap();
+    assert_eq!(break_lease(&*lease(&store), &log, &shown, holder("eve")).await.unwrap(), None);
+    let begun = tokio::time::Instant::now();
+    Lease::acquire(lease(&store), &log, holder("bob"), &options(0)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// Says that everything is there for writes and nothing for reads.
+struct NoStore(AtomicU32);
+
+#[async_trait]
+impl LeaseStore for NoStore {
+    async fn read(&self) -> Result<Option<pve_state::StoredLease>, LogError> {
+        Ok(None)
+    }
+    async fn write(&self, _: Option<&str>, _: &LeaseRecord) -> Result<LeaseWrite, LogError> {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) < 100, "without end");
+        Ok(LeaseWrite::Other(None))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_store_is_not_asked_for_ever() {
+    let log = log(&memory()).await;
+    let asked = Lease::acquire(Arc::new(NoStore(0.into())), &log, holder("ann"), &options(0)).await;
+    let error = asked.map(drop).unwrap_err().to_string();
+    assert!(error.contains("no object store"), "{error}");
 }

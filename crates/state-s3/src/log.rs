@@ -331,10 +331,8 @@ impl MovableLog for S3Log {
         self.prepare(&mut known).await?;
         check_following(&mut known.head.clone(), events)?;
         self.naming.name(if ring.is_some() { FORMAT } else { WITHOUT_KEYRING }).await?;
-        if let Some(ring) = ring
-            && !self.naming.write(ring).await?
-        {
-            return Err(KeyError::Overtaken.into());
+        if let Some(ring) = ring {
+            self.naming.adopt(ring).await?;
         }
         self.write_batch(&mut known, events).await
     }
@@ -360,7 +358,7 @@ impl MovableLog for S3Log {
 }
 
 fn storage(layout: &Layout, error: &StoreError) -> LogError {
-    LogError::Storage { place: layout.prefix().into(), reason: error.to_string() }
+    LogError::Storage { place: layout.name().into(), reason: error.to_string() }
 }
 
 #[path = "log_reading.rs"]

@@ -79,7 +79,7 @@ impl Naming {
     }
 
     fn fail(&self, error: &StoreError) -> LogError {
-        LogError::Storage { place: self.layout.prefix().into(), reason: error.to_string() }
+        LogError::Storage { place: self.layout.name().into(), reason: error.to_string() }
     }
 
     /// The format that hints are written in.
@@ -174,6 +174,20 @@ impl Naming {
             self.keep(ring.clone());
         }
         Ok(mine)
+    }
+
+    /// Takes in the keyring of a log that is moved here, perhaps back to here.
+    pub(crate) async fn adopt(&self, ring: &Keyring) -> Result<(), LogError> {
+        self.refresh().await?;
+        let known = self.seal().ring().map_or(0, |ring| ring.revision);
+        if known == ring.revision {
+            return Ok(());
+        }
+        if known > 0 && known + 1 != ring.revision {
+            let reason = "its keys were changed since it was moved away from here: choose another key for it";
+            return Err(LogError::Storage { place: self.layout.name().into(), reason: reason.into() });
+        }
+        if self.write(ring).await? { Ok(()) } else { Err(KeyError::Overtaken.into()) }
     }
 
     /// Opens what was stored behind an event with the hash `before`, and sealed with the data key `least` or later ones.

@@ -63,6 +63,6 @@ impl Probe {
     }
 
     fn fail(&self, reason: String) -> LogError {
-        LogError::Storage { place: self.layout.prefix().into(), reason }
+        LogError::Storage { place: self.layout.name().into(), reason }
     }
 }

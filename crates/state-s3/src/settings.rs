@@ -159,7 +159,8 @@ impl Settings {
     /// Where the log of an environment is: beside the key that Terraform would keep its state at, never under it,
     /// since some stores cannot have an object and a folder of one name.
     pub fn layout(&self, environment: &str) -> Layout {
-        Layout::new(format!("{}.pve", self.state_key(environment)))
+        let prefix = format!("{}.pve", self.state_key(environment));
+        Layout::new(&*prefix).called(self.place_of(&prefix))
     }
 
     /// The key that Terraform would keep its state of an environment at.
@@ -174,7 +175,11 @@ impl Settings {
 
     /// How the log of an environment is called where it is told of.
     pub fn place(&self, environment: &str) -> String {
-        let place = format!("s3://{}/{}", self.bucket, self.layout(environment).prefix());
+        self.layout(environment).name().into()
+    }
+
+    fn place_of(&self, prefix: &str) -> String {
+        let place = format!("s3://{}/{prefix}", self.bucket);
         match &self.endpoint {
             Some(endpoint) => format!("{place} at {endpoint}"),
             None => place,

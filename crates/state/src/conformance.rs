@@ -22,6 +22,7 @@ pub fn draft(text: &str) -> Draft {
             command: text.into(),
             environment: "default".into(),
             cluster: "none".into(),
+            place: None,
         }),
     }
 }

@@ -5,6 +5,7 @@
 //! lease, records an event before anything else is done, so that the next append of the holder before, which expects
 //! an older head, fails.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ pub struct LeaseHolder {
     pub command: String,
     /// Since when, by the holder's clock: to be shown, never to be reckoned with.
     pub since: Timestamp,
+    /// The machine since it was started, with its processes' name space; `None` where that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 impl LeaseHolder {
@@ -43,8 +47,23 @@ impl LeaseHolder {
             process: std::process::id(),
             command: command.into(),
             since: Timestamp::now(),
+            machine: machine(),
         }
     }
+
+    /// Whether it is known that the process has ended: it ran on this machine, which has no such process.
+    pub fn has_ended(&self) -> bool {
+        self.machine.is_some()
+            && self.machine == machine()
+            && !Path::new(&format!("/proc/{}", self.process)).exists()
+    }
+}
+
+/// What no other machine, no other start of this one and no other container of it has.
+fn machine() -> Option<String> {
+    let started = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", started.trim(), space.display()))
 }
 
 impl std::fmt::Display for LeaseHolder {
@@ -62,10 +81,10 @@ pub struct LeaseRecord {
     pub epoch: u64,
     /// Who holds it; `None` when it was released: the record stays, so that the epoch does.
     pub holder: Option<LeaseHolder>,
-    /// Whom it was taken from by `pve unlock`, until that is known to be in the log: whoever takes it next records it
-    /// otherwise.
+    /// Whom it was taken from by `pve unlock`. That one may not know it before its lease would have run out, and may have a
+    /// request under way until then: nobody takes it earlier, and whoever does records it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broken: Option<LeaseHolder>,
+    pub broken: Option<Box<LeaseHolder>>,
     /// For how long it is good without being renewed, in milliseconds.
     pub time_to_live: u64,
     /// When it was last written, by the writer's clock: to be shown.
@@ -129,8 +148,9 @@ pub struct LeaseOptions<'a> {
     /// How long to wait for another holder (`-lock-timeout`). A holder that is gone without a release is noticed only
     /// by those who wait longer than the time to live.
     pub wait: Duration,
-    /// Called when waiting begins, and whenever another holder is waited for.
-    pub waiting: &'a (dyn Fn(&LeaseHolder) + Send + Sync),
+    /// Called when waiting begins, and whenever another holder is waited for; for how long, where that is known: a lease
+    /// that was broken is waited for in any case.
+    pub waiting: &'a (dyn Fn(&LeaseHolder, Option<Duration>) + Send + Sync),
 }
 
 impl LeaseOptions<'static> {
@@ -140,7 +160,7 @@ impl LeaseOptions<'static> {
             time_to_live: Duration::from_secs(60),
             renew_every: Duration::from_secs(15),
             wait: Duration::ZERO,
-            waiting: &|_| {},
+            waiting: &|_, _| {},
         }
     }
 }
@@ -163,6 +183,8 @@ pub struct Lease {
 const LOOK: Duration = Duration::from_secs(2);
 /// How often a takeover is recorded again when the holder before appends meanwhile.
 const FENCING_TRIES: u32 = 16;
+/// How often a lease that was there for a write may be gone for the read behind it.
+const REFUSALS: u32 = 5;
 
 impl Lease {
     /// Takes the lease, waiting as the options say. Returns once it is held and, after another holder that did not
@@ -176,22 +198,11 @@ impl Lease {
         holder: LeaseHolder,
         options: &LeaseOptions<'_>,
     ) -> Result<Lease, LeaseError> {
-        let deadline = Instant::now() + options.wait;
-        let mut seen: Option<(StoredLease, Instant)> = None;
-        let mut told = None;
+        let mut waiting = Waiting { deadline: Instant::now() + options.wait, seen: None, told: None };
+        let mut refused = 0;
         loop {
-            let Some((taken_from, present)) = free(&*store, &mut seen).await? else {
-                let other = seen.as_ref().and_then(|(lease, _)| lease.record.holder.clone());
-                if let Some(other) = other {
-                    if Instant::now() >= deadline {
-                        return Err(LeaseError::Held(Box::new(other)));
-                    }
-                    if told != Some(other.id) {
-                        (options.waiting)(&other);
-                        told = Some(other.id);
-                    }
-                }
-                tokio::time::sleep_until((Instant::now() + LOOK).min(deadline)).await;
+            let Some((taken_from, present)) = free(&*store, &mut waiting.seen).await? else {
+                waiting.pause(options).await?;
                 continue;
             };
             let hold = Hold {
@@ -214,10 +225,23 @@ impl Lease {
                     }
                     return Ok(lease);
                 }
+                // Whoever answers so is no store.
+                LeaseWrite::Other(None) if refused == REFUSALS => {
+                    return Err(LeaseError::Log(LogError::Storage {
+                        place: "the lease".into(),
+                        reason: "it can neither be written nor read: what answers there is no object store"
+                            .into(),
+                    }));
+                }
                 // Somebody was faster: that is who is waited for from now on.
-                LeaseWrite::Other(_) => {}
+                LeaseWrite::Other(found) => refused += u32::from(found.is_none()),
             }
         }
+    }
+
+    /// Tells at any time whether the lease is lost.
+    pub fn watch(&self) -> LeaseWatch {
+        LeaseWatch { hold: Arc::clone(&self.hold), lost: self.lost.clone() }
     }
 
     fn start(store: Arc<dyn LeaseStore>, hold: Hold, renew_every: Duration) -> Lease {
@@ -251,8 +275,7 @@ impl Lease {
 
     /// Whether it is not held any more: no request may be begun.
     pub fn is_lost(&self) -> bool {
-        *self.lost.borrow()
-            || self.hold.lock().unwrap_or_else(PoisonError::into_inner).good_until <= Instant::now()
+        self.watch().is_lost()
     }
 
     /// Calls `stop` once the lease is lost.
@@ -288,6 +311,60 @@ impl Lease {
     }
 }
 
+/// See [`Lease::watch`].
+#[derive(Clone)]
+pub struct LeaseWatch {
+    hold: Arc<Mutex<Hold>>,
+    lost: watch::Receiver<bool>,
+}
+
+impl LeaseWatch {
+    /// Whether the lease is not held any more: no request may be begun. By the clock alone, too: a process that was stopped
+    /// goes on before any of its timers does.
+    pub fn is_lost(&self) -> bool {
+        *self.lost.borrow()
+            || self.hold.lock().unwrap_or_else(PoisonError::into_inner).good_until <= Instant::now()
+    }
+}
+
+/// Waiting for a lease that somebody has.
+struct Waiting {
+    deadline: Instant,
+    /// The version that was last found and since when, on this process's monotonic clock, it is the same.
+    seen: Option<(StoredLease, Instant)>,
+    told: Option<Uuid>,
+}
+
+impl Waiting {
+    /// Pauses before the next look.
+    ///
+    /// # Errors
+    /// [`LeaseError::Held`] when there is no time left.
+    async fn pause(&mut self, options: &LeaseOptions<'_>) -> Result<(), LeaseError> {
+        let mut until = self.deadline;
+        if let Some((lease, since)) = &self.seen {
+            let record = &lease.record;
+            let free = *since + Duration::from_millis(record.time_to_live + 1);
+            let is_broken = record.holder.is_none() && record.broken.is_some();
+            if is_broken {
+                until = until.max(free);
+            }
+            if let Some(other) = record.holder.as_ref().or(record.broken.as_deref()) {
+                if Instant::now() >= until {
+                    return Err(LeaseError::Held(Box::new(other.clone())));
+                }
+                if self.told != Some(other.id) {
+                    let remaining = is_broken.then(|| free.duration_since(Instant::now()));
+                    (options.waiting)(other, remaining);
+                    self.told = Some(other.id);
+                }
+            }
+        }
+        tokio::time::sleep_until((Instant::now() + LOOK).min(until)).await;
+        Ok(())
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewal.abort();
@@ -303,9 +380,8 @@ async fn free(
     // The time before the question: the version may have been another until then.
     let asked = Instant::now();
     let Some(found) = store.read().await? else { return Ok(Some((None, None))) };
-    let Some(other) = found.record.holder.clone() else {
-        return Ok(Some((found.record.broken.clone(), Some(found))));
-    };
+    let holder = found.record.holder.as_ref().or(found.record.broken.as_deref());
+    let Some(other) = holder.cloned() else { return Ok(Some((None, Some(found)))) };
     match seen {
         Some((before, since)) if before.version == found.version => {
             if asked.duration_since(*since) > Duration::from_millis(found.record.time_to_live) {
@@ -350,7 +426,8 @@ pub async fn lease_status(store: &dyn LeaseStore) -> Result<Option<StoredLease>,
 }
 
 /// Breaks a lease that was looked at before (`pve unlock`): only that one, not what may have followed. The holder's
-/// next append fails. `by` is who breaks it.
+/// next append fails. `by` is who breaks it. Says for how long nobody takes the lease, since its holder may still have a
+/// request under way that it sent before it could know; `None` when its process has ended.
 ///
 /// # Errors
 /// [`LeaseError::Lost`] when it is another one by now; otherwise when its store or the log fails.
@@ -359,24 +436,27 @@ pub async fn break_lease(
     log: &dyn EventLog,
     shown: &StoredLease,
     by: LeaseHolder,
-) -> Result<(), LeaseError> {
-    let Some(holder) = shown.record.holder.clone() else { return Ok(()) };
+) -> Result<Option<Duration>, LeaseError> {
+    let Some(holder) = shown.record.holder.clone() else { return Ok(None) };
     let epoch = shown.record.epoch + 1;
     let mut expected = shown.version.clone();
     loop {
         let record = LeaseRecord {
             epoch,
             holder: None,
-            broken: Some(holder.clone()),
+            broken: Some(Box::new(holder.clone())),
             renewed: Timestamp::now(),
             time_to_live: shown.record.time_to_live,
         };
         match store.write(Some(&expected), &record).await? {
             LeaseWrite::Written(version) => {
                 record_fencing(log, &holder, epoch, &by).await?;
-                // Without it the next one records the same once more.
+                if !holder.has_ended() {
+                    return Ok(Some(Duration::from_millis(record.time_to_live)));
+                }
+                // Without it the next one waits, and records the same once more.
                 let _ = store.write(Some(&version), &LeaseRecord { broken: None, ..record }).await;
-                return Ok(());
+                return Ok(None);
             }
             // It was renewed since it was shown; it still is the same holder's.
             LeaseWrite::Other(Some(found))

@@ -11,6 +11,7 @@ mod lease;
 mod lease_renewal;
 mod log;
 mod memory;
+mod merge;
 mod seal;
 mod spool;
 mod transfer;
@@ -20,12 +21,12 @@ pub use chain::{Fault, StoredEvent, Verification, check_following, verify_chain}
 pub use key::{Key, KeyError};
 pub use keyring::{Identity, Keyring, KeyringChange, Recipient, recipient_text};
 pub use lease::{
-    Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWrite, StoredLease,
-    break_lease, lease_status,
+    Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWatch, LeaseWrite,
+    StoredLease, break_lease, lease_status,
 };
 pub use log::{Draft, EventLog, Head, LogError, MovableLog};
 pub use memory::MemoryLog;
 pub use seal::Seal;
-pub use spool::{OpenSpool, PushError, SpooledLog, push_spool};
+pub use spool::{OpenSpool, PushError, Pushed, SpooledLog, push_spool};
 pub use transfer::{Copied, TransferError, copy_log};
 pub use writer::{Writer, WriterError};

@@ -108,6 +108,10 @@ pub trait EventLog: Send + Sync {
     /// [`LogError::Conflict`] when the log has another head; other errors when the storage fails.
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError>;
 
+    /// Keeps events of a run whose append was a conflict, where that is possible: others took over, and what was under
+    /// way still comes to an end. They are not in the log.
+    async fn keep(&self, _batch: Vec<Draft>) {}
+
     /// The events after the event `after`, in order.
     ///
     /// # Errors

@@ -3,16 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use pve_model::event::{Event, Payload};
+use jiff::Timestamp;
+use pve_model::InstanceAddress;
+use pve_model::event::{Actor, Event, EventsMerged, Payload};
 use pve_model::state::State;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::chain::Verification;
 use crate::log::{Draft, EventLog, Head, LogError};
+use crate::merge::Merged;
 
 /// Opens an empty log at hand for the events after the given one of the shared log with this id; it has the same id.
 pub type OpenSpool = Box<dyn Fn(Uuid, u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
@@ -25,8 +28,8 @@ pub struct SpooledLog {
     away: Box<dyn Fn(&LogError) + Send + Sync>,
     /// The spool, and the event of the shared log that it follows.
     spool: Mutex<Option<(u64, Arc<dyn EventLog>)>>,
-    /// Whether something was appended: before that, nothing was begun that a spool is needed for.
-    begun: AtomicBool,
+    /// The last event that was appended; 0 before that: nothing was begun yet that a spool is needed for.
+    last: AtomicU64,
 }
 
 impl SpooledLog {
@@ -36,7 +39,7 @@ impl SpooledLog {
         open: OpenSpool,
         away: impl Fn(&LogError) + Send + Sync + 'static,
     ) -> SpooledLog {
-        SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None), begun: AtomicBool::new(false) }
+        SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None), last: AtomicU64::new(0) }
     }
 
     /// The event after which events are in the spool; `None` when all are in the log.
@@ -60,16 +63,27 @@ impl EventLog for SpooledLog {
 
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
         let mut begun = self.spool.lock().await;
+        let last = self.last.load(Ordering::SeqCst);
         if begun.is_none() {
             match self.log.append(expected_head, batch.clone()).await {
-                Err(error @ LogError::Storage { .. }) if self.begun.load(Ordering::SeqCst) => {
+                Err(error @ LogError::Storage { .. }) if last > 0 => {
                     *begun = Some((expected_head, (self.open)(self.log.id(), expected_head)?));
                     (self.away)(&error);
                 }
-                result => {
-                    self.begun.fetch_or(result.is_ok(), Ordering::SeqCst);
-                    return result;
+                // Overtaken: others do not wait for this run any more, so it is told, too.
+                Err(error @ LogError::Conflict { .. }) if last > 0 && last == expected_head => {
+                    let spool = (self.open)(self.log.id(), expected_head)?;
+                    spool.append(0, batch).await?;
+                    *begun = Some((expected_head, spool));
+                    (self.away)(&error);
+                    return Err(error);
                 }
+                Ok(events) => {
+                    let appended = events.last().map_or(last, |event| event.sequence);
+                    self.last.store(appended, Ordering::SeqCst);
+                    return Ok(events);
+                }
+                Err(error) => return Err(error),
             }
         }
         let Some((base, spool)) = &*begun else { return Ok(Vec::new()) };
@@ -79,6 +93,15 @@ impl EventLog for SpooledLog {
             Ok(events) => Ok(events.into_iter().map(|event| shifted(event, *base)).collect()),
             Err(LogError::Conflict { found, .. }) => Err(conflict(base + found)),
             Err(error) => Err(error),
+        }
+    }
+
+    async fn keep(&self, batch: Vec<Draft>) {
+        if let Some((_, spool)) = &*self.spool.lock().await
+            && let Ok(head) = spool.head().await
+        {
+            // The run is told anyway that nothing more is recorded.
+            let _ = spool.append(head, batch).await;
         }
     }
 
@@ -135,14 +158,6 @@ fn shifted(event: Event, base: u64) -> Event {
 /// Why a spool cannot be pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum PushError {
-    /// Another run worked meanwhile: what the spool says may not be so any more.
-    #[error("another run wrote event {sequence} meanwhile, so that the {events} kept here cannot follow")]
-    Overtaken {
-        /// Its first event.
-        sequence: u64,
-        /// Events that are not in the log.
-        events: usize,
-    },
     /// The spool was begun for another log.
     #[error("the events kept here are of another log")]
     OtherLog,
@@ -151,14 +166,31 @@ pub enum PushError {
     Log(#[from] LogError),
 }
 
-/// Appends the events of a spool, which follows the event `base`, to their log, and says how many. What got there
-/// before is not appended again, so that this can be repeated. A lease that was taken over or broken meanwhile, without
-/// anything done under the next one, is not in the way.
+/// What became of the events of a spool.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// How many were appended.
+    pub events: usize,
+    /// How many say nothing any more, since others worked meanwhile.
+    pub passed_over: usize,
+    /// What somebody has to look at in the cluster.
+    pub notes: Vec<(InstanceAddress, String)>,
+}
+
+/// Appends the events of a spool, which follows the event `base`, to their log. What got there before is not appended
+/// again, so that this can be repeated. A lease that was taken over or broken meanwhile, without anything done under
+/// the next one, is not in the way. When another run did something, what the spool tells of actions is taken in as far
+/// as the log does not know better, and what is passed over stands in an event `by` whoever pushes.
 ///
 /// # Errors
-/// [`PushError::Overtaken`] when another run did something, [`PushError::OtherLog`] when the spool does not have the id of
-/// the log; otherwise when a log fails. Nothing is appended then.
-pub async fn push_spool(log: &dyn EventLog, spool: &dyn EventLog, base: u64) -> Result<usize, PushError> {
+/// [`PushError::OtherLog`] when the spool does not have the id of the log; otherwise when a log fails. Nothing is appended
+/// then.
+pub async fn push_spool(
+    log: &dyn EventLog,
+    spool: &dyn EventLog,
+    base: u64,
+    by: &Actor,
+) -> Result<Pushed, PushError> {
     if spool.id() != log.id() {
         return Err(PushError::OtherLog);
     }
@@ -166,23 +198,40 @@ pub async fn push_spool(log: &dyn EventLog, spool: &dyn EventLog, base: u64) -> 
     let present = log.read(base).await?;
     let ids: BTreeSet<Uuid> = present.iter().map(|event| event.id).collect();
     let own: BTreeSet<Uuid> = kept.iter().map(|event| event.id).collect();
-    let drafts: Vec<Draft> =
-        kept.into_iter().filter(|event| !ids.contains(&event.id)).map(draft_of).collect();
-    let foreign = present
+    let missing: Vec<Event> = kept.into_iter().filter(|event| !ids.contains(&event.id)).collect();
+    let overtaken = present
         .iter()
-        .find(|event| !own.contains(&event.id) && !matches!(event.payload, Payload::LeaseTakenOver(_)));
-    match foreign {
-        Some(event) if !drafts.is_empty() => {
-            Err(PushError::Overtaken { sequence: event.sequence, events: drafts.len() })
-        }
-        _ => {
-            let head = present.last().map_or(base, |event| event.sequence);
-            Ok(log.append(head, drafts).await?.len())
-        }
+        .any(|event| !own.contains(&event.id) && !matches!(event.payload, Payload::LeaseTakenOver(_)));
+    if overtaken && !missing.is_empty() {
+        return merge(log, missing, base, by).await;
     }
+    let head = present.last().map_or(base, |event| event.sequence);
+    let drafts = missing.into_iter().map(draft_of).collect();
+    Ok(Pushed { events: log.append(head, drafts).await?.len(), ..Pushed::default() })
 }
 
-fn draft_of(event: Event) -> Draft {
+async fn merge(log: &dyn EventLog, missing: Vec<Event>, base: u64, by: &Actor) -> Result<Pushed, PushError> {
+    let all = log.read(0).await?;
+    let merged = Merged::of(&all, missing).map_err(LogError::from)?;
+    let pushed =
+        Pushed { events: merged.drafts.len(), passed_over: merged.passed_over.len(), notes: merged.notes };
+    if pushed.events + pushed.passed_over == 0 {
+        return Ok(pushed);
+    }
+    let told = EventsMerged { after: base, taken_in: pushed.events as u64, passed_over: merged.passed_over };
+    let mut batch = merged.drafts;
+    batch.push(Draft {
+        id: Uuid::now_v7(),
+        time: Timestamp::now(),
+        run: Uuid::now_v7(),
+        actor: by.clone(),
+        payload: Payload::EventsMerged(told),
+    });
+    log.append(all.last().map_or(0, |event| event.sequence), batch).await?;
+    Ok(pushed)
+}
+
+pub(crate) fn draft_of(event: Event) -> Draft {
     Draft { id: event.id, time: event.time, run: event.run, actor: event.actor, payload: event.payload }
 }
 

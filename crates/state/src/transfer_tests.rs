@@ -24,7 +24,10 @@ async fn source(events: u64) -> MemoryLog {
 }
 
 fn arrival() -> Draft {
-    Draft { payload: Payload::LogMoved(LogMoved { place: "there".into(), arrived: true }), ..draft("") }
+    Draft {
+        payload: Payload::LogMoved(LogMoved { place: "there".into(), arrived: true, here: None }),
+        ..draft("")
+    }
 }
 
 #[tokio::test]

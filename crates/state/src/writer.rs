@@ -86,12 +86,17 @@ async fn commit(
     state: Arc<Mutex<State>>,
 ) {
     let mut batch = Vec::new();
-    let mut broken = None;
+    let mut broken: Option<WriterError> = None;
     while requests.recv_many(&mut batch, 256).await > 0 {
         let (drafts, replies): (Vec<Vec<Draft>>, Vec<_>) = batch.drain(..).unzip();
         let drafts = drafts.concat();
         let result = match &broken {
-            Some(error) => Err(WriterError::clone(error)),
+            Some(error) => {
+                if error.lost {
+                    log.keep(drafts).await;
+                }
+                Err(error.clone())
+            }
             None => append(&*log, drafts, &state).await,
         };
         broken = result.as_ref().err().cloned();

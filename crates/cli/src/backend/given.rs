@@ -86,13 +86,15 @@ pub(super) fn restored(project: &Project, kept: &Protected, place: &Path) -> Res
 /// Keeps what `-backend-config` gave, in the place of what was given before; forgets that when `anew`.
 ///
 /// # Errors
-/// When an argument cannot be read or the file cannot be written.
+/// When an argument cannot be read, the backend cannot be used with them, or the file cannot be written.
 pub fn remember(project: &Project, kind: &str, words: &[String], anew: bool) -> Result<(), Failure> {
     let mut remembered = read(project)?.unwrap_or_default();
     if words.is_empty() && !anew {
         return Ok(());
     }
     let all = parse(project, words)?;
+    // What cannot be used is not kept in the place of what can.
+    project.backend_with(|_| with_environment(project, all.clone()))?;
     remembered.format = FORMAT;
     remembered.kind = kind.into();
     remembered.arguments = protected(project, &all)?;
@@ -108,6 +110,10 @@ pub(super) fn given(project: &Project, kind: &str) -> Result<Arguments, Failure>
     if let Some(remembered) = read(project)?.filter(|remembered| remembered.kind == kind) {
         all.extend(restored(project, &remembered.arguments, &path(project))?);
     }
+    with_environment(project, all)
+}
+
+fn with_environment(project: &Project, mut all: Arguments) -> Result<Arguments, Failure> {
     let words = std::env::var(VARIABLE).map(|text| split_words(&text)).unwrap_or_default();
     all.extend(parse(project, &words)?);
     Ok(all)

@@ -1,6 +1,7 @@
 //! The lock on writing to a log: the system's for one on this machine, the lease for a shared one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pve_state::{Lease, LeaseError, LeaseHolder, LeaseOptions};
@@ -89,11 +90,28 @@ impl RunLock {
     ) -> Result<RunLock, Failure> {
         let shared = SharedLog::connect(settings, project.stream(), project.key()?).await?;
         wait_for_terraform(project, &shared, wait).await?;
-        let waiting = |holder: &LeaseHolder| eprintln!("Waiting: another run works here: {holder}");
+        let waiting = |holder: &LeaseHolder, remaining: Option<Duration>| match remaining {
+            None => eprintln!("Waiting: another run works here: {holder}"),
+            Some(time) => eprintln!(
+                "Waiting for {} s: the lease was broken, and its holder may still have a request under way: {holder}",
+                time.as_secs() + 1
+            ),
+        };
         let options = LeaseOptions { wait, waiting: &waiting, ..LeaseOptions::new() };
         let holder = LeaseHolder::new(actor(), command);
         let lease = Lease::acquire(shared.lease, &*shared.log, holder, &options).await?;
         Ok(RunLock(Held::Shared(Some(Box::new(lease)))))
+    }
+
+    /// Tells at any time whether the lock is lost.
+    pub fn watch(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        match &self.0 {
+            Held::Shared(Some(lease)) => {
+                let watch = lease.watch();
+                Arc::new(move || watch.is_lost())
+            }
+            _ => Arc::new(|| false),
+        }
     }
 
     /// Calls `stop` when the lock is lost while it should be held.
@@ -155,13 +173,17 @@ pub fn pass_over(project: &Project, lock: &TerraformLock) -> Result<(), Failure>
 
 impl From<LeaseError> for Failure {
     fn from(error: LeaseError) -> Failure {
+        let error = match error {
+            LeaseError::Log(error) => return error.into(),
+            other => other,
+        };
         let hint = match &error {
             LeaseError::Held(_) => {
                 "Wait until it is done, or give -lock-timeout=5m to wait for it. A run that died is overtaken after a \
                  minute of waiting."
             }
             LeaseError::Lost => "Nothing more was begun. Plan again.",
-            LeaseError::Log(_) => "Nothing was lost: what the log has is there. Try again.",
+            LeaseError::Log(_) => "",
         };
         Failure::hinted(crate::failure::chain(&error), hint)
     }

@@ -10,6 +10,7 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
+use super::copy::refuse_copy;
 use super::marker::{Marker, NotedLog, refuse_left_behind, refuse_vanished};
 use super::spool::{Spool, refuse_spool};
 use super::{Backend, RunLock};
@@ -61,9 +62,12 @@ impl Project {
         };
         let away = move |error: &LogError| {
             stop.store(true, Ordering::SeqCst);
-            eprintln!(
-                "The log is away ({error}). What runs is finished and kept here, nothing more is started."
-            );
+            let what = if error.is_conflict() {
+                "Another run took over the log".to_string()
+            } else {
+                format!("The log is away ({error})")
+            };
+            eprintln!("{what}. What runs is finished and kept here, nothing more is started.");
         };
         self.open_with(|log| Ok(Arc::new(SpooledLog::new(log, Box::new(open), away)))).await
     }
@@ -83,6 +87,9 @@ impl Project {
             marker.check_log(self, &*log).await?;
         }
         refuse_moved(&state)?;
+        if let Backend::Shared(bucket) = self.backend()? {
+            refuse_copy(bucket, self, &state)?;
+        }
         let noted = NotedLog::new(self, wrap(log)?)?;
         noted.note().await;
         Ok((Arc::new(noted), state))
@@ -145,6 +152,17 @@ pub(super) async fn open_to_move(
 /// When it cannot be opened.
 pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
     open_to_move(project, project.backend()?, None).await
+}
+
+/// Asks the store of a shared log, once, whether it is there for us.
+///
+/// # Errors
+/// When it cannot be reached or refuses.
+pub async fn reach(project: &Project) -> Result<(), Failure> {
+    if let Backend::Shared(bucket) = project.backend()? {
+        pve_state_s3::reach(bucket, project.stream()).await?;
+    }
+    Ok(())
 }
 
 /// Opens the log to check it, which needs no key.

@@ -306,6 +306,10 @@ impl EventLog for NotedLog {
         Ok(events)
     }
 
+    async fn keep(&self, batch: Vec<Draft>) {
+        self.log.keep(batch).await;
+    }
+
     async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
         self.log.read(after).await
     }

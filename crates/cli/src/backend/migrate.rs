@@ -1,7 +1,6 @@
 //! `pve init -migrate`: a log from where it is to where the configuration now says.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +8,7 @@ use pve_model::event::{LogMoved, Payload};
 use pve_state::{Draft, LogError, MovableLog, TransferError, copy_log};
 use uuid::Uuid;
 
+use super::copy::log_place;
 use super::logs::open_to_move;
 use super::marker::{NotedLog, left_behind, name};
 use super::spool::refuse_spool;
@@ -16,12 +16,24 @@ use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 
-/// Moves the environment's log, and says how many events that were, from where and to where; `None` when it is where
-/// the configuration says. What was interrupted half-way is completed.
+/// What became of a move.
+pub struct Moved {
+    /// How many events.
+    pub events: u64,
+    /// From where.
+    pub from: String,
+    /// To where.
+    pub to: String,
+    /// Whether it was moved before, perhaps by somebody else.
+    pub was_moved: bool,
+}
+
+/// Moves the environment's log; `None` when it is where the configuration says. What was interrupted half-way is
+/// completed.
 ///
 /// # Errors
 /// When either place cannot be used, somebody works on the log, it is damaged, or there is another one already.
-pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<(u64, String, String)>, Failure> {
+pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>, Failure> {
     let Some(source) = left_behind(project).await? else { return Ok(None) };
     let target = project.backend()?;
     let (from_name, to_name) = (name(project, &source), name(project, target));
@@ -35,16 +47,19 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<(u64, S
     let from = open_to_move(project, &source, None).await?;
     let moved_to = from.state().await?.moved_to;
     let to = open_to_move(project, target, Some(from.id())).await?;
-    let events = match moved_to {
-        None => carry(&from, &to, &from_name, &to_name).await?,
-        // Somebody did it before, or this did and was interrupted then.
-        Some(place) if place == to_name && to.id() == from.id() => from.head().await? - 1,
-        Some(place) => {
-            return Err(Failure::hinted(
-                format!("the log {from_name} was moved to {place}, not to {to_name}"),
-                "Name that place in the `backend` block. Nothing was changed.",
-            ));
+    let way = Way {
+        from: &*from,
+        to: &*to,
+        from_place: told(project, &source),
+        to_place: told(project, target),
+        here: log_place(project)?,
+    };
+    let (events, was_moved) = match moved_to {
+        None => (way.carry(&to_name).await?, false),
+        Some(place) if place == way.to_place || place == to_name => {
+            (way.complete(&from_name, &place).await?, true)
         }
+        Some(place) => return Err(elsewhere(&from_name, &place, &to_name)),
     };
     let state = to.state().await?;
     if let Err(error) = to.save_snapshot(&state).await {
@@ -55,31 +70,86 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<(u64, S
     if let Backend::Local(local) = &source {
         put_aside(&local.log(project))?;
     }
-    Ok(Some((events, from_name, to_name)))
+    Ok(Some(Moved { events, from: from_name, to: to_name, was_moved }))
 }
 
-async fn carry(
-    from: &Arc<dyn MovableLog>,
-    to: &Arc<dyn MovableLog>,
-    from_name: &str,
-    to_name: &str,
-) -> Result<u64, Failure> {
-    let copied = copy_log(&**from, &**to).await.map_err(|error| refused(error, to_name))?;
-    if !copied.arrived {
-        record(&**to, from_name, true).await?;
+/// How a place is called in a log that others read, too: with the machine, if it is on one.
+fn told(project: &Project, backend: &Backend) -> String {
+    match backend {
+        Backend::Local(local) => {
+            let file = local.log(project);
+            format!("{}:{}", actor().host, std::path::absolute(&file).unwrap_or(file).display())
+        }
+        Backend::Shared(_) => name(project, backend),
     }
-    // The last step: from here on the old log says where it goes on, and takes nothing more.
-    record(&**from, to_name, false).await?;
-    Ok(copied.events)
 }
 
-async fn record(log: &dyn MovableLog, place: &str, arrived: bool) -> Result<(), LogError> {
+fn elsewhere(from_name: &str, place: &str, to_name: &str) -> Failure {
+    Failure::hinted(
+        format!("the log {from_name} was moved to {place}, not to {to_name}"),
+        format!(
+            "Nothing was changed. Name that place in the `backend` block. If the log went on from there to {to_name}, \
+             `pve init -reconfigure` uses it."
+        ),
+    )
+}
+
+/// From one place to another.
+struct Way<'a> {
+    from: &'a dyn MovableLog,
+    to: &'a dyn MovableLog,
+    from_place: String,
+    to_place: String,
+    here: Option<String>,
+}
+
+impl Way<'_> {
+    async fn carry(&self, to_name: &str) -> Result<u64, Failure> {
+        let copied = copy_log(self.from, self.to).await.map_err(|error| refused(error, to_name))?;
+        // From here on the old log says where it goes on, and takes nothing more. That event is the new log's, too: then
+        // the old one is its beginning, and the log can come back.
+        record(self.from, &self.to_place, false, None).await?;
+        if !copied.arrived {
+            self.arrive().await?;
+        }
+        Ok(copied.events)
+    }
+
+    /// The end of a move: the new log has what the old one has, and says where it came from.
+    async fn arrive(&self) -> Result<(), Failure> {
+        let events = self.from.stored(self.to.head().await?).await?;
+        self.to.adopt(&events, self.from.keyring().await?.as_ref()).await?;
+        Ok(record(self.to, &self.from_place, true, self.here.clone()).await?)
+    }
+
+    /// Goes on where the old log says that it was moved: by somebody before, or by this when it was interrupted.
+    async fn complete(&self, from_name: &str, place: &str) -> Result<u64, Failure> {
+        let (old, new) = (self.from.head().await?, self.to.head().await?);
+        if self.to.id() != self.from.id() || new + 1 < old {
+            return Err(Failure::hinted(
+                format!("the log {from_name} was moved to {place}, and it is not there as seen from here"),
+                "Nothing was changed. Ask whoever moved it (`pve log` there names them), or put it there from a copy.",
+            ));
+        }
+        if new + 1 == old || self.to.state().await?.moved_to.as_deref() == Some(place) {
+            self.arrive().await?;
+        }
+        Ok(old - 1)
+    }
+}
+
+async fn record(
+    log: &dyn MovableLog,
+    place: &str,
+    arrived: bool,
+    here: Option<String>,
+) -> Result<(), LogError> {
     let draft = Draft {
         id: Uuid::now_v7(),
         time: Timestamp::now(),
         run: Uuid::now_v7(),
         actor: actor(),
-        payload: Payload::LogMoved(LogMoved { place: place.into(), arrived }),
+        payload: Payload::LogMoved(LogMoved { place: place.into(), arrived, here }),
     };
     log.append(log.head().await?, vec![draft]).await.map(drop)
 }

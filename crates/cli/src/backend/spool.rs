@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pve_state::{EventLog as _, PushError, push_spool};
+use pve_state::{EventLog as _, PushError, Pushed, push_spool};
 use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 
+use super::copy::refuse_copy;
 use super::marker::{NotedLog, refuse_left_behind};
 use super::{Backend, RunLock};
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{Project, actor};
 
 /// A file of events that follow the event `base` of the log.
 pub struct Spool {
@@ -57,16 +58,24 @@ impl Spool {
 pub fn refuse_spool(project: &Project) -> Result<(), Failure> {
     let Some(spool) = Spool::find(project) else { return Ok(()) };
     Err(Failure::hinted(
-        format!("the log was away in an earlier run: {} are not in it yet", spool.shown()),
+        format!(
+            "the log was away, or taken over, in the middle of a run here: {} are not in it yet",
+            spool.shown()
+        ),
         "`pve log push` appends them once the log is back.",
     ))
 }
 
-/// Appends what an earlier run kept, and says how many events that were; `None` when there is nothing.
+/// Whether events are kept that are not in the log.
+pub fn has_spool(project: &Project) -> bool {
+    Spool::find(project).is_some()
+}
+
+/// Appends what an earlier run kept, and says what became of it; `None` when there is nothing.
 ///
 /// # Errors
-/// When the log is still away, or another run wrote to it meanwhile.
-pub async fn push(project: &Project, wait: Duration) -> Result<Option<usize>, Failure> {
+/// When the log is still away, or another one.
+pub async fn push(project: &Project, wait: Duration) -> Result<Option<Pushed>, Failure> {
     refuse_left_behind(project).await?;
     let Some(spool) = Spool::find(project) else { return Ok(None) };
     let Backend::Shared(bucket) = project.backend()? else {
@@ -75,16 +84,12 @@ pub async fn push(project: &Project, wait: Duration) -> Result<Option<usize>, Fa
     let _lock = RunLock::take(project, project.backend()?, "log push", wait).await?;
     let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
     let kept = SqliteLog::open(&spool.path, project.key()?)?;
-    let pushed = push_spool(&*log, &kept, spool.base).await.map_err(|error| match error {
+    refuse_copy(bucket, project, &log.state().await?)?;
+    let pushed = push_spool(&*log, &kept, spool.base, &actor()).await.map_err(|error| match error {
         PushError::Log(error) => error.into(),
         other @ PushError::OtherLog => Failure::hinted(
             format!("{other}: {} was begun for one in another place", spool.path.display()),
             "Name that place in the `backend` block again, or put them aside with `pve log push -discard`.",
-        ),
-        overtaken @ PushError::Overtaken { .. } => Failure::hinted(
-            overtaken.to_string(),
-            "That run found out in the cluster what became of open actions. Compare with `pve log`; \
-             `pve log push -discard` puts the events aside.",
         ),
     })?;
     let state = log.state().await?;

@@ -19,7 +19,7 @@ use super::{is_approved, print_json};
 use crate::arguments::{
     ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
 };
-use crate::backend::refuse_spool;
+use crate::backend::{has_spool, log_place};
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
 use crate::plan_file::SavedPlan;
@@ -27,7 +27,7 @@ use crate::progress::Progress;
 use crate::project::{DEFAULT_ENVIRONMENT, Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
-use crate::session::{Application, LogJournal, StateRecords, is_needed};
+use crate::session::{Application, Applied, LogJournal, StateRecords, is_needed};
 
 /// How a plan is applied.
 struct Request<'a> {
@@ -94,6 +94,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
     let cancelled = Arc::new(AtomicBool::new(false));
     let stop = Arc::clone(&cancelled);
+    let is_lost = lock.watch();
     lock.on_loss(move || {
         eprintln!("The lock was lost: what runs is finished, nothing more is started.");
         stop.store(true, Ordering::SeqCst);
@@ -108,7 +109,12 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         refuse_other_cluster(saved, &clusters.name)?;
     }
     let writer = Writer::start(Arc::clone(&log), state, actor());
-    recover(&workspace, &writer, &clusters.provider).await?;
+    let journal = LogJournal {
+        writer: writer.clone(),
+        is_lost: Arc::clone(&is_lost),
+        cancelled: Arc::clone(&cancelled),
+    };
+    recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
     let planning = match &saved {
         Some(saved) => {
@@ -144,24 +150,36 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         cluster: clusters.name.clone(),
         environment: project.stream().into(),
         parallelism: usize::from(request.planning.parallelism),
+        place: log_place(&project)?,
+        is_lost,
         cancelled,
     };
     let provisioners = Runner { root: project.root.clone() };
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let progress = Progress::new(paint, planning.plan.steps.len());
-    let (outcome, problems) = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
+    let applied = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
+    let Applied { outcome, problems, unrecorded } = applied;
     if let Err(error) = log.save_snapshot(&writer.state()).await {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
     }
     report_kept(&planning);
-    let code = report(global, &outcome, paint)?;
+    let is_kept = has_spool(&project);
+    let code = report(global, &outcome, paint, is_kept || unrecorded.is_some())?;
+    if is_kept {
+        return Err(Failure::hinted(
+            "what happened since the log went away, or was taken over, is not in it: it is kept here",
+            "`pve log push` appends it once the log is back; `pve apply` then continues from there.",
+        ));
+    }
+    if let Some(failure) = unrecorded {
+        return Err(failure);
+    }
     if outcome.is_complete() {
         show_outputs(global, request.command, &writer.state())?;
     }
     if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
         return Err(workspace.failure(problems));
     }
-    refuse_spool(&project)?;
     Ok(code)
 }
 
@@ -240,16 +258,19 @@ fn refuse_other_cluster(saved: &SavedPlan, cluster: &str) -> Result<(), Failure>
 }
 
 /// Resolves what an earlier run left open.
-async fn recover(workspace: &Workspace, writer: &Writer, provider: &dyn Provider) -> Result<(), Failure> {
-    let state = writer.state();
+async fn recover(
+    workspace: &Workspace,
+    journal: &LogJournal,
+    provider: &dyn Provider,
+) -> Result<(), Failure> {
+    let state = journal.writer.state();
     let open = &state.open_actions;
     if open.is_empty() {
         return Ok(());
     }
     eprintln!("An earlier run was interrupted. Finding out what became of {} action(s) ...", open.len());
     let records = StateRecords { workspace, state: &state };
-    let journal = LogJournal(writer.clone());
-    let report = pve_executor::recover(open, provider, &journal, &records)
+    let report = pve_executor::recover(open, provider, journal, &records)
         .await
         .map_err(|error| Failure::plain(format!("the log could not be written: {error}")))?;
     for (address, line) in &report.resolved {
@@ -321,9 +342,12 @@ fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
 async fn interrupt() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::select! {
         result = tokio::signal::ctrl_c() => result,
         _ = terminate.recv() => Ok(()),
+        // The terminal was closed, or its connection cut.
+        _ = hang_up.recv() => Ok(()),
     }
 }
 
@@ -348,7 +372,7 @@ fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<
 }
 
 /// What became of it: a sentence, or a JSON document of its own behind that of the plan.
-fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint) -> Ended {
+fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint, is_kept: bool) -> Ended {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
     let counts = format!(
         "{} added, {} changed, {} destroyed",
@@ -378,6 +402,11 @@ fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint) -> Ended {
     if outcome.is_complete() {
         return Ok(0);
     }
-    eprintln!("{} What was done is recorded. `pve apply` again continues from here.", paint.cyan("Hint:"));
+    if !is_kept {
+        eprintln!(
+            "{} What was done is recorded. `pve apply` again continues from here.",
+            paint.cyan("Hint:")
+        );
+    }
     Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
 }

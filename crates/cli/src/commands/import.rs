@@ -19,6 +19,7 @@ use super::plan::parse_wait;
 use super::state::refuse_unadopted;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
+use crate::backend::log_place;
 use crate::connect::{Access, Connecting, connect};
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};
@@ -68,6 +69,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         command: "import".into(),
         environment: project.stream().into(),
         cluster: clusters.name.clone(),
+        place: log_place(&project)?,
     };
     let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
     let events =

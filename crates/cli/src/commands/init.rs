@@ -7,7 +7,9 @@ use pve_config::configuration::{DiskFiles, load};
 use super::get;
 use super::plan::parse_wait;
 use crate::arguments::{GlobalOptions, InitOptions};
-use crate::backend::{Backend, leave_behind, migrate, refuse_left_behind, remember, tell_once};
+use crate::backend::{
+    Backend, Moved, adopt_copy, leave_behind, migrate, reach, refuse_left_behind, remember, tell_once,
+};
 use crate::environments::environments;
 use crate::failure::{Ended, Failure};
 use crate::project::{DEFAULT_ENVIRONMENT, Project};
@@ -92,7 +94,7 @@ async fn prepare_backend(
     for project in environments_with_logs(project) {
         settle(&project, options).await?;
     }
-    Ok(())
+    reach(project).await
 }
 
 /// The environment that is named, else all.
@@ -111,13 +113,25 @@ fn environments_with_logs(project: &Project) -> Vec<Project> {
 async fn settle(project: &Project, options: &InitOptions) -> Result<(), Failure> {
     if options.migrate {
         let moved = migrate(project, parse_wait(&options.lock.lock_timeout)?).await?;
-        if let Some((events, from, to)) = moved {
-            println!("Moved {events} events from {from} to {to}: each is there, none changed.");
+        match moved {
+            Some(Moved { events, from, to, was_moved: false }) => {
+                println!("Moved {events} events from {from} to {to}: each is there, none changed.");
+            }
+            Some(Moved { from, to, .. }) => {
+                println!("{from} was moved to {to} before: that is used from now on.")
+            }
+            None => {}
         }
     } else if options.reconfigure
         && let Some(left) = leave_behind(project).await?
     {
         eprintln!("Note: the log {left} is left behind.");
     }
-    refuse_left_behind(project).await
+    refuse_left_behind(project).await?;
+    if options.adopt_copy
+        && let Some(home) = adopt_copy(project, parse_wait(&options.lock.lock_timeout)?).await?
+    {
+        eprintln!("Note: the log here goes on. Whoever still works on {home} makes everything twice.");
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::plan::parse_wait;
 use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
-use crate::backend::discard_spool;
+use crate::backend::{discard_spool, refuse_left_behind};
 use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure, chain, without_address};
 use crate::project::Project;
@@ -110,12 +110,29 @@ async fn push(global: &GlobalOptions, project: &Project, discard: bool, wait: &s
     }
     let pushed = crate::backend::push(project, parse_wait(wait)?).await?;
     if global.json {
-        print_json(&json!({"format_version": FORMAT, "pushed": pushed.unwrap_or(0)}))?;
+        let pushed = pushed.unwrap_or_default();
+        let notes =
+            pushed.notes.iter().map(|(address, text)| json!({"address": address.to_string(), "text": text}));
+        print_json(&json!({
+            "format_version": FORMAT, "pushed": pushed.events, "passed_over": pushed.passed_over,
+            "notes": notes.collect::<Vec<_>>(),
+        }))?;
         return Ok(0);
     }
-    match pushed {
-        Some(events) => println!("Pushed {events} events."),
-        None => eprintln!("There is nothing to push."),
+    let Some(pushed) = pushed else {
+        eprintln!("There is nothing to push.");
+        return Ok(0);
+    };
+    println!("Pushed {} events.", pushed.events);
+    if pushed.passed_over > 0 {
+        eprintln!(
+            "Another run worked meanwhile: {} more say nothing that it does not know better, and are kept in the log as \
+             what was passed over.",
+            pushed.passed_over
+        );
+    }
+    for (address, note) in &pushed.notes {
+        eprintln!("Note: {address}: {note}.");
     }
     Ok(0)
 }
@@ -123,6 +140,7 @@ async fn push(global: &GlobalOptions, project: &Project, discard: bool, wait: &s
 /// Checks the chain, which needs no key, then what this machine remembers of the log, and with the key at hand that
 /// every event is as whoever had the key wrote it: the chain could be made anew by somebody who has not.
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
+    refuse_left_behind(project).await?;
     let found = crate::backend::open_without_key(project).await?.verify().await?;
     let mut fault = found.fault.as_ref().map(ToString::to_string);
     let mut opened = false;
@@ -317,6 +335,14 @@ fn describe_other(payload: &Payload) -> Described {
             plain(format!("the log came here from {}", moved.place), true)
         }
         Payload::LogMoved(moved) => plain(format!("the log was moved to {}", moved.place), true),
+        Payload::EventsMerged(merged) => plain(
+            format!(
+                "kept events of an earlier run were taken in late: {}, and {} passed over",
+                merged.taken_in,
+                merged.passed_over.len()
+            ),
+            true,
+        ),
         Payload::KeysChanged(keys) => {
             plain(format!("keys changed: {}; sealed for {}", keys.change, keys.recipients.join(", ")), true)
         }

@@ -54,9 +54,17 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
         eprintln!("Nothing was changed.");
         return Ok(FAILED);
     }
-    break_lease(&*shared.lease, &*shared.log, &lease, LeaseHolder::new(actor(), "unlock")).await?;
+    let by = LeaseHolder::new(actor(), "unlock");
+    let remaining = break_lease(&*shared.lease, &*shared.log, &lease, by).await?;
     shared.log.settle().await;
-    println!("Unlocked. What that run still does in the cluster is not recorded by it; `pve apply` looks.");
+    match remaining {
+        None => println!("Unlocked: that process has ended. `pve apply` looks what became of it."),
+        Some(time) => println!(
+            "Unlocked. That run may be alive and have a request under way until it notices, at the latest at {}: the next \
+             run waits until then, and looks what became of it. What it still does is kept there for `pve log push`.",
+            (jiff::Timestamp::now() + time).strftime("%H:%M:%SZ")
+        ),
+    }
     Ok(0)
 }
 

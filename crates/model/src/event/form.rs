@@ -80,5 +80,6 @@ payload_kinds! {
     OutputsRecorded => "outputs_recorded",
     LeaseTakenOver => "lease_taken_over",
     LogMoved => "log_moved",
+    EventsMerged => "events_merged",
     KeysChanged => "keys_changed",
 }

@@ -133,6 +133,8 @@ pub enum Payload {
     LeaseTakenOver(LeaseTakenOver),
     /// The log was moved to another place, or came from one.
     LogMoved(LogMoved),
+    /// What a run kept while the log was away, or after it was overtaken, was taken in behind what others did since.
+    EventsMerged(EventsMerged),
     /// Whom the log is sealed for was changed, or it was given a new key.
     KeysChanged(KeysChanged),
     /// A kind or version of a newer program.
@@ -151,6 +153,9 @@ pub struct RunStarted {
     pub environment: String,
     /// The cluster: its endpoint (several with `, ` between them), `simulator`, or [`NO_CLUSTER`].
     pub cluster: String,
+    /// Where the log is, if that is a place of its own: a copy of it elsewhere is another log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// See [`Payload::RunFinished`].
@@ -360,6 +365,33 @@ pub struct LogMoved {
     pub place: String,
     /// Whether this is the log that goes on; otherwise nothing follows here.
     pub arrived: bool,
+    /// Where it goes on, as runs record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub here: Option<String>,
+}
+
+/// See [`Payload::EventsMerged`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventsMerged {
+    /// The event that they were to follow.
+    pub after: u64,
+    /// How many of them became events in front of this one.
+    pub taken_in: u64,
+    /// Those that say nothing any more, as they were.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// An event that was kept and came too late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// When it was made.
+    pub time: Timestamp,
+    /// The run.
+    pub run: Uuid,
+    /// What happened.
+    pub payload: Payload,
 }
 
 /// See [`Payload::KeysChanged`].

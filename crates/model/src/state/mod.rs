@@ -101,6 +101,9 @@ pub struct State {
     /// Where the log was moved to: it goes on there, not here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
+    /// Where the log is, as its last run recorded it; `None` on a machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// Why an event cannot be taken into a projection. The projection must stop, it never guesses.
@@ -167,12 +170,19 @@ impl State {
             return Err(ProjectionError::Gap { after: self.sequence, found: sequence });
         }
         match &event.payload {
-            Payload::RunStarted(started) => self.start(&started.cluster),
+            Payload::RunStarted(started) => {
+                self.start(&started.cluster);
+                self.place = started.place.clone().or_else(|| self.place.take());
+            }
             Payload::RunFinished(_)
             | Payload::PlanApproved(_)
             | Payload::LeaseTakenOver(_)
-            | Payload::KeysChanged(_) => {}
-            Payload::LogMoved(moved) => self.moved_to = (!moved.arrived).then(|| moved.place.clone()),
+            | Payload::KeysChanged(_)
+            | Payload::EventsMerged(_) => {}
+            Payload::LogMoved(moved) => {
+                self.moved_to = (!moved.arrived).then(|| moved.place.clone());
+                self.place.clone_from(&moved.here);
+            }
             Payload::ConfigurationRecorded(recorded) => self.configuration = Some(recorded.digest.clone()),
             Payload::ActionIntended(intent) => self.intend(intent, event.time.as_second()),
             Payload::TaskSubmitted(task) => {
