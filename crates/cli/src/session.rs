@@ -9,13 +9,13 @@ use base64::Engine as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{
-    Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
+    ApplyRequest, Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
 };
 use pve_executor::{Outcome, Records, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
-    ActionIntended, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation,
-    OutputsRecorded, Payload, PlanApproved, RunFinished, RunResult, RunStarted,
+    ActionIntended, Claim, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved,
+    Operation, OutputsRecorded, Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
 use pve_model::plan::{Action, Plan, Step};
 use pve_model::provisioner::Provision;
@@ -102,7 +102,10 @@ pub async fn make_plan(
     for _ in 0..MOST_ROUNDS {
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
-            Planned::Planned(planning) => return Ok(*planning),
+            Planned::Planned(planning) => {
+                review(&planning.plan, provider).await?;
+                return Ok(*planning);
+            }
             Planned::Needs(data, imports) => {
                 for request in data {
                     let kind = &request.address.resource.kind;
@@ -128,6 +131,34 @@ pub async fn make_plan(
         }
     }
     Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// Refuses a plan of which the provider knows that it will refuse it.
+async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
+    let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
+    let request = |step: &Step| {
+        let change = &plan.changes[step.change];
+        let (makes, takes) = (step.operation != Operation::Delete, step.operation != Operation::Create);
+        ApplyRequest {
+            address: change.address.clone(),
+            provider: change.provider.clone(),
+            operation: step.operation,
+            prior: known(&change.before).filter(|_| takes),
+            planned: known(&change.after).filter(|_| makes),
+            config: None,
+            claim: Claim::default(),
+        }
+    };
+    let changes =
+        |step: &&Step| matches!(step.operation, Operation::Create | Operation::Update | Operation::Delete);
+    let requests: Vec<ApplyRequest> = plan.steps.iter().filter(changes).map(request).collect();
+    let refused = provider.review(&requests).await;
+    let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
+    let lines: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Plain { message: lines.join("\n"), hint }),
+    }
 }
 
 /// Journals through the log's writer.

@@ -90,6 +90,13 @@ pub trait Provider: Send + Sync {
     /// When nothing is left to reserve or the cluster cannot be asked.
     async fn claim(&self, request: &ApplyRequest, action: Uuid) -> Result<Claim, ProviderError>;
 
+    /// Looks over changes before any of them is made, in an order that they may be made in: those that would be refused
+    /// come back with the reason. What cannot be told yet is not refused.
+    async fn review(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, ProviderError)> {
+        let _ = changes;
+        Vec::new()
+    }
+
     /// Makes one change and returns the values afterwards, wholly known (`None` after a delete). Each task is handed
     /// to `progress` as soon as its UPID is known, and each step when it is done; both are durable when they return.
     ///

@@ -39,12 +39,19 @@ impl Cluster {
 
     /// Asks the cluster, by a client that is not pve's.
     pub fn get(&self, path: &str) -> serde_json::Value {
+        self.send("GET", path, &[])
+    }
+
+    /// Somebody else's request, by a client that is not pve's.
+    pub fn send(&self, method: &str, path: &str, params: &[(&str, &str)]) -> serde_json::Value {
         let url = format!("{}api2/json{path}", self.server.endpoint);
         let token = format!("PVEAPIToken={}", self.server.token);
         self.runtime.block_on(async {
             let _ = rustls::crypto::ring::default_provider().install_default();
             let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
-            let answer = client.get(url).header("Authorization", token).send().await.unwrap();
+            let request = client.request(method.parse().unwrap(), url).header("Authorization", token);
+            let request = if params.is_empty() { request } else { request.form(params) };
+            let answer = request.send().await.unwrap();
             answer.json::<serde_json::Value>().await.unwrap()["data"].clone()
         })
     }
@@ -102,17 +109,29 @@ impl Project {
         project
     }
 
+    /// One with this configuration, for a cluster.
+    pub fn of(cluster: &Cluster, main: &str) -> Project {
+        let mut project = Project { folder: tempfile::tempdir().unwrap(), variables: Vec::new() };
+        project.write("main.tf", main);
+        project.reach(cluster);
+        project
+    }
+
     /// The same, for a cluster: what `pve simulator` prints about it is in the environment.
     pub fn on(cluster: &Cluster) -> Project {
         let mut project = Project::scaffolded();
-        let server = &cluster.server;
+        project.reach(cluster);
+        project
+    }
+
+    fn reach(&mut self, cluster: &Cluster) {
+        let (project, server) = (self, &cluster.server);
         project.set("PROXMOX_VE_ENDPOINT", &server.endpoint);
         project.set("PROXMOX_VE_API_TOKEN", &server.token);
         project.set("PROXMOX_VE_INSECURE", "true");
         project.set("PROXMOX_VE_SSH_USERNAME", &server.ssh.username);
         project.set("PROXMOX_VE_SSH_PASSWORD", &server.ssh.password);
         project.set("PROXMOX_VE_SSH_PORT", &server.ssh.address.port().to_string());
-        project
     }
 
     pub fn set(&mut self, name: &str, value: &str) {

@@ -123,7 +123,10 @@ impl Call<'_> {
 
     /// An error that names the step and the object.
     pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
-        let mut failure = failed(format!("{step} {}", self.object), error);
+        // Some steps are more than a verb: "apply network of ...".
+        let of = step.contains(' ') && !step.ends_with(" of") && step != "shut down";
+        let operation = format!("{step}{} {}", if of { " of" } else { "" }, self.object);
+        let mut failure = failed(operation, error);
         failure.hint = hint(error).map(str::to_string).or(failure.hint);
         failure
     }

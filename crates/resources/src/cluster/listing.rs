@@ -39,6 +39,8 @@ pub(crate) struct Cluster {
     pub(crate) agent_wait: Duration,
     /// Whether a change may take permissions from whoever makes it.
     pub(crate) allow_lockout: bool,
+    /// Held while the permissions of whoever makes requests are being changed.
+    pub(crate) permissions: Mutex<()>,
     /// Networks of nodes that are being changed.
     pub(crate) reloads: crate::families::Reloads,
     guests: Mutex<Option<Kept>>,
@@ -52,6 +54,7 @@ impl Cluster {
             api,
             agent_wait,
             allow_lockout,
+            permissions: Mutex::default(),
             reloads: Default::default(),
             guests: Mutex::new(None),
             content: Mutex::new(BTreeMap::new()),

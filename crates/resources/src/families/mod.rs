@@ -13,7 +13,7 @@ mod pools;
 mod sdn;
 mod storages;
 
-pub(crate) use access::ALLOW_LOCKOUT;
+pub(crate) use access::{ALLOW_LOCKOUT, PermissionChange, PermissionsReview, concerning, guard};
 pub(crate) use nodes::Reloads;
 
 use crate::object::Object;

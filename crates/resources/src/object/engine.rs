@@ -9,6 +9,7 @@ use pve_model::rules::Problem;
 use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
 use serde_json::{Map, Value as Json};
+use tokio::sync::MutexGuard;
 
 use super::decode::{Absent, decode};
 use super::encode::{SEVERAL, encode};
@@ -18,6 +19,7 @@ use super::wire::{Field, Form};
 use super::{Delete, Object, Read, Removal};
 use crate::cluster::{ApiError, Call, Cluster, Method, refused};
 use crate::definition::{Definition, problem};
+use crate::families;
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
@@ -276,6 +278,23 @@ impl Engine {
         self.object.hooks.unfinished(value, done, kept)
     }
 
+    /// Refuses what would lock out whoever makes the change. One such change is made at a time, since two that are
+    /// harmless each may not be so together.
+    async fn guard<'c>(
+        &self,
+        call: &Call<'c>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<Option<MutexGuard<'c, ()>>, ProviderError> {
+        let changes = families::concerning(call.cluster, self.object.hooks.permissions(prior, planned));
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let turn = call.cluster.permissions.lock().await;
+        families::guard(call.cluster, &changes).await?;
+        Ok(Some(turn))
+    }
+
     fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
         let mut params = match prior {
             None => encode(&self.fields, planned, true),
@@ -366,7 +385,7 @@ impl Operations for Engine {
     }
 
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
-        self.object.hooks.guard(call, None, Some(planned)).await?;
+        let _turn = self.guard(call, None, Some(planned)).await?;
         let made = self.make(call, planned).await?;
         match self.settle(call, None, &made).await {
             Ok(value) => Ok(value),
@@ -375,7 +394,7 @@ impl Operations for Engine {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        self.object.hooks.guard(call, Some(prior), Some(planned)).await?;
+        let _turn = self.guard(call, Some(prior), Some(planned)).await?;
         let changed = async {
             self.change(call, prior, planned).await?;
             self.settle(call, Some(prior), planned).await
@@ -387,7 +406,7 @@ impl Operations for Engine {
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        self.object.hooks.guard(call, Some(prior), None).await?;
+        let _turn = self.guard(call, Some(prior), None).await?;
         match self.object.delete {
             Delete::At(template) => {
                 self.object.hooks.before_delete(call, prior).await?;

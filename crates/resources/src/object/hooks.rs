@@ -7,6 +7,7 @@ use pve_model::rules::{Problem, ReplaceReason};
 use serde_json::{Map, Value as Json};
 
 use crate::cluster::{ApiError, Call, Cluster};
+use crate::families::PermissionChange;
 use crate::params::Params;
 
 /// What is planned of an object, to be looked over.
@@ -33,15 +34,10 @@ pub(crate) trait Hooks: Send + Sync {
         let _ = planning;
     }
 
-    /// Refuses a change before anything is sent.
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        let _ = (call, prior, planned);
-        Ok(())
+    /// What a change does to who may do what, step by step.
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<PermissionChange> {
+        let _ = (prior, planned);
+        Vec::new()
     }
 
     /// What precedes the request: `prior` is `None` before a create.

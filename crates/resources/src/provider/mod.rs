@@ -7,6 +7,7 @@ mod identity;
 mod import;
 mod read;
 mod recovery;
+mod review;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +19,9 @@ pub use configuration::{
 
 use async_trait::async_trait;
 use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
-use pve_model::Value;
 use pve_model::event::Claim;
 use pve_model::state::OpenAction;
+use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
 use crate::cluster::{Api, Cluster, refused};
@@ -162,6 +163,10 @@ impl Provider for ProxmoxProvider {
 
     async fn claim(&self, request: &ApplyRequest, action: Uuid) -> Result<Claim, ProviderError> {
         self.claim_for(request, action).await
+    }
+
+    async fn review(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, ProviderError)> {
+        self.review_changes(changes).await
     }
 
     async fn apply(

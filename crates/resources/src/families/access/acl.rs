@@ -1,12 +1,10 @@
 //! Entries of the access control list.
 
-use async_trait::async_trait;
-use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
-use super::lockout;
-use crate::cluster::{Call, Method};
+use super::permissions::{Change, Entry, Holder};
+use crate::cluster::Method;
 use crate::definition::{flag, text};
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::{self, with};
@@ -56,20 +54,23 @@ fn holder(value: &Value) -> Option<(&'static str, &str)> {
     kinds.into_iter().find_map(|(kind, name)| Some((kind, values::text(value, name)?)))
 }
 
-#[async_trait]
+/// The entry with its propagation. `None` while a part of it is not known.
+fn entry(value: &Value) -> Option<(Entry, bool)> {
+    let holder = match holder(value)? {
+        ("group", name) => Holder::Group(name.into()),
+        ("token", name) => Holder::Token(name.into()),
+        (_, name) => Holder::User(name.into()),
+    };
+    let (path, role) = (values::text(value, "path")?.into(), values::text(value, "role_id")?.into());
+    Some((Entry { path, holder, role }, values::flag(value, "propagate").unwrap_or(true)))
+}
+
 impl Hooks for Acl {
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        match (prior, planned) {
-            (None, Some(planned)) => match holder(planned) {
-                Some(holder) => lockout::guard_new_entry(call, holder, planned).await,
-                None => Ok(()),
-            },
-            _ => lockout::guard_acl(call, prior.and_then(holder), prior, planned).await,
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+        match (planned.and_then(entry), prior.and_then(entry)) {
+            (Some((entry, propagate)), _) => vec![Change::Grant(entry, propagate)],
+            (None, Some((entry, _))) => vec![Change::Revoke(entry)],
+            (None, None) => Vec::new(),
         }
     }
 

@@ -1,24 +1,19 @@
 //! The deprecated `acl` blocks of users and groups: entries of the access control list, set one by one.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
+use super::permissions::{Change, Entry, Holder};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Fields, flag, text};
 use crate::params::Params;
 use crate::values::{all_blocks, flag as flag_of, text as text_of};
 
 const MOST: Duration = Duration::from_secs(60);
-
-/// Who holds the permissions.
-#[derive(Clone, Copy)]
-pub(super) enum Holder<'a> {
-    User(&'a str),
-    Group(&'a str),
-}
 
 /// The attributes of a block.
 pub(super) fn fields() -> Fields {
@@ -29,41 +24,63 @@ pub(super) fn fields() -> Fields {
     ]
 }
 
-/// Sets what is planned, then takes out what is not: nobody is without permissions in between.
+fn entry(holder: &Holder, block: &Value) -> Option<Entry> {
+    let (path, role) = (text_of(block, "path")?.to_string(), text_of(block, "role_id")?.to_string());
+    Some(Entry { path, holder: holder.clone(), role })
+}
+
+/// What the blocks change, in order: nobody is without permissions in between.
+pub(super) fn changes(holder: &Holder, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+    let blocks = |value: Option<&Value>| -> BTreeMap<Entry, bool> {
+        let blocks = value.map(|value| all_blocks(value, "acl")).unwrap_or_default().iter();
+        let propagate = |block| flag_of(block, "propagate") == Some(true);
+        blocks.filter_map(|block| Some((entry(holder, block)?, propagate(block)))).collect()
+    };
+    let (before, after) = (blocks(prior), blocks(planned));
+    let new = after.iter().filter(|(entry, propagate)| before.get(entry) != Some(propagate));
+    let gone = before.keys().filter(|entry| !after.contains_key(entry));
+    let new = new.map(|(entry, propagate)| Change::Grant(entry.clone(), *propagate));
+    new.chain(gone.map(|entry| Change::Revoke(entry.clone()))).collect()
+}
+
+/// Sets what is planned and takes out what is not.
 pub(super) async fn bring(
     call: &Call<'_>,
-    holder: Holder<'_>,
+    holder: &Holder,
     prior: Option<&Value>,
     planned: &Value,
 ) -> Result<(), ProviderError> {
-    let before = prior.map(|prior| all_blocks(prior, "acl")).unwrap_or_default();
-    let after = all_blocks(planned, "acl");
-    let is_set = |entry: &Value| {
-        after
-            .iter()
-            .any(|other| ["path", "role_id"].iter().all(|name| text_of(entry, name) == text_of(other, name)))
-    };
-    let new = after.iter().filter(|entry| !before.contains(entry)).map(|entry| (entry, false));
-    let gone = before.iter().filter(|entry| !is_set(entry)).map(|entry| (entry, true));
-    for (entry, delete) in new.chain(gone) {
+    for change in changes(holder, prior, Some(planned)) {
+        let (entry, propagate) = match &change {
+            Change::Grant(entry, propagate) => (entry, Some(*propagate)),
+            Change::Revoke(entry) => (entry, None),
+            _ => continue,
+        };
         let mut params = Params::default();
-        params.put("path", text_of(entry, "path"));
-        params.put("roles", text_of(entry, "role_id"));
-        params.put_flag("propagate", flag_of(entry, "propagate"));
-        params.put_flag("delete", delete.then_some(true));
-        match holder {
-            Holder::User(user) => params.put("users", Some(user)),
-            Holder::Group(group) => params.put("groups", Some(group)),
-        }
+        params.put("path", Some(&entry.path));
+        params.put("roles", Some(&entry.role));
+        params.put_flag("propagate", propagate);
+        params.put_flag("delete", propagate.is_none().then_some(true));
+        let (kind, name) = parameter(holder);
+        params.put(kind, Some(name));
         call.step("set permissions", Method::Put, "/access/acl", &params, MOST).await?;
     }
     Ok(())
 }
 
+/// The parameter that names a holder.
+fn parameter(holder: &Holder) -> (&'static str, &str) {
+    match holder {
+        Holder::User(name) => ("users", name),
+        Holder::Group(name) => ("groups", name),
+        Holder::Token(name) => ("tokens", name),
+    }
+}
+
 /// The answer with the entries of the holder, if blocks were configured: else permissions are somebody else's matter.
 pub(super) async fn complete(
     cluster: &Cluster,
-    holder: Holder<'_>,
+    holder: &Holder,
     prior: &Value,
     mut answer: Json,
 ) -> Result<Json, ApiError> {
@@ -72,11 +89,12 @@ pub(super) async fn complete(
         return Ok(answer);
     }
     let (kind, name) = match holder {
-        Holder::User(user) => ("user", user),
-        Holder::Group(group) => ("group", group),
+        Holder::User(name) => ("user", name),
+        Holder::Group(name) => ("group", name),
+        Holder::Token(name) => ("token", name),
     };
     let list = cluster.get("/access/acl").await?;
     let own = list.as_array().into_iter().flatten();
-    answer["acl"] = own.filter(|entry| entry["type"] == kind && entry["ugid"] == name).cloned().collect();
+    answer["acl"] = own.filter(|entry| entry["type"] == kind && entry["ugid"] == *name).cloned().collect();
     Ok(answer)
 }

@@ -1,34 +1,176 @@
 //! Changes that would take permissions from the user or token that makes them are refused: nobody could put them right
 //! from here afterwards.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
-use crate::cluster::{Call, Method, failed, refused};
-use crate::values::{all_blocks, flag, text, texts};
+use super::permissions::{Access, Change, Entry, Holder, Loss};
+use crate::cluster::{ApiError, Cluster, failed, refused};
+use crate::values::{flag, text};
 
 /// The environment variable that allows it.
 pub(crate) const OVERRIDE: &str = "PVE_ALLOW_LOCKOUT";
 
 /// The user and the token, if one is used, that requests are made as.
-fn session(call: &Call<'_>) -> (String, Option<String>) {
-    let who = call.cluster.api.user();
+fn session(cluster: &Cluster) -> (String, Option<String>) {
+    let who = cluster.api.user();
     match who.split_once('!') {
         Some((user, _)) => (user.to_string(), Some(who.clone())),
         None => (who, None),
     }
 }
 
-fn refuse(call: &Call<'_>, what: &str) -> Result<(), ProviderError> {
-    if call.cluster.allow_lockout {
-        return Ok(());
+/// Those of the changes that may matter to whoever makes them. None of them does where lockouts are allowed.
+pub(crate) fn concerning(cluster: &Cluster, changes: Vec<Change>) -> Vec<Change> {
+    if cluster.allow_lockout {
+        return Vec::new();
     }
-    let (user, token) = session(call);
-    let message =
-        format!("change {}: {what} {}, which makes this very change", call.object, token.unwrap_or(user));
+    let (user, token) = session(cluster);
+    changes.into_iter().filter(|change| Access::concerns(&user, token.as_deref(), change)).collect()
+}
+
+/// Refuses what takes a privilege on any path, or the login.
+///
+/// # Errors
+/// Also when the permissions cannot be read.
+pub(crate) async fn guard(cluster: &Cluster, changes: &[Change]) -> Result<(), ProviderError> {
+    // Whatever else there is to know.
+    if let Some(how) = changes.iter().find_map(Change::shuts) {
+        return Err(refuse(&cluster.api.user(), &Loss::Login(how)));
+    }
+    Review::start(cluster).await?.look_at(changes)
+}
+
+/// Changes one after the other, none of which may take away what was there before the first.
+pub(crate) struct Review {
+    before: Access,
+    made: Vec<Change>,
+}
+
+impl Review {
+    /// # Errors
+    /// When it cannot be read what decides about the permissions.
+    pub(crate) async fn start(cluster: &Cluster) -> Result<Review, ProviderError> {
+        Ok(Review { before: read(cluster).await?, made: Vec::new() })
+    }
+
+    /// Looks at changes that follow those before.
+    ///
+    /// # Errors
+    /// When they take something away; then they count as not made.
+    pub(crate) fn look_at(&mut self, changes: &[Change]) -> Result<(), ProviderError> {
+        let known = self.made.len();
+        self.made.extend_from_slice(changes);
+        match self.before.loss(&self.made) {
+            Some(loss) => {
+                self.made.truncate(known);
+                Err(refuse(self.before.who(), &loss))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn refuse(who: &str, loss: &Loss) -> ProviderError {
+    let message = match loss {
+        Loss::Login(how) => format!("{how} locks out {who}, which makes this very change"),
+        Loss::Privilege { privilege, path, more } => {
+            let more = match more {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            format!("it takes {privilege} on {path}{more} from {who}, which makes this very change")
+        }
+    };
     let hint = format!("log in as somebody else, or set {OVERRIDE}=1 to do it all the same");
-    Err(refused(message, Some(&hint)))
+    refused(message, Some(&hint))
+}
+
+/// What decides about the permissions of whoever makes requests.
+async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
+    let (user, token) = session(cluster);
+    let fail =
+        |error: &_| failed(format!("cannot tell what {} may do afterwards", cluster.api.user()), error);
+    if user == "root@pam" && token.is_none() {
+        return Ok(Access { user, ..Access::default() });
+    }
+    let entries = entries(&cluster.get("/access/acl").await.map_err(|error| fail(&error))?);
+    let separated = match &token {
+        Some(token) => is_separated(cluster, token, &entries).await.map_err(|error| fail(&error))?,
+        None => false,
+    };
+    // What root has is not given by entries; nor is what its token has.
+    if user == "root@pam" && !separated {
+        return Ok(Access { user, token, ..Access::default() });
+    }
+    let roles = roles(&cluster.get("/access/roles").await.map_err(|error| fail(&error))?);
+    let groups = match user.as_str() {
+        "root@pam" => BTreeSet::new(),
+        _ => groups(&cluster.get(&format!("/access/users/{user}")).await.map_err(|error| fail(&error))?),
+    };
+    Ok(Access { user, token, separated, groups, entries, roles })
+}
+
+/// Whether a token is. One that may not read itself is when it has entries of its own: it could do nothing else.
+async fn is_separated(
+    cluster: &Cluster,
+    token: &str,
+    entries: &BTreeMap<Entry, bool>,
+) -> Result<bool, ApiError> {
+    let (user, name) = token.split_once('!').unwrap_or((token, ""));
+    match cluster.get(&format!("/access/users/{user}/token/{name}")).await {
+        Ok(answer) => Ok(answer.get("privsep").is_none_or(is_on)),
+        Err(error) if error.status == Some(403) => {
+            Ok(entries.keys().any(|entry| entry.holder == Holder::Token(token.to_string())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_on(value: &Json) -> bool {
+    match value {
+        Json::Bool(value) => *value,
+        Json::String(text) => crate::property::is_true(text),
+        other => other.as_i64() != Some(0),
+    }
+}
+
+fn names(value: Option<&Json>) -> BTreeSet<String> {
+    match value {
+        Some(Json::Array(names)) => names.iter().filter_map(Json::as_str).map(String::from).collect(),
+        Some(Json::String(names)) => {
+            names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect()
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+fn groups(user: &Json) -> BTreeSet<String> {
+    names(user.get("groups"))
+}
+
+fn entries(list: &Json) -> BTreeMap<Entry, bool> {
+    let part =
+        |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).unwrap_or_default().to_string();
+    let entry = |entry: &Json| {
+        let name = part(entry, "ugid");
+        let holder = match part(entry, "type").as_str() {
+            "group" => Holder::Group(name),
+            "token" => Holder::Token(name),
+            _ => Holder::User(name),
+        };
+        let propagate = entry.get("propagate").is_none_or(is_on);
+        (Entry { path: part(entry, "path"), holder, role: part(entry, "roleid") }, propagate)
+    };
+    list.as_array().into_iter().flatten().map(entry).collect()
+}
+
+fn roles(list: &Json) -> BTreeMap<String, BTreeSet<String>> {
+    let role = |role: &Json| Some((role.get("roleid")?.as_str()?.to_string(), names(role.get("privs"))));
+    list.as_array().into_iter().flatten().filter_map(role).collect()
 }
 
 fn expires(value: &Value) -> Option<i64> {
@@ -36,195 +178,14 @@ fn expires(value: &Value) -> Option<i64> {
     Some(date.as_second()).filter(|seconds| *seconds != 0)
 }
 
-/// Whether an expiry is new and has passed.
-fn is_expired_by(prior: &Value, planned: &Value) -> bool {
+/// By what a user or token can no longer log in.
+pub(super) fn shut(prior: &Value, planned: Option<&Value>) -> Option<&'static str> {
+    let Some(planned) = planned else { return Some("deleting it") };
+    let is_off = |value| flag(value, "enabled") == Some(false);
     let now = jiff::Timestamp::now().as_second();
-    expires(planned).is_some_and(|date| date <= now && expires(prior) != Some(date))
-}
-
-/// A user that is deleted, disabled, expired, taken out of a group, or whose entries change.
-pub(super) async fn guard_user(
-    call: &Call<'_>,
-    prior: Option<&Value>,
-    planned: Option<&Value>,
-) -> Result<(), ProviderError> {
-    let Some(prior) = prior else { return Ok(()) };
-    let (own, _) = session(call);
-    if text(prior, "user_id") != Some(own.as_str()) {
-        return Ok(());
+    if is_off(planned) && !is_off(prior) {
+        return Some("disabling it");
     }
-    let Some(planned) = planned else { return refuse(call, "deleting it locks out") };
-    let groups = texts(planned, "groups");
-    match () {
-        () if flag(planned, "enabled") == Some(false) && flag(prior, "enabled") != Some(false) => {
-            refuse(call, "disabling it locks out")
-        }
-        () if is_expired_by(prior, planned) => refuse(call, "an expiry that has passed locks out"),
-        () if texts(prior, "groups").iter().any(|group| !groups.contains(group)) => {
-            refuse(call, "leaving a group takes permissions from")
-        }
-        () => guard_blocks(call, ("user", &own), prior, planned).await,
-    }
-}
-
-/// A token that is deleted, expired, or separated from the privileges of its user.
-pub(super) fn guard_token(
-    call: &Call<'_>,
-    prior: Option<&Value>,
-    planned: Option<&Value>,
-) -> Result<(), ProviderError> {
-    let Some(prior) = prior else { return Ok(()) };
-    let id =
-        text(prior, "user_id").zip(text(prior, "token_name")).map(|(user, name)| format!("{user}!{name}"));
-    if id.is_none() || id != session(call).1 {
-        return Ok(());
-    }
-    let Some(planned) = planned else { return refuse(call, "deleting it locks out") };
-    let separated = |value| flag(value, "privileges_separation") != Some(false);
-    match () {
-        () if is_expired_by(prior, planned) => refuse(call, "an expiry that has passed locks out"),
-        () if separated(planned) && !separated(prior) => {
-            refuse(call, "separating its privileges takes permissions from")
-        }
-        () => Ok(()),
-    }
-}
-
-/// The groups of the user that requests are made as, and what they may do: `None` for root, who may do everything.
-async fn own_entries(call: &Call<'_>) -> Result<Option<(Vec<String>, Vec<Json>)>, ProviderError> {
-    let (user, token) = session(call);
-    if call.cluster.allow_lockout || user == "root@pam" && token.is_none() {
-        return Ok(None);
-    }
-    let read =
-        |error: &_| failed(format!("change {}: look for the permissions of {user}", call.object), error);
-    let own = call.cluster.get(&format!("/access/users/{user}")).await.map_err(|error| read(&error))?;
-    let groups = match own.get("groups") {
-        Some(Json::Array(groups)) => groups.iter().filter_map(Json::as_str).map(str::to_string).collect(),
-        Some(Json::String(groups)) => groups.split(',').map(str::to_string).collect(),
-        _ => Vec::new(),
-    };
-    let list = call.cluster.get("/access/acl").await.map_err(|error| read(&error))?;
-    Ok(Some((groups, list.as_array().cloned().unwrap_or_default())))
-}
-
-fn is_own(call: &Call<'_>, groups: &[String], kind: &str, name: &str) -> bool {
-    let (user, token) = session(call);
-    match kind {
-        "group" => groups.iter().any(|group| group == name),
-        "token" => token.as_deref() == Some(name),
-        _ => user == name,
-    }
-}
-
-/// A group that is deleted, or whose entries change, and that the user is in.
-pub(super) async fn guard_group(
-    call: &Call<'_>,
-    prior: Option<&Value>,
-    planned: Option<&Value>,
-) -> Result<(), ProviderError> {
-    let Some(prior) = prior else { return Ok(()) };
-    let name = text(prior, "group_id").unwrap_or_default();
-    if let Some(planned) = planned {
-        return guard_blocks(call, ("group", name), prior, planned).await;
-    }
-    match own_entries(call).await? {
-        Some((groups, _)) if groups.iter().any(|group| group == name) => {
-            refuse(call, "deleting it takes permissions from")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A role that loses privileges, and that the user or token has somewhere.
-pub(super) async fn guard_role(
-    call: &Call<'_>,
-    prior: Option<&Value>,
-    planned: Option<&Value>,
-) -> Result<(), ProviderError> {
-    let Some(prior) = prior else { return Ok(()) };
-    let left = planned.map(|planned| texts(planned, "privileges")).unwrap_or_default();
-    if texts(prior, "privileges").iter().all(|privilege| left.contains(privilege)) {
-        return Ok(());
-    }
-    let name = text(prior, "role_id").unwrap_or_default();
-    let Some((groups, entries)) = own_entries(call).await? else { return Ok(()) };
-    let part =
-        |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).unwrap_or_default().to_string();
-    let has = |entry: &Json| {
-        part(entry, "roleid") == name && is_own(call, &groups, &part(entry, "type"), &part(entry, "ugid"))
-    };
-    if entries.iter().any(has) { refuse(call, "it takes privileges from") } else { Ok(()) }
-}
-
-/// An entry that is deleted or no longer propagates, and that is the user's or token's own or its group's.
-pub(super) async fn guard_acl(
-    call: &Call<'_>,
-    holder: Option<(&'static str, &str)>,
-    prior: Option<&Value>,
-    planned: Option<&Value>,
-) -> Result<(), ProviderError> {
-    let (Some((kind, name)), Some(prior)) = (holder, prior) else { return Ok(()) };
-    let stays = planned.is_some_and(|planned| {
-        flag(planned, "propagate") == Some(true) || flag(prior, "propagate") == Some(false)
-    });
-    if stays {
-        return Ok(());
-    }
-    match own_entries(call).await? {
-        Some((groups, _)) if is_own(call, &groups, kind, name) => refuse(call, "it takes permissions from"),
-        _ => Ok(()),
-    }
-}
-
-/// An entry that is new and may say less than what counts on its path so far: of a user, a token and their groups the
-/// nearest entry counts, in place of all above it (PVE::AccessControl::roles).
-pub(super) async fn guard_new_entry(
-    call: &Call<'_>,
-    (kind, name): (&'static str, &str),
-    entry: &Value,
-) -> Result<(), ProviderError> {
-    if kind != "group" && !is_own(call, &[], kind, name) {
-        return Ok(());
-    }
-    let Some((groups, entries)) = own_entries(call).await? else { return Ok(()) };
-    if !is_own(call, &groups, kind, name) {
-        return Ok(());
-    }
-    let (path, role) = (text(entry, "path").unwrap_or_default(), text(entry, "role_id").unwrap_or_default());
-    let is_beside = |other: &Json| other["path"] == path && other["type"] == kind && other["ugid"] == name;
-    if role != "NoAccess" && entries.iter().any(is_beside) {
-        return Ok(());
-    }
-    let read =
-        |error: &_| failed(format!("change {}: look for the permissions on {path}", call.object), error);
-    let params = [("path".to_string(), path.to_string())];
-    let held = call.cluster.api.send(Method::Get, "/access/permissions", &params).await;
-    let held = held.map_err(|error| read(&error))?;
-    let given = call.cluster.get(&format!("/access/roles/{role}")).await.map_err(|error| read(&error))?;
-    let mut held = held.get(path).and_then(Json::as_object).into_iter().flatten();
-    match held.all(|(privilege, _)| given.get(privilege).is_some()) {
-        true => Ok(()),
-        false => refuse(call, &format!("on {path}, {role} says less than what counts there so far for")),
-    }
-}
-
-/// Entries that are blocks of a user or a group.
-async fn guard_blocks(
-    call: &Call<'_>,
-    holder: (&'static str, &str),
-    prior: &Value,
-    planned: &Value,
-) -> Result<(), ProviderError> {
-    let (before, after) = (all_blocks(prior, "acl"), all_blocks(planned, "acl"));
-    let is_same =
-        |a: &Value, b: &Value| ["path", "role_id"].iter().all(|name| text(a, name) == text(b, name));
-    for entry in before {
-        let stays = after.iter().find(|other| is_same(entry, other));
-        guard_acl(call, Some(holder), Some(entry), stays).await?;
-    }
-    for entry in after.iter().filter(|entry| !before.iter().any(|other| is_same(entry, other))) {
-        guard_new_entry(call, holder, entry).await?;
-    }
-    Ok(())
+    let has_expired = expires(planned).is_some_and(|date| date <= now && expires(prior) != Some(date));
+    has_expired.then_some("an expiry that has passed")
 }

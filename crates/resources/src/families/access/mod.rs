@@ -3,11 +3,13 @@
 mod acl;
 mod acl_blocks;
 mod lockout;
+mod permissions;
 mod realms;
 mod tokens;
 mod users;
 
-pub(crate) use lockout::OVERRIDE as ALLOW_LOCKOUT;
+pub(crate) use lockout::{OVERRIDE as ALLOW_LOCKOUT, Review as PermissionsReview, concerning, guard};
+pub(crate) use permissions::Change as PermissionChange;
 
 use crate::object::Object;
 

@@ -1,16 +1,16 @@
 //! API tokens: their secret is shown once, when they are made.
 
-use async_trait::async_trait;
-use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
 use super::lockout;
-use crate::cluster::{Call, Method};
+use super::permissions::Change;
+use crate::cluster::Method;
 use crate::definition::{flag, text};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
 use crate::operations::Proof;
+use crate::values::{flag as flag_of, text as text_of};
 
 /// `proxmox_user_token`
 pub(super) fn token() -> Object {
@@ -51,7 +51,6 @@ pub(super) fn token() -> Object {
 
 struct Token;
 
-#[async_trait]
 impl Hooks for Token {
     fn plan(&self, planning: &mut Planning<'_>) {
         let lost = |prior: &Value| prior.get("value").is_some_and(Value::is_null);
@@ -62,13 +61,15 @@ impl Hooks for Token {
         }
     }
 
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        lockout::guard_token(call, prior, planned)
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+        let Some(prior) = prior else { return Vec::new() };
+        let id = text_of(prior, "user_id").zip(text_of(prior, "token_name"));
+        let Some(id) = id.map(|(user, name)| format!("{user}!{name}")) else { return Vec::new() };
+        if let Some(how) = lockout::shut(prior, planned) {
+            return vec![Change::Shut(id, how)];
+        }
+        let separated = planned.and_then(|planned| flag_of(planned, "privileges_separation"));
+        vec![Change::Separation(id, separated.unwrap_or(true))]
     }
 
     /// The reference gives it as it is used in a header: `USER!NAME=SECRET`.

@@ -1,5 +1,6 @@
 //! Users, groups and roles.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,8 +8,8 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 use serde_json::{Value as Json, json};
 
-use super::acl_blocks::{self, Holder};
-use super::lockout;
+use super::permissions::{Change, Holder};
+use super::{acl_blocks, lockout};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{block_set, flag, text, text_set};
 use crate::limits;
@@ -78,13 +79,23 @@ impl Hooks for User {
         planning.planned = values::null_where_empty(&planning.planned, "groups");
     }
 
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        lockout::guard_user(call, prior, planned).await
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+        let Some(user) = planned.or(prior).and_then(|value| values::text(value, "user_id")) else {
+            return Vec::new();
+        };
+        let mut changes = Vec::new();
+        if let Some(prior) = prior {
+            if let Some(how) = lockout::shut(prior, planned) {
+                return vec![Change::Shut(user.into(), how)];
+            }
+            let groups = |value| BTreeSet::from_iter(values::texts(value, "groups"));
+            let after = planned.map(groups).unwrap_or_default();
+            if after != groups(prior) {
+                changes.push(Change::Groups(user.into(), after));
+            }
+        }
+        changes.extend(acl_blocks::changes(&Holder::User(user.into()), prior, planned));
+        changes
     }
 
     async fn after(
@@ -105,7 +116,7 @@ impl Hooks for User {
             params.put("password", password);
             call.step(PASSWORD, Method::Put, "/access/password", &params, MOST).await?;
         }
-        acl_blocks::bring(call, Holder::User(user), prior, planned).await
+        acl_blocks::bring(call, &Holder::User(user.into()), prior, planned).await
     }
 
     /// A new password is a request of its own.
@@ -118,7 +129,7 @@ impl Hooks for User {
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
         let user = values::text(prior, "user_id").unwrap_or_default();
-        acl_blocks::complete(cluster, Holder::User(user), prior, answer).await
+        acl_blocks::complete(cluster, &Holder::User(user.into()), prior, answer).await
     }
 }
 
@@ -155,13 +166,14 @@ struct Group;
 
 #[async_trait]
 impl Hooks for Group {
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        lockout::guard_group(call, prior, planned).await
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+        let Some(group) = planned.or(prior).and_then(|value| values::text(value, "group_id")) else {
+            return Vec::new();
+        };
+        match planned {
+            Some(_) => acl_blocks::changes(&Holder::Group(group.into()), prior, planned),
+            None => vec![Change::NoGroup(group.into())],
+        }
     }
 
     async fn after(
@@ -172,12 +184,12 @@ impl Hooks for Group {
     ) -> Result<(), ProviderError> {
         let Some(planned) = planned else { return Ok(()) };
         let group = values::text(planned, "group_id").unwrap_or_default();
-        acl_blocks::bring(call, Holder::Group(group), prior, planned).await
+        acl_blocks::bring(call, &Holder::Group(group.into()), prior, planned).await
     }
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
         let group = values::text(prior, "group_id").unwrap_or_default();
-        acl_blocks::complete(cluster, Holder::Group(group), prior, answer).await
+        acl_blocks::complete(cluster, &Holder::Group(group.into()), prior, answer).await
     }
 }
 
@@ -216,13 +228,15 @@ impl Hooks for Role {
         planning.planned = values::null_where_empty(&planning.planned, "privileges");
     }
 
-    async fn guard(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        lockout::guard_role(call, prior, planned).await
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+        let Some(prior) = prior else { return Vec::new() };
+        let role = values::text(prior, "role_id").unwrap_or_default().to_string();
+        let privileges = |value| BTreeSet::from_iter(values::texts(value, "privileges"));
+        match planned.map(privileges) {
+            None => vec![Change::NoRole(role)],
+            Some(after) if after.is_superset(&privileges(prior)) => Vec::new(),
+            Some(after) => vec![Change::Role(role, after)],
+        }
     }
 
     /// The answer is the object of the privileges itself.

@@ -305,8 +305,8 @@ pub(super) fn made(kind: &str, named: &BTreeMap<String, String>) -> Json {
 pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> {
     match (method, path) {
         (Method::Put, "/access/password") => Some(Json::Null),
-        (Method::Get, "/access/users/root@pam") if kind != "proxmox_virtual_environment_user" => {
-            Some(json!({"groups": ["admins"]}))
+        (Method::Get, "/access/users/root@pam/token/test") if kind != "proxmox_user_token" => {
+            Some(json!({"privsep": 0}))
         }
         (Method::Put, "/cluster/sdn") => {
             Some(json!("UPID:pve:00000001:00000002:00000003:reloadnetworkall::root@pam:"))
@@ -322,12 +322,6 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
         }
         (Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
-        (Method::Get, "/access/permissions") => Some(json!({"/": {"VM.Audit": 1}})),
-        (Method::Get, "/access/roles/NoAccess") if kind == "proxmox_acl" => Some(json!({})),
-        (Method::Get, path) if kind == "proxmox_acl" && path.starts_with("/access/roles/") => {
-            Some(json!({"VM.Audit": 1, "VM.PowerMgmt": 1}))
-        }
-        (Method::Put, "/access/acl") if kind != "proxmox_acl" => Some(Json::Null),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ mod containers;
 mod data_sources;
 mod files;
 mod firewalls;
+mod lockout;
 mod newer_vms;
 mod objects;
 mod power;
@@ -84,6 +85,22 @@ impl Api for OverHttps {
     }
 }
 
+/// The port of the provider to a simulator.
+fn connect(server: &Server, credentials: Credentials) -> Arc<OverHttps> {
+    let client = Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials,
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(30),
+        parallelism: 4,
+    });
+    let login = SshAuthentication::Password(server.ssh.password.clone().into());
+    let mut settings = SshSettings::new(server.ssh.username.clone(), vec![login]);
+    settings.host_keys = HostKeyPolicy::Pinned(vec![server.ssh.host_key.clone()]);
+    let target = SshTarget { host: server.ssh.address.ip().to_string(), port: server.ssh.address.port() };
+    Arc::new(OverHttps(client.unwrap(), SshUploader::new(settings), target))
+}
+
 /// A cluster with the storages, pools and files that the samples name, and a kind on it.
 pub(super) async fn world(kind: &'static str) -> (World, Server) {
     world_with(kind, Options { status_cycle: Duration::ZERO, ..Options::default() }).await
@@ -103,18 +120,7 @@ async fn world_with(kind: &'static str, options: Options) -> (World, Server) {
         simulator.add_file(&format!("local:snippets/{file}"), b"content");
     }
     let server = serve(simulator, "127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let client = Client::new(ClientOptions {
-        endpoint: server.endpoint.clone(),
-        credentials: Credentials::Password("root@pam".into(), password.into()),
-        trust: Trust::Anything,
-        timeout: Duration::from_secs(30),
-        parallelism: 4,
-    });
-    let login = SshAuthentication::Password(server.ssh.password.clone().into());
-    let mut settings = SshSettings::new(server.ssh.username.clone(), vec![login]);
-    settings.host_keys = HostKeyPolicy::Pinned(vec![server.ssh.host_key.clone()]);
-    let target = SshTarget { host: server.ssh.address.ip().to_string(), port: server.ssh.address.port() };
-    let api = Arc::new(OverHttps(client.unwrap(), SshUploader::new(settings), target));
+    let api = connect(&server, Credentials::Password("root@pam".into(), password.into()));
     for (path, params) in [
         ("/storage", "storage=other,type=lvmthin,vgname=pve,thinpool=more,content=images rootdir"),
         ("/storage", "storage=files,type=dir,path=/srv/files,content=images rootdir"),

@@ -1,0 +1,188 @@
+//! What the user or token that makes a change may do, before it and after it: the rules of PVE::AccessControl (`roles`)
+//! and PVE::RPCEnvironment (`permissions`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Paths that are looked at whether entries name them or not.
+const TOP_LEVEL: [&str; 8] =
+    ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"];
+
+/// Stands for everything below a path: privileges that no longer propagate are lost there.
+const BELOW: &str = "...";
+
+/// Who an entry of the access control list is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    User(String),
+    Group(String),
+    Token(String),
+}
+
+/// An entry of the access control list without its propagation: there is one at most.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    pub(crate) holder: Holder,
+    pub(crate) role: String,
+}
+
+/// One change to what somebody may do.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Grant(Entry, bool),
+    Revoke(Entry),
+    /// The groups of a user.
+    Groups(String, BTreeSet<String>),
+    NoGroup(String),
+    Role(String, BTreeSet<String>),
+    NoRole(String),
+    /// Whether a token has privileges of its own only.
+    Separation(String, bool),
+    /// A user or token that can no longer log in, and by what.
+    Shut(String, &'static str),
+}
+
+impl Change {
+    pub(super) fn shuts(&self) -> Option<&'static str> {
+        if let Change::Shut(_, how) = self { Some(how) } else { None }
+    }
+}
+
+/// What decides about the permissions of one user or token.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access {
+    pub(super) user: String,
+    /// `USER@REALM!NAME`
+    pub(super) token: Option<String>,
+    /// Whether the token has only privileges that were given to itself too.
+    pub(super) separated: bool,
+    pub(super) groups: BTreeSet<String>,
+    /// With whether they propagate.
+    pub(super) entries: BTreeMap<Entry, bool>,
+    pub(super) roles: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What a change takes away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// A privilege on a path, and how many more.
+    Privilege { privilege: String, path: String, more: usize },
+    /// The login.
+    Login(&'static str),
+}
+
+impl Access {
+    /// Who acts, as the API names it.
+    pub(super) fn who(&self) -> &str {
+        self.token.as_deref().unwrap_or(&self.user)
+    }
+
+    /// Whether changes to what `holder` has may matter, as far as the names tell.
+    pub(super) fn concerns(user: &str, token: Option<&str>, change: &Change) -> bool {
+        let holds = |holder: &Holder| match holder {
+            Holder::User(name) => name == user,
+            Holder::Token(name) => token == Some(name),
+            Holder::Group(_) => true,
+        };
+        match change {
+            Change::Grant(entry, _) | Change::Revoke(entry) => holds(&entry.holder),
+            Change::Groups(name, _) => name == user,
+            Change::NoGroup(_) | Change::Role(..) | Change::NoRole(_) => true,
+            Change::Separation(name, _) => token == Some(name),
+            Change::Shut(name, _) => name == user || token == Some(name),
+        }
+    }
+
+    /// What is lost on the way through `changes`, each of which takes effect by itself.
+    pub(super) fn loss(&self, changes: &[Change]) -> Option<Loss> {
+        let mut after = self.clone();
+        changes.iter().find_map(|change| {
+            if let Change::Shut(name, how) = change {
+                return (*name == self.user || self.token.as_ref() == Some(name)).then_some(Loss::Login(how));
+            }
+            after.change(change);
+            self.lost_in(&after)
+        })
+    }
+
+    pub(super) fn change(&mut self, change: &Change) {
+        match change {
+            Change::Grant(entry, propagate) => drop(self.entries.insert(entry.clone(), *propagate)),
+            Change::Revoke(entry) => drop(self.entries.remove(entry)),
+            Change::Groups(user, groups) if *user == self.user => self.groups.clone_from(groups),
+            Change::NoGroup(group) => {
+                self.groups.remove(group);
+                self.entries.retain(|entry, _| entry.holder != Holder::Group(group.clone()));
+            }
+            Change::Role(role, privileges) => drop(self.roles.insert(role.clone(), privileges.clone())),
+            Change::NoRole(role) => {
+                self.roles.remove(role);
+                self.entries.retain(|entry, _| entry.role != *role);
+            }
+            Change::Separation(token, separated) if self.token.as_ref() == Some(token) => {
+                self.separated = *separated;
+            }
+            Change::Groups(..) | Change::Separation(..) | Change::Shut(..) => {}
+        }
+    }
+
+    fn lost_in(&self, after: &Access) -> Option<Loss> {
+        let named = self.entries.keys().chain(after.entries.keys()).map(|entry| entry.path.clone());
+        let paths: BTreeSet<String> = named.chain(TOP_LEVEL.map(String::from)).collect();
+        let paths = paths.iter().flat_map(|path| [path.clone(), format!("{path}/{BELOW}")]);
+        let mut lost = paths.flat_map(|path| {
+            let left = after.privileges(&path);
+            let gone = self.privileges(&path).into_iter().filter(move |name| !left.contains(name));
+            gone.map(move |name| (name, path.clone()))
+        });
+        let (privilege, path) = lost.next()?;
+        let path = match path.strip_suffix(BELOW) {
+            Some(parent) => format!(
+                "what is below {}",
+                Some(parent.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/")
+            ),
+            None => path,
+        };
+        Some(Loss::Privilege { privilege, path, more: lost.count() })
+    }
+
+    /// The privileges on a path. Those of root are not lost, whatever happens.
+    fn privileges(&self, path: &str) -> BTreeSet<String> {
+        let own = |holder: &Holder| *holder == Holder::User(self.user.clone());
+        let group = |holder: &Holder| matches!(holder, Holder::Group(name) if self.groups.contains(name));
+        let of_user = || self.given(path, &[&own, &group]);
+        let Some(token) = self.token.as_ref().filter(|_| self.separated) else {
+            return if self.user == "root@pam" { BTreeSet::new() } else { of_user() };
+        };
+        let of_token = self.given(path, &[&|holder: &Holder| *holder == Holder::Token(token.clone())]);
+        match self.user.as_str() {
+            "root@pam" => of_token,
+            _ => of_token.intersection(&of_user()).cloned().collect(),
+        }
+    }
+
+    /// The privileges that entries give on a path: those of the deepest path where there are any, and there those of
+    /// the first holders that have any.
+    fn given(&self, path: &str, holders: &[&dyn Fn(&Holder) -> bool]) -> BTreeSet<String> {
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let mut roles: BTreeSet<&str> = BTreeSet::new();
+        for depth in 0..=parts.len() {
+            let here = format!("/{}", parts[..depth].join("/"));
+            let found = holders.iter().find_map(|holds| {
+                let entries = self.entries.iter().filter(|(entry, propagate)| {
+                    entry.path == here && (**propagate || depth == parts.len()) && holds(&entry.holder)
+                });
+                let found: BTreeSet<&str> = entries.map(|(entry, _)| entry.role.as_str()).collect();
+                Some(found).filter(|found| !found.is_empty())
+            });
+            roles = found.unwrap_or(roles);
+        }
+        if roles.contains("NoAccess") {
+            return BTreeSet::new();
+        }
+        roles.into_iter().filter_map(|role| self.roles.get(role)).flatten().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! What can be told of a plan before anything is done: whether it would lock out whoever applies it.
+
+use std::collections::BTreeMap;
+
+use pve_executor::ports::{ApplyRequest, ProviderError};
+use pve_model::InstanceAddress;
+
+use super::ProxmoxProvider;
+use crate::families::{PermissionsReview, concerning};
+
+impl ProxmoxProvider {
+    /// The changes, in order, that would take permissions from whoever makes them. Where the permissions cannot be
+    /// read, apply decides.
+    pub(super) async fn review_changes(
+        &self,
+        changes: &[ApplyRequest],
+    ) -> Vec<(InstanceAddress, ProviderError)> {
+        let mut reviews: BTreeMap<&str, Option<PermissionsReview>> = BTreeMap::new();
+        let mut refused = Vec::new();
+        for request in changes {
+            let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
+            let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
+                continue;
+            };
+            let made = engine.object.hooks.permissions(request.prior.as_ref(), request.planned.as_ref());
+            let made = concerning(&connection.cluster, made);
+            if made.is_empty() {
+                continue;
+            }
+            if !reviews.contains_key(&*request.provider) {
+                let review = PermissionsReview::start(&connection.cluster).await.ok();
+                reviews.insert(&request.provider, review);
+            }
+            let review = reviews.get_mut(&*request.provider).and_then(Option::as_mut);
+            if let Some(Err(error)) = review.map(|review| review.look_at(&made)) {
+                refused.push((request.address.clone(), error));
+            }
+        }
+        refused
+    }
+}

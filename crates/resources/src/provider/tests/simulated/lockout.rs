@@ -1,0 +1,141 @@
+//! A token that changes what it may do itself, with permissions enforced: what takes something from it is refused before
+//! anything is sent, what does not is done.
+
+use pve_api_client::Credentials;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::super::{Recorder, World};
+use super::{connect, world};
+use crate::cluster::Method;
+
+const GROUP: &str = "proxmox_virtual_environment_group";
+const USER: &str = "proxmox_virtual_environment_user";
+
+/// A world whose requests are made by a token of `admin@pve`, who is in the group `admins` with a role as strong as
+/// Administrator; and the world of root.
+async fn as_token(kind: &'static str, separated: bool) -> (World, World, pve_simulator::Server) {
+    let (root, server) = world(kind).await;
+    let send = async |method, path: &str, params: Vec<(&str, &str)>| {
+        let params: Vec<_> =
+            params.into_iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        root.api.send(method, path, &params).await.unwrap()
+    };
+    let roles = send(Method::Get, "/access/roles", vec![]).await;
+    let all = roles.as_array().unwrap().iter().find(|role| role["roleid"] == "Administrator").unwrap();
+    send(
+        Method::Post,
+        "/access/roles",
+        vec![("roleid", "MyAdmin"), ("privs", all["privs"].as_str().unwrap())],
+    )
+    .await;
+    send(Method::Post, "/access/groups", vec![("groupid", "admins")]).await;
+    send(Method::Post, "/access/users", vec![("userid", "admin@pve"), ("groups", "admins")]).await;
+    send(Method::Put, "/access/acl", vec![("path", "/"), ("groups", "admins"), ("roles", "MyAdmin")]).await;
+    let flag = if separated { "1" } else { "0" };
+    let made = send(Method::Post, "/access/users/admin@pve/token/ci", vec![("privsep", flag)]).await;
+    if separated {
+        send(
+            Method::Put,
+            "/access/acl",
+            vec![("path", "/"), ("tokens", "admin@pve!ci"), ("roles", "MyAdmin")],
+        )
+        .await;
+    }
+    let token = format!("admin@pve!ci={}", made["value"].as_str().unwrap());
+    let api = connect(&server, Credentials::Token(token.into()));
+    (World::over(kind, api), root, server)
+}
+
+async fn permissions(world: &World) -> Json {
+    world.api.send(Method::Get, "/access/permissions", &[]).await.unwrap()
+}
+
+/// The change is refused, or made; the token loses nothing either way.
+async fn changes(world: &World, prior: Option<&Value>, next: Option<Json>, refused: bool) -> Option<Value> {
+    let before = permissions(world).await;
+    let config = next.as_ref().map(|next| world.config(next.clone()));
+    let done = world.try_apply(prior, config.as_ref(), &Recorder::default()).await;
+    assert_eq!(done.is_err(), refused, "{next:?}: {done:?}");
+    if let Err(error) = &done {
+        assert!(error.message.contains("admin@pve!ci, which makes this very change"), "{}", error.message);
+        assert!(error.hint.as_ref().unwrap().contains("PVE_ALLOW_LOCKOUT=1"));
+        assert_eq!(permissions(world).await, before, "nothing was sent");
+    }
+    assert_eq!(
+        permissions(world).await["/"].as_object().map(|own| own.len()),
+        before["/"].as_object().map(|own| own.len())
+    );
+    done.ok().flatten()
+}
+
+#[tokio::test]
+async fn permission_blocks_of_the_own_group_and_user_are_looked_at() {
+    let (world, _root, _server) = as_token(GROUP, false).await;
+    let group = |blocks: Json| json!({"group_id": "admins", "acl": blocks});
+    let whole = json!({"path": "/", "role_id": "MyAdmin", "propagate": true});
+    let imported =
+        pve_executor::ports::Provider::import(&world.provider, GROUP, "proxmox", "admins").await.unwrap();
+    let own = changes(&world, Some(&imported), Some(group(json!([whole]))), false).await.unwrap();
+    for weaker in [
+        json!([{"path": "/", "role_id": "PVEAuditor", "propagate": true}]),
+        json!([{"path": "/", "role_id": "MyAdmin"}]),
+        json!([]),
+        json!([whole, {"path": "/access", "role_id": "PVEAuditor"}]),
+        json!([whole, {"path": "/", "role_id": "NoAccess"}]),
+    ] {
+        changes(&world, Some(&own), Some(group(weaker)), true).await;
+    }
+    changes(&world, Some(&own), None, true).await;
+    let administrator = json!([{"path": "/", "role_id": "Administrator", "propagate": true}]);
+    let other = changes(&world, Some(&own), Some(group(administrator)), false).await.unwrap();
+    changes(
+        &world,
+        Some(&other),
+        Some(group(json!([whole, {"path": "/vms", "role_id": "Administrator", "propagate": true}]))),
+        false,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_entry_of_its_own_may_not_outdo_those_of_its_group() {
+    let (world, _root, _server) = as_token(USER, false).await;
+    let user = |blocks: Json| json!({"user_id": "admin@pve", "groups": ["admins"], "acl": blocks});
+    let imported =
+        pve_executor::ports::Provider::import(&world.provider, USER, "proxmox", "admin@pve").await.unwrap();
+    let weaker = json!([{"path": "/", "role_id": "PVEAuditor", "propagate": true}]);
+    changes(&world, Some(&imported), Some(user(weaker)), true).await;
+    changes(&world, Some(&imported), Some(json!({"user_id": "admin@pve"})), true).await;
+    let strong = json!([{"path": "/", "role_id": "Administrator", "propagate": true}]);
+    changes(&world, Some(&imported), Some(user(strong)), false).await;
+}
+
+#[tokio::test]
+async fn entries_that_weaken_are_refused_and_those_that_give_back_are_not() {
+    for (separated, holder) in [(false, "user_id"), (true, "token_id")] {
+        let (world, root, _server) = as_token("proxmox_acl", separated).await;
+        let name = if separated { "admin@pve!ci" } else { "admin@pve" };
+        let entry = |path: &str, role: &str| json!({holder: name, "path": path, "role_id": role});
+        for (path, role) in [("/access", "NoAccess"), ("/vms", "PVEAuditor"), ("/", "NoAccess")] {
+            changes(&world, None, Some(entry(path, role)), true).await;
+        }
+        // Root makes what the token may take back.
+        let keeper = [("roleid", "Keeper"), ("privs", "Permissions.Modify")];
+        let keeper = keeper.map(|(name, text)| (name.to_string(), text.to_string()));
+        root.api.send(Method::Post, "/access/roles", &keeper).await.unwrap();
+        let config = root.config(entry("/vms", "Keeper"));
+        let weak = root.try_apply(None, Some(&config), &Recorder::default()).await.unwrap().unwrap();
+        changes(&world, Some(&weak), None, false).await;
+        let more = changes(&world, None, Some(entry("/vms", "Administrator")), false).await.unwrap();
+        changes(&world, Some(&more), None, false).await;
+    }
+}
+
+#[tokio::test]
+async fn entries_of_a_token_that_is_not_separated_mean_nothing() {
+    let (world, _root, _server) = as_token("proxmox_acl", false).await;
+    let entry = json!({"token_id": "admin@pve!ci", "path": "/access", "role_id": "NoAccess"});
+    let made = changes(&world, None, Some(entry), false).await.unwrap();
+    changes(&world, Some(&made), None, false).await;
+}
