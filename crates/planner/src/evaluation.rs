@@ -278,7 +278,9 @@ impl<'a> Evaluation<'a> {
             value = value.with_marks(Marks::EPHEMERAL);
         }
         if output.sensitive {
-            value = value.sensitive();
+            // As a whole, as it is recorded: what is sensitive inside of it is no difference.
+            let (plain, marks) = value.unmark_deep();
+            value = plain.with_marks(marks).sensitive();
         } else if path.0.is_empty() && value.marks_deep().is_sensitive() {
             let detail = format!(
                 "The value of output \"{name}\" is or contains a sensitive value, which would be shown on the screen."

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_config::configuration::constant;
 use pve_config::convert::convert;
 use pve_config::syntax::Diagnostic;
+use pve_model::plan::Action;
 use pve_model::rules::RulesRegistry;
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
@@ -139,7 +140,8 @@ pub fn refuse_duplicates(
     found: &mut Vec<Diagnostic>,
 ) {
     let mut claims: BTreeMap<(String, String), (&InstanceAddress, bool)> = BTreeMap::new();
-    for change in changes {
+    // A data source looks at what somebody else has.
+    for change in changes.iter().filter(|change| change.action != Action::Read) {
         let Some(after) = &change.after else { continue };
         let Some(rules) = registry.resource(&change.address.resource.kind) else { continue };
         let Some(claim) = rules.claim(after) else { continue };
