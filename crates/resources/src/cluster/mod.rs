@@ -3,6 +3,7 @@
 mod api;
 mod call;
 mod listing;
+mod migration;
 
 pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::{Call, lock_pauses};

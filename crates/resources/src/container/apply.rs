@@ -330,7 +330,7 @@ impl Target<'_> {
         params.put("target", Some(to));
         params.put_flag("restart", running.then_some(true));
         let most = timeout(planned, "timeout_update");
-        self.call.step("migrate", Method::Post, &self.path("/migrate"), &params, most).await
+        self.call.migrate("lxc", self.vmid, &self.path("/migrate"), to, &params, most).await
     }
 
     /// The values after everything is done.

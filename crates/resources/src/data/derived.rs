@@ -158,6 +158,12 @@ pub(super) async fn read(
             read.insert("acl".into(), own.collect());
         }
     }
+    // What names it stays as it is written, wherever a guest is.
+    for name in derived.needs {
+        if let Some(part) = config.get(name).filter(|part| !part.is_null()) {
+            read.insert((*name).to_string(), to_plain_json(part));
+        }
+    }
     match derived.resource {
         "proxmox_acme_dns_plugin" => drop(read.insert("type".into(), json!("dns"))),
         "proxmox_virtual_environment_user" if read["expiration_date"] == "" => {

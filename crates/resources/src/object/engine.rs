@@ -111,7 +111,9 @@ impl Engine {
     fn decoded(&self, prior: &Value, answer: &Json, absent: Absent) -> Value {
         let mut read = decode(&self.fields, answer, absent);
         for name in names(self.identity()) {
-            if prior.get(name).is_some_and(|part| !part.is_null()) {
+            // A guest is known by its id, on whatever node it is.
+            let moves = self.object.guest && name == "node_name";
+            if !moves && prior.get(name).is_some_and(|part| !part.is_null()) {
                 read.remove(name);
             }
         }
@@ -278,6 +280,16 @@ impl Engine {
         self.object.hooks.unfinished(value, done, kept)
     }
 
+    /// The object where it is now: a guest may have been migrated since it was read. `None` when it is gone.
+    async fn where_it_is(&self, call: &Call<'_>, prior: &Value) -> Result<Option<Value>, ProviderError> {
+        let vmid = int(prior, "id").and_then(|id| u32::try_from(id).ok()).filter(|_| self.object.guest);
+        let Some(vmid) = vmid else { return Ok(Some(prior.clone())) };
+        let known = text(prior, "node_name").unwrap_or_default();
+        let node = call.cluster.locate("qemu", vmid, known).await;
+        let node = node.map_err(|error| call.failed("find", &error))?;
+        Ok(node.map(|node| with(prior, "node_name", Value::string(node))))
+    }
+
     /// Refuses what would lock out whoever makes the change. One such change is made at a time, since two that are
     /// harmless each may not be so together.
     async fn guard<'c>(
@@ -407,6 +419,8 @@ impl Operations for Engine {
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
         let _turn = self.guard(call, Some(prior), None).await?;
+        let located = self.where_it_is(call, prior).await?;
+        let Some(prior) = &located else { return Ok(()) };
         match self.object.delete {
             Delete::At(template) => {
                 self.object.hooks.before_delete(call, prior).await?;

@@ -120,7 +120,7 @@ impl Target<'_> {
                 params.put("target", Some(&self.node));
                 params.put_flag("with-local-disks", Some(true));
                 let most = timeout(planned, "timeout_migrate");
-                self.call.step("migrate", Method::Post, &path, &params, most).await
+                self.call.migrate("qemu", self.vmid, &path, &self.node, &params, most).await
             }
             done => done,
         }
@@ -374,7 +374,7 @@ impl Target<'_> {
         params.put_flag("with-local-disks", Some(true));
         params.put_flag("online", running.then_some(true));
         let most = timeout(planned, "timeout_migrate");
-        self.call.step("migrate", Method::Post, &self.path("/migrate"), &params, most).await
+        self.call.migrate("qemu", self.vmid, &self.path("/migrate"), to, &params, most).await
     }
 
     /// The values after everything is done: known parts as planned, the others as read.

@@ -47,18 +47,20 @@ async fn is_running(call: &Call<'_>, value: &Value) -> Result<bool, ProviderErro
     Ok(status.get("status").and_then(Json::as_str) == Some("running"))
 }
 
+/// Brings the machine to its planned node from wherever it is: it may have been migrated since it was read.
 async fn migrate(call: &Call<'_>, prior: &Value, planned: &Value) -> Result<(), ProviderError> {
-    if text(prior, "node_name") == text(planned, "node_name") {
-        return Ok(());
-    }
+    let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(()) };
+    let (known, wanted) = (text(prior, "node_name"), text(planned, "node_name").unwrap_or_default());
+    let node = call.cluster.locate("qemu", vmid, known.unwrap_or_default()).await;
+    let node = node.map_err(|error| call.failed("find", &error))?;
+    let Some(node) = node.filter(|node| node != wanted) else { return Ok(()) };
+    let here = with(prior, "node_name", Value::string(node));
     let mut params = Params::default();
-    params.put("target", text(planned, "node_name"));
+    params.put("target", Some(wanted));
     params.put_flag("with-local-disks", Some(true));
-    params.put_flag("online", is_running(call, prior).await?.then_some(true));
-    let path = format!("{}/migrate", place(prior));
-    call.step("migrate", Method::Post, &path, &params, most(planned, "update")).await?;
-    call.cluster.forget_guests().await;
-    Ok(())
+    params.put_flag("online", is_running(call, &here).await?.then_some(true));
+    let path = format!("{}/migrate", place(&here));
+    call.migrate("qemu", vmid, &path, wanted, &params, most(planned, "update")).await
 }
 
 /// Destroying begins with a machine that does not run.

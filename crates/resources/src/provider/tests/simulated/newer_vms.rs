@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::{Recorder, World};
 use super::turns::step;
-use super::world;
+use super::{world, world_with};
 use crate::cluster::Method;
 use crate::values::int;
 
@@ -144,4 +144,84 @@ async fn an_imported_clone_keeps_what_its_devices_are_by_themselves() {
     let planned = world.plan(Some(&imported), &world.config(wanted)).planned.unwrap();
     let changes = crate::values::changed(&imported, &planned);
     assert!(!changes.contains("disk") && !changes.contains("network"), "{changes:?}");
+}
+
+/// A cluster of two nodes with the template 900.
+async fn two_nodes(kind: &'static str) -> (World, pve_simulator::Server) {
+    let options = pve_simulator::Options {
+        other_nodes: vec!["pve2".into()],
+        status_cycle: std::time::Duration::ZERO,
+        ha_cycle: std::time::Duration::from_millis(300),
+        ..Default::default()
+    };
+    let (world, server) = world_with(kind, options).await;
+    send(&world, "/nodes/pve/qemu", &[("vmid", "900"), ("name", "template"), ("cores", "2")]).await;
+    (world, server)
+}
+
+async fn send(world: &World, path: &str, params: &[(&str, &str)]) {
+    let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    let answer = world.api.send(Method::Post, path, &params).await.unwrap();
+    if let Some(upid) = answer.as_str().filter(|text| text.starts_with("UPID:")) {
+        world.api.wait(upid, std::time::Duration::from_secs(60)).await.unwrap();
+    }
+}
+
+async fn nodes_of(world: &World, vmid: &str) -> Vec<String> {
+    let params = [("type".to_string(), "vm".to_string())];
+    let list = world.api.send(Method::Get, "/cluster/resources", &params).await.unwrap();
+    let own = list.as_array().unwrap().iter().filter(|guest| guest["vmid"].to_string() == vmid);
+    own.map(|guest| guest["node"].as_str().unwrap().to_string()).collect()
+}
+
+fn wanted(kind: &str) -> Json {
+    match kind {
+        CLONED => json!({"node_name": "pve", "id": 720, "started": false, "clone": {"source_vm_id": 900}}),
+        _ => json!({"node_name": "pve", "id": 720}),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_moved_is_brought_back_changed_and_destroyed_where_it_is() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = two_nodes(kind).await;
+        let config = wanted(kind);
+        let made = step(&world, None, &config).await.unwrap();
+        send(&world, "/nodes/pve/qemu/720/migrate", &[("target", "pve2")]).await;
+        let read = world.read(&made).await.unwrap();
+        assert_eq!(crate::values::text(&read, "node_name"), Some("pve2"));
+        let back = step(&world, Some(&read), &config).await.unwrap();
+        assert_eq!(nodes_of(&world, "720").await, ["pve"]);
+
+        // Between the plan and its application, too.
+        send(&world, "/nodes/pve/qemu/720/migrate", &[("target", "pve2")]).await;
+        let mut more = config.clone();
+        more["cpu"] = json!({"cores": 3});
+        let changed = step(&world, Some(&back), &more).await.unwrap();
+        send(&world, "/nodes/pve/qemu/720/migrate", &[("target", "pve2")]).await;
+        let gone = world.try_apply(Some(&changed), None, &Recorder::default()).await.unwrap();
+        assert_eq!((gone, nodes_of(&world, "720").await), (None, vec![]));
+        assert!(world.try_apply(Some(&changed), None, &Recorder::default()).await.is_ok(), "it is gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_ha_manages_has_moved_when_its_change_is_done() {
+    let (world, _server) = two_nodes("proxmox_vm").await;
+    let made = step(&world, None, &wanted("proxmox_vm")).await.unwrap();
+    send(&world, "/cluster/ha/resources", &[("sid", "vm:720"), ("state", "stopped")]).await;
+    // What is asked for before the manager knows the machine is dropped.
+    let settled = async || {
+        let status = world.api.send(Method::Get, "/cluster/ha/status/current", &[]).await.unwrap();
+        status
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|service| service["sid"] == "vm:720" && service["crm_state"] == "stopped")
+    };
+    while !settled().await {}
+    let next = json!({"node_name": "pve2", "id": 720, "cpu": {"cores": 3}});
+    let moved = step(&world, Some(&made), &next).await.unwrap();
+    assert_eq!(nodes_of(&world, "720").await, ["pve2"]);
+    assert_eq!(crate::values::text(&moved, "node_name"), Some("pve2"));
 }
