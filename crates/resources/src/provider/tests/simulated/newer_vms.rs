@@ -170,7 +170,11 @@ async fn send(world: &World, path: &str, params: &[(&str, &str)]) {
 async fn nodes_of(world: &World, vmid: &str) -> Vec<String> {
     let params = [("type".to_string(), "vm".to_string())];
     let list = world.api.send(Method::Get, "/cluster/resources", &params).await.unwrap();
-    let own = list.as_array().unwrap().iter().filter(|guest| guest["vmid"].to_string() == vmid);
+    let own = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|guest| guest["vmid"].as_i64().is_some_and(|own| own.to_string() == vmid));
     own.map(|guest| guest["node"].as_str().unwrap().to_string()).collect()
 }
 
