@@ -82,11 +82,11 @@ pub(crate) const DERIVED: &[Derived] = derived! {
     Default: "proxmox_sdn_fabric_ospf", "proxmox_sdn_fabric_ospf" | "proxmox_virtual_environment_sdn_fabric_ospf", ["id"];
     Default: "proxmox_sdn_subnet", "proxmox_sdn_subnet" | "proxmox_virtual_environment_sdn_subnet", ["cidr", "vnet"];
     Default: "proxmox_sdn_vnet", "proxmox_sdn_vnet" | "proxmox_virtual_environment_sdn_vnet", ["id"];
-    Default: "proxmox_sdn_zone_evpn", "proxmox_sdn_zone_evpn" | "proxmox_virtual_environment_sdn_zone_evpn", ["id"];
-    Default: "proxmox_sdn_zone_qinq", "proxmox_sdn_zone_qinq" | "proxmox_virtual_environment_sdn_zone_qinq", ["id"];
-    Default: "proxmox_sdn_zone_simple", "proxmox_sdn_zone_simple" | "proxmox_virtual_environment_sdn_zone_simple", ["id"];
-    Default: "proxmox_sdn_zone_vlan", "proxmox_sdn_zone_vlan" | "proxmox_virtual_environment_sdn_zone_vlan", ["id"];
-    Default: "proxmox_sdn_zone_vxlan", "proxmox_sdn_zone_vxlan" | "proxmox_virtual_environment_sdn_zone_vxlan", ["id"];
+    Empty: "proxmox_sdn_zone_evpn", "proxmox_sdn_zone_evpn" | "proxmox_virtual_environment_sdn_zone_evpn", ["id"];
+    Empty: "proxmox_sdn_zone_qinq", "proxmox_sdn_zone_qinq" | "proxmox_virtual_environment_sdn_zone_qinq", ["id"];
+    Empty: "proxmox_sdn_zone_simple", "proxmox_sdn_zone_simple" | "proxmox_virtual_environment_sdn_zone_simple", ["id"];
+    Empty: "proxmox_sdn_zone_vlan", "proxmox_sdn_zone_vlan" | "proxmox_virtual_environment_sdn_zone_vlan", ["id"];
+    Empty: "proxmox_sdn_zone_vxlan", "proxmox_sdn_zone_vxlan" | "proxmox_virtual_environment_sdn_zone_vxlan", ["id"];
 };
 
 /// The attributes of a data source.

@@ -213,7 +213,10 @@ async fn read_zones(cluster: &Cluster, config: &Value) -> Result<Json, ProviderE
         // Every row has every attribute.
         if let Type::Object(attributes) = list_schema::zone() {
             for (name, attribute) in &*attributes {
-                row.entry(name.to_string()).or_insert_with(|| nothing(&attribute.ty));
+                row.entry(name.to_string()).or_insert_with(|| match (&attribute.ty, zone.get(&**name)) {
+                    (Type::Set(_), found @ Some(_)) => parts(found),
+                    _ => nothing(&attribute.ty),
+                });
             }
         }
         zones.push(Json::Object(row));

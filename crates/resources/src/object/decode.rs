@@ -15,6 +15,8 @@ pub(crate) enum Absent {
     Nothing,
     /// The default; of what is required, and of lists, nothing of its type; null of anything else.
     Default,
+    /// No elements of a set or list; null of anything else.
+    Empty,
     /// Null.
     Null,
 }
@@ -76,7 +78,8 @@ fn left_out(field: &Field, absent: Absent) -> Json {
         Absent::Default if field.required || matches!(field.ty, Type::List(_) | Type::Set(_)) => {
             nothing(&field.ty)
         }
-        Absent::Default | Absent::Null => Json::Null,
+        Absent::Empty if matches!(field.ty, Type::List(_) | Type::Set(_)) => nothing(&field.ty),
+        Absent::Default | Absent::Empty | Absent::Null => Json::Null,
     }
 }
 
