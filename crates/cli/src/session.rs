@@ -17,7 +17,7 @@ use pve_model::event::{
     ActionIntended, Claim, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved,
     Operation, OutputsRecorded, Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
-use pve_model::plan::{Action, Plan, Step};
+use pve_model::plan::{Action, Plan, PlanMode, Step};
 use pve_model::provisioner::Provision;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
@@ -62,7 +62,12 @@ pub async fn observe(
             let record = instance.current.as_ref()?;
             let rules = workspace.registry.resource(&address.resource.kind)?;
             let prior = recorded_value(record, rules).unmark_deep().0;
-            let request = ReadRequest { address: address.clone(), provider: record.provider.clone(), prior };
+            let request = ReadRequest {
+                address: address.clone(),
+                provider: record.provider.clone(),
+                prior,
+                identity: record.identity.clone(),
+            };
             Some((address.clone(), request))
         })
         .collect();
@@ -84,7 +89,8 @@ pub async fn observe(
         .buffer_unordered(parallelism.max(1))
         .try_collect::<BTreeMap<_, _>>()
         .await?;
-    Ok(Observed { instances, ..Observed::default() })
+    let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
+    Ok(Observed { instances, waiting, ..Observed::default() })
 }
 
 /// Plans, reading data sources and imports as the planner asks for them.
@@ -190,9 +196,21 @@ struct PlanResolver<'a> {
     workspace: &'a Workspace,
     plan: &'a Plan,
     state: &'a State,
+    provider: &'a dyn Provider,
 }
 
 impl PlanResolver<'_> {
+    /// The record with what tells its object from others, as the provider has just seen it.
+    fn identified(&self, step: &Step, record: InstanceRecord) -> InstanceRecord {
+        let address = &self.plan.changes[step.change].address;
+        let known = || self.state.current(address).and_then(|known| known.identity.clone());
+        let identity = match step.operation {
+            Operation::Create => self.provider.identity(address),
+            _ => self.provider.identity(address).or_else(known),
+        };
+        InstanceRecord { identity, ..record }
+    }
+
     fn text(&self, found: &[Diagnostic]) -> String {
         let found = self.workspace.redacted(found.to_vec());
         render_diagnostics(&found, &self.workspace.sources, Paint::plain()).trim_end().to_string()
@@ -213,7 +231,7 @@ impl Resolver for PlanResolver<'_> {
 
     fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String> {
         match self.resolution.completed(step, after) {
-            Ok(record) => Ok(record),
+            Ok(record) => Ok(record.map(|record| self.identified(step, record))),
             Err(found) => Err(self.text(&found)),
         }
     }
@@ -223,7 +241,7 @@ impl Resolver for PlanResolver<'_> {
     }
 
     fn left(&mut self, step: &Step, left: &Value) -> InstanceRecord {
-        let record = self.resolution.record(step, left);
+        let record = self.identified(step, self.resolution.record(step, left));
         let change = &self.plan.changes[step.change];
         let is_current = change.deposed.is_none() && step.deposed.is_none();
         match self.state.current(&change.address) {
@@ -300,7 +318,7 @@ impl Application<'_> {
             changes: plan.step_counts(),
         }))
         .await?;
-        for payload in self.takings(&writer.state()) {
+        for payload in self.takings(&writer.state(), provider) {
             record(payload).await?;
         }
         let state = writer.state();
@@ -309,6 +327,7 @@ impl Application<'_> {
             workspace: self.workspace,
             plan,
             state: &state,
+            provider,
         };
         let (is_lost, cancelled) = (Arc::clone(&self.is_lost), Arc::clone(&self.cancelled));
         let journal = LogJournal { writer: writer.clone(), is_lost, cancelled };
@@ -336,12 +355,13 @@ impl Application<'_> {
     }
 
     /// What was found and decided before anything is done: moves, changes from outside, imports.
-    fn takings(&self, state: &State) -> Vec<Payload> {
+    fn takings(&self, state: &State, provider: &dyn Provider) -> Vec<Payload> {
         let moves = self.planning.moves.iter();
         let mut payloads: Vec<Payload> = moves
             .map(|(from, to)| Payload::InstanceMoved(InstanceMoved { from: from.clone(), to: to.clone() }))
             .collect();
-        for drift in &self.planning.plan.drift {
+        let plan = &self.planning.plan;
+        for drift in plan.drift.iter().chain(&plan.followed) {
             let address = drift.address.clone();
             let Some(value) = &drift.after else {
                 payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed: None }));
@@ -350,6 +370,8 @@ impl Application<'_> {
             let before = self.planning.moves.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
             let Some(known) = state.current(before.unwrap_or(&address)) else { continue };
             let record = self.record_of(&address, value, Some(known));
+            let identity = provider.identity(&address).or(record.identity);
+            let record = InstanceRecord { identity, ..record };
             payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
         }
         for change in self.planning.plan.changes.iter().filter(|change| change.importing.is_some()) {
@@ -385,6 +407,7 @@ impl Application<'_> {
                 create_before_destroy: false,
                 keep: false,
                 tainted: false,
+                identity: None,
             },
         }
     }
@@ -438,6 +461,7 @@ fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Valu
         create_before_destroy: intent.create_before_destroy,
         keep: false,
         tainted: false,
+        identity: None,
     }
 }
 
@@ -446,7 +470,8 @@ pub fn is_needed(planning: &Planning) -> bool {
     let plan = &planning.plan;
     let imports =
         plan.changes.iter().any(|change| change.importing.is_some() && change.action == Action::NoOp);
-    !plan.is_empty() || !planning.moves.is_empty() || !plan.drift.is_empty() || imports
+    let refreshed = plan.mode == PlanMode::RefreshOnly && !plan.followed.is_empty();
+    !plan.is_empty() || !planning.moves.is_empty() || !plan.drift.is_empty() || imports || refreshed
 }
 
 fn log_failed(error: pve_state::WriterError) -> Failure {

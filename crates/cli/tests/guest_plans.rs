@@ -7,7 +7,7 @@ mod simulated;
 use std::process::Stdio;
 
 use pve_simulator::{FailureRule, How, Options, When};
-use simulated::{Cluster, Project};
+use simulated::{Cluster, PROVIDER, Project, project_with, settled};
 
 const VM: &str = r#"
 resource "proxmox_virtual_environment_vm" "a" {
@@ -38,40 +38,6 @@ resource "proxmox_virtual_environment_container" "a" {
   # points
 }
 "#;
-
-fn project_with(cluster: &Cluster, main: &str) -> Project {
-    let project = Project::on(cluster);
-    for entry in std::fs::read_dir(project.root()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "tf") {
-            std::fs::remove_file(path).unwrap();
-        }
-    }
-    cluster.server.simulator().add_file("local:vztmpl/t.tar.zst", b"template");
-    project.write("main.tf", &format!("{PROVIDER}{main}"));
-    project
-}
-
-const PROVIDER: &str = "provider \"proxmox\" {}\n";
-
-fn settled(project: &Project) {
-    let plan = project.ok(&["plan"]);
-    assert!(plan.contains("No changes."), "{plan}");
-}
-
-#[test]
-fn a_vm_whose_disk_moves_to_another_interface_boots_from_there_and_the_plan_tells_all_that_it_costs() {
-    let cluster = Cluster::start(Options::default());
-    let project = project_with(&cluster, VM);
-    project.ok(&["apply", "--auto-approve"]);
-    project.write("main.tf", &format!("{PROVIDER}{}", VM.replace("scsi0", "virtio0")));
-    let plan = project.ok(&["plan"]);
-    assert!(plan.contains("destroys disk scsi0 and its data") && plan.contains("reboots the VM"), "{plan}");
-    assert!(plan.contains("\"scsi0\" -> \"virtio0\""), "{plan}");
-    project.ok(&["apply", "--auto-approve"]);
-    assert_eq!(cluster.get("/nodes/pve/qemu/300/config")["boot"], "order=virtio0;net0");
-    settled(&project);
-}
 
 fn point(path: &str, size: &str) -> String {
     format!(

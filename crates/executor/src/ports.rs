@@ -31,6 +31,8 @@ pub struct ReadRequest {
     pub provider: String,
     /// The values as last known.
     pub prior: Value,
+    /// What told it from another one with its id.
+    pub identity: Option<String>,
 }
 
 /// One change to be made.
@@ -76,6 +78,19 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// When it cannot be told whether it is there.
     async fn read(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError>;
+
+    /// Whether what was read last of an instance is what it runs with, and changes that were made before still wait for a
+    /// reboot.
+    fn waits(&self, address: &InstanceAddress) -> bool {
+        let _ = address;
+        false
+    }
+
+    /// What tells the object of an instance from another one with its id, as it was when it was last read or changed.
+    fn identity(&self, address: &InstanceAddress) -> Option<String> {
+        let _ = address;
+        None
+    }
 
     /// Reads a data source with the configured values.
     ///

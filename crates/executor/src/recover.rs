@@ -113,6 +113,7 @@ async fn kept(open: &OpenAction, provider: &dyn Provider, records: &dyn Records)
         address: intent.address.clone(),
         provider: intent.provider.clone(),
         prior: records.known(intent)?,
+        identity: None,
     };
     let value = provider.read(request).await.ok()??;
     Some(records.made(intent, &value))

@@ -157,6 +157,10 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// What changed outside since the last apply (drift), as `before` and `after`.
     pub drift: Vec<Change>,
+    /// What else is not as it was recorded: values that no configuration can set, which follow from other objects or from
+    /// what runs in a guest. It is recorded with the next run, and is no change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followed: Vec<Change>,
     /// Data sources that were read for the plan.
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Changes of outputs.
@@ -185,6 +189,13 @@ impl Plan {
         self.steps.is_empty()
             && self.changes.iter().all(|change| change.previous_address.is_none())
             && self.outputs.values().all(|output| output.before == output.after)
+    }
+
+    /// Whether there is anything that a run is wanted for: something to do, to import, or to take in where that is what
+    /// was asked for. What changed outside is none by itself: the configuration may leave it be.
+    pub fn has_changes(&self) -> bool {
+        let imports = self.changes.iter().any(|change| change.importing.is_some());
+        !self.is_empty() || imports || self.mode == PlanMode::RefreshOnly && !self.drift.is_empty()
     }
 
     /// How many steps there are of each operation.

@@ -83,6 +83,13 @@ pub trait KindRules: Send + Sync {
         imported.clone()
     }
 
+    /// Whether the cluster would refuse to destroy the object as it is, and how that is lifted: a plan that destroys it is
+    /// refused before anything else is done.
+    fn protection(&self, present: &Value) -> Option<&'static str> {
+        let _ = present;
+        None
+    }
+
     /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
     /// the same are refused.
     fn claim(&self, planned: &Value) -> Option<String> {

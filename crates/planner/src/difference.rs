@@ -63,6 +63,29 @@ fn is_absent(value: &Value) -> bool {
     value.is_null() || value.elements().is_some_and(<[Value]>::is_empty)
 }
 
+/// Whether values differ in anything that a configuration can set.
+pub fn is_settable(block: &Block, before: &Value, after: &Value) -> bool {
+    let attributes = block.attributes.iter().any(|(name, attribute)| {
+        (attribute.required || attribute.optional) && part_differs(before, after, name)
+    });
+    attributes
+        || block.blocks.iter().any(|(name, nested)| {
+            let (old, new) = (before.get(name), after.get(name));
+            match (old.and_then(Value::elements), new.and_then(Value::elements)) {
+                (Some(old), Some(new)) => {
+                    old.len() != new.len()
+                        || old.iter().zip(new).any(|(old, new)| is_settable(&nested.block, old, new))
+                }
+                _ => match (old, new) {
+                    (Some(old), Some(new)) if old.entries().is_some() && new.entries().is_some() => {
+                        is_settable(&nested.block, old, new)
+                    }
+                    _ => part_differs(before, after, name),
+                },
+            }
+        })
+}
+
 /// The first known part of `planned` that `actual` contradicts: both known and different.
 pub fn contradiction(planned: &Value, actual: &Value) -> Option<Path> {
     fn find(planned: &Value, actual: &Value, path: &Path) -> Option<Path> {
@@ -110,6 +133,37 @@ mod tests {
         let after = object(&[("node", Value::unknown(Type::String)), ("name", Value::string("y"))]);
         assert_eq!(replace_paths(&block, &before, &after), vec![Path::attribute("node")]);
         assert_eq!(replace_paths(&block, &before, &before.clone().sensitive()), vec![]);
+    }
+
+    #[test]
+    fn what_no_configuration_sets_is_told_from_what_one_does() {
+        let of = |optional: bool| Attribute { optional, computed: true, ..Attribute::default() };
+        let mut disk = Block::default();
+        disk.attributes.extend([("size".into(), of(true)), ("path".into(), of(false))]);
+        let mut block = Block::default();
+        block.attributes.extend([("name".into(), of(true)), ("members".into(), of(false))]);
+        let nesting = pve_model::schema::Nesting::List;
+        let nested = pve_model::schema::NestedBlock {
+            nesting,
+            block: disk,
+            min_items: 0,
+            max_items: 0,
+            replace: false,
+        };
+        block.blocks.insert("disk".into(), nested);
+        let value = |name: &str, members: &str, disks: &[(&str, &str)]| {
+            let disks = disks.iter();
+            let disks: Vec<Value> = disks
+                .map(|(size, path)| object(&[("size", Value::string(*size)), ("path", Value::string(*path))]))
+                .collect();
+            let parts = [("name", Value::string(name)), ("members", Value::string(members))];
+            object(&[parts[0].clone(), parts[1].clone(), ("disk", Value::list(Type::Dynamic, disks))])
+        };
+        let before = value("a", "1", &[("4", "x")]);
+        assert!(!is_settable(&block, &before, &value("a", "2", &[("4", "y")])));
+        assert!(is_settable(&block, &before, &value("b", "1", &[("4", "x")])));
+        assert!(is_settable(&block, &before, &value("a", "1", &[("5", "x")])));
+        assert!(is_settable(&block, &before, &value("a", "1", &[])));
     }
 
     #[test]

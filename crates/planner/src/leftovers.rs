@@ -24,6 +24,14 @@ pub fn plan(planner: &mut Planner<'_>, evaluation: &Evaluation<'_>) {
             }
         }
         let Some(record) = &instance.current else { continue };
+        // One that is configured has been looked at.
+        if !planner.seen.contains(address)
+            && let Some(rules) = evaluation.inputs.registry.resource(&address.resource.kind)
+            && (planner.options.mode == PlanMode::RefreshOnly
+                || planner.present(address, record, rules).is_none())
+        {
+            planner.note_drift(address, record, rules);
+        }
         if planner.options.mode == PlanMode::RefreshOnly
             || (planner.options.mode == PlanMode::Normal && planner.seen.contains(address))
         {

@@ -40,6 +40,7 @@ pub struct Planner<'a> {
     /// Instances in the configuration.
     pub seen: BTreeSet<InstanceAddress>,
     pub(crate) drift: Vec<Change>,
+    pub(crate) followed: Vec<Change>,
     pub(crate) data: BTreeMap<InstanceAddress, Value>,
     pub(crate) data_requests: Vec<DataRequest>,
     pub(crate) import_requests: Vec<ImportRequest>,
@@ -81,6 +82,7 @@ impl<'a> Planner<'a> {
             needs: Vec::new(),
             seen: BTreeSet::new(),
             drift: Vec::new(),
+            followed: Vec::new(),
             data: BTreeMap::new(),
             data_requests: Vec::new(),
             import_requests: Vec::new(),
@@ -113,8 +115,10 @@ impl<'a> Planner<'a> {
         self.forgotten.iter().any(|target| target.contains(address))
     }
 
-    fn note_drift(&mut self, address: &InstanceAddress, record: &InstanceRecord, rules: &dyn KindRules) {
-        if !self.observed.instances.contains_key(address) {
+    /// Notes what differs from what was recorded.
+    pub fn note_drift(&mut self, address: &InstanceAddress, record: &InstanceRecord, rules: &dyn KindRules) {
+        // What waits for a reboot is not done yet: nobody has changed it back.
+        if !self.observed.instances.contains_key(address) || self.observed.waiting.contains(address) {
             return;
         }
         let before = recorded(record, rules);
@@ -124,8 +128,11 @@ impl<'a> Planner<'a> {
         }
         let action = if after.is_some() { Action::Update } else { Action::Delete };
         let mut drift = bare_change(address, record.provider.clone(), action);
+        let block = &rules.schema().block;
+        let follows =
+            after.as_ref().is_some_and(|after| !crate::difference::is_settable(block, &before, after));
         (drift.before, drift.after) = (Some(before), after);
-        self.drift.push(drift);
+        if follows { self.followed.push(drift) } else { self.drift.push(drift) }
     }
 
     fn managed(
@@ -189,6 +196,9 @@ impl<'a> Planner<'a> {
         let mut change = change(instance, provider, before, planned);
         change.importing = importing;
         change.create_before_destroy = create_first;
+        if change.action == Action::Update && self.observed.waiting.contains(address) {
+            change.notes.push("changes of an earlier run wait for a reboot".into());
+        }
         self.keep_dependencies(instance.place, &mut change);
         let after = change.after.clone();
         let mut problems = self.postconditions(evaluation, instance, after.as_ref());

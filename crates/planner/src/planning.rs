@@ -1,7 +1,7 @@
 //! From a configuration, a state and what was observed to a plan: what is asked, what is answered, and the plan put
 //! together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
@@ -36,6 +36,8 @@ pub struct Options {
 pub struct Observed {
     /// Managed instances that were read: their values, `None` when they are gone.
     pub instances: BTreeMap<InstanceAddress, Option<Value>>,
+    /// Those of them whose earlier changes still wait for a reboot: they were read as they run.
+    pub waiting: BTreeSet<InstanceAddress>,
     /// Data sources that were read for this plan.
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Objects that were read to be imported, by the address they will have.
@@ -279,6 +281,7 @@ fn assemble(
         mode: planner.options.mode,
         changes: pairs.into_iter().map(|(change, _)| change).collect(),
         drift: planner.drift,
+        followed: planner.followed,
         data: planner.data,
         outputs,
         steps,

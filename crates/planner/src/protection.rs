@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_config::configuration::constant;
 use pve_config::convert::convert;
 use pve_config::syntax::Diagnostic;
-use pve_model::plan::Action;
-use pve_model::rules::RulesRegistry;
+use pve_model::plan::{Action, Change};
+use pve_model::rules::{KindRules, RulesRegistry};
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
 use crate::evaluation::Evaluation;
 use crate::planner::Planner;
 use crate::scope::Repetition;
 
-/// Refuses changes that destroy a protected instance. With `keep_protected`, leaves them and what they depend on out
-/// of the plan instead, and returns what is left alone.
+/// Refuses changes that destroy a protected instance: by its lifecycle, or by the cluster, which would refuse only after
+/// other things are gone. With `keep_protected`, leaves them, what they depend on and what is a part of them out of the plan
+/// instead, and returns what is left alone.
 pub fn enforce(
     planner: &mut Planner<'_>,
     evaluation: &Evaluation<'_>,
@@ -29,9 +30,22 @@ pub fn enforce(
             })
         })
         .collect();
+    let guarded = guarded(planner, evaluation.inputs.registry);
     if planner.options.keep_protected {
-        return keep(planner, &protected);
+        let all: Vec<usize> = protected.into_iter().chain(guarded.into_iter().map(|(at, _)| at)).collect();
+        return keep(planner, evaluation.inputs.registry, &all);
     }
+    found.extend(guarded.into_iter().filter(|(at, _)| !protected.contains(at)).map(|(at, remedy)| {
+        let change = &planner.changes[at];
+        let what = if change.action.replaces() { "replaced, which destroys it" } else { "destroyed" };
+        let summary = format!("{} is protected", change.address);
+        let detail = format!("{} would be {what}, and in the cluster it is protected.", change.address);
+        let fault = match declaration(evaluation, &change.address) {
+            Some(resource) => Diagnostic::error(resource.span, summary, detail),
+            None => Diagnostic::error_without_span(summary, detail),
+        };
+        fault.with_hint(remedy)
+    }));
     for at in protected {
         let change = &planner.changes[at];
         let address = &change.address;
@@ -53,6 +67,17 @@ pub fn enforce(
         found.push(fault.with_hint(hint));
     }
     Vec::new()
+}
+
+/// The changes that the cluster would refuse because of what they destroy, with how that is lifted.
+fn guarded(planner: &Planner<'_>, registry: &dyn RulesRegistry) -> Vec<(usize, &'static str)> {
+    let changes = planner.changes.iter().enumerate();
+    let destroying = changes.filter(|(_, change)| change.deposed.is_none() && change.action.destroys());
+    let guarded = destroying.filter_map(|(at, change)| {
+        let rules = registry.resource(&change.address.resource.kind)?;
+        Some((at, rules.protection(&change.before.as_ref()?.unmark_deep().0)?))
+    });
+    guarded.collect()
 }
 
 fn declaration<'e>(
@@ -92,11 +117,28 @@ fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Resul
     })
 }
 
-/// Takes the protected instances out of the plan, and those in the state that they depend on.
-fn keep(planner: &mut Planner<'_>, protected: &[usize]) -> Vec<InstanceAddress> {
+/// Takes the protected instances out of the plan, those in the state that they depend on, and what is a part of them: a
+/// guest that stays keeps its firewall.
+fn keep(
+    planner: &mut Planner<'_>,
+    registry: &dyn RulesRegistry,
+    protected: &[usize],
+) -> Vec<InstanceAddress> {
     let mut kept: BTreeSet<InstanceAddress> = BTreeSet::new();
     let mut open: Vec<InstanceAddress> =
         protected.iter().map(|at| planner.changes[*at].address.clone()).collect();
+    let told = |change: &Change, tell: &dyn Fn(&dyn KindRules, &Value) -> Option<String>| {
+        let rules = registry.resource(&change.address.resource.kind)?;
+        Some((change.provider.clone(), tell(rules, &change.before.as_ref()?.unmark_deep().0)?))
+    };
+    let wholes: BTreeSet<(String, String)> = protected
+        .iter()
+        .filter_map(|at| told(&planner.changes[*at], &|rules, value| rules.claim(value)))
+        .collect();
+    let parts = planner.changes.iter().filter(|change| {
+        told(change, &|rules, value| rules.part_of(value)).is_some_and(|whole| wholes.contains(&whole))
+    });
+    open.extend(parts.map(|change| change.address.clone()));
     while let Some(address) = open.pop() {
         let dependencies =
             planner.state.current(&address).map(|record| record.dependencies.clone()).unwrap_or_default();
@@ -134,7 +176,7 @@ fn keep(planner: &mut Planner<'_>, protected: &[usize]) -> Vec<InstanceAddress> 
 
 /// Refuses two instances that claim the same thing, for instance one VMID, and warns where both may have it.
 pub fn refuse_duplicates(
-    changes: &[pve_model::plan::Change],
+    changes: &[Change],
     registry: &dyn RulesRegistry,
     evaluation: &Evaluation<'_>,
     found: &mut Vec<Diagnostic>,

@@ -254,6 +254,7 @@ impl<'a> Resolution<'a> {
             create_before_destroy: change.create_before_destroy,
             keep: self.declaration(&change.address).is_some_and(|(_, resource, _)| resource.lifecycle.keep),
             tainted: false,
+            identity: None,
         }
     }
 

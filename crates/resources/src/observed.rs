@@ -18,8 +18,48 @@ pub(crate) struct Observed {
     pub(crate) running: Option<bool>,
     /// The pool it is in.
     pub(crate) pool: Option<String>,
-    /// Its configuration, as the API returns it.
+    /// Its configuration, as the API returns it: as it will be after the next start.
     pub(crate) config: Map<String, Json>,
+    /// The configuration that it runs with, where that is another one.
+    pub(crate) in_force: Option<Map<String, Json>>,
+}
+
+/// The two configurations in the rows of `/pending`: that of the next start, and the present one where it differs.
+pub(crate) fn from_pending(rows: &Json) -> Option<(Map<String, Json>, Option<Map<String, Json>>)> {
+    let (mut next, mut present) = (Map::new(), Map::new());
+    let mut waits = false;
+    for row in rows.as_array()? {
+        let key = row.get("key")?.as_str()?;
+        if let Some(value) = row.get("value") {
+            present.insert(key.to_string(), value.clone());
+        }
+        let deleted = row.get("delete").is_some();
+        waits |= deleted || row.get("pending").is_some();
+        if let Some(value) = row.get("pending").or(row.get("value")).filter(|_| !deleted) {
+            next.insert(key.to_string(), value.clone());
+        }
+    }
+    Some((next, waits.then_some(present)))
+}
+
+/// The values of a guest, and whether anything of them waits for a reboot. What is as it was wanted and still waits is
+/// shown as it is in force, so that it is planned again; `prior` says what was wanted, and whether somebody else sees to
+/// the reboot.
+pub(crate) fn with_waiting(
+    observed: &Observed,
+    prior: &Value,
+    decode: &dyn Fn(&Observed) -> Value,
+) -> (Value, bool) {
+    let next = decode(observed);
+    let left_to_others = crate::values::flag(prior, "reboot_after_update") == Some(false);
+    let Some(config) = observed.in_force.clone().filter(|_| !left_to_others) else { return (next, false) };
+    let present = decode(&Observed { config, in_force: None, ..observed.clone() });
+    let entries = present.entries().cloned().unwrap_or_default();
+    let waits = entries.iter().filter(|(name, part)| match (prior.get(name), next.get(name)) {
+        (Some(wanted), Some(next)) => same(wanted, next) && !same(next, part),
+        _ => false,
+    });
+    waits.fold((next.clone(), false), |(value, _), (name, part)| (with(&value, name, part.clone()), true))
 }
 
 impl Observed {

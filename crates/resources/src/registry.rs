@@ -31,6 +31,7 @@ pub(crate) struct Rules {
     pub(crate) shares_claim: fn(&Value) -> bool,
     pub(crate) part_of: fn(&Value) -> Option<String>,
     pub(crate) of_cluster: fn(&Value, &Value) -> Value,
+    pub(crate) protection: fn(&Value) -> Option<&'static str>,
 }
 
 impl Default for Rules {
@@ -42,6 +43,7 @@ impl Default for Rules {
             shares_claim: |_| false,
             part_of: |_| None,
             of_cluster: |_, read| read.clone(),
+            protection: |_| None,
         }
     }
 }
@@ -106,6 +108,10 @@ impl KindRules for Kind {
             Some(engine) => engine.adopted(imported, config),
             None => imported.clone(),
         }
+    }
+
+    fn protection(&self, present: &Value) -> Option<&'static str> {
+        (self.rules.protection)(present)
     }
 
     fn claim(&self, planned: &Value) -> Option<String> {

@@ -106,6 +106,17 @@ impl Volume {
     async fn path_on_node(&self, call: &Call<'_>) -> Result<String, ProviderError> {
         let storage = call.cluster.get(&format!("/storage/{}", self.datastore)).await;
         let storage = storage.map_err(|error| call.failed("find the folder of", &error))?;
+        if let Some(taken) = storage.get("content").and_then(Json::as_str)
+            && !taken.split(',').any(|content| content.trim() == self.content)
+        {
+            let (datastore, content) = (&self.datastore, &self.content);
+            let message = format!(
+                "upload {}: the datastore {datastore} does not take content of type {content}, only {taken}",
+                call.object
+            );
+            let hint = format!("pvesm set {datastore} --content {taken},{content}, or another datastore_id");
+            return Err(refused(message, Some(&hint)));
+        }
         let folder = match self.content.as_str() {
             "backup" => "dump",
             other => other,

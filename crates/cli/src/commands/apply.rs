@@ -164,7 +164,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     }
     report_kept(&planning);
     let is_kept = has_spool(&project);
-    let code = report(global, &outcome, paint, is_kept || unrecorded.is_some())?;
+    let code = report(global, request.command, &outcome, paint, is_kept || unrecorded.is_some())?;
     if is_kept {
         return Err(Failure::hinted(
             "what happened since the log went away, or was taken over, is not in it: it is kept here",
@@ -372,7 +372,7 @@ fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<
 }
 
 /// What became of it: a sentence, or a JSON document of its own behind that of the plan.
-fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint, is_kept: bool) -> Ended {
+fn report(global: &GlobalOptions, command: &str, outcome: &Outcome, paint: Paint, is_kept: bool) -> Ended {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
     let counts = format!(
         "{} added, {} changed, {} destroyed",
@@ -403,8 +403,10 @@ fn report(global: &GlobalOptions, outcome: &Outcome, paint: Paint, is_kept: bool
         return Ok(0);
     }
     if !is_kept {
+        // `apply` would make again what was destroyed.
+        let again = if command == "destroy" { "destroy" } else { "apply" };
         eprintln!(
-            "{} What was done is recorded. `pve apply` again continues from here.",
+            "{} What was done is recorded. `pve {again}` again continues from here.",
             paint.cyan("Hint:")
         );
     }

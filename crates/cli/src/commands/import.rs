@@ -107,5 +107,6 @@ fn imported(workspace: &Workspace, change: &Change) -> Option<InstanceRecord> {
         create_before_destroy: false,
         keep: false,
         tainted: false,
+        identity: None,
     })
 }

@@ -22,8 +22,8 @@ use crate::project::{Project, Workspace};
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
 use crate::render::plan::render_plan;
-use crate::session::{is_needed, make_plan, observe};
-use crate::terraform_json::{PlanContext, plan_json};
+use crate::session::{make_plan, observe};
+use crate::terraform_json::{PlanContext, masked, plan_json};
 
 /// The exit code for "there are changes" with `-detailed-exitcode`.
 const CHANGES: u8 = 2;
@@ -59,7 +59,12 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
             eprintln!("Saved to {path}. Apply exactly this with `pve apply {simulate}{path}`.");
         }
     }
-    Ok(if options.detailed_exitcode && is_needed(&planning) { CHANGES } else { 0 })
+    Ok(if options.detailed_exitcode && has_changes(&planning) { CHANGES } else { 0 })
+}
+
+/// What `-detailed-exitcode` counts, as Terraform does.
+fn has_changes(planning: &Planning) -> bool {
+    planning.plan.has_changes() || !planning.moves.is_empty()
 }
 
 /// Makes the plan that the options ask for.
@@ -123,7 +128,10 @@ pub fn show(
     let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
     eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
     if global.json {
-        return print_json(&as_json(workspace, state, planning));
+        // Terraform's machine-readable output of a run tells no secrets either.
+        let variables = &workspace.configuration.root.variables;
+        let secret = |name: &str| variables.get(name).is_some_and(|variable| variable.sensitive);
+        return print_json(&masked(as_json(workspace, state, planning), &secret));
     }
     let registry = &workspace.registry;
     let schema = |mode: ResourceMode, kind: &str| match mode {
@@ -135,7 +143,7 @@ pub fn show(
     Ok(())
 }
 
-/// The plan in Terraform's JSON format.
+/// The plan in Terraform's JSON format, secrets and all: for the plan that somebody keeps.
 pub fn as_json(workspace: &Workspace, state: &State, planning: &Planning) -> serde_json::Value {
     let context = PlanContext {
         variables: &workspace.variables,

@@ -21,6 +21,10 @@ pub fn render_plan(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint) -> St
     render_drift(plan, find_schema, paint, &mut text);
     let shown: Vec<&Change> = plan.changes.iter().filter(|change| is_shown(change)).collect();
     let outputs = plan.outputs.iter().any(|(_, output)| output.before != output.after);
+    if shown.is_empty() && !outputs && plan.mode == PlanMode::RefreshOnly && !plan.drift.is_empty() {
+        text.push_str("Applying this records what changed outside; the cluster is left as it is.\n");
+        return text;
+    }
     if shown.is_empty() && !outputs {
         text.push_str(&paint.green("No changes."));
         text.push_str(match plan.mode {

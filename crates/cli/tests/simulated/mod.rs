@@ -166,6 +166,12 @@ impl Project {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs a command and returns its exit code and what it prints.
+    pub fn ends(&self, words: &[&str]) -> (i32, String) {
+        let output = self.command(words).output().unwrap();
+        (output.status.code().unwrap(), text(&output))
+    }
+
     /// Runs a command that must end with 1, and returns what it says.
     pub fn fails(&self, words: &[&str]) -> String {
         let output = self.command(words).output().unwrap();
@@ -187,4 +193,27 @@ pub fn seed() -> u64 {
     let seed = std::env::var("PVE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_125);
     println!("seed {seed} (set PVE_TEST_SEED to try another)");
     seed
+}
+
+/// What a configuration of one test begins with.
+pub const PROVIDER: &str = "provider \"proxmox\" {}\n";
+
+/// A project of one file, for a cluster that has a template file.
+pub fn project_with(cluster: &Cluster, main: &str) -> Project {
+    let project = Project::on(cluster);
+    for entry in std::fs::read_dir(project.root()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tf") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    cluster.server.simulator().add_file("local:vztmpl/t.tar.zst", b"template");
+    project.write("main.tf", &format!("{PROVIDER}{main}"));
+    project
+}
+
+/// Nothing is planned, and a plan that nobody reads says so too.
+pub fn settled(project: &Project) {
+    let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
+    assert!(code == 0 && plan.contains("No changes."), "{code} {plan}");
 }

@@ -115,6 +115,7 @@ pub fn record_of(value: &Value) -> InstanceRecord {
         create_before_destroy: false,
         keep: false,
         tainted: false,
+        identity: None,
     }
 }
 

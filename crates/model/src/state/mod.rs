@@ -35,6 +35,9 @@ pub struct InstanceRecord {
     /// Whether it must be replaced, because its creation failed in a way that cannot be continued.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tainted: bool,
+    /// What tells it from another object with its id, where the cluster has that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
 }
 
 /// What is known of one address.

@@ -21,6 +21,7 @@ fn record(name: &str) -> InstanceRecord {
         create_before_destroy: false,
         keep: false,
         tainted: false,
+        identity: None,
     }
 }
 

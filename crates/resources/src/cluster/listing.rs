@@ -1,14 +1,15 @@
 //! The shared view of a cluster: one list of all guests, asked for once and shared by all reads.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
 use super::api::{Api, ApiError, Method};
-use crate::observed::Observed;
+use crate::observed::{Observed, from_pending};
+use crate::provider::identity::identity_of;
 
 /// A guest in the list of the cluster.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Cluster {
     /// Networks of nodes that are being changed.
     pub(crate) reloads: crate::families::Reloads,
     guests: Mutex<Option<Kept>>,
+    /// What tells guests from others with their ids, as it was seen last.
+    identities: std::sync::Mutex<BTreeMap<u32, String>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
@@ -57,6 +60,7 @@ impl Cluster {
             permissions: Mutex::default(),
             reloads: Default::default(),
             guests: Mutex::new(None),
+            identities: Default::default(),
             content: Mutex::new(BTreeMap::new()),
         }
     }
@@ -140,10 +144,16 @@ impl Cluster {
     ) -> Result<Option<Observed>, ApiError> {
         let entry = self.find(vmid).await?;
         let node = entry.as_ref().map_or(last_node, |guest| guest.node.as_str()).to_string();
-        let seen = match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
-            Ok(config) => Some(observed(&node, vmid, entry.as_ref(), config)),
-            Err(error) if error.is_missing() => self.observe_again(kind, vmid, &node, error).await?,
-            Err(error) => return Err(error),
+        // A guest that runs may have changes that wait for a reboot: the same request tells both.
+        let may_run = entry.as_ref().is_some_and(|guest| guest.status.as_deref() != Some("stopped"));
+        let both = if may_run { self.with_pending(kind, vmid, &node, entry.as_ref()).await } else { None };
+        let seen = match both {
+            Some(seen) => Some(seen),
+            None => match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
+                Ok(config) => Some(observed(&node, vmid, entry.as_ref(), config)),
+                Err(error) if error.is_missing() => self.observe_again(kind, vmid, &node, error).await?,
+                Err(error) => return Err(error),
+            },
         };
         match seen {
             // For some seconds after a stop, and for all guests of a node whose status daemon hangs.
@@ -153,6 +163,35 @@ impl Cluster {
             }
             seen => Ok(seen),
         }
+    }
+
+    /// A guest with what waits for a reboot. `None` where that cannot be asked: its configuration then tells why.
+    async fn with_pending(
+        &self,
+        kind: &str,
+        vmid: u32,
+        node: &str,
+        entry: Option<&Guest>,
+    ) -> Option<Observed> {
+        let rows = self.get(&format!("/nodes/{node}/{kind}/{vmid}/pending")).await.ok()?;
+        let (config, in_force) = from_pending(&rows)?;
+        Some(Observed { in_force, ..observed(node, vmid, entry, Json::Object(config)) })
+    }
+
+    /// Adds the lines of a container's own file, which the rows of pending changes do not have.
+    pub(crate) async fn add_lists(&self, kind: &str, seen: &mut Observed) -> Result<(), ApiError> {
+        if kind == "lxc" && !seen.config.contains_key("lxc") {
+            let options = self.look_at_options(kind, seen.vmid, &seen.node).await?;
+            let lines = options.and_then(|mut options| options.config.remove_entry("lxc"));
+            seen.config.extend(lines.clone());
+            seen.in_force.iter_mut().for_each(|present| present.extend(lines.clone()));
+        }
+        Ok(())
+    }
+
+    /// What tells a guest from others with its id, as it was seen while it was changed.
+    pub(crate) fn identity(&self, vmid: u32) -> Option<String> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
     }
 
     /// Whether a guest runs, from its own node.
@@ -194,7 +233,14 @@ impl Cluster {
         node: &str,
     ) -> Result<Option<Observed>, ApiError> {
         match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
-            Ok(config) => Ok(Some(observed(node, vmid, None, config))),
+            Ok(config) => {
+                let seen = observed(node, vmid, None, config);
+                if let Some(identity) = identity_of(&seen) {
+                    let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+                    identities.insert(vmid, identity);
+                }
+                Ok(Some(seen))
+            }
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
@@ -243,5 +289,6 @@ fn observed(node: &str, vmid: u32, entry: Option<&Guest>, config: Json) -> Obser
             Json::Object(config) => config,
             _ => Map::new(),
         },
+        in_force: None,
     }
 }

@@ -16,7 +16,7 @@ use crate::params::Params;
 use crate::property::Properties;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, complete, flag, int, text};
-use crate::vm::{Extent, MARKER, draws_address, timeout};
+use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, timeout};
 
 /// The container that an action is about.
 pub(crate) struct Target<'a> {
@@ -136,10 +136,24 @@ impl Target<'_> {
                 self.call
                     .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
                     .await?;
+                self.await_template(most).await?;
             }
             return Ok(());
         }
         self.change_power(planned, was_running, prior.is_some()).await
+    }
+
+    /// The answer names no task. Until it has ended the volumes have their old names.
+    async fn await_template(&self, most: Duration) -> Result<(), ProviderError> {
+        let until = tokio::time::Instant::now() + most;
+        while self.look_at_options().await?.flag("template") != Some(true) {
+            if tokio::time::Instant::now() > until {
+                let message = format!("template {}: it is none yet", self.call.object);
+                return Err(refused(message, Some("look at its tasks in the cluster, and plan again")));
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        Ok(())
     }
 
     async fn move_root_disk(&self, planned: &Value) -> Result<(), ProviderError> {
@@ -304,7 +318,7 @@ impl Target<'_> {
         self.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
-            return Err(refused(message, Some("set protection = false and apply, then destroy it")));
+            return Err(refused(message, Some(UNPROTECT)));
         }
         if observed.running == Some(true) {
             self.shut_down().await?;

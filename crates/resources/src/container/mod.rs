@@ -16,7 +16,7 @@ mod plan;
 mod schema;
 
 use crate::registry::Rules;
-use crate::vm::claim_guest;
+use crate::vm::{claim_guest, guest_protection};
 
 pub(crate) use apply::Target;
 pub(crate) use decode::decode_container;
@@ -27,5 +27,11 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_container"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate: plan::validate, plan: plan::plan, claim: claim_guest, ..Rules::default() }
+    Rules {
+        validate: plan::validate,
+        plan: plan::plan,
+        claim: claim_guest,
+        protection: guest_protection,
+        ..Rules::default()
+    }
 }

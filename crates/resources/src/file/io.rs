@@ -71,18 +71,20 @@ pub(crate) async fn write(call: &Call<'_>, planned: &Value, ours: bool) -> Resul
         int(planned, "timeout_upload").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1800);
     let most = Duration::from_secs(seconds);
     let mode = text(planned, "file_mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
-    let length = match (block(planned, "source_raw"), block(planned, "source_file")) {
+    match (block(planned, "source_raw"), block(planned, "source_file")) {
         (Some(raw), _) => {
-            let data = padded(raw);
-            let length = data.len() as i64;
-            volume.upload(call, Content::Bytes(data), mode, most).await?;
-            length
+            volume.upload(call, Content::Bytes(padded(raw)), mode, most).await?;
         }
         (None, Some(source)) => write_source(call, &volume, source, mode, most).await?,
         (None, None) => return Err(refused(format!("upload {}: it has no source", call.object), None)),
-    };
+    }
     let size = volume.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?;
-    Ok(complete(planned, &values(planned, &volume, size.unwrap_or(length))))
+    let Some(size) = size else {
+        let message = format!("upload {}: {} is not there afterwards", call.object, volume.id());
+        let hint = "look whether the datastore takes this type of content and file name on this node";
+        return Err(refused(message, Some(hint)));
+    };
+    Ok(complete(planned, &values(planned, &volume, size)))
 }
 
 /// `resize` fills up with zeros to a size.
@@ -101,7 +103,7 @@ async fn write_source(
     source: &Value,
     mode: Option<u32>,
     most: Duration,
-) -> Result<i64, ProviderError> {
+) -> Result<(), ProviderError> {
     let path = text(source, "path").unwrap_or_default();
     if path.starts_with("http://") || path.starts_with("https://") {
         let mut params = Params::default();
@@ -112,19 +114,17 @@ async fn write_source(
             params.put("checksum-algorithm", Some("sha256"));
         }
         volume.delete(call, "delete the older file").await?;
-        volume.download(call, params, most).await?;
-        return Ok(0);
+        return volume.download(call, params, most).await;
     }
     let local = Path::new(path);
     if let Some(wanted) = text(source, "checksum") {
         check_sum(call, local, wanted).await?;
     }
-    let Some((_, size, _)) = local_stamp(local) else {
+    if local_stamp(local).is_none() {
         let message = format!("upload {}: cannot read {path}", call.object);
         return Err(refused(message, Some("source_file.path is relative to the folder that pve runs in")));
-    };
-    volume.upload(call, Content::File(local), mode, most).await?;
-    Ok(size)
+    }
+    volume.upload(call, Content::File(local), mode, most).await
 }
 
 async fn check_sum(call: &Call<'_>, path: &Path, wanted: &str) -> Result<(), ProviderError> {

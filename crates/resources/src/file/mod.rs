@@ -29,6 +29,12 @@ fn validate(config: &Value) -> Vec<Problem> {
         let detail = "set exactly one of source_file and source_raw";
         return vec![problem(Path::default(), "A file needs one source", detail)];
     }
+    let name = file_name(config).unwrap_or_default();
+    if name.contains('/') || name == ".." {
+        let detail =
+            format!("{name:?} is no name of a file: datastores have one folder for each type of content");
+        return vec![problem(Path::default(), "A file name with a folder", detail)];
+    }
     Vec::new()
 }
 

@@ -42,6 +42,11 @@ pub(crate) fn part_of_guest(value: &Value) -> Option<String> {
     guest(value).map(|(_, _, id)| crate::vm::guest_claim(id))
 }
 
+/// Whether the firewall has gone along with its guest to another node: it is the guest's wherever that is.
+pub(crate) fn followed_guest(prior: &Value, planned: &Value) -> bool {
+    guest(prior).is_some() && guest(prior) == guest(planned)
+}
+
 /// The path of an owner's firewall.
 pub(crate) fn path(value: &Value) -> String {
     let node = text_of(value, "node_name").unwrap_or_default();

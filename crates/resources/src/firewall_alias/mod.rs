@@ -12,7 +12,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method, refused};
 use crate::definition::{Fields, text};
-use crate::firewall::{id, named, owner, owner_fields, part_of_guest, path, same_network, validate_owner};
+use crate::firewall::{
+    followed_guest, id, named, owner, owner_fields, part_of_guest, path, same_network, validate_owner,
+};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
@@ -110,14 +112,15 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if list(prior) != list(planned) {
+        if list(prior) != list(planned) && !followed_guest(prior, planned) {
             let made = self.create(call, planned).await?;
             self.delete(call, prior).await?;
             return Ok(made);
         }
         let mut params = encode(planned);
         params.put("rename", (name(prior) != name(planned)).then(|| name(planned)));
-        call.step("change", Method::Put, &place(prior), &params, MOST).await?;
+        let place = format!("{}/{}", list(planned), name(prior));
+        call.step("change", Method::Put, &place, &params, MOST).await?;
         Ok(done(planned))
     }
 

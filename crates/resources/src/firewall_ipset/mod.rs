@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Fields, blocks, flag, text};
-use crate::firewall::{named, owner, owner_fields, part_of_guest, path, validate_owner};
+use crate::firewall::{followed_guest, named, owner, owner_fields, part_of_guest, path, validate_owner};
 use crate::firewall_alias::taken;
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
@@ -124,7 +124,7 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if list(prior) != list(planned) {
+        if list(prior) != list(planned) && !followed_guest(prior, planned) {
             let made = self.create(call, planned).await?;
             self.delete(call, prior).await?;
             return Ok(made);

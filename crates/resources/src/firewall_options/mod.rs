@@ -10,11 +10,11 @@ use serde_json::json;
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::definition::{Fields, flag, number, problem, text};
 use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
-use crate::firewall::{id, owner, owner_of, part_of_guest, path};
+use crate::firewall::{followed_guest, id, owner, owner_of, part_of_guest, path};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{blank, complete, settle, with};
+use crate::values::{blank, complete, settle, with, with_unknown};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_options"];
@@ -75,7 +75,10 @@ fn validate(config: &Value) -> Vec<Problem> {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| settle(prior, request.proposed));
+    let planned = request.prior.map(|prior| {
+        let planned = settle(prior, request.proposed);
+        if id(prior) == id(&planned) { planned } else { with_unknown(&planned, "id") }
+    });
     PlanResponse { planned, ..PlanResponse::default() }
 }
 
@@ -118,7 +121,7 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if place(prior) != place(planned) {
+        if place(prior) != place(planned) && !followed_guest(prior, planned) {
             self.delete(call, prior).await?;
             return self.set(call, None, planned).await;
         }

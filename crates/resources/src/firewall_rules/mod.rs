@@ -11,11 +11,11 @@ use serde_json::{Map, json};
 
 use crate::cluster::{ApiError, Call, Cluster, refused};
 use crate::definition::{Fields, text};
-use crate::firewall::{id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
+use crate::firewall::{followed_guest, id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{all_blocks, blank, complete, settle, with, with_elements};
+use crate::values::{all_blocks, blank, complete, settle, with, with_elements, with_unknown};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_rules"];
@@ -42,6 +42,9 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = rule_list::with_positions(request.proposed);
     if let Some(prior) = request.prior {
         planned = settle(prior, &planned);
+        if id(prior) != id(&planned) {
+            planned = with_unknown(&planned, "id");
+        }
     }
     PlanResponse { planned: Some(planned), ..PlanResponse::default() }
 }
@@ -105,7 +108,7 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if base(prior) != base(planned) {
+        if base(prior) != base(planned) && !followed_guest(prior, planned) {
             let made = self.create(call, planned).await?;
             self.delete(call, prior).await?;
             return Ok(made);

@@ -1,11 +1,13 @@
 //! Making changes: create, update and delete of every kind.
 
+use std::sync::PoisonError;
+
 use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::event::Operation;
 use pve_model::{Type, Value};
 
 use super::claims::vmid_is_free;
-use super::{Connection, Family, ProxmoxProvider};
+use super::{Connection, Family, ProxmoxProvider, Seen};
 use crate::cluster::{Call, failed, refused};
 use crate::operations::Operations;
 use crate::registry::Kind;
@@ -29,7 +31,19 @@ impl ProxmoxProvider {
         let connection = self.connection(&request.provider)?;
         match family {
             Family::Vm | Family::Container => {
-                GuestChange { connection, kind, family, request: &request, progress }.apply().await
+                let done =
+                    GuestChange { connection, kind, family, request: &request, progress }.apply().await;
+                let value = match &done {
+                    Ok(value) => value.as_ref(),
+                    Err(error) => error.left.as_ref(),
+                };
+                let vmid = value.and_then(|value| crate::values::int(value, "vm_id"));
+                if let Some(vmid) = vmid.and_then(|id| u32::try_from(id).ok()) {
+                    let seen = Seen { waits: false, identity: connection.cluster.identity(vmid) };
+                    let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.insert(request.address.clone(), seen);
+                }
+                done
             }
             _ => {
                 let object = request.address.to_string();

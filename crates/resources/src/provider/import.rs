@@ -63,9 +63,13 @@ impl ProxmoxProvider {
         cluster.forget_guests().await;
         let observed = cluster.observe(api_kind, vmid, node).await;
         let observed = observed.map_err(|error| failed(format!("import {id}"), &error))?;
-        let observed = observed.ok_or_else(|| {
+        let mut observed = observed.ok_or_else(|| {
             refused(format!("import {id}: there is no such guest"), Some("check the VMID and the node"))
         })?;
+        cluster
+            .add_lists(api_kind, &mut observed)
+            .await
+            .map_err(|error| failed(format!("import {id}"), &error))?;
         let base = defaults(kind.block());
         Ok(match family {
             Family::Vm => vm::decode_vm(kind.block(), &observed, &base, Extent::Everything),

@@ -3,7 +3,7 @@
 mod apply;
 mod claims;
 mod configuration;
-mod identity;
+pub(crate) mod identity;
 mod import;
 mod read;
 mod recovery;
@@ -66,6 +66,17 @@ impl Connection {
 pub struct ProxmoxProvider {
     registry: Registry,
     connections: BTreeMap<String, Connection>,
+    /// What was seen last of guests.
+    seen: Mutex<BTreeMap<InstanceAddress, Seen>>,
+}
+
+/// What is known of a guest beside its values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Changes of it wait for a reboot.
+    waits: bool,
+    /// What tells it from another one with its id.
+    identity: Option<String>,
 }
 
 /// What a kind name stands for.
@@ -120,7 +131,7 @@ impl ProxmoxProvider {
             .into_iter()
             .map(|(name, api, settings)| (name, Connection::new(api, &settings)))
             .collect();
-        ProxmoxProvider { registry: registry(), connections }
+        ProxmoxProvider { registry: registry(), connections, seen: Mutex::default() }
     }
 
     /// Never hands out the VMID that a guest of this kind is planned to have.
@@ -151,6 +162,16 @@ impl ProxmoxProvider {
 impl Provider for ProxmoxProvider {
     async fn read(&self, request: ReadRequest) -> Result<Option<Value>, ProviderError> {
         self.read_instance(request).await
+    }
+
+    fn waits(&self, address: &InstanceAddress) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(address).is_some_and(|seen| seen.waits)
+    }
+
+    fn identity(&self, address: &InstanceAddress) -> Option<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(address)?.identity.clone()
     }
 
     async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError> {

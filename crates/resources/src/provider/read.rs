@@ -1,13 +1,16 @@
 //! Reading instances.
 
+use std::sync::PoisonError;
+
 use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
 
-use super::identity::is_another;
-use super::{Family, ProxmoxProvider};
+use super::identity::{identity_of, is_another};
+use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{Cluster, failed, refused};
+use crate::observed::{Observed, with_waiting};
 use crate::registry::Kind;
-use crate::values::{blank, block, flag, int, text};
+use crate::values::{all_blocks, blank, block, flag, int, text};
 use crate::vm::Extent;
 use crate::{container, download_file, file, vm};
 
@@ -21,7 +24,12 @@ impl ProxmoxProvider {
         let prior = blank(&request.prior);
         let block = kind.block();
         let read = match family {
-            Family::Vm | Family::Container => return read_guest(cluster, kind, family, &prior).await,
+            Family::Vm | Family::Container => {
+                let guest = KnownGuest { kind, family, prior: &prior, identity: request.identity.as_deref() };
+                let (value, seen) = guest.read(cluster).await?;
+                self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
+                return Ok(value);
+            }
             Family::DownloadFile => download_file::read(cluster, &prior).await,
             Family::File => file::read(cluster, &prior).await,
             Family::Plain | Family::TerraformData | Family::NullResource => match kind.operations() {
@@ -33,43 +41,62 @@ impl ProxmoxProvider {
     }
 }
 
-/// Reads a guest by its list entry and one request for its configuration. A running VM whose agent has not reported
-/// any address yet is asked once more for those.
-async fn read_guest(
-    cluster: &Cluster,
-    kind: &Kind,
+/// A guest as it was recorded.
+struct KnownGuest<'a> {
+    kind: &'a Kind,
     family: Family,
-    prior: &Value,
-) -> Result<Option<Value>, ProviderError> {
-    let Some(vmid) = int(prior, "vm_id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
-    let node = text(prior, "node_name").unwrap_or_default();
-    let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
-    let observed = cluster.observe(api_kind, vmid, node).await;
-    let observed = observed.map_err(|error| failed(format!("read guest {vmid}"), &error))?;
-    let Some(observed) = observed else { return Ok(None) };
-    let value = match family {
-        Family::Vm => vm::decode_vm(kind.block(), &observed, prior, Extent::Guided),
-        _ => container::decode_container(kind.block(), &observed, prior, Extent::Guided),
-    };
-    if is_another(prior, &value) {
-        let name = observed.config.get("name").or(observed.config.get("hostname"));
-        let message = format!(
-            "read guest {vmid}: the guest with this id on {} is another one: it is named {}, and has none of the network \
-             devices of the one that is known",
-            observed.node,
-            name.and_then(serde_json::Value::as_str).unwrap_or_default()
-        );
-        let hint = "nothing was changed: if yours is gone, take it out of the state (pve state rm), then choose another \
-                    id for it or import that guest";
-        return Err(refused(message, Some(hint)));
+    prior: &'a Value,
+    identity: Option<&'a str>,
+}
+
+impl KnownGuest<'_> {
+    /// Reads it by its list entry and one request for its configuration. A running VM whose agent has not reported any
+    /// address yet is asked once more for those.
+    async fn read(&self, cluster: &Cluster) -> Result<(Option<Value>, Seen), ProviderError> {
+        let vmid = int(self.prior, "vm_id").and_then(|id| u32::try_from(id).ok());
+        let Some(vmid) = vmid else { return Ok((None, Seen::default())) };
+        let node = text(self.prior, "node_name").unwrap_or_default();
+        let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
+        let fail = |error: &_| failed(format!("read guest {vmid}"), error);
+        let observed = cluster.observe(api_kind, vmid, node).await.map_err(|error| fail(&error))?;
+        let Some(mut observed) = observed else { return Ok((None, Seen::default())) };
+        if !all_blocks(self.prior, "idmap").is_empty() {
+            cluster.add_lists(api_kind, &mut observed).await.map_err(|error| fail(&error))?;
+        }
+        let (value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
+        let identity = identity_of(&observed);
+        if let Some(why) = is_another((self.prior, self.identity), (&value, identity.as_deref())) {
+            return Err(another(vmid, &observed, why));
+        }
+        let seen = Seen { waits, identity };
+        let agent = block(self.prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
+        let addresses = self.prior.get("ipv4_addresses").and_then(Value::elements);
+        let unknown = addresses.is_none_or(<[Value]>::is_empty);
+        if self.family == Family::Vm && agent && unknown && observed.running == Some(true) {
+            let path = format!("/nodes/{}/qemu/{vmid}/agent/network-get-interfaces", observed.node);
+            if let Ok(answer) = cluster.get(&path).await {
+                return Ok((Some(vm::addresses(&answer, None, &value).unwrap_or(value)), seen));
+            }
+        }
+        Ok((Some(value), seen))
     }
-    let agent = block(prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
-    let unknown = prior.get("ipv4_addresses").and_then(Value::elements).is_none_or(<[Value]>::is_empty);
-    if family == Family::Vm && agent && unknown && observed.running == Some(true) {
-        let path = format!("/nodes/{}/qemu/{vmid}/agent/network-get-interfaces", observed.node);
-        if let Ok(answer) = cluster.get(&path).await {
-            return Ok(Some(vm::addresses(&answer, None, &value).unwrap_or(value)));
+
+    fn decode(&self, observed: &Observed) -> Value {
+        let (block, extent) = (self.kind.block(), Extent::Guided);
+        match self.family {
+            Family::Vm => vm::decode_vm(block, observed, self.prior, extent),
+            _ => container::decode_container(block, observed, self.prior, extent),
         }
     }
-    Ok(Some(value))
+}
+
+fn another(vmid: u32, observed: &Observed, why: &str) -> ProviderError {
+    let name = observed.written("name").or(observed.written("hostname")).unwrap_or_default();
+    let message = format!(
+        "read guest {vmid}: the guest with this id on {} is another one: it is named {name}, and {why}",
+        observed.node
+    );
+    let hint = "nothing was changed: if yours is gone, take it out of the state (pve state rm), then choose another id \
+                for it or import that guest";
+    refused(message, Some(hint))
 }

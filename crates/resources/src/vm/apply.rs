@@ -339,7 +339,7 @@ impl Target<'_> {
         self.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
-            return Err(refused(message, Some("set protection = false and apply, then destroy it")));
+            return Err(refused(message, Some(super::UNPROTECT)));
         }
         if observed.running == Some(true) {
             if flag(prior, "stop_on_destroy") == Some(true) {

@@ -55,7 +55,9 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
         let inherited = cloned && guide.get(attribute).is_some_and(is_unset);
         let marker = found.as_deref().is_some_and(|text| text.starts_with(MARKER));
         if marker || !inherited {
-            put(attribute, json!(found));
+            let known = guide.get(attribute).and_then(Value::as_str);
+            let pinned = attribute == "machine" && is_pinned(known, found.as_deref());
+            put(attribute, if pinned { json!(known) } else { json!(found) });
         }
     }
     if !(cloned && guide.get("tags").is_some_and(is_unset)) {
@@ -88,6 +90,25 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
     }
     put("mac_addresses", mac_addresses(observed, guide));
     read
+}
+
+/// Whether a machine is a version of the one that is wanted: Proxmox VE pins the version for Windows, and every version is
+/// of the type that was asked for (`PVE::QemuServer::Machine`).
+pub(super) fn is_pinned(wanted: Option<&str>, found: Option<&str>) -> bool {
+    let (wanted, options) = split_machine(wanted.unwrap_or_default());
+    let (found, found_options) = split_machine(found.unwrap_or_default());
+    let family = match wanted {
+        "q35" => "pc-q35-",
+        "" | "pc" => "pc-i440fx-",
+        _ => return false,
+    };
+    found.starts_with(family) && options == found_options
+}
+
+/// The type of a machine and its options.
+fn split_machine(machine: &str) -> (&str, &str) {
+    let (kind, options) = machine.split_once(',').unwrap_or((machine, ""));
+    (kind.strip_prefix("type=").unwrap_or(kind), options)
 }
 
 /// The addresses that were read from inside of the guest stay as long as all those of the devices are among them.

@@ -41,13 +41,27 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_vm"];
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    Rules { validate: validate::validate, plan: plan::plan, claim: claim_guest, ..Rules::default() }
+    Rules {
+        validate: validate::validate,
+        plan: plan::plan,
+        claim: claim_guest,
+        protection: guest_protection,
+        ..Rules::default()
+    }
 }
 
 /// VMs and containers share one space of ids in a cluster.
 pub(crate) fn claim_guest(planned: &Value) -> Option<String> {
     crate::values::int(planned, "vm_id").map(guest_claim)
 }
+
+/// A guest with `protection` is not destroyed by Proxmox VE.
+pub(crate) fn guest_protection(present: &Value) -> Option<&'static str> {
+    (crate::values::flag(present, "protection") == Some(true)).then_some(UNPROTECT)
+}
+
+/// How a protected guest comes to be destroyed.
+pub(crate) const UNPROTECT: &str = "Set protection = false and apply that first, with everything else of it as it was; then it can be destroyed.";
 
 /// How the claim of an id is written.
 pub(crate) fn guest_claim(id: i64) -> String {

@@ -3,13 +3,13 @@
 mod notes;
 mod replacements;
 
-use pve_model::Value;
 use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::{Type, Value};
 
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
-use super::decode::MARKER;
+use super::decode::{MARKER, is_pinned};
 use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
@@ -53,7 +53,7 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
         let blocks = keep_written_defaults(all_blocks(prior, name), all_blocks(&planned, name), key, flags);
         planned = with_elements(&planned, name, blocks);
     }
-    planned = forget_origin(prior, planned);
+    planned = keep_pinned(prior, forget_origin(prior, planned));
     planned = with_elements(&planned, "initialization", plan_initialization(request, prior, &planned));
     planned = forget_stale(request, prior, planned);
     let replace = replacements(prior, &planned);
@@ -107,6 +107,18 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
 fn keep_pool(prior: &Value, planned: Value) -> Value {
     match prior.get("pool_id") {
         Some(pool) if planned.get("pool_id").is_some_and(is_unset) => with(&planned, "pool_id", pool.clone()),
+        _ => planned,
+    }
+}
+
+/// The version that Proxmox VE pins for Windows is none of the configuration's.
+fn keep_pinned(prior: &Value, planned: Value) -> Value {
+    let system = block(prior, "operating_system").and_then(|system| text(system, "type"));
+    let windows = system.is_some_and(|system| system.starts_with('w'));
+    match prior.get("machine") {
+        Some(pinned) if windows && is_pinned(text(&planned, "machine"), pinned.as_str()) => {
+            with(&planned, "machine", pinned.clone())
+        }
         _ => planned,
     }
 }
@@ -239,6 +251,12 @@ fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value)
         && (free("interface") || at_default(interface) && first.get("interface").is_some_and(at_default))
     {
         *first = with(first, "interface", interface.clone());
+    }
+    // A file that is not named any more is taken out: it may go away with its resource.
+    for name in ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"] {
+        if let Some(first) = blocks.first_mut().filter(|_| before.is_some() && free(name)) {
+            *first = with(first, name, Value::null(Type::String));
+        }
     }
     let before = before.and_then(|before| text(before, "datastore_id"));
     if let Some(first) = blocks.first_mut()

@@ -83,7 +83,7 @@ fn observe(value: &Value) -> Observed {
     let options = encode_options(value, true).0.into_iter();
     let mut config: Map<String, Json> = options.map(|(name, text)| (name, json!(text))).collect();
     config.insert("ide2".into(), json!("local-lvm:vm-1-cloudinit,media=cdrom"));
-    Observed { node: "pve".into(), vmid: 1, running: Some(true), pool: None, config }
+    Observed { node: "pve".into(), vmid: 1, running: Some(true), pool: None, config, in_force: None }
 }
 
 proptest! {

@@ -219,6 +219,7 @@ impl Adoption {
                 create_before_destroy: instance.create_before_destroy,
                 keep: false,
                 tainted: instance.status.as_deref() == Some("tainted"),
+                identity: None,
             };
             self.instances.push((address, record));
         }

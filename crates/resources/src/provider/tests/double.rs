@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) tasks: Vec<Json>,
     /// Whether the next command on the node meets a lock.
     pub(crate) locked: bool,
+    /// What guests run with, where their options wait for a reboot.
+    pub(crate) waiting: BTreeMap<(u32, String), Json>,
     broken: bool,
     volume_number: u32,
     writes: usize,
@@ -322,7 +324,17 @@ impl State {
             (Method::Get, ["status", "current"]) => {
                 Ok(json!({"status": if self.guests[&id].running { "running" } else { "stopped" }}))
             }
-            (Method::Get, ["pending"]) => Ok(json!([{"key": "memory", "value": "512"}])),
+            (Method::Get, ["pending"]) => {
+                let guest = &self.guests[&id];
+                let lists = |value: &Json| value.is_array();
+                let rows = guest.config.iter().filter(|(_, value)| !lists(value)).map(|(key, value)| {
+                    match self.waiting.get(&(id, key.clone())) {
+                        Some(present) => json!({"key": key, "value": present, "pending": value}),
+                        None => json!({"key": key, "value": value}),
+                    }
+                });
+                Ok(rows.collect())
+            }
             (Method::Get, ["interfaces"]) => Ok(json!([{"name": "eth0", "inet": "192.0.2.5/24"}])),
             (Method::Get, ["agent", _]) => Err(error("QEMU guest agent is not running")),
             (Method::Post | Method::Put, ["config"]) => self.configure(id, params),
@@ -346,6 +358,7 @@ impl State {
                 Ok(task("qmtemplate", id))
             }
             (Method::Post, ["status", verb]) => {
+                self.waiting.retain(|(waiting, _), _| *waiting != id);
                 self.guests.get_mut(&id).unwrap().running = !["stop", "shutdown"].contains(verb);
                 Ok(task(verb, id))
             }

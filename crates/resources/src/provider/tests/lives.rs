@@ -1,6 +1,6 @@
 //! Objects are made, read, changed and destroyed.
 
-use pve_executor::ports::Provider;
+use pve_executor::ports::{Provider, ReadRequest};
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
@@ -503,4 +503,62 @@ async fn a_map_of_ids_is_written_and_a_running_container_starts_with_it() {
     assert_eq!(power, ["shutdown", "start"]);
     world.apply(Some(&made), config(json!([]))).await;
     assert_eq!(lines(&world), None);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_reboot_is_planned_again_unless_somebody_else_sees_to_it() {
+    let world = World::new(VM);
+    let config = |cores: u32, urged: bool| {
+        json!({"node_name": "pve", "vm_id": 500, "name": "x", "cpu": [{"cores": cores}],
+               "reboot_after_update": urged})
+    };
+    let made = world.apply(None, config(2, true)).await;
+    let cores = |value: &Value| int(&all_blocks(value, "cpu")[0], "cores");
+    let waits = || world.double.0.lock().unwrap().waiting.insert((500, "cores".into()), json!(1));
+    waits();
+    let read = world.read(&made).await.unwrap();
+    assert_eq!(cores(&read), Some(1));
+    world.apply(Some(&read), config(2, true)).await;
+    assert!(world.double.0.lock().unwrap().waiting.is_empty(), "it was rebooted");
+    waits();
+    let other = crate::values::with(&made, "reboot_after_update", Value::bool(false));
+    assert_eq!(cores(&world.read(&other).await.unwrap()), Some(2));
+    // Somebody else's change that waits is his, and shown as such.
+    world.double.0.lock().unwrap().guests.get_mut(&500).unwrap().config.insert("cores".into(), json!(8));
+    assert_eq!(cores(&world.read(&made).await.unwrap()), Some(8));
+}
+
+/// The guest was renamed and its network device changed, or destroyed and made again with the same name and id.
+#[tokio::test]
+async fn a_vm_is_known_by_its_uuid_whatever_its_name_and_devices_are() {
+    let world = World::new(VM);
+    let made = world
+        .apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "mine", "network_device": [{}]}))
+        .await;
+    let set = |option: &str, value: &str| {
+        let mut double = world.double.0.lock().unwrap();
+        double.guests.get_mut(&500).unwrap().config.insert(option.into(), json!(value));
+    };
+    let read = async |identity: &str| {
+        let request = ReadRequest {
+            address: world.address.clone(),
+            provider: "proxmox".into(),
+            prior: made.clone(),
+            identity: Some(identity.into()),
+        };
+        world.provider.read(request).await
+    };
+    let known = world.provider.identity(&world.address).unwrap();
+    assert_eq!(known, "uuid=1");
+    set("name", "renamed");
+    set("net0", "virtio=BC:24:11:00:00:01");
+    assert!(read(&known).await.unwrap().is_some());
+    set("vmgenid", "restored");
+    assert!(read("uuid=1,vmgenid=first").await.unwrap().is_some());
+    set("name", "mine");
+    set("smbios1", "uuid=2");
+    set("meta", "creation-qemu=10.1.2,ctime=2");
+    let error = read("uuid=1,vmgenid=first,ctime=1").await.unwrap_err();
+    assert!(error.message.contains("it has another UUID"), "{}", error.message);
+    assert!(read("uuid=1,ctime=2").await.unwrap().is_some(), "its UUID was set by hand");
 }

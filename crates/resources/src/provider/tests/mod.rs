@@ -146,8 +146,12 @@ impl World {
 
     pub(super) async fn try_read(&self, prior: &Value) -> Result<Option<Value>, ProviderError> {
         self.provider.cluster("proxmox").forget_content().await;
-        let request =
-            ReadRequest { address: self.address.clone(), provider: "proxmox".into(), prior: prior.clone() };
+        let request = ReadRequest {
+            address: self.address.clone(),
+            provider: "proxmox".into(),
+            prior: prior.clone(),
+            identity: None,
+        };
         self.provider.read(request).await
     }
 

@@ -287,8 +287,12 @@ async fn nothing_is_gone_because_of_an_answer_that_is_no_list() {
     let made = world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "x"})).await;
     let open = open_action(&world, &made, &Recorder::default()).await;
     world.double.0.lock().unwrap().garbled = true;
-    let request =
-        ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior: made.clone() };
+    let request = ReadRequest {
+        address: world.address.clone(),
+        provider: "proxmox".into(),
+        prior: made.clone(),
+        identity: None,
+    };
     let error = world.provider.read(request).await.unwrap_err();
     assert!(error.message.contains("is no list"), "{error}");
     assert!(world.provider.recover(&open).await.unwrap_err().message.contains("is no list"));

@@ -35,8 +35,12 @@ async fn a_guest_of_which_the_list_does_not_tell_whether_it_runs_is_asked_itself
             how: How::Refuse { status: 595, reason: "no route to host".into() },
         };
         server.simulator().set_failures(vec![rule]);
-        let request =
-            ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior: made.clone() };
+        let request = ReadRequest {
+            address: world.address.clone(),
+            provider: "proxmox".into(),
+            prior: made.clone(),
+            identity: None,
+        };
         let error = world.provider.read(request).await.unwrap_err();
         assert!(error.message.starts_with("read guest 500: "), "{error:?}");
     }
