@@ -90,9 +90,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What is said of an object behind its address: steps name the object that they are about, too.
+/// What is said of an object behind its address, which steps name too.
 pub fn without_address(error: &str, address: &InstanceAddress) -> String {
-    error.replace(&format!(" {address}: "), " it: ")
+    error.replace(&format!(" {address}: "), ": ")
 }
 
 macro_rules! from_error {

@@ -325,6 +325,18 @@ impl Workspace {
         Redaction::of(self.variables.values())
     }
 
+    /// The file and line of the block that an instance is of; `None` where it is not configured.
+    pub fn declared_at(&self, address: &pve_model::InstanceAddress) -> Option<(String, usize)> {
+        let resource = &address.resource;
+        let module = resource.module.0.iter().try_fold(&self.configuration.root, |module, step| {
+            module.module_calls.get(&step.name)?.child.as_ref()
+        })?;
+        let span = module.resource(resource.mode, &resource.kind, &resource.name)?.span;
+        let source = self.sources.get(span.source)?;
+        let before = source.text.get(..span.start as usize)?;
+        Some((source.name.clone(), before.matches('\n').count() + 1))
+    }
+
     /// Diagnostics without the values of sensitive variables: what kinds and functions say of a value repeats it.
     pub fn redacted(&self, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let redaction = self.redaction();

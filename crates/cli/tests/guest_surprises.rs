@@ -255,3 +255,80 @@ fn the_map_of_ids_of_a_container_is_in_its_file() {
     assert!(lines().is_null());
     settled(&project);
 }
+
+fn container(more: &str) -> String {
+    format!(
+        "resource \"proxmox_virtual_environment_container\" \"c\" {{\n  node_name = \"pve\"\n  vm_id = 510\n  started = false\n  \
+         operating_system {{\n    template_file_id = \"local:vztmpl/t.tar.zst\"\n  }}\n  \
+         disk {{\n    datastore_id = \"local-lvm\"\n  }}\n  {more}\n}}\n"
+    )
+}
+
+#[test]
+fn running_guests_are_shut_down_to_become_templates() {
+    let cluster = Cluster::start(Options::default());
+    let running = container("").replace("started = false", "");
+    let both = |more: &str| {
+        format!("{PROVIDER}{}{}", vm("t", 500, more), running.replace("vm_id", &format!("{more}\n  vm_id")))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &both(""));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &both("template = true"));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("shuts the VM down") && plan.contains("shuts the container down"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    for path in ["/nodes/pve/qemu/500/config", "/nodes/pve/lxc/510/config"] {
+        assert_eq!(cluster.get(path)["template"], 1);
+    }
+    settled(&project);
+}
+
+#[test]
+fn what_would_never_settle_is_refused_or_stays() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    for (main, said) in [
+        (vm("g", 500, "tags = [\"prod env\"]"), "A tag with a separator"),
+        (vm("g", 500, "startup {\n    order = -5\n  }"), "order"),
+        (
+            container("mount_point {\n    path = \"/d\"\n    volume = \"local-lvm\"\n    size = \"10\"\n  }"),
+            "10G",
+        ),
+        (vm("g", 500, "network_interface {\n  }"), "Unsupported block"),
+    ] {
+        project.write("main.tf", &format!("{PROVIDER}{main}"));
+        let text = project.fails(&["validate"]);
+        assert!(text.contains(said) && !text.contains("network_interface_names"), "{text}");
+    }
+    let addresses = "network_interface {\n    name = \"eth0\"\n    enabled = false\n  }\n  initialization {\n    \
+                     ip_config {\n      ipv4 {\n        address = \"192.0.2.4/24\"\n      }\n    }\n  }";
+    project.write("main.tf", &format!("{PROVIDER}{}", container(addresses)));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+}
+
+#[test]
+fn a_clone_cannot_be_smaller_than_its_template_and_a_fault_says_where_it_was_written() {
+    let cluster = Cluster::start(Options::default());
+    let disk = |size: u32| {
+        format!(
+            "disk {{\n    interface = \"scsi0\"\n    datastore_id = \"local-lvm\"\n    size = {size}\n  }}"
+        )
+    };
+    let template = vm("t", 900, &format!("template = true\n  {}", disk(8)));
+    let clone = |size: u32| {
+        let source = "clone {\n    vm_id = proxmox_virtual_environment_vm.t.vm_id\n  }";
+        format!("{PROVIDER}{template}{}", vm("g", 500, &format!("{source}\n  {}", disk(size))))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &clone(4));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("cannot have 4G") && said.contains("on main.tf line"), "{said}");
+    project.write("main.tf", &clone(8));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("main.tf", &clone(9));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("interface = \"scsi0\"") && plan.contains("8 -> 9"), "{plan}");
+}

@@ -1,5 +1,6 @@
 //! `pve apply`, `pve destroy` and `pve refresh`
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -164,7 +165,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     }
     report_kept(&planning);
     let is_kept = has_spool(&project);
-    let code = report(global, request.command, &outcome, paint, is_kept || unrecorded.is_some())?;
+    let code = report(global, &workspace, request.command, &outcome, paint, is_kept || unrecorded.is_some())?;
     if is_kept {
         return Err(Failure::hinted(
             "what happened since the log went away, or was taken over, is not in it: it is kept here",
@@ -331,6 +332,10 @@ fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
                 eprintln!("Stopped. `pve apply` finds out what became of what was running.");
                 std::process::exit(i32::from(INTERRUPTED));
             }
+            if std::io::stderr().is_terminal() {
+                // Behind the echo of Ctrl-C.
+                eprintln!();
+            }
             eprintln!(
                 "Stopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once."
             );
@@ -372,7 +377,14 @@ fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<
 }
 
 /// What became of it: a sentence, or a JSON document of its own behind that of the plan.
-fn report(global: &GlobalOptions, command: &str, outcome: &Outcome, paint: Paint, is_kept: bool) -> Ended {
+fn report(
+    global: &GlobalOptions,
+    workspace: &Workspace,
+    command: &str,
+    outcome: &Outcome,
+    paint: Paint,
+    is_kept: bool,
+) -> Ended {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
     let counts = format!(
         "{} added, {} changed, {} destroyed",
@@ -383,6 +395,9 @@ fn report(global: &GlobalOptions, command: &str, outcome: &Outcome, paint: Paint
     for failure in &outcome.failures {
         let error = without_address(&failure.error, &failure.address);
         eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
+        if let Some((file, line)) = workspace.declared_at(&failure.address) {
+            eprintln!("  on {file} line {line}");
+        }
         if let Some(hint) = &failure.hint {
             eprintln!("{} {hint}", paint.cyan("Hint:"));
         }

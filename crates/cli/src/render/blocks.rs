@@ -6,7 +6,7 @@ use pve_planner::difference::same;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// Attributes that tell blocks of one list apart, the most telling first.
-const KEYS: [&str; 4] = ["interface", "path", "device", "name"];
+pub const KEYS: [&str; 4] = ["interface", "path", "device", "name"];
 
 /// A block before and after, by their places: one that is added has no place before, one that is taken out none after.
 pub type Pair = (Option<usize>, Option<usize>);

@@ -6,7 +6,7 @@ use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan, PlanMode
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
-use super::blocks::{has_only_moved, pair_blocks, unchanged_note};
+use super::blocks::{KEYS, has_only_moved, pair_blocks, unchanged_note};
 use super::difference::render_difference;
 use super::object::heading;
 use super::paint::Paint;
@@ -196,7 +196,15 @@ impl BodyRenderer<'_> {
             let here = path.child(pve_model::PathStep::Attribute(name.to_string()));
             self.attribute(name, width, old.as_ref(), new.as_ref(), indent, &here, text);
         }
-        let hidden = hidden.len();
+        let context = match before.is_some() && after.is_some() && !path.0.is_empty() {
+            true => telling(&hidden),
+            false => Vec::new(),
+        };
+        for (name, value) in &context {
+            let pad = " ".repeat(indent + 2);
+            let _ = writeln!(text, "{pad}{} = {}", render_key(name), render_value(value, indent + 2));
+        }
+        let hidden = hidden.len() - context.len();
         if hidden > 0 && before.is_some() && after.is_some() {
             let pad = " ".repeat(indent);
             let _ = writeln!(text, "{pad}{}", self.paint.dim(&format!("# ({hidden} unchanged)")));
@@ -283,6 +291,19 @@ impl BodyRenderer<'_> {
             let note = unchanged_note(name, unchanged, moved, &pairs);
             let _ = writeln!(text, "{pad}{}", self.paint.dim(&note));
         }
+    }
+}
+
+/// What tells a block that changes from others of its kind, though it stays as it is.
+fn telling<'v>(unchanged: &'v [(&str, Option<Value>, Option<Value>)]) -> Vec<(&'v str, &'v Value)> {
+    let part = |wanted: &str| {
+        let (name, _, value) = unchanged.iter().find(|(name, ..)| *name == wanted)?;
+        let value = value.as_ref().filter(|value| value.as_str().is_some_and(|text| !text.is_empty()))?;
+        (!value.marks.is_sensitive()).then_some((*name, value))
+    };
+    match KEYS.into_iter().find_map(part) {
+        Some(key) => vec![key],
+        None => ["bridge", "mac_address"].into_iter().filter_map(part).collect(),
     }
 }
 

@@ -107,7 +107,12 @@ fn report_unknown(body: &Body, schema: &BlockSchema, found: &mut Vec<Diagnostic>
         };
         let mut diagnostic = Diagnostic::error(span, summary, detail);
         if !is_attribute {
-            diagnostic.hint = closest(name, names()).map(|near| format!("Did you mean \"{near}\"?"));
+            // What is written as a block is no attribute, however near its name.
+            let near = match is_block {
+                true => closest(name, schema.blocks.keys().map(|name| &**name)),
+                false => closest(name, names()),
+            };
+            diagnostic.hint = near.map(|near| format!("Did you mean \"{near}\"?"));
         }
         found.push(diagnostic);
     }

@@ -132,6 +132,9 @@ impl Target<'_> {
         }
         if flag(planned, "template") == Some(true) {
             if self.look_at_options().await?.flag("template") != Some(true) {
+                if was_running {
+                    self.shut_down().await?;
+                }
                 let most = timeout(planned, "timeout_create");
                 self.call
                     .step("template", Method::Post, &self.path("/template"), &Params::default(), most)

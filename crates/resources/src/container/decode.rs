@@ -177,7 +177,11 @@ fn decode_initialization(
         Extent::Everything => observed.numbered("net").len(),
     };
     let mut configs: Vec<Json> = (0..count)
-        .map(|index| decode_ip_config(&net(index).unwrap_or_default(), configs.get(index)))
+        .map(|index| match (net(index), configs.get(index)) {
+            // Without an interface there is nothing that an address could be read from: it stays as it was configured.
+            (None, Some(_)) => json!({}),
+            (net, known) => decode_ip_config(&net.unwrap_or_default(), known),
+        })
         .collect();
     let is_empty = |config: &Json| config["ipv4"] == json!([]) && config["ipv6"] == json!([]);
     while extent == Extent::Everything && configs.last().is_some_and(is_empty) {

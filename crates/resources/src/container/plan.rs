@@ -46,6 +46,17 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
             problems.push(problem(path, "No server", "name one server at least, or leave servers out"));
         }
     }
+    for (index, point) in all_blocks(config, "mount_point").iter().enumerate() {
+        if let Some(size) = text(point, "size").filter(|size| size.bytes().all(|byte| byte.is_ascii_digit()))
+            && !size.is_empty()
+        {
+            let path = Path::attribute("mount_point").child(PathStep::Index(index as u64));
+            let path = path.child(PathStep::Attribute("size".to_string()));
+            let detail = format!("{size:?} has no unit: write \"{size}G\" for gibibytes");
+            problems.push(problem(path, "A size without a unit", detail));
+        }
+    }
+    problems.extend(crate::definition::split_tags(config));
     let addresses = block(config, "initialization").map_or(0, |init| all_blocks(init, "ip_config").len());
     let known = config.get("network_interface").is_none_or(Value::is_known);
     // A clone may have interfaces of its template.
@@ -132,7 +143,14 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let passed = keep_written_defaults(passed[0], passed[1], "path", &["gid", "uid"]);
     planned = with_elements(&planned, "device_passthrough", passed);
     let changes = changed(prior, &planned);
-    if ["network_interface", "started", "initialization"].iter().any(|name| changes.contains(*name)) {
+    // Accounts are set when it is made.
+    let without_account = |value: &Value| -> Vec<Value> {
+        let blocks = all_blocks(value, "initialization").iter();
+        blocks.map(|block| with_elements(block, "user_account", Vec::new())).collect()
+    };
+    let restarted = ["network_interface", "started"].iter().any(|name| changes.contains(*name))
+        || without_account(prior) != without_account(&planned);
+    if restarted {
         planned = with_unknown(&with_unknown(&planned, "ipv4"), "ipv6");
     }
     let replace = replacements(prior, &planned);

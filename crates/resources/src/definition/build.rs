@@ -148,6 +148,21 @@ fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
     Some(problem(path.clone(), format!("Invalid value for {path}"), detail))
 }
 
+/// Tags that the cluster would take for several: it separates them by these, and reads back what was never written.
+pub(crate) fn split_tags(config: &Value) -> Vec<Problem> {
+    let tags = config.get("tags").and_then(Value::elements).unwrap_or_default().iter().enumerate();
+    let split = tags.filter_map(|(index, tag)| Some((index, tag.as_str()?))).filter(|(_, tag)| {
+        tag.contains(|letter: char| letter.is_whitespace() || matches!(letter, ',' | ';'))
+    });
+    let problems = split.map(|(index, tag)| {
+        let path = Path::attribute("tags").child(PathStep::Index(index as u64));
+        let detail =
+            format!("{tag:?} would become several tags: only letters, digits and _ + . - are accepted");
+        problem(path, "A tag with a separator", detail)
+    });
+    problems.collect()
+}
+
 /// A fault at `path`.
 pub(crate) fn problem(path: Path, summary: impl Into<String>, detail: impl Into<String>) -> Problem {
     Problem { path, summary: summary.into(), detail: detail.into(), warning: false }

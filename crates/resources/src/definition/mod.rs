@@ -6,7 +6,7 @@ mod build;
 use pve_model::schema::{Attribute, Nesting};
 use pve_model::{Type, Value};
 
-pub(crate) use build::{Definition, empty_texts, problem, warning};
+pub(crate) use build::{Definition, empty_texts, problem, split_tags, warning};
 
 use crate::object::{Form, Wire};
 

@@ -15,7 +15,7 @@ use crate::cluster::{Call, Method, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
-use crate::values::{blank, complete, flag, int, text, texts};
+use crate::values::{all_blocks, blank, complete, flag, int, text, texts};
 
 /// The VM that an action is about.
 pub(crate) struct Target<'a> {
@@ -181,6 +181,9 @@ impl Target<'_> {
             self.refuse_other(prior, &observed)?;
         }
         let was_running = observed.running == Some(true);
+        if prior.is_none() && cloned {
+            self.refuse_smaller(&observed, planned)?;
+        }
         let drives = drive_changes(&observed, prior, planned);
         self.move_disks(&drives, planned).await?;
         self.import_images(&drives.imports, planned).await?;
@@ -191,6 +194,9 @@ impl Target<'_> {
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
             if observed.flag("template") != Some(true) {
+                if was_running {
+                    self.shut_down(planned).await?;
+                }
                 let most = timeout(planned, "timeout_create");
                 self.call
                     .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
@@ -199,6 +205,28 @@ impl Target<'_> {
             return Ok(());
         }
         self.change_power(planned, was_running, prior.is_some()).await
+    }
+
+    /// A disk of the template does not become smaller in its clone.
+    fn refuse_smaller(&self, observed: &Observed, planned: &Value) -> Result<(), ProviderError> {
+        for disk in all_blocks(planned, "disk") {
+            let (Some(interface), Some(size)) = (text(disk, "interface"), int(disk, "size")) else {
+                continue;
+            };
+            let now = observed.text(interface).map(|drive| crate::property::Properties::parse(&drive));
+            let now = now.as_ref().and_then(|now| now.get("size")).and_then(crate::size::in_gibibytes);
+            if let Some(now) = now.filter(|now| *now > size) {
+                let message = format!(
+                    "clone {}: its template's {interface} is {now}G, and a clone of it cannot have {size}G",
+                    self.call.object
+                );
+                return Err(refused(
+                    message,
+                    Some("disks only grow: set a size that is at least the template's"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     async fn move_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {

@@ -208,5 +208,6 @@ fn smbios() -> Fields {
 }
 
 fn startup() -> Fields {
-    vec![("down_delay", number().or(-1)), ("order", number().or(-1)), ("up_delay", number().or(-1))]
+    let least = || number().or(-1).range(-1, i64::MAX);
+    vec![("down_delay", least()), ("order", least()), ("up_delay", least())]
 }

@@ -16,6 +16,13 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
     check_memory(config, &mut problems);
     check_network(config, &mut problems);
     check_passed_devices(config, &mut problems);
+    problems.extend(crate::definition::split_tags(config));
+    let unset = |name: &str| config.get(name).is_none_or(Value::is_known) && block(config, name).is_none();
+    if text(config, "bios") == Some("ovmf") && unset("efi_disk") && unset("clone") {
+        let detail =
+            "without efi_disk the firmware forgets its settings, boot entries among them, at each stop";
+        problems.push(warning(Path::attribute("bios"), "No disk for the firmware", detail));
+    }
     problems
 }
 
@@ -157,6 +164,9 @@ mod tests {
         let good = json!({"cpu": [{"numa": true}], "numa": [{"device": "numa0"}],
                           "usb": [{"host": "spice"}], "hostpci": [{"device": "hostpci0", "mapping": "gpu"}]});
         assert_eq!(problems(good), none);
+        assert_eq!(problems(json!({"bios": "ovmf"})), ["bios"]);
+        assert_eq!(problems(json!({"bios": "ovmf", "efi_disk": [{}]})), none);
+        assert_eq!(problems(json!({"tags": ["a", "b c", "d;e"]})), ["tags[1]", "tags[2]"]);
         assert_eq!(problems(json!({"numa": [{"device": "numa0"}]})), ["numa[0].device"]);
         assert_eq!(problems(json!({"usb": [{"host": "1234:5678", "mapping": "m"}, {}]})), ["usb[1].host"]);
         let twice = json!({"device": "hostpci0", "id": "0000:01:00"});

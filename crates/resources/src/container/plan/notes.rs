@@ -48,6 +48,10 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     }
     notes.extend(moved_addresses(prior, planned));
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
+    if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {
+        notes.push("shuts the container down: a template does not run".to_string());
+        return notes;
+    }
     if changes.contains("idmap") {
         let restart = if running { ", while the container is shut down" } else { "" };
         notes.push(format!("writes idmap over SSH{restart}"));

@@ -198,3 +198,16 @@ fn a_container_that_takes_the_place_of_another_may_have_smaller_volumes() {
         assert_eq!(response.problems.len(), refused);
     }
 }
+
+#[test]
+fn a_new_password_alone_leaves_the_addresses_known() {
+    let with_password = |password: &str| {
+        value(
+            json!({"ipv4": {"eth0": "192.0.2.5"}, "initialization": [{"user_account": [{"password": password}]}]}),
+        )
+    };
+    let (prior, config) = (with_password("one"), with_password("two"));
+    let planned =
+        plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config }).planned.unwrap();
+    assert!(planned.get("ipv4").unwrap().is_known());
+}

@@ -58,18 +58,48 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("makes the EFI disk anew: what the firmware has stored is lost".to_string());
     }
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
-    let cold = changes.iter().any(|name| !HOT.contains(&name.as_str()) && !name.starts_with("timeout_"));
-    if running && (cold || cold_disk_change(prior, planned) || cold_drives(prior) != cold_drives(planned)) {
-        notes.push(match flag(planned, "reboot_after_update") {
-            Some(false) => "a reboot is needed before all of it takes effect".to_string(),
-            _ => "reboots the VM if it cannot take all of it while running".to_string(),
-        });
+    if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {
+        notes.push("shuts the VM down: a template does not run".to_string());
+    } else if running {
+        notes.extend(reboot(prior, planned, &changes));
     }
     notes.extend(images_of_another_time(prior, planned));
     if changes.contains("initialization") && block(planned, "initialization").is_some() {
         notes.push("cloud-init sees the new values at the next boot".to_string());
     }
     notes
+}
+
+/// What a running VM is rebooted for. Some of what belongs to `cpu` and `memory` is taken while it runs, and all of it where
+/// `hotplug` has them; the data of cloud-init is read at the next boot, whenever that is.
+fn reboot(prior: &Value, planned: &Value, changes: &BTreeSet<String>) -> Option<String> {
+    let drive = |value: &Value| {
+        let block = block(value, "initialization")?;
+        Some(["interface", "datastore_id", "file_format"].map(|name| block.get(name).cloned()))
+    };
+    let is_cold = |name: &&String| match name.as_str() {
+        "initialization" => drive(prior) != drive(planned),
+        name => !HOT.contains(&name) && !name.starts_with("timeout_"),
+    };
+    let mut causes: Vec<&str> = changes.iter().filter(is_cold).map(String::as_str).collect();
+    if cold_disk_change(prior, planned) {
+        causes.push("disk");
+    }
+    if cold_drives(prior) != cold_drives(planned) {
+        causes.push("drives on ide or sata");
+    }
+    if causes.is_empty() {
+        return None;
+    }
+    if flag(planned, "reboot_after_update") == Some(false) {
+        return Some(format!("a reboot is needed before all of it takes effect: {}", causes.join(", ")));
+    }
+    let certain: Vec<&str> =
+        causes.iter().copied().filter(|cause| !["cpu", "memory"].contains(cause)).collect();
+    Some(match certain.is_empty() {
+        true => format!("reboots the VM if it cannot take {} while it runs", causes.join(" and ")),
+        false => format!("reboots the VM: it does not take {} while it runs", certain.join(", ")),
+    })
 }
 
 /// A disk is made from its image once. Another image later is only recorded.

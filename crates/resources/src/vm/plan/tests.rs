@@ -271,3 +271,21 @@ fn a_vm_that_takes_the_place_of_another_may_have_smaller_disks() {
     assert_eq!(update(vm(100, 12), vm(100, 4)).1.problems.len(), 1);
     assert_eq!(update(vm(100, 12), vm(101, 4)).1.problems, vec![]);
 }
+
+#[test]
+fn a_reboot_is_told_with_what_it_is_for() {
+    let base = json!({"started": true, "bios": "seabios", "cpu": [{"type": "host"}],
+                      "initialization": [{"interface": "ide2", "user_account": [{"username": "a"}]}]});
+    let notes = |name: &str, part: Json| {
+        let mut json = base.clone();
+        json[name] = part;
+        update(base.clone(), json).1.notes
+    };
+    assert_eq!(notes("bios", json!("ovmf")), ["reboots the VM: it does not take bios while it runs"]);
+    assert_eq!(
+        notes("cpu", json!([{"type": "kvm64"}])),
+        ["reboots the VM if it cannot take cpu while it runs"]
+    );
+    let account = json!([{"interface": "ide2", "user_account": [{"username": "b"}]}]);
+    assert_eq!(notes("initialization", account), ["cloud-init sees the new values at the next boot"]);
+}
