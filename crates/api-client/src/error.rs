@@ -61,7 +61,14 @@ impl ApiError {
                 "trust the certificate on this machine, or set insecure = true if you know that this is your server"
             }
             ErrorKind::Lost => "what became of it is looked up at the next apply",
-            ErrorKind::Status(401) => "check the token: USER@REALM!NAME=SECRET, and that it has not expired",
+            ErrorKind::Status(401) => {
+                "check the login: a token is USER@REALM!NAME=SECRET and may have expired, a user is named with the realm \
+                 (root@pam)"
+            }
+            // As it answers to the root of all privileges: the thing is not there.
+            ErrorKind::Status(403) if self.message.contains("does not exist") => {
+                "there is none of that name, or the login may not see it: create it, or choose another name"
+            }
             ErrorKind::Status(403) => {
                 "give the token the privilege that the message names (pveum acl modify)"
             }

@@ -92,7 +92,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// What is said of an object behind its address, which steps name too.
 pub fn without_address(error: &str, address: &InstanceAddress) -> String {
-    error.replace(&format!(" {address}: "), ": ")
+    error.replace(&format!(" of {address}: "), " of it: ").replace(&format!(" {address}: "), ": ")
 }
 
 macro_rules! from_error {
@@ -235,6 +235,8 @@ mod tests {
         let address: InstanceAddress = "module.m[\"a\"].x.y".parse().unwrap();
         let error = "find the folder of module.m[\"a\"].x.y: the answer was lost";
         assert_eq!(without_address(error, &address), "find the folder of it: the answer was lost");
+        let error = "change rule 0 module.m[\"a\"].x.y: invalid port";
+        assert_eq!(without_address(error, &address), "change rule 0: invalid port");
         assert_eq!(without_address("clone 9000 to 104: no space", &address), "clone 9000 to 104: no space");
     }
 }

@@ -332,3 +332,38 @@ fn a_clone_cannot_be_smaller_than_its_template_and_a_fault_says_where_it_was_wri
     let plan = project.ok(&["plan"]);
     assert!(plan.contains("interface = \"scsi0\"") && plan.contains("8 -> 9"), "{plan}");
 }
+
+#[test]
+fn a_pool_is_renamed_while_guests_are_in_it() {
+    let cluster = Cluster::start(Options::default());
+    let main = |name: &str| {
+        let pool =
+            format!("resource \"proxmox_virtual_environment_pool\" \"lab\" {{\n  pool_id = \"{name}\"\n}}\n");
+        let member = "pool_id = proxmox_virtual_environment_pool.lab.pool_id\n  started = false";
+        format!("{PROVIDER}{pool}{}", vm("g", 500, member))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main("lab"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &main("lab2"));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    let pools = cluster.get("/pools");
+    assert_eq!(pools.as_array().unwrap().iter().map(|pool| &pool["poolid"]).collect::<Vec<_>>(), ["lab2"]);
+    project.ok(&["destroy", "--auto-approve"]);
+}
+
+#[test]
+fn an_efi_disk_and_a_tpm_that_are_taken_out_leave_nothing_behind() {
+    let cluster = Cluster::start(Options::default());
+    let both = "efi_disk {\n    datastore_id = \"local-lvm\"\n  }\n  tpm_state {\n    datastore_id = \"local-lvm\"\n  }";
+    let project = project_with(&cluster, &vm("g", 500, &format!("bios = \"ovmf\"\n  {both}")));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{PROVIDER}{}", vm("g", 500, "")));
+    let plan = project.ok(&["plan"]);
+    assert!(plan.contains("destroys the EFI disk") && plan.contains("destroys the TPM state"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    let config = cluster.get("/nodes/pve/qemu/500/config");
+    assert!(config.as_object().unwrap().keys().all(|key| !key.starts_with("unused")), "{config}");
+    settled(&project);
+}

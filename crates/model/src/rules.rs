@@ -90,6 +90,11 @@ pub trait KindRules: Send + Sync {
         None
     }
 
+    /// Whether an object under another name is made before the old one goes: others move from one to the other.
+    fn makes_room_first(&self) -> bool {
+        false
+    }
+
     /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
     /// the same are refused.
     fn claim(&self, planned: &Value) -> Option<String> {

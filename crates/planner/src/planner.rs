@@ -191,8 +191,12 @@ impl<'a> Planner<'a> {
                 .is_some_and(|before| self.goes_with_a_replaced(evaluation, before, &provider, rules)),
         };
         let block = self.graph.nodes[instance.place].resource_address();
-        let create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
-        let planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
+        let mut create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
+        let mut planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
+        let renamed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
+        if renamed && rules.makes_room_first() {
+            (planned.action, create_first) = (Action::CreateThenDelete, true);
+        }
         let mut change = change(instance, provider, before, planned);
         change.importing = importing;
         change.create_before_destroy = create_first;

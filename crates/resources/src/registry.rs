@@ -110,6 +110,10 @@ impl KindRules for Kind {
         }
     }
 
+    fn makes_room_first(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.object.holds_others)
+    }
+
     fn protection(&self, present: &Value) -> Option<&'static str> {
         (self.rules.protection)(present)
     }

@@ -54,6 +54,8 @@ pub(crate) struct Object {
     pub(crate) id: &'static str,
     /// The id that users import it by.
     pub(crate) import: &'static str,
+    /// Whether other objects are in it, and it can go only when they have left it.
+    pub(crate) holds_others: bool,
     /// Whether it is a virtual machine: known by its `id` in the whole cluster, on whatever node it is.
     pub(crate) guest: bool,
     /// Exactly one of each of these must be set.
@@ -129,6 +131,7 @@ impl Default for Object {
             always: &[],
             id: "",
             import: "",
+            holds_others: false,
             guest: false,
             one_of: &[],
             proof: Proof::Values,

@@ -21,6 +21,7 @@ pub(super) async fn with_addresses(target: &Target<'_>, planned: &Value, read: V
     let most = most.unwrap_or(Duration::from_secs(900)).min(target.call.cluster.agent_wait);
     let until = tokio::time::Instant::now() + most;
     let mut pause = Duration::from_millis(200);
+    let mut said = false;
     loop {
         if let Ok(answer) = target.call.cluster.get(&target.interfaces_path()).await
             && let Some(value) = addresses(&answer, waits, &read)
@@ -34,7 +35,11 @@ pub(super) async fn with_addresses(target: &Target<'_>, planned: &Value, read: V
                 .status("the guest agent did not answer; addresses come with a later refresh");
             return read;
         }
-        target.call.progress.status("waiting for the guest agent");
+        if !said {
+            let wait = format!("waiting for the guest agent, at most {} s", most.as_secs_f32().ceil());
+            target.call.progress.status(&wait);
+            said = true;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }

@@ -204,7 +204,12 @@ impl Target<'_> {
             }
             return Ok(());
         }
-        self.change_power(planned, was_running, prior.is_some()).await
+        self.change_power(planned, was_running, prior.is_some()).await?;
+        if was_running {
+            // What a running VM holds on to is set aside only now.
+            self.destroy_unused(&observed, &drives).await?;
+        }
+        Ok(())
     }
 
     /// A disk of the template does not become smaller in its clone.

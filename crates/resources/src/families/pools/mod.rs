@@ -43,6 +43,7 @@ fn pool() -> Object {
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
         removal: Removal::Empty,
+        holds_others: true,
         id: "{pool_id}",
         import: "{pool_id}",
         example: r#"

@@ -53,6 +53,14 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
             notes.push(format!("destroys disk {} and its data", interface.unwrap_or("?")));
         }
     }
+    for (name, what) in [
+        ("efi_disk", "the EFI disk and what the firmware has stored"),
+        ("tpm_state", "the TPM state and its keys"),
+    ] {
+        if block(prior, name).is_some() && block(planned, name).is_none() {
+            notes.push(format!("destroys {what}"));
+        }
+    }
     let keys = |value: &Value| block(value, "efi_disk").and_then(|disk| flag(disk, "pre_enrolled_keys"));
     if keys(prior).is_some() && keys(planned).is_some() && keys(prior) != keys(planned) {
         notes.push("makes the EFI disk anew: what the firmware has stored is lost".to_string());
