@@ -351,7 +351,7 @@ fn an_import_on_the_node_waits_for_a_lock_and_says_what_it_needs() {
     let refuse = |reason: &str| How::Refuse { status: 500, reason: reason.into() };
     project.set("PROXMOX_VE_SSH_PASSWORD", "wrong");
     let said = project.fails(&["apply", "--auto-approve"]);
-    assert!(said.contains("import scsi0 vm 310 on pve") && said.contains("ssh block"), "{said}");
+    assert!(said.contains("import scsi0 of vm 310 on pve") && said.contains("ssh block"), "{said}");
     project.set("PROXMOX_VE_SSH_PASSWORD", &cluster.server.ssh.password);
     let locked = "can't lock file '/var/lock/qemu-server/lock-310.conf' - got timeout";
     cluster.server.simulator().set_failures(vec![rule(When::First(2), refuse(locked))]);

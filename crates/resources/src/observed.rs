@@ -7,6 +7,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::values::{is_unset, same, with};
 
+/// Options by their names.
+type Config = Map<String, Json>;
+
 /// A guest as the cluster's list and its own configuration show it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observed {
@@ -25,7 +28,7 @@ pub(crate) struct Observed {
 }
 
 /// The two configurations in the rows of `/pending`: that of the next start, and the present one where it differs.
-pub(crate) fn from_pending(rows: &Json) -> Option<(Map<String, Json>, Option<Map<String, Json>>)> {
+pub(crate) fn from_pending(rows: &Json) -> Option<(Config, Option<Config>)> {
     let (mut next, mut present) = (Map::new(), Map::new());
     let mut waits = false;
     for row in rows.as_array()? {
