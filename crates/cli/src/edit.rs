@@ -70,7 +70,8 @@ impl Edit {
     /// # Errors
     /// When an action on one of the instances has no result yet.
     pub fn refuse_open(&self, addresses: &[InstanceAddress]) -> Result<(), Failure> {
-        match self.state.open_actions.iter().find(|open| addresses.contains(&open.intent.address)) {
+        let mut open = self.state.open_actions.iter().filter(|open| open.indeterminate.is_none());
+        match open.find(|open| addresses.contains(&open.intent.address)) {
             None => Ok(()),
             Some(open) => Err(Failure::hinted(
                 format!("an earlier run was interrupted while it worked on {}", open.intent.address),

@@ -141,10 +141,19 @@ impl From<pve_state::KeyError> for Failure {
 }
 
 fn key_hint(error: &pve_state::KeyError) -> &'static str {
+    use pve_state::KeyError;
     match error {
-        pve_state::KeyError::File { source, .. } if source.kind() != io::ErrorKind::NotFound => {
+        KeyError::File { source, .. } if source.kind() != io::ErrorKind::NotFound => {
             access_hint(source).unwrap_or(KEY)
         }
+        KeyError::NotForThis { .. } => {
+            "Send what `pve key show` prints here to one of them, who runs `pve key add -name YOU TEXT`. If you are one of \
+             them, set PVE_ENCRYPTION_KEY_FILE or PVE_ENCRYPTION_PASSPHRASE to your key."
+        }
+        KeyError::Refused(_) => "`pve key show` lists who can open the log. Nothing was changed.",
+        KeyError::Overtaken => "Nothing was changed. Look at `pve key show`, and try again.",
+        KeyError::Forged => "`pve log verify` shows more. Put the keys back from a copy of the log.",
+        KeyError::Passphrase(_) | KeyError::Randomness => "Nothing was changed.",
         _ => KEY,
     }
 }
@@ -167,8 +176,12 @@ impl From<pve_modules::FetchError> for Failure {
     }
 }
 
+fn storage_hint(reason: &str) -> &'static str {
+    known_storage_hint(reason).unwrap_or("Nothing was lost: what the log has is there. Try again.")
+}
+
 /// What to do about a store, by the codes that S3 has for its refusals.
-pub fn storage_hint(reason: &str) -> &'static str {
+pub fn known_storage_hint(reason: &str) -> Option<&'static str> {
     let hints: [(&[&str], &str); 8] = [
         (
             &["NoSuchBucket"],
@@ -208,7 +221,7 @@ pub fn storage_hint(reason: &str) -> &'static str {
         (&["SlowDown", "503 ", "500 "], "The store has trouble. Nothing was lost: try again."),
     ];
     let found = hints.iter().find(|(words, _)| words.iter().any(|word| reason.contains(word)));
-    found.map_or("Nothing was lost: what the log has is there. Try again.", |(_, hint)| hint)
+    found.map(|(_, hint)| *hint)
 }
 
 impl From<pve_state::LogError> for Failure {
@@ -216,8 +229,11 @@ impl From<pve_state::LogError> for Failure {
         let hint = match &error {
             pve_state::LogError::Newer { .. } => "Update pve. Nothing was changed.",
             pve_state::LogError::Key(error) => key_hint(error),
+            pve_state::LogError::Damaged(text) if text.starts_with("the lease ") => {
+                "`pve unlock -force` makes it anew."
+            }
             pve_state::LogError::Damaged(_) => {
-                "`pve log verify` names the event. Restore the log from a copy."
+                "`pve log verify` shows what else is wrong. Restore the log from a copy."
             }
             pve_state::LogError::Storage { reason, .. } => storage_hint(reason),
             _ => "Nothing was lost: what the log has is there. Try again.",

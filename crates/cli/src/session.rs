@@ -478,7 +478,8 @@ fn log_failed(error: pve_state::WriterError) -> Failure {
     let hint = if error.lost {
         "Another run wrote to the log. Plan again."
     } else {
-        "What was recorded is kept; `pve apply` continues from there."
+        crate::failure::known_storage_hint(&error.message)
+            .unwrap_or("What was recorded is kept; `pve apply` continues from there.")
     };
     Failure::hinted(format!("the log could not be written: {}", error.message), hint)
 }

@@ -39,7 +39,8 @@ fn a_team_has_a_key_each_and_one_who_left_opens_nothing_that_comes() {
         text(&output)
     };
     ok(&ann, &["apply", "-auto-approve"]);
-    assert!(refused(&bob, &["state", "list"]).contains("another key"));
+    let told = refused(&bob, &["state", "list"]);
+    assert!(told.contains("another key") && told.contains("pve key add -name YOU TEXT"), "{told}");
     ok(&ann, &["key", "add", "-name", "bob", &recipient(&project, bob[0].1)]);
     assert_eq!(ok(&bob, &["state", "list"]).lines().count(), 2);
     ok(&bob, &["taint", "terraform_data.a[0]"]);
@@ -58,6 +59,7 @@ fn a_team_has_a_key_each_and_one_who_left_opens_nothing_that_comes() {
     assert!(ok(&bob, &["log", "verify"]).contains("none changed. Without the log's key"));
     let last = project.run_with(&ann, &["key", "remove", "nobody"]);
     assert!(text(&last).contains("there is no recipient nobody"), "{}", text(&last));
+    assert!(text(&last).contains("`pve key show` lists"), "{}", text(&last));
 }
 
 #[test]
@@ -69,19 +71,24 @@ fn a_passphrase_can_be_let_in_and_taken_for_a_key_file() {
             .fails(&["key", "add", "-name", "ci", "-passphrase"])
             .contains("PVE_NEW_ENCRYPTION_PASSPHRASE")
     );
+    let short = project.run_with(
+        &[("PVE_NEW_ENCRYPTION_PASSPHRASE", "correct horse b")],
+        &["key", "add", "-name", "ci", "-passphrase"],
+    );
+    assert!(text(&short).contains("shorter than 16 characters"), "{}", text(&short));
     let added = project.run_with(
-        &[("PVE_NEW_ENCRYPTION_PASSPHRASE", "correct horse")],
+        &[("PVE_NEW_ENCRYPTION_PASSPHRASE", "correct horse battery")],
         &["key", "add", "-name", "ci", "-passphrase"],
     );
     assert!(added.status.success(), "{}", text(&added));
     let key = project.path().join(".pve/key");
     std::fs::rename(&key, project.path().join("aside")).unwrap();
-    for (passphrase, code) in [("correct horse", 0), ("correct house", 1)] {
+    for (passphrase, code) in [("correct horse battery", 0), ("correct house battery", 1)] {
         let output = project.run_with(&[("PVE_ENCRYPTION_PASSPHRASE", passphrase)], &["state", "list"]);
         assert_eq!(output.status.code(), Some(code), "{}", text(&output));
     }
     // A plan that is saved there opens wherever the passphrase is known.
-    let with = [("PVE_ENCRYPTION_PASSPHRASE", "correct horse")];
+    let with = [("PVE_ENCRYPTION_PASSPHRASE", "correct horse battery")];
     assert!(project.run_with(&with, &["taint", "terraform_data.a[0]"]).status.success());
     assert!(project.run_with(&with, &["plan", "-out", "p.plan"]).status.success());
     let applied = project.run_with(&with, &["apply", "p.plan"]);

@@ -5,6 +5,9 @@
 mod common;
 
 use common::{Project, text};
+use pve_model::event::{ActionIndeterminate, ActionIntended, Actor, Claim, Operation, Payload};
+use pve_state::{Draft, EventLog as _, Key};
+use pve_state_sqlite::SqliteLog;
 use serde_json::json;
 
 const THREE: &str = r#"
@@ -220,4 +223,69 @@ fn the_binary_tells_about_itself_within_eighty_columns() {
         assert!(help.contains("Example: "), "{help}");
         assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     }
+}
+
+#[test]
+fn a_state_that_was_pulled_can_be_adopted() {
+    let main = "variable \"secret\" {\n  sensitive = true\n  default = \"hunter2\"\n}\nresource \"terraform_data\" \"a\" {\n  input = var.secret\n}\nresource \"terraform_data\" \"b\" {\n  input = { one = [1, true] }\n}\n";
+    let (project, other) = (Project::new(main), Project::new(main));
+    project.ok(&["apply", "-auto-approve"]);
+    let pulled = project.json(&["state", "pull"]);
+    let secret = &pulled["resources"][0]["instances"][0];
+    assert_eq!(secret["attributes"]["input"], json!({"value": "hunter2", "type": "string"}));
+    assert_eq!(secret["sensitive_attributes"][0], json!([{"type": "get_attr", "value": "input"}]));
+    assert!(pulled["lineage"].as_str().is_some_and(|lineage| lineage.len() == 36), "{pulled}");
+    other.write("pulled.tfstate", &pulled.to_string());
+    other.ok(&["state", "adopt", "pulled.tfstate"]);
+    assert!(other.ok(&["plan"]).contains("No changes."));
+    assert!(!other.ok(&["show"]).contains("hunter2"));
+}
+
+/// As a run leaves it that could not tell what became of a create.
+fn leave_unclear(project: &Project, address: &str) {
+    let draft = |payload| Draft {
+        id: uuid::Uuid::now_v7(),
+        time: jiff::Timestamp::now(),
+        run: uuid::Uuid::now_v7(),
+        actor: Actor { user: "ann".into(), host: "desk".into(), version: "0".into() },
+        payload,
+    };
+    let action = uuid::Uuid::now_v7();
+    let intent = ActionIntended {
+        action,
+        address: address.parse().unwrap(),
+        deposed: None,
+        operation: Operation::Create,
+        provider: "terraform".into(),
+        claim: Claim { vmid: Some(127), ..Claim::default() },
+        planned: json!(null),
+        sensitive: vec![],
+        depose_as: None,
+        dependencies: vec![],
+        create_before_destroy: false,
+        provisioners: 0,
+    };
+    let reason = "guest 127 is somebody else's".to_string();
+    let unclear = Payload::ActionIndeterminate(ActionIndeterminate { action, reason });
+    let batch = vec![draft(Payload::ActionIntended(intent)), draft(unclear)];
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let key = Key::find(&project.path().join(".pve")).unwrap();
+        let log = SqliteLog::open(&project.path().join(".pve/default/log.db"), key).unwrap();
+        log.append(log.head().await.unwrap(), batch).await.unwrap();
+    });
+}
+
+#[test]
+fn what_nobody_can_tell_of_is_given_up_by_whoever_looked() {
+    let project = applied();
+    leave_unclear(&project, "terraform_data.lost");
+    let said = project.ok(&["state", "rm", "-dry-run", "terraform_data.lost"]);
+    assert!(said.contains("Would give up"), "{said}");
+    let said = project.ok(&["state", "rm", "terraform_data.lost"]);
+    assert!(said.contains("terraform_data.lost (guest 127)"), "{said}");
+    let log = project.ok(&["log"]);
+    assert!(log.contains("given up by `pve state rm`") && log.contains("somebody else's"), "{log}");
+    assert!(project.fails(&["state", "rm", "terraform_data.lost"]).contains("has nothing at"));
+    let applied = text(&project.run(&["apply", "-auto-approve"]));
+    assert!(applied.contains("No changes.") && !applied.contains("was interrupted"), "{applied}");
 }

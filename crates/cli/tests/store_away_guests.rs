@@ -69,7 +69,8 @@ fn cut(server: &Server, cut: u64, moment: usize, expected: &BTreeSet<String>) {
     println!("{context}: {} guests and volumes made by then; {}", made.len(), pushed.trim());
     project.ok(&APPLY);
     assert_eq!(cluster.inventory(), *expected, "{context}");
-    assert!(project.ok(&["-e", "prod", "plan"]).contains("No changes."), "{context}");
+    let plan = project.ok(&["-e", "prod", "plan"]);
+    assert!(plan.contains("No changes."), "{context}: {plan}");
     assert_eq!(project.ok(&["-e", "prod", "state", "list"]).lines().count(), 19, "{context}");
     assert!(project.ok(&["-e", "prod", "log", "verify"]).contains("none changed"), "{context}");
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials as AwsCredentials, RequestChecksumCalculation, SharedHttpClient};
@@ -122,38 +123,7 @@ impl AwsStore {
         }
     }
 
-    async fn write(
-        &self,
-        key: &str,
-        length: u64,
-        request: PutObjectFluentBuilder,
-    ) -> Result<String, StoreError> {
-        let mut request = request.customize();
-        if length > SMALL {
-            let time = REQUEST + Duration::from_secs(length / SLOWEST);
-            let time = TimeoutConfig::builder().operation_attempt_timeout(time).build();
-            request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(time));
-        }
-        let written = request.send().await.map_err(|error| judge_write(key, &error))?;
-        version(written.e_tag()).ok_or_else(|| no_version(key))
-    }
-}
-
-#[async_trait]
-impl ObjectStore for AwsStore {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.write(key, body.len() as u64, self.putting(key, body).if_none_match("*")).await
-    }
-
-    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.write(key, body.len() as u64, self.putting(key, body).if_match(version)).await
-    }
-
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.write(key, body.len() as u64, self.putting(key, body)).await.map(drop)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+    async fn read(&self, key: &str) -> Result<Option<Object>, StoreError> {
         let mut request = self.client.get_object().bucket(&self.bucket).key(key);
         if let Encryption::Customer(secret) = &self.encryption {
             request = request
@@ -176,7 +146,7 @@ impl ObjectStore for AwsStore {
         Ok(Some(Object { body, version }))
     }
 
-    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+    async fn page(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let request = request.set_start_after((!after.is_empty()).then(|| after.to_string()));
         let page = request.send().await.map_err(|error| match judge_read(prefix, &error) {
@@ -189,6 +159,56 @@ impl ObjectStore for AwsStore {
             more,
         })
     }
+
+    async fn write(
+        &self,
+        key: &str,
+        length: u64,
+        request: PutObjectFluentBuilder,
+    ) -> Result<String, StoreError> {
+        let mut request = request.customize();
+        if length > SMALL {
+            let time = REQUEST + Duration::from_secs(length / SLOWEST);
+            let time = TimeoutConfig::builder().operation_attempt_timeout(time).build();
+            request = request.config_override(aws_sdk_s3::config::Builder::new().timeout_config(time));
+        }
+        let written = request.send().await.map_err(|error| judge_write(key, &error))?;
+        version(written.e_tag()).ok_or_else(|| no_version(key))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for AwsStore {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        let written = self.write(key, body.len() as u64, self.putting(key, body).if_none_match("*")).await;
+        told("PUT if absent", key, written)
+    }
+
+    async fn replace(&self, key: &str, version: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        let written = self.write(key, body.len() as u64, self.putting(key, body).if_match(version)).await;
+        told("PUT if unchanged", key, written)
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        told("PUT", key, self.write(key, body.len() as u64, self.putting(key, body)).await).map(drop)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        told("GET", key, self.read(key).await)
+    }
+
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        told("LIST", prefix, self.page(prefix, after).await)
+    }
+}
+
+/// Shows a request and what came of it.
+fn told<T>(request: &str, key: &str, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    match &result {
+        Ok(_) => tracing::debug!("{request} {key}: done"),
+        Err(error) => tracing::debug!("{request} {key}: {error}"),
+    }
+    result
 }
 
 /// Without the quotes: AWS takes both forms in conditions, Ceph's gateway this one only.
@@ -220,10 +240,22 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
     if settings.fips {
         loader = loader.use_fips(true);
     }
+    let files = profile_files(settings);
     if let Some(profile) = &settings.profile {
         loader = loader.profile_name(profile);
+        // Who names a profile does not mean the keys of the environment.
+        if settings.credentials.is_none() {
+            let named = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            let named = match &files {
+                Some(files) => named.profile_files(files.clone()),
+                None => named,
+            };
+            loader = loader.credentials_provider(named.build());
+        }
     }
-    loader = with_profile_files(loader, settings);
+    if let Some(files) = files {
+        loader = loader.profile_files(files);
+    }
     if let Some(found) = &settings.credentials {
         let token = found.token.as_ref().map(|token| token.expose().to_string());
         let (id, secret) = (found.access_key.clone(), found.secret_key.expose().to_string());
@@ -232,9 +264,9 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
     Ok(loader.load().await)
 }
 
-fn with_profile_files(loader: ConfigLoader, settings: &Settings) -> ConfigLoader {
+fn profile_files(settings: &Settings) -> Option<EnvConfigFiles> {
     if settings.config_files.is_empty() && settings.credentials_files.is_empty() {
-        return loader;
+        return None;
     }
     let mut files = EnvConfigFiles::builder()
         .include_default_config_file(settings.config_files.is_empty())
@@ -245,7 +277,7 @@ fn with_profile_files(loader: ConfigLoader, settings: &Settings) -> ConfigLoader
     for path in &settings.credentials_files {
         files = files.with_file(EnvConfigFileKind::Credentials, path);
     }
-    loader.profile_files(files.build())
+    Some(files.build())
 }
 
 fn http_client(settings: &Settings, endpoint: Option<&str>) -> Result<SharedHttpClient, ConnectError> {

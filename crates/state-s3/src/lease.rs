@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pve_state::{LeaseRecord, LeaseStore, LeaseWrite, LogError, StoredLease};
+use jiff::Timestamp;
+use pve_state::{LeaseHolder, LeaseRecord, LeaseStore, LeaseWrite, LogError, StoredLease};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -37,9 +38,39 @@ impl S3Lease {
         LogError::Storage { place: self.layout.name().into(), reason: error.to_string() }
     }
 
+    /// Makes a lease that cannot be read anew, as one that was broken: whoever had it may still work. Says whether there
+    /// was one.
+    ///
+    /// # Errors
+    /// When the store fails, or somebody else was faster.
+    pub async fn repair(&self, by: LeaseHolder) -> Result<bool, LogError> {
+        let place = self.layout.lease();
+        let found = read_object(&*self.store, &place).await.map_err(|error| self.fail(&error))?;
+        let Some(found) = found else { return Ok(false) };
+        let version = found.version.clone();
+        if self.decode(found).is_ok() {
+            return Ok(false);
+        }
+        let now = Timestamp::now();
+        let unknown =
+            LeaseHolder { process: 0, machine: None, command: "a run that nobody can tell of".into(), ..by };
+        let record = LeaseRecord {
+            // More than any count of takings.
+            epoch: u64::try_from(now.as_millisecond()).unwrap_or(u64::MAX),
+            holder: None,
+            broken: Some(Box::new(unknown)),
+            time_to_live: 60_000,
+            renewed: now,
+        };
+        match self.write(Some(&version), &record).await? {
+            LeaseWrite::Written(_) => Ok(true),
+            LeaseWrite::Other(_) => Ok(false),
+        }
+    }
+
     fn decode(&self, object: Object) -> Result<StoredLease, LogError> {
         let read: LeaseObject = serde_json::from_slice(&object.body).map_err(|error| {
-            LogError::Damaged(format!("the object {} cannot be read: {error}", self.layout.lease()))
+            LogError::Damaged(format!("the lease {} cannot be read: {error}", self.layout.lease()))
         })?;
         Ok(StoredLease { record: read.record, version: object.version })
     }

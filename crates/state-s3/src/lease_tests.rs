@@ -345,3 +345,21 @@ async fn what_is_no_store_is_not_asked_for_ever() {
     let error = asked.map(drop).unwrap_err().to_string();
     assert!(error.contains("no object store"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_cannot_be_read_is_made_anew_and_waited_for() {
+    for damage in ["", "{\"epoch\":"] {
+        let store = memory();
+        let log = log(&store).await;
+        let held = Lease::acquire(lease(&store), &log, holder("ann"), &options(0)).await.unwrap();
+        assert!(!lease(&store).repair(holder("eve")).await.unwrap(), "it can be read");
+        store.put(&layout().lease(), damage.into()).await.unwrap();
+        let refused = Lease::acquire(lease(&store), &log, holder("bob"), &options(0)).await.map(drop);
+        assert!(matches!(refused, Err(LeaseError::Log(LogError::Damaged(_)))), "{refused:?}");
+        assert!(lease(&store).repair(holder("eve")).await.unwrap());
+        let begun = tokio::time::Instant::now();
+        let next = Lease::acquire(lease(&store), &log, holder("bob"), &options(0)).await.unwrap();
+        assert!(begun.elapsed() >= TIME_TO_LIVE && held.is_lost(), "{:?}", begun.elapsed());
+        assert!(next.epoch() > 1_000_000, "it only rises");
+    }
+}

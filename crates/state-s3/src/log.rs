@@ -118,11 +118,13 @@ impl S3Log {
         Ok(())
     }
 
-    /// Makes sure, once, that the store keeps to conditions and that nothing is behind the end of the log.
+    /// Makes sure, once, that the store keeps to conditions, that nothing is behind the end of the log, and that this end is
+    /// there.
     async fn prepare(&self, known: &mut Known) -> Result<(), LogError> {
         if !known.appendable {
             self.probe.pass().await?;
             self.catch_up(known, true).await?;
+            self.check_newest(known.head).await?;
             known.appendable = true;
         }
         Ok(())
@@ -311,6 +313,10 @@ impl EventLog for S3Log {
         match noted {
             Some(event) if verification.fault.is_none() && event.hash != written.hash => {
                 Ok(Verification { fault: Some(Fault::Changed { sequence: event.sequence }), ..verification })
+            }
+            None if stored.is_empty() => Ok(verification),
+            _ if verification.fault.is_none() => {
+                Ok(Verification { fault: self.fault_beside().await?, ..verification })
             }
             _ => Ok(verification),
         }

@@ -1,17 +1,20 @@
 //! Reading batches and snapshots: where the log ends, and what is missing in front of that.
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use pve_state::{Fault, Head, LogError, StoredEvent, check_following};
+use pve_state::{Fault, Head, Keyring, LogError, StoredEvent, check_following};
 
 use super::S3Log;
 use crate::batch::decode_batch;
 use crate::conditional::{list, read};
+use crate::hint::WITHOUT_KEYRING;
 use crate::snapshot::{Snapshot, decode_snapshot};
 
 /// Batches read at a time.
 const READS: usize = 16;
 /// Batches read one after the other before the rest is listed.
 const STEPS: usize = 4;
+/// Batches that end so many events before the newest are not listed to find it: most have fewer.
+const NEAR: u64 = 256;
 /// Snapshots that are tried when the newest cannot be used: after that the log is read instead.
 const SNAPSHOTS: usize = 3;
 
@@ -60,6 +63,44 @@ impl S3Log {
 
     async fn goes_on(&self, end: Head) -> Result<bool, LogError> {
         Ok(!self.list(&self.layout.batch(end.sequence + 1)).await?.is_empty())
+    }
+
+    /// Makes sure that the newest event is there as it was written. A snapshot does without it, and what is appended behind
+    /// one that is gone could never be checked again.
+    pub(super) async fn check_newest(&self, head: Head) -> Result<(), LogError> {
+        if head.sequence == 0 {
+            return Ok(());
+        }
+        let first = |key: &String| self.layout.first_of(key).unwrap_or(0);
+        let near = head.sequence.saturating_sub(NEAR);
+        let mut keys = self.list(&self.layout.batch(near)).await?;
+        keys.retain(|key| first(key) <= head.sequence);
+        if keys.len() < 2 && near > 0 {
+            keys = self.list("").await?;
+            keys.retain(|key| first(key) <= head.sequence);
+        }
+        let (begin, last) = match &keys[..] {
+            [.., before, last] => (Some(before.clone()), last.clone()),
+            [only] => (None, only.clone()),
+            [] => (None, self.layout.batch(head.sequence)),
+        };
+        let mut batches = self.read_listed(begin.into_iter().chain([last]).collect()).await?;
+        let mut newest = batches.pop().unwrap_or_default();
+        let mut end = match batches.pop().as_ref().and_then(|batch| batch.last()) {
+            Some(before) => Head::of(before),
+            // What was in front of it may have been put away: a snapshot has it.
+            None if newest.first().is_some_and(|first| first.sequence > 1) => Head::of(&newest.remove(0)),
+            None => Head::default(),
+        };
+        take_in(&mut Vec::new(), &mut end, newest)?;
+        if end == head {
+            return Ok(());
+        }
+        let fault = match end.sequence < head.sequence {
+            true => Fault::Missing { sequence: end.sequence + 1 },
+            false => Fault::Changed { sequence: head.sequence },
+        };
+        Err(LogError::Damaged(fault.to_string()))
     }
 
     /// What is wrong with a log that ends before the event that was noted.
@@ -129,6 +170,42 @@ impl S3Log {
         Ok(())
     }
 
+    /// What is wrong with the objects that the log needs beside its events. Without them it still opens by what the head
+    /// says, and not any more once that is gone, too. Snapshots are a cache.
+    pub(super) async fn fault_beside(&self) -> Result<Option<Fault>, LogError> {
+        let fault =
+            |object: &str, reason: &str| Some(Fault::Beside { object: object.into(), reason: reason.into() });
+        let format = self.layout.format();
+        let Some(body) = self.object(&format).await? else { return Ok(fault(&format, "was removed")) };
+        let Some(found) = json(&body).and_then(|found| found["format"].as_u64()) else {
+            return Ok(fault(&format, "cannot be read"));
+        };
+        let lease = self.layout.lease();
+        if self
+            .object(&lease)
+            .await?
+            .is_some_and(|body| json(&body).is_none_or(|found| found["epoch"].is_null()))
+        {
+            return Ok(fault(&lease, "cannot be read: `pve unlock -force` makes it anew"));
+        }
+        let newest = self.naming.seal().ring().map_or(0, |ring| ring.revision);
+        if found <= u64::from(WITHOUT_KEYRING) && newest == 0 {
+            return Ok(None);
+        }
+        for revision in 1..=newest.max(1) {
+            let object = self.layout.keyring(revision);
+            let Some(body) = self.object(&object).await? else { return Ok(fault(&object, "was removed")) };
+            if serde_json::from_slice::<Keyring>(&body).is_err() {
+                return Ok(fault(&object, "cannot be read"));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn object(&self, key: &str) -> Result<Option<Vec<u8>>, LogError> {
+        read(&*self.store, key).await.map_err(|error| self.fail(error))
+    }
+
     /// The newest snapshot that can be used.
     pub(super) async fn snapshot(&self, hinted: u64) -> Result<Option<Snapshot>, LogError> {
         let read_one = |key: String| async move {
@@ -148,6 +225,10 @@ impl S3Log {
         }
         Ok(None)
     }
+}
+
+fn json(body: &[u8]) -> Option<serde_json::Value> {
+    serde_json::from_slice(body).ok()
 }
 
 /// Takes in the next batch, which must continue the chain.

@@ -130,3 +130,71 @@ async fn nothing_is_appended_before_a_batch_that_is_behind_a_gap() {
     assert!(matches!(&error, LogError::Damaged(_)), "{error}");
     assert!(log.verify().await.unwrap().fault.is_some());
 }
+
+#[tokio::test]
+async fn nothing_is_appended_behind_a_newest_event_that_is_gone_or_changed() {
+    let newest = layout().batch(30);
+    let flip = |body: Vec<u8>| {
+        let text = String::from_utf8(body).unwrap();
+        let at = text.find("\"sealed\":\"").unwrap() + 20;
+        let other = if text.as_bytes()[at] == b'A' { "B" } else { "A" };
+        [&text[..at], other, &text[at + 1..]].concat().into_bytes()
+    };
+    type Harm = Box<dyn Fn(&MemoryStore)>;
+    let harms: [(&str, Harm); 4] = [
+        ("the newest", Box::new(|store| drop(store.remove(&layout().batch(30))))),
+        ("all", Box::new(|store| (1..=30).for_each(|first| drop(store.remove(&layout().batch(first)))))),
+        (
+            "the last ten",
+            Box::new(|store| (21..=30).for_each(|first| drop(store.remove(&layout().batch(first))))),
+        ),
+        (
+            "its payload",
+            Box::new(move |store| {
+                let body = store.remove(&layout().batch(30)).unwrap();
+                futures::executor::block_on(store.put(&layout().batch(30), flip(body))).unwrap();
+            }),
+        ),
+    ];
+    for (what, harm) in harms {
+        let store: Arc<MemoryStore> = Arc::default();
+        with_snapshot(&store).await;
+        let (log, _) = open(&store).await;
+        log.save_snapshot(&log.state().await.unwrap()).await.unwrap();
+        assert!(store.keys().contains(&newest));
+        harm(&store);
+        let (log, _) = open(&store).await;
+        assert_eq!(log.state().await.unwrap().sequence, 30, "{what}: the snapshot has everything");
+        let error = log.append(30, vec![draft("behind a hole")]).await.unwrap_err();
+        assert!(matches!(&error, LogError::Damaged(_)), "{what}: {error}");
+        assert!(!store.keys().contains(&layout().batch(31)), "{what}");
+    }
+    // What was put away in front of the newest is no hole.
+    let store: Arc<MemoryStore> = Arc::default();
+    with_snapshot(&store).await;
+    let (log, _) = open(&store).await;
+    log.save_snapshot(&log.state().await.unwrap()).await.unwrap();
+    (1..30).for_each(|first| drop(store.remove(&layout().batch(first))));
+    let (log, _) = open(&store).await;
+    log.state().await.unwrap();
+    append(&log, 30..31).await;
+}
+
+#[tokio::test]
+async fn what_a_log_needs_beside_its_events_is_verified_too() {
+    let lease = (layout().lease(), Some("{}"));
+    for (object, body) in
+        [(layout().format(), None), (layout().keyring(1), None), (layout().keyring(1), Some("{")), lease]
+    {
+        let store: Arc<MemoryStore> = Arc::default();
+        with_snapshot(&store).await;
+        let (log, _) = open(&store).await;
+        assert_eq!(log.verify().await.unwrap().fault, None);
+        match body {
+            Some(body) => store.put(&object, body.into()).await.unwrap(),
+            None => drop(store.remove(&object).unwrap()),
+        }
+        let fault = open(&store).await.0.verify().await.unwrap().fault;
+        assert!(matches!(&fault, Some(Fault::Beside { object: named, .. }) if *named == object), "{fault:?}");
+    }
+}

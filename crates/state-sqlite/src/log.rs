@@ -209,7 +209,9 @@ impl MovableLog for SqliteLog {
             let mut end = Head { sequence, hash };
             check_following(&mut end, &events)?;
             write_events(&transaction, &events).map_err(fail)?;
-            if let Some(ring) = &ring {
+            if let Some(ring) = &ring
+                && !has_ring(&transaction, ring.revision, &place)?
+            {
                 write_ring(&transaction, ring, &place)?;
             }
             transaction.commit().map_err(fail)
@@ -257,6 +259,14 @@ fn present_seal(
     let seal = Arc::new(seal.with_ring(ring));
     *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seal);
     Ok(seal)
+}
+
+fn has_ring(connection: &Connection, revision: u64, place: &str) -> Result<bool, LogError> {
+    let query = "SELECT count(*) FROM keyrings WHERE revision = ?1";
+    let found: i64 = connection
+        .query_row(query, params![signed(revision)], |row| row.get(0))
+        .map_err(|error| storage(place, &error))?;
+    Ok(found > 0)
 }
 
 fn write_ring(connection: &Connection, ring: &Keyring, place: &str) -> Result<(), LogError> {

@@ -73,6 +73,13 @@ pub enum Fault {
         /// The last event that was written.
         written: u64,
     },
+    /// Something beside the events that the log needs cannot be read.
+    Beside {
+        /// What it is called.
+        object: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl std::fmt::Display for Fault {
@@ -84,6 +91,9 @@ impl std::fmt::Display for Fault {
             Fault::Missing { sequence } => write!(f, "event {sequence} is missing"),
             Fault::Truncated { last, written } => {
                 write!(f, "the log ends at event {last}, but event {written} was written: the end is missing")
+            }
+            Fault::Beside { object, reason } => {
+                write!(f, "the events are as they were, but {object} {reason}")
             }
         }
     }

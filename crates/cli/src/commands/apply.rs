@@ -303,7 +303,8 @@ fn refuse_blocked(state: &State, planning: &Planning) -> Result<(), Failure> {
             let reason = open.indeterminate.as_deref().unwrap_or("no result was recorded");
             let message = format!("it cannot be told what became of {}: {reason}", open.intent.address);
             let hint = format!(
-                "Look at it in the cluster. Leave it out with -exclude '{}' to apply the rest.",
+                "Look at it in the cluster. If nothing there is of that run, `pve state rm '{0}'` gives the action up, and \
+                 the next apply does it anew. Leave it out with -exclude '{0}' to apply the rest.",
                 open.intent.address
             );
             Err(Failure::hinted(message, hint))

@@ -7,7 +7,7 @@ use pve_config::configuration::Import;
 use pve_config::syntax::{Expr, SourceMap, parse_expression};
 use pve_model::address::Target;
 use pve_model::codec::encode;
-use pve_model::event::{InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::plan::Change;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::InstanceRecord;
@@ -63,6 +63,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         ));
     };
     let record = imported(&workspace, change).ok_or_else(|| Failure::plain("there is nothing to import"))?;
+    let state_before = state.clone();
     let writer = Writer::start(Arc::clone(&log), state, actor());
     let seen = InstanceObserved { address: address.clone(), deposed: None, record };
     let started = RunStarted {
@@ -72,8 +73,15 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         place: log_place(&project)?,
     };
     let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
-    let events =
-        vec![Payload::RunStarted(started), Payload::InstanceImported(seen), Payload::RunFinished(finished)];
+    let unclear = state_before.open_actions.iter();
+    let unclear = unclear.filter(|open| open.intent.address == address && open.indeterminate.is_some());
+    let settled = unclear.map(|open| {
+        let error = format!("settled by importing {}", options.id);
+        Payload::ActionFailed(ActionFailed { action: open.intent.action, error, record: None })
+    });
+    let mut events = vec![Payload::RunStarted(started)];
+    events.extend(settled);
+    events.extend([Payload::InstanceImported(seen), Payload::RunFinished(finished)]);
     writer.record_all(events).await.map_err(|error| {
         let message = format!("the log could not be written: {}", error.message);
         Failure::hinted(message, "Nothing is lost: try again.")

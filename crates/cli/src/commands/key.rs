@@ -14,6 +14,8 @@ use crate::backend::open_to_change;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, actor};
 
+/// The fewest characters of a passphrase that is let in.
+const SHORTEST: usize = 16;
 /// A passphrase that is to be let in.
 const VARIABLE: &str = "PVE_NEW_ENCRYPTION_PASSPHRASE";
 
@@ -112,7 +114,9 @@ fn report(global: &GlobalOptions, ring: &Keyring, told: &str, names: &[String]) 
         return Ok(0);
     }
     println!("Done: {told}. What comes can be opened by {}.", names.join(", "));
-    eprintln!("What is in the log already stays sealed with the keys of its time.");
+    eprintln!(
+        "Whoever is let in can read all that is in the log; whoever is taken out can still read what was there until now."
+    );
     Ok(0)
 }
 
@@ -129,8 +133,12 @@ fn new_passphrase(global: &GlobalOptions) -> Result<Key, Failure> {
             return Err(Failure::hinted("nobody is there to type the passphrase", hint));
         }
     };
-    if text.is_empty() {
-        return Err(Failure::plain("an empty passphrase keeps nobody out"));
+    if text.chars().count() < SHORTEST {
+        return Err(Failure::hinted(
+            format!("the passphrase is shorter than {SHORTEST} characters"),
+            "Whoever gets at the stored log can try passphrases in peace. Take a longer one: several words. Nothing was \
+             changed.",
+        ));
     }
     Ok(Key::of_passphrase(text, VARIABLE))
 }

@@ -23,6 +23,8 @@ const FORMAT: &str = "1.0";
 /// How times are shown: to the second, in universal time, as `pve replay -to` takes them.
 pub const TIME: &str = "%Y-%m-%d %H:%M:%SZ";
 
+const RESTORE: &str = "Restore the log from a copy; what it is about in the cluster is untouched.";
+
 /// Shows or checks the log.
 ///
 /// # Errors
@@ -44,6 +46,9 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
         return verify(global, &project).await;
     }
     let events = project.open_log().await?.0.read(0).await?;
+    if events.is_empty() {
+        eprintln!("The log of the environment {} has no events yet.", project.stream());
+    }
     let target = options.address.as_deref().map(parse_target).transpose()?;
     let mut history = History::default();
     let mut lines = Vec::new();
@@ -141,7 +146,16 @@ async fn push(global: &GlobalOptions, project: &Project, discard: bool, wait: &s
 /// every event is as whoever had the key wrote it: the chain could be made anew by somebody who has not.
 async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
     refuse_left_behind(project).await?;
-    let found = crate::backend::open_without_key(project).await?.verify().await?;
+    let checked =
+        match crate::backend::open_without_key(project).await.map(|log| async move { log.verify().await }) {
+            Ok(checking) => checking.await,
+            Err(failure) => return Err(failure),
+        };
+    let found = match checked {
+        Ok(found) => found,
+        Err(LogError::Damaged(fault)) => return Err(Failure::hinted(fault, RESTORE)),
+        Err(error) => return Err(error.into()),
+    };
     let mut fault = found.fault.as_ref().map(ToString::to_string);
     let mut opened = false;
     if fault.is_none() {
@@ -168,10 +182,7 @@ async fn verify(global: &GlobalOptions, project: &Project) -> Ended {
             found.events
         ),
         Some(fault) => {
-            return Err(Failure::hinted(
-                fault,
-                "Restore the log from a copy; what it is about in the cluster is untouched.",
-            ));
+            return Err(Failure::hinted(fault, RESTORE));
         }
     }
     Ok(0)

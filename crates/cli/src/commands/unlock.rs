@@ -23,7 +23,11 @@ pub async fn status(global: &GlobalOptions, _: &LockCommand) -> Ended {
         return print(global, text, None);
     };
     match lease_status(&*shared.lease).await?.and_then(|lease| lease.record.holder) {
-        None => print(global, "Nobody works on this environment.", None),
+        None if shared.log.head().await? == 0 => {
+            let text = format!("The environment {} has no log yet: nobody works on it.", project.stream());
+            print(global, &text, None)
+        }
+        None => print(global, &format!("Nobody works on the environment {}.", project.stream()), None),
         Some(holder) => print(global, &format!("Held: {holder}"), Some(&holder)),
     }
 }
@@ -42,6 +46,12 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
     };
     if options.terraform {
         return unlock_terraform(global, options, &project, &shared).await;
+    }
+    if options.force && shared.lease.repair(LeaseHolder::new(actor(), "unlock")).await? {
+        println!(
+            "The lease could not be read, and is made anew. The next run waits a minute for whoever may have it."
+        );
+        return Ok(0);
     }
     let Some(lease) = lease_status(&*shared.lease).await? else {
         eprintln!("Nobody works on this environment.");

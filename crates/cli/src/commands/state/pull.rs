@@ -1,8 +1,9 @@
 //! `pve state pull`: the state as Terraform's state file, version 4.
 
-use pve_model::codec::{decode, to_plain_json};
+use pve_model::codec::{decode, encode, to_plain_json};
+use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
-use pve_model::{InstanceAddress, InstanceKey, ResourceAddress, ResourceMode};
+use pve_model::{InstanceAddress, InstanceKey, Path, PathStep, ResourceAddress, ResourceMode};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::{decode_record, print_json, provider_name};
@@ -15,19 +16,32 @@ use crate::terraform_json::LANGUAGE_VERSION;
 /// # Errors
 /// When the log cannot be read.
 pub async fn run(project: &Project) -> Ended {
-    print_json(&state_file(&project.state().await?))?;
+    let (lineage, state) = if project.has_log()? {
+        let (log, state) = project.open_log().await?;
+        (log.id().to_string(), state)
+    } else {
+        (String::new(), State::default())
+    };
+    print_json(&state_file(&lineage, &state))?;
     Ok(0)
 }
 
-fn state_file(state: &State) -> Json {
+fn state_file(lineage: &str, state: &State) -> Json {
     let mut resources: Vec<(ResourceAddress, Json)> = Vec::new();
     let registry = pve_resources::registry();
     for (address, instance) in &state.instances {
         let deposed = instance.deposed.iter().map(|(name, record)| (Some(name.as_str()), record));
         let objects = instance.current.iter().map(|record| (None, record)).chain(deposed);
         for (deposed, record) in objects {
-            let attributes = to_plain_json(&decode_record(&registry, address, record).unmark_deep().0);
-            let object = object(address, deposed, record, attributes);
+            let marked = decode_record(&registry, address, record);
+            let sensitive: Vec<Json> = marked.sensitive_paths().iter().map(sensitive_path).collect();
+            let value = marked.unmark_deep().0;
+            // What has no type of its own is told with one.
+            let attributes = match registry.resource(&address.resource.kind) {
+                Some(rules) => encode(&value, &rules.schema().block.implied_type()),
+                None => to_plain_json(&value),
+            };
+            let object = object(address, deposed, record, attributes, &sensitive);
             match resources.last_mut().filter(|(resource, _)| *resource == address.resource) {
                 Some((_, entry)) => {
                     if let Some(instances) = entry["instances"].as_array_mut() {
@@ -54,7 +68,7 @@ fn state_file(state: &State) -> Json {
         "version": 4,
         "terraform_version": LANGUAGE_VERSION,
         "serial": state.sequence,
-        "lineage": "",
+        "lineage": lineage,
         "outputs": outputs,
         "resources": resources.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(),
         "check_results": null,
@@ -85,11 +99,12 @@ fn object(
     deposed: Option<&str>,
     record: &InstanceRecord,
     attributes: Json,
+    sensitive: &[Json],
 ) -> Json {
     let mut fields = json!({
         "schema_version": record.schema_version,
         "attributes": attributes,
-        "sensitive_attributes": [],
+        "sensitive_attributes": sensitive,
     });
     match &address.key {
         Some(InstanceKey::Index(index)) => fields["index_key"] = json!(index),
@@ -109,4 +124,14 @@ fn object(
         fields["dependencies"] = record.dependencies.iter().map(ToString::to_string).collect();
     }
     fields
+}
+
+/// A path as Terraform's state files have it.
+fn sensitive_path(path: &Path) -> Json {
+    let step = |step: &PathStep| match step {
+        PathStep::Attribute(name) => json!({"type": "get_attr", "value": name}),
+        PathStep::Index(index) => json!({"type": "index", "value": {"value": index, "type": "number"}}),
+        PathStep::Key(key) => json!({"type": "index", "value": {"value": key, "type": "string"}}),
+    };
+    path.0.iter().map(step).collect()
 }
