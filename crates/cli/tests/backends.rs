@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::io::{BufRead as _, Write as _};
+
 use common::Project;
 
 const PARTIAL: &str = "terraform {\n  backend \"s3\" {\n    key = \"infra/terraform.tfstate\"\n  }\n}\n";
@@ -99,4 +101,62 @@ fn a_file_that_is_none_is_named() {
     assert!(project.fails(&["init", "-backend-config=absent"]).contains("absent cannot be read"));
     project.write("bad.tfbackend", "bucket = \n");
     assert!(project.fails(&["init", "-backend-config=bad.tfbackend"]).contains("bad.tfbackend"));
+}
+
+/// Answers every request with 403, and hands on what it was asked.
+fn refusing() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut lines = std::io::BufReader::new(connection.try_clone().unwrap()).lines();
+            let head: Vec<String> =
+                lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let body = "<Error><Code>InvalidAccessKeyId</Code></Error>";
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+            let _ = connection.write_all(answer.as_bytes());
+            if sender.send(head.join("\n")).is_err() {
+                return;
+            }
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_profile_that_is_named_comes_before_keys_of_the_environment() {
+    let (address, asked) = refusing();
+    let project = Project::new(PARTIAL);
+    project.write("aws", "[profile team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = b\n");
+    let file = project.path().join("aws").display().to_string();
+    let run = |profile: &str| {
+        let arguments = format!(
+            "bucket=b region=r use_path_style=true profile={profile} \"endpoints={{ s3 = \\\"http://{address}\\\" }}\""
+        );
+        let environment = [
+            ("PVE_BACKEND_CONFIG", &*arguments),
+            ("AWS_CONFIG_FILE", &*file),
+            ("AWS_SHARED_CREDENTIALS_FILE", "none"),
+            ("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT"),
+            ("AWS_SECRET_ACCESS_KEY", "c"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        let output = project.run_with(&environment, &["-v", "plan"]);
+        assert_eq!(output.status.code(), Some(1), "{}", common::text(&output));
+        common::text(&output)
+    };
+    let said = run("team");
+    let head = asked.recv().unwrap();
+    assert!(head.contains("Credential=AKIATEAM/"), "{head}");
+    // What was asked of the store is shown, and what to do is about that.
+    assert!(said.contains("GET infra/terraform.tfstate.pve/head: "), "{said}");
+    assert!(said.contains("The store does not accept the credentials"), "{said}");
+    let said = run("absent");
+    assert!(said.contains("no credentials were found"), "{said}");
+    assert!(asked.try_recv().is_err(), "nobody was asked with other keys");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -245,7 +246,10 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
         loader = loader.profile_name(profile);
         // Who names a profile does not mean the keys of the environment.
         if settings.credentials.is_none() {
-            let named = ProfileFileCredentialsProvider::builder().profile_name(profile);
+            let asking = ProviderConfig::without_region()
+                .with_region(Some(Region::new(settings.region.clone())))
+                .with_http_client(http_client(settings, None)?);
+            let named = ProfileFileCredentialsProvider::builder().configure(&asking).profile_name(profile);
             let named = match &files {
                 Some(files) => named.profile_files(files.clone()),
                 None => named,
