@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pve_simulator::{Options, Server, Simulator, serve};
@@ -428,8 +429,8 @@ async fn firewall_rules_are_verified_one_fault_at_a_time() {
         (
             "POST",
             rules,
-            "type=in&action=ACCEPT&proto=icmp&icmp-type=foo",
-            "icmp-type: invalid icmp-type 'foo' for proto 'icmp'",
+            "type=in&action=ACCEPT&proto=icmp&icmp-type=no-route",
+            "icmp-type: invalid icmp-type 'no-route' for proto 'icmp'",
         ),
         (
             "POST",
@@ -469,6 +470,54 @@ async fn firewall_rules_are_verified_one_fault_at_a_time() {
     .await;
     // The last of the rules is the first that was made, under the macro's own name.
     assert_eq!(api.get(rules).await[2]["macro"], "SSH");
+}
+
+#[tokio::test]
+async fn an_empty_field_takes_a_rules_value_away() {
+    // PVE::Firewall: copy_rule_data; parse_address_list, parse_port_name_number_or_range and the formats
+    // pve-fw-protocol-spec and pve-fw-icmp-type-spec let nothing pass, pve-iface and the enumerations do not.
+    let rules = "/cluster/firewall/rules";
+    let first = "/cluster/firewall/rules/0";
+    let api = Api::start().await;
+    let empty = "macro=&dport=&sport=&source=&dest=&proto=&comment=&icmp-type=";
+    let create: &'static str = format!("type=in&action=ACCEPT&enable=1&{empty}").leak();
+    api.expect(&[("POST", rules, create, "200")]).await;
+    let bare = api.get(first).await;
+    let fields: BTreeSet<&str> = bare.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, BTreeSet::from(["action", "digest", "enable", "pos", "type"]));
+    api.expect(&[
+        ("PUT", first, "proto=tcp&dport=22,80:90,http&source=10.0.0.0/8&comment=x&macro=-", "200"),
+        ("PUT", first, empty, "200"),
+    ])
+    .await;
+    let mut again = api.get(first).await;
+    again["digest"] = bare["digest"].clone();
+    assert_eq!(again, bare);
+    let refused = |field: &str, text: &str| {
+        let (parameters, answer) = (
+            format!("type=in&action=ACCEPT&{field}"),
+            format!("{}: {text}", field.split('=').next().unwrap()),
+        );
+        let both: (&'static str, &'static str) = (parameters.leak(), answer.leak());
+        ("POST", rules, both.0, both.1)
+    };
+    api.expect(&[
+        refused("iface=", "invalid format - invalid network interface name ''\n"),
+        refused(
+            "log=",
+            "value '' does not have a value in the enumeration 'emerg, alert, crit, err, warning, notice, info, debug, nolog'",
+        ),
+        refused("enable=", "type check ('integer') failed - got ''"),
+        refused("dport=-", "invalid format - invalid port '-'\n"),
+        refused("dport=22,", "invalid format - extraneous commas in list\n"),
+        refused("dport=ssh:http", "invalid format - invalid port 'ssh:http'\n"),
+        refused("dport=echo-reply,80", "invalid format - ICMP ports not allowed in port range\n"),
+        refused("dport=1,2,3,4,5,6,7,8:9,10,11,12,13,14,15,16", "invalid format - too many entries in port list (> 15 numbers)\n"),
+        refused("sport=echo-reply", "invalid format - invalid port 'echo-reply'\n"),
+        refused("source=10.0.0.1,", "invalid format - extraneous commas in list\n"),
+        refused("icmp-type=foo", "invalid format - invalid icmp-type value 'foo'\n"),
+    ])
+    .await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::router::Route;
 use crate::schema::{self, Kind};
 use crate::state::Options;
 pub(crate) use scope::Scope;
+pub(crate) use verify::is_icmp_type;
 pub(crate) use vnets::ROUTES as VNET_ROUTES;
 
 macro_rules! guest_routes {

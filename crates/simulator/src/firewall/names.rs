@@ -61,7 +61,7 @@ fn alias_of(request: &Request<'_>, name: &str) -> Options {
         ("name".to_owned(), name.to_owned()),
         ("cidr".to_owned(), plain(&request.text("cidr"))),
     ]);
-    if let Some(comment) = request.get("comment") {
+    if let Some(comment) = request.get("comment").filter(|comment| !comment.is_empty()) {
         alias.insert("comment".to_owned(), comment.to_owned());
     }
     alias
@@ -222,7 +222,8 @@ fn check_alias(request: &Request<'_>, scope: Scope, text: &str) -> Result<(), Fa
 
 fn entry_of(request: &Request<'_>) -> Options {
     let keys = ["comment", "nomatch"];
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), request.get(key)?.to_owned()))).collect()
+    let sent = |key: &str| request.get(key).filter(|text| !text.is_empty()).map(str::to_owned);
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), sent(key)?))).collect()
 }
 
 /// `GET ipset/{name}/{cidr}`.

@@ -77,6 +77,11 @@ const ICMP6: [&str; 25] = [
     "redirect",
 ];
 
+/// True for a kind of ICMP in either family.
+pub(crate) fn is_icmp_type(name: &str) -> bool {
+    ICMP.contains(&name) || ICMP6.contains(&name)
+}
+
 fn refuse(parameter: &str, text: impl Into<String>) -> Result<(), Failure> {
     Err(Failure::parameter(parameter, text))
 }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::formats::matches;
+use crate::firewall::is_icmp_type;
 
 pub(super) fn is_unicast_mac(value: &str) -> bool {
     matches(r"(?i)^[a-f0-9][02468ace](:[a-f0-9]{2}){5}$", value)
@@ -61,24 +62,50 @@ pub(super) fn is_protocol(value: &str) -> bool {
     known.contains(&value) || value.parse::<u8>().is_ok()
 }
 
-pub(super) fn ports(value: &str) -> Result<(), String> {
-    for part in value.split(',') {
-        let bounds: Vec<&str> = part.splitn(2, ':').collect();
-        for bound in &bounds {
-            let number = bound.parse::<u32>();
-            let valid = number.is_ok_and(|port| port <= 65535) || is_service(bound);
-            if !valid {
-                return Err(format!("invalid port '{bound}'"));
+/// Ports as a rule has them: numbers, ranges of numbers and services. Nothing is allowed, a rule's value is taken
+/// away by it. Destination ports may name kinds of ICMP, alone.
+pub(super) fn ports(value: &str, destination: bool) -> Result<(), String> {
+    if value.is_empty() {
+        return Ok(());
+    }
+    if value.ends_with(',') {
+        return Err("extraneous commas in list".to_owned());
+    }
+    let (mut numbers, mut kinds) = (0, 0);
+    for item in value.split(',') {
+        match item.split_once(':') {
+            Some((low, high)) if is_digits(low) && is_digits(high) => {
+                if port(low)? > port(high)? {
+                    return Err(format!(
+                        "backwards range '{low}:{high}' not allowed, did you mean '{high}:{low}'?"
+                    ));
+                }
+                numbers += 2;
             }
-        }
-        if let [low, high] = bounds[..]
-            && let (Ok(first), Ok(last)) = (low.parse::<u32>(), high.parse::<u32>())
-            && first > last
-        {
-            return Err(format!("backwards range '{part}' not allowed, did you mean '{high}:{low}'?"));
+            _ if is_digits(item) => {
+                port(item)?;
+                numbers += 1;
+            }
+            _ if destination && is_icmp_type(item) => kinds += 1,
+            _ if is_service(item) => {}
+            _ => return Err(format!("invalid port '{item}'")),
         }
     }
+    if kinds > 0 && numbers > 0 {
+        return Err("ICMP ports not allowed in port range".to_owned());
+    }
+    if numbers > 15 {
+        return Err("too many entries in port list (> 15 numbers)".to_owned());
+    }
     Ok(())
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("invalid port '{text}'"))
 }
 
 pub(super) fn is_service(value: &str) -> bool {
@@ -112,8 +139,12 @@ pub(super) fn is_service(value: &str) -> bool {
 }
 
 pub(super) fn firewall_addresses(value: &str) -> Result<(), String> {
-    if value.starts_with('+') || is_alias(value) {
+    // Nothing takes a rule's address away.
+    if value.is_empty() || value.starts_with('+') || is_alias(value) {
         return Ok(());
+    }
+    if value.ends_with(',') {
+        return Err("extraneous commas in list".to_owned());
     }
     let items: Vec<&str> = value.split(',').collect();
     for item in &items {

@@ -9,6 +9,7 @@ use super::addresses::{
     firewall_addresses, is_address_or_network, is_alias, is_cidr4, is_cidr6, is_protocol, is_unicast_mac,
     ports,
 };
+use crate::firewall::is_icmp_type;
 
 /// Checks `value` against the format; formats that are not known here accept everything.
 pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
@@ -118,8 +119,13 @@ fn guest_format(format: &str, value: &str) -> Result<(), String> {
                 None => Ok(()),
             }
         }
-        "pve-fw-protocol-spec" if !is_protocol(value) => Err(format!("unknown protocol '{value}'")),
-        "pve-fw-sport-spec" | "pve-fw-dport-spec" => ports(value),
+        "pve-fw-protocol-spec" if !value.is_empty() && !is_protocol(value) => {
+            Err(format!("unknown protocol '{value}'"))
+        }
+        "pve-fw-sport-spec" | "pve-fw-dport-spec" => ports(value, format == "pve-fw-dport-spec"),
+        "pve-fw-icmp-type-spec" if !value.is_empty() && !is_icmp_type(value) => {
+            Err(format!("invalid icmp-type value '{value}'"))
+        }
         "pve-fw-addr-spec" => firewall_addresses(value),
         _ => super::cluster_formats::check(format, value),
     }
