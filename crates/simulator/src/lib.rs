@@ -44,6 +44,7 @@ mod sdn;
 mod sections;
 mod seed;
 mod server;
+mod shell;
 mod simulator;
 mod snapshots;
 mod state;

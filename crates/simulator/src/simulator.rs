@@ -288,20 +288,20 @@ impl Simulator {
     }
 
     /// Runs a command line as root; nothing if the connection is to end without an answer. For the SSH side.
-    pub(crate) fn execute(&self, line: &str) -> Option<Finished> {
+    pub(crate) fn execute(&self, line: &str, input: &[u8]) -> Option<Finished> {
         let mut inner = self.lock();
         let finished = match inner.injected(SSH, line) {
             Some(How::Disconnect) => None,
             Some(How::Refuse { reason, .. } | How::FailTask(reason)) => Some(Finished::failed(&reason)),
             Some(How::ApplyThenDisconnect) => {
-                inner.execute(line);
+                inner.execute(line, input);
                 None
             }
             Some(How::ApplyThenAnswer { reason, .. }) => {
-                inner.execute(line);
+                inner.execute(line, input);
                 Some(Finished::failed(&reason))
             }
-            None => Some(inner.execute(line)),
+            None => Some(inner.execute(line, input)),
         };
         let status = finished.as_ref().map_or(0, |finished| if finished.code == 0 { 200 } else { 500 });
         inner.record(RequestRecord { method: SSH.to_owned(), path: line.to_owned(), status });
@@ -374,12 +374,12 @@ impl Inner {
         reply
     }
 
-    fn execute(&mut self, line: &str) -> Finished {
+    fn execute(&mut self, line: &str, input: &[u8]) -> Finished {
         let now = self.now();
         tasks::settle(&mut self.state, now);
         let identity = Identity { user: "root@pam".to_owned(), token: None };
         let mut request = Request::new(&mut self.state, &self.options, &identity, now);
-        let finished = tools::run(&mut request, line);
+        let finished = tools::run(&mut request, line, input);
         match self.save() {
             Ok(()) => finished,
             Err(error) => Finished::failed(&format!("unable to write state - {error}")),

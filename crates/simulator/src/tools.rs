@@ -1,15 +1,16 @@
-//! The command-line tools of a node that root runs over SSH, as far as clients need them: `pvesm path`, `qm set` of
-//! one drive, and `sed -i` of the `lxc.*` lines in a container's file.
+//! The command-line tools of a node that root runs over SSH, as far as clients need them: `pvesm path`, `qm disk
+//! import`, `qm set` of one drive, and `sed -i` of the `lxc.*` lines in a container's file.
 
 use std::collections::BTreeMap;
 
 use crate::failure::Failure;
 use crate::guests;
 use crate::qemu::{config, drives};
-use crate::request::Request;
+use crate::request::{Outcome, Request};
 use crate::schema::{self, Raw};
-use crate::state::GuestKind;
+use crate::state::{Guest, GuestKind};
 use crate::volumes;
+use crate::{server, shell, storage};
 
 /// How a command went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +27,13 @@ impl Finished {
         Finished { stdout: String::new(), stderr: format!("{reason}\n"), code: 255 }
     }
 
+    pub fn done(stdout: String) -> Finished {
+        Finished { stdout, stderr: String::new(), code: 0 }
+    }
+
     fn of(result: Result<String, Failure>) -> Finished {
         match result {
-            Ok(stdout) => Finished { stdout, stderr: String::new(), code: 0 },
+            Ok(stdout) => Finished::done(stdout),
             Err(failure) if failure.errors.is_empty() => Finished::failed(&failure.reason),
             Err(failure) => {
                 let errors = failure.errors.iter().map(|(name, text)| format!("\n{name}: {text}"));
@@ -43,8 +48,16 @@ impl Finished {
     }
 }
 
+/// True if a command line reads what its client sends.
+pub(crate) fn reads_input(line: &str) -> bool {
+    shell::script_of(line).is_some_and(|script| shell::reads_input(&script))
+}
+
 /// Runs a command line, as the shell and the tools of the node would.
-pub(crate) fn run(request: &mut Request<'_>, line: &str) -> Finished {
+pub(crate) fn run(request: &mut Request<'_>, line: &str, input: &[u8]) -> Finished {
+    if let Some(script) = shell::script_of(line) {
+        return shell::run(request, &script, input);
+    }
     let words = words(line).unwrap_or_else(|| vec![line.to_owned()]);
     let mut words: &[String] = &words;
     if let [sudo, rest @ ..] = words
@@ -52,21 +65,33 @@ pub(crate) fn run(request: &mut Request<'_>, line: &str) -> Finished {
     {
         words = rest.strip_prefix(&["-n".to_owned()]).unwrap_or(rest);
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words.as_slice() {
+    program(request, &words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Runs one program.
+pub(crate) fn program(request: &mut Request<'_>, words: &[&str]) -> Finished {
+    match words {
         ["pvesm", "path", volume] => Finished::of(path(request, volume)),
+        ["qm", "disk", "import", vmid, source, storage, "-format", format] => {
+            Finished::of(import(request, vmid, source, storage, format))
+        }
         ["qm", "set", vmid, option, value] => {
-            match option.strip_prefix("--").filter(|name| drives::is_drive(name)) {
+            match option
+                .strip_prefix('-')
+                .map(|name| name.strip_prefix('-').unwrap_or(name))
+                .filter(|name| drives::is_drive(name))
+            {
                 Some(name) => Finished::of(set(request, vmid, name, value)),
                 None => not_found("qm"),
             }
         }
         ["flock", "-w", _, _, rest @ ..] if rest.first() == Some(&"sed") => edit(request, rest),
+        ["sed", ..] => edit(request, words),
         words => not_found(words.first().unwrap_or(&"")),
     }
 }
 
-fn not_found(name: &str) -> Finished {
+pub(crate) fn not_found(name: &str) -> Finished {
     Finished { code: 127, ..Finished::failed(&format!("sh: 1: {name}: command not found")) }
 }
 
@@ -76,6 +101,64 @@ fn path(request: &Request<'_>, volume: &str) -> Result<String, Failure> {
         .ok_or_else(|| Failure::died(format!("unable to parse volume ID '{volume}'")))?;
     volumes::check_name(request.state, storage, name)?;
     Ok(format!("{}\n", volumes::path(request.state, volume)))
+}
+
+/// A copy of an image on a storage, as an unused disk of a machine (PVE::CLI::qm, PVE::QemuServer::ImportDisk).
+fn import(
+    request: &mut Request<'_>,
+    vmid: &str,
+    source: &str,
+    storage: &str,
+    format: &str,
+) -> Result<String, Failure> {
+    let id: u32 = vmid.parse().unwrap_or(0);
+    if request.state.guests.get(&id).is_none_or(|guest| guest.kind != GuestKind::Qemu) {
+        let node = &request.node;
+        return Err(Failure::died(format!(
+            "Configuration file 'nodes/{node}/qemu-server/{vmid}.conf' does not exist"
+        )));
+    }
+    if volumes::by_path(request.state, source).is_none() {
+        return Err(Failure::died(format!("{source}: non-existent or non-regular file")));
+    }
+    let mut outcome = Outcome::default();
+    let (volume, _) = drives::import_disk(request, &mut outcome, id, "scsi0", storage, Some(format), source)?;
+    let said = format!("importing disk '{source}' to VM {vmid} ...\n");
+    let slot = request.state.guests.get_mut(&id).and_then(|guest| {
+        let slot = (0..256).map(|n| format!("unused{n}")).find(|slot| !guest.config.contains_key(slot))?;
+        guest.config.insert(slot.clone(), volume.clone());
+        Some(slot)
+    });
+    Ok(format!("{said}{}: successfully imported disk '{volume}'\n", slot.unwrap_or_default()))
+}
+
+/// Writes a file of a storage, or lines behind those of a container's file.
+pub(crate) fn write(request: &mut Request<'_>, file: &str, bytes: &[u8], append: bool) -> Finished {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let seconds = request.seconds();
+    if let Some(guest) = container(request, file).filter(|_| append) {
+        let lines = guest.config.entry(guests::LXC_LINES.to_owned()).or_default();
+        let apart = if lines.is_empty() { "" } else { "\n" };
+        *lines = format!("{lines}{apart}{}", text.trim_end());
+        return Finished::done(text);
+    }
+    match server::volume_at(request.state, file).filter(|_| !append) {
+        Some(volume) => {
+            storage::store_file(request.state, &volume, bytes, seconds);
+            Finished::done(text)
+        }
+        None => Finished { code: 1, ..Finished::failed(&format!("tee: {file}: No such file or directory")) },
+    }
+}
+
+/// The container whose file this is.
+fn container<'a>(request: &'a mut Request<'_>, file: &str) -> Option<&'a mut Guest> {
+    let own = format!("nodes/{}/lxc/", request.options.node);
+    let rest = file.strip_prefix("/etc/pve/")?.strip_suffix(".conf")?;
+    let rest = rest.strip_prefix("lxc/").map_or_else(|| rest.to_owned(), |vmid| own + vmid);
+    let (node, vmid) = rest.strip_prefix("nodes/")?.split_once("/lxc/")?;
+    let guest = request.state.guests.get_mut(&vmid.parse::<u32>().ok()?)?;
+    (guest.kind == GuestKind::Lxc && guest.node == node).then_some(guest)
 }
 
 /// `PUT config` on the node that has the machine.
@@ -98,14 +181,7 @@ fn set(request: &mut Request<'_>, vmid: &str, name: &str, value: &str) -> Result
 fn edit(request: &mut Request<'_>, words: &[&str]) -> Finished {
     let ["sed", "-i", scripts @ .., file] = words else { return not_found("sed") };
     let failed = |reason: String, code: u32| Finished { code, ..Finished::failed(&reason) };
-    let named = file.strip_prefix("/etc/pve/nodes/").and_then(|rest| rest.strip_suffix(".conf"));
-    let named = named.and_then(|rest| rest.split_once("/lxc/"));
-    let vmid = named.and_then(|(node, vmid)| Some((node, vmid.parse::<u32>().ok()?)));
-    let guest = vmid.and_then(|(node, vmid)| {
-        let guest = request.state.guests.get_mut(&vmid)?;
-        (guest.kind == GuestKind::Lxc && guest.node == node).then_some(guest)
-    });
-    let Some(guest) = guest else {
+    let Some(guest) = container(request, file) else {
         return failed(format!("sed: can't read {file}: No such file or directory"), 2);
     };
     let text = guest.config.get(guests::LXC_LINES).cloned().unwrap_or_default();
@@ -113,6 +189,7 @@ fn edit(request: &mut Request<'_>, words: &[&str]) -> Finished {
     let mut inserted = Vec::new();
     for pair in scripts.chunks(2) {
         match pair {
+            [r"/^lxc\.idmap:/d"] => before.retain(|line| !line.starts_with("lxc.idmap:")),
             ["-e", r"1,/^\[/{/^lxc\.idmap/d}"] => before.retain(|line| !line.starts_with("lxc.idmap")),
             ["-e", script] if script.starts_with("1i lxc.") => inserted.push(script[3..].to_owned()),
             _ => return failed(format!("sed: -e expression {pair:?}: unknown command"), 1),
@@ -165,7 +242,7 @@ mod tests {
     }
 
     fn failed(simulator: &Simulator, line: &str) -> (u32, String) {
-        let finished = simulator.execute(line).unwrap();
+        let finished = simulator.execute(line, b"").unwrap();
         assert_eq!(finished.stdout, "", "{line}");
         (finished.code, finished.stderr)
     }
@@ -173,10 +250,10 @@ mod tests {
     #[test]
     fn root_imports_a_disk_from_the_path_of_an_iso_volume() {
         let simulator = cluster();
-        let found = simulator.execute("sudo -n pvesm path local:iso/a.img").unwrap();
+        let found = simulator.execute("sudo -n pvesm path local:iso/a.img", b"").unwrap();
         assert_eq!((found.stdout.as_str(), found.code), ("/var/lib/vz/template/iso/a.img\n", 0));
         let set = "qm set 100 --scsi0 'local-lvm:0,import-from=/var/lib/vz/template/iso/a.img,ssd=1'";
-        let done = simulator.execute(set).unwrap();
+        let done = simulator.execute(set, b"").unwrap();
         assert_eq!((done.code, done.stderr.as_str()), (0, ""));
         let last = done.stdout.lines().last().unwrap();
         assert_eq!(last, "scsi0: successfully created disk 'local-lvm:vm-100-disk-0,size=4M,ssd=1'");
@@ -207,7 +284,7 @@ mod tests {
         simulator.seed(&serde_json::from_value(seed).unwrap()).unwrap();
         let edit = |scripts: &str, file: &str| {
             let line = format!("flock -w 10 /run/lock/lxc/pve-config-101.lock sed -i {scripts} {file}");
-            simulator.execute(&line).unwrap()
+            simulator.execute(&line, b"").unwrap()
         };
         let delete = r"-e '1,/^\[/{/^lxc\.idmap/d}'";
         let file = "/etc/pve/nodes/pve/lxc/101.conf";

@@ -272,7 +272,8 @@ fn cloud_init_volume(
     volumes::allocate_named(request.state, outcome, &wanted, &format!("vm-{vmid}-cloudinit"))
 }
 
-fn import_disk(
+/// Copies an image to a storage: the volume and its size.
+pub(crate) fn import_disk(
     request: &mut Request<'_>,
     outcome: &mut Outcome,
     vmid: u32,

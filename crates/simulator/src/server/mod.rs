@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::simulator::{RequestRecord, Simulator};
 pub(crate) use form::percent_decode;
+pub(crate) use sftp::volume_at;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::simulator::Simulator;
 use crate::state::State;
-use crate::storage;
+use crate::{storage, tools};
 
 /// The host key; it follows from the state, so it stays the same over a restart.
 pub(crate) fn host_key(simulator: &Simulator) -> PrivateKey {
@@ -47,7 +47,8 @@ pub(crate) async fn run(
         };
         while connections.try_join_next().is_some() {}
         let Ok((stream, _)) = accepted else { continue };
-        let handler = Connection { simulator: simulator.clone(), channels: HashMap::new() };
+        let handler =
+            Connection { simulator: simulator.clone(), channels: HashMap::new(), waiting: HashMap::new() };
         let config = config.clone();
         connections.spawn(async move {
             if let Ok(session) = russh::server::run_stream(config, stream, handler).await {
@@ -61,6 +62,26 @@ pub(crate) async fn run(
 struct Connection {
     simulator: Simulator,
     channels: HashMap<ChannelId, Channel<Msg>>,
+    /// Commands that read what their client sends, with what has come.
+    waiting: HashMap<ChannelId, (String, Vec<u8>)>,
+}
+
+impl Connection {
+    fn execute(
+        &self,
+        id: ChannelId,
+        line: &str,
+        input: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        if let Some(finished) = self.simulator.execute(line, input) {
+            session.data(id, finished.stdout)?;
+            session.extended_data(id, 1, finished.stderr)?;
+            session.exit_status_request(id, finished.code)?;
+            session.eof(id)?;
+        }
+        session.close(id)
+    }
 }
 
 impl russh::server::Handler for Connection {
@@ -114,14 +135,32 @@ impl russh::server::Handler for Connection {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         session.channel_success(id)?;
-        if let Some(finished) = self.simulator.execute(&String::from_utf8_lossy(line)) {
-            session.data(id, finished.stdout)?;
-            session.extended_data(id, 1, finished.stderr)?;
-            session.exit_status_request(id, finished.code)?;
-            session.eof(id)?;
+        let line = String::from_utf8_lossy(line).into_owned();
+        if tools::reads_input(&line) {
+            self.waiting.insert(id, (line, Vec::new()));
+            return Ok(());
         }
-        session.close(id)?;
+        self.execute(id, &line, &[], session)?;
         self.channels.remove(&id);
+        Ok(())
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+        if let Some((_, input)) = self.waiting.get_mut(&id) {
+            if (input.len() + data.len()) as u64 > LARGEST_FILE {
+                self.waiting.remove(&id);
+                return session.close(id);
+            }
+            input.extend_from_slice(data);
+        }
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+        if let Some((line, input)) = self.waiting.remove(&id) {
+            self.execute(id, &line, &input, session)?;
+            self.channels.remove(&id);
+        }
         Ok(())
     }
 }
@@ -178,6 +217,14 @@ fn place(state: &State, path: &str) -> Place {
         }
     }
     Place::Nowhere
+}
+
+/// The volume whose file this is, or would be.
+pub(crate) fn volume_at(state: &State, path: &str) -> Option<String> {
+    match place(state, path) {
+        Place::File(volume) => Some(volume),
+        _ => None,
+    }
 }
 
 fn ok(id: u32) -> Status {
