@@ -88,8 +88,25 @@ pub fn later(name: &str) -> Option<(Duration, Preparation)> {
     (name == "cluster-ha.json").then_some((4 * HA_CYCLE, unmanaged))
 }
 
+/// The node of a recording that is a server of its own until it joins.
+pub const NEWCOMER: &str = "pve2";
+
+/// Starts the server that joins the first one's cluster in a recording.
+pub async fn newcomer(name: &str, first: &Simulator) -> Result<Option<Server>, Error> {
+    if name != "cluster-join.json" {
+        return Ok(None);
+    }
+    let server = start_node(name, NEWCOMER).await?;
+    first.connect(server.simulator());
+    Ok(Some(server))
+}
+
 /// Starts a simulator for a recording.
 pub async fn start(name: &str) -> Result<Server, Error> {
+    start_node(name, if is_cluster(name) { "pve1" } else { "pve" }).await
+}
+
+async fn start_node(name: &str, node: &str) -> Result<Server, Error> {
     let cluster = is_cluster(name);
     // The other nodes had not joined yet.
     let alone = name == "cluster-join.json";
@@ -97,7 +114,7 @@ pub async fn start(name: &str) -> Result<Server, Error> {
     let options = Options {
         token: Some("root@pam!cap=11111111-2222-4333-8444-555555555555".to_owned()),
         password: PASSWORD.to_owned(),
-        node: if cluster { "pve1" } else { "pve" }.to_owned(),
+        node: node.to_owned(),
         storage_size: if cluster {
             10
         } else if default_installation {
@@ -261,11 +278,18 @@ pub fn meanwhile(name: &str, number: usize, simulator: &Simulator) {
     if (name, number) == ("lvmthin-errors.json", 109) {
         simulator.fill_storage("tiny");
     }
+    if (name, number) == ("cluster-ha.json", 99) {
+        simulator.silence_manager("pve3", Duration::from_secs(48));
+    }
 }
 
 /// Requests before a step that were made and not recorded: guests that were cleared away.
 pub fn unrecorded(name: &str, number: usize) -> Vec<Preparation> {
+    if (name, number) == ("cluster-join.json", 29) {
+        return vec![("POST", "/nodes/pve2/qemu", json!({ "vmid": 900 }))];
+    }
     let guests: &[&'static str] = match (name, number) {
+        ("cluster-join.json", 32) => &["/nodes/pve2/qemu/900"],
         ("lvmthin-errors.json", 64) => &["/nodes/pve/qemu/122", "/nodes/pve/qemu/130"],
         ("lvmthin-lxc.json", 139) => {
             &["/nodes/pve/lxc/223", "/nodes/pve/lxc/224", "/nodes/pve/lxc/225", "/nodes/pve/lxc/227"]

@@ -79,12 +79,13 @@ fn files(folder: &Path, chosen: &[String]) -> std::io::Result<Vec<PathBuf>> {
 /// are sent, since later ones depend on them, and not compared.
 async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>), Error> {
     let server = environment::start(name).await?;
-    let mut player = player::Player::new(&server, recording)?;
+    let newcomer = environment::newcomer(name, server.simulator()).await?;
+    let mut player = player::Player::new(&server, newcomer.as_ref(), recording)?;
     player.prepare(&environment::preparations(name)).await?;
     if let Some((rest, preparation)) = environment::later(name) {
-        server.simulator().advance(rest);
+        player.advance(rest);
         player.prepare(&[preparation]).await?;
-        server.simulator().advance(rest);
+        player.advance(rest);
     }
     let (mut count, mut differences) = (Count::default(), Vec::new());
     let unplayed = recording.unplayed();
@@ -114,6 +115,9 @@ async fn play(name: &str, recording: &Recording) -> Result<(Count, Vec<String>),
                 found.join("\n    ")
             ));
         }
+    }
+    if let Some(newcomer) = newcomer {
+        newcomer.shutdown().await;
     }
     server.shutdown().await;
     Ok((count, differences))

@@ -32,14 +32,16 @@ struct Answer {
 
 /// A client of one server.
 pub struct Player {
-    simulator: Simulator,
+    simulators: Vec<Simulator>,
     client: Client,
     endpoint: String,
+    /// Of a server that is not the first one's node yet.
+    newcomer: Option<String>,
     token: String,
     default_auth: String,
     names: Names,
-    /// Ticket and CSRF token by user.
-    tickets: HashMap<String, (String, String)>,
+    /// Ticket and CSRF token by endpoint and user.
+    tickets: HashMap<(String, String), (String, String)>,
     /// Something runs that no answer names.
     background: bool,
     /// Secrets of tokens made on the way, by full token id.
@@ -49,19 +51,25 @@ pub struct Player {
 }
 
 impl Player {
-    pub fn new(server: &Server, recording: &Recording) -> Result<Self, Error> {
+    pub fn new(server: &Server, newcomer: Option<&Server>, recording: &Recording) -> Result<Self, Error> {
         // Another part of the process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let certificate = Certificate::from_pem(server.certificate.as_bytes())?;
+        let servers: Vec<&Server> = [Some(server), newcomer].into_iter().flatten().collect();
+        let certificates: Vec<Certificate> = servers
+            .iter()
+            .map(|server| Certificate::from_pem(server.certificate.as_bytes()))
+            .collect::<Result<_, _>>()?;
+        let endpoint = |server: &Server| server.endpoint.trim_end_matches('/').to_owned();
         let client = Client::builder()
             .http1_only()
-            .tls_certs_only([certificate])
+            .tls_certs_only(certificates)
             .timeout(Duration::from_secs(20))
             .build()?;
         Ok(Player {
-            simulator: server.simulator().clone(),
+            simulators: servers.iter().map(|server| server.simulator().clone()).collect(),
             client,
-            endpoint: server.endpoint.trim_end_matches('/').to_owned(),
+            endpoint: endpoint(server),
+            newcomer: newcomer.map(endpoint),
             token: server.token.clone(),
             default_auth: recording.default_auth.clone(),
             names: Names::default(),
@@ -72,18 +80,32 @@ impl Player {
         })
     }
 
+    /// Moves the clocks on.
+    pub fn advance(&self, time: Duration) {
+        self.simulators.iter().for_each(|simulator| simulator.advance(time));
+    }
+
+    /// The server that a request goes to.
+    fn endpoint(&self, request: &Request) -> &str {
+        let other =
+            self.newcomer.as_ref().filter(|_| request.sent_to.as_deref() == Some(environment::NEWCOMER));
+        other.unwrap_or(&self.endpoint)
+    }
+
     /// Brings the server to where the recording begins.
     pub async fn prepare(&mut self, steps: &[environment::Preparation]) -> Result<(), Error> {
         for (method, path, params) in steps {
-            let request: Request =
-                serde_json::from_value(json!({ "method": method, "path": path, "params": params }))?;
+            let node = path.split('/').nth(2);
+            let request: Request = serde_json::from_value(
+                json!({ "method": method, "path": path, "params": params, "sent_to": node }),
+            )?;
             let answer = self.send(&request).await?;
             if answer.status != 200 {
                 return Err(format!("{method} {path}: {} {}", answer.status, answer.reason).into());
             }
             if *method == "DELETE" {
                 // Until its task has ended.
-                self.simulator.advance(PREPARATION);
+                self.advance(PREPARATION);
             }
         }
         Ok(())
@@ -91,7 +113,7 @@ impl Player {
 
     /// Sends a step, again while the recorded answer may still come, and says what differs.
     pub async fn play(&mut self, step: &Step) -> Result<Vec<String>, Error> {
-        self.simulator.advance(STEP);
+        self.advance(STEP);
         let mut waited = Duration::ZERO;
         if step.request.method != "GET" && std::mem::take(&mut self.background) {
             self.settle(&step.request).await?;
@@ -110,7 +132,7 @@ impl Player {
                 self.names = names;
                 return Ok(found);
             }
-            self.simulator.advance(PAUSE);
+            self.advance(PAUSE);
             waited += PAUSE;
         }
     }
@@ -127,7 +149,7 @@ impl Player {
             if body["data"].as_array().is_none_or(Vec::is_empty) {
                 break;
             }
-            self.simulator.advance(PAUSE);
+            self.advance(PAUSE);
             waited += PAUSE;
         }
         Ok(())
@@ -136,7 +158,7 @@ impl Player {
     async fn send(&mut self, request: &Request) -> Result<Answer, Error> {
         let format = request.format.as_deref().unwrap_or("json");
         let path = self.path(&request.path);
-        let mut url = Url::parse(&format!("{}/api2/{format}{path}", self.endpoint))?;
+        let mut url = Url::parse(&format!("{}/api2/{format}{path}", self.endpoint(request)))?;
         let method = Method::from_bytes(request.method.as_bytes())?;
         let mut params = match self.names.translate_value(&Value::Object(request.params.clone())) {
             Value::Object(params) => params,
@@ -144,7 +166,9 @@ impl Player {
         };
         for value in params.values_mut() {
             if let Some(text) = value.as_str() {
-                *value = json!(environment::expand(text));
+                let masked = text == "(masked)";
+                *value =
+                    json!(if masked { environment::PASSWORD.to_owned() } else { environment::expand(text) });
             }
         }
         let in_query = matches!(request.method.as_str(), "GET" | "DELETE") && request.raw_body.is_none();
@@ -154,7 +178,7 @@ impl Player {
             url.query_pairs_mut().extend_pairs(pairs(&params));
         }
         let mut builder = self.client.request(method, url);
-        for (name, value) in self.credentials(request.auth.as_deref()).await? {
+        for (name, value) in self.credentials(request).await? {
             builder = builder.header(name, value);
         }
         let mut headers = HeaderMap::new();
@@ -198,9 +222,9 @@ impl Player {
     }
 
     /// The headers for how the recording was authenticated.
-    async fn credentials(&mut self, auth: Option<&str>) -> Result<Vec<(&'static str, String)>, Error> {
+    async fn credentials(&mut self, request: &Request) -> Result<Vec<(&'static str, String)>, Error> {
         let default = self.default_auth.clone();
-        let auth = auth.unwrap_or(&default);
+        let auth = request.auth.as_deref().unwrap_or(&default);
         let who = auth.split(' ').next().unwrap_or_default();
         if auth.starts_with("PVEAPIToken") || auth.starts_with("Bearer") || auth.starts_with("Basic") {
             return Ok(vec![("authorization", auth.to_owned())]);
@@ -218,7 +242,8 @@ impl Player {
                 if own { self.token.clone() } else { made.unwrap_or_else(|| format!("{who}=unknown")) };
             return Ok(vec![("authorization", format!("PVEAPIToken={token}"))]);
         }
-        let (ticket, csrf) = self.ticket(who).await?;
+        let endpoint = self.endpoint(request).to_owned();
+        let (ticket, csrf) = self.ticket(endpoint, who).await?;
         let cookie = ("cookie", format!("PVEAuthCookie={ticket}"));
         Ok(match auth.split_once(' ').map(|(_, how)| how) {
             Some("(ticket cookie, no CSRF)" | "(ticket cookie)") => vec![cookie],
@@ -230,19 +255,20 @@ impl Player {
         })
     }
 
-    async fn ticket(&mut self, user: &str) -> Result<(String, String), Error> {
-        if let Some(known) = self.tickets.get(user) {
+    async fn ticket(&mut self, endpoint: String, user: &str) -> Result<(String, String), Error> {
+        let key = (endpoint, user.to_owned());
+        if let Some(known) = self.tickets.get(&key) {
             return Ok(known.clone());
         }
         let password = self.passwords.get(user).map_or(environment::PASSWORD, String::as_str);
         let form = [("username", user), ("password", password)];
-        let url = format!("{}/api2/json/access/ticket", self.endpoint);
+        let url = format!("{}/api2/json/access/ticket", key.0);
         let answer: Value =
             serde_json::from_str(&self.client.post(url).form(&form).send().await?.text().await?)
                 .unwrap_or_default();
         let field = |name: &str| answer["data"][name].as_str().unwrap_or_default().to_owned();
         let both = (field("ticket"), field("CSRFPreventionToken"));
-        self.tickets.insert(user.to_owned(), both.clone());
+        self.tickets.insert(key, both.clone());
         Ok(both)
     }
 
@@ -293,7 +319,7 @@ fn running_task(request: &Request, recorded: &Response, answer: &Answer) -> bool
 
 /// What the status daemon or the manager of high availability brings up to date, some time after the change.
 fn refreshed(request: &Request) -> bool {
-    let late = request.path == "/cluster/resources"
+    let late = matches!(request.path.as_str(), "/cluster/resources" | "/cluster/status")
         || request.path.starts_with("/cluster/ha/status/")
         || request.path.ends_with("/status/current");
     request.method == "GET" && late

@@ -66,6 +66,8 @@ pub struct Request {
     #[serde(default)]
     pub params: Map<String, Value>,
     pub auth: Option<String>,
+    /// The node it went to, where that was not the first.
+    pub sent_to: Option<String>,
     /// `application/json` where the parameters went as JSON.
     pub encoding: Option<String>,
     #[serde(default)]
