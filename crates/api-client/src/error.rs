@@ -69,8 +69,12 @@ impl ApiError {
             ErrorKind::Status(403) if self.message.contains("does not exist") => {
                 "there is none of that name, or the login may not see it: create it, or choose another name"
             }
-            ErrorKind::Status(403) => {
+            // PVE::RPCEnvironment: "Permission check failed (/vms/100, VM.Audit)", where it tells.
+            ErrorKind::Status(403) if self.message.contains("(/") => {
                 "give the token the privilege that the message names (pveum acl modify)"
+            }
+            ErrorKind::Status(403) => {
+                "the token lacks a privilege for it (pveum user permissions), or what it names does not exist"
             }
             ErrorKind::Status(595..=599) => {
                 "the node that owns this is not reachable from the one that was asked"
@@ -83,6 +87,22 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_speaks_of_a_privilege_that_is_named_only_where_one_is() {
+        let hint = |message: &str| {
+            let kind = ErrorKind::Status(403);
+            let error = ApiError {
+                operation: "GET x".into(),
+                message: message.into(),
+                parameters: BTreeMap::new(),
+                kind,
+            };
+            error.hint().unwrap()
+        };
+        assert!(hint("Permission check failed (/vms/100, VM.Audit)").contains("that the message names"));
+        assert!(!hint("Permission check failed").contains("names (pveum"));
+    }
 
     #[test]
     fn the_answer_of_a_gateway_leaves_open_what_became_of_the_request() {

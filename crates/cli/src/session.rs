@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{
     ApplyRequest, Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
@@ -24,6 +24,7 @@ use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, Value};
 use pve_planner::planning::{Observed, Options, Outcome as Planned, Planning, plan};
 use pve_planner::resolution::{Resolution, provider_configurations, recorded_value};
+use pve_planner::selection::Selection;
 use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
@@ -45,19 +46,22 @@ pub fn provider_values(workspace: &Workspace, state: &State) -> Result<BTreeMap<
         .map_err(|found| workspace.failure(found))
 }
 
-/// Reads everything that the state has.
+/// Reads everything that the state has and that a plan with these options is about.
 ///
 /// # Errors
-/// When something cannot be read; nothing is guessed.
+/// When something cannot be read, with all that cannot; nothing is guessed.
 pub async fn observe(
     workspace: &Workspace,
     state: &State,
     provider: &dyn Provider,
+    options: &Options,
     parallelism: usize,
 ) -> Result<Observed, Failure> {
+    let selection = Selection::new(&workspace.graph, options);
     let requests: Vec<(InstanceAddress, ReadRequest)> = state
         .instances
         .iter()
+        .filter(|(address, _)| selection.looks_at(&workspace.graph, address))
         .filter_map(|(address, instance)| {
             let record = instance.current.as_ref()?;
             let rules = workspace.registry.resource(&address.resource.kind)?;
@@ -73,22 +77,25 @@ pub async fn observe(
         .collect();
     let _waiting = Waiting::on(format!("Reading {} objects from the cluster", requests.len()));
     let read = |(address, request): (InstanceAddress, ReadRequest)| async move {
-        match provider.read(request).await {
-            Ok(value) => Ok((address, value)),
-            Err(error) => Err(Failure::Plain {
-                message: format!(
-                    "{address} cannot be read: {}",
-                    without_address(&error.to_string(), &address)
-                ),
-                hint: error.hint,
-            }),
-        }
+        (address, provider.read(request).await)
     };
-    let instances = futures::stream::iter(requests)
-        .map(read)
-        .buffer_unordered(parallelism.max(1))
-        .try_collect::<BTreeMap<_, _>>()
-        .await?;
+    let read: BTreeMap<_, _> =
+        futures::stream::iter(requests).map(read).buffer_unordered(parallelism.max(1)).collect().await;
+    let mut instances = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (address, value) in read {
+        match value {
+            Ok(value) => drop(instances.insert(address, value)),
+            Err(error) => faults.push((address, error)),
+        }
+    }
+    if let Some((_, first)) = faults.first() {
+        let hint = first.hint.clone().or_else(|| faults.iter().find_map(|(_, error)| error.hint.clone()));
+        let lines = faults.iter().map(|(address, error)| {
+            format!("{address} cannot be read: {}", without_address(&error.to_string(), address))
+        });
+        return Err(Failure::Plain { message: lines.collect::<Vec<_>>().join("\n"), hint });
+    }
     let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
     Ok(Observed { instances, waiting, ..Observed::default() })
 }

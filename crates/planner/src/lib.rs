@@ -19,5 +19,5 @@ mod protection;
 mod provisioning;
 pub mod resolution;
 pub mod scope;
-mod selection;
+pub mod selection;
 mod triggers;

@@ -65,6 +65,18 @@ impl Selection {
         (self.targets.is_empty() || named(&self.targets) || reached) && !named(&self.excludes) && !dropped
     }
 
+    /// Whether the plan looks at an instance of the state: what it is not about may stay as it was last seen.
+    pub fn looks_at(&self, graph: &Graph, address: &InstanceAddress) -> bool {
+        if self.targets.is_empty() && self.excludes.is_empty() {
+            return true;
+        }
+        let block = Target::Resource(address.resource.clone());
+        let is_block = |place: &usize| {
+            graph.nodes[*place].resource_address().is_some_and(|declared| touches(&block, &declared))
+        };
+        self.includes_leftover(address, (0..graph.nodes.len()).find(is_block))
+    }
+
     /// Whether everything that a declaration needs is part of the plan, so that its value is up to date.
     pub fn includes_all_needed(&self, graph: &Graph, place: usize) -> bool {
         if self.targets.is_empty() && self.excludes.is_empty() {

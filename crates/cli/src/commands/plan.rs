@@ -87,7 +87,7 @@ pub async fn plan_with(
         ));
     }
     let observed = if options.refresh {
-        observe(workspace, state, &clusters.provider, usize::from(options.parallelism)).await?
+        observe(workspace, state, &clusters.provider, &wanted, usize::from(options.parallelism)).await?
     } else {
         Observed::default()
     };
