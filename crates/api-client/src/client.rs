@@ -179,6 +179,19 @@ impl Client {
         path: &str,
         params: &[(String, String)],
     ) -> Result<Json, ApiError> {
+        data(format!("{} {path}", method.name()), self.send_whole(method, path, params).await?)
+    }
+
+    /// As [`Client::send`], with what the answer says beside its data, for instance `changes` of a node's network.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_whole(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(String, String)],
+    ) -> Result<Json, ApiError> {
         let mut pause = Duration::from_millis(100);
         for _ in 1..READ_TRIES {
             match self.send_once(method, path, params).await {
@@ -229,7 +242,7 @@ impl Client {
         };
         tracing::debug!(%operation, "request");
         let answer = request.headers(headers).send().await;
-        read_answer(operation, answer).await
+        read_whole(operation, answer).await
     }
 
     /// The address of a path.
@@ -302,8 +315,28 @@ impl Client {
     }
 }
 
-/// The data of an answer, or why there is none. PVE puts the message into the status line.
+fn data(operation: String, mut whole: Json) -> Result<Json, ApiError> {
+    match whole.get_mut("data") {
+        Some(data) => Ok(data.take()),
+        None => Err(ApiError {
+            operation,
+            message: "the answer is none of Proxmox VE's".into(),
+            parameters: BTreeMap::new(),
+            kind: ErrorKind::Malformed,
+        }),
+    }
+}
+
+/// The data of an answer, or why there is none.
 pub(crate) async fn read_answer(
+    operation: String,
+    answer: Result<reqwest::Response, reqwest::Error>,
+) -> Result<Json, ApiError> {
+    data(operation.clone(), read_whole(operation, answer).await?)
+}
+
+/// An answer, or why there is none. PVE puts the message into the status line.
+async fn read_whole(
     operation: String,
     answer: Result<reqwest::Response, reqwest::Error>,
 ) -> Result<Json, ApiError> {
@@ -333,10 +366,7 @@ pub(crate) async fn read_answer(
     };
     let json: Json = serde_json::from_slice(&body).unwrap_or(Json::Null);
     if status.is_success() {
-        return match json.get("data") {
-            Some(data) => Ok(data.clone()),
-            None => Err(fault(operation, "the answer is none of Proxmox VE's".into(), ErrorKind::Malformed)),
-        };
+        return Ok(json);
     }
     let parameters: BTreeMap<String, String> = json
         .get("errors")

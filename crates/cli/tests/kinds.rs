@@ -4,7 +4,7 @@
 
 mod simulated;
 
-use pve_simulator::Options;
+use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, Project};
 
 #[test]
@@ -36,4 +36,217 @@ resource "proxmox_acl" "weaker" {
     project.write("main.tf", &main.replace("NoAccess", "Administrator"));
     project.ok(&["apply", "--auto-approve"]);
     assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn a_data_source_may_name_what_a_resource_of_the_same_plan_makes() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_virtual_environment_group" "a" {
+  group_id = "readers"
+}
+data "proxmox_virtual_environment_group" "a" {
+  group_id   = proxmox_virtual_environment_group.a.group_id
+  depends_on = [proxmox_virtual_environment_group.a]
+}
+"#;
+    let project = Project::of(&cluster, main);
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    let twice = r#"
+resource "proxmox_virtual_environment_group" "b" {
+  group_id = "readers"
+}
+"#;
+    project.write("main.tf", &format!("{main}{twice}"));
+    assert!(project.fails(&["plan"]).contains("Two resources claim"));
+}
+
+#[test]
+fn outputs_with_secrets_inside_settle() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_virtual_environment_user" "u" {
+  user_id = "out@pve"
+  keys    = "x!AAAABBBB"
+}
+resource "proxmox_user_token" "t" {
+  for_each   = toset(["aa", "bb"])
+  user_id    = proxmox_virtual_environment_user.u.user_id
+  token_name = each.key
+}
+resource "proxmox_acme_dns_plugin" "p" {
+  plugin = "dns1"
+  api    = "cf"
+  data   = { CF_Token = "Sekret-009" }
+}
+output "by_name" {
+  value     = { for name, token in proxmox_user_token.t : name => token.value }
+  sensitive = true
+}
+output "several" {
+  value     = [proxmox_user_token.t["aa"].value, "plain", sensitive("x")]
+  sensitive = true
+}
+output "whole" {
+  value     = proxmox_user_token.t["bb"]
+  sensitive = true
+}
+"#;
+    let project = Project::of(&cluster, main);
+    for command in [["plan"].as_slice(), &["apply", "--auto-approve"], &["show"]] {
+        let said = project.ok(command);
+        assert!(!said.contains("Sekret-009") && !said.contains("AAAABBBB"), "{said}");
+    }
+    let again = project.ok(&["plan", "-detailed-exitcode"]);
+    assert!(again.contains("No changes."), "{again}");
+}
+
+#[test]
+fn a_permission_moves_from_a_block_to_an_object_of_its_own() {
+    let cluster = Cluster::start(Options::default());
+    let entry = r#"path = "/"
+    role_id   = "PVEAuditor"
+    propagate = true"#;
+    let user = |block: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_user\" \"bob\" {{\n  user_id = \"bob@pve\"\n{block}}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &user(&format!("  acl {{\n    {entry}\n  }}\n")));
+    project.ok(&["apply", "--auto-approve"]);
+    let own = format!("resource \"proxmox_acl\" \"own\" {{\n    user_id = \"bob@pve\"\n    {entry}\n}}\n");
+    project.write("main.tf", &format!("{}{own}", user("")));
+    project.ok(&["apply", "--auto-approve"]);
+    let list = cluster.get("/access/acl");
+    assert_eq!(
+        list.as_array().unwrap().iter().filter(|entry| entry["ugid"] == "bob@pve").count(),
+        1,
+        "{list}"
+    );
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.write("main.tf", &format!("{}{}", user(""), own.replace("\"/\"", "\"/vms/\"")));
+    assert!(project.fails(&["plan"]).contains("/vms"));
+}
+
+#[test]
+fn networks_that_are_destroyed_after_the_applier_are_applied() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_sdn_zone_simple" "s" {
+  id = "simple1"
+}
+resource "proxmox_sdn_vnet" "lab" {
+  id   = "lab"
+  zone = proxmox_sdn_zone_simple.s.id
+}
+resource "proxmox_sdn_applier" "a" {
+  depends_on = [proxmox_sdn_vnet.lab]
+  lifecycle {
+    replace_triggered_by = [proxmox_sdn_zone_simple.s, proxmox_sdn_vnet.lab]
+  }
+}
+"#;
+    let project = Project::of(&cluster, main);
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.get("/cluster/sdn/zones").as_array().unwrap().len(), 1);
+    project.ok(&["destroy", "--auto-approve"]);
+    for list in ["zones", "vnets"] {
+        assert_eq!(cluster.get(&format!("/cluster/sdn/{list}?pending=1")), serde_json::json!([]), "{list}");
+    }
+}
+
+#[test]
+fn all_that_cannot_be_read_is_told_and_only_what_is_asked_for_is_read() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_virtual_environment_user" "bob" {
+  user_id = "bob@pve"
+}
+resource "proxmox_user_token" "gone" {
+  user_id    = proxmox_virtual_environment_user.bob.user_id
+  token_name = "deploy"
+}
+resource "proxmox_virtual_environment_group" "one" {
+  group_id = "one"
+}
+resource "proxmox_virtual_environment_group" "two" {
+  group_id = "two"
+}
+resource "proxmox_virtual_environment_role" "free" {
+  role_id    = "Free"
+  privileges = ["VM.Audit"]
+}
+"#;
+    let mut project = Project::of(&cluster, main);
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("DELETE", "/access/users/bob@pve", &[]);
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("2 to add"), "a token goes with its user: {said}");
+    cluster.send("POST", "/access/users", &[("userid", "weak@pve")]);
+    let made = cluster.send("POST", "/access/users/weak@pve/token/weak", &[("privsep", "0")]);
+    let root = cluster.server.token.clone();
+    project.set("PROXMOX_VE_API_TOKEN", &format!("weak@pve!weak={}", made["value"].as_str().unwrap()));
+    let said = project.fails(&["plan"]);
+    let at = |name: &str| said.find(name).unwrap_or_else(|| panic!("{name}: {said}"));
+    assert!(at("group.one cannot be read") < at("group.two cannot be read"), "{said}");
+    let said = project.ok(&["plan", "-target=proxmox_virtual_environment_role.free"]);
+    assert!(said.contains("No changes."), "{said}");
+    project.set("PROXMOX_VE_API_TOKEN", &root);
+    project.ok(&["apply", "--auto-approve"]);
+}
+
+#[test]
+fn an_import_settles_what_became_of_a_creation_without_an_answer() {
+    let lost = FailureRule {
+        method: "POST".into(),
+        path: "/access/users/*/token/*".into(),
+        when: When::First(1),
+        how: How::ApplyThenDisconnect,
+    };
+    let cluster = Cluster::start(Options { failures: vec![lost], ..Options::default() });
+    let main = r#"
+resource "proxmox_virtual_environment_user" "n" {
+  user_id = "new@pve"
+}
+resource "proxmox_user_token" "t" {
+  user_id    = proxmox_virtual_environment_user.n.user_id
+  token_name = "deploy"
+}
+"#;
+    let project = Project::of(&cluster, main);
+    project.fails(&["apply", "--auto-approve"]);
+    assert!(project.fails(&["apply", "--auto-approve"]).contains("import it"));
+    project.ok(&["import", "proxmox_user_token.t", "new@pve!deploy"]);
+    project.ok(&["apply", "--auto-approve", "-replace=proxmox_user_token.t"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.ok(&["destroy", "--auto-approve"]);
+}
+
+#[test]
+fn what_somebody_else_has_staged_of_a_network_is_neither_applied_nor_thrown_away() {
+    let cluster = Cluster::start(Options::default());
+    let main = |comment: &str| {
+        format!(
+            "resource \"proxmox_network_linux_bridge\" \"a\" {{
+  node_name = \"pve\"
+  name      = \"vmbr5\"
+  comment   = \"{comment}\"
+}}
+"
+        )
+    };
+    let project = Project::of(&cluster, &main("one"));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("POST", "/nodes/pve/network", &[("iface", "vmbr77"), ("type", "bridge")]);
+    let is_there = || cluster.get("/nodes/pve/network").to_string().contains("vmbr77");
+    project.write("main.tf", &main("two"));
+    cluster.forget_requests();
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("vmbr77") && said.contains("staged"), "{said}");
+    assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+    assert!(is_there());
+    cluster.send("DELETE", "/nodes/pve/network", &[]);
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(!is_there() && project.ok(&["plan"]).contains("No changes."));
 }

@@ -27,6 +27,13 @@ pub(crate) fn guest_name(text: &str) -> Option<String> {
         .then(|| format!("{text:?} is no DNS name: only letters, digits and hyphens, up to 63 between dots"))
 }
 
+/// A path of the access control list as it is kept (PVE::AccessControl, `normalize_path`).
+pub(crate) fn acl_path(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let kept = format!("/{}", parts.join("/"));
+    (text != kept).then(|| format!("Proxmox VE keeps this path as {kept:?}: write it so"))
+}
+
 /// Something must be written.
 pub(crate) fn not_empty(text: &str) -> Option<String> {
     text.trim().is_empty().then(|| "it must not be empty".to_string())

@@ -130,6 +130,13 @@ impl Api for RemoteCluster {
         self.client.send(method, path, params).await.map_err(translated)
     }
 
+    async fn staged(&self, node: &str) -> Result<Option<String>, ApiError> {
+        let path = format!("/nodes/{node}/network");
+        let whole =
+            self.client.send_whole(pve_api_client::Method::Get, &path, &[]).await.map_err(translated)?;
+        Ok(whole.get("changes").and_then(Json::as_str).filter(|text| !text.is_empty()).map(String::from))
+    }
+
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
         let options = WaitOptions { most, ..WaitOptions::default() };
         self.client.wait(upid, options).await.map_err(translated)

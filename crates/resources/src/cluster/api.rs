@@ -76,6 +76,13 @@ pub trait Api: Send + Sync {
     /// Sends one request and returns its `data`.
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError>;
 
+    /// What is staged of a node's network and not applied yet, as a difference of its file: what the answer to
+    /// `GET /nodes/{node}/network` has as `changes`. `None` when nothing is, or nobody can tell.
+    async fn staged(&self, node: &str) -> Result<Option<String>, ApiError> {
+        let _ = node;
+        Ok(None)
+    }
+
     /// Waits for a task. An error when it failed, or still runs after `most`.
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError>;
 

@@ -1,6 +1,7 @@
 //! The shared view of a cluster: one list of all guests, asked for once and shared by all reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ pub(crate) struct Cluster {
     pub(crate) allow_lockout: bool,
     /// Held while the permissions of whoever makes requests are being changed.
     pub(crate) permissions: Mutex<()>,
+    /// Entries of the access control list that objects of their own were given in this run.
+    pub(crate) granted: Mutex<BTreeSet<crate::families::PermissionEntry>>,
+    /// Whether an object of a software-defined network that goes now is applied at once.
+    pub(crate) applies_sdn: AtomicBool,
     /// Networks of nodes that are being changed.
     pub(crate) reloads: crate::families::Reloads,
     guests: Mutex<Option<Kept>>,
@@ -58,6 +63,8 @@ impl Cluster {
             agent_wait,
             allow_lockout,
             permissions: Mutex::default(),
+            granted: Mutex::default(),
+            applies_sdn: AtomicBool::new(false),
             reloads: Default::default(),
             guests: Mutex::new(None),
             identities: Default::default(),

@@ -13,8 +13,11 @@ mod pools;
 mod sdn;
 mod storages;
 
-pub(crate) use access::{ALLOW_LOCKOUT, PermissionChange, PermissionsReview, concerning, guard};
+pub(crate) use access::{
+    ALLOW_LOCKOUT, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
+};
 pub(crate) use nodes::Reloads;
+pub(crate) use sdn::apply_leaving;
 
 use crate::object::Object;
 

@@ -23,10 +23,13 @@ use crate::families;
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
-use crate::values::{blank, complete, int, text, with};
+use crate::values::{blank, changed, complete, int, text, with};
 
 /// The longest wait for a task.
 const MOST: Duration = Duration::from_secs(600);
+
+/// How often a change is sent again that met one of another object in the same file.
+const COLLISIONS: usize = 8;
 
 /// One kind that is described as data.
 pub(crate) struct Engine {
@@ -68,6 +71,7 @@ impl Engine {
         let answer = match cluster.api.send(Method::Get, &path, &params).await {
             Ok(answer) => answer,
             Err(error) if error.is_missing() => return Ok(None),
+            Err(_) if self.object.hooks.went_with_another(cluster, prior).await => return Ok(None),
             Err(error) => return Err(error),
         };
         let found = match (self.object.read, answer) {
@@ -228,9 +232,38 @@ impl Engine {
         let mut params = self.sent(Some(prior), planned);
         if !template.is_empty() && !params.0.is_empty() {
             params.0.extend(query);
-            call.step("change", method, &path, &params, MOST).await?;
+            self.send_change(call, prior, method, &path, params).await?;
         }
         Ok(())
+    }
+
+    /// Sends a change. Where the digest is that of a file which others are in too, only a change of the object itself is
+    /// somebody else's: after one of another object it is sent again.
+    async fn send_change(
+        &self,
+        call: &Call<'_>,
+        prior: &Value,
+        method: Method,
+        path: &str,
+        mut params: Params,
+    ) -> Result<(), ProviderError> {
+        for _ in 0..COLLISIONS {
+            let error = match call.step("change", method, path, &params, MOST).await {
+                Err(error) if error.message.contains("detected modified configuration") => error,
+                done => return done,
+            };
+            let found = self.look(call.cluster, prior).await.map_err(|error| call.failed("read", &error))?;
+            let digest = found.as_ref().and_then(|found| found.get("digest")?.as_str()).map(String::from);
+            let is_same = found.is_some_and(|found| {
+                let there = self.understood(prior, &found);
+                changed(prior, &there).iter().all(|name| name == "digest")
+            });
+            if !is_same || digest.is_none() || !params.0.contains_key("digest") {
+                return Err(error);
+            }
+            params.put("digest", digest);
+        }
+        call.step("change", method, path, &params, MOST).await
     }
 
     /// What stands after the request.
@@ -445,7 +478,8 @@ impl Operations for Engine {
             }
             Delete::Stays => {}
         }
-        self.object.hooks.after(call, Some(prior), None).await
+        self.object.hooks.after(call, Some(prior), None).await?;
+        families::apply_leaving(call, self.object.update.1).await
     }
 
     fn unfinished(&self, value: Value, done: &[String]) -> Value {

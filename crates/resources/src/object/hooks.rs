@@ -79,6 +79,12 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// Whether an object that cannot be read is gone, since something is gone that it is a part of.
+    async fn went_with_another(&self, cluster: &Cluster, prior: &Value) -> bool {
+        let _ = (cluster, prior);
+        false
+    }
+
     /// Whether an entry of a list is the object, beyond the attributes that tell it from others.
     fn is_it(&self, prior: &Value, entry: &Json) -> bool {
         let _ = (prior, entry);

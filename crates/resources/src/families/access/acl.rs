@@ -1,11 +1,14 @@
 //! Entries of the access control list.
 
+use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
 use super::permissions::{Change, Entry, Holder};
-use crate::cluster::Method;
+use crate::cluster::{Call, Method};
 use crate::definition::{flag, text};
+use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::{self, with};
 
@@ -14,11 +17,13 @@ pub(super) fn acl() -> Object {
     Object {
         names: &["proxmox_acl", "proxmox_virtual_environment_acl"],
         what: "permission",
-        about: "A role for a user, a group or a token on a path and, where it propagates, on everything below it.",
+        about: "A role for a user, a group or a token on a path and, where it propagates, on everything below it. Exactly one \
+                of `user_id`, `group_id` and `token_id` must be set. An entry that an `acl` block had before is taken \
+                over.",
         fields: vec![
             ("group_id", text().replaces().param("groups").unread()),
             ("id", text().read_only()),
-            ("path", text().required().replaces()),
+            ("path", text().required().replaces().checked(limits::acl_path)),
             ("propagate", flag().computed().or(true)),
             ("role_id", text().required().replaces().param("roles").unread()),
             ("token_id", text().replaces().param("tokens").unread()),
@@ -65,7 +70,16 @@ fn entry(value: &Value) -> Option<(Entry, bool)> {
     Some((Entry { path, holder, role }, values::flag(value, "propagate").unwrap_or(true)))
 }
 
+#[async_trait]
 impl Hooks for Acl {
+    /// From now on the entry is this object's, whoever had it.
+    async fn before(&self, call: &Call<'_>, _: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+        if let Some((entry, _)) = entry(planned) {
+            call.cluster.granted.lock().await.insert(entry);
+        }
+        Ok(())
+    }
+
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
         match (planned.and_then(entry), prior.and_then(entry)) {
             (Some((entry, propagate)), _) => vec![Change::Grant(entry, propagate)],

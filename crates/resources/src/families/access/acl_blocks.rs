@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::permissions::{Change, Entry, Holder};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Fields, flag, text};
+use crate::limits;
 use crate::params::Params;
 use crate::values::{all_blocks, flag as flag_of, text as text_of};
 
@@ -18,7 +19,7 @@ const MOST: Duration = Duration::from_secs(60);
 /// The attributes of a block.
 pub(super) fn fields() -> Fields {
     vec![
-        ("path", text().required()),
+        ("path", text().required().checked(limits::acl_path)),
         ("propagate", flag().or(false)),
         ("role_id", text().required().param("roleid")),
     ]
@@ -56,6 +57,11 @@ pub(super) async fn bring(
             Change::Revoke(entry) => (entry, None),
             _ => continue,
         };
+        // What another object of this run has set meanwhile is that one's.
+        let granted = call.cluster.granted.lock().await;
+        if propagate.is_none() && granted.contains(entry) {
+            continue;
+        }
         let mut params = Params::default();
         params.put("path", Some(&entry.path));
         params.put("roles", Some(&entry.role));

@@ -9,7 +9,7 @@ mod tokens;
 mod users;
 
 pub(crate) use lockout::{OVERRIDE as ALLOW_LOCKOUT, Review as PermissionsReview, concerning, guard};
-pub(crate) use permissions::Change as PermissionChange;
+pub(crate) use permissions::{Change as PermissionChange, Entry as PermissionEntry};
 
 use crate::object::Object;
 

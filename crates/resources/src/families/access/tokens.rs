@@ -1,11 +1,12 @@
 //! API tokens: their secret is shown once, when they are made.
 
+use async_trait::async_trait;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
 use super::lockout;
 use super::permissions::Change;
-use crate::cluster::Method;
+use crate::cluster::{Cluster, Method};
 use crate::definition::{flag, text};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
@@ -51,7 +52,15 @@ pub(super) fn token() -> Object {
 
 struct Token;
 
+#[async_trait]
 impl Hooks for Token {
+    /// The API refuses to tell anything of the tokens of a user who does not exist.
+    async fn went_with_another(&self, cluster: &Cluster, prior: &Value) -> bool {
+        let user = text_of(prior, "user_id").unwrap_or_default();
+        let owner = cluster.get(&format!("/access/users/{user}")).await;
+        owner.is_err_and(|error| error.is_missing())
+    }
+
     fn plan(&self, planning: &mut Planning<'_>) {
         let lost = |prior: &Value| prior.get("value").is_some_and(Value::is_null);
         if planning.prior.is_some_and(lost) {

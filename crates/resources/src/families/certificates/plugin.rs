@@ -15,7 +15,7 @@ const PLACE: &str = "/cluster/acme/plugins/{plugin}";
 
 /// `proxmox_acme_dns_plugin`
 pub(super) fn plugin() -> Object {
-    let data = || of_type(Type::map(Type::String)).param("data").form(Form::Lines);
+    let data = || of_type(Type::map(Type::String)).sensitive().param("data").form(Form::Lines);
     Object {
         names: &["proxmox_acme_dns_plugin", "proxmox_virtual_environment_acme_dns_plugin"],
         what: "ACME plugin",

@@ -147,6 +147,19 @@ impl Hooks for Interface {
         reload::unfinished(value, done)
     }
 
+    async fn before(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        reload::refuse_foreign(call, prior, Some(planned)).await
+    }
+
+    async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        reload::refuse_foreign(call, Some(prior), None).await
+    }
+
     async fn after(
         &self,
         call: &Call<'_>,
@@ -189,6 +202,19 @@ impl Hooks for Bridge {
     /// What is only staged is applied with the next change: there is one left.
     fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         reload::unfinished(value, done)
+    }
+
+    async fn before(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        reload::refuse_foreign(call, prior, Some(planned)).await
+    }
+
+    async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        reload::refuse_foreign(call, Some(prior), None).await
     }
 
     async fn after(

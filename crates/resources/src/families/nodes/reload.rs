@@ -30,6 +30,8 @@ pub(crate) struct Reloads(Mutex<BTreeMap<String, Arc<Reload>>>);
 /// How far the changes of one node have come. Changes are counted as they are staged.
 #[derive(Default)]
 struct Reload {
+    /// Whether it was looked what others had staged, before anything of this run was.
+    looked: tokio::sync::Mutex<bool>,
     staged: Mutex<u64>,
     applied: tokio::sync::Mutex<Applied>,
 }
@@ -87,6 +89,39 @@ pub(super) fn plan(planning: &mut Planning<'_>) {
             .notes
             .push("it was changed and perhaps not applied: the network of the node is reloaded".into());
     }
+}
+
+/// Refuses to stage a change beside those of somebody else: the reload would apply them, and taking back what cannot be
+/// applied would throw them away.
+pub(super) async fn refuse_foreign(
+    call: &Call<'_>,
+    prior: Option<&Value>,
+    planned: Option<&Value>,
+) -> Result<(), ProviderError> {
+    let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
+    let reload = call.cluster.reloads.of(node);
+    let mut looked = reload.looked.lock().await;
+    // What an earlier run left is not somebody else's.
+    if *looked || prior.is_some_and(is_unfinished) {
+        *looked = true;
+        return Ok(());
+    }
+    let staged = call.cluster.api.staged(node).await;
+    let staged = staged.map_err(|error| call.failed("look for staged changes of the node of", &error))?;
+    let Some(staged) = staged else {
+        *looked = true;
+        return Ok(());
+    };
+    let is_change = |line: &&str| {
+        line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---") && line.len() > 1
+    };
+    let lines: Vec<&str> = staged.lines().filter(is_change).collect();
+    let message = format!(
+        "changes of the network of {node} are staged that are not of this run, and would be applied with it:\n{}",
+        lines.join("\n")
+    );
+    let hint = "apply them or revert them in the network settings of the node, then apply again";
+    Err(refused(message, Some(hint)))
 }
 
 /// Applies a change that is staged, unless somebody else's reload has taken it along.

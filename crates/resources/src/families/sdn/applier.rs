@@ -1,5 +1,6 @@
 //! Applying what is pending of all software-defined networks.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,7 +22,9 @@ pub(super) fn applier() -> Object {
         names: &["proxmox_sdn_applier", "proxmox_virtual_environment_sdn_applier"],
         what: "application of SDN",
         about: "Applies what is pending of all software-defined networks, when it is made and when it is destroyed. Let it \
-                depend on them, and replace it when they change (`replace_triggered_by`).",
+                depend on them, and replace it when they change (`replace_triggered_by`). What is destroyed in the same \
+                run after it, since it depends on that, is applied too. A network that is destroyed alone stays pending \
+                until something is applied: replace the applier then (`-replace`).",
         fields: vec![
             ("id", text().read_only()),
             ("on_create", flag().computed().or(true).replaces().local()),
@@ -41,6 +44,14 @@ pub(super) fn applier() -> Object {
 }
 
 struct Applier;
+
+/// Applies that an object is gone which is destroyed after the applier.
+pub(crate) async fn apply_leaving(call: &Call<'_>, place: &str) -> Result<(), ProviderError> {
+    if !place.starts_with("/cluster/sdn/") || !call.cluster.applies_sdn.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    call.step("apply", Method::Put, "/cluster/sdn", &Params::default(), MOST).await
+}
 
 #[async_trait]
 impl Hooks for Applier {
@@ -64,6 +75,8 @@ impl Hooks for Applier {
         if wanted == Some(false) || wanted.is_none() {
             return Ok(());
         }
+        // What it depends on is destroyed after it.
+        call.cluster.applies_sdn.store(planned.is_none(), Ordering::SeqCst);
         call.step("apply", Method::Put, "/cluster/sdn", &Params::default(), MOST).await
     }
 }

@@ -6,6 +6,8 @@ mod pending;
 mod subnets;
 mod zones;
 
+pub(crate) use applier::apply_leaving;
+
 use crate::cluster::Method;
 use crate::definition::{flag, number, text, text_set};
 use crate::object::{Delete, Object, Read};

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use pve_model::Value;
 use pve_simulator::Options;
+use serde_json::json;
 
+use super::super::Recorder;
 use super::super::objects::turns;
-use super::world_with;
+use super::{world, world_with};
+use crate::cluster::Method;
 use crate::families;
 
 /// What this cluster cannot have, with the reason.
@@ -35,4 +39,25 @@ async fn every_attribute_of_every_kind_is_set_changed_taken_out_and_imported() {
     }
     let faults = kinds.join_all().await.concat();
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test]
+async fn a_change_of_another_object_in_the_same_file_is_no_collision() {
+    let (world, _server) = world("proxmox_acme_dns_plugin").await;
+    let send = async |method, path: &str, params: &[(&str, &str)]| {
+        let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        world.api.send(method, path, &params).await.unwrap()
+    };
+    let config =
+        |token: &str| world.config(json!({"plugin": "one", "api": "cf", "data": {"CF_Token": token}}));
+    let apply = async |prior: Option<&Value>, token: &str| {
+        world.try_apply(prior, Some(&config(token)), &Recorder::default()).await
+    };
+    let made = apply(None, "first").await.unwrap().unwrap();
+    let other = [("id", "two"), ("type", "dns"), ("api", "cf")];
+    send(Method::Post, "/cluster/acme/plugins", &other).await;
+    let changed = apply(Some(&made), "second").await.unwrap().unwrap();
+    send(Method::Put, "/cluster/acme/plugins/one", &[("validation-delay", "7")]).await;
+    let refused = apply(Some(&changed), "third").await.unwrap_err();
+    assert!(refused.message.contains("detected modified configuration"), "{}", refused.message);
 }
