@@ -265,6 +265,17 @@ pub(crate) fn date(text: &str) -> Option<String> {
     parsed.err().map(|_| format!("{text:?} is no date like 2030-01-31T00:00:00Z"))
 }
 
+/// Whether two texts are the same wish for a service: `enabled` is the older word for `started` (PVE::HA::Config).
+pub(crate) fn same_service_state(a: &str, b: &str) -> bool {
+    let now = |text: &str| if text == "enabled" { "started".to_string() } else { text.to_string() };
+    now(a) == now(b)
+}
+
+/// A text that becomes a part of a property string, which a comma would end.
+pub(crate) fn part_of_property(text: &str) -> Option<String> {
+    text.contains(',').then(|| "it must have no comma: Proxmox VE would cut it off there".to_string())
+}
+
 /// Whether two texts are the same moment.
 pub(crate) fn same_date(a: &str, b: &str) -> bool {
     let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();

@@ -39,6 +39,7 @@ fn resource() -> Object {
                 text()
                     .computed()
                     .or("started")
+                    .same_as(limits::same_service_state)
                     .one_of(&["started", "enabled", "stopped", "disabled", "ignored"]),
             ),
             ("type", text().computed().only_made().follows().one_of(&["ct", "vm"])),

@@ -54,7 +54,7 @@ fn directory() -> Object {
 fn pci() -> Object {
     const PLACE: &str = "/cluster/mapping/pci/{name}";
     let mut fields = fields(vec![
-        ("comment", comment()),
+        ("comment", comment().checked(limits::part_of_property)),
         ("id", text().required().checked(device_id)),
         ("iommu_group", number().param("iommugroup")),
         ("node", text().required()),
@@ -90,7 +90,7 @@ fn usb() -> Object {
         what: "USB mapping",
         about: "USB devices of nodes.",
         fields: fields(vec![
-            ("comment", comment()),
+            ("comment", comment().checked(limits::part_of_property)),
             ("id", text().required().checked(device_id)),
             ("node", text().required()),
             ("path", text()),

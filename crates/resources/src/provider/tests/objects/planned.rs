@@ -75,3 +75,17 @@ fn devices_that_stay_as_they_are_written_are_no_change() {
     let planned = world.plan(Some(&made), &evaluated(&config)).planned.unwrap();
     assert_eq!(crate::values::changed(&made, &planned), BTreeSet::new());
 }
+
+#[test]
+fn an_older_word_for_a_state_is_no_change_and_a_comma_in_a_part_is_refused() {
+    let (world, _) = world("proxmox_haresource");
+    let config = world.config(json!({"resource_id": "vm:100", "state": "enabled"}));
+    let read = world.config(json!({"resource_id": "vm:100", "state": "started"}));
+    let planned = world.plan(Some(&read), &config).planned.unwrap();
+    assert_eq!(planned.get("state"), read.get("state"));
+
+    let (world, _) = self::world("proxmox_hardware_mapping_pci");
+    let map = json!([{"node": "pve", "id": "10de:2684", "path": "0000:01:00.0", "comment": "a, b"}]);
+    let problems = world.rules().validate(&world.config(json!({"name": "gpu", "map": map})));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+}
