@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::log;
 use crate::failure::Failure;
 use crate::guests;
 use crate::qemu::drives;
@@ -91,6 +92,8 @@ fn create(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let description = request.text("description");
     let with_memory = request.flag("vmstate");
     let seconds = request.seconds();
+    let what = if kind == GuestKind::Qemu { "VM" } else { "container" };
+    log::note_in_task(request, format!("snapshot {what} {vmid}: {name}"));
     Ok(request.task(&format!("{}snapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let guest = request.guest(kind)?.clone();
         if guest.is_template() {
@@ -216,6 +219,8 @@ fn update(request: &mut Request<'_>, kind: GuestKind) -> Answer {
 
 fn rollback(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
+    let what = if kind == GuestKind::Qemu { "VM" } else { "LXC" };
+    log::note_in_task(request, format!("rollback snapshot {what} {vmid}: {name}"));
     let upid = request.task(&format!("{}rollback", prefix(kind)), &vmid.to_string(), |request, outcome| {
         if request.guest(kind)?.is_template() {
             return Err(Failure::died("you can't rollback if vm is a template"));
@@ -267,6 +272,7 @@ fn keep_new_disks(guest: &mut Guest, now: &Options, vmid: u32) {
 
 fn delete(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, name) = (request.vmid(), request.text("snapname"));
+    log::note_in_task(request, format!("delete snapshot VM {vmid}: {name}"));
     Ok(request.task(&format!("{}delsnapshot", prefix(kind)), &vmid.to_string(), |request, outcome| {
         let found = snapshot(request, kind)?.clone();
         guests::check_lock(request.guest(kind)?)?;

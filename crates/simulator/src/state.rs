@@ -1,11 +1,12 @@
 //! The cluster as data: what is kept between requests and written to the state file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Access};
 use crate::cluster::Member;
+use crate::cluster::log::Message;
 use crate::datacenter::Account;
 use crate::ha::Manager;
 use crate::nodes::{AptFiles, DiskPools, Network, NodeSettings};
@@ -47,6 +48,9 @@ pub(crate) struct State {
     /// Nodes that were added to the cluster while it ran.
     #[serde(default)]
     pub members: BTreeMap<String, Member>,
+    /// What the daemons wrote to the cluster's log about calls.
+    #[serde(default)]
+    pub messages: VecDeque<Message>,
     /// Nodes that have failed, with when in milliseconds since the epoch.
     #[serde(default)]
     pub down: BTreeMap<String, u64>,
@@ -375,6 +379,7 @@ impl State {
             cluster_name: None,
             cluster_since: 0,
             members: BTreeMap::new(),
+            messages: VecDeque::new(),
             down: BTreeMap::new(),
             node_options: BTreeMap::new(),
             node_settings: BTreeMap::new(),

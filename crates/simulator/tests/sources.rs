@@ -473,6 +473,45 @@ async fn firewall_rules_are_verified_one_fault_at_a_time() {
 }
 
 #[tokio::test]
+async fn the_cluster_s_log_has_what_the_daemons_say_about_calls() {
+    // The log_msg calls of PVE::API2::Qemu, PVE::API2::LXC::Snapshot, PVE::API2::AccessControl.
+    let api = Api::start().await;
+    api.expect(&[
+        ("PUT", "/nodes/pve/qemu/100/config", "cores=1&memory=256", "200"),
+        ("POST", "/nodes/pve/qemu/100/snapshot", "snapname=s1", "200"),
+        ("PUT", "/nodes/pve/qemu/100/resize", "disk=scsi0&size=+1G", "200"),
+        ("POST", "/nodes/pve/lxc/200/snapshot", "snapname=s1", "200"),
+        ("DELETE", "/nodes/pve/lxc/200/snapshot/s1", "", "200"),
+        ("POST", "/access/users", "userid=a@pve&password=secret-of-a", "200"),
+        ("POST", "/access/ticket", "username=a@pve&password=secret-of-a", "200"),
+    ])
+    .await;
+    let log = api.get("/cluster/log?max=100").await;
+    let said: Vec<&str> = log.as_array().unwrap().iter().map(|line| line["msg"].as_str().unwrap()).collect();
+    let said: Vec<&str> = said.into_iter().rev().filter(|text| !text.contains("task UPID:")).collect();
+    assert_eq!(
+        said,
+        [
+            "update VM 100: -cores 1 -memory 256",
+            "snapshot VM 100: s1",
+            "update VM 100: resize --disk scsi0 --size +1G",
+            "snapshot container 200: s1",
+            "delete snapshot VM 200: s1",
+            "successful auth for user 'a@pve'",
+        ]
+    );
+    assert_eq!((&log[0]["user"], &log[0]["pri"]), (&"root@pam".into(), &6.into()));
+    // A task begins, then it does its work.
+    let of_snapshot =
+        log.as_array().unwrap().iter().position(|line| line["msg"] == "snapshot VM 100: s1").unwrap();
+    let around = |at: usize| log[at]["msg"].as_str().unwrap().split(" UPID").next().unwrap().to_owned();
+    assert_eq!(
+        (around(of_snapshot - 1), around(of_snapshot + 1)),
+        ("end task".to_owned(), "starting task".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn an_empty_field_takes_a_rules_value_away() {
     // PVE::Firewall: copy_rule_data; parse_address_list, parse_port_name_number_or_range and the formats
     // pve-fw-protocol-spec and pve-fw-icmp-type-spec let nothing pass, pve-iface and the enumerations do not.

@@ -319,7 +319,7 @@ fn running_task(request: &Request, recorded: &Response, answer: &Answer) -> bool
 
 /// What the status daemon or the manager of high availability brings up to date, some time after the change.
 fn refreshed(request: &Request) -> bool {
-    let late = matches!(request.path.as_str(), "/cluster/resources" | "/cluster/status")
+    let late = matches!(request.path.as_str(), "/cluster/resources" | "/cluster/status" | "/cluster/log")
         || request.path.starts_with("/cluster/ha/status/")
         || request.path.ends_with("/status/current");
     request.method == "GET" && late

@@ -7,6 +7,7 @@ use sha2::Digest as _;
 
 use super::users::{self, Token};
 use super::{enforcement, permissions};
+use crate::cluster::log::{self, Priority};
 use crate::failure::Failure;
 use crate::options::Options;
 use crate::request::{Answer, Identity, Request};
@@ -103,6 +104,8 @@ fn login(request: &mut Request<'_>) -> Answer {
     }
     let ticket = format!("PVE:{user}:{stamp}::{}", sign(request.state, &format!("ticket|{user}|{stamp}")));
     let csrf = format!("{stamp}:{}", sign(request.state, &format!("csrf|{user}|{stamp}")));
+    let text = format!("successful auth for user '{user}'");
+    log::write(request, Priority::Info, "root@pam", text);
     let capabilities = capabilities(request.state, &user);
     let mut row =
         json!({ "username": user, "ticket": ticket, "CSRFPreventionToken": csrf, "cap": capabilities });
@@ -188,6 +191,8 @@ fn set_password(request: &mut Request<'_>) -> Answer {
     if let Some(account) = request.state.access.users.get_mut(&user) {
         account.password = Some(password);
     }
+    let text = format!("changed password for user '{user}'");
+    log::write(request, Priority::Info, "root@pam", text);
     Ok(Value::Null)
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::log::{self, Priority};
 use super::members::Member;
 use crate::failure::Failure;
 use crate::nodes;
@@ -184,6 +185,7 @@ fn add(request: &mut Request<'_>) -> Answer {
         let text = "no links and no fallback ip (new_node_ip) given, cannot join cluster";
         return Err(Failure::died(text));
     }
+    log::write(request, Priority::Notice, "root@pam", format!("adding node {node} to cluster"));
     request.state.members.insert(node, Member { since: request.now, present: false });
     let configuration = format!("totem {{\n  cluster_name: {name}\n}}\n");
     Ok(json!({ "corosync_authkey": "", "corosync_conf": configuration, "warnings": [] }))
@@ -198,6 +200,7 @@ fn remove(request: &mut Request<'_>) -> Answer {
     if !request.options.nodes().any(|known| *known == node) {
         return Err(Failure::died(format!("Node/IP: {node} is not a known host of the cluster.")));
     }
+    log::write(request, Priority::Notice, "root@pam", format!("deleting node {node} from cluster"));
     request.state.members.remove(&node);
     request.removed = Some(node);
     Ok(Value::Null)

@@ -9,6 +9,7 @@ use crate::state::Options;
 use crate::{guests, nodes};
 
 mod config;
+pub(crate) mod log;
 mod members;
 mod options;
 #[cfg(test)]
@@ -50,7 +51,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/cluster/resources", resources),
     ("GET", "/cluster/nextid", next_id),
     ("GET", "/cluster", |_| Ok(INDEX.iter().map(|name| json!({ "name": name })).collect())),
-    ("GET", "/cluster/log", log),
+    ("GET", "/cluster/log", log::read),
 ];
 
 pub(crate) fn subdirectories(names: &[&str]) -> Answer {
@@ -87,27 +88,6 @@ fn status(request: &mut Request<'_>) -> Answer {
 }
 
 /// The cluster's log; what it has here are the tasks, which are most of it.
-fn log(request: &mut Request<'_>) -> Answer {
-    let audit = request.allows("/", "Sys.Syslog");
-    let limit = request.number("max").unwrap_or(50) as usize;
-    let tasks = request.state.tasks.iter().rev();
-    let entries = tasks.flat_map(|(number, task)| {
-        let user = task.token.as_ref().map_or(task.user.clone(), |token| format!("{}!{token}", task.user));
-        let entry = move |number: u64, time: u64, what: String| {
-            let node = &task.node;
-            json!({
-                "uid": number.to_string(), "id": format!("{number}:{node}"), "node": node, "user": user, "pri": 6,
-                "tag": "pvedaemon", "pid": task.process, "time": time, "msg": what,
-            })
-        };
-        let end = task.finished.then(|| (2 * number + 2, task.ends / 1000, format!("end task {} {}", task.upid, task.exit)));
-        let begin = (2 * number + 1, task.started / 1000, format!("starting task {}", task.upid));
-        end.into_iter().chain([begin]).map(move |(number, time, what)| entry(number, time, what)).collect::<Vec<_>>()
-    });
-    let own = request.identity.full_name();
-    Ok(entries.filter(|entry| audit || entry["user"] == json!(own)).take(limit).collect())
-}
-
 fn resources(request: &mut Request<'_>) -> Answer {
     let wanted = request.get("type").map(str::to_owned);
     let wants = |kind: &str| wanted.as_deref().is_none_or(|wanted| wanted == kind);

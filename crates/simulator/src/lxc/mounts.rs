@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::KIND;
+use crate::cluster::log;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
@@ -126,6 +127,7 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
     if size == present {
         return Err(Failure::died("disk is already at specified size"));
     }
+    log::note_in_task(request, format!("update CT {vmid}: resize --disk {disk} --size {wanted}"));
     Ok(request.task("resize", &vmid.to_string(), |request, outcome| {
         volumes::grow(request.state, outcome, &volume, size, request.options.storage_size);
         values.insert("size".to_owned(), volumes::format_size(size));

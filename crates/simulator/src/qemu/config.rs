@@ -8,6 +8,7 @@ use super::checks::{CALL_PARAMETERS, check_against, check_boot, check_root_optio
 use super::values::{normalise, pin_machine};
 use super::{KIND, drives, hotplug};
 use crate::access::guest_options;
+use crate::cluster::log;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
@@ -110,6 +111,7 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
 /// `PUT config`: runs at once.
 pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let change = check(request)?;
+    log::note(request, headline(request));
     change_at_once(request, &mut Outcome::default(), change).map(|()| Value::Null)
 }
 
@@ -117,7 +119,9 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
 pub(crate) fn set(request: &mut Request<'_>) -> Result<Vec<String>, Failure> {
     let change = check(request)?;
     let mut outcome = Outcome::default();
-    outcome.say(headline(request));
+    let headline = headline(request);
+    log::note(request, headline.clone());
+    outcome.say(headline);
     change_at_once(request, &mut outcome, change)?;
     Ok(outcome.log)
 }
@@ -151,6 +155,7 @@ pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
     let headline = headline(request);
     let vmid = request.vmid();
     let quick = request.number("background_delay").is_some();
+    log::note_in_task(request, headline.clone());
     let upid = request.task("qmconfig", &vmid.to_string(), |request, outcome| {
         outcome.say(headline);
         apply(request, outcome, change)

@@ -1,6 +1,7 @@
 //! Growing, moving and unlinking disks of machines.
 
 use super::{KIND, config, drives};
+use crate::cluster::log;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
@@ -33,6 +34,7 @@ pub(crate) fn resize(request: &mut Request<'_>) -> Answer {
         if size == present {
             return Ok(());
         }
+        log::note_in_task(request, format!("update VM {vmid}: resize --disk {disk} --size {wanted}"));
         check_writable(request, outcome, &file, size)?;
         let running = request.guest(KIND)?.running;
         let said = outcome.log.len();
@@ -132,6 +134,7 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     let block = volumes::is_block(volumes::storage(request.state, &storage)?);
     let format = request.get("format").map(str::to_owned).unwrap_or(volume.format.clone());
     let delete = request.flag("delete");
+    log::note_in_task(request, format!("move disk VM {vmid}: move --disk {disk} --storage {storage}"));
     Ok(request.task("qmmove", &vmid.to_string(), |request, outcome| {
         let from = volumes::split(&file).map_or("", |(storage, _)| storage);
         outcome.say(format!(

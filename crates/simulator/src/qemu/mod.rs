@@ -180,7 +180,9 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64, node_cpus: u64) -> Valu
             .filter_map(|key| key.strip_prefix("net"))
             .map(|index| (format!("tap{vmid}i{index}"), json!({ "netin": 0, "netout": 0 })))
             .collect();
-        row["nics"] = Value::Object(cards);
+        if !cards.is_empty() {
+            row["nics"] = Value::Object(cards);
+        }
     }
     row
 }

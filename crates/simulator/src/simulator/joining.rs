@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Simulator;
 use crate::cluster::Member;
-use crate::request::Admission;
+use crate::cluster::log::{self, Priority};
+use crate::request::{Admission, Identity, Request};
 use crate::{access, ha};
 
 /// The cluster a simulator has joined.
@@ -85,6 +86,11 @@ impl Simulator {
             ));
         }
         let since = inner.now() + inner.options.task_duration.as_millis() as u64;
+        let identity = Identity { user: "root@pam".to_owned(), token: None };
+        let (settings, now) = (inner.options.clone(), inner.now());
+        let request = &mut Request::new(&mut inner.state, &settings, &identity, now);
+        log::note(request, "successful auth for user 'root@pam'".to_owned());
+        log::write(request, Priority::Notice, "root@pam", format!("adding node {node} to cluster"));
         inner.state.members.insert(node.clone(), Member { since, present: true });
         // A test that cannot write its state notices at the next request.
         let _ = inner.save();
