@@ -154,6 +154,7 @@ fn succeeded(action: Uuid, value: &str) -> Draft {
         create_before_destroy: false,
         keep: false,
         tainted: false,
+        identity: None,
     };
     let payload = Payload::ActionSucceeded(ActionSucceeded { action, record: Some(record) });
     Draft { payload, ..draft("") }
