@@ -213,7 +213,7 @@ pub fn known_storage_hint(reason: &str) -> Option<&'static str> {
                 "dns error",
                 "no answer in time",
                 "no object store",
-                "404 no code",
+                "listed: not found",
                 "certificate",
             ],
             "Check the endpoint in the `backend` block, and whether it can be reached from here; then try again.",

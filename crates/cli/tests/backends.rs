@@ -103,8 +103,11 @@ fn a_file_that_is_none_is_named() {
     assert!(project.fails(&["init", "-backend-config=bad.tfbackend"]).contains("bad.tfbackend"));
 }
 
-/// Answers every request with 403, and hands on what it was asked.
-fn refusing() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+/// Answers every request so, and hands on what it was asked.
+fn answering(
+    status: &'static str,
+    body: &'static str,
+) -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
@@ -114,11 +117,9 @@ fn refusing() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
             let mut lines = std::io::BufReader::new(connection.try_clone().unwrap()).lines();
             let head: Vec<String> =
                 lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
-            let body = "<Error><Code>InvalidAccessKeyId</Code></Error>";
             let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-            );
+            let answer =
+                format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
             let _ = connection.write_all(answer.as_bytes());
             if sender.send(head.join("\n")).is_err() {
                 return;
@@ -130,7 +131,7 @@ fn refusing() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
 
 #[test]
 fn a_profile_that_is_named_comes_before_keys_of_the_environment() {
-    let (address, asked) = refusing();
+    let (address, asked) = answering("403 Forbidden", "<Error><Code>InvalidAccessKeyId</Code></Error>");
     let project = Project::new(PARTIAL);
     project.write("aws", "[profile team]\naws_access_key_id = AKIATEAM\naws_secret_access_key = b\n");
     let file = project.path().join("aws").display().to_string();
@@ -159,4 +160,19 @@ fn a_profile_that_is_named_comes_before_keys_of_the_environment() {
     let said = run("absent");
     assert!(said.contains("no credentials were found"), "{said}");
     assert!(asked.try_recv().is_err(), "nobody was asked with other keys");
+}
+
+#[test]
+fn a_server_that_is_no_store_is_told_of_at_once() {
+    let (address, asked) = answering("404 Not Found", "");
+    let project = Project::new(PARTIAL);
+    let arguments = format!(
+        "bucket=b region=r access_key=a secret_key=b use_path_style=true \"endpoints={{ s3 = \\\"http://{address}\\\" }}\""
+    );
+    for words in [&["init"][..], &["plan"], &["apply", "-auto-approve"]] {
+        let output = project.run_with(&[("PVE_BACKEND_CONFIG", &arguments)], words);
+        let said = common::text(&output);
+        assert!(output.status.code() == Some(1) && said.contains("Check the endpoint"), "{words:?}: {said}");
+        assert!(asked.try_iter().count() < 50, "{words:?}");
+    }
 }

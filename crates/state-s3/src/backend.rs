@@ -69,13 +69,13 @@ pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<O
     found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
 }
 
-/// Asks the store, once, for what a reader of the log asks for first.
+/// Asks the store, once, what it has of the log: an absence can be told by whoever answers, a listing cannot.
 ///
 /// # Errors
 /// When the store cannot be used.
 pub async fn reach(settings: &Settings, environment: &str) -> Result<(), LogError> {
     let layout = settings.layout(environment);
-    let found = connect(settings, environment).await?.get(&layout.head()).await;
+    let found = connect(settings, environment).await?.list(&layout.batches(), "").await;
     found
         .map(drop)
         .map_err(|error| LogError::Storage { place: settings.place(environment), reason: error.to_string() })

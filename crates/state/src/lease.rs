@@ -228,9 +228,10 @@ impl Lease {
                 // Whoever answers so is no store.
                 LeaseWrite::Other(None) if refused == REFUSALS => {
                     return Err(LeaseError::Log(LogError::Storage {
-                        place: "the lease".into(),
-                        reason: "it can neither be written nor read: what answers there is no object store"
-                            .into(),
+                        place: "named in the `backend` block".into(),
+                        reason:
+                            "its lease can neither be written nor read: what answers there is no object store"
+                                .into(),
                     }));
                 }
                 // Somebody was faster: that is who is waited for from now on.
