@@ -9,6 +9,7 @@ mod key_file;
 mod keyring;
 mod lease;
 mod lease_renewal;
+mod lease_waiting;
 mod log;
 mod memory;
 mod merge;
