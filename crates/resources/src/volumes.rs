@@ -99,7 +99,7 @@ impl Volume {
             let written = api.write_file(&self.node, &path, content, mode).await;
             written.map_err(|error| call.failed("upload", &error))?;
         }
-        call.progress.step_completed("upload").await
+        call.completed("upload").await
     }
 
     /// The folders of a directory storage (`pvesm(1)`, "Directory Backend").

@@ -114,11 +114,21 @@ impl Call<'_> {
         let pairs = params.pairs();
         for pause in lock_pauses() {
             match self.cluster.api.send(method, path, &pairs).await {
-                Err(error) if error.is_locked() && !error.lost => tokio::time::sleep(pause).await,
+                Err(error) if error.is_locked() && !error.lost => self.pause(pause, error).await?,
                 answer => return answer,
             }
         }
         self.cluster.api.send(method, path, &pairs).await
+    }
+
+    /// Waits before a further try of a request that met a lock. None is made after an interrupt.
+    pub(crate) async fn pause(&self, pause: Duration, error: ApiError) -> Result<(), ApiError> {
+        tokio::time::sleep(pause).await;
+        if self.progress.is_cancelled() {
+            let hint = "interrupted while it was locked: run apply again to finish it";
+            return Err(ApiError { hint: Some(hint.to_string()), ..error });
+        }
+        Ok(())
     }
 
     /// An error that names the step and the object.

@@ -22,29 +22,122 @@ impl Call<'_> {
         params: &Params,
         most: Duration,
     ) -> Result<(), ProviderError> {
-        let arrived = async {
-            self.step("migrate", Method::Post, path, params, most).await?;
-            while !self.has_arrived(kind, vmid, target).await? {
-                self.go_on("the end of the migration")?;
-                self.progress.status("waiting for HA to migrate it");
-                tokio::time::sleep(PAUSE).await;
-            }
-            Ok(())
-        };
-        let done = tokio::time::timeout(most, arrived).await;
+        let asked = self.step("migrate", Method::Post, path, params, most).await;
         self.cluster.forget_guests().await;
-        done.unwrap_or_else(|_| {
-            let message =
-                format!("migrate {}: it is not on {target} after {} s", self.object, most.as_secs());
-            Err(refused(
-                message,
-                Some("look at the tasks of the node, and at the state of HA if it manages it"),
-            ))
-        })
+        asked?;
+        let until = tokio::time::Instant::now() + most;
+        while !self.has_arrived(kind, vmid, target).await? {
+            if tokio::time::Instant::now() >= until {
+                return Err(self.still_moving(target, most));
+            }
+            self.go_on("the end of the migration")?;
+            self.progress.status("waiting for HA to migrate it");
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.cluster.forget_guests().await;
+        Ok(())
+    }
+
+    /// Its manager was asked for it, and may move it yet.
+    fn still_moving(&self, target: &str, most: Duration) -> ProviderError {
+        let message = format!("migrate {}: it is not on {target} after {} s", self.object, most.as_secs());
+        let hint = "look at the tasks of the node, and at the state of HA if it manages it";
+        ProviderError { indeterminate: true, ..refused(message, Some(hint)) }
     }
 
     async fn has_arrived(&self, kind: &str, vmid: u32, target: &str) -> Result<bool, ProviderError> {
         let there = self.cluster.look_at_options(kind, vmid, target).await;
         Ok(there.map_err(|error| self.failed("look for", &error))?.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use pve_executor::ports::ActionProgress;
+    use serde_json::{Value as Json, json};
+
+    use super::super::{Api, ApiError, Cluster, Content};
+    use super::*;
+
+    /// A guest that never arrives, and a task that may go on for ever.
+    struct Slow {
+        task_ends: bool,
+    }
+
+    fn error(message: &str, lost: bool) -> ApiError {
+        ApiError { message: message.into(), hint: None, status: Some(500), lost }
+    }
+
+    #[async_trait]
+    impl Api for Slow {
+        async fn send(&self, method: Method, _: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
+            match method {
+                Method::Post => Ok(json!("UPID:a:00000001:00000002:00000003:qmigrate:100:root@pam:")),
+                _ => Err(error("Configuration file does not exist", false)),
+            }
+        }
+
+        async fn wait(&self, _: &str, most: Duration) -> Result<(), ApiError> {
+            if self.task_ends {
+                return Ok(());
+            }
+            tokio::time::sleep(most).await;
+            Err(error("it still runs", true))
+        }
+
+        async fn upload(
+            &self,
+            _: &str,
+            _: &str,
+            _: &str,
+            _: &str,
+            _: Content<'_>,
+            _: Duration,
+        ) -> Result<String, ApiError> {
+            Err(error("nothing is uploaded", false))
+        }
+
+        async fn write_file(&self, _: &str, _: &str, _: Content<'_>, _: Option<u32>) -> Result<(), ApiError> {
+            Err(error("nothing is written", false))
+        }
+
+        async fn run(&self, _: &str, _: &[&str], _: Duration) -> Result<String, ApiError> {
+            Err(error("nothing is run", false))
+        }
+
+        fn user(&self) -> String {
+            "root@pam".into()
+        }
+    }
+
+    struct Silent;
+
+    #[async_trait]
+    impl ActionProgress for Silent {
+        async fn task_submitted(&self, _: &str, _: &str) -> Result<(), ProviderError> {
+            Ok(())
+        }
+        async fn step_completed(&self, _: &str) -> Result<(), ProviderError> {
+            Ok(())
+        }
+        fn status(&self, _: &str) {}
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_migration_that_takes_too_long_is_not_known_to_have_failed() {
+        for (task_ends, says) in [(false, "it still runs"), (true, "it is not on b after 60 s")] {
+            let api = std::sync::Arc::new(Slow { task_ends });
+            let cluster = Cluster::new(api, Duration::ZERO, false);
+            let call = Call::new(&cluster, &Silent, "vm 100 on a".into());
+            let most = Duration::from_secs(60);
+            let path = "/nodes/a/qemu/100/migrate";
+            let moved = call.migrate("qemu", 100, path, "b", &Params::default(), most).await;
+            let error = moved.unwrap_err();
+            assert!(error.indeterminate && error.message.contains(says), "{error:?}");
+        }
     }
 }

@@ -54,6 +54,12 @@ pub(crate) async fn read(cluster: &Cluster, prior: &Value) -> Result<Option<Valu
     Ok(Some(with_elements(&value, "source_file", sources)))
 }
 
+/// Reads a file that was just written, however far that came.
+pub(crate) async fn read_again(cluster: &Cluster, planned: &Value) -> Result<Option<Value>, ApiError> {
+    let Some(volume) = volume(planned) else { return Ok(None) };
+    Ok(volume.find(cluster).await?.map(|entry| values(planned, &volume, size_of(&entry))))
+}
+
 /// Uploads the file, over one of the same name if `overwrite` allows it or the file is ours.
 pub(crate) async fn write(call: &Call<'_>, planned: &Value, ours: bool) -> Result<Value, ProviderError> {
     let Some(volume) = volume(planned) else {

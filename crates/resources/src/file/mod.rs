@@ -11,7 +11,7 @@ use crate::definition::problem;
 use crate::registry::Rules;
 use crate::values::{all_blocks, block, changed, flag, settle, text, with, with_unknown};
 
-pub(crate) use io::{imported, read, volume, write};
+pub(crate) use io::{imported, read, read_again, volume, write};
 pub(crate) use schema::fields;
 
 /// The names of the kind.

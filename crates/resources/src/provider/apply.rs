@@ -6,7 +6,9 @@ use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::event::Operation;
 use pve_model::{Type, Value};
 
+use super::broken_off::PlainChange;
 use super::claims::vmid_is_free;
+use super::identity::name;
 use super::{Connection, Family, ProxmoxProvider, Seen};
 use crate::cluster::{Call, failed, refused};
 use crate::operations::Operations;
@@ -54,9 +56,23 @@ impl ProxmoxProvider {
                         if kind.is_described_guest() && request.prior.is_none() {
                             return create_guest(connection, &call, operations, request).await;
                         }
-                        apply_plain(&call, operations, &request).await
+                        let done = apply_plain(&call, operations, &request).await;
+                        // The engine itself tells what its creates and updates left.
+                        match done {
+                            Err(error) if kind.engine().is_none() || request.planned.is_none() => {
+                                Err(PlainChange { call: &call, kind, family, request: &request }
+                                    .broken_off(error)
+                                    .await)
+                            }
+                            done => done,
+                        }
                     }
-                    None => apply_file(&call, family, &request).await,
+                    None => match apply_file(&call, family, &request).await {
+                        Err(error) => Err(PlainChange { call: &call, kind, family, request: &request }
+                            .broken_off(error)
+                            .await),
+                        done => done,
+                    },
                 }
             }
         }
@@ -192,6 +208,16 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whether what was read after a change broke off is the guest that was to be changed, and not the one that has its id
+    /// now: as `left` it would count as ours from then on. Where a step was done, it was looked at before.
+    fn is_known(&self, prior: &Value, left: &Value) -> bool {
+        let call = match self {
+            Guest::Vm(vm) => &vm.call,
+            Guest::Container(container) => &container.call,
+        };
+        !call.done().is_empty() || call.refuse_other(name(prior), name(left)).is_ok()
+    }
+
     pub(super) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
         match self {
             Guest::Vm(vm) => vm.read(planned).await,
@@ -285,7 +311,7 @@ impl<'a> GuestChange<'a> {
                     // Recorded, so that recovery looks for the guest under this id.
                     self.progress.step_completed(&format!("vmid {vmid}")).await?;
                 }
-                Err(error) => return Err(self.with_left(&guest, &planned, error, vmid).await),
+                Err(error) => return Err(self.with_left(&planned, error, vmid).await),
             }
         }
         Err(refused(format!("create {}: no free VMID", self.request.address), None))
@@ -306,32 +332,40 @@ impl<'a> GuestChange<'a> {
         }
     }
 
-    /// After a failed create: what is there under the id, if our marker is on it. Where that cannot be found out the
-    /// action stays open.
-    async fn with_left(
-        &self,
-        guest: &Guest<'_>,
-        planned: &Value,
-        error: ProviderError,
-        vmid: u32,
-    ) -> ProviderError {
-        let marker = self.request.claim.marker.as_deref();
-        let is_ours = |observed: &crate::observed::Observed| {
-            marker
-                .is_some_and(|marker| observed.text("description").is_some_and(|text| text.trim() == marker))
-        };
-        let left = match guest.look().await {
-            Ok(Some(observed)) if is_ours(&observed) => guest.read_unfinished(planned).await.map(Some),
-            Ok(_) => Ok(None),
+    /// After a failed create: what is there under the id, if our marker is on it, on whatever node: a clone is made beside
+    /// its template. Where that cannot be found out the action stays open.
+    async fn with_left(&self, planned: &Value, error: ProviderError, vmid: u32) -> ProviderError {
+        let wanted = text(planned, "node_name").unwrap_or_default();
+        let node = self.connection.cluster.locate(self.api_kind(), vmid, wanted).await;
+        let left = match node {
+            Ok(Some(node)) => self.marked(&node, planned, vmid).await,
+            Ok(None) => Ok(None),
             // A node that is not there tells nothing of its guests; the list of the whole cluster does.
             Err(_) if self.is_listed_nowhere(vmid).await => Ok(None),
-            Err(unknown) => Err(unknown),
+            Err(unknown) => Err(failed(format!("look for guest {vmid}"), &unknown)),
         };
         ProviderError {
             indeterminate: error.indeterminate || left.is_err(),
             left: left.ok().flatten(),
             ..error
         }
+    }
+
+    /// The guest on this node, if our marker is on it.
+    async fn marked(&self, node: &str, planned: &Value, vmid: u32) -> Result<Option<Value>, ProviderError> {
+        let guest = self.guest(node, vmid);
+        let Some(observed) = guest.look().await? else { return Ok(None) };
+        let description = observed.text("description");
+        match self.request.claim.marker.as_deref() {
+            Some(marker) if description.is_some_and(|text| text.trim() == marker) => {
+                guest.read_unfinished(planned).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn api_kind(&self) -> &'static str {
+        if self.family == Family::Vm { "qemu" } else { "lxc" }
     }
 
     /// Whether the cluster answers and has no guest of this id on any node.
@@ -359,7 +393,8 @@ impl<'a> GuestChange<'a> {
                 let same = passwords(prior) == passwords(planned);
                 let left =
                     if same { guest.read(planned).await } else { guest.read_unfinished(planned).await };
-                Err(ProviderError { left: left.ok(), ..error })
+                let left = left.ok().filter(|left| guest.is_known(prior, left));
+                Err(ProviderError { left, ..error })
             }
         }
     }
@@ -368,15 +403,17 @@ impl<'a> GuestChange<'a> {
         let vmid = self.vmid(prior)?;
         // It may have been moved to another node since it was read.
         let known = text(prior, "node_name").unwrap_or_default();
-        let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
-        let node = self.connection.cluster.locate(api_kind, vmid, known).await;
+        let node = self.connection.cluster.locate(self.api_kind(), vmid, known).await;
         match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
             Some(node) => {
                 let guest = self.guest(&node, vmid);
                 match guest.delete(prior).await {
                     Ok(()) => Ok(()),
                     // It may have been shut down before it could not be destroyed.
-                    Err(error) => Err(ProviderError { left: guest.read(prior).await.ok(), ..error }),
+                    Err(error) => {
+                        let left = guest.read(prior).await.ok().filter(|left| guest.is_known(prior, left));
+                        Err(ProviderError { left, ..error })
+                    }
                 }
             }
             None => Ok(()),

@@ -48,7 +48,7 @@ pub(super) fn is_another(
     other.then_some("has none of the network devices of the one that is known")
 }
 
-fn name(guest: &Value) -> Option<&str> {
+pub(super) fn name(guest: &Value) -> Option<&str> {
     text(guest, "name").or_else(|| text(block(guest, "initialization")?, "hostname"))
 }
 

@@ -1,6 +1,7 @@
 //! The half of the provider that talks to clusters: every request goes to the kind that it is about.
 
 mod apply;
+mod broken_off;
 mod claims;
 mod configuration;
 pub(crate) mod identity;

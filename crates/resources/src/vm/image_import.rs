@@ -104,7 +104,9 @@ impl Target<'_> {
         while !self.has(import).await? {
             let Err(error) = self.try_on_node(import, most).await else { break };
             match pauses.next().filter(|_| error.is_locked() && !error.lost) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => {
+                    self.call.pause(pause, error).await.map_err(|error| self.call.failed(step, &error))?;
+                }
                 None => return Err(self.call.failed(step, &error)),
             }
         }

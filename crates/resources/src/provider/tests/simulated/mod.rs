@@ -10,6 +10,7 @@ mod lockout;
 mod newer_vms;
 mod objects;
 mod power;
+mod refused;
 mod samples;
 mod turns;
 mod vms;
