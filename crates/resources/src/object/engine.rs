@@ -13,6 +13,7 @@ use tokio::sync::MutexGuard;
 
 use super::decode::{Absent, decode};
 use super::encode::{SEVERAL, encode};
+use super::guest;
 use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::{Field, Form};
@@ -313,14 +314,19 @@ impl Engine {
         self.object.hooks.unfinished(value, done, kept)
     }
 
-    /// The object where it is now: a guest may have been migrated since it was read. `None` when it is gone.
+    /// The object where it is now: a guest may have been migrated since it was read. `None` when it is gone. Another one
+    /// that has its id by now is refused.
     async fn where_it_is(&self, call: &Call<'_>, prior: &Value) -> Result<Option<Value>, ProviderError> {
         let vmid = int(prior, "id").and_then(|id| u32::try_from(id).ok()).filter(|_| self.object.guest);
         let Some(vmid) = vmid else { return Ok(Some(prior.clone())) };
         let known = text(prior, "node_name").unwrap_or_default();
         let node = call.cluster.locate("qemu", vmid, known).await;
-        let node = node.map_err(|error| call.failed("find", &error))?;
-        Ok(node.map(|node| with(prior, "node_name", Value::string(node))))
+        let Some(node) = node.map_err(|error| call.failed("find", &error))? else { return Ok(None) };
+        let found = call.cluster.look_at_options("qemu", vmid, &node).await;
+        if let Some(found) = found.map_err(|error| call.failed("read", &error))? {
+            guest::refuse_other(call, prior, &found)?;
+        }
+        Ok(Some(with(prior, "node_name", Value::string(node))))
     }
 
     /// Refuses what would lock out whoever makes the change. One such change is made at a time, since two that are
@@ -404,6 +410,9 @@ fn complete_id(planned: &Value, with_id: &Value) -> Value {
 async fn look_for_guest(cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
     let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
     let observed = cluster.observe("qemu", vmid, text(prior, "node_name").unwrap_or_default()).await?;
+    if let Some(other) = observed.as_ref().filter(|observed| guest::is_another(prior, observed)) {
+        return Err(guest::another(other));
+    }
     Ok(observed.map(|observed| {
         let mut answer = observed.config;
         answer.insert("node".into(), Json::String(observed.node));
@@ -440,6 +449,7 @@ impl Operations for Engine {
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         let _turn = self.guard(call, Some(prior), Some(planned)).await?;
+        self.where_it_is(call, prior).await?;
         let changed = async {
             self.change(call, prior, planned).await?;
             self.settle(call, Some(prior), planned).await

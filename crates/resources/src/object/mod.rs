@@ -4,6 +4,7 @@
 mod decode;
 mod encode;
 mod engine;
+mod guest;
 mod hooks;
 mod plan;
 mod template;

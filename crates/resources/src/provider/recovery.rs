@@ -10,6 +10,7 @@ use pve_model::{Type, Value};
 use serde_json::Value as Json;
 
 use super::apply::Guest;
+use super::identity::{is_another, name};
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Cluster, Method, failed};
 use crate::operations::Proof;
@@ -56,30 +57,32 @@ impl ProxmoxProvider {
         let cluster = &self.connection(&intent.provider)?.cluster;
         cluster.forget_guests().await;
         cluster.forget_content().await;
-        await_tasks(cluster, open).await?;
+        let went_well = await_tasks(cluster, open).await?;
         match family {
             Family::Vm | Family::Container => {
                 let search = Search { cluster, kind, family, open };
                 search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await
             }
-            _ => recover_other(cluster, kind, family, open, planned).await,
+            _ => recover_other(cluster, kind, family, (open, went_well), planned).await,
         }
     }
 }
 
-/// Waits until every recorded task has ended; how it ended shows in the object.
-async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<(), ProviderError> {
+/// Waits until every recorded task has ended. Whether any went well: one that failed proves nothing of what is there.
+async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<bool, ProviderError> {
+    let mut went_well = false;
     for (step, upid) in &open.tasks {
-        await_end(cluster, step, upid).await?;
+        went_well |= await_end(cluster, step, upid).await?;
     }
-    Ok(())
+    Ok(went_well)
 }
 
-/// Waits until a task has ended, well or not. While it may run nothing can be said about what it makes.
-async fn await_end(cluster: &Cluster, step: &str, upid: &str) -> Result<(), ProviderError> {
+/// Waits until a task has ended, and tells whether it went well. While it may run nothing can be said about what it
+/// makes.
+async fn await_end(cluster: &Cluster, step: &str, upid: &str) -> Result<bool, ProviderError> {
     match cluster.api.wait(upid, MOST).await {
         Err(error) if error.lost => Err(failed(format!("ask for {step}"), &error)),
-        _ => Ok(()),
+        ended => Ok(ended.is_ok()),
     }
 }
 
@@ -126,7 +129,16 @@ impl Search<'_> {
         }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
-            return Ok(Recovery::Exists(guest.read_unfinished(&planned).await?));
+            let value = guest.read_unfinished(&planned).await?;
+            if operation == Operation::Update
+                && let Some(why) = is_another((&planned, None), (&value, None))
+            {
+                let name = name(&value).unwrap_or_default();
+                return Ok(Recovery::Unclear(format!(
+                    "guest {vmid} on {node} is another one than was to be changed: it is named {name}, and {why}"
+                )));
+            }
+            return Ok(Recovery::Exists(value));
         }
         if self.open.tasks.is_empty() && self.open.completed.is_empty() {
             // The id was free when it was claimed; a guest without the marker is somebody else's.
@@ -242,7 +254,7 @@ async fn recover_other(
     cluster: &Cluster,
     kind: &Kind,
     family: Family,
-    open: &OpenAction,
+    (open, went_well): (&OpenAction, bool),
     planned: Option<Value>,
 ) -> Result<Recovery, ProviderError> {
     let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
@@ -288,7 +300,7 @@ async fn recover_other(
         (_, None) => Recovery::Gone,
         (Operation::Create, Some(value))
             if family == Family::DownloadFile
-                && open.tasks.is_empty()
+                && !went_well
                 && !downloaded_since(cluster, open, &planned).await? =>
         {
             // Our own download has no marker; without its task the file may be older than the action.
@@ -298,7 +310,7 @@ async fn recover_other(
             ))
         }
         (operation, Some(value)) if family == Family::File => unfinished_file(open, operation, value),
-        (Operation::Create, Some(value)) if !is_ours(kind, open, &planned, &value) => {
+        (Operation::Create, Some(value)) if !is_ours(kind, (open, went_well), &planned, &value) => {
             if kind.operations().is_some_and(|operations| operations.proof() == Proof::Repeated) {
                 return Ok(Recovery::NothingDone);
             }
@@ -340,7 +352,7 @@ async fn downloaded_since(
         let log = log.map_err(|error| failed(format!("read the log of {upid}"), &error))?;
         let begins = format!("downloading {url} to ");
         let mut lines = log.as_array().into_iter().flatten().filter_map(|line| line.get("t")?.as_str());
-        if lines.any(|line| line.starts_with(&begins)) {
+        if lines.any(|line| line.starts_with(&begins)) && await_end(cluster, "download", &upid).await? {
             return Ok(true);
         }
     }
@@ -348,14 +360,14 @@ async fn downloaded_since(
 }
 
 /// A plain object has no marker.
-fn is_ours(kind: &Kind, open: &OpenAction, planned: &Value, found: &Value) -> bool {
+fn is_ours(kind: &Kind, (open, went_well): (&OpenAction, bool), planned: &Value, found: &Value) -> bool {
     let Some(operations) = kind.operations() else { return true };
     let as_planned = |(name, part): (&std::sync::Arc<str>, &Value)| {
         part.is_null() || found.get(name).is_some_and(|found| same(part, found))
     };
     let values = || planned.entries().is_some_and(|entries| entries.iter().all(as_planned));
     match operations.proof() {
-        _ if open.completed.iter().any(|step| !step.starts_with("vmid ")) || !open.tasks.is_empty() => true,
+        _ if open.completed.iter().any(|step| !step.starts_with("vmid ")) || went_well => true,
         Proof::Presence => true,
         Proof::Values => values(),
         Proof::Steps | Proof::Repeated => false,

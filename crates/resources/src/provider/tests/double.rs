@@ -26,6 +26,10 @@ pub(crate) struct State {
     pub(crate) requests: Vec<String>,
     /// Whether nobody can tell how tasks go on.
     pub(crate) tasks_lost: bool,
+    /// Whether somebody else holds the lock of everything.
+    pub(crate) all_locked: bool,
+    /// Whether all tasks have failed.
+    pub(crate) tasks_failed: bool,
     /// Whether no guest has a configuration and every other answer is empty.
     pub(crate) garbled: bool,
     /// The request of this number, from 1, fails before it takes effect.
@@ -67,6 +71,9 @@ impl Api for Double {
     async fn wait(&self, upid: &str, _: Duration) -> Result<(), ApiError> {
         let mut state = self.0.lock().unwrap();
         state.requests.push(format!("wait for {upid}"));
+        if state.tasks_failed {
+            return Err(error("it is there already"));
+        }
         if state.tasks_lost { Err(ApiError { lost: true, ..error("still running") }) } else { Ok(()) }
     }
 
@@ -128,6 +135,9 @@ impl State {
         if self.garbled {
             let missing = path.ends_with("/config");
             return if missing { Err(error("Configuration file does not exist")) } else { Ok(Json::Null) };
+        }
+        if method != Method::Get && self.all_locked {
+            return Err(error("VM is locked (backup)"));
         }
         if method != Method::Get {
             self.writes += 1;

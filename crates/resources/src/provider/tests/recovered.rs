@@ -245,6 +245,9 @@ async fn an_image_that_cannot_be_proved_to_be_ours_stays_open() {
     world.double.0.lock().unwrap().volumes.insert("local:vztmpl/ubuntu_24.04.tar".into(), 1);
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Unclear(_)));
     open.tasks.push(("pull".into(), "UPID:pve:00000001:00000002:00000003:ociregistrypull::root@pam:".into()));
+    world.double.0.lock().unwrap().tasks_failed = true;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Unclear(_)), "its task failed");
+    world.double.0.lock().unwrap().tasks_failed = false;
     assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Exists(_)));
 }
 
@@ -296,4 +299,23 @@ async fn nothing_is_gone_because_of_an_answer_that_is_no_list() {
     let error = world.provider.read(request).await.unwrap_err();
     assert!(error.message.contains("is no list"), "{error}");
     assert!(world.provider.recover(&open).await.unwrap_err().message.contains("is no list"));
+}
+
+/// Somebody destroyed the guest while its change was open, and made another one with its VMID.
+#[tokio::test]
+async fn an_open_change_does_not_take_another_guest_for_its_own() {
+    let world = World::new(VM);
+    let config = json!({"node_name": "pve", "vm_id": 500, "name": "mine", "network_device": [{}]});
+    let made = world.apply(None, config).await;
+    let mut open = open_action(&world, &made, &Recorder::default()).await;
+    open.intent.operation = Operation::Update;
+    assert!(matches!(world.provider.recover(&open).await.unwrap(), Recovery::Exists(_)));
+    {
+        let mut double = world.double.0.lock().unwrap();
+        let config = &mut double.guests.get_mut(&500).unwrap().config;
+        config.insert("name".into(), json!("theirs"));
+        config.insert("net0".into(), json!("virtio=BC:24:11:99:99:99,bridge=vmbr0"));
+    }
+    let found = world.provider.recover(&open).await.unwrap();
+    assert!(matches!(&found, Recovery::Unclear(why) if why.contains("it is named theirs")), "{found:?}");
 }

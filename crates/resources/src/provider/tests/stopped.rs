@@ -27,6 +27,35 @@ impl ActionProgress for StoppedAfter {
     }
 }
 
+/// Stops the run once one step has begun.
+struct StoppedInStep(AtomicUsize);
+
+#[async_trait]
+impl ActionProgress for StoppedInStep {
+    async fn task_submitted(&self, _: &str, _: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    async fn step_completed(&self, _: &str) -> Result<(), ProviderError> {
+        Ok(())
+    }
+    fn status(&self, _: &str) {}
+    fn is_cancelled(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst) > 0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_met_a_lock_is_not_sent_again_after_a_stop() {
+    let world = World::new(super::lives::VM);
+    let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "x"}));
+    world.double.0.lock().unwrap().all_locked = true;
+    let stopped = StoppedInStep(AtomicUsize::new(0));
+    let error = world.try_apply(None, Some(&config), &stopped).await.unwrap_err();
+    assert!(error.hint.unwrap().contains("run apply again"), "{}", error.message);
+    let requests = world.double.0.lock().unwrap().requests.clone();
+    assert_eq!(requests.iter().filter(|request| request.starts_with("Post")).count(), 1, "{requests:?}");
+}
+
 #[tokio::test]
 async fn firewall_rules_that_were_written_before_a_stop_are_completed_by_the_next_run() {
     let ports = ["22", "80", "443"];

@@ -229,3 +229,33 @@ async fn a_machine_that_ha_manages_has_moved_when_its_change_is_done() {
     assert_eq!(nodes_of(&world, "720").await, ["pve2"]);
     assert_eq!(crate::values::text(&moved, "node_name"), Some("pve2"));
 }
+
+/// Somebody destroyed the machine and made another one with its id: it is neither taken for it nor touched.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_with_the_id_of_a_known_one_is_not_touched() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = two_nodes(kind).await;
+        let mut config = wanted(kind);
+        config["name"] = json!("mine");
+        if kind == CLONED {
+            config["network"] =
+                json!({"net0": {"bridge": "vmbr0", "model": "virtio", "mac_address": "BC:24:11:00:00:01"}});
+        }
+        let made = step(&world, None, &config).await.unwrap();
+        let theirs = [("name", "theirs"), ("net0", "virtio=BC:24:11:00:00:02,bridge=vmbr0")];
+        send(&world, "/nodes/pve/qemu/720/config", &theirs).await;
+        if kind == CLONED {
+            let error = world.try_read(&made).await.unwrap_err();
+            assert!(error.message.contains("is another one: it is named theirs"), "{}", error.message);
+        }
+        config["cpu"] = json!({"cores": 3});
+        let there = self::config(&world, 720).await;
+        for config in [None, Some(world.config(config))].iter().cycle().take(4) {
+            let error =
+                world.try_apply(Some(&made), config.as_ref(), &Recorder::default()).await.unwrap_err();
+            assert!(error.message.contains("it may be another guest"), "{}", error.message);
+            assert_eq!((error.left, error.indeterminate), (None, false));
+        }
+        assert_eq!(self::config(&world, 720).await, there, "{kind}");
+    }
+}
