@@ -75,25 +75,36 @@ async fn an_empty_batch_changes_nothing(log: Arc<impl EventLog>) {
 async fn racing_writers_lose_nothing(log: Arc<impl EventLog + 'static>) {
     const WRITERS: usize = 4;
     const APPENDS: usize = 25;
+    // Each has seen the same end before the first of them appends.
+    let start = Arc::new(tokio::sync::Barrier::new(WRITERS));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let log = Arc::clone(&log);
+            let (log, start) = (Arc::clone(&log), Arc::clone(&start));
             tokio::spawn(async move {
+                let mut conflicts = 0;
                 for i in 0..APPENDS {
                     loop {
                         let head = log.head().await.expect("head");
+                        if head == 0 && conflicts == 0 {
+                            start.wait().await;
+                        }
+                        tokio::task::yield_now().await;
                         match log.append(head, vec![draft(&format!("{writer}/{i}"))]).await {
                             Ok(_) => break,
                             Err(error) => assert!(error.is_conflict(), "{error}"),
                         }
+                        conflicts += 1;
                     }
                 }
+                conflicts
             })
         })
         .collect();
+    let mut conflicts = 0;
     for writer in writers {
-        writer.await.expect("a writer");
+        conflicts += writer.await.expect("a writer");
     }
+    assert!(conflicts >= WRITERS - 1, "they raced: {conflicts} conflicts");
     let events = log.read(0).await.expect("read");
     let mut ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     ids.sort();

@@ -42,6 +42,20 @@ pub struct Draft {
     pub payload: Payload,
 }
 
+impl Draft {
+    /// The event that it is in this place.
+    pub fn at(&self, sequence: u64) -> Event {
+        Event {
+            sequence,
+            id: self.id,
+            time: self.time,
+            run: self.run,
+            actor: self.actor.clone(),
+            payload: self.payload.clone(),
+        }
+    }
+}
+
 /// Why a log could not be read or appended to.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {

@@ -107,8 +107,13 @@ async fn commit(
     }
 }
 
+/// Appends events that fit what came before them. Nobody could project a log with one that does not.
 async fn append(log: &dyn EventLog, drafts: Vec<Draft>, state: &Mutex<State>) -> Result<(), WriterError> {
-    let head = state.lock().unwrap_or_else(PoisonError::into_inner).sequence;
+    let mut next = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let head = next.sequence;
+    for (sequence, draft) in (head + 1..).zip(&drafts) {
+        next.apply(&draft.at(sequence)).map_err(|error| failed(&error))?;
+    }
     let events = log.append(head, drafts).await.map_err(|error| lost(&error))?;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
     events.iter().try_for_each(|event| state.apply(event)).map_err(|error| failed(&error))
@@ -135,15 +140,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn concurrent_events_all_become_durable_and_are_projected() {
-        let log = Arc::new(MemoryLog::new(Key::from_bytes([1; 32])));
+    async fn concurrent_events_are_appended_together_and_projected() {
+        let log = Arc::new(Full(MemoryLog::new(Key::from_bytes([1; 32])), true.into(), 0.into()));
         let writer = Writer::start(log.clone(), State::default(), actor());
         let all = (0..20).map(|i| writer.record(draft(&i.to_string()).payload));
-        for result in futures_join(all).await {
+        for result in futures::future::join_all(all).await {
             result.unwrap();
         }
-        assert_eq!(log.head().await.unwrap(), 20);
-        assert_eq!(writer.state().sequence, 20);
+        assert_eq!((log.head().await.unwrap(), log.2.load(Ordering::SeqCst)), (20, 1));
+        assert_eq!(writer.state(), State::project(&log.read(0).await.unwrap()).unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_does_not_fit_is_not_appended() {
+        let log = Arc::new(MemoryLog::new(Key::from_bytes([1; 32])));
+        let writer = Writer::start(log.clone(), State::default(), actor());
+        let done = pve_model::event::ActionSucceeded { action: Uuid::nil(), record: None };
+        let batch = vec![draft("a").payload, Payload::ActionSucceeded(done)];
+        assert!(!writer.record_all(batch).await.unwrap_err().lost);
+        assert_eq!((log.head().await.unwrap(), writer.state()), (0, State::default()));
     }
 
     #[tokio::test]
@@ -207,13 +222,5 @@ mod tests {
             assert!(error.message.contains("the disk is full") && !error.lost, "{error:?}");
         }
         assert_eq!(log.head().await.unwrap(), 0);
-    }
-
-    async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-        let mut results = Vec::new();
-        for one in all {
-            results.push(one.await);
-        }
-        results
     }
 }
