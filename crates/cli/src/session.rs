@@ -11,7 +11,7 @@ use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{
     ApplyRequest, Journal, JournalError, Provider, Provisioners, ReadRequest, ResolvedStep, Resolver,
 };
-use pve_executor::{Outcome, Records, Reporter};
+use pve_executor::{Outcome, Records, Redaction, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
     ActionIntended, Claim, ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved,
@@ -228,6 +228,7 @@ impl Resolver for PlanResolver<'_> {
     fn resolve(&mut self, step: &Step) -> Result<ResolvedStep, String> {
         match self.resolution.resolve(step) {
             Ok(values) => Ok(ResolvedStep {
+                secrets: Redaction::of(values.prior.iter().chain(&values.planned).chain(&values.config)),
                 prior: values.prior.map(|value| value.unmark_deep().0),
                 planned: values.planned,
                 config: values.config.map(|value| value.unmark_deep().0),

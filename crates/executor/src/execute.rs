@@ -201,11 +201,14 @@ impl Run<'_> {
     }
 
     async fn read(&self, step: &Step, change: &Change) -> Result<(), ProviderError> {
-        let config = self.resolved(step)?.config.unwrap_or_else(|| Value::null(pve_model::Type::Dynamic));
+        let ResolvedStep { config, secrets, .. } = self.resolved(step)?;
+        let config = config.unwrap_or_else(|| Value::null(pve_model::Type::Dynamic));
         let kind = &change.address.resource.kind;
-        let value = self.provider.read_data(kind, &change.provider, config).await?;
+        let value = self.provider.read_data(kind, &change.provider, config).await;
+        let value = value.map_err(|error| without(&secrets, error))?;
         let mut resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        resolver.completed(step, Some(&value)).map(drop).map_err(plain_error)
+        let completed = resolver.completed(step, Some(&value)).map(drop);
+        completed.map_err(|complaint| plain_error(secrets.redact(&complaint)))
     }
 
     /// Intent, request, tasks, provisioners, result: each durable before what follows.
@@ -222,12 +225,8 @@ impl Run<'_> {
             claim: Claim::default(),
         };
         let known = request.planned.iter().chain(&change.before).chain(&change.after);
-        let redaction = Redaction::of(known);
-        let without_secrets = |error: ProviderError| ProviderError {
-            message: redaction.redact(&error.message),
-            hint: error.hint.map(|hint| redaction.redact(&hint)),
-            ..error
-        };
+        let secrets = resolved.secrets.with(known);
+        let without_secrets = |error| without(&secrets, error);
         request.claim = self.provider.claim(&request, action).await.map_err(without_secrets)?;
         self.record(Payload::ActionIntended(intent(step, change, &request, action))).await?;
         if !self.may_start() {
@@ -243,9 +242,9 @@ impl Run<'_> {
         match self.provider.apply(request, &progress).await {
             Ok(Some(made)) if creates && !step.provisioners.is_empty() => {
                 self.provision_made(step, change, action, &made).await?;
-                self.succeeded(step, action, Some(&made)).await
+                self.succeeded(step, action, Some(&made)).await.map_err(without_secrets)
             }
-            Ok(value) => self.succeeded(step, action, value.as_ref()).await,
+            Ok(value) => self.succeeded(step, action, value.as_ref()).await.map_err(without_secrets),
             Err(error) => self.failed(step, action, without_secrets(error)).await,
         }
     }
@@ -333,6 +332,15 @@ impl ActionProgress for Progress<'_, '_> {
 
     fn is_cancelled(&self) -> bool {
         !self.run.may_start()
+    }
+}
+
+/// An error without what is secret.
+fn without(secrets: &Redaction, error: ProviderError) -> ProviderError {
+    ProviderError {
+        message: secrets.redact(&error.message),
+        hint: error.hint.map(|hint| secrets.redact(&hint)),
+        ..error
     }
 }
 

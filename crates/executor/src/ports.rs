@@ -8,6 +8,8 @@ use pve_model::state::{InstanceRecord, OpenAction};
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
+use crate::redaction::Redaction;
+
 /// Why a provider could not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -216,6 +218,8 @@ pub struct ResolvedStep {
     pub planned: Option<Value>,
     /// The configured values, for create, update and read.
     pub config: Option<Value>,
+    /// What is secret of all these, by its marks and by the schema.
+    pub secrets: Redaction,
 }
 
 /// Completes planned values during apply: what was unknown in the plan becomes known step by step.

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 
 use pve_model::InstanceAddress;
 use pve_model::Value;
+use pve_model::codec::from_plain_json;
 use pve_model::event::{
     ActionFailed, ActionIndeterminate, ActionIntended, ActionSucceeded, Operation, Payload,
 };
 use pve_model::state::{InstanceRecord, OpenAction};
 use uuid::Uuid;
 
-use crate::ports::{Journal, JournalError, Provider, ReadRequest, Recovery};
+use crate::ports::{Journal, JournalError, Provider, ProviderError, ReadRequest, Recovery};
+use crate::redaction::Redaction;
 
 /// What the state has of the objects that actions were about.
 pub trait Records: Sync {
@@ -50,6 +52,8 @@ pub async fn recover(
             journal.record(payload).await?;
             continue;
         }
+        let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
+        let secrets = Redaction::of([&planned]);
         let (payload, line): (_, Result<Cow<'static, str>, String>) = match provider.recover(open).await {
             Ok(Recovery::Exists(value))
                 if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
@@ -76,6 +80,7 @@ pub async fn recover(
                 Ok("it is gone, as was wanted".into()),
             ),
             Ok(Recovery::Kept(found)) => {
+                let found = secrets.redact(&found);
                 let error = format!("interrupted before it was destroyed: {found}");
                 let record = kept(open, provider, records).await;
                 (Payload::ActionFailed(ActionFailed { action, error, record }), Ok(found.into()))
@@ -87,8 +92,10 @@ pub async fn recover(
                     Ok("nothing came of it".into()),
                 )
             }
-            Ok(Recovery::Unclear(reason)) => (unclear(reason.clone()), Err(reason)),
-            Err(error) => (unclear(error.message.clone()), Err(error.message)),
+            Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
+                let reason = secrets.redact(&reason);
+                (unclear(reason.clone()), Err(reason))
+            }
         };
         match line {
             Ok(line) => report.resolved.push((address.clone(), line.into_owned())),

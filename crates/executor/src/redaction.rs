@@ -16,10 +16,16 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// Of every text in `values` that is sensitive or within something sensitive; of a text of several lines each line,
-    /// too.
+    /// Of every text and number in `values` that is sensitive or within something sensitive, as it is and as it stands
+    /// between quotes; of a text of several lines each line, too.
     pub fn of<'v>(values: impl IntoIterator<Item = &'v Value>) -> Redaction {
-        let mut texts = Vec::new();
+        Redaction::default().with(values)
+    }
+
+    /// With those of more values.
+    #[must_use]
+    pub fn with<'v>(self, values: impl IntoIterator<Item = &'v Value>) -> Redaction {
+        let mut texts = self.texts;
         values.into_iter().for_each(|value| collect(value, false, &mut texts));
         texts.retain(|text| text.len() >= SHORTEST);
         texts.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -35,9 +41,15 @@ impl Redaction {
 
 fn collect(value: &Value, within: bool, texts: &mut Vec<String>) {
     let sensitive = within || value.marks.is_sensitive();
-    if let (true, ValueKind::String(text)) = (sensitive, &value.kind) {
-        texts.extend(text.lines().map(|line| line.trim().to_string()));
-        texts.push(text.trim().to_string());
+    match &value.kind {
+        ValueKind::String(text) if sensitive => {
+            for text in text.lines().chain([&**text]).map(str::trim) {
+                texts.push(text.to_string());
+                texts.push(serde_json::json!(text).to_string().trim_matches('"').to_string());
+            }
+        }
+        ValueKind::Number(number) if sensitive => texts.push(number.to_string()),
+        _ => {}
     }
     value.children().for_each(|(_, child)| collect(child, sensitive, texts));
 }
@@ -61,6 +73,14 @@ mod tests {
         let message = "web-1 on pve: cipassword: 'hunter2-hunter2' is malformed; key: MIIEabcd";
         let expected = "web-1 on pve: cipassword: '(sensitive value)' is malformed; key: (sensitive value)";
         assert_eq!(redaction.redact(message), expected);
+    }
+
+    #[test]
+    fn numbers_and_quoted_texts_are_taken_out_too() {
+        let values = [Value::number(482_913).sensitive(), Value::string("it\"s\nme").sensitive()];
+        let redaction = Redaction::of(&values[..1]).with(&values[1..]);
+        let message = r#"pin 482913 of {"key":"it\"s\nme"}"#;
+        assert_eq!(redaction.redact(message), r#"pin (sensitive value) of {"key":"(sensitive value)"}"#);
     }
 
     #[test]

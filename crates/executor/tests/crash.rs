@@ -11,8 +11,8 @@ use pve_model::event::Operation;
 use pve_model::plan::{Plan, Step};
 use pve_model::state::State;
 use scripted::{
-    Accepts, Cluster, Fails, KillPoints, Known, MemoryJournal, address, carry_out, creates, options, plan,
-    record_of, thing,
+    Accepts, Cluster, Fails, KillPoints, Known, MemoryJournal, ScriptedResolver, address, carry_out, creates,
+    options, plan, record_of, thing,
 };
 
 /// Things that are wanted, each after some of those before it.
@@ -159,6 +159,27 @@ async fn what_cannot_be_proved_stays_open_and_is_told() {
         assert_eq!(state.current(&address("a")), None, "nothing is guessed");
         assert_eq!(state.sequence, events, "the same finding is no event");
     }
+}
+
+#[tokio::test]
+async fn what_recovery_tells_is_without_the_secrets_of_the_intent() {
+    let cluster = Cluster { unclear: ["nobody".into()].into(), ..Cluster::failing("nobody", Fails::Unclear) };
+    let journal = MemoryJournal::beside(&cluster);
+    let mut resolver = ScriptedResolver::new(&creates(&[("nobody", &[])]), &cluster);
+    resolver.marks = true;
+    let plan = creates(&[("nobody", &[])]);
+    pve_executor::execute(
+        &plan,
+        &cluster,
+        &cluster,
+        &mut resolver,
+        &journal,
+        &pve_executor::SilentReporter,
+        &options(1),
+    )
+    .await;
+    let report = recover_all(&cluster, &journal).await;
+    assert_eq!(report.unclear, [(address("nobody"), "(sensitive value) knows".to_string())]);
 }
 
 #[tokio::test]

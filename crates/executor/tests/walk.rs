@@ -278,3 +278,23 @@ async fn an_error_that_repeats_a_sensitive_value_is_told_without_it() {
     });
     assert_eq!(recorded.as_deref(), Some("(sensitive value)"));
 }
+
+#[tokio::test]
+async fn secrets_of_the_configuration_alone_are_told_by_no_step() {
+    let cluster = Cluster {
+        fails: [("data".into(), Fails::Clean), ("a".into(), Fails::Clean)].into(),
+        ..Cluster::default()
+    };
+    let journal = MemoryJournal::beside(&cluster);
+    let plan =
+        plan(&[("d", Operation::Read, &[]), ("a", Operation::Create, &[]), ("b", Operation::Create, &[])]);
+    let mut resolver = ScriptedResolver::new(&plan, &cluster);
+    let configured = ["no space", "postcondition"].map(|text| pve_model::Value::string(text).sensitive());
+    resolver.secrets = pve_executor::Redaction::of(&configured);
+    resolver.complains_of.insert("b".into());
+    let outcome =
+        execute(&plan, &cluster, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
+    let told: Vec<&str> = outcome.failures.iter().map(|failure| &*failure.error).collect();
+    let hidden = "(sensitive value)";
+    assert_eq!(told, [hidden, hidden, "the (sensitive value) does not hold"]);
+}

@@ -7,6 +7,7 @@ use pve_config::syntax::ast::Step;
 use pve_config::syntax::{Diagnostic, Expr, ExprKind};
 use pve_model::plan::{Action, ActionReason, Change};
 use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem};
+use pve_model::schema::{Attribute, Block};
 use pve_model::{Path, ResourceMode, Value};
 
 use crate::difference::{replace_paths, same};
@@ -259,22 +260,28 @@ fn remark(value: Value, rules: &dyn KindRules, configured: &Configured) -> Value
 
 /// The value with every attribute that the schema calls sensitive marked.
 pub fn mark_by_schema(value: &Value, rules: &dyn KindRules) -> Value {
-    mark_block(value, &rules.schema().block)
+    mark_block(value, &rules.schema().block, &|attribute| attribute.sensitive)
 }
 
-fn mark_block(value: &Value, block: &pve_model::schema::Block) -> Value {
+/// The same, with what is never stored: only a configuration has that.
+pub fn mark_secrets(config: &Value, rules: &dyn KindRules) -> Value {
+    mark_block(config, &rules.schema().block, &|attribute| attribute.sensitive || attribute.write_only)
+}
+
+fn mark_block(value: &Value, block: &Block, is_secret: &dyn Fn(&Attribute) -> bool) -> Value {
     use pve_model::ValueKind;
     use std::sync::Arc;
     let kind = match &value.kind {
-        ValueKind::List(ty, elements) => {
-            ValueKind::List(ty.clone(), Arc::new(elements.iter().map(|e| mark_block(e, block)).collect()))
-        }
+        ValueKind::List(ty, elements) => ValueKind::List(
+            ty.clone(),
+            Arc::new(elements.iter().map(|e| mark_block(e, block, is_secret)).collect()),
+        ),
         ValueKind::Object(entries) => {
             let marked = entries.iter().map(|(name, part)| {
                 let part = if let Some(attribute) = block.attributes.get(name) {
-                    if attribute.sensitive { part.clone().sensitive() } else { part.clone() }
+                    if is_secret(attribute) { part.clone().sensitive() } else { part.clone() }
                 } else if let Some(nested) = block.blocks.get(name) {
-                    mark_block(part, &nested.block)
+                    mark_block(part, &nested.block, is_secret)
                 } else {
                     part.clone()
                 };
@@ -310,7 +317,7 @@ pub fn change(instance: &Instance<'_>, provider: String, before: Option<Value>, 
 #[cfg(test)]
 mod tests {
     use pve_model::Type;
-    use pve_model::schema::{Attribute, Schema};
+    use pve_model::schema::Schema;
 
     use super::*;
 

@@ -14,7 +14,7 @@ use pve_model::{InstanceAddress, ResourceMode, Value};
 use crate::difference::contradiction;
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::Graph;
-use crate::instance::{Forced, configure, mark_by_schema, plan_instance};
+use crate::instance::{Forced, configure, mark_by_schema, mark_secrets, plan_instance};
 use crate::kinds::rules_of;
 use crate::leftovers::node;
 use crate::planner::recorded;
@@ -28,7 +28,7 @@ pub struct Values {
     pub prior: Option<Value>,
     /// Wanted; `None` for a delete.
     pub planned: Option<Value>,
-    /// As configured; `None` for a delete.
+    /// As configured, with the marks of the schema; `None` for a delete.
     pub config: Option<Value>,
 }
 
@@ -120,7 +120,7 @@ impl<'a> Resolution<'a> {
         let rules = rules_of(&self.evaluation, &instance)?;
         let configured = configure(&self.evaluation, &instance, rules)?;
         if step.operation == Operation::Read {
-            let config = Some(configured.config.unmark_deep().0);
+            let config = Some(mark_secrets(&configured.config, rules));
             return Ok(Values { prior: None, planned: None, config });
         }
         let conditions = self.evaluation.conditions(
@@ -146,7 +146,7 @@ impl<'a> Resolution<'a> {
             let fault = Diagnostic::error(resource.span, "The values differ from the plan", detail);
             return Err(vec![fault.with_hint("Plan and apply again.")]);
         }
-        Ok(Values { prior, planned: Some(planned), config: Some(configured.config) })
+        Ok(Values { prior, planned: Some(planned), config: Some(mark_secrets(&configured.config, rules)) })
     }
 
     fn declaration(

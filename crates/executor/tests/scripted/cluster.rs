@@ -143,6 +143,9 @@ impl Provider for Cluster {
 
     async fn read_data(&self, _: &str, _: &str, config: Value) -> Result<Value, ProviderError> {
         self.trace.add("request data");
+        if self.fails.contains_key("data") {
+            return Err(Self::error("no space", None, false));
+        }
         Ok(config)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_executor::Redaction;
 use pve_executor::ports::{ResolvedStep, Resolver};
 use pve_model::Value;
 use pve_model::event::Operation;
@@ -24,6 +25,10 @@ pub struct ScriptedResolver {
     pub forgiven: BTreeSet<String>,
     /// Things whose provisioners have secrets.
     pub secret: BTreeSet<String>,
+    /// What is secret of every configuration.
+    pub secrets: Redaction,
+    /// Whether things are secret.
+    pub marks: bool,
     /// What data sources gave.
     pub data: BTreeMap<String, Value>,
 }
@@ -38,6 +43,8 @@ impl ScriptedResolver {
             complains_of: BTreeSet::new(),
             forgiven: BTreeSet::new(),
             secret: BTreeSet::new(),
+            secrets: Redaction::default(),
+            marks: false,
             data: BTreeMap::new(),
         }
     }
@@ -54,15 +61,18 @@ impl Resolver for ScriptedResolver {
             assert!(self.done.contains(before), "{name} began before step {before} was done");
         }
         let wanted = thing(name, true);
+        let wanted = if self.marks { wanted.sensitive() } else { wanted };
+        let secrets = self.secrets.clone();
         Ok(match step.operation {
             Operation::Create => {
-                ResolvedStep { prior: None, planned: Some(wanted.clone()), config: Some(wanted) }
+                ResolvedStep { prior: None, planned: Some(wanted.clone()), config: Some(wanted), secrets }
             }
-            Operation::Delete => ResolvedStep { prior: Some(wanted), planned: None, config: None },
+            Operation::Delete => ResolvedStep { prior: Some(wanted), planned: None, config: None, secrets },
             _ => ResolvedStep {
                 prior: Some(thing(name, false)),
                 planned: Some(wanted.clone()),
                 config: Some(wanted),
+                secrets,
             },
         })
     }
