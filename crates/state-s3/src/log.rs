@@ -23,7 +23,7 @@ use crate::layout::Layout;
 use crate::lease::S3Lease;
 use crate::naming::{Naming, to_json};
 use crate::probe::Probe;
-use crate::snapshot::{Snapshot, encode_snapshot};
+use crate::snapshot::{Last, Snapshot, encode_snapshot};
 use crate::store::{ObjectStore, StoreError};
 
 /// The kind of the event that follows every change of the keyring.
@@ -46,6 +46,8 @@ struct Known {
     head: Head,
     /// Hashes of the last events up to there, as far as they were read or written.
     hashes: BTreeMap<u64, [u8; 32]>,
+    /// The event at the head, if it was read or written.
+    last: Option<Last>,
     /// The hint that was found.
     noted: Head,
     /// The event that a snapshot goes up to; 0 for none.
@@ -57,7 +59,12 @@ struct Known {
 }
 
 impl Known {
+    /// Takes in what follows the head.
     fn take_in(&mut self, events: &[StoredEvent]) {
+        if let Some(event) = events.last() {
+            let before = events.iter().rev().nth(1).map_or(self.head.hash, |event| event.hash);
+            self.last = Some(Last { before, event: event.clone() });
+        }
         self.hashes.extend(events.iter().map(|event| (event.sequence, event.hash)));
         self.head = events.last().map_or(self.head, Head::of);
     }
@@ -269,8 +276,11 @@ impl EventLog for S3Log {
         if state.sequence != known.head.sequence || state.sequence <= known.snapshot {
             return Ok(());
         }
+        let Some(last) = known.last.as_ref().filter(|last| Head::of(&last.event) == known.head) else {
+            return Ok(());
+        };
         let writer = Uuid::now_v7();
-        let body = encode_snapshot(&self.naming.seal(), writer, &known.head, state)?;
+        let body = encode_snapshot(&self.naming.seal(), writer, last, state)?;
         let object = self.layout.snapshot(state.sequence);
         create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))?;
         known.snapshot = state.sequence;

@@ -50,7 +50,7 @@ impl Naming {
             Some(hint) => {
                 naming.take_in(hint.format, hint.log);
                 if let Some(ring) = &hint.ring {
-                    naming.keep(ring.clone());
+                    naming.keep(ring.clone())?;
                 }
             }
             None => naming.learn().await?,
@@ -74,8 +74,9 @@ impl Naming {
         self.named.store(true, Ordering::SeqCst);
     }
 
-    fn keep(&self, ring: Keyring) {
-        self.set(self.seal().with_ring(ring));
+    fn keep(&self, ring: Keyring) -> Result<(), LogError> {
+        self.set(self.seal().with_ring(ring)?);
+        Ok(())
     }
 
     fn fail(&self, error: &StoreError) -> LogError {
@@ -149,7 +150,7 @@ impl Naming {
             let ring: Keyring = serde_json::from_slice(&body)
                 .map_err(|error| LogError::Damaged(format!("the object {object} cannot be read: {error}")))?;
             known += 1;
-            self.keep(ring);
+            self.keep(ring)?;
         }
         Ok(self.seal().ring().is_some_and(|ring| ring.revision > before))
     }
@@ -171,7 +172,7 @@ impl Naming {
         let written = create(&*self.store, &object, ring.writer(), &to_json(ring)?).await;
         let mine = matches!(written.map_err(|error| self.fail(&error))?, Created::Mine);
         if mine {
-            self.keep(ring.clone());
+            self.keep(ring.clone())?;
         }
         Ok(mine)
     }

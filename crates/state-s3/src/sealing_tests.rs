@@ -129,7 +129,8 @@ async fn nothing_that_a_removed_recipient_seals_is_taken_for_the_teams() {
 
     // A snapshot of his own: one that cannot be used is passed over.
     let forged = State { sequence: 6, moved_to: Some("elsewhere".into()), ..state };
-    let body = encode_snapshot(&theirs, Uuid::now_v7(), &end, &forged).unwrap();
+    let last = log.known.lock().await.last.clone().unwrap();
+    let body = encode_snapshot(&theirs, Uuid::now_v7(), &last, &forged).unwrap();
     store.put(&layout().snapshot(6), body).await.unwrap();
     assert_eq!(open(&store).await.state().await.unwrap().moved_to, None);
 
@@ -140,6 +141,56 @@ async fn nothing_that_a_removed_recipient_seals_is_taken_for_the_teams() {
     for error in [behind.state().await.unwrap_err(), behind.read(0).await.unwrap_err()] {
         assert!(matches!(error, LogError::Key(KeyError::Wrong { .. })), "{error}");
     }
+}
+
+/// A keyring of data keys of her own that Mallory wraps for whom the log is sealed for: she can write to the bucket, knows
+/// the public halves, and has no key.
+fn forged_ring(log: &S3Log, revision: u64) -> Keyring {
+    let mut ring = pve_state::Seal::new(log.id(), key(), None).first_ring("ops@desk", false).unwrap();
+    while ring.revision < revision {
+        ring = ring.changed(&key(), KeyringChange::Rotate).unwrap();
+    }
+    ring
+}
+
+#[tokio::test]
+async fn a_state_by_keys_that_no_event_was_sealed_with_is_not_believed() {
+    for (revision, makes_an_event) in [(1, false), (2, false), (1, true)] {
+        let store: Arc<MemoryStore> = Arc::default();
+        let log = five_events(&store).await;
+        let (end, state) = (log.known_end().await.unwrap(), log.state().await.unwrap());
+        log.settle().await;
+        let ring = forged_ring(&log, revision);
+        let hers = pve_state::Seal::new(log.id(), key(), Some(ring.clone()));
+        let mut last = log.known.lock().await.last.clone().unwrap();
+        if makes_an_event {
+            let before = pve_state::Head { sequence: 4, hash: last.before };
+            last.event = hers.seal_batch(before, &[draft("hers")]).unwrap().remove(0);
+            last.event.hash = end.hash;
+        }
+        let forged = State { moved_to: Some("elsewhere".into()), ..state };
+        let body = encode_snapshot(&hers, Uuid::now_v7(), &last, &forged).unwrap();
+        store.put(&layout().snapshot(5), body).await.unwrap();
+        let head = Hint { format: FORMAT, log: log.id(), head: end, snapshot: 5, ring: Some(ring) };
+        store.put(&layout().head(), to_json(&head).unwrap()).await.unwrap();
+        let error = open(&store).await.state().await.unwrap_err();
+        assert!(matches!(error, LogError::Key(KeyError::Wrong { .. })), "revision {revision}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_keyring_that_does_not_begin_with_the_known_keys_is_not_taken() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let log = five_events(&store).await;
+    log.settle().await;
+    let forged = forged_ring(&log, 2);
+    store.put(&layout().keyring(2), to_json(&forged).unwrap()).await.unwrap();
+    for log in [log, open(&store).await] {
+        let error = log.keyring().await.unwrap_err();
+        assert!(matches!(error, LogError::Key(KeyError::Forged)), "{error}");
+    }
+    let error = open(&store).await.append(5, vec![draft("x")]).await.unwrap_err();
+    assert!(matches!(error, LogError::Key(KeyError::Forged)), "{error}");
 }
 
 async fn moves_whole(log: &S3Log, events: u64) {

@@ -1,14 +1,19 @@
 //! Snapshots of the projection: objects that are written once. A cache: one that cannot be used is passed over.
+//!
+//! A snapshot brings the event that it ends with. That one must open with the keyring: a snapshot by keys that no event
+//! was ever sealed with is of somebody who can write to the store and has no key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pve_model::state::State;
-use pve_state::{Head, LogError, Seal};
+use pve_state::{Head, LogError, Seal, StoredEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::batch::{decode_batch, encode_batch};
+
 /// The form of the projection. Snapshots of another one are passed over; raise it when `State` changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a snapshot says.
 #[derive(Default)]
@@ -25,7 +30,19 @@ struct Stored {
     format: u32,
     writer: Uuid,
     head: Head,
+    /// The hash of the event before the last one.
+    before: [u8; 32],
+    /// The last event, as a batch of it alone.
+    last: serde_json::Value,
     sealed: String,
+}
+
+/// The last event of a log.
+#[derive(Clone)]
+pub(crate) struct Last {
+    /// The hash of the event before it.
+    pub(crate) before: [u8; 32],
+    pub(crate) event: StoredEvent,
 }
 
 /// What a snapshot is bound to: its log, its place in it, and the chain up to there.
@@ -33,23 +50,27 @@ fn place(log: Uuid, head: &Head) -> String {
     format!("{log}/snapshot/{}/{}", head.sequence, STANDARD.encode(head.hash))
 }
 
-/// Writes the projection of a log up to `head`.
+/// Writes the projection of a log up to its event `last`.
 pub(crate) fn encode_snapshot(
     seal: &Seal,
     writer: Uuid,
-    head: &Head,
+    last: &Last,
     state: &State,
 ) -> Result<Vec<u8>, LogError> {
     let failed = |error| LogError::Damaged(format!("a snapshot cannot be written: {error}"));
     let json = zeroize::Zeroizing::new(serde_json::to_vec(state).map_err(failed)?);
-    let sealed = STANDARD.encode(seal.seal(&json, &place(seal.log(), head))?);
-    serde_json::to_vec(&Stored { format: FORMAT, writer, head: *head, sealed }).map_err(failed)
+    let head = Head::of(&last.event);
+    let sealed = STANDARD.encode(seal.seal(&json, &place(seal.log(), &head))?);
+    let event = encode_batch(writer, std::slice::from_ref(&last.event))?;
+    let event = serde_json::from_slice(&event).map_err(failed)?;
+    let stored = Stored { format: FORMAT, writer, head, before: last.before, last: event, sealed };
+    serde_json::to_vec(&stored).map_err(failed)
 }
 
 /// Reads a snapshot; `None` when it cannot be used, for whatever reason.
 pub(crate) fn decode_snapshot(seal: &Seal, body: &[u8]) -> Option<Snapshot> {
     let snapshot: Stored = serde_json::from_slice(body).ok()?;
-    if snapshot.format != FORMAT {
+    if snapshot.format != FORMAT || !ends_with_its_event(seal, &snapshot) {
         return None;
     }
     let sealed = STANDARD.decode(&snapshot.sealed).ok()?;
@@ -57,4 +78,14 @@ pub(crate) fn decode_snapshot(seal: &Seal, body: &[u8]) -> Option<Snapshot> {
     let state: State = serde_json::from_slice(&json).ok()?;
     let key = seal.newest_number().ok()?;
     (state.sequence == snapshot.head.sequence).then_some(Snapshot { state, head: snapshot.head, key })
+}
+
+/// Whether the event that a snapshot ends with is the one of its head, and opens.
+fn ends_with_its_event(seal: &Seal, snapshot: &Stored) -> bool {
+    let Ok(body) = serde_json::to_vec(&snapshot.last) else { return false };
+    let Ok(events) = decode_batch("the snapshot", &body) else { return false };
+    let is_it = |last: &StoredEvent| {
+        Head::of(last) == snapshot.head && last.hash == last.expected_hash(&snapshot.before)
+    };
+    matches!(&events[..], [last] if is_it(last)) && seal.open_events(snapshot.before, &events).is_ok()
 }

@@ -256,7 +256,7 @@ fn present_seal(
     let Some(body) = newer else { return Ok(seal) };
     let ring = serde_json::from_str(&body)
         .map_err(|error| LogError::Damaged(format!("the keyring of {place} cannot be read: {error}")))?;
-    let seal = Arc::new(seal.with_ring(ring));
+    let seal = Arc::new(seal.with_ring(ring)?);
     *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seal);
     Ok(seal)
 }

@@ -2,8 +2,8 @@
 //!
 //! Each recipient is the public half of a pair (X25519) whose secret half comes from a key file or a passphrase, so that
 //! one is added without knowing more of it than that. A rotation adds a data key; those before it stay, for the events
-//! that they sealed. A keyring after the first one carries a proof by the data key before it: who can write to a log's
-//! store and has no key cannot make one.
+//! that they sealed. A keyring after the first one carries a proof by the data key before it. A forged one brings along the
+//! keys that prove it: it is believed by beginning with keys that are known, and by the events that it opens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -72,8 +72,12 @@ fn who_has_no_key_cannot_change_a_keyring() {
         Keyring::wrap(Uuid::nil(), 3, false, &keys, to, prover).unwrap()
     };
     assert!(matches!(forged(None).unlock(&ann), Err(KeyError::Forged)));
-    // With a proof by her own key it is one of another log: none of its events opens with these keys.
+    // With a proof by her own key it is one of another log: none of its events opens with these keys, and it does not
+    // take the place of one that is known.
     let by_herself = forged(Some(&file(9)));
+    let known = crate::Seal::new(Uuid::nil(), ann.clone(), Some(ring.clone()));
+    assert!(matches!(known.with_ring(by_herself.clone()), Err(KeyError::Forged)));
+    assert!(known.with_ring(ring.changed(&ann, KeyringChange::Rotate).unwrap()).is_ok());
     let theirs: Vec<_> = ring.unlock(&ann).unwrap().iter().map(|key| *key.bytes(&[]).unwrap()).collect();
     for key in by_herself.unlock(&ann).unwrap() {
         assert!(!theirs.contains(&*key.bytes(&[]).unwrap()));

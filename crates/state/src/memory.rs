@@ -33,9 +33,10 @@ impl MemoryLog {
         Arc::clone(&self.seal.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn keep(&self, ring: Keyring) {
-        let seal = Arc::new(self.seal().with_ring(ring));
+    fn keep(&self, ring: Keyring) -> Result<(), LogError> {
+        let seal = Arc::new(self.seal().with_ring(ring)?);
         *self.seal.lock().unwrap_or_else(PoisonError::into_inner) = seal;
+        Ok(())
     }
 
     fn events(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
@@ -61,7 +62,7 @@ impl EventLog for MemoryLog {
         }
         let end = events.last().map_or(Head::default(), Head::of);
         if let (0, None, Some(first)) = (found, self.seal().ring(), batch.first()) {
-            self.keep(self.seal().first_ring(&first.actor.user, false)?);
+            self.keep(self.seal().first_ring(&first.actor.user, false)?)?;
         }
         let stored = self.seal().seal_batch(end, &batch)?;
         events.extend(stored.clone());
@@ -100,7 +101,7 @@ impl MovableLog for MemoryLog {
         check_following(&mut end, events)?;
         here.extend_from_slice(events);
         if let Some(ring) = ring {
-            self.keep(ring.clone());
+            self.keep(ring.clone())?;
         }
         Ok(())
     }
@@ -111,7 +112,7 @@ impl MovableLog for MemoryLog {
 
     async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {
         let next = self.seal().next_ring(name, !self.events().is_empty(), change)?;
-        self.keep(next.clone());
+        self.keep(next.clone())?;
         Ok(next)
     }
 }

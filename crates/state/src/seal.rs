@@ -11,6 +11,17 @@ use crate::key::{Key, KeyError};
 use crate::keyring::{Identity, Keyring, KeyringChange};
 use crate::log::{Draft, Head, LogError};
 
+/// Whether `keys` are `known` ones and perhaps more.
+fn begin_with(keys: &[Key], known: &[Key]) -> Result<bool, KeyError> {
+    for (at, known) in known.iter().enumerate() {
+        let Some(key) = keys.get(at) else { return Ok(false) };
+        if *key.bytes(&[])? != *known.bytes(&[])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The seal of one log. Its keyring is opened when something is sealed or opened first: checking a log needs no key.
 pub struct Seal {
     log: Uuid,
@@ -40,9 +51,21 @@ impl Seal {
         &self.key
     }
 
-    /// The same with another keyring.
-    pub fn with_ring(&self, ring: Keyring) -> Seal {
-        Seal::new(self.log, self.key.clone(), Some(ring))
+    /// The same with another keyring. One that replaces a known one must begin with its data keys: a keyring's proof is
+    /// by keys that it brings along, and whoever can write to a log's store can make one of keys of their own.
+    ///
+    /// # Errors
+    /// [`KeyError::Forged`] when it begins with other keys.
+    pub fn with_ring(&self, ring: Keyring) -> Result<Seal, KeyError> {
+        let next = Seal::new(self.log, self.key.clone(), Some(ring));
+        // Who is let in by one of them alone cannot compare them.
+        if self.ring.is_some()
+            && let (Ok(known), Ok(keys)) = (self.keys(), next.keys())
+            && !begin_with(keys, known)?
+        {
+            return Err(KeyError::Forged);
+        }
+        Ok(next)
     }
 
     /// The same for another log, of which nothing is known.
