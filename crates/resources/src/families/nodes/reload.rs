@@ -27,12 +27,15 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Reloads(Mutex<BTreeMap<String, Arc<Reload>>>);
 
-/// How far the changes of one node have come. Changes are counted as they are staged.
+/// How far the changes of one node have come. Changes are counted as they are staged, and before: what is taken back
+/// may be staged by a request that has not been answered yet.
 #[derive(Default)]
 struct Reload {
     /// Whether it was looked what others had staged, before anything of this run was.
     looked: tokio::sync::Mutex<bool>,
     staged: Mutex<u64>,
+    /// By object: the number of its change.
+    begun: Mutex<BTreeMap<String, u64>>,
     applied: tokio::sync::Mutex<Applied>,
 }
 
@@ -41,6 +44,8 @@ struct Reload {
 struct Applied {
     last: u64,
     failure: Option<ProviderError>,
+    /// How many changes had begun when all that was staged was taken back, and why it was.
+    taken_back: Option<(u64, ProviderError)>,
 }
 
 impl Reloads {
@@ -52,6 +57,21 @@ impl Reloads {
 impl Reload {
     fn staged(&self) -> u64 {
         *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, object: &str) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = begun.values().max().copied().unwrap_or_default() + 1;
+        begun.insert(object.to_string(), next);
+    }
+
+    fn begun(&self, object: &str) -> Option<u64> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).get(object).copied()
+    }
+
+    fn all_begun(&self) -> u64 {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.values().max().copied().unwrap_or_default()
     }
 
     fn stage(&self) -> u64 {
@@ -100,6 +120,7 @@ pub(super) async fn refuse_foreign(
 ) -> Result<(), ProviderError> {
     let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
     let reload = call.cluster.reloads.of(node);
+    reload.begin(&call.object);
     let mut looked = reload.looked.lock().await;
     // What an earlier run left is not somebody else's.
     if *looked || prior.is_some_and(is_unfinished) {
@@ -142,32 +163,54 @@ pub(super) async fn apply(
     let reload = call.cluster.reloads.of(node);
     let mine = reload.stage();
     let mut applied = reload.applied.lock().await;
+    let hint = Some("see the error of the other interface".to_string());
+    if let (Some((all, failure)), Some(begun)) = (&applied.taken_back, reload.begun(&call.object))
+        && begun <= *all
+    {
+        return Err(ProviderError { hint, ..failure.clone() });
+    }
     if applied.last < mine {
         tokio::time::sleep(GATHER).await;
         let last = reload.staged();
         let done = reload_node(call, node, Duration::from_secs(seconds)).await;
-        *applied = Applied { last, failure: done.as_ref().err().cloned() };
-        return done;
+        applied.last = last;
+        applied.failure = done.as_ref().err().map(|(error, _)| error.clone());
+        return done.map_err(|(error, all_is_gone)| {
+            if all_is_gone {
+                applied.taken_back = Some((reload.all_begun(), error.clone()));
+            }
+            error
+        });
     }
-    let hint = Some("see the error of the other interface".to_string());
     match applied.failure.clone() {
         Some(failure) => Err(ProviderError { hint, ..failure }),
         None => Ok(()),
     }
 }
 
-async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), ProviderError> {
-    call.go_on(APPLY)?;
+/// The error says as well whether all that was staged was taken back.
+async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), (ProviderError, bool)> {
+    call.go_on(APPLY).map_err(|error| (error, false))?;
     let path = format!("/nodes/{node}/network");
     let began = match call.send(Method::Put, &path, &Params::default()).await {
         Ok(task) => task,
         Err(error) => {
             if error.lost && !is_reachable(call, node, most).await {
-                return Err(cut_off(node, most));
+                return Err((cut_off(node, most), false));
             }
-            return Err(taken_back(call, node, &error).await);
+            return Err((taken_back(call, node, &error).await, true));
         }
     };
+    after_begin(call, node, &began, most).await.map_err(|error| (error, false))
+}
+
+/// The end of a reload that has begun.
+async fn after_begin(
+    call: &Call<'_>,
+    node: &str,
+    began: &serde_json::Value,
+    most: Duration,
+) -> Result<(), ProviderError> {
     let mut failure = None;
     if let Some(upid) = began.as_str().filter(|data| data.starts_with("UPID:")) {
         call.progress.task_submitted(APPLY, upid).await?;

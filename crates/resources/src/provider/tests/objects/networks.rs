@@ -1,8 +1,11 @@
 //! Changes of a node's network: applied once, taken back where they cannot be applied.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 
-use super::super::Recorder;
+use super::super::simulated::refused::Refusing;
+use super::super::{Recorder, World};
 use super::world;
 use crate::cluster::ApiError;
 
@@ -99,4 +102,26 @@ async fn a_node_that_is_cut_off_is_told_of() {
     let config = world.config(bridge("vmbr1"));
     let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
     assert!(error.message.contains("cannot be reached") && error.indeterminate, "{error:?}");
+}
+
+/// The second is staged while the reload that does not begin is asked for, and is taken back with the first.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_taken_back_with_another_one_has_failed_too() {
+    let (inner, store) = world(BRIDGE);
+    let api = Refusing::over(inner.api.clone());
+    *api.reload.lock().unwrap() = Some(Duration::from_millis(300));
+    let first = World::over(BRIDGE, api);
+    let configs = ["vmbr1", "vmbr2"].map(|name| first.config(bridge(name)));
+    let recorder = Recorder::default();
+    let mut later = first.request(None, Some(&configs[1]));
+    later.address = "proxmox_network_linux_bridge.b".parse().unwrap();
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        pve_executor::ports::Provider::apply(&first.provider, later, &recorder).await
+    };
+    let (one, two) = tokio::join!(first.try_apply(None, Some(&configs[0]), &recorder), later);
+    assert!(one.unwrap_err().message.contains("not now"));
+    assert!(two.unwrap_err().message.contains("not now"));
+    assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 0, "nothing was left to reload");
+    assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 1);
 }

@@ -10,7 +10,7 @@ mod lockout;
 mod newer_vms;
 mod objects;
 mod power;
-mod refused;
+pub(super) mod refused;
 mod samples;
 mod turns;
 mod vms;

@@ -15,17 +15,20 @@ use crate::cluster::{Api, ApiError, Content, Method};
 use crate::values::{changed, text};
 
 /// A cluster that refuses one request.
-pub(super) struct Refusing {
+pub(in super::super) struct Refusing {
     inner: Arc<dyn Api>,
     /// How many requests are left until one is refused.
     at: Mutex<Option<usize>>,
     /// A part of the path of writes that are refused.
     path: Mutex<Option<&'static str>>,
+    /// How long the next reload of a network takes until it is refused.
+    pub(in super::super) reload: Mutex<Option<Duration>>,
 }
 
 impl Refusing {
-    fn over(inner: Arc<dyn Api>) -> Arc<Refusing> {
-        Arc::new(Refusing { inner, at: Mutex::default(), path: Mutex::default() })
+    pub(in super::super) fn over(inner: Arc<dyn Api>) -> Arc<Refusing> {
+        let (at, path, reload) = Default::default();
+        Arc::new(Refusing { inner, at, path, reload })
     }
 
     fn ask(&self, method: Method, path: &str) -> Result<(), ApiError> {
@@ -36,14 +39,25 @@ impl Refusing {
         if *at != Some(0) && !by_path {
             return Ok(());
         }
-        Err(ApiError { message: "not now".into(), hint: None, status: Some(500), lost: false })
+        Err(refusal())
     }
+}
+
+fn refusal() -> ApiError {
+    ApiError { message: "not now".into(), hint: None, status: Some(500), lost: false }
 }
 
 #[async_trait]
 impl Api for Refusing {
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
         self.ask(method, path)?;
+        if method == Method::Put && path.ends_with("/network") {
+            let slow = self.reload.lock().unwrap().take();
+            if let Some(slow) = slow {
+                tokio::time::sleep(slow).await;
+                return Err(refusal());
+            }
+        }
         self.inner.send(method, path, params).await
     }
 
