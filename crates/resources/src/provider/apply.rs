@@ -50,29 +50,21 @@ impl ProxmoxProvider {
             _ => {
                 let object = request.address.to_string();
                 let call = Call::new(&connection.cluster, progress, object);
-                match kind.operations() {
-                    Some(operations) => {
-                        let request = with_secrets(kind, request);
-                        if kind.is_described_guest() && request.prior.is_none() {
-                            return create_guest(connection, &call, operations, request).await;
-                        }
-                        let done = apply_plain(&call, operations, &request).await;
-                        // The engine itself tells what its creates and updates left.
-                        match done {
-                            Err(error) if kind.engine().is_none() || request.planned.is_none() => {
-                                Err(PlainChange { call: &call, kind, family, request: &request }
-                                    .broken_off(error)
-                                    .await)
-                            }
-                            done => done,
-                        }
+                let request = with_secrets(kind, request);
+                let change = PlainChange { call: &call, kind, family, request: &request };
+                let done = match kind.operations() {
+                    Some(operations) if kind.is_described_guest() && request.prior.is_none() => {
+                        create_guest(connection, &call, operations, request.clone()).await
                     }
-                    None => match apply_file(&call, family, &request).await {
-                        Err(error) => Err(PlainChange { call: &call, kind, family, request: &request }
-                            .broken_off(error)
-                            .await),
-                        done => done,
-                    },
+                    Some(operations) => apply_plain(&call, operations, &request).await,
+                    None => apply_file(&call, family, &request).await,
+                };
+                match done {
+                    // The engine itself tells what its creates and updates left.
+                    Err(error) if kind.engine().is_none() || request.planned.is_none() => {
+                        Err(change.broken_off(error).await)
+                    }
+                    done => done,
                 }
             }
         }
