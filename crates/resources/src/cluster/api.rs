@@ -33,10 +33,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A guest, volume or storage is not there. Proxmox VE answers 500 with a text, never 404.
+    /// A guest, volume or storage is not there, in the words of Proxmox VE: with status 500, with 400 where a parameter
+    /// names it, and with 404 for notifications. Without a status nothing was answered, and a proxy in front of the
+    /// cluster has other words for what it does not know.
     pub fn is_missing(&self) -> bool {
-        self.status == Some(404)
-            || [
+        matches!(self.status, Some(400 | 404 | 500))
+            && [
                 "does not exist",
                 "no such",
                 "No such",
@@ -113,4 +115,36 @@ pub trait Api: Send + Sync {
 
     /// The user that the requests are made as, for instance `root@pam`.
     fn user(&self) -> String;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_of_the_api_says_that_something_is_missing() {
+        let error = |status, message: &str| ApiError {
+            message: message.into(),
+            hint: None,
+            status,
+            lost: status.is_none(),
+        };
+        for (status, message) in [
+            (500, "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"),
+            (500, "no such user ('ann@pve')"),
+            (400, "Parameter verification failed: iface: interface does not exist"),
+            (404, "endpoint 'mail' does not exist"),
+        ] {
+            assert!(error(Some(status), message).is_missing(), "{status} {message}");
+        }
+        for (status, message) in [
+            (Some(404), "Not Found"),
+            (Some(502), "upstream not found"),
+            (Some(403), "Permission check failed (pool 'p' does not exist)"),
+            (None, "error trying to connect: dns error: No such host is known. (os error 11001)"),
+            (None, "/etc/pve/key.pem: No such file or directory"),
+        ] {
+            assert!(!error(status, message).is_missing(), "{status:?} {message}");
+        }
+    }
 }

@@ -77,12 +77,14 @@ impl Call<'_> {
         Ok(data)
     }
 
-    /// Deletes what is there. What is gone already is no error.
+    /// Deletes what is there. What is gone already is no error: an answer that something is missing may be about something
+    /// else, so that `is_there` looks again before that is believed.
     pub(crate) async fn remove(
         &self,
         path: &str,
         params: &Params,
         most: Duration,
+        is_there: impl Future<Output = Result<bool, ApiError>>,
     ) -> Result<(), ProviderError> {
         self.go_on("delete")?;
         match self.send(Method::Delete, path, params).await {
@@ -91,7 +93,11 @@ impl Call<'_> {
                     self.await_task("delete", upid, most).await?;
                 }
             }
-            Err(error) if error.is_missing() => {}
+            Err(error) if error.is_missing() => {
+                if is_there.await.map_err(|error| self.failed("read", &error))? {
+                    return Err(self.failed("delete", &error));
+                }
+            }
             Err(error) => return Err(self.failed("delete", &error)),
         }
         self.completed("delete").await
@@ -133,10 +139,7 @@ impl Call<'_> {
 
     /// An error that names the step and the object.
     pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
-        // Some steps are more than a verb: "apply network of ...".
-        let of = step.contains(' ') && !step.ends_with(" of") && step != "shut down";
-        let operation = format!("{step}{} {}", if of { " of" } else { "" }, self.object);
-        let mut failure = failed(operation, error);
+        let mut failure = failed(operation(step, &self.object), error);
         failure.hint = hint(error).map(str::to_string).or(failure.hint);
         failure
     }
@@ -155,11 +158,17 @@ impl Call<'_> {
     /// No further step is begun after an interrupt.
     pub(crate) fn go_on(&self, step: &str) -> Result<(), ProviderError> {
         if self.progress.is_cancelled() {
-            let message = format!("interrupted before {step} of {}", self.object);
+            let message = format!("interrupted before it could {}", operation(step, &self.object));
             return Err(refused(message, Some("run apply again to finish it")));
         }
         Ok(())
     }
+}
+
+/// What a step does to an object. Some steps are more than a verb: "apply network of ...".
+fn operation(step: &str, object: &str) -> String {
+    let of = step.contains(' ') && !step.ends_with(" of") && step != "shut down";
+    format!("{step}{} {object}", if of { " of" } else { "" })
 }
 
 /// What to do about refusals that are ours to explain, since they follow from attributes of a kind.
@@ -179,4 +188,21 @@ fn hint(error: &ApiError) -> Option<&'static str> {
         return Some("an API token cannot do this, not even root's: log in as root@pam with a password");
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_and_its_object_are_one_phrase() {
+        for (step, phrase) in [
+            ("delete", "delete container 301"),
+            ("shut down", "shut down container 301"),
+            ("write idmap of", "write idmap of container 301"),
+            ("apply network", "apply network of container 301"),
+        ] {
+            assert_eq!(operation(step, "container 301"), phrase);
+        }
+    }
 }

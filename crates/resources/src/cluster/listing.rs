@@ -262,7 +262,7 @@ impl Cluster {
 }
 
 /// What is no list proves nothing: read as an empty one it would say that everything is gone.
-fn elements<'j>(what: &str, list: &'j Json) -> Result<&'j Vec<Json>, ApiError> {
+pub(crate) fn elements<'j>(what: &str, list: &'j Json) -> Result<&'j Vec<Json>, ApiError> {
     list.as_array().ok_or_else(|| ApiError {
         message: format!("the cluster's list of {what} is no list"),
         hint: None,

@@ -7,7 +7,7 @@ mod migration;
 
 pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::{Call, lock_pauses};
-pub(crate) use listing::{Cluster, Guest};
+pub(crate) use listing::{Cluster, Guest, elements};
 
 use pve_executor::ports::ProviderError;
 

@@ -468,7 +468,8 @@ impl Operations for Engine {
             Delete::At(template) => {
                 self.object.hooks.before_delete(call, prior).await?;
                 let (path, query) = fill_path(template, prior);
-                call.remove(&path, &Params(query.into_iter().collect()), MOST).await?;
+                let is_there = async { Ok(self.look(call.cluster, prior).await?.is_some()) };
+                call.remove(&path, &Params(query.into_iter().collect()), MOST, is_there).await?;
             }
             Delete::By(method, template) => {
                 let (path, query) = fill_path(template, prior);

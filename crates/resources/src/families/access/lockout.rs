@@ -8,7 +8,7 @@ use pve_model::Value;
 use serde_json::Value as Json;
 
 use super::permissions::{Access, Change, Entry, Holder, Loss};
-use crate::cluster::{ApiError, Cluster, failed, refused};
+use crate::cluster::{ApiError, Cluster, elements, failed, refused};
 use crate::values::{flag, text};
 
 /// The environment variable that allows it.
@@ -97,7 +97,8 @@ async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
     if user == "root@pam" && token.is_none() {
         return Ok(Access { user, ..Access::default() });
     }
-    let entries = entries(&cluster.get("/access/acl").await.map_err(|error| fail(&error))?);
+    let entries =
+        cluster.get("/access/acl").await.and_then(|list| entries(&list)).map_err(|error| fail(&error))?;
     let separated = match &token {
         Some(token) => is_separated(cluster, token, &entries).await.map_err(|error| fail(&error))?,
         None => false,
@@ -106,7 +107,8 @@ async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
     if user == "root@pam" && !separated {
         return Ok(Access { user, token, ..Access::default() });
     }
-    let roles = roles(&cluster.get("/access/roles").await.map_err(|error| fail(&error))?);
+    let roles =
+        cluster.get("/access/roles").await.and_then(|list| roles(&list)).map_err(|error| fail(&error))?;
     let groups = match user.as_str() {
         "root@pam" => BTreeSet::new(),
         _ => groups(&cluster.get(&format!("/access/users/{user}")).await.map_err(|error| fail(&error))?),
@@ -152,7 +154,7 @@ fn groups(user: &Json) -> BTreeSet<String> {
     names(user.get("groups"))
 }
 
-fn entries(list: &Json) -> BTreeMap<Entry, bool> {
+fn entries(list: &Json) -> Result<BTreeMap<Entry, bool>, ApiError> {
     let part =
         |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).unwrap_or_default().to_string();
     let entry = |entry: &Json| {
@@ -165,12 +167,12 @@ fn entries(list: &Json) -> BTreeMap<Entry, bool> {
         let propagate = entry.get("propagate").is_none_or(is_on);
         (Entry { path: part(entry, "path"), holder, role: part(entry, "roleid") }, propagate)
     };
-    list.as_array().into_iter().flatten().map(entry).collect()
+    Ok(elements("permissions", list)?.iter().map(entry).collect())
 }
 
-fn roles(list: &Json) -> BTreeMap<String, BTreeSet<String>> {
+fn roles(list: &Json) -> Result<BTreeMap<String, BTreeSet<String>>, ApiError> {
     let role = |role: &Json| Some((role.get("roleid")?.as_str()?.to_string(), names(role.get("privs"))));
-    list.as_array().into_iter().flatten().filter_map(role).collect()
+    Ok(elements("roles", list)?.iter().filter_map(role).collect())
 }
 
 fn expires(value: &Value) -> Option<i64> {
@@ -188,4 +190,19 @@ pub(super) fn shut(prior: &Value, planned: Option<&Value>) -> Option<&'static st
     }
     let has_expired = expires(planned).is_some_and(|date| date <= now && expires(prior) != Some(date));
     has_expired.then_some("an expiry that has passed")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_no_list_does_not_say_that_there_is_nothing_to_lose() {
+        for answer in [json!(null), json!({}), json!("")] {
+            assert!(entries(&answer).is_err() && roles(&answer).is_err(), "{answer}");
+        }
+        assert!(entries(&json!([])).unwrap().is_empty() && roles(&json!([])).unwrap().is_empty());
+    }
 }

@@ -108,6 +108,25 @@ async fn a_token_does_not_shut_itself_out() {
 }
 
 #[tokio::test]
+async fn a_delete_that_is_refused_for_want_of_something_else_is_no_delete() {
+    let (world, store) = world("proxmox_virtual_environment_pool");
+    let made = world.apply(None, json!({"pool_id": "web"})).await;
+    let error = ApiError {
+        message: "delete pool failed: storage 'old' does not exist".into(),
+        hint: None,
+        status: Some(500),
+        lost: false,
+    };
+    *store.failing.lock().unwrap() = Some(("Delete /pools".into(), error));
+    let error = world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("storage 'old' does not exist"), "{}", error.message);
+    *store.failing.lock().unwrap() = None;
+    world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap();
+    // Somebody else deleted it meanwhile.
+    world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_password_is_set_and_a_new_secret_of_a_version_is_sent() {
     let (world, store) = world("proxmox_virtual_environment_user");
     let user = |password: &str| json!({"user_id": "ops@pve", "password": password});
