@@ -340,4 +340,15 @@ mod tests {
             assert_eq!(marked.sensitive_paths(), [Path::attribute("password")]);
         }
     }
+
+    #[test]
+    fn what_is_never_stored_is_secret_in_a_configuration() {
+        let mut schema = Schema::default();
+        let secret = Attribute { write_only: true, ..Attribute::default() };
+        schema.block.attributes.insert("key_wo".into(), secret);
+        let config = Value::object([("key_wo".into(), Value::string("x"))].into());
+        let rules = Account(schema);
+        assert_eq!(mark_secrets(&config, &rules).sensitive_paths(), [Path::attribute("key_wo")]);
+        assert_eq!(mark_by_schema(&config, &rules).sensitive_paths(), []);
+    }
 }
