@@ -52,16 +52,15 @@ where
 {
     let Some(status) = status(error) else {
         let lacks_credentials = lacks_credentials(error);
+        let is_lacking = lacks_credentials.is_some();
         let cause = match error {
-            _ if lacks_credentials => {
-                "no credentials were found where the AWS tools look for them".to_string()
-            }
+            _ if is_lacking => lacks_credentials.unwrap_or_default(),
             SdkError::TimeoutError(_) => "no answer in time".to_string(),
             SdkError::DispatchFailure(failure) if failure.is_timeout() => "no answer in time".to_string(),
             _ => innermost(error),
         };
         let text = format!("{key}: {cause}");
-        let sent = !matches!(error, SdkError::ConstructionFailure(_)) && !lacks_credentials;
+        let sent = !matches!(error, SdkError::ConstructionFailure(_)) && !is_lacking;
         return if sent { StoreError::Unclear(text) } else { StoreError::Refused(text) };
     };
     let code = error.code().unwrap_or("no code");
@@ -91,12 +90,14 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain.last().map(ToString::to_string).unwrap_or_default()
 }
 
-fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Why there are no credentials to ask with, if that is the fault.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.into_iter().any(|error| {
-        matches!(
-            error.downcast_ref(),
-            Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_))
-        )
+    chain.into_iter().find_map(|error| match error.downcast_ref() {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => {
+            Some("no credentials were found where the AWS tools look for them".to_string())
+        }
+        Some(CredentialsError::InvalidConfiguration(_)) => Some(innermost(error)),
+        _ => None,
     })
 }

@@ -141,15 +141,17 @@ impl Cluster {
     }
 
     /// A guest by its list entry and its own configuration: one request, beside the shared list, and one more where the
-    /// list does not tell whether it runs. `None` when both say that it is not there; an error when they contradict each
+    /// list does not tell whether it runs, or not what was `known`: it is some seconds old. `None` when both say that it is not there; an error when they contradict each
     /// other or one cannot be asked.
     pub(crate) async fn observe(
         &self,
         kind: &str,
         vmid: u32,
         last_node: &str,
+        known: Option<bool>,
     ) -> Result<Option<Observed>, ApiError> {
         let entry = self.find(vmid).await?;
+        let is_template = entry.as_ref().is_some_and(|guest| guest.template);
         let node = entry.as_ref().map_or(last_node, |guest| guest.node.as_str()).to_string();
         // A guest that runs may have changes that wait for a reboot: the same request tells both.
         let may_run = entry.as_ref().is_some_and(|guest| guest.status.as_deref() != Some("stopped"));
@@ -164,7 +166,9 @@ impl Cluster {
         };
         match seen {
             // For some seconds after a stop, and for all guests of a node whose status daemon hangs.
-            Some(mut seen) if seen.running.is_none() => {
+            Some(mut seen)
+                if seen.running.is_none() || !is_template && known.is_some() && seen.running != known =>
+            {
                 seen.running = self.runs(kind, vmid, &seen.node).await?;
                 Ok(Some(seen))
             }

@@ -24,7 +24,7 @@ use crate::families;
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
-use crate::values::{blank, changed, complete, int, text, with};
+use crate::values::{blank, changed, complete, flag, int, text, with};
 
 /// The longest wait for a task.
 const MOST: Duration = Duration::from_secs(600);
@@ -409,7 +409,8 @@ fn complete_id(planned: &Value, with_id: &Value) -> Value {
 /// The options of a guest, wherever it is, with its node and whether it runs.
 async fn look_for_guest(cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
     let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
-    let observed = cluster.observe("qemu", vmid, text(prior, "node_name").unwrap_or_default()).await?;
+    let node = text(prior, "node_name").unwrap_or_default();
+    let observed = cluster.observe("qemu", vmid, node, flag(prior, "started")).await?;
     if let Some(other) = observed.as_ref().filter(|observed| guest::is_another(prior, observed)) {
         return Err(guest::another(other));
     }

@@ -61,7 +61,7 @@ impl ProxmoxProvider {
         let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
         let cluster = &self.connection(provider)?.cluster;
         cluster.forget_guests().await;
-        let observed = cluster.observe(api_kind, vmid, node).await;
+        let observed = cluster.observe(api_kind, vmid, node, None).await;
         let observed = observed.map_err(|error| failed(format!("import {id}"), &error))?;
         let mut observed = observed.ok_or_else(|| {
             refused(format!("import {id}: there is no such guest"), Some("check the VMID and the node"))

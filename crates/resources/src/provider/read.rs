@@ -58,7 +58,10 @@ impl KnownGuest<'_> {
         let node = text(self.prior, "node_name").unwrap_or_default();
         let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
         let fail = |error: &_| failed(format!("read guest {vmid}"), error);
-        let observed = cluster.observe(api_kind, vmid, node).await.map_err(|error| fail(&error))?;
+        let observed = cluster
+            .observe(api_kind, vmid, node, flag(self.prior, "started"))
+            .await
+            .map_err(|error| fail(&error))?;
         let Some(mut observed) = observed else { return Ok((None, Seen::default())) };
         if !all_blocks(self.prior, "idmap").is_empty() {
             cluster.add_lists(api_kind, &mut observed).await.map_err(|error| fail(&error))?;

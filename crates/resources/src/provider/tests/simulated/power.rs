@@ -45,3 +45,17 @@ async fn a_guest_of_which_the_list_does_not_tell_whether_it_runs_is_asked_itself
         assert!(error.message.starts_with("read guest 500: "), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn a_list_from_before_a_start_does_not_make_a_guest_look_stopped() {
+    let options = Options { status_cycle: Duration::from_secs(3600), ..Options::default() };
+    let (world, _server) = super::world_with(VM, options).await;
+    let config = |started: bool| json!({"node_name": "pve", "vm_id": 500, "name": "x", "started": started});
+    let stopped = world.apply(None, config(false)).await;
+    assert_eq!(flag(&world.read(&stopped).await.unwrap(), "started"), Some(false));
+    let started = world.apply(Some(&stopped), config(true)).await;
+    let list = world.api.send(Method::Get, "/cluster/resources", &[]).await.unwrap();
+    let entry = list.as_array().unwrap().iter().find(|entry| entry["vmid"] == 500).unwrap();
+    assert_ne!(entry["status"], "running", "the list is older");
+    assert_eq!(flag(&world.read(&started).await.unwrap(), "started"), Some(true));
+}
