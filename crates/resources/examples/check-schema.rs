@@ -139,7 +139,9 @@ fn attribute_faults(attribute: &Attribute, fact: &Json) -> Vec<String> {
     let default = attribute.default.as_ref().map(pve_model::codec::to_plain_json);
     let wanted = Some(&fact["default"]).filter(|d| !d.is_null() && **d != "" && **d != Json::Array(vec![]));
     let text = |json: &Json| json.as_str().map_or(json.to_string(), str::to_string);
-    if default.as_ref().map(text) != wanted.map(text) {
+    // An empty default may be written as one, or be none.
+    let is_empty = fact["default"] == "" && default.as_ref().is_some_and(|default| default == "");
+    if !is_empty && default.as_ref().map(text) != wanted.map(text) {
         faults.push(format!("default is {default:?} here, not {wanted:?}"));
     }
     faults
