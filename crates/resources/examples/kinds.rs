@@ -69,7 +69,7 @@ fn main() {
             continue;
         }
         let turns = match names(&described, kind) {
-            true => !skipped.contains(&format!("\"{kind}\"")),
+            true => !skipped.contains(&format!("(\"{kind}\", ")),
             false => {
                 let long = kind.replacen("proxmox_", "proxmox_virtual_environment_", 1);
                 names(&tests, kind) || names(&tests, &long)

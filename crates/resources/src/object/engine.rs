@@ -4,33 +4,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::codec::decode as to_value;
 use pve_model::rules::Problem;
 use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use tokio::sync::MutexGuard;
 
 use super::decode::{Absent, decode};
-use super::encode::{SEVERAL, encode};
+use super::encode::encode;
 use super::guest;
 use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
-use super::wire::{Field, Form};
+use super::wire::Field;
 use super::{Delete, Object, Read, Removal};
-use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Definition, problem};
 use crate::families;
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
-use crate::values::{blank, changed, complete, flag, int, text, with};
+use crate::values::{blank, complete, flag, int, text, with};
 
 /// The longest wait for a task.
-const MOST: Duration = Duration::from_secs(600);
-
-/// How often a change is sent again that met one of another object in the same file.
-const COLLISIONS: usize = 8;
+pub(super) const MOST: Duration = Duration::from_secs(600);
 
 /// One kind that is described as data.
 pub(crate) struct Engine {
@@ -63,7 +59,7 @@ impl Engine {
     }
 
     /// The answer about an object. `None` when it is not there, or is of another kind.
-    async fn look(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
+    pub(super) async fn look(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Json>, ApiError> {
         let (Read::At(template) | Read::Among(template, _)) = self.object.read else { return Ok(None) };
         if self.object.guest {
             return look_for_guest(cluster, prior).await;
@@ -104,7 +100,7 @@ impl Engine {
         Ok(self.look(cluster, named).await?.map(|answer| self.decoded(named, &answer, absent)))
     }
 
-    fn understood(&self, prior: &Value, answer: &Json) -> Value {
+    pub(super) fn understood(&self, prior: &Value, answer: &Json) -> Value {
         let value = settled(&self.fields, prior, &self.decoded(prior, answer, Absent::Meaning));
         let unknown = self.kept_here().filter(|_| self.is_imported(prior));
         unknown.fold(value, |value, field| match (&field.default, value.get(field.name)) {
@@ -147,7 +143,7 @@ impl Engine {
     }
 
     /// Whether the request that counts as making it changes what an earlier one made: a clone.
-    fn is_made_before(&self) -> bool {
+    pub(super) fn is_made_before(&self) -> bool {
         self.object.guest && self.object.create == self.object.update
     }
 
@@ -165,7 +161,7 @@ impl Engine {
         if self.object.import.is_empty() { self.object.id } else { self.object.import }
     }
 
-    fn with_id(&self, value: &Value) -> Value {
+    pub(super) fn with_id(&self, value: &Value) -> Value {
         match fill(self.object.id, value) {
             Some(id)
                 if !id.is_empty() && self.fields.iter().any(|field| field.name == "id" && field.fixed) =>
@@ -177,13 +173,13 @@ impl Engine {
     }
 
     /// The value without what is never stored.
-    fn stored(&self, value: &Value) -> Value {
+    pub(super) fn stored(&self, value: &Value) -> Value {
         let secrets = self.fields.iter().filter(|field| field.write_only);
         secrets.fold(value.clone(), |value, field| with(&value, field.name, Value::null(field.ty.clone())))
     }
 
     /// The planned values, completed by what is there where the plan left something open.
-    async fn finished(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+    pub(super) async fn finished(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
         let known = complete_id(planned, &self.with_id(&blank(planned)));
         let stored = self.stored(&known);
         if stored.is_wholly_known() {
@@ -195,123 +191,6 @@ impl Engine {
             Some(answer) => complete(&stored, &self.understood(&blank(&stored), &answer)),
             None => blank(&stored),
         })
-    }
-
-    /// Sends what makes the object. The planned values, with what the answer told.
-    async fn make(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
-        let (method, template) = self.object.create;
-        let (path, query) = fill_path(template, planned);
-        self.object.hooks.before(call, None, planned).await?;
-        let mut params = self.sent(None, planned);
-        params.0.extend(query);
-        let mut answer = Json::Null;
-        // A clone may be as it is to be already.
-        let is_made = self.is_made_before() && params.0.is_empty();
-        if !path.is_empty() && !is_made {
-            let made = call.ask("create", method, &path, &params, MOST).await;
-            answer = made.map_err(|error| match self.is_made_before() {
-                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
-                false => self.taken(error, planned),
-            })?;
-        }
-        let told: Map<String, Json> = self.object.hooks.answered(&answer);
-        Ok(told.into_iter().fold(planned.clone(), |value, (name, json)| {
-            let ty = value.get(&name).map(Value::ty);
-            match ty.and_then(|ty| to_value(&json, &ty).ok()) {
-                Some(part) => with(&value, &name, part),
-                None => value,
-            }
-        }))
-    }
-
-    /// Sends what changes the object, if anything does.
-    async fn change(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<(), ProviderError> {
-        let (method, template) = self.object.update;
-        // A guest has been migrated by then.
-        let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
-        self.object.hooks.before(call, Some(prior), planned).await?;
-        let mut params = self.sent(Some(prior), planned);
-        if !template.is_empty() && !params.0.is_empty() {
-            params.0.extend(query);
-            self.send_change(call, prior, method, &path, params).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends a change. Where the digest is that of a file which others are in too, only a change of the object itself is
-    /// somebody else's: after one of another object it is sent again.
-    async fn send_change(
-        &self,
-        call: &Call<'_>,
-        prior: &Value,
-        method: Method,
-        path: &str,
-        mut params: Params,
-    ) -> Result<(), ProviderError> {
-        for _ in 0..COLLISIONS {
-            let error = match call.step("change", method, path, &params, MOST).await {
-                Err(error) if error.message.contains("detected modified configuration") => error,
-                done => return done,
-            };
-            let found = self.look(call.cluster, prior).await.map_err(|error| call.failed("read", &error))?;
-            let digest = found.as_ref().and_then(|found| found.get("digest")?.as_str()).map(String::from);
-            let is_same = found.is_some_and(|found| {
-                let there = self.understood(prior, &found);
-                changed(prior, &there).iter().all(|name| name == "digest")
-            });
-            if !is_same || digest.is_none() || !params.0.contains_key("digest") {
-                return Err(error);
-            }
-            params.put("digest", digest);
-        }
-        call.step("change", method, path, &params, MOST).await
-    }
-
-    /// What stands after the request.
-    async fn settle(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: &Value,
-    ) -> Result<Value, ProviderError> {
-        self.object.hooks.after(call, prior, Some(planned)).await?;
-        self.finished(call, planned).await
-    }
-
-    /// The error of a change that broke off, with what is there: what can be read as it is, and of the rest what was so
-    /// before and what is known to be done. Where no step was done, nothing has changed.
-    async fn broken_off(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: &Value,
-        error: ProviderError,
-    ) -> ProviderError {
-        let done = call.done();
-        if done.is_empty() || error.left.is_some() {
-            return error;
-        }
-        let wanted = self.with_id(&blank(&self.stored(planned)));
-        let there = match self.look(call.cluster, &wanted).await {
-            Ok(Some(answer)) => self.understood(&wanted, &answer),
-            Ok(None) | Err(_) => wanted.clone(),
-        };
-        let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
-        let kept: Vec<&str> =
-            self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
-        let left = self.unfinished_but(there, &done, &kept);
-        ProviderError { left: Some(left), ..error }
-    }
-
-    /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.
-    fn unfinished_but(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
-        let asked = done.iter().any(|step| step == "create" || step == "change");
-        let named = names(self.identity());
-        let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
-        let untold = untold.filter(|field| !named.contains(&field.name) && !kept.contains(&field.name));
-        let value =
-            untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
-        self.object.hooks.unfinished(value, done, kept)
     }
 
     /// The object where it is now: a guest may have been migrated since it was read. `None` when it is gone. Another one
@@ -344,57 +223,6 @@ impl Engine {
         let turn = call.cluster.permissions.lock().await;
         families::guard(call.cluster, &changes).await?;
         Ok(Some(turn))
-    }
-
-    fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
-        let mut params = match prior {
-            None => encode(&self.fields, planned, true),
-            Some(prior) => self.difference(prior, planned),
-        };
-        let nothing = prior.is_some() && params.0.is_empty();
-        let constants = self.object.constants.iter().filter(|(name, _)| match prior {
-            None => true,
-            Some(_) => !nothing && self.object.always.contains(name),
-        });
-        for (name, text) in constants {
-            params.put(name, Some(text));
-        }
-        self.object.hooks.params(&mut params, prior, planned);
-        params
-    }
-
-    fn difference(&self, prior: &Value, planned: &Value) -> Params {
-        let after = encode(&self.fields, planned, false);
-        let (mut set, delete) = after.since(&encode(&self.fields, prior, false));
-        if self.object.whole && !(set.0.is_empty() && delete.is_empty()) {
-            set = after;
-        }
-        match self.object.removal {
-            Removal::Empty => delete.iter().for_each(|name| set.put(name, Some(self.nothing(name)))),
-            Removal::Delete | Removal::Each if !delete.is_empty() => {
-                let separator = if self.object.removal == Removal::Each { SEVERAL } else { "," };
-                set.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(separator)));
-            }
-            _ => {}
-        }
-        set
-    }
-
-    /// What stands for nothing in a parameter.
-    fn nothing(&self, param: &str) -> &'static str {
-        let field = self.fields.iter().find(|field| field.param() == param);
-        if field.is_some_and(|field| field.wire.form == Form::Seconds) { "0" } else { "" }
-    }
-
-    fn taken(&self, error: ProviderError, planned: &Value) -> ProviderError {
-        if !["already exists", "already defined"].iter().any(|text| error.message.contains(text)) {
-            return error;
-        }
-        let hint = match fill(self.identity(), planned) {
-            Some(id) => format!("import it with the id {id:?}, or choose another name"),
-            None => "choose another name".to_string(),
-        };
-        ProviderError { left: None, ..refused(error.message, Some(&hint)) }
     }
 }
 

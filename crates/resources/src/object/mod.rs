@@ -1,6 +1,7 @@
 //! Plain objects of the API, described as data: paths, identity and the parameter of each attribute. One engine reads,
 //! makes, changes, deletes, imports and recovers them; [`Hooks`] is for what a kind does beyond that.
 
+mod change;
 mod decode;
 mod encode;
 mod engine;

@@ -1,0 +1,173 @@
+//! From a configuration and a log to a plan, and from a plan to events.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use pve_executor::ports::{ApplyRequest, Provider, ReadRequest};
+use pve_model::event::{Claim, Operation};
+use pve_model::plan::{Action, Plan, PlanMode, Step};
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::State;
+use pve_model::{InstanceAddress, Value};
+use pve_planner::planning::{Observed, Options, Outcome as Planned, Planning, plan};
+use pve_planner::resolution::{provider_configurations, recorded_value};
+use pve_planner::selection::Selection;
+
+use crate::failure::{Failure, without_address};
+use crate::progress::Waiting;
+use crate::project::Workspace;
+
+mod application;
+mod records;
+
+pub use application::{Application, Applied, LogJournal};
+pub use records::StateRecords;
+
+/// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
+const MOST_ROUNDS: usize = 64;
+
+/// The values of the provider blocks, by address.
+///
+/// # Errors
+/// When a provider block cannot be evaluated.
+pub fn provider_values(workspace: &Workspace, state: &State) -> Result<BTreeMap<String, Value>, Failure> {
+    provider_configurations(workspace.inputs(), &workspace.graph, state)
+        .map_err(|found| workspace.failure(found))
+}
+
+/// Reads everything that the state has and that a plan with these options is about.
+///
+/// # Errors
+/// When something cannot be read, with all that cannot; nothing is guessed.
+pub async fn observe(
+    workspace: &Workspace,
+    state: &State,
+    provider: &dyn Provider,
+    options: &Options,
+    parallelism: usize,
+) -> Result<Observed, Failure> {
+    let selection = Selection::new(&workspace.graph, options);
+    let requests: Vec<(InstanceAddress, ReadRequest)> = state
+        .instances
+        .iter()
+        .filter(|(address, _)| selection.looks_at(&workspace.graph, address))
+        .filter_map(|(address, instance)| {
+            let record = instance.current.as_ref()?;
+            let rules = workspace.registry.resource(&address.resource.kind)?;
+            let prior = recorded_value(record, rules).unmark_deep().0;
+            let request = ReadRequest {
+                address: address.clone(),
+                provider: record.provider.clone(),
+                prior,
+                identity: record.identity.clone(),
+            };
+            Some((address.clone(), request))
+        })
+        .collect();
+    let _waiting = Waiting::on(format!("Reading {} objects from the cluster", requests.len()));
+    let read = |(address, request): (InstanceAddress, ReadRequest)| async move {
+        (address, provider.read(request).await)
+    };
+    let read: BTreeMap<_, _> =
+        futures::stream::iter(requests).map(read).buffer_unordered(parallelism.max(1)).collect().await;
+    let mut instances = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (address, value) in read {
+        match value {
+            Ok(value) => drop(instances.insert(address, value)),
+            Err(error) => faults.push((address, error)),
+        }
+    }
+    if let Some((_, first)) = faults.first() {
+        let hint = first.hint.clone().or_else(|| faults.iter().find_map(|(_, error)| error.hint.clone()));
+        let lines = faults.iter().map(|(address, error)| {
+            format!("{address} cannot be read: {}", without_address(&error.to_string(), address))
+        });
+        return Err(Failure::Plain { message: lines.collect::<Vec<_>>().join("\n"), hint });
+    }
+    let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
+    Ok(Observed { instances, waiting, ..Observed::default() })
+}
+
+/// Plans, reading data sources and imports as the planner asks for them.
+///
+/// # Errors
+/// When the configuration cannot be planned or something cannot be read.
+pub async fn make_plan(
+    workspace: &Workspace,
+    state: &State,
+    mut observed: Observed,
+    provider: &dyn Provider,
+    options: &Options,
+) -> Result<Planning, Failure> {
+    let redaction = workspace.redaction();
+    for _ in 0..MOST_ROUNDS {
+        let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
+        match outcome.map_err(|found| workspace.failure(found))? {
+            Planned::Planned(planning) => {
+                review(&planning.plan, provider).await?;
+                return Ok(*planning);
+            }
+            Planned::Needs(data, imports) => {
+                for request in data {
+                    let kind = &request.address.resource.kind;
+                    let value = provider.read_data(kind, &request.provider, request.config).await;
+                    let value = value.map_err(|error| {
+                        let address = &request.address;
+                        let said = without_address(&error.to_string(), address);
+                        let message = redaction.redact(&format!("{address} cannot be read: {said}"));
+                        Failure::Plain { message, hint: error.hint }
+                    })?;
+                    observed.data.insert(request.address, value);
+                }
+                for request in imports {
+                    let kind = &request.address.resource.kind;
+                    let value = provider.import(kind, &request.provider, &request.id).await;
+                    let value = value.map_err(|error| Failure::Plain {
+                        message: format!("{} cannot be imported as {}: {error}", request.address, request.id),
+                        hint: error.hint,
+                    })?;
+                    observed.imports.insert(request.address, value);
+                }
+            }
+        }
+    }
+    Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// Refuses a plan of which the provider knows that it will refuse it.
+async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
+    let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
+    let request = |step: &Step| {
+        let change = &plan.changes[step.change];
+        let (makes, takes) = (step.operation != Operation::Delete, step.operation != Operation::Create);
+        ApplyRequest {
+            address: change.address.clone(),
+            provider: change.provider.clone(),
+            operation: step.operation,
+            prior: known(&change.before).filter(|_| takes),
+            planned: known(&change.after).filter(|_| makes),
+            config: None,
+            claim: Claim::default(),
+        }
+    };
+    let changes =
+        |step: &&Step| matches!(step.operation, Operation::Create | Operation::Update | Operation::Delete);
+    let requests: Vec<ApplyRequest> = plan.steps.iter().filter(changes).map(request).collect();
+    let refused = provider.review(&requests).await;
+    let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
+    let lines: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Plain { message: lines.join("\n"), hint }),
+    }
+}
+
+/// Whether applying a plan would write anything.
+pub fn is_needed(planning: &Planning) -> bool {
+    let plan = &planning.plan;
+    let imports =
+        plan.changes.iter().any(|change| change.importing.is_some() && change.action == Action::NoOp);
+    let refreshed = plan.mode == PlanMode::RefreshOnly && !plan.followed.is_empty();
+    !plan.is_empty() || !planning.moves.is_empty() || !plan.drift.is_empty() || imports || refreshed
+}

@@ -1,0 +1,63 @@
+//! What the state has of the objects that recovery looks for.
+
+use pve_executor::Records;
+use pve_model::Value;
+use pve_model::codec::encode;
+use pve_model::event::{ActionIntended, Operation};
+use pve_model::rules::RulesRegistry as _;
+use pve_model::state::{InstanceRecord, State};
+use pve_planner::resolution::recorded_value;
+
+use crate::project::Workspace;
+
+/// What the state has of the objects that recovery looks for.
+pub struct StateRecords<'a> {
+    /// The configuration.
+    pub workspace: &'a Workspace,
+    /// The state before recovery.
+    pub state: &'a State,
+}
+
+impl StateRecords<'_> {
+    fn record(&self, intent: &ActionIntended) -> Option<&InstanceRecord> {
+        let instance = self.state.instances.get(&intent.address)?;
+        match &intent.deposed {
+            Some(name) => instance.deposed.get(name),
+            None => instance.current.as_ref(),
+        }
+    }
+}
+
+impl Records for StateRecords<'_> {
+    fn known(&self, intent: &ActionIntended) -> Option<Value> {
+        let rules = self.workspace.registry.resource(&intent.address.resource.kind)?;
+        Some(recorded_value(self.record(intent)?, rules).unmark_deep().0)
+    }
+
+    fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord {
+        let made = recovered_record(self.workspace, intent, value);
+        // The intent of a delete tells nothing of what it is about.
+        match self.record(intent).filter(|_| intent.operation == Operation::Delete) {
+            Some(known) => InstanceRecord { values: made.values, ..known.clone() },
+            None => made,
+        }
+    }
+}
+
+fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Value) -> InstanceRecord {
+    let rules = workspace.registry.resource(&intent.address.resource.kind);
+    InstanceRecord {
+        provider: intent.provider.clone(),
+        schema_version: rules.map_or(0, |rules| rules.schema().version),
+        values: match rules {
+            Some(rules) => encode(value, &rules.schema().block.implied_type()),
+            None => pve_model::codec::to_plain_json(value),
+        },
+        sensitive: intent.sensitive.clone(),
+        dependencies: intent.dependencies.clone(),
+        create_before_destroy: intent.create_before_destroy,
+        keep: false,
+        tainted: false,
+        identity: None,
+    }
+}

@@ -1,0 +1,193 @@
+//! Making and changing an object that is described as data: what is sent, and what is left where it broke off.
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use pve_model::codec::decode as to_value;
+use serde_json::{Map, Value as Json};
+
+use super::Removal;
+use super::encode::{SEVERAL, encode};
+use super::engine::{Engine, MOST};
+use super::template::{fill, fill_path, names};
+use super::wire::{Field, Form};
+use crate::cluster::{Call, Method, refused};
+use crate::params::Params;
+use crate::values::{blank, changed, with};
+
+/// How often a change is sent again that met one of another object in the same file.
+const COLLISIONS: usize = 8;
+
+impl Engine {
+    /// Sends what makes the object. The planned values, with what the answer told.
+    pub(super) async fn make(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let (method, template) = self.object.create;
+        let (path, query) = fill_path(template, planned);
+        self.object.hooks.before(call, None, planned).await?;
+        let mut params = self.sent(None, planned);
+        params.0.extend(query);
+        let mut answer = Json::Null;
+        // A clone may be as it is to be already.
+        let is_made = self.is_made_before() && params.0.is_empty();
+        if !path.is_empty() && !is_made {
+            let made = call.ask("create", method, &path, &params, MOST).await;
+            answer = made.map_err(|error| match self.is_made_before() {
+                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
+                false => self.taken(error, planned),
+            })?;
+        }
+        let told: Map<String, Json> = self.object.hooks.answered(&answer);
+        Ok(told.into_iter().fold(planned.clone(), |value, (name, json)| {
+            let ty = value.get(&name).map(Value::ty);
+            match ty.and_then(|ty| to_value(&json, &ty).ok()) {
+                Some(part) => with(&value, &name, part),
+                None => value,
+            }
+        }))
+    }
+
+    /// Sends what changes the object, if anything does.
+    pub(super) async fn change(
+        &self,
+        call: &Call<'_>,
+        prior: &Value,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        let (method, template) = self.object.update;
+        // A guest has been migrated by then.
+        let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
+        self.object.hooks.before(call, Some(prior), planned).await?;
+        let mut params = self.sent(Some(prior), planned);
+        if !template.is_empty() && !params.0.is_empty() {
+            params.0.extend(query);
+            self.send_change(call, prior, method, &path, params).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a change. Where the digest is that of a file which others are in too, only a change of the object itself is
+    /// somebody else's: after one of another object it is sent again.
+    async fn send_change(
+        &self,
+        call: &Call<'_>,
+        prior: &Value,
+        method: Method,
+        path: &str,
+        mut params: Params,
+    ) -> Result<(), ProviderError> {
+        for _ in 0..COLLISIONS {
+            let error = match call.step("change", method, path, &params, MOST).await {
+                Err(error) if error.message.contains("detected modified configuration") => error,
+                done => return done,
+            };
+            let found = self.look(call.cluster, prior).await.map_err(|error| call.failed("read", &error))?;
+            let digest = found.as_ref().and_then(|found| found.get("digest")?.as_str()).map(String::from);
+            let is_same = found.is_some_and(|found| {
+                let there = self.understood(prior, &found);
+                changed(prior, &there).iter().all(|name| name == "digest")
+            });
+            if !is_same || digest.is_none() || !params.0.contains_key("digest") {
+                return Err(error);
+            }
+            params.put("digest", digest);
+        }
+        call.step("change", method, path, &params, MOST).await
+    }
+
+    /// What stands after the request.
+    pub(super) async fn settle(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<Value, ProviderError> {
+        self.object.hooks.after(call, prior, Some(planned)).await?;
+        self.finished(call, planned).await
+    }
+
+    /// The error of a change that broke off, with what is there: what can be read as it is, and of the rest what was so
+    /// before and what is known to be done. Where no step was done, nothing has changed.
+    pub(super) async fn broken_off(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: &Value,
+        error: ProviderError,
+    ) -> ProviderError {
+        let done = call.done();
+        if done.is_empty() || error.left.is_some() {
+            return error;
+        }
+        let wanted = self.with_id(&blank(&self.stored(planned)));
+        let there = match self.look(call.cluster, &wanted).await {
+            Ok(Some(answer)) => self.understood(&wanted, &answer),
+            Ok(None) | Err(_) => wanted.clone(),
+        };
+        let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
+        let kept: Vec<&str> =
+            self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
+        let left = self.unfinished_but(there, &done, &kept);
+        ProviderError { left: Some(left), ..error }
+    }
+
+    /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.
+    pub(super) fn unfinished_but(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+        let asked = done.iter().any(|step| step == "create" || step == "change");
+        let named = names(self.identity());
+        let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
+        let untold = untold.filter(|field| !named.contains(&field.name) && !kept.contains(&field.name));
+        let value =
+            untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
+        self.object.hooks.unfinished(value, done, kept)
+    }
+
+    fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
+        let mut params = match prior {
+            None => encode(&self.fields, planned, true),
+            Some(prior) => self.difference(prior, planned),
+        };
+        let nothing = prior.is_some() && params.0.is_empty();
+        let constants = self.object.constants.iter().filter(|(name, _)| match prior {
+            None => true,
+            Some(_) => !nothing && self.object.always.contains(name),
+        });
+        for (name, text) in constants {
+            params.put(name, Some(text));
+        }
+        self.object.hooks.params(&mut params, prior, planned);
+        params
+    }
+
+    fn difference(&self, prior: &Value, planned: &Value) -> Params {
+        let after = encode(&self.fields, planned, false);
+        let (mut set, delete) = after.since(&encode(&self.fields, prior, false));
+        if self.object.whole && !(set.0.is_empty() && delete.is_empty()) {
+            set = after;
+        }
+        match self.object.removal {
+            Removal::Empty => delete.iter().for_each(|name| set.put(name, Some(self.nothing(name)))),
+            Removal::Delete | Removal::Each if !delete.is_empty() => {
+                let separator = if self.object.removal == Removal::Each { SEVERAL } else { "," };
+                set.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(separator)));
+            }
+            _ => {}
+        }
+        set
+    }
+
+    /// What stands for nothing in a parameter.
+    fn nothing(&self, param: &str) -> &'static str {
+        let field = self.fields.iter().find(|field| field.param() == param);
+        if field.is_some_and(|field| field.wire.form == Form::Seconds) { "0" } else { "" }
+    }
+
+    fn taken(&self, error: ProviderError, planned: &Value) -> ProviderError {
+        if !["already exists", "already defined"].iter().any(|text| error.message.contains(text)) {
+            return error;
+        }
+        let hint = match fill(self.identity(), planned) {
+            Some(id) => format!("import it with the id {id:?}, or choose another name"),
+            None => "choose another name".to_string(),
+        };
+        ProviderError { left: None, ..refused(error.message, Some(&hint)) }
+    }
+}
