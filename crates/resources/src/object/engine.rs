@@ -81,7 +81,10 @@ impl Engine {
             (Read::At(_), answer @ Json::Object(_)) => Some(answer),
             _ => None,
         };
-        let Some(found) = found else { return Ok(None) };
+        let Some(found) = found else {
+            self.object.hooks.absent(cluster, prior).await?;
+            return Ok(None);
+        };
         let found = self.object.hooks.complete(cluster, prior, found).await?;
         let other = |(name, wanted): &(&str, &str)| {
             found.get(*name).and_then(Json::as_str).is_some_and(|found| found != *wanted)

@@ -85,6 +85,12 @@ pub(crate) trait Hooks: Send + Sync {
         false
     }
 
+    /// Makes sure that an object that a list does not have is gone, and not hidden from whoever asks.
+    async fn absent(&self, cluster: &Cluster, prior: &Value) -> Result<(), ApiError> {
+        let _ = (cluster, prior);
+        Ok(())
+    }
+
     /// Whether an entry of a list is the object, beyond the attributes that tell it from others.
     fn is_it(&self, prior: &Value, entry: &Json) -> bool {
         let _ = (prior, entry);

@@ -6,7 +6,7 @@ use pve_model::Value;
 use serde_json::Value as Json;
 
 use super::permissions::{Change, Entry, Holder};
-use crate::cluster::{Call, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{flag, text};
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
@@ -86,6 +86,32 @@ impl Hooks for Acl {
             (None, Some((entry, _))) => vec![Change::Revoke(entry)],
             (None, None) => Vec::new(),
         }
+    }
+
+    /// PVE::API2::ACL lists the entries that the user may audit or change, and leaves out the others without a word.
+    async fn absent(&self, cluster: &Cluster, prior: &Value) -> Result<(), ApiError> {
+        let path = values::text(prior, "path").unwrap_or_default();
+        let own = match path.split('/').nth(1) {
+            Some("storage") => "Datastore.Allocate",
+            Some("vms") => "VM.Allocate",
+            Some("pool") => "Pool.Allocate",
+            _ => "Permissions.Modify",
+        };
+        for (path, privileges) in
+            [("/access", ["Sys.Audit", "Sys.Audit"]), (path, ["Permissions.Modify", own])]
+        {
+            let params = [("path".to_string(), path.to_string())];
+            let mine = cluster.api.send(Method::Get, "/access/permissions", &params).await?;
+            if privileges
+                .iter()
+                .any(|privilege| mine.get(path).and_then(|mine| mine.get(privilege)).is_some())
+            {
+                return Ok(());
+            }
+        }
+        let message = format!("the permissions on {path} are not shown to {}", cluster.api.user());
+        let hint = format!("give it Sys.Audit on /access, or Permissions.Modify on {path}");
+        Err(ApiError { message, hint: Some(hint), status: None, lost: false })
     }
 
     fn is_it(&self, prior: &Value, entry: &Json) -> bool {

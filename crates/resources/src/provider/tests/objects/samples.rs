@@ -305,6 +305,7 @@ pub(super) fn made(kind: &str, named: &BTreeMap<String, String>) -> Json {
 pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> {
     match (method, path) {
         (Method::Put, "/access/password") => Some(Json::Null),
+        (Method::Get, "/access/permissions") => Some(json!({"/access": {"Sys.Audit": 1}})),
         (Method::Get, "/access/users/root@pam/token/test") if kind != "proxmox_user_token" => {
             Some(json!({"privsep": 0}))
         }

@@ -139,3 +139,26 @@ async fn entries_of_a_token_that_is_not_separated_mean_nothing() {
     let made = changes(&world, None, Some(entry), false).await.unwrap();
     changes(&world, Some(&made), None, false).await;
 }
+
+#[tokio::test]
+async fn an_entry_that_is_not_shown_is_not_said_to_be_gone() {
+    const ACL: &str = "proxmox_acl";
+    let (root, server) = world(ACL).await;
+    let send = async |method, path: &str, params: &[(&str, &str)]| {
+        let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        root.api.send(method, path, &params).await.unwrap()
+    };
+    let entry = json!({"path": "/vms/100", "role_id": "PVEVMUser", "user_id": "root@pam"});
+    let known = root.apply(None, entry).await;
+    send(Method::Post, "/access/users", &[("userid", "weak@pve")]).await;
+    let made = send(Method::Post, "/access/users/weak@pve/token/ci", &[("privsep", "0")]).await;
+    let token = format!("weak@pve!ci={}", made["value"].as_str().unwrap());
+    let weak = World::over(ACL, connect(&server, Credentials::Token(token.into())));
+    let error = weak.try_read(&known).await.unwrap_err();
+    assert!(error.message.contains("are not shown to weak@pve!ci"), "{}", error.message);
+    send(Method::Put, "/access/acl", &[("path", "/access"), ("users", "weak@pve"), ("roles", "PVEAuditor")])
+        .await;
+    assert!(weak.try_read(&known).await.unwrap().is_some());
+    assert!(root.try_apply(Some(&known), None, &Recorder::default()).await.unwrap().is_none());
+    assert!(weak.try_read(&known).await.unwrap().is_none(), "whoever sees all entries is believed");
+}
