@@ -289,7 +289,6 @@ fn what_would_never_settle_is_refused_or_stays() {
     let cluster = Cluster::start(Options::default());
     let project = project_with(&cluster, "");
     for (main, said) in [
-        (vm("g", 500, "tags = [\"prod env\"]"), "A tag with a separator"),
         (vm("g", 500, "startup {\n    order = -5\n  }"), "order"),
         (
             container("mount_point {\n    path = \"/d\"\n    volume = \"local-lvm\"\n    size = \"10\"\n  }"),
@@ -304,6 +303,9 @@ fn what_would_never_settle_is_refused_or_stays() {
     let addresses = "network_interface {\n    name = \"eth0\"\n    enabled = false\n  }\n  initialization {\n    \
                      ip_config {\n      ipv4 {\n        address = \"192.0.2.4/24\"\n      }\n    }\n  }";
     project.write("main.tf", &format!("{PROVIDER}{}", container(addresses)));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("main.tf", &format!("{PROVIDER}{}", vm("g", 500, "tags = [\"prod env\"]")));
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);
 }

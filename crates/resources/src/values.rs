@@ -211,6 +211,11 @@ pub(crate) fn changed(prior: &Value, planned: &Value) -> BTreeSet<String> {
     entries.iter().filter(|(name, part)| differs(name, part)).map(|(name, _)| name.to_string()).collect()
 }
 
+/// Whether a letter ends a tag: Proxmox VE takes what is between them for a tag each.
+pub(crate) fn separates_tags(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, ',' | ';')
+}
+
 /// Lists of tags, whose order does not matter, and which Proxmox VE keeps in lower case unless a cluster is told
 /// otherwise (`tag-style`): the prior one if both have the same elements.
 pub(crate) fn settle_tags(prior: &Value, planned: &Value) -> Value {
@@ -218,8 +223,12 @@ pub(crate) fn settle_tags(prior: &Value, planned: &Value) -> Value {
         if value.is_null() {
             return Some(BTreeSet::new());
         }
-        let texts: BTreeSet<String> =
-            value.elements()?.iter().filter_map(Value::as_str).map(str::to_lowercase).collect();
+        let texts = value.elements()?.iter().filter_map(Value::as_str);
+        let texts: BTreeSet<String> = texts
+            .flat_map(|text| text.split(separates_tags))
+            .filter(|tag| !tag.is_empty())
+            .map(str::to_lowercase)
+            .collect();
         value.is_wholly_known().then_some(texts)
     };
     match (sorted(prior), sorted(planned)) {
@@ -297,6 +306,7 @@ mod tests {
         assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["a", "b"])), list(&["b", "a"]));
         assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["A", "b"])), list(&["b", "a"]));
         assert_eq!(settle_tags(&list(&["b", "a"]), &list(&["a"])), list(&["a"]));
+        assert_eq!(settle_tags(&list(&["a", "b"]), &list(&["a b"])), list(&["a", "b"]));
         assert!(settle_tags(&Value::null(Type::list(Type::String)), &list(&[])).is_null());
     }
 

@@ -148,17 +148,16 @@ fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
     Some(problem(path.clone(), format!("Invalid value for {path}"), detail))
 }
 
-/// Tags that the cluster would take for several: it separates them by these, and reads back what was never written.
+/// Tags that the cluster takes for several: it separates them by these.
 pub(crate) fn split_tags(config: &Value) -> Vec<Problem> {
     let tags = config.get("tags").and_then(Value::elements).unwrap_or_default().iter().enumerate();
-    let split = tags.filter_map(|(index, tag)| Some((index, tag.as_str()?))).filter(|(_, tag)| {
-        tag.contains(|letter: char| letter.is_whitespace() || matches!(letter, ',' | ';'))
-    });
+    let split = tags
+        .filter_map(|(index, tag)| Some((index, tag.as_str()?)))
+        .filter(|(_, tag)| tag.contains(crate::values::separates_tags));
     let problems = split.map(|(index, tag)| {
         let path = Path::attribute("tags").child(PathStep::Index(index as u64));
-        let detail =
-            format!("{tag:?} would become several tags: only letters, digits and _ + . - are accepted");
-        problem(path, "A tag with a separator", detail)
+        let detail = format!("{tag:?} becomes several tags: a tag has only letters, digits and _ + . -");
+        warning(path, "A tag with a separator", detail)
     });
     problems.collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn user() -> Object {
             ),
             ("first_name", text().param("firstname")),
             ("groups", text_set()),
-            ("keys", text().sensitive()),
+            ("keys", text()),
             ("last_name", text().param("lastname")),
             ("password", text().sensitive().only_made().unread()),
             ("user_id", text().required().replaces().param("userid").only_made()),
