@@ -103,7 +103,14 @@ pub(super) fn fields(derived: &Derived, resource: Object) -> Fields {
             ("status", text().read_only()),
             ("timeouts", object(vec![("read", text().checked(limits::duration))])),
         ]),
-        "proxmox_acme_dns_plugin" => fields.push(("type", text().read_only())),
+        "proxmox_acme_dns_plugin" => {
+            let shown = |(name, item): (&'static str, crate::definition::Item)| match name {
+                "data" => (name, item.shown()),
+                _ => (name, item),
+            };
+            fields = fields.into_iter().map(shown).collect();
+            fields.push(("type", text().read_only()));
+        }
         _ => {}
     }
     fields

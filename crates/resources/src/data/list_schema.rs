@@ -87,7 +87,7 @@ fn acme_plugins() -> Fields {
         ("type", text().read_only()),
         ("validation_delay", number().read_only()),
     ];
-    vec![("plugins", object_list(plugin).read_only().sensitive())]
+    vec![("plugins", object_list(plugin).read_only())]
 }
 
 fn backup_jobs() -> Fields {

@@ -196,6 +196,12 @@ impl Item {
         self
     }
 
+    /// It may be shown: whoever reads it asks for it.
+    pub(crate) fn shown(mut self) -> Item {
+        self.attribute.sensitive = false;
+        self
+    }
+
     /// What an absent value means.
     pub(crate) fn or(mut self, default: impl Literal) -> Item {
         self.attribute.default = Some(default.value());
