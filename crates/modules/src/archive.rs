@@ -180,14 +180,16 @@ impl Target<'_> {
     }
 }
 
+#[cfg(unix)]
 fn make_executable(path: &Path) -> Result<(), FetchError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let permissions = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(path, permissions)
-            .attempted(|| format!("making {} executable", path.display()))?;
-    }
+    use std::os::unix::fs::PermissionsExt as _;
+    let permissions = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(path, permissions).attempted(|| format!("making {} executable", path.display()))
+}
+
+/// Other systems tell by the name of a file whether it can be run.
+#[cfg(not(unix))]
+fn make_executable(_: &Path) -> Result<(), FetchError> {
     Ok(())
 }
 
