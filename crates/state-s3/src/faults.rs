@@ -1,9 +1,10 @@
-//! A store that loses requests and answers, by a seed.
+//! Stores that do not behave: one that loses requests and answers, by a seed, and one that ignores conditions.
 
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use crate::MemoryStore;
 use crate::store::{Object, ObjectStore, Page, StoreError};
 
 /// More faults in a row than this do not happen, so that no request is given up.
@@ -129,5 +130,43 @@ impl ObjectStore for FaultyStore {
             Fate::Fine => self.inner.list(prefix, after).await,
             _ => fault(),
         }
+    }
+}
+
+/// A store that ignores conditions, as some do: those on versions, or also those on absence.
+pub(crate) struct Careless {
+    pub(crate) store: MemoryStore,
+    minds_absence: bool,
+}
+
+impl Careless {
+    pub(crate) fn of_versions() -> Careless {
+        Careless { store: MemoryStore::default(), minds_absence: true }
+    }
+
+    pub(crate) fn of_all() -> Careless {
+        Careless { store: MemoryStore::default(), minds_absence: false }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Careless {
+    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        if self.minds_absence {
+            return self.store.put_if_absent(key, body).await;
+        }
+        self.store.put(key, body).await.map(|()| "same".into())
+    }
+    async fn replace(&self, key: &str, _: &str, body: Vec<u8>) -> Result<String, StoreError> {
+        self.store.put(key, body).await.map(|()| "same".into())
+    }
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
+        self.store.put(key, body).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
+        self.store.get(key).await
+    }
+    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
+        self.store.list(prefix, after).await
     }
 }

@@ -11,7 +11,7 @@ use pve_state::{
 use tokio::time::sleep;
 
 use super::*;
-use crate::faults::FaultyStore;
+use crate::faults::{Careless, FaultyStore};
 use crate::{MemoryStore, Page, S3Log};
 
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
@@ -76,37 +76,15 @@ impl ObjectStore for CutOff {
     }
 }
 
-/// Answers a condition on a version as if there were none.
-struct Careless(MemoryStore);
-
-#[async_trait]
-impl ObjectStore for Careless {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.0.put_if_absent(key, body).await
-    }
-    async fn replace(&self, key: &str, _: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.0.put(key, body).await.map(|()| "same".into())
-    }
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.0.put(key, body).await
-    }
-    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
-        self.0.get(key).await
-    }
-    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
-        self.0.list(prefix, after).await
-    }
-}
-
 #[tokio::test]
 async fn a_store_that_ignores_conditions_on_versions_is_refused_before_there_is_a_lease() {
-    let careless = Arc::new(Careless(MemoryStore::default()));
+    let careless = Arc::new(Careless::of_versions());
     let store: Arc<dyn ObjectStore> = Arc::<Careless>::clone(&careless);
     let log = log(&store).await;
     let refused = Lease::acquire(Arc::new(log.lease()), &log, holder("ann"), &options(0)).await.map(drop);
     let error = refused.unwrap_err().to_string();
     assert!(error.contains("ignores `If-Match`"), "{error}");
-    assert_eq!(careless.0.keys(), [layout().probe()]);
+    assert_eq!(careless.store.keys(), [layout().probe()]);
 }
 
 #[tokio::test(start_paused = true)]

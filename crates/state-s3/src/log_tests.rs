@@ -6,7 +6,7 @@ use pve_state::conformance::{draft, run};
 
 use super::*;
 use crate::MemoryStore;
-use crate::faults::FaultyStore;
+use crate::faults::{Careless, FaultyStore};
 use crate::store::{Object, Page};
 
 pub(super) fn key() -> Key {
@@ -157,35 +157,13 @@ async fn events_are_sealed_in_the_store() {
     assert_eq!(wrong.verify().await.unwrap().fault, None, "checking needs no key");
 }
 
-/// Answers every condition with success, as some stores do.
-struct Careless(MemoryStore);
-
-#[async_trait]
-impl ObjectStore for Careless {
-    async fn put_if_absent(&self, key: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.0.put(key, body).await.map(|()| "same".into())
-    }
-    async fn replace(&self, key: &str, _: &str, body: Vec<u8>) -> Result<String, StoreError> {
-        self.0.put(key, body).await.map(|()| "same".into())
-    }
-    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StoreError> {
-        self.0.put(key, body).await
-    }
-    async fn get(&self, key: &str) -> Result<Option<Object>, StoreError> {
-        self.0.get(key).await
-    }
-    async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
-        self.0.list(prefix, after).await
-    }
-}
-
 #[tokio::test]
 async fn a_store_that_ignores_conditions_is_refused() {
-    let store = Arc::new(Careless(MemoryStore::default()));
+    let store = Arc::new(Careless::of_all());
     let log = S3Log::open(Arc::clone(&store) as _, layout(), key()).await.unwrap();
     let error = log.append(0, vec![draft("a")]).await.unwrap_err().to_string();
     assert!(error.contains("If-None-Match"), "{error}");
-    assert_eq!(store.0.keys(), [layout().probe()]);
+    assert_eq!(store.store.keys(), [layout().probe()]);
 }
 
 /// Counts writes of the hint, each of which waits until it is let through.

@@ -50,7 +50,7 @@ fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Ob
         whole: true,
         id: "{node_name}:{name}",
         import: "{node_name}:{name}",
-        hooks: &Interface,
+        hooks: &Interface { is_bridge: false },
         ..Object::default()
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn bridge() -> Object {
   ports      = ["eno2"]
   vlan_aware = true
 "#,
-        hooks: &Bridge,
+        hooks: &Interface { is_bridge: true },
         ..interface(
             &["proxmox_network_linux_bridge", "proxmox_virtual_environment_network_linux_bridge"],
             &[("type", "bridge")],
@@ -134,12 +134,22 @@ pub(super) fn vlan() -> Object {
     }
 }
 
-struct Interface;
+/// What bridges, bonds and VLANs have in common, and what only a bridge has.
+struct Interface {
+    is_bridge: bool,
+}
 
 #[async_trait]
 impl Hooks for Interface {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        if self.is_bridge { unused_vids(config) } else { Vec::new() }
+    }
+
     fn plan(&self, planning: &mut Planning<'_>) {
         reload::plan(planning);
+        if self.is_bridge {
+            plan_vids(planning);
+        }
     }
 
     /// What is only staged is applied with the next change: there is one left.
@@ -170,59 +180,26 @@ impl Hooks for Interface {
     }
 }
 
-struct Bridge;
-
-#[async_trait]
-impl Hooks for Bridge {
-    fn validate(&self, config: &Value) -> Vec<Problem> {
-        let aware = config.get("vlan_aware");
-        let vids = config.get("vids").is_some_and(|vids| !vids.is_null());
-        if vids && aware.is_some_and(Value::is_known) && flag_of(config, "vlan_aware") != Some(true) {
-            let detail = "a bridge that is not aware of VLANs does not look at them: set vlan_aware = true";
-            return vec![problem(Path::attribute("vids"), "vids are of no use without vlan_aware", detail)];
-        }
-        Vec::new()
+fn unused_vids(config: &Value) -> Vec<Problem> {
+    let aware = config.get("vlan_aware");
+    let vids = config.get("vids").is_some_and(|vids| !vids.is_null());
+    if vids && aware.is_some_and(Value::is_known) && flag_of(config, "vlan_aware") != Some(true) {
+        let detail = "a bridge that is not aware of VLANs does not look at them: set vlan_aware = true";
+        return vec![problem(Path::attribute("vids"), "vids are of no use without vlan_aware", detail)];
     }
+    Vec::new()
+}
 
-    /// Proxmox VE chooses the VLANs of a bridge that becomes aware of them.
-    fn plan(&self, planning: &mut Planning<'_>) {
-        reload::plan(planning);
-        let configured = planning.config.get("vids").is_some_and(|vids| !vids.is_null());
-        let known = planning.planned.get("vlan_aware").is_none_or(Value::is_known);
-        if configured || !known {
-            return;
-        }
-        if flag_of(&planning.planned, "vlan_aware") != Some(true) {
-            planning.planned = with(&planning.planned, "vids", Value::null(Type::String));
-        } else if planning.prior.is_some_and(|prior| flag_of(prior, "vlan_aware") != Some(true)) {
-            planning.planned = with_unknown(&planning.planned, "vids");
-        }
+/// Proxmox VE chooses the VLANs of a bridge that becomes aware of them.
+fn plan_vids(planning: &mut Planning<'_>) {
+    let configured = planning.config.get("vids").is_some_and(|vids| !vids.is_null());
+    let known = planning.planned.get("vlan_aware").is_none_or(Value::is_known);
+    if configured || !known {
+        return;
     }
-
-    /// What is only staged is applied with the next change: there is one left.
-    fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
-        reload::unfinished(value, done)
-    }
-
-    async fn before(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: &Value,
-    ) -> Result<(), ProviderError> {
-        reload::refuse_foreign(call, prior, Some(planned)).await
-    }
-
-    async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        reload::refuse_foreign(call, Some(prior), None).await
-    }
-
-    async fn after(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: Option<&Value>,
-    ) -> Result<(), ProviderError> {
-        reload::apply(call, prior, planned).await
+    if flag_of(&planning.planned, "vlan_aware") != Some(true) {
+        planning.planned = with(&planning.planned, "vids", Value::null(Type::String));
+    } else if planning.prior.is_some_and(|prior| flag_of(prior, "vlan_aware") != Some(true)) {
+        planning.planned = with_unknown(&planning.planned, "vids");
     }
 }
