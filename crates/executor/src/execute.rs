@@ -352,7 +352,7 @@ pub(crate) fn plain_error(message: String) -> ProviderError {
 fn sent(step: &str, upid: Option<&str>, error: ProviderError) -> ProviderError {
     let what = match upid {
         Some(upid) => format!("the task {upid} ({step}) was started"),
-        None => format!("{step} was done"),
+        None => format!("the step {step:?} was done"),
     };
     ProviderError { message: format!("{what}, and {}", error.message), ..error }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 
-use crate::cluster::{Call, Method};
+use crate::cluster::{Call, Method, Step};
 use crate::params::Params;
 
 /// Puts a guest into another pool, or into none.
@@ -25,5 +25,5 @@ pub(crate) async fn change_pool(
         Some(_) => params.put_flag("allow-move", Some(true)),
         None => params.put_flag("delete", Some(true)),
     }
-    call.step("change pool", Method::Put, "/pools", &params, Duration::from_secs(60)).await
+    call.step(Step::of("change", "pool"), Method::Put, "/pools", &params, Duration::from_secs(60)).await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use serde_json::Value as Json;
 
-use crate::cluster::{ApiError, Call, Cluster, Content, Method, refused};
+use crate::cluster::{ApiError, Call, Cluster, Content, Method, Step, refused};
 use crate::params::Params;
 
 /// A file in a datastore.
@@ -54,8 +54,8 @@ impl Volume {
     }
 
     /// Deletes the volume. One that is gone already is no error.
-    pub(crate) async fn delete(&self, call: &Call<'_>, step: &str) -> Result<(), ProviderError> {
-        if self.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?.is_none() {
+    pub(crate) async fn delete(&self, call: &Call<'_>, step: Step<'_>) -> Result<(), ProviderError> {
+        if self.size_now(call.cluster).await.map_err(|error| call.failed(Step::FIND, &error))?.is_none() {
             return Ok(());
         }
         let path = self.path(&format!("/content/{}", self.id()));
@@ -74,7 +74,7 @@ impl Volume {
     ) -> Result<(), ProviderError> {
         params.put("content", Some(&self.content));
         params.put("filename", Some(&self.name));
-        call.step("download", Method::Post, &self.path("/download-url"), &params, most).await
+        call.step(Step::DOWNLOAD, Method::Post, &self.path("/download-url"), &params, most).await
     }
 
     /// Uploads the volume: through the API where it takes the content type, else by SSH into the datastore's folder.
@@ -85,27 +85,27 @@ impl Volume {
         mode: Option<u32>,
         most: Duration,
     ) -> Result<(), ProviderError> {
-        call.go_on("upload")?;
+        call.go_on(Step::UPLOAD)?;
         let api = &call.cluster.api;
         if matches!(self.content.as_str(), "iso" | "vztmpl" | "import") {
             let upid =
                 api.upload(&self.node, &self.datastore, &self.content, &self.name, content, most).await;
-            let upid = upid.map_err(|error| call.failed("upload", &error))?;
+            let upid = upid.map_err(|error| call.failed(Step::UPLOAD, &error))?;
             if upid.starts_with("UPID:") {
-                call.await_task("upload", &upid, most).await?;
+                call.await_task(Step::UPLOAD, &upid, most).await?;
             }
         } else {
             let path = self.path_on_node(call).await?;
             let written = api.write_file(&self.node, &path, content, mode).await;
-            written.map_err(|error| call.failed("upload", &error))?;
+            written.map_err(|error| call.failed(Step::UPLOAD, &error))?;
         }
-        call.completed("upload").await
+        call.completed(Step::UPLOAD).await
     }
 
     /// The folders of a directory storage (`pvesm(1)`, "Directory Backend").
     async fn path_on_node(&self, call: &Call<'_>) -> Result<String, ProviderError> {
         let storage = call.cluster.get(&format!("/storage/{}", self.datastore)).await;
-        let storage = storage.map_err(|error| call.failed("find the folder of", &error))?;
+        let storage = storage.map_err(|error| call.failed(Step::of("find", "the folder"), &error))?;
         if let Some(taken) = storage.get("content").and_then(Json::as_str)
             && !taken.split(',').any(|content| content.trim() == self.content)
         {

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::api::{ApiError, Method};
 use super::listing::Cluster;
+use super::step::Step;
 use super::{failed, refused};
 use crate::params::Params;
 
@@ -42,15 +43,16 @@ impl Call<'_> {
     }
 
     /// Reports a step that is done.
-    pub(crate) async fn completed(&self, step: &str) -> Result<(), ProviderError> {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(step.to_string());
-        self.progress.step_completed(step).await
+    pub(crate) async fn completed(&self, step: Step<'_>) -> Result<(), ProviderError> {
+        let name = step.to_string();
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        self.progress.step_completed(&name).await
     }
 
     /// Sends a request that may become a task, waits for it and reports the step.
     pub(crate) async fn step(
         &self,
-        step: &str,
+        step: Step<'_>,
         method: Method,
         path: &str,
         params: &Params,
@@ -62,7 +64,7 @@ impl Call<'_> {
     /// As [`Call::step`], with the answer of a request that becomes no task.
     pub(crate) async fn ask(
         &self,
-        step: &str,
+        step: Step<'_>,
         method: Method,
         path: &str,
         params: &Params,
@@ -86,33 +88,40 @@ impl Call<'_> {
         most: Duration,
         is_there: impl Future<Output = Result<bool, ApiError>>,
     ) -> Result<(), ProviderError> {
-        self.go_on("delete")?;
+        self.go_on(Step::DELETE)?;
         match self.send(Method::Delete, path, params).await {
             Ok(data) => {
                 if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
-                    self.await_task("delete", upid, most).await?;
+                    self.await_task(Step::DELETE, upid, most).await?;
                 }
             }
             Err(error) if error.is_missing() => {
-                if is_there.await.map_err(|error| self.failed("read", &error))? {
-                    return Err(self.failed("delete", &error));
+                if is_there.await.map_err(|error| self.failed(Step::READ, &error))? {
+                    return Err(self.failed(Step::DELETE, &error));
                 }
             }
-            Err(error) => return Err(self.failed("delete", &error)),
+            Err(error) => return Err(self.failed(Step::DELETE, &error)),
         }
-        self.completed("delete").await
+        self.completed(Step::DELETE).await
     }
 
     /// Reports a task and waits for it.
     pub(crate) async fn await_task(
         &self,
-        step: &str,
+        step: Step<'_>,
         upid: &str,
         most: Duration,
     ) -> Result<(), ProviderError> {
-        self.progress.task_submitted(step, upid).await?;
-        self.progress.status(step);
+        self.submitted(step, upid).await?;
         self.cluster.api.wait(upid, most).await.map_err(|error| self.failed(step, &error))
+    }
+
+    /// Reports a task that was started.
+    pub(crate) async fn submitted(&self, step: Step<'_>, upid: &str) -> Result<(), ProviderError> {
+        let name = step.to_string();
+        self.progress.task_submitted(&name, upid).await?;
+        self.progress.status(&name);
+        Ok(())
     }
 
     /// Sends a request. One that meets a lock is repeated after a while: it had no effect.
@@ -138,8 +147,8 @@ impl Call<'_> {
     }
 
     /// An error that names the step and the object.
-    pub(crate) fn failed(&self, step: &str, error: &ApiError) -> ProviderError {
-        let mut failure = failed(operation(step, &self.object), error);
+    pub(crate) fn failed(&self, step: Step<'_>, error: &ApiError) -> ProviderError {
+        let mut failure = failed(step.on(&self.object), error);
         failure.hint = hint(error).map(str::to_string).or(failure.hint);
         failure
     }
@@ -156,19 +165,13 @@ impl Call<'_> {
     }
 
     /// No further step is begun after an interrupt.
-    pub(crate) fn go_on(&self, step: &str) -> Result<(), ProviderError> {
+    pub(crate) fn go_on(&self, step: Step<'_>) -> Result<(), ProviderError> {
         if self.progress.is_cancelled() {
-            let message = format!("interrupted before it could {}", operation(step, &self.object));
+            let message = format!("interrupted before it could {}", step.on(&self.object));
             return Err(refused(message, Some("run apply again to finish it")));
         }
         Ok(())
     }
-}
-
-/// What a step does to an object. Some steps are more than a verb: "apply network of ...".
-fn operation(step: &str, object: &str) -> String {
-    let of = step.contains(' ') && !step.ends_with(" of") && step != "shut down";
-    format!("{step}{} {object}", if of { " of" } else { "" })
 }
 
 /// What to do about refusals that are ours to explain, since they follow from attributes of a kind.
@@ -188,21 +191,4 @@ fn hint(error: &ApiError) -> Option<&'static str> {
         return Some("an API token cannot do this, not even root's: log in as root@pam with a password");
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_step_and_its_object_are_one_phrase() {
-        for (step, phrase) in [
-            ("delete", "delete container 301"),
-            ("shut down", "shut down container 301"),
-            ("write idmap of", "write idmap of container 301"),
-            ("apply network", "apply network of container 301"),
-        ] {
-            assert_eq!(operation(step, "container 301"), phrase);
-        }
-    }
 }

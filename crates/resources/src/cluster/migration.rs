@@ -5,7 +5,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 
 use super::refused;
-use super::{Call, Method};
+use super::{Call, Method, Step};
 use crate::params::Params;
 
 /// How often it is looked whether a guest has arrived.
@@ -22,7 +22,7 @@ impl Call<'_> {
         params: &Params,
         most: Duration,
     ) -> Result<(), ProviderError> {
-        let asked = self.step("migrate", Method::Post, path, params, most).await;
+        let asked = self.step(Step::MIGRATE, Method::Post, path, params, most).await;
         self.cluster.forget_guests().await;
         asked?;
         let until = tokio::time::Instant::now() + most;
@@ -30,7 +30,7 @@ impl Call<'_> {
             if tokio::time::Instant::now() >= until {
                 return Err(self.still_moving(target, most));
             }
-            self.go_on("the end of the migration")?;
+            self.go_on(Step::of("await", "the end of the migration"))?;
             self.progress.status("waiting for HA to migrate it");
             tokio::time::sleep(PAUSE).await;
         }
@@ -47,7 +47,7 @@ impl Call<'_> {
 
     async fn has_arrived(&self, kind: &str, vmid: u32, target: &str) -> Result<bool, ProviderError> {
         let there = self.cluster.look_at_options(kind, vmid, target).await;
-        Ok(there.map_err(|error| self.failed("look for", &error))?.is_some())
+        Ok(there.map_err(|error| self.failed(Step::FIND, &error))?.is_some())
     }
 }
 

@@ -4,10 +4,12 @@ mod api;
 mod call;
 mod listing;
 mod migration;
+mod step;
 
 pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};
+pub(crate) use step::Step;
 
 use pve_executor::ports::ProviderError;
 

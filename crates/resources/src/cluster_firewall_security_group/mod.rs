@@ -10,7 +10,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Fields, text};
 use crate::firewall::{owner_fields, rule_list};
 use crate::limits;
@@ -94,7 +94,7 @@ impl Operations for Kind {
         let mut params = Params::default();
         params.put("group", Some(name(planned)));
         params.put("comment", values::text(planned, "comment"));
-        if let Err(error) = call.step("create", Method::Post, GROUPS, &params, MOST).await {
+        if let Err(error) = call.step(Step::CREATE, Method::Post, GROUPS, &params, MOST).await {
             let hint = format!("import it with the id {:?}, or choose another name", name(planned));
             return Err(match error.message.contains("already exists") {
                 true => refused(error.message, Some(&hint)),
@@ -112,19 +112,19 @@ impl Operations for Kind {
             params.put("group", Some(name(planned)));
             params.put("rename", Some(name(prior)));
             params.put("comment", Some(comments.1.unwrap_or_default()));
-            call.step("rename", Method::Post, GROUPS, &params, MOST).await?;
+            call.step(Step::RENAME, Method::Post, GROUPS, &params, MOST).await?;
         }
         rule_list::write(call, &place(planned), planned).await?;
         Ok(done(planned))
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        let found = find(call.cluster, prior).await.map_err(|error| call.failed("read", &error))?;
+        let found = find(call.cluster, prior).await.map_err(|error| call.failed(Step::READ, &error))?;
         if found.is_none() {
             return Ok(());
         }
         rule_list::clear(call, &place(prior)).await?;
-        call.step("delete", Method::Delete, &place(prior), &Params::default(), MOST).await
+        call.step(Step::DELETE, Method::Delete, &place(prior), &Params::default(), MOST).await
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

@@ -10,7 +10,7 @@ use super::addresses::with_addresses;
 use super::decode::decode_container;
 use super::encode::{Purpose, encode_new, encode_options, encode_root_disk};
 use super::mount_points::{change_mount_points, is_other, moves, slot_of};
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -34,7 +34,7 @@ impl Target<'_> {
     /// The container as it is now.
     pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
         let looked = self.call.cluster.look("lxc", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed("read", &error))
+        looked.map_err(|error| self.call.failed(Step::READ, &error))
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
@@ -44,7 +44,7 @@ impl Target<'_> {
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         let looked = self.call.cluster.look_at_options("lxc", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
+        looked.map_err(|error| self.call.failed(Step::READ, &error))?.ok_or_else(|| self.gone())
     }
 
     fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
@@ -75,7 +75,7 @@ impl Target<'_> {
         params.put("description", marker);
         let path = format!("/nodes/{}/lxc", self.node);
         let most = timeout(planned, "timeout_create");
-        self.call.step("create", Method::Post, &path, &params, most).await
+        self.call.step(Step::CREATE, Method::Post, &path, &params, most).await
     }
 
     /// Makes the container as a clone.
@@ -98,7 +98,7 @@ impl Target<'_> {
         params.put("storage", text(clone, "datastore_id").filter(|_| full));
         let path = format!("/nodes/{source_node}/lxc/{source}/clone");
         let most = timeout(planned, "timeout_clone");
-        self.call.step("clone", Method::Post, &path, &params, most).await
+        self.call.step(Step::CLONE, Method::Post, &path, &params, most).await
     }
 
     /// Brings the container from `prior` (`None` after a create or clone) to `planned`.
@@ -137,7 +137,7 @@ impl Target<'_> {
                 }
                 let most = timeout(planned, "timeout_create");
                 self.call
-                    .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
+                    .step(Step::TEMPLATE, Method::Post, &self.path("/template"), &Params::default(), most)
                     .await?;
                 self.await_template(most).await?;
             }
@@ -186,8 +186,8 @@ impl Target<'_> {
         params.put("storage", Some(datastore));
         params.put_flag("delete", Some(true));
         let most = timeout(planned, "timeout_update");
-        let step = format!("move {slot}");
-        self.call.step(&step, Method::Post, &self.path("/move_volume"), &params, most).await
+        let step = Step::of("move", slot);
+        self.call.step(step, Method::Post, &self.path("/move_volume"), &params, most).await
     }
 
     async fn configure(
@@ -244,7 +244,7 @@ impl Target<'_> {
         }
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_update");
-        self.call.step("configure", Method::Put, &self.path("/config"), &set, most).await
+        self.call.step(Step::CONFIGURE, Method::Put, &self.path("/config"), &set, most).await
     }
 
     async fn resize(&self, planned: &Value) -> Result<(), ProviderError> {
@@ -268,9 +268,9 @@ impl Target<'_> {
             let mut params = Params::default();
             params.put("disk", Some(&slot));
             params.put("size", Some(size));
-            let step = format!("resize {slot}");
+            let step = Step::of("resize", &slot);
             let most = timeout(planned, "timeout_update");
-            self.call.step(&step, Method::Put, &self.path("/resize"), &params, most).await?;
+            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
         }
         Ok(())
     }
@@ -286,7 +286,7 @@ impl Target<'_> {
             (false, true) => {
                 let most = Duration::from_secs(300);
                 self.call
-                    .step("start", Method::Post, &self.path("/status/start"), &Params::default(), most)
+                    .step(Step::START, Method::Post, &self.path("/status/start"), &Params::default(), most)
                     .await
             }
             (true, false) => self.shut_down().await,
@@ -300,19 +300,22 @@ impl Target<'_> {
         params.put_flag("forceStop", Some(true));
         params.put("timeout", Some(60));
         let most = Duration::from_secs(120);
-        self.call.step("shut down", Method::Post, &self.path("/status/shutdown"), &params, most).await
+        self.call.step(Step::SHUT_DOWN, Method::Post, &self.path("/status/shutdown"), &params, most).await
     }
 
     async fn reboot_if_pending(&self) -> Result<(), ProviderError> {
         let pending = self.call.cluster.get(&self.path("/pending")).await;
-        let pending = pending.map_err(|error| self.call.failed("read pending changes of", &error))?;
+        let pending =
+            pending.map_err(|error| self.call.failed(Step::of("read", "pending changes"), &error))?;
         let waits =
             |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
         if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
             return Ok(());
         }
         let most = Duration::from_secs(300);
-        self.call.step("reboot", Method::Post, &self.path("/status/reboot"), &Params::default(), most).await
+        self.call
+            .step(Step::REBOOT, Method::Post, &self.path("/status/reboot"), &Params::default(), most)
+            .await
     }
 
     /// Destroys the container.
@@ -330,7 +333,7 @@ impl Target<'_> {
         params.put_flag("purge", Some(true));
         params.put_flag("destroy-unreferenced-disks", Some(true));
         let most = timeout(prior, "timeout_delete").max(Duration::from_secs(60));
-        self.call.step("destroy", Method::Delete, &self.path(""), &params, most).await
+        self.call.step(Step::DESTROY, Method::Delete, &self.path(""), &params, most).await
     }
 
     /// Moves the container to the planned node; a running one restarts there.

@@ -9,7 +9,7 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::apply::Target;
-use crate::cluster::refused;
+use crate::cluster::{Step, refused};
 use crate::observed::Observed;
 use crate::values::{all_blocks, int, text};
 
@@ -86,17 +86,17 @@ impl Target<'_> {
         if was_running {
             self.shut_down().await?;
         }
-        let step = "write idmap of";
+        let step = Step::of("write", "idmap");
         self.call.go_on(step)?;
         let command = command(&self.node, self.vmid, &wanted);
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let run = self.call.cluster.api.run(&self.node, &words, MOST).await;
         run.map_err(|error| self.call.failed(step, &error))?;
         if present_lines(&self.look_at_options().await?) != wanted {
-            let message = format!("{step} {}: the cluster does not show it afterwards", self.call.object);
+            let message = format!("{}: the cluster does not show it afterwards", step.on(&self.call.object));
             return Err(refused(message, Some("look at the container's file on the node, and plan again")));
         }
-        self.call.progress.step_completed("write idmap").await?;
+        self.call.completed(step).await?;
         Ok(false)
     }
 }

@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 
 use super::file_name;
-use crate::cluster::{ApiError, Call, Cluster, refused};
+use crate::cluster::{ApiError, Call, Cluster, Step, refused};
 use crate::params::Params;
 use crate::values::{complete, flag, int, text, with};
 use crate::volumes::{Volume, size_of};
@@ -48,7 +48,7 @@ pub(crate) async fn create(call: &Call<'_>, planned: &Value) -> Result<Value, Pr
         let message = format!("download {}: the URL has no file name", call.object);
         return Err(refused(message, Some("set file_name")));
     };
-    let present = volume.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?;
+    let present = volume.size_now(call.cluster).await.map_err(|error| call.failed(Step::FIND, &error))?;
     if present.is_some() {
         if flag(planned, "overwrite_unmanaged") != Some(true) {
             let message = format!("download {}: {} is there already", call.object, volume.id());
@@ -57,7 +57,7 @@ pub(crate) async fn create(call: &Call<'_>, planned: &Value) -> Result<Value, Pr
                 Some("import it, choose another file_name, or set overwrite_unmanaged"),
             ));
         }
-        volume.delete(call, "delete the file that is there").await?;
+        volume.delete(call, Step::of("delete", "the file that is there")).await?;
     }
     let mut params = Params::default();
     params.put("url", text(planned, "url"));
@@ -71,7 +71,7 @@ pub(crate) async fn create(call: &Call<'_>, planned: &Value) -> Result<Value, Pr
 }
 
 async fn finish(call: &Call<'_>, planned: &Value, volume: &Volume) -> Result<Value, ProviderError> {
-    let size = volume.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?;
+    let size = volume.size_now(call.cluster).await.map_err(|error| call.failed(Step::FIND, &error))?;
     let size =
         size.ok_or_else(|| refused(format!("{} was downloaded but is not there", volume.id()), None))?;
     Ok(complete(planned, &values(planned, volume, size)))

@@ -7,7 +7,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 
 use super::{content_type, file_name};
-use crate::cluster::{ApiError, Call, Cluster, Content, refused};
+use crate::cluster::{ApiError, Call, Cluster, Content, Step, refused};
 use crate::params::Params;
 use crate::values::{all_blocks, block, complete, flag, int, text, with, with_elements};
 use crate::volumes::{Volume, local_stamp, size_of};
@@ -67,7 +67,7 @@ pub(crate) async fn write(call: &Call<'_>, planned: &Value, ours: bool) -> Resul
         return Err(refused(message, Some("set content_type")));
     };
     if !ours && flag(planned, "overwrite") == Some(false) {
-        let present = volume.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?;
+        let present = volume.size_now(call.cluster).await.map_err(|error| call.failed(Step::FIND, &error))?;
         if present.is_some() {
             let message = format!("upload {}: {} is there already", call.object, volume.id());
             return Err(refused(message, Some("import it, choose another name, or set overwrite = true")));
@@ -84,7 +84,7 @@ pub(crate) async fn write(call: &Call<'_>, planned: &Value, ours: bool) -> Resul
         (None, Some(source)) => write_source(call, &volume, source, mode, most).await?,
         (None, None) => return Err(refused(format!("upload {}: it has no source", call.object), None)),
     }
-    let size = volume.size_now(call.cluster).await.map_err(|error| call.failed("find", &error))?;
+    let size = volume.size_now(call.cluster).await.map_err(|error| call.failed(Step::FIND, &error))?;
     let Some(size) = size else {
         let message = format!("upload {}: {} is not there afterwards", call.object, volume.id());
         let hint = "look whether the datastore takes this type of content and file name on this node";
@@ -119,7 +119,7 @@ async fn write_source(
             params.put("checksum", Some(checksum));
             params.put("checksum-algorithm", Some("sha256"));
         }
-        volume.delete(call, "delete the older file").await?;
+        volume.delete(call, Step::of("delete", "the older file")).await?;
         return volume.download(call, params, most).await;
     }
     let local = Path::new(path);

@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{Call, Method};
+use crate::cluster::{Call, Method, Step};
 use crate::params::Params;
 use crate::property::is_true;
 use crate::values::{flag, int, is_unset, text};
@@ -75,7 +75,7 @@ pub(crate) async fn write(
     if !delete.is_empty() {
         wanted.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
     }
-    call.step("set options", Method::Put, path, &wanted, Duration::from_secs(60)).await
+    call.step(Step::of("set", "options"), Method::Put, path, &wanted, Duration::from_secs(60)).await
 }
 
 /// Takes the named options at `path` back.
@@ -87,7 +87,7 @@ pub(crate) async fn reset(
     let options = match call.cluster.get(path).await {
         Ok(options) => options,
         Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(call.failed("read", &error)),
+        Err(error) => return Err(call.failed(Step::READ, &error)),
     };
     let set: Vec<&str> = names.filter(|name| options.get(name).is_some()).collect();
     if set.is_empty() {
@@ -95,5 +95,5 @@ pub(crate) async fn reset(
     }
     let mut params = Params::default();
     params.put("delete", Some(set.join(",")));
-    call.step("reset options", Method::Put, path, &params, Duration::from_secs(60)).await
+    call.step(Step::of("reset", "options"), Method::Put, path, &params, Duration::from_secs(60)).await
 }

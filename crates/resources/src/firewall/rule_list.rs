@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Item, blocks, flag as switch, number, problem, text as word};
 use crate::params::Params;
 use crate::values::{all_blocks, flag, text, with, with_elements};
@@ -104,13 +104,13 @@ pub(crate) fn decode(rules: &[Json]) -> Json {
 /// Makes the list what is planned: missing rules go on top, so in reverse; then each place that differs is written.
 pub(crate) async fn write(call: &Call<'_>, base: &str, planned: &Value) -> Result<(), ProviderError> {
     let wanted: Vec<Params> = all_blocks(planned, "rule").iter().map(encode_rule).collect();
-    let present = list(call.cluster, base).await.map_err(|error| call.failed("read", &error))?;
+    let present = list(call.cluster, base).await.map_err(|error| call.failed(Step::READ, &error))?;
     for position in (wanted.len()..present.len()).rev() {
         delete_one(call, base, position).await?;
     }
     let missing = wanted.len().saturating_sub(present.len());
     for (position, rule) in wanted.iter().enumerate().take(missing).rev() {
-        call.step(&format!("add rule {position}"), Method::Post, base, rule, MOST).await?;
+        call.step(Step::of("add", &format!("rule {position}")), Method::Post, base, rule, MOST).await?;
     }
     for (position, rule) in wanted.iter().enumerate().skip(missing) {
         let now = present.get(position - missing).map(present_params).unwrap_or_default();
@@ -122,8 +122,8 @@ pub(crate) async fn write(call: &Call<'_>, base: &str, planned: &Value) -> Resul
         if !delete.is_empty() {
             params.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
         }
-        let step = format!("change rule {position}");
-        call.step(&step, Method::Put, &format!("{base}/{position}"), &params, MOST).await?;
+        let path = format!("{base}/{position}");
+        call.step(Step::of("change", &format!("rule {position}")), Method::Put, &path, &params, MOST).await?;
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ pub(crate) async fn clear(call: &Call<'_>, base: &str) -> Result<(), ProviderErr
     let rules = match list(call.cluster, base).await {
         Ok(rules) => rules,
         Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(call.failed("read", &error)),
+        Err(error) => return Err(call.failed(Step::READ, &error)),
     };
     for position in (0..rules.len()).rev() {
         delete_one(call, base, position).await?;
@@ -159,6 +159,13 @@ pub(crate) async fn clear(call: &Call<'_>, base: &str) -> Result<(), ProviderErr
 }
 
 async fn delete_one(call: &Call<'_>, base: &str, position: usize) -> Result<(), ProviderError> {
-    let step = format!("delete rule {position}");
-    call.step(&step, Method::Delete, &format!("{base}/{position}"), &Params::default(), MOST).await
+    let path = format!("{base}/{position}");
+    call.step(
+        Step::of("delete", &format!("rule {position}")),
+        Method::Delete,
+        &path,
+        &Params::default(),
+        MOST,
+    )
+    .await
 }

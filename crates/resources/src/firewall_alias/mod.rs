@@ -10,7 +10,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Fields, text};
 use crate::firewall::{
     followed_guest, id, named, owner, owner_fields, part_of_guest, path, same_network, validate_owner,
@@ -106,7 +106,7 @@ impl Operations for Kind {
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
         let mut params = encode(planned);
         params.put("name", Some(name(planned)));
-        let made = call.step("create", Method::Post, &list(planned), &params, MOST).await;
+        let made = call.step(Step::CREATE, Method::Post, &list(planned), &params, MOST).await;
         made.map_err(|error| taken(error, planned))?;
         Ok(done(planned))
     }
@@ -120,12 +120,12 @@ impl Operations for Kind {
         let mut params = encode(planned);
         params.put("rename", (name(prior) != name(planned)).then(|| name(planned)));
         let place = format!("{}/{}", list(planned), name(prior));
-        call.step("change", Method::Put, &place, &params, MOST).await?;
+        call.step(Step::CHANGE, Method::Put, &place, &params, MOST).await?;
         Ok(done(planned))
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        call.step("delete", Method::Delete, &place(prior), &Params::default(), MOST).await
+        call.step(Step::DELETE, Method::Delete, &place(prior), &Params::default(), MOST).await
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

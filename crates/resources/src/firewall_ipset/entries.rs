@@ -5,7 +5,7 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::MOST;
-use crate::cluster::{Call, Method};
+use crate::cluster::{Call, Method, Step};
 use crate::firewall::same_network;
 use crate::params::Params;
 use crate::values::{flag, text};
@@ -60,13 +60,13 @@ fn encode(entry: &Value) -> Params {
 
 /// Makes the set at `place` have just these entries.
 pub(super) async fn write(call: &Call<'_>, place: &str, wanted: &[Value]) -> Result<(), ProviderError> {
-    let present = call.cluster.get(place).await.map_err(|error| call.failed("read", &error))?;
+    let present = call.cluster.get(place).await.map_err(|error| call.failed(Step::READ, &error))?;
     let present = present.as_array().cloned().unwrap_or_default();
     for entry in &present {
         let cidr = found(entry);
         if !wanted.iter().any(|new| same_network(cidr, network(new))) {
             let path = format!("{place}/{cidr}");
-            call.step(&format!("delete {cidr}"), Method::Delete, &path, &Params::default(), MOST).await?;
+            call.step(Step::of("delete", cidr), Method::Delete, &path, &Params::default(), MOST).await?;
         }
     }
     for entry in wanted {
@@ -75,11 +75,11 @@ pub(super) async fn write(call: &Call<'_>, place: &str, wanted: &[Value]) -> Res
             None => {
                 let mut params = encode(entry);
                 params.put("cidr", Some(cidr));
-                call.step(&format!("add {cidr}"), Method::Post, place, &params, MOST).await?;
+                call.step(Step::of("add", cidr), Method::Post, place, &params, MOST).await?;
             }
             Some(old) if found_details(old) != details(entry) => {
                 let path = format!("{place}/{}", found(old));
-                call.step(&format!("change {cidr}"), Method::Put, &path, &encode(entry), MOST).await?;
+                call.step(Step::of("change", cidr), Method::Put, &path, &encode(entry), MOST).await?;
             }
             Some(_) => {}
         }

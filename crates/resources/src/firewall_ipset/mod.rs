@@ -12,7 +12,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Fields, blocks, flag, text};
 use crate::firewall::{followed_guest, named, owner, owner_fields, part_of_guest, path, validate_owner};
 use crate::firewall_alias::taken;
@@ -117,7 +117,7 @@ impl Operations for Kind {
         let mut params = Params::default();
         params.put("name", Some(name(planned)));
         params.put("comment", values::text(planned, "comment"));
-        let made = call.step("create", Method::Post, &list(planned), &params, MOST).await;
+        let made = call.step(Step::CREATE, Method::Post, &list(planned), &params, MOST).await;
         made.map_err(|error| taken(error, planned))?;
         entries::write(call, &place(planned), all_blocks(planned, "cidr")).await?;
         Ok(done(planned))
@@ -135,7 +135,7 @@ impl Operations for Kind {
             params.put("name", Some(name(planned).to_lowercase()));
             params.put("rename", Some(name(prior).to_lowercase()));
             params.put("comment", Some(comments.1.unwrap_or_default()));
-            call.step("rename", Method::Post, &list(planned), &params, MOST).await?;
+            call.step(Step::RENAME, Method::Post, &list(planned), &params, MOST).await?;
         }
         entries::write(call, &place(planned), all_blocks(planned, "cidr")).await?;
         Ok(done(planned))
@@ -146,7 +146,7 @@ impl Operations for Kind {
             Err(error) if error.message.contains("no such IPSet") => return Ok(()),
             emptied => emptied?,
         }
-        call.step("delete", Method::Delete, &place(prior), &Params::default(), MOST).await
+        call.step(Step::DELETE, Method::Delete, &place(prior), &Params::default(), MOST).await
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

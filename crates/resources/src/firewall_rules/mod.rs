@@ -9,7 +9,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, json};
 
-use crate::cluster::{ApiError, Call, Cluster, refused};
+use crate::cluster::{ApiError, Call, Cluster, Step, refused};
 use crate::definition::{Fields, text};
 use crate::firewall::{followed_guest, id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
 use crate::observed::{in_words_of, overlay};
@@ -95,7 +95,7 @@ impl Operations for Kind {
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
         let base = base(planned);
         let present =
-            rule_list::list(call.cluster, &base).await.map_err(|error| call.failed("read", &error))?;
+            rule_list::list(call.cluster, &base).await.map_err(|error| call.failed(Step::READ, &error))?;
         if !present.is_empty() {
             let message = format!("create {}: there are {} rules already", call.object, present.len());
             let hint = format!("import them with the id {:?} and plan again", id(planned));

@@ -10,7 +10,7 @@ use super::encode::{SEVERAL, encode};
 use super::engine::{Engine, MOST};
 use super::template::{fill, fill_path, names};
 use super::wire::{Field, Form};
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{Call, Method, Step, refused};
 use crate::params::Params;
 use crate::values::{blank, changed, with};
 
@@ -29,7 +29,7 @@ impl Engine {
         // A clone may be as it is to be already.
         let is_made = self.is_made_before() && params.0.is_empty();
         if !path.is_empty() && !is_made {
-            let made = call.ask("create", method, &path, &params, MOST).await;
+            let made = call.ask(Step::CREATE, method, &path, &params, MOST).await;
             answer = made.map_err(|error| match self.is_made_before() {
                 true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
                 false => self.taken(error, planned),
@@ -75,11 +75,12 @@ impl Engine {
         mut params: Params,
     ) -> Result<(), ProviderError> {
         for _ in 0..COLLISIONS {
-            let error = match call.step("change", method, path, &params, MOST).await {
+            let error = match call.step(Step::CHANGE, method, path, &params, MOST).await {
                 Err(error) if error.message.contains("detected modified configuration") => error,
                 done => return done,
             };
-            let found = self.look(call.cluster, prior).await.map_err(|error| call.failed("read", &error))?;
+            let found =
+                self.look(call.cluster, prior).await.map_err(|error| call.failed(Step::READ, &error))?;
             let digest = found.as_ref().and_then(|found| found.get("digest")?.as_str()).map(String::from);
             let is_same = found.is_some_and(|found| {
                 let there = self.understood(prior, &found);
@@ -90,7 +91,7 @@ impl Engine {
             }
             params.put("digest", digest);
         }
-        call.step("change", method, path, &params, MOST).await
+        call.step(Step::CHANGE, method, path, &params, MOST).await
     }
 
     /// What stands after the request.
@@ -131,7 +132,7 @@ impl Engine {
 
     /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.
     pub(super) fn unfinished_but(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
-        let asked = done.iter().any(|step| step == "create" || step == "change");
+        let asked = Step::CREATE.is_in(done) || Step::CHANGE.is_in(done);
         let named = names(self.identity());
         let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
         let untold = untold.filter(|field| !named.contains(&field.name) && !kept.contains(&field.name));

@@ -17,7 +17,7 @@ use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::Field;
 use super::{Delete, Object, Read, Removal};
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Definition, problem};
 use crate::families;
 use crate::observed::overlay;
@@ -189,7 +189,7 @@ impl Engine {
             return Ok(stored);
         }
         let read = self.look(call.cluster, &blank(&stored)).await;
-        let read = read.map_err(|error| call.failed("read", &error))?;
+        let read = read.map_err(|error| call.failed(Step::READ, &error))?;
         Ok(match read {
             Some(answer) => complete(&stored, &self.understood(&blank(&stored), &answer)),
             None => blank(&stored),
@@ -203,9 +203,9 @@ impl Engine {
         let Some(vmid) = vmid else { return Ok(Some(prior.clone())) };
         let known = text(prior, "node_name").unwrap_or_default();
         let node = call.cluster.locate("qemu", vmid, known).await;
-        let Some(node) = node.map_err(|error| call.failed("find", &error))? else { return Ok(None) };
+        let Some(node) = node.map_err(|error| call.failed(Step::FIND, &error))? else { return Ok(None) };
         let found = call.cluster.look_at_options("qemu", vmid, &node).await;
-        if let Some(found) = found.map_err(|error| call.failed("read", &error))? {
+        if let Some(found) = found.map_err(|error| call.failed(Step::READ, &error))? {
             guest::refuse_other(call, prior, &found)?;
         }
         Ok(Some(with(prior, "node_name", Value::string(node))))
@@ -305,7 +305,7 @@ impl Operations for Engine {
             }
             Delete::By(method, template) => {
                 let (path, query) = fill_path(template, prior);
-                call.step("delete", method, &path, &Params(query.into_iter().collect()), MOST).await?;
+                call.step(Step::DELETE, method, &path, &Params(query.into_iter().collect()), MOST).await?;
             }
             Delete::Reset => {
                 let (path, query) = fill_path(self.object.update.1, prior);
@@ -316,7 +316,7 @@ impl Operations for Engine {
                     _ => params.put("delete", Some(set.0.keys().cloned().collect::<Vec<_>>().join(","))),
                 }
                 if !set.0.is_empty() {
-                    call.step("delete", self.object.update.0, &path, &params, MOST).await?;
+                    call.step(Step::DELETE, self.object.update.0, &path, &params, MOST).await?;
                 }
             }
             Delete::Stays => {}

@@ -9,7 +9,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use pve_model::{Path, Value};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Fields, flag, number, text};
 use crate::operations::{Operations, Proof};
 use crate::params::Params;
@@ -117,14 +117,14 @@ impl Operations for Kind {
         let Some(volume) = volume(planned) else {
             return Err(refused(format!("pull {}: it has no name", call.object), Some("set file_name")));
         };
-        let find = |error: &ApiError| call.failed("find", error);
+        let find = |error: &ApiError| call.failed(Step::FIND, error);
         if volume.size_now(call.cluster).await.map_err(|error| find(&error))?.is_some() {
             if values::flag(planned, "overwrite_unmanaged") != Some(true) {
                 let message = format!("pull {}: {} is there already", call.object, volume.id());
                 let hint = "import it, choose another file_name, or set overwrite_unmanaged";
                 return Err(refused(message, Some(hint)));
             }
-            volume.delete(call, "delete the image that is there").await?;
+            volume.delete(call, Step::of("delete", "the image that is there")).await?;
         }
         let mut params = Params::default();
         params.put("reference", values::text(planned, "reference"));
@@ -132,7 +132,7 @@ impl Operations for Kind {
         let path = format!("/nodes/{}/storage/{}/oci-registry-pull", volume.node, volume.datastore);
         let seconds = values::int(planned, "upload_timeout").and_then(|seconds| u64::try_from(seconds).ok());
         let most = Duration::from_secs(seconds.unwrap_or(600));
-        call.step("pull", Method::Post, &path, &params, most).await?;
+        call.step(Step::PULL, Method::Post, &path, &params, most).await?;
         let size = volume.size_now(call.cluster).await.map_err(|error| find(&error))?;
         let size =
             size.ok_or_else(|| refused(format!("{} was pulled but is not there", volume.id()), None))?;
@@ -146,7 +146,7 @@ impl Operations for Kind {
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
         match volume(prior) {
-            Some(volume) => volume.delete(call, "delete").await,
+            Some(volume) => volume.delete(call, Step::DELETE).await,
             None => Ok(()),
         }
     }

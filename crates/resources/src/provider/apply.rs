@@ -7,10 +7,10 @@ use pve_model::event::Operation;
 use pve_model::{Type, Value};
 
 use super::broken_off::PlainChange;
-use super::claims::vmid_is_free;
+use super::claims::{record_other_id, vmid_is_free};
 use super::identity::name;
 use super::{Connection, Family, ProxmoxProvider, Seen};
-use crate::cluster::{Call, failed, refused};
+use crate::cluster::{Call, Step, failed, refused};
 use crate::operations::Operations;
 use crate::registry::Kind;
 use crate::values::{all_blocks, block, complete, text, with, with_elements};
@@ -122,8 +122,7 @@ async fn create_guest(
             Err(error) if is_taken(&error, vmid) && race < RACES => {
                 connection.cluster.forget_guests().await;
                 vmid = connection.reserve().await?;
-                // Recorded, so that recovery looks for the guest under this id.
-                call.progress.step_completed(&format!("vmid {vmid}")).await?;
+                record_other_id(call.progress, vmid).await?;
             }
             done => return done,
         }
@@ -165,7 +164,7 @@ fn same_content(prior: &Value, planned: &Value) -> bool {
 
 async fn delete_file(call: &Call<'_>, volume: Option<crate::volumes::Volume>) -> Result<(), ProviderError> {
     match volume {
-        Some(volume) => volume.delete(call, "delete").await,
+        Some(volume) => volume.delete(call, Step::DELETE).await,
         None => Ok(()),
     }
 }
@@ -300,8 +299,7 @@ impl<'a> GuestChange<'a> {
                     }
                     self.connection.cluster.forget_guests().await;
                     vmid = self.connection.reserve().await?;
-                    // Recorded, so that recovery looks for the guest under this id.
-                    self.progress.step_completed(&format!("vmid {vmid}")).await?;
+                    record_other_id(self.progress, vmid).await?;
                 }
                 Err(error) => return Err(self.with_left(&planned, error, vmid).await),
             }

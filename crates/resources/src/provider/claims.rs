@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pve_executor::ports::{ApplyRequest, ProviderError};
+use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::event::{Claim, Operation};
 use pve_model::{Path, Value};
 use uuid::Uuid;
@@ -53,6 +53,19 @@ fn vmid_attribute(kind: &Kind, family: Family) -> Option<&'static str> {
 /// The VMID of a guest, where it is known.
 pub(super) fn vmid_of(kind: &Kind, family: Family, values: &Value) -> Option<u32> {
     u32::try_from(int(values, vmid_attribute(kind, family)?)?).ok()
+}
+
+/// What goes before the VMID that a create took when others were faster to take the one that it had claimed.
+const OTHER_ID: &str = "vmid ";
+
+/// Records that a create goes on with another VMID, so that recovery looks for the guest under this one.
+pub(super) async fn record_other_id(progress: &dyn ActionProgress, vmid: u32) -> Result<(), ProviderError> {
+    progress.step_completed(&format!("{OTHER_ID}{vmid}")).await
+}
+
+/// The VMID that was recorded by [`record_other_id`].
+pub(super) fn other_id(recorded: &str) -> Option<u32> {
+    recorded.strip_prefix(OTHER_ID)?.parse().ok()
 }
 
 impl Connection {

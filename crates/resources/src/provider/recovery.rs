@@ -10,9 +10,10 @@ use pve_model::{Type, Value};
 use serde_json::Value as Json;
 
 use super::apply::Guest;
+use super::claims::other_id;
 use super::identity::{is_another, name};
 use super::{Family, ProxmoxProvider};
-use crate::cluster::{Call, Cluster, Method, failed};
+use crate::cluster::{Call, Cluster, Method, Step, failed};
 use crate::operations::Proof;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, int, same, text, with, with_elements};
@@ -81,7 +82,7 @@ async fn await_tasks(cluster: &Cluster, open: &OpenAction) -> Result<bool, Provi
 /// makes.
 async fn await_end(cluster: &Cluster, step: &str, upid: &str) -> Result<bool, ProviderError> {
     match cluster.api.wait(upid, MOST).await {
-        Err(error) if error.lost => Err(failed(format!("ask for {step}"), &error)),
+        Err(error) if error.lost => Err(failed(format!("ask for the end of {step} ({upid})"), &error)),
         ended => Ok(ended.is_ok()),
     }
 }
@@ -165,11 +166,11 @@ impl Search<'_> {
     fn is_ours(&self, description: Option<String>, vmid: u32) -> bool {
         let marker = self.open.intent.claim.marker.as_deref();
         let marked = marker.is_some_and(|marker| description.is_some_and(|text| text.trim() == marker));
-        let made = self.open.completed.iter().any(|step| step == "create" || step == "clone");
+        let made = Step::CREATE.is_in(&self.open.completed) || Step::CLONE.is_in(&self.open.completed);
         let names_it = self.open.tasks.iter().any(|(step, upid)| {
-            step == "create" && upid.split(':').nth(6) == Some(vmid.to_string().as_str())
+            *step == Step::CREATE.to_string() && upid.split(':').nth(6) == Some(vmid.to_string().as_str())
         });
-        marked || made || (names_it && self.open.completed.iter().any(|step| step == "configure"))
+        marked || made || (names_it && Step::CONFIGURE.is_in(&self.open.completed))
     }
 
     /// A request may have become a task before its UPID was recorded: such a task of our own user is waited for.
@@ -193,7 +194,7 @@ impl Search<'_> {
 
 /// The VMID that an action changed to when others were faster.
 fn raced(open: &OpenAction) -> Option<u32> {
-    open.completed.iter().rev().find_map(|step| step.strip_prefix("vmid ")?.parse().ok())
+    open.completed.iter().rev().find_map(|step| other_id(step))
 }
 
 /// Waits for tasks that may still make a guest that is described as data: its own, and those of its source.
@@ -329,7 +330,7 @@ fn unfinished(kind: &Kind, open: &OpenAction, operation: Operation, value: Value
     match kind.operations() {
         Some(operations) => {
             let mut done = open.completed.clone();
-            done.extend((operation == Operation::Create).then(|| "create".to_string()));
+            done.extend((operation == Operation::Create).then(|| Step::CREATE.to_string()));
             operations.unfinished(value, &done)
         }
         None => value,
@@ -367,7 +368,7 @@ fn is_ours(kind: &Kind, (open, went_well): (&OpenAction, bool), planned: &Value,
     };
     let values = || planned.entries().is_some_and(|entries| entries.iter().all(as_planned));
     match operations.proof() {
-        _ if open.completed.iter().any(|step| !step.starts_with("vmid ")) || went_well => true,
+        _ if open.completed.iter().any(|step| other_id(step).is_none()) || went_well => true,
         Proof::Presence => true,
         Proof::Values => values(),
         Proof::Steps | Proof::Repeated => false,
@@ -377,7 +378,7 @@ fn is_ours(kind: &Kind, (open, went_well): (&OpenAction, bool), planned: &Value,
 /// A file has no marker. Unless the upload is known to be done, its content counts as older: uploading once more does
 /// no harm.
 fn unfinished_file(open: &OpenAction, operation: Operation, value: Value) -> Recovery {
-    if open.completed.iter().any(|step| step == "upload") {
+    if Step::UPLOAD.is_in(&open.completed) {
         return Recovery::Exists(value);
     }
     if operation == Operation::Create {

@@ -11,7 +11,7 @@ use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
@@ -38,7 +38,7 @@ impl Target<'_> {
     /// The VM as it is now.
     pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
         let looked = self.call.cluster.look("qemu", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed("read", &error))
+        looked.map_err(|error| self.call.failed(Step::READ, &error))
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
@@ -48,7 +48,7 @@ impl Target<'_> {
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         let looked = self.call.cluster.look_at_options("qemu", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed("read", &error))?.ok_or_else(|| self.gone())
+        looked.map_err(|error| self.call.failed(Step::READ, &error))?.ok_or_else(|| self.gone())
     }
 
     fn gone(&self) -> ProviderError {
@@ -84,7 +84,7 @@ impl Target<'_> {
         params.put("description", marker);
         let path = format!("/nodes/{}/qemu", self.node);
         let most = timeout(planned, "timeout_create");
-        self.call.step("create", Method::Post, &path, &params, most).await
+        self.call.step(Step::CREATE, Method::Post, &path, &params, most).await
     }
 
     /// Makes the VM as a clone.
@@ -114,7 +114,7 @@ impl Target<'_> {
             Err(error) if needs_shared_storage(&error) => {
                 // The clone is made beside its template and then moved with its disks.
                 params.0.remove("target");
-                self.call.step("clone", Method::Post, &path, &params, most).await?;
+                self.call.step(Step::CLONE, Method::Post, &path, &params, most).await?;
                 let path = format!("/nodes/{source_node}/qemu/{}/migrate", self.vmid);
                 let mut params = Params::default();
                 params.put("target", Some(&self.node));
@@ -137,7 +137,7 @@ impl Target<'_> {
         let mut left = retries.max(1);
         loop {
             left -= 1;
-            match self.call.step("clone", Method::Post, path, params, most).await {
+            match self.call.step(Step::CLONE, Method::Post, path, params, most).await {
                 Err(error) if left > 0 && is_busy(&error) && self.look().await?.is_none() => {
                     self.call.progress.status("the template is busy; cloning it once more");
                 }
@@ -157,7 +157,8 @@ impl Target<'_> {
                     cluster.guests().await
                 }
             };
-            let guests = guests.map_err(|error| self.call.failed("find the template of", &error))?;
+            let guests =
+                guests.map_err(|error| self.call.failed(Step::of("find", "the template"), &error))?;
             if let Some(guest) = guests.iter().find(|guest| i64::from(guest.vmid) == source) {
                 return Ok(guest.node.clone());
             }
@@ -199,7 +200,7 @@ impl Target<'_> {
                 }
                 let most = timeout(planned, "timeout_create");
                 self.call
-                    .step("template", Method::Post, &self.path("/template"), &Params::default(), most)
+                    .step(Step::TEMPLATE, Method::Post, &self.path("/template"), &Params::default(), most)
                     .await?;
             }
             return Ok(());
@@ -241,9 +242,9 @@ impl Target<'_> {
             params.put("storage", Some(&moved.datastore));
             params.put("format", moved.format.as_deref());
             params.put_flag("delete", Some(true));
-            let step = format!("move {}", moved.interface);
+            let step = Step::of("move", &moved.interface);
             let most = timeout(planned, "timeout_move_disk");
-            self.call.step(&step, Method::Post, &self.path("/move_disk"), &params, most).await?;
+            self.call.step(step, Method::Post, &self.path("/move_disk"), &params, most).await?;
         }
         Ok(())
     }
@@ -297,7 +298,7 @@ impl Target<'_> {
         }
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_create");
-        self.call.step("configure", Method::Post, &self.path("/config"), &set, most).await?;
+        self.call.step(Step::CONFIGURE, Method::Post, &self.path("/config"), &set, most).await?;
         self.restore_boot_order(planned, &set).await?;
         self.destroy_unused(observed, drives).await
     }
@@ -312,7 +313,9 @@ impl Target<'_> {
         let mut params = Params::default();
         params.put("boot", boot_order(planned));
         let most = timeout(planned, "timeout_create");
-        self.call.step("boot order", Method::Post, &self.path("/config"), &params, most).await
+        self.call
+            .step(Step::of("set", "boot order"), Method::Post, &self.path("/config"), &params, most)
+            .await
     }
 
     /// Destroys the volumes of disks that were taken out: the API only sets them aside.
@@ -334,7 +337,7 @@ impl Target<'_> {
         let mut params = Params::default();
         params.put("delete", Some(unused.join(",")));
         let most = Duration::from_secs(600);
-        self.call.step("destroy disks", Method::Post, &self.path("/config"), &params, most).await
+        self.call.step(Step::of("destroy", "disks"), Method::Post, &self.path("/config"), &params, most).await
     }
 
     async fn resize_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {
@@ -353,9 +356,9 @@ impl Target<'_> {
             let mut params = Params::default();
             params.put("disk", Some(interface));
             params.put("size", Some(wanted));
-            let step = format!("resize {interface}");
+            let step = Step::of("resize", interface);
             let most = timeout(planned, "timeout_create");
-            self.call.step(&step, Method::Put, &self.path("/resize"), &params, most).await?;
+            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
         }
         Ok(())
     }
@@ -378,7 +381,7 @@ impl Target<'_> {
             if flag(prior, "stop_on_destroy") == Some(true) {
                 let most = timeout(prior, "timeout_stop_vm");
                 self.call
-                    .step("stop", Method::Post, &self.path("/status/stop"), &Params::default(), most)
+                    .step(Step::STOP, Method::Post, &self.path("/status/stop"), &Params::default(), most)
                     .await?;
             } else {
                 self.shut_down(prior).await?;
@@ -389,7 +392,7 @@ impl Target<'_> {
         let unreferenced = flag(prior, "delete_unreferenced_disks_on_destroy") != Some(false);
         params.put_flag("destroy-unreferenced-disks", Some(unreferenced));
         let most = timeout(prior, "timeout_stop_vm");
-        self.call.step("destroy", Method::Delete, &self.path(""), &params, most).await
+        self.call.step(Step::DESTROY, Method::Delete, &self.path(""), &params, most).await
     }
 
     /// Moves the VM to the planned node. Returns the target there.

@@ -8,7 +8,7 @@ use pve_model::Value;
 
 use super::apply::{Target, timeout};
 use super::drives::{Volume, encode_disk};
-use crate::cluster::{ApiError, Method, lock_pauses};
+use crate::cluster::{ApiError, Method, Step, lock_pauses};
 use crate::params::Params;
 use crate::values::{all_blocks, block, is_unset, text, with};
 
@@ -56,14 +56,14 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let most = timeout(planned, "timeout_create");
         for import in imports {
-            let step = format!("import {}", import.interface);
-            self.call.go_on(&step)?;
+            let step = Step::of("import", &import.interface);
+            self.call.go_on(step)?;
             if self.call.cluster.api.user() == "root@pam" {
-                self.import_by_path(&step, import, most).await?;
+                self.import_by_path(step, import, most).await?;
             } else {
-                self.call.progress.status(&step);
-                self.import_on_node(&step, import, most).await?;
-                self.call.progress.step_completed(&step).await?;
+                self.call.progress.status(&step.to_string());
+                self.import_on_node(step, import, most).await?;
+                self.call.completed(step).await?;
             }
         }
         Ok(())
@@ -76,7 +76,7 @@ impl Target<'_> {
     /// Not for tokens, not even root's.
     async fn import_by_path(
         &self,
-        step: &str,
+        step: Step<'_>,
         import: &ImageImport,
         most: Duration,
     ) -> Result<(), ProviderError> {
@@ -96,7 +96,7 @@ impl Target<'_> {
     /// Looks before each try: what holds the lock may be an import that an earlier run began.
     async fn import_on_node(
         &self,
-        step: &str,
+        step: Step<'_>,
         import: &ImageImport,
         most: Duration,
     ) -> Result<(), ProviderError> {

@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::apply::{Target, timeout};
-use crate::cluster::Method;
+use crate::cluster::{Method, Step};
 use crate::params::Params;
 use crate::values::flag;
 
@@ -31,12 +31,14 @@ impl Target<'_> {
 
     async fn start(&self, planned: &Value) -> Result<(), ProviderError> {
         let most = timeout(planned, "timeout_start_vm");
-        self.call.step("start", Method::Post, &self.path("/status/start"), &Params::default(), most).await?;
+        self.call
+            .step(Step::START, Method::Post, &self.path("/status/start"), &Params::default(), most)
+            .await?;
         if flag(planned, "reboot") == Some(true) {
             let most = timeout(planned, "timeout_reboot");
             return self
                 .call
-                .step("reboot", Method::Post, &self.path("/status/reboot"), &Params::default(), most)
+                .step(Step::REBOOT, Method::Post, &self.path("/status/reboot"), &Params::default(), most)
                 .await;
         }
         Ok(())
@@ -49,13 +51,14 @@ impl Target<'_> {
         params.put_flag("forceStop", Some(true));
         params.put("timeout", Some(most.as_secs()));
         let most = most + Duration::from_secs(60);
-        self.call.step("shut down", Method::Post, &self.path("/status/shutdown"), &params, most).await
+        self.call.step(Step::SHUT_DOWN, Method::Post, &self.path("/status/shutdown"), &params, most).await
     }
 
     /// Reboots only when the running VM could not take over every change.
     async fn reboot_if_pending(&self, planned: &Value) -> Result<(), ProviderError> {
         let pending = self.call.cluster.get(&self.path("/pending")).await;
-        let pending = pending.map_err(|error| self.call.failed("read pending changes of", &error))?;
+        let pending =
+            pending.map_err(|error| self.call.failed(Step::of("read", "pending changes"), &error))?;
         let waits =
             |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
         if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
@@ -64,6 +67,6 @@ impl Target<'_> {
         let most = timeout(planned, "timeout_reboot");
         let mut params = Params::default();
         params.put("timeout", Some(most.as_secs()));
-        self.call.step("reboot", Method::Post, &self.path("/status/reboot"), &params, most).await
+        self.call.step(Step::REBOOT, Method::Post, &self.path("/status/reboot"), &params, most).await
     }
 }

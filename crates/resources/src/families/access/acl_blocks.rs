@@ -8,7 +8,7 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::permissions::{Change, Entry, Holder};
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Fields, flag, text};
 use crate::limits;
 use crate::params::Params;
@@ -69,7 +69,7 @@ pub(super) async fn bring(
         params.put_flag("delete", propagate.is_none().then_some(true));
         let (kind, name) = parameter(holder);
         params.put(kind, Some(name));
-        call.step("set permissions", Method::Put, "/access/acl", &params, MOST).await?;
+        call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::permissions::{Change, Holder};
 use super::{acl_blocks, lockout};
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{block_set, flag, text, text_set};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
@@ -20,7 +20,7 @@ use crate::values::{self, with};
 const MOST: Duration = Duration::from_secs(60);
 
 /// The step that sets a new password.
-const PASSWORD: &str = "set password";
+const PASSWORD: Step<'_> = Step::of("set", "password");
 
 /// The date that stands for none.
 const NEVER: &str = "1970-01-01T00:00:00Z";
@@ -121,7 +121,7 @@ impl Hooks for User {
 
     /// A new password is a request of its own.
     fn unfinished(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
-        if kept.contains(&"password") || done.iter().any(|step| step == "create" || step == PASSWORD) {
+        if kept.contains(&"password") || Step::CREATE.is_in(done) || PASSWORD.is_in(done) {
             return value;
         }
         with(&value, "password", Value::null(Type::String))

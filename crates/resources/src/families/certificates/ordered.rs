@@ -7,7 +7,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{flag, object_list, text, texts};
 use crate::object::{Delete, Form, Hooks, Object, Read, Removal};
 use crate::params::Params;
@@ -118,14 +118,17 @@ impl Hooks for Ordered {
             return Ok(());
         }
         let path = format!("/nodes/{}/config", text_of(planned, "node_name").unwrap_or_default());
-        let config =
-            call.cluster.get(&path).await.map_err(|error| call.failed("read the options", &error))?;
+        let config = call
+            .cluster
+            .get(&path)
+            .await
+            .map_err(|error| call.failed(Step::of("read", "the options"), &error))?;
         let mut params = settings(planned);
         let unused = (0..WITH_PLUGIN).map(|number| format!("acmedomain{number}"));
         let unused: Vec<String> =
             unused.filter(|name| config.get(name).is_some() && !params.0.contains_key(name)).collect();
         params.put("delete", Some(unused.join(",")).filter(|names| !names.is_empty()));
-        call.step("set domains", Method::Put, &path, &params, MOST).await
+        call.step(Step::of("set", "domains"), Method::Put, &path, &params, MOST).await
     }
 
     /// Something that is there already is ordered again only by force.
@@ -138,7 +141,7 @@ impl Hooks for Ordered {
 
     /// Settings without an order would look like a certificate that is there: it has no account until it is ordered.
     fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
-        if done.iter().any(|step| step == "create" || step == "change") {
+        if Step::CREATE.is_in(done) || Step::CHANGE.is_in(done) {
             return value;
         }
         with(&value, "account", Value::string(NOT_ORDERED))
@@ -154,7 +157,7 @@ impl Hooks for Ordered {
         let mut params = Params::default();
         params.put("delete", Some(settings(prior).0.keys().cloned().collect::<Vec<_>>().join(",")));
         let path = format!("/nodes/{}/config", text_of(prior, "node_name").unwrap_or_default());
-        call.step("take out domains", Method::Put, &path, &params, MOST).await
+        call.step(Step::of("take out", "domains"), Method::Put, &path, &params, MOST).await
     }
 
     /// It is there once it has been ordered.

@@ -10,7 +10,7 @@ use pve_model::{Path, PathStep, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::{drives, slots};
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{Call, Method, Step, refused};
 use crate::definition::problem;
 use crate::limits;
 use crate::object::{Hooks, Planning};
@@ -37,13 +37,13 @@ fn most(value: &Value, name: &str) -> Duration {
 
 async fn options(call: &Call<'_>, value: &Value) -> Result<Map<String, Json>, ProviderError> {
     let config = call.cluster.get(&format!("{}/config", place(value))).await;
-    let config = config.map_err(|error| call.failed("read", &error))?;
+    let config = config.map_err(|error| call.failed(Step::READ, &error))?;
     Ok(config.as_object().cloned().unwrap_or_default())
 }
 
 async fn is_running(call: &Call<'_>, value: &Value) -> Result<bool, ProviderError> {
     let status = call.cluster.get(&format!("{}/status/current", place(value))).await;
-    let status = status.map_err(|error| call.failed("read the status of", &error))?;
+    let status = status.map_err(|error| call.failed(Step::of("read", "the status"), &error))?;
     Ok(status.get("status").and_then(Json::as_str) == Some("running"))
 }
 
@@ -52,7 +52,7 @@ async fn migrate(call: &Call<'_>, prior: &Value, planned: &Value) -> Result<(), 
     let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(()) };
     let (known, wanted) = (text(prior, "node_name"), text(planned, "node_name").unwrap_or_default());
     let node = call.cluster.locate("qemu", vmid, known.unwrap_or_default()).await;
-    let node = node.map_err(|error| call.failed("find", &error))?;
+    let node = node.map_err(|error| call.failed(Step::FIND, &error))?;
     let Some(node) = node.filter(|node| node != wanted) else { return Ok(()) };
     let here = with(prior, "node_name", Value::string(node));
     let mut params = Params::default();
@@ -71,7 +71,7 @@ async fn stop(call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
     let most = most(prior, "delete");
     if flag(prior, "stop_on_destroy") == Some(true) {
         let path = format!("{}/status/stop", place(prior));
-        return call.step("stop", Method::Post, &path, &Params::default(), most).await;
+        return call.step(Step::STOP, Method::Post, &path, &Params::default(), most).await;
     }
     shut_down(call, prior, most).await
 }
@@ -81,7 +81,7 @@ async fn shut_down(call: &Call<'_>, value: &Value, most: Duration) -> Result<(),
     params.put_flag("forceStop", Some(true));
     params.put("timeout", Some(most.as_secs()));
     let path = format!("{}/status/shutdown", place(value));
-    call.step("shut down", Method::Post, &path, &params, most + Duration::from_secs(60)).await
+    call.step(Step::SHUT_DOWN, Method::Post, &path, &params, most + Duration::from_secs(60)).await
 }
 
 /// CD drives of the plan that are not as they were.
@@ -197,7 +197,8 @@ impl Hooks for Vm {
         match (prior, planned) {
             (None, Some(planned)) if flag(planned, "template") == Some(true) => {
                 let path = format!("{}/template", place(planned));
-                call.step("template", Method::Post, &path, &Params::default(), most(planned, "create")).await
+                call.step(Step::TEMPLATE, Method::Post, &path, &Params::default(), most(planned, "create"))
+                    .await
             }
             _ => Ok(()),
         }
@@ -247,7 +248,8 @@ async fn bring_devices(call: &Call<'_>, prior: Option<&Value>, planned: &Value) 
     params.put("delete", Some(gone.join(",")).filter(|names| !names.is_empty()));
     if !params.0.is_empty() {
         let path = format!("{}/config", place(planned));
-        call.step("change devices", Method::Post, &path, &params, most(planned, "update")).await?;
+        call.step(Step::of("change", "devices"), Method::Post, &path, &params, most(planned, "update"))
+            .await?;
     }
     grow(call, planned).await
 }
@@ -270,7 +272,7 @@ async fn move_disk(
     params.put("storage", Some(store));
     params.put_flag("delete", Some(true));
     let path = format!("{}/move_disk", place(planned));
-    call.step(&format!("move {slot}"), Method::Post, &path, &params, most(planned, "update")).await
+    call.step(Step::of("move", slot), Method::Post, &path, &params, most(planned, "update")).await
 }
 
 async fn grow(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
@@ -286,7 +288,7 @@ async fn grow(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
         params.put("disk", Some(&slot));
         params.put("size", Some(format!("{size}G")));
         let path = format!("{}/resize", place(planned));
-        call.step(&format!("resize {slot}"), Method::Put, &path, &params, most(planned, "update")).await?;
+        call.step(Step::of("resize", &slot), Method::Put, &path, &params, most(planned, "update")).await?;
     }
     Ok(())
 }
@@ -298,7 +300,7 @@ async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(), ProviderEr
         Some(node) => node.to_string(),
         None => {
             let guests = call.cluster.guests().await;
-            let guests = guests.map_err(|error| call.failed("find the template of", &error))?;
+            let guests = guests.map_err(|error| call.failed(Step::of("find", "the template"), &error))?;
             let found = guests.iter().find(|guest| i64::from(guest.vmid) == source);
             found.map(|guest| guest.node.clone()).ok_or_else(|| {
                 refused(format!("clone {}: there is no vm {source}", call.object), Some("check source_vm_id"))
@@ -320,21 +322,21 @@ async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(), ProviderEr
     let most = most(planned, "create");
     // The template may be busy with another clone.
     for _ in 1..int(clone, "retries").unwrap_or(1) {
-        match call.step("clone", Method::Post, &path, &params, most).await {
+        match call.step(Step::CLONE, Method::Post, &path, &params, most).await {
             Err(error) if crate::vm::is_busy(&error) && !is_there(call, planned).await? => {
                 call.progress.status("the template is busy; cloning it once more");
             }
             done => return done,
         }
     }
-    call.step("clone", Method::Post, &path, &params, most).await
+    call.step(Step::CLONE, Method::Post, &path, &params, most).await
 }
 
 async fn is_there(call: &Call<'_>, planned: &Value) -> Result<bool, ProviderError> {
     let vmid = int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
     let looked =
         call.cluster.look_at_options("qemu", vmid, text(planned, "node_name").unwrap_or_default()).await;
-    Ok(looked.map_err(|error| call.failed("read", &error))?.is_some())
+    Ok(looked.map_err(|error| call.failed(Step::READ, &error))?.is_some())
 }
 
 async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
@@ -342,7 +344,7 @@ async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
     match (is_running(call, planned).await?, wanted) {
         (false, true) => {
             let path = format!("{}/status/start", place(planned));
-            call.step("start", Method::Post, &path, &Params::default(), most(planned, "update")).await
+            call.step(Step::START, Method::Post, &path, &Params::default(), most(planned, "update")).await
         }
         (true, false) => shut_down(call, planned, most(planned, "update")).await,
         _ => Ok(()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use crate::cluster::{ApiError, Call, Method, failed, refused};
+use crate::cluster::{ApiError, Call, Method, Step, failed, refused};
 use crate::object::Planning;
 use crate::params::Params;
 use crate::values::{changed, int, text, with};
@@ -82,7 +82,7 @@ impl Reload {
 }
 
 /// The step that applies what is staged.
-const APPLY: &str = "apply network";
+const APPLY: Step<'_> = Step::of("apply", "network");
 
 /// The timeout of an interface that is staged and perhaps not applied. Nobody configures it and the cluster does not tell
 /// it, so that it differs, whatever the cluster says of the rest, until a run has applied the interface.
@@ -90,7 +90,7 @@ const DUE: i64 = 0;
 
 /// An interface whose change broke off.
 pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
-    match done.iter().any(|step| step == APPLY) {
+    match APPLY.is_in(done) {
         true => value,
         false => with(&value, "timeout_reload", Value::number(DUE)),
     }
@@ -128,7 +128,8 @@ pub(super) async fn refuse_foreign(
         return Ok(());
     }
     let staged = call.cluster.api.staged(node).await;
-    let staged = staged.map_err(|error| call.failed("look for staged changes of the node of", &error))?;
+    let staged =
+        staged.map_err(|error| call.failed(Step::of("look for", "staged changes of the node"), &error))?;
     let Some(staged) = staged else {
         *looked = true;
         return Ok(());
@@ -213,8 +214,7 @@ async fn after_begin(
 ) -> Result<(), ProviderError> {
     let mut failure = None;
     if let Some(upid) = began.as_str().filter(|data| data.starts_with("UPID:")) {
-        call.progress.task_submitted(APPLY, upid).await?;
-        call.progress.status(APPLY);
+        call.submitted(APPLY, upid).await?;
         failure = end_of(call, upid, most).await.err();
     }
     if !is_reachable(call, node, most).await {
@@ -225,10 +225,7 @@ async fn after_begin(
         Some(error) => {
             let hint = "/etc/network/interfaces of the node has the change although it could not be applied as a whole: \
                         the log of the task says why. Put it right and apply again, or run ifreload -a on the node";
-            Err(ProviderError {
-                hint: Some(hint.to_string()),
-                ..failed(format!("{APPLY} of {node}"), &error)
-            })
+            Err(ProviderError { hint: Some(hint.to_string()), ..failed(APPLY.on(node), &error) })
         }
     }
 }
@@ -261,12 +258,13 @@ async fn taken_back(call: &Call<'_>, node: &str, error: &ApiError) -> ProviderEr
             "what was not applied by then was taken back: apply again, which looks at what is there"
         }
     };
-    ProviderError { hint: Some(hint.to_string()), ..failed(format!("{APPLY} of {node}"), error) }
+    ProviderError { hint: Some(hint.to_string()), ..failed(APPLY.on(node), error) }
 }
 
 fn cut_off(node: &str, most: Duration) -> ProviderError {
     let message = format!(
-        "{APPLY} of {node}: the node cannot be reached since its network was changed, for {} s now",
+        "{}: the node cannot be reached since its network was changed, for {} s now",
+        APPLY.on(node),
         most.as_secs()
     );
     let hint =

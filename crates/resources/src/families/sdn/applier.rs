@@ -8,7 +8,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{Call, Method};
+use crate::cluster::{Call, Method, Step};
 use crate::definition::{flag, text};
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::params::Params;
@@ -50,7 +50,7 @@ pub(crate) async fn apply_leaving(call: &Call<'_>, place: &str) -> Result<(), Pr
     if !place.starts_with("/cluster/sdn/") || !call.cluster.applies_sdn.load(Ordering::SeqCst) {
         return Ok(());
     }
-    call.step("apply", Method::Put, "/cluster/sdn", &Params::default(), MOST).await
+    call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
 }
 
 #[async_trait]
@@ -77,6 +77,6 @@ impl Hooks for Applier {
         }
         // What it depends on is destroyed after it.
         call.cluster.applies_sdn.store(planned.is_none(), Ordering::SeqCst);
-        call.step("apply", Method::Put, "/cluster/sdn", &Params::default(), MOST).await
+        call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
     }
 }
