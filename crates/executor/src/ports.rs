@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use pve_model::event::{Claim, Operation, Payload};
 use pve_model::plan::Step;
 use pve_model::provisioner::Provision;
+use pve_model::rules::Beside;
 use pve_model::state::{InstanceRecord, OpenAction};
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
@@ -86,6 +87,12 @@ pub trait Provider: Send + Sync {
     fn waits(&self, address: &InstanceAddress) -> bool {
         let _ = address;
         false
+    }
+
+    /// What was seen of an instance, when it was last read, that its values do not tell.
+    fn beside(&self, address: &InstanceAddress) -> Option<Beside> {
+        let _ = address;
+        None
     }
 
     /// What tells the object of an instance from another one with its id, as it was when it was last read or changed.

@@ -148,6 +148,15 @@ pub struct CheckResult {
     pub messages: Vec<String>,
 }
 
+/// A remark on an instance that nothing is done to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// What is worth knowing of it.
+    pub text: String,
+}
+
 /// A whole plan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -161,6 +170,9 @@ pub struct Plan {
     /// what runs in a guest. It is recorded with the next run, and is no change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followed: Vec<Change>,
+    /// What is worth knowing of instances that stay as they are. Nothing follows from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// Data sources that were read for the plan.
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Changes of outputs.

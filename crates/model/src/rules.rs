@@ -52,6 +52,35 @@ pub struct PlanResponse {
     pub problems: Vec<Problem>,
 }
 
+/// What was seen of an object that its values do not tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Parts that it has and that are none of its recorded values.
+    pub extras: Vec<Extra>,
+    /// Volumes that it has set aside, by their slots: `unused0`, `local-lvm:vm-100-disk-1`.
+    pub set_aside: Vec<(String, String)>,
+    /// Options that take effect with its next start, with their values where those are numbers: `cores (1 -> 2)`.
+    pub waits: Vec<String>,
+}
+
+/// A part of an object that was never configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extra {
+    /// Where the cluster has it, for instance `scsi3`.
+    pub slot: String,
+    /// What a configuration would name it by, for instance a path inside of a container.
+    pub key: String,
+    /// What it is, for instance `1G on local-lvm`.
+    pub said: String,
+}
+
+impl Beside {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        *self == Beside::default()
+    }
+}
+
 /// The rules of one resource kind or data source.
 pub trait KindRules: Send + Sync {
     /// The schema.
@@ -88,6 +117,13 @@ pub trait KindRules: Send + Sync {
     fn protection(&self, present: &Value) -> Option<&'static str> {
         let _ = present;
         None
+    }
+
+    /// What is worth knowing of an object beside its values, on its way from `before` to `after` (`None` when it is
+    /// destroyed).
+    fn remarks(&self, beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+        let _ = (beside, before, after);
+        Vec::new()
     }
 
     /// Whether an object under another name is made before the old one goes: others move from one to the other.

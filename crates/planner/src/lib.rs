@@ -17,6 +17,7 @@ pub mod planning;
 pub mod proposed;
 mod protection;
 mod provisioning;
+mod remarks;
 pub mod resolution;
 pub mod scope;
 pub mod selection;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
-use pve_model::plan::{Action, Change, PlanMode};
+use pve_model::plan::{Action, Change, Note, PlanMode};
 use pve_model::rules::KindRules;
 use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, ResourceAddress, ResourceMode, Value};
@@ -24,7 +24,7 @@ pub struct Planner<'a> {
     graph: &'a Graph,
     /// The state after moves.
     pub state: &'a State,
-    observed: &'a Observed,
+    pub(crate) observed: &'a Observed,
     /// What was asked for.
     pub options: &'a Options,
     /// What targets and excludes leave.
@@ -41,6 +41,7 @@ pub struct Planner<'a> {
     pub seen: BTreeSet<InstanceAddress>,
     pub(crate) drift: Vec<Change>,
     pub(crate) followed: Vec<Change>,
+    pub(crate) notes: Vec<Note>,
     pub(crate) data: BTreeMap<InstanceAddress, Value>,
     pub(crate) data_requests: Vec<DataRequest>,
     pub(crate) import_requests: Vec<ImportRequest>,
@@ -83,6 +84,7 @@ impl<'a> Planner<'a> {
             seen: BTreeSet::new(),
             drift: Vec::new(),
             followed: Vec::new(),
+            notes: Vec::new(),
             data: BTreeMap::new(),
             data_requests: Vec::new(),
             import_requests: Vec::new(),
@@ -200,9 +202,6 @@ impl<'a> Planner<'a> {
         let mut change = change(instance, provider, before, planned);
         change.importing = importing;
         change.create_before_destroy = create_first;
-        if change.action == Action::Update && self.observed.waiting.contains(address) {
-            change.notes.push("changes of an earlier run wait for a reboot".into());
-        }
         self.keep_dependencies(instance.place, &mut change);
         let after = change.after.clone();
         let mut problems = self.postconditions(evaluation, instance, after.as_ref());

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
 use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode};
+use pve_model::rules::Beside;
 use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 
@@ -14,7 +15,7 @@ use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
 use crate::selection;
-use crate::{leftovers, moves, protection};
+use crate::{leftovers, moves, protection, remarks};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Observed {
     pub instances: BTreeMap<InstanceAddress, Option<Value>>,
     /// Those of them whose earlier changes still wait for a reboot: they were read as they run.
     pub waiting: BTreeSet<InstanceAddress>,
+    /// What was seen of managed instances beside their values.
+    pub beside: BTreeMap<InstanceAddress, Beside>,
     /// Data sources that were read for this plan.
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Objects that were read to be imported, by the address they will have.
@@ -132,6 +135,7 @@ pub fn plan(
             change.previous_address = Some(from.clone());
         }
     }
+    remarks::attach(&mut planner, registry);
     let checks = checks(&evaluation, &mut found);
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, outputs, checks, &mut found);
@@ -282,6 +286,7 @@ fn assemble(
         changes: pairs.into_iter().map(|(change, _)| change).collect(),
         drift: planner.drift,
         followed: planner.followed,
+        notes: planner.notes,
         data: planner.data,
         outputs,
         steps,

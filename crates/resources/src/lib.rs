@@ -4,6 +4,7 @@
 #![allow(clippy::result_large_err)]
 
 mod base64;
+mod beside;
 mod cluster;
 mod cluster_firewall;
 mod cluster_firewall_security_group;

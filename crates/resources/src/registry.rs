@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::rules::{KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
+use pve_model::rules::{Beside, KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
@@ -32,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) part_of: fn(&Value) -> Option<String>,
     pub(crate) of_cluster: fn(&Value, &Value) -> Value,
     pub(crate) protection: fn(&Value) -> Option<&'static str>,
+    pub(crate) remarks: fn(&Beside, &Value, Option<&Value>) -> Vec<String>,
 }
 
 impl Default for Rules {
@@ -44,6 +45,7 @@ impl Default for Rules {
             part_of: |_| None,
             of_cluster: |_, read| read.clone(),
             protection: |_| None,
+            remarks: |_, _, _| Vec::new(),
         }
     }
 }
@@ -116,6 +118,10 @@ impl KindRules for Kind {
 
     fn protection(&self, present: &Value) -> Option<&'static str> {
         (self.rules.protection)(present)
+    }
+
+    fn remarks(&self, beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+        (self.rules.remarks)(beside, before, after)
     }
 
     fn claim(&self, planned: &Value) -> Option<String> {

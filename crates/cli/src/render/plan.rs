@@ -19,6 +19,7 @@ pub type FindSchema<'a> = &'a dyn Fn(ResourceMode, &str) -> Option<&'a Schema>;
 pub fn render_plan(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint) -> String {
     let mut text = String::new();
     render_drift(plan, find_schema, paint, &mut text);
+    render_notes(plan, paint, &mut text);
     let shown: Vec<&Change> = plan.changes.iter().filter(|change| is_shown(change)).collect();
     let outputs = plan.outputs.iter().any(|(_, output)| output.before != output.after);
     if shown.is_empty() && !outputs && plan.mode == PlanMode::RefreshOnly && !plan.drift.is_empty() {
@@ -90,6 +91,17 @@ fn render_drift(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint, text: &m
         let what = if change.after.is_none() { "is gone" } else { "has changed" };
         let _ = writeln!(text, "{}", paint.prose(&format!("  # {} {what}", change.address)));
         render_body(change, schema.map(|schema| &schema.block), paint, text);
+    }
+    text.push('\n');
+}
+
+fn render_notes(plan: &Plan, paint: Paint, text: &mut String) {
+    if plan.notes.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{}\n", paint.bold("Worth knowing:"));
+    for note in &plan.notes {
+        let _ = writeln!(text, "{}", paint.prose(&format!("  # {}: {}", note.address, note.text)));
     }
     text.push('\n');
 }

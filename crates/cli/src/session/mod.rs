@@ -86,7 +86,9 @@ pub async fn observe(
         return Err(Failure::Plain { message: lines.collect::<Vec<_>>().join("\n"), hint });
     }
     let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
-    Ok(Observed { instances, waiting, ..Observed::default() })
+    let beside = instances.keys().filter_map(|address| Some((address.clone(), provider.beside(address)?)));
+    let beside = beside.collect();
+    Ok(Observed { instances, waiting, beside, ..Observed::default() })
 }
 
 /// Plans, reading data sources and imports as the planner asks for them.

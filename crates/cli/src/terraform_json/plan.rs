@@ -36,6 +36,7 @@ pub fn plan_json(plan: &Plan, context: &PlanContext<'_>) -> Json {
         plan.outputs.iter().map(|(name, output)| (name.clone(), output_change(output))).collect();
     let changes: Vec<Json> = plan.changes.iter().map(|change| resource_change(change, context)).collect();
     let drift: Vec<Json> = plan.drift.iter().map(|change| resource_change(change, context)).collect();
+    let notes = notes(plan);
     let checks: Vec<Json> = plan
         .checks
         .iter()
@@ -55,11 +56,24 @@ pub fn plan_json(plan: &Plan, context: &PlanContext<'_>) -> Json {
     if !checks.is_empty() {
         fields.insert("checks".into(), json!(checks));
     }
+    if !notes.is_empty() {
+        fields.insert("notes".into(), json!(notes));
+    }
     fields.insert("timestamp".into(), json!(context.timestamp));
     fields.insert("applyable".into(), json!(!plan.is_empty()));
     fields.insert("complete".into(), json!(true));
     fields.insert("errored".into(), json!(false));
     Json::Object(fields)
+}
+
+/// What the screen says of changes and of what stays as it is: not a field of Terraform's, whose readers pass over it.
+fn notes(plan: &Plan) -> Vec<Json> {
+    let of_changes = plan.changes.iter().flat_map(|change| {
+        change.notes.iter().map(|text| json!({"address": change.address.to_string(), "text": text}))
+    });
+    let others = plan.notes.iter();
+    let others = others.map(|note| json!({"address": note.address.to_string(), "text": note.text}));
+    of_changes.chain(others).collect()
 }
 
 fn actions(action: Action) -> &'static [&'static str] {

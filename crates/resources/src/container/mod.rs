@@ -15,6 +15,7 @@ mod mount_points;
 mod plan;
 mod schema;
 
+use crate::beside::remarks_on_guest;
 use crate::registry::Rules;
 use crate::vm::{claim_guest, guest_protection};
 
@@ -32,6 +33,7 @@ pub(crate) fn rules() -> Rules {
         plan: plan::plan,
         claim: claim_guest,
         protection: guest_protection,
+        remarks: remarks_on_guest,
         ..Rules::default()
     }
 }

@@ -41,7 +41,8 @@ impl ProxmoxProvider {
                 };
                 let vmid = value.and_then(|value| crate::values::int(value, "vm_id"));
                 if let Some(vmid) = vmid.and_then(|id| u32::try_from(id).ok()) {
-                    let seen = Seen { waits: false, identity: connection.cluster.identity(vmid) };
+                    let identity = connection.cluster.identity(vmid);
+                    let seen = Seen { identity, ..Seen::default() };
                     let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
                     known.insert(request.address.clone(), seen);
                 }

@@ -21,6 +21,7 @@ pub use configuration::{
 use async_trait::async_trait;
 use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
 use pve_model::event::Claim;
+use pve_model::rules::Beside;
 use pve_model::state::OpenAction;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
@@ -78,6 +79,8 @@ pub(crate) struct Seen {
     waits: bool,
     /// What tells it from another one with its id.
     identity: Option<String>,
+    /// What its values do not tell.
+    beside: Beside,
 }
 
 /// What a kind name stands for.
@@ -168,6 +171,11 @@ impl Provider for ProxmoxProvider {
     fn waits(&self, address: &InstanceAddress) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(address).is_some_and(|seen| seen.waits)
+    }
+
+    fn beside(&self, address: &InstanceAddress) -> Option<Beside> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(address).map(|seen| seen.beside.clone()).filter(|beside| !beside.is_empty())
     }
 
     fn identity(&self, address: &InstanceAddress) -> Option<String> {

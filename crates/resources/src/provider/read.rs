@@ -7,6 +7,7 @@ use pve_model::Value;
 
 use super::identity::{identity_of, is_another};
 use super::{Family, ProxmoxProvider, Seen};
+use crate::beside::beside_of;
 use crate::cluster::{Cluster, failed, refused};
 use crate::observed::{Observed, with_waiting};
 use crate::registry::Kind;
@@ -71,7 +72,8 @@ impl KnownGuest<'_> {
         if let Some(why) = is_another((self.prior, self.identity), (&value, identity.as_deref())) {
             return Err(another(vmid, &observed, why));
         }
-        let seen = Seen { waits, identity };
+        let beside = beside_of(&observed, self.prior, &value);
+        let seen = Seen { waits, identity, beside };
         let agent = block(self.prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
         let addresses = self.prior.get("ipv4_addresses").and_then(Value::elements);
         let unknown = addresses.is_none_or(<[Value]>::is_empty);

@@ -74,7 +74,7 @@ fn rest_by_interface(observed: &Observed, guide: &Value, interfaces: Vec<String>
     disks.collect()
 }
 
-fn is_media(drive: &str) -> bool {
+pub(crate) fn is_media(drive: &str) -> bool {
     let drive = Properties::parse(drive);
     drive.get("media") == Some("cdrom")
         || drive.first_or("file").is_some_and(|file| file.contains("cloudinit"))

@@ -27,11 +27,13 @@ mod validate;
 
 use pve_model::Value;
 
+use crate::beside::remarks_on_guest;
 use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::{Target, is_busy, timeout};
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
+pub(crate) use decode_devices::is_media;
 pub(crate) use encode::encode_ip_config;
 pub(crate) use option_changes::draws_address;
 pub(crate) use schema::fields;
@@ -46,6 +48,7 @@ pub(crate) fn rules() -> Rules {
         plan: plan::plan,
         claim: claim_guest,
         protection: guest_protection,
+        remarks: remarks_on_guest,
         ..Rules::default()
     }
 }

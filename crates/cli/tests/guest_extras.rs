@@ -1,0 +1,174 @@
+//! What guests have that nobody configured, and what waits in them, through the binary: it is told, and left alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use pve_simulator::Options;
+use simulated::{Cluster, PROVIDER, project_with, settled};
+
+fn vm(vmid: u32, more: &str) -> String {
+    format!(
+        "resource \"proxmox_virtual_environment_vm\" \"g{vmid}\" {{\n  node_name = \"pve\"\n  vm_id = {vmid}\n  \
+         started = false\n  {more}\n}}\n"
+    )
+}
+
+fn container(more: &str) -> String {
+    format!(
+        "resource \"proxmox_virtual_environment_container\" \"c\" {{\n  node_name = \"pve\"\n  vm_id = 510\n  started = false\n  \
+         operating_system {{\n    template_file_id = \"local:vztmpl/t.tar.zst\"\n  }}\n  \
+         disk {{\n    datastore_id = \"local-lvm\"\n  }}\n  {more}\n}}\n"
+    )
+}
+
+fn disk(interface: &str, more: &str) -> String {
+    format!(
+        "disk {{\n    interface = \"{interface}\"\n    datastore_id = \"local-lvm\"\n    size = 2\n    {more}\n  }}\n"
+    )
+}
+
+/// The notes of a plan for machines.
+fn notes(plan: &str) -> Vec<(String, String)> {
+    let plan: serde_json::Value = serde_json::from_str(plan).unwrap();
+    let notes = plan["notes"].as_array().cloned().unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+    notes.iter().map(|note| (text(&note["address"]), text(&note["text"]))).collect()
+}
+
+#[test]
+fn disks_that_somebody_attached_are_told_and_left_alone() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, &format!("{}{}", vm(500, &disk("scsi0", "")), container("")));
+    project.ok(&["apply", "--auto-approve"]);
+    let recorded = project.ok(&["state", "pull"]);
+    cluster.send("PUT", "/nodes/pve/qemu/500/config", &[("scsi3", "local-lvm:1")]);
+    cluster.send("PUT", "/nodes/pve/lxc/510/config", &[("mp3", "local-lvm:1,mp=/data")]);
+    let told = [
+        (
+            "proxmox_virtual_environment_vm.g500",
+            "scsi3: 1G on local-lvm, not in the configuration; left alone",
+        ),
+        (
+            "proxmox_virtual_environment_container.c",
+            "mp3: 1G on local-lvm at /data, not in the configuration; left alone",
+        ),
+    ];
+    let unwrapped = |text: &str| text.replace("\n  # ", " ");
+    for words in [&["plan", "-detailed-exitcode"][..], &["plan", "-detailed-exitcode", "-refresh-only"]] {
+        let (code, plan) = project.ends(words);
+        assert!(
+            code == 0 && plan.contains("No changes.") && !plan.contains("Changed outside"),
+            "{code} {plan}"
+        );
+        for (address, note) in told {
+            assert!(unwrapped(&plan).contains(&format!("{address}: {note}")), "{plan}");
+        }
+    }
+    let found = notes(&project.ok(&["plan", "--json"]));
+    assert!(
+        told.iter().all(|(address, note)| found.contains(&((*address).into(), (*note).into()))),
+        "{found:?}"
+    );
+    project.ok(&["apply", "--auto-approve"]);
+    project.ok(&["refresh"]);
+    assert_eq!(project.ok(&["state", "pull"]), recorded);
+    assert!(cluster.get("/nodes/pve/qemu/500/config")["scsi3"].is_string());
+    // One that is configured now is not made anew.
+    let both = format!("{}{}", disk("scsi0", ""), disk("scsi3", "").replace("size = 2", "size = 1"));
+    project.write("main.tf", &format!("{PROVIDER}{}{}", vm(500, &both), container("")));
+    let plan = unwrapped(&project.ok(&["plan"]));
+    assert!(plan.contains("scsi3: 1G on local-lvm, is there already"), "{plan}");
+    let before = cluster.get("/nodes/pve/qemu/500/config")["scsi3"].clone();
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.get("/nodes/pve/qemu/500/config")["scsi3"], before);
+    // What goes away with its guest is told as well.
+    project.write("main.tf", PROVIDER);
+    let plan = unwrapped(&project.ok(&["plan"]));
+    assert!(
+        plan.contains("mp3: 1G on local-lvm at /data, not in the configuration; destroyed with"),
+        "{plan}"
+    );
+}
+
+#[test]
+fn disks_that_a_clone_has_from_its_template_are_told_where_others_are_configured() {
+    let cluster = Cluster::start(Options::default());
+    let template = vm(900, &format!("template = true\n  {}", disk("scsi0", "")));
+    let source = "clone {\n    vm_id = proxmox_virtual_environment_vm.g900.vm_id\n  }";
+    let other = vm(500, &format!("{source}\n  {}", disk("virtio0", "")));
+    let project = project_with(&cluster, &format!("{template}{other}{}", vm(501, source)));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    let text = "scsi0: 2G on local-lvm, not in the configuration; left alone";
+    let found = notes(&project.ok(&["plan", "--json"]));
+    assert_eq!(found, [("proxmox_virtual_environment_vm.g500".to_string(), text.to_string())]);
+}
+
+#[test]
+fn a_disk_that_was_detached_by_hand_is_named_where_an_empty_one_would_be_made() {
+    let cluster = Cluster::start(Options::default());
+    let main = |more: &str, volume: &str| {
+        let point = format!(
+            "mount_point {{\n    path = \"/data\"\n    volume = \"{volume}\"\n    size = \"2G\"\n  }}"
+        );
+        format!("{PROVIDER}{}{}", vm(500, &disk("scsi5", more)), container(&point))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main("", "local-lvm"));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("PUT", "/nodes/pve/qemu/500/config", &[("delete", "scsi5")]);
+    cluster.send("PUT", "/nodes/pve/lxc/510/config", &[("delete", "mp0")]);
+    let plan = project.ok(&["plan"]).replace("\n  # ", " ");
+    for note in [
+        "scsi5 is new and empty; unused0 has local-lvm:vm-500-disk-0: if that was it, path_in_datastore = \
+         \"vm-500-disk-0\" in its disk block attaches it instead",
+        "/data is new and empty; unused0 has local-lvm:vm-510-disk-1: if that was it, volume = \
+         \"local-lvm:vm-510-disk-1\" in its mount_point block attaches it instead",
+    ] {
+        assert!(plan.contains(note), "{plan}");
+    }
+    project.write("main.tf", &main("path_in_datastore = \"vm-500-disk-0\"", "local-lvm:vm-510-disk-1"));
+    let plan = project.ok(&["plan"]);
+    assert!(!plan.contains("is new and empty"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    for (path, slot, volume) in [
+        ("/nodes/pve/qemu/500/config", "scsi5", "local-lvm:vm-500-disk-0"),
+        ("/nodes/pve/lxc/510/config", "mp0", "local-lvm:vm-510-disk-1"),
+    ] {
+        let config = cluster.get(path);
+        assert!(
+            config[slot].as_str().unwrap().starts_with(volume) && config["unused0"].is_null(),
+            "{config}"
+        );
+    }
+    settled(&project);
+}
+
+#[test]
+fn guests_that_wait_for_a_reboot_are_named_with_what_waits() {
+    let cluster = Cluster::start(Options::default());
+    let main = |cores: u32, memory: u32| {
+        let cpu = format!("cpu {{\n    cores = {cores}\n  }}\n  memory {{\n    dedicated = {memory}\n  }}");
+        let guest = vm(500, &format!("reboot_after_update = false\n  {cpu}")).replace("started = false", "");
+        format!("{PROVIDER}{guest}{}", vm(501, &cpu))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main(1, 512));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.forget_requests();
+    settled(&project);
+    let usual = cluster.requests().len();
+    project.write("main.tf", &main(3, 1024));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.forget_requests();
+    settled(&project);
+    assert_eq!(cluster.requests().len(), usual, "what waits comes with what is read anyway");
+    let plan = project.ok(&["plan"]).replace("\n  # ", " ");
+    let address = "proxmox_virtual_environment_vm.g500";
+    let text = "waits for a reboot: cores (1 -> 3), memory (512 -> 1024)";
+    assert!(plan.contains(&format!("{address}: {text}")), "{plan}");
+    assert_eq!(notes(&project.ok(&["plan", "--json"])), [(address.to_string(), text.to_string())]);
+    cluster.send("POST", "/nodes/pve/qemu/500/status/reboot", &[]);
+    settled(&project);
+}
