@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use crate::error::{ApiError, ErrorKind};
+use crate::login::{Credentials, Ticket};
 use crate::tls::{self, TlsVersion};
 
 /// Which certificates are trusted.
@@ -26,21 +25,10 @@ pub enum Trust {
     Anything,
 }
 
-/// How to log in.
-#[derive(Clone, Debug)]
-pub enum Credentials {
-    /// `USER@REALM!NAME=SECRET`
-    Token(SecretString),
-    /// A user with realm, and the password; a ticket is fetched with them.
-    Password(String, SecretString),
-    /// A ticket and its CSRF token.
-    Ticket(SecretString, SecretString),
-}
-
 /// How to reach a cluster.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// `https://HOST:8006/`, with or without `api2/json`.
+    /// `https://HOST:8006/`; a path after it is not looked at.
     pub endpoint: String,
     /// How to log in.
     pub credentials: Credentials,
@@ -80,22 +68,10 @@ impl Method {
 pub struct Client {
     pub(crate) http: reqwest::Client,
     base: String,
-    credentials: Credentials,
-    ticket: Mutex<Option<Ticket>>,
+    pub(crate) credentials: Credentials,
+    pub(crate) ticket: Mutex<Option<Ticket>>,
     permits: Semaphore,
 }
-
-/// What a password was exchanged for.
-#[derive(Clone)]
-struct Ticket {
-    ticket: SecretString,
-    csrf: SecretString,
-    fetched: Instant,
-}
-
-/// Proxmox VE takes a ticket for two hours (PVE::AccessControl). Well before that another is fetched: a request that is
-/// begun now may be an upload.
-const TICKET_AGE: Duration = Duration::from_secs(3600);
 
 /// Reads are repeated this often when the connection fails: they change nothing.
 const READ_TRIES: u32 = 3;
@@ -120,12 +96,9 @@ impl Client {
             parameters: BTreeMap::new(),
             kind: ErrorKind::Unreachable,
         };
-        let endpoint = options.endpoint.trim_end_matches('/').trim_end_matches("/api2/json").to_string();
-        // Proxmox VE speaks nothing else, and the login would go over the wire in plain text.
-        let url = reqwest::Url::parse(&endpoint).ok();
-        if !url.is_some_and(|url| url.scheme() == "https" && url.host_str().is_some()) {
+        let Some(endpoint) = origin(&options.endpoint) else {
             return Err(fault("the endpoint must be a URL such as https://HOST:8006/".into()));
-        }
+        };
         let mut builder = reqwest::Client::builder().timeout(options.timeout).http1_only();
         builder = builder.tls_version_min(oldest.for_http());
         builder = match &options.trust {
@@ -153,20 +126,6 @@ impl Client {
         let url = reqwest::Url::parse(&self.base).ok();
         let host = url.as_ref().and_then(reqwest::Url::host_str).unwrap_or_default();
         host.trim_start_matches('[').trim_end_matches(']').to_string()
-    }
-
-    /// The user that requests are made as: `root@pam`, or `root@pam!name` for a token.
-    pub fn user(&self) -> String {
-        match &self.credentials {
-            Credentials::Token(token) => {
-                token.expose_secret().split('=').next().unwrap_or_default().to_string()
-            }
-            Credentials::Password(user, _) => user.clone(),
-            // PVE:USER@REALM:...
-            Credentials::Ticket(ticket, _) => {
-                ticket.expose_secret().split(':').nth(1).unwrap_or_default().to_string()
-            }
-        }
     }
 
     /// Sends a request and returns its `data`. Reads are repeated when the connection fails; nothing else is.
@@ -249,70 +208,18 @@ impl Client {
     pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{}", self.base, path.trim_start_matches('/'))
     }
+}
 
-    /// The headers that log a request in.
-    pub(crate) async fn login(&self, method: Method) -> Result<HeaderMap, ApiError> {
-        let secret = |text: String| {
-            let mut value = HeaderValue::from_str(&text).map_err(|_| ApiError {
-                operation: "log in".into(),
-                message: "the token or ticket has characters that cannot be sent".into(),
-                parameters: BTreeMap::new(),
-                kind: ErrorKind::Malformed,
-            })?;
-            value.set_sensitive(true);
-            Ok::<_, ApiError>(value)
-        };
-        let mut headers = HeaderMap::new();
-        let kept;
-        let (ticket, csrf) = match &self.credentials {
-            Credentials::Token(token) => {
-                let value = secret(format!("PVEAPIToken={}", token.expose_secret()))?;
-                headers.insert("Authorization", value);
-                return Ok(headers);
-            }
-            Credentials::Ticket(ticket, csrf) => (ticket, csrf),
-            Credentials::Password(user, password) => {
-                kept = self.ticket(user, password).await?;
-                (&kept.ticket, &kept.csrf)
-            }
-        };
-        headers.insert("Cookie", secret(format!("PVEAuthCookie={}", ticket.expose_secret()))?);
-        if method != Method::Get {
-            headers.insert("CSRFPreventionToken", secret(csrf.expose_secret().to_string())?);
-        }
-        Ok(headers)
-    }
-
-    /// The present ticket. Concurrent callers share one.
-    async fn ticket(&self, user: &str, password: &SecretString) -> Result<Ticket, ApiError> {
-        let mut kept = self.ticket.lock().await;
-        if let Some(ticket) = kept.as_ref().filter(|ticket| ticket.fetched.elapsed() < TICKET_AGE) {
-            return Ok(ticket.clone());
-        }
-        Ok(kept.insert(self.fetch_ticket(user, password).await?).clone())
-    }
-
-    /// Whether there was a ticket from before this moment; it is not used again.
-    async fn forget_ticket_before(&self, moment: Instant) -> bool {
-        let mut kept = self.ticket.lock().await;
-        kept.take_if(|ticket| ticket.fetched < moment).is_some()
-    }
-
-    async fn fetch_ticket(&self, user: &str, password: &SecretString) -> Result<Ticket, ApiError> {
-        let fetched = Instant::now();
-        let form = [("username", user), ("password", password.expose_secret())];
-        let answer = self.http.post(self.address("access/ticket")).form(&form).send().await;
-        let data = read_answer("POST access/ticket".into(), answer).await?;
-        let part = |name: &str| data.get(name).and_then(Json::as_str).map(SecretString::from);
-        let pair = part("ticket").zip(part("CSRFPreventionToken"));
-        pair.map(|(ticket, csrf)| Ticket { ticket, csrf, fetched }).ok_or_else(|| ApiError {
-            operation: "POST access/ticket".into(),
-            message: "the answer has no ticket; a second factor cannot be given here, use an API token"
-                .into(),
-            parameters: BTreeMap::new(),
-            kind: ErrorKind::Malformed,
-        })
-    }
+/// The part of an endpoint that tells one server from another, `https://HOST` or `https://HOST:PORT`; nothing where it
+/// is no address of an API. Proxmox VE speaks nothing but HTTPS, and a login would go over the wire in plain text.
+///
+/// ```
+/// assert_eq!(pve_api_client::origin("https://pve:8006/api2/json/").as_deref(), Some("https://pve:8006"));
+/// assert_eq!(pve_api_client::origin("pve:8006"), None);
+/// ```
+pub fn origin(endpoint: &str) -> Option<String> {
+    let url = reqwest::Url::parse(endpoint.trim()).ok()?;
+    (url.scheme() == "https" && url.host_str().is_some()).then(|| url.origin().ascii_serialization())
 }
 
 fn data(operation: String, mut whole: Json) -> Result<Json, ApiError> {

@@ -61,9 +61,11 @@ impl ApiError {
                 "trust the certificate on this machine, or set insecure = true if you know that this is your server"
             }
             ErrorKind::Lost => "what became of it is looked up at the next apply",
+            ErrorKind::Status(401) if self.operation.ends_with("access/ticket") => {
+                "check username, with its realm (root@pam), and password, and otp if there is a second factor"
+            }
             ErrorKind::Status(401) => {
-                "check the login: a token is USER@REALM!NAME=SECRET and may have expired, a user is named with the realm \
-                 (root@pam)"
+                "check the token (USER@REALM!NAME=SECRET) or the ticket, and that it has not expired"
             }
             // As it answers to the root of all privileges: the thing is not there.
             ErrorKind::Status(403) if self.message.contains("does not exist") => {

@@ -2,13 +2,15 @@
 
 mod client;
 mod error;
+mod login;
 pub mod ssh;
 mod tasks;
 mod tls;
 mod upload;
 
-pub use client::{Client, ClientOptions, Credentials, Method, Trust};
+pub use client::{Client, ClientOptions, Method, Trust, origin};
 pub use error::{ApiError, ErrorKind};
+pub use login::Credentials;
 pub use tasks::WaitOptions;
 pub use tls::TlsVersion;
 

@@ -210,7 +210,95 @@ async fn a_login_that_is_refused_again_is_told_and_not_tried_for_ever() {
     let server = serve(&[&answer("401 authentication failure", "")]).await;
     let error = logged_in_by_password(&server).send(Method::Get, "version", &[]).await.unwrap_err();
     assert_eq!(error.status(), Some(401), "{error}");
+    assert!(error.hint().unwrap().contains("password") && !error.hint().unwrap().contains("token"));
     assert_eq!(server.requests.lock().unwrap().len(), 1);
+}
+
+/// The answer to a password whose user has a second factor (PVE::API2::AccessControl, `create_ticket`).
+fn question() -> String {
+    let data = "{\"data\":{\"username\":\"root@pam\",\"NeedTFA\":1,\"CSRFPreventionToken\":\"csrf-asked\",\
+                \"ticket\":\"PVE:!tfa!asked\"}}";
+    answer("200 OK", data)
+}
+
+#[tokio::test]
+async fn a_second_factor_is_answered_and_its_ticket_renewed_without_the_spent_code() {
+    let (good, gone) = (answer("200 OK", "{\"data\":7}"), answer("401 permission denied", ""));
+    let server = serve(&[&question(), &ticket("whole"), &good]).await;
+    let options = |server: &Server| ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::SecondFactor("root@pam".into(), "hunter2".into(), "123456".into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(5),
+        parallelism: 2,
+    };
+    let client = Client::new(options(&server)).unwrap();
+    assert_eq!(client.send(Method::Get, "version", &[]).await.unwrap(), 7);
+    let sent = server.requests.lock().unwrap().clone();
+    assert!(sent[0].ends_with("username=root%40pam&password=hunter2"), "{}", sent[0]);
+    assert!(
+        sent[1].ends_with("username=root%40pam&tfa-challenge=PVE%3A%21tfa%21asked&password=totp%3A123456")
+            && sent[1].to_lowercase().contains("csrfpreventiontoken: csrf-asked"),
+        "{}",
+        sent[1]
+    );
+    assert!(sent[2].contains("PVEAuthCookie=PVE:whole"), "{}", sent[2]);
+
+    // A user without a second factor is not asked, and logs in all the same.
+    let server = serve(&[&ticket("plain"), &good]).await;
+    assert_eq!(Client::new(options(&server)).unwrap().send(Method::Get, "version", &[]).await.unwrap(), 7);
+    let server = serve(&[&question(), &gone]).await;
+    let error = Client::new(options(&server)).unwrap().send(Method::Get, "version", &[]).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("otp"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_of_a_second_factor_is_renewed_with_itself() {
+    let good = answer("200 OK", "{\"data\":7}");
+    let server = serve(&[&question(), &ticket("whole"), &good, &ticket("later"), &good]).await;
+    let client = Client::new(ClientOptions {
+        endpoint: server.endpoint.clone(),
+        credentials: Credentials::SecondFactor("root@pam".into(), "hunter2".into(), "123456".into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(5_000),
+        parallelism: 2,
+    })
+    .unwrap();
+    client.send(Method::Get, "version", &[]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(3_700)).await;
+    client.send(Method::Get, "version", &[]).await.unwrap();
+    let sent = server.requests.lock().unwrap().clone();
+    assert!(sent[3].ends_with("username=root%40pam&password=PVE%3Awhole"), "{}", sent[3]);
+    assert!(sent[4].contains("PVEAuthCookie=PVE:later"), "{}", sent[4]);
+}
+
+#[tokio::test]
+async fn a_question_for_a_second_factor_is_no_ticket() {
+    let server = serve(&[&question()]).await;
+    let error = logged_in_by_password(&server).send(Method::Get, "version", &[]).await.unwrap_err();
+    assert!(error.message.contains("second factor") && error.message.contains("otp"), "{error}");
+    assert_eq!(server.requests.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_that_exists_logs_in_with_its_token_against_forgery() {
+    let server = serve(&[&answer("200 OK", "{\"data\":7}")]).await;
+    let client = Client::new(ClientOptions {
+        // As a browser shows it: what stands behind the host is no part of the API's address.
+        endpoint: format!("{}api2/json/?x=1#v1:0:18:4", server.endpoint),
+        credentials: Credentials::Ticket("PVE:eve@pve:12345678::abc".into(), "12345678:blob".into()),
+        trust: Trust::Anything,
+        timeout: Duration::from_secs(5),
+        parallelism: 2,
+    })
+    .unwrap();
+    assert_eq!(client.user(), "eve@pve");
+    client.send(Method::Post, "nodes/pve/qemu", &[]).await.unwrap();
+    let sent = server.requests.lock().unwrap().join("");
+    assert!(sent.starts_with("POST /api2/json/nodes/pve/qemu HTTP/1.1"), "{sent}");
+    let sent = sent.to_lowercase();
+    assert!(sent.contains("cookie: pveauthcookie=pve:eve@pve:12345678::abc"), "{sent}");
+    assert!(sent.contains("csrfpreventiontoken: 12345678:blob"), "{sent}");
 }
 
 #[tokio::test]
@@ -237,6 +325,24 @@ async fn an_upload_has_a_time_of_its_own() {
     let (upload, error) = tokio::join!(upload, other);
     assert!(upload.unwrap().starts_with("UPID:"));
     assert!(error.message.contains("in time") || error.kind == ErrorKind::Unreachable, "{error}");
+}
+
+#[test]
+fn an_endpoint_is_its_host_and_port() {
+    for (endpoint, expected) in [
+        ("https://pve.example:8006", "https://pve.example:8006"),
+        ("https://pve.example:8006/", "https://pve.example:8006"),
+        (" https://pve.example:8006/api2/json\n", "https://pve.example:8006"),
+        ("https://pve.example:8006/api2/json/", "https://pve.example:8006"),
+        ("https://[2001:db8::1]:8006/", "https://[2001:db8::1]:8006"),
+        ("https://pve.example/", "https://pve.example"),
+        ("https://pve.example:443/", "https://pve.example"),
+    ] {
+        assert_eq!(pve_api_client::origin(endpoint).as_deref(), Some(expected), "{endpoint}");
+    }
+    for endpoint in ["pve.example:8006", "https://", "http://pve.example:8006/", ""] {
+        assert_eq!(pve_api_client::origin(endpoint), None, "{endpoint}");
+    }
 }
 
 #[test]

@@ -5,18 +5,18 @@ use crate::definition::{Fields, blocks, flag, number, text};
 pub(crate) fn fields() -> Fields {
     vec![
         ("api_token", text().sensitive().means("USER@REALM!NAME=SECRET; or PROXMOX_VE_API_TOKEN")),
-        ("auth_ticket", text().sensitive()),
-        ("csrf_prevention_token", text().sensitive()),
+        ("auth_ticket", text().sensitive().means("with csrf_prevention_token; or PROXMOX_VE_AUTH_TICKET")),
+        ("csrf_prevention_token", text().sensitive().means("or PROXMOX_VE_CSRF_PREVENTION_TOKEN")),
         ("endpoint", text().means("https://HOST:8006/; or PROXMOX_VE_ENDPOINT")),
         ("insecure", flag().means("accept any certificate; or PROXMOX_VE_INSECURE")),
-        ("min_tls", text()),
+        ("min_tls", text().means("1.2 or 1.3; or PROXMOX_VE_MIN_TLS")),
         ("otp", text().deprecated("use an API token")),
         ("password", text().sensitive()),
         ("random_vm_id_end", number().range(100, 999_999_999)),
         ("random_vm_id_start", number().range(100, 999_999_999)),
         ("random_vm_ids", flag()),
-        ("ssh", blocks(ssh())),
-        ("tmp_dir", text()),
+        ("ssh", blocks(ssh()).most(1)),
+        ("tmp_dir", text().means("nothing is put there: files go to the cluster as they are read")),
         ("username", text()),
     ]
 }

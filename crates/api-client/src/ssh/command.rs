@@ -33,8 +33,19 @@ fn quoted(argument: &str) -> String {
 }
 
 /// Runs a command line on a fresh channel, without a terminal, to its end.
-pub(super) async fn run(mut channel: Channel<Msg>, line: &str) -> Result<SshOutput, SshError> {
+pub(super) async fn run(
+    mut channel: Channel<Msg>,
+    line: &str,
+    forwards_agent: bool,
+) -> Result<SshOutput, SshError> {
     let lost = |why: String| SshError::new(SshErrorKind::Lost, why);
+    if forwards_agent {
+        // Whether the server takes it is not asked: a command that needs it says so itself.
+        channel
+            .agent_forward(false)
+            .await
+            .map_err(|error| lost(format!("the connection was lost: {error}")))?;
+    }
     channel.exec(true, line).await.map_err(|error| lost(format!("the connection was lost: {error}")))?;
     let (mut stdout, mut stderr, mut exit) = (Vec::new(), Vec::new(), None);
     while let Some(message) = channel.wait().await {

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::{Config, Handle, Handler};
+use russh::client::{ChannelOpenHandle, Config, Handle, Handler, Msg, Session};
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
-use russh::{ChannelMsg, Preferred};
+use russh::{Channel, ChannelMsg, ChannelOpenFailure, Preferred};
 use russh_sftp::client::RawSftpSession;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::{HostKeyPolicy, SshError, SshErrorKind, SshSettings, SshTarget, host_key, login, proxy};
+use super::{
+    ForwardedAgent, HostKeyPolicy, SshError, SshErrorKind, SshSettings, SshTarget, agent, host_key, login,
+    proxy,
+};
 
 /// A connection to a node. It ends when it is dropped.
 pub(super) struct Connection {
@@ -85,7 +88,11 @@ where
         keepalive_interval: Some(Duration::from_secs(15)),
         ..Config::default()
     };
-    let gatekeeper = Gatekeeper { target: target.clone(), policy: settings.host_keys.clone() };
+    let gatekeeper = Gatekeeper {
+        target: target.clone(),
+        policy: settings.host_keys.clone(),
+        agent: settings.forwarded_agent.clone(),
+    };
     let mut handle = russh::client::connect_stream(Arc::new(config), stream, gatekeeper).await.map_err(
         |error| match error {
             HandshakeError::HostKey(error) => error,
@@ -137,10 +144,11 @@ fn preferred(known: &[Algorithm]) -> Preferred {
     Preferred { key: first.into_iter().chain(rest).cloned().collect(), ..Preferred::DEFAULT }
 }
 
-/// Decides about the host key.
+/// Decides about the host key, and about what the server asks of this side.
 pub(super) struct Gatekeeper {
     target: SshTarget,
     policy: HostKeyPolicy,
+    agent: Option<ForwardedAgent>,
 }
 
 /// Why no connection was agreed on.
@@ -163,5 +171,34 @@ impl Handler for Gatekeeper {
         // Certificates are not offered in the handshake, so this is always a bare key.
         host_key::check(&self.policy, &self.target, &key.public_key()).map_err(HandshakeError::HostKey)?;
         Ok(true)
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), HandshakeError> {
+        // A server that asks for an agent which it was not offered learns nothing of it.
+        let Some(ForwardedAgent { socket }) = &self.agent else {
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        };
+        match agent::connect(socket.as_deref()).await {
+            Ok(agent) => {
+                reply.accept().await;
+                let (mut there, mut here) = (channel.into_stream(), agent.into_inner());
+                tokio::spawn(async move {
+                    if let Err(error) = tokio::io::copy_bidirectional(&mut there, &mut here).await {
+                        tracing::debug!(%error, "the forwarded agent ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no agent is forwarded");
+                reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            }
+        }
+        Ok(())
     }
 }

@@ -52,6 +52,8 @@ pub struct SshSettings {
     pub host_keys: HostKeyPolicy,
     /// Through which proxy the nodes are reached.
     pub proxy: Option<Socks5Proxy>,
+    /// Which agent commands on the node may ask, as `ssh -A` lets them.
+    pub forwarded_agent: Option<ForwardedAgent>,
     /// The longest time from the first packet until the login has ended.
     pub connect_timeout: Duration,
     /// The longest wait for each answer after that, in whole seconds; a file takes as many answers as it needs.
@@ -66,6 +68,7 @@ impl SshSettings {
             authentication,
             host_keys: HostKeyPolicy::KnownHosts(HostKeyPolicy::user_files()),
             proxy: None,
+            forwarded_agent: None,
             connect_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(30),
         }
@@ -90,6 +93,13 @@ pub enum SshAuthentication {
     },
     /// A password; it is also the answer to every hidden question of a keyboard-interactive login.
     Password(SecretString),
+}
+
+/// An agent here that is passed on to commands on a node.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardedAgent {
+    /// As for [`SshAuthentication::Agent`].
+    pub socket: Option<PathBuf>,
 }
 
 /// Which host keys are trusted. A key that differs from a recorded one is refused by each of them but [`Anything`].

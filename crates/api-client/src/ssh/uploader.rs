@@ -104,7 +104,9 @@ impl SshUploader {
                 Err(_) => node.forget(&connection).await,
             }
         };
-        let ended = tokio::time::timeout(most, command::run(channel, &line)).await.unwrap_or_else(|_| {
+        let forwards_agent = self.settings.forwarded_agent.is_some();
+        let running = command::run(channel, &line, forwards_agent);
+        let ended = tokio::time::timeout(most, running).await.unwrap_or_else(|_| {
             let message = format!("it did not end within {} s", most.as_secs());
             Err(SshError::new(SshErrorKind::Lost, message))
         });

@@ -1,6 +1,8 @@
 //! Keys of every kind, agents, and what is said when none is accepted.
 
-use pve_api_client::ssh::{SshAuthentication, SshErrorKind, SshSettings, SshUploader};
+use pve_api_client::ssh::{
+    ForwardedAgent, SshAuthentication, SshErrorKind, SshExit, SshSettings, SshUploader,
+};
 
 use crate::sshd;
 
@@ -124,4 +126,29 @@ async fn a_refused_login_names_each_way_and_no_secret() {
     for secret in ["hunter-two", key.lines().nth(2).unwrap()] {
         assert!(!format!("{shown} {error} {error:?}").contains(secret));
     }
+}
+
+#[tokio::test]
+async fn a_command_may_ask_the_agent_only_when_it_is_forwarded() {
+    let Some(server) = sshd::start("ed25519") else { return };
+    let agent = sshd::Agent::start(server.folder.path());
+    sshd::make_key(&server.path("other_key"), "ed25519", "");
+    agent.add(&server.path("other_key"));
+    let keys = async |forwarded_agent| {
+        let settings = SshSettings { forwarded_agent, username: "root".into(), ..server.settings() };
+        let uploader = SshUploader::new(settings);
+        let most = std::time::Duration::from_secs(20);
+        uploader.run_as_root(&server.target, &["ssh-add", "-L"], most).await.unwrap()
+    };
+    if sshd::user() != "root" {
+        eprintln!("skipped: commands run as root, and this sshd is not root's");
+        return;
+    }
+    let output = keys(Some(ForwardedAgent { socket: Some(agent.socket.clone()) })).await;
+    let public = std::fs::read_to_string(server.path("other_key.pub")).unwrap();
+    assert_eq!((output.exit, output.stdout), (SshExit::Code(0), public), "{}", output.stderr);
+    assert_ne!(keys(None).await.exit, SshExit::Code(0));
+    // One that is not there is no reason to fail.
+    let gone = Some(ForwardedAgent { socket: Some(server.path("no-agent")) });
+    assert_ne!(keys(gone).await.exit, SshExit::Code(0));
 }

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pve_api_client::ssh::{HostKeyPolicy, Socks5Proxy, SshAuthentication, SshSettings, SshUploader};
+use pve_api_client::ssh::{
+    ForwardedAgent, HostKeyPolicy, Socks5Proxy, SshAuthentication, SshSettings, SshUploader,
+};
 use pve_api_client::{ApiError, Client, ClientOptions, Credentials, ErrorKind, TlsVersion, Trust};
 use pve_config::configuration::{Module, default_provider};
 use pve_model::Value;
@@ -105,6 +107,7 @@ pub async fn connect(
             )
         } else {
             let configuration = ProviderConfiguration::from_block(&block, &variable)
+                .and_then(|configuration| configuration.check().map(|()| configuration))
                 .map_err(|error| Failure::hinted(format!("provider {address}: {error}"), error.hint))?;
             if !same_cluster && managing.contains(&*address) {
                 refuse_unknown_endpoint(state, &configuration.endpoint)?;
@@ -150,7 +153,9 @@ fn refuse_other_world(state: &State, simulate: bool) -> Result<(), Failure> {
 /// Two clusters can have guests of the same ids: behind an endpoint that is new to the log, all that it knows would look
 /// gone, or changed.
 fn refuse_unknown_endpoint(state: &State, endpoint: &str) -> Result<(), Failure> {
-    if state.endpoints.is_empty() || state.endpoints.contains(endpoint) {
+    let server = |endpoint: &str| pve_api_client::origin(endpoint).unwrap_or_else(|| endpoint.to_string());
+    let is_it = |known: &String| server(known) == server(endpoint);
+    if state.endpoints.is_empty() || state.endpoints.iter().any(is_it) {
         return Ok(());
     }
     let known: Vec<&str> = state.endpoints.iter().map(String::as_str).collect();
@@ -244,6 +249,9 @@ fn ssh_settings(project: &Project, configuration: &SshConfiguration) -> SshSetti
         username: proxy.username.clone(),
         password: proxy.password.as_ref().map(secret),
     });
+    settings.forwarded_agent = configuration
+        .agent_forwarding
+        .then(|| ForwardedAgent { socket: configuration.agent_socket.clone().map(Into::into) });
     settings.host_keys =
         HostKeyPolicy::AcceptNew { known: HostKeyPolicy::user_files(), remember: project.known_hosts_path() };
     settings
@@ -290,7 +298,10 @@ fn client(configuration: &ProviderConfiguration, parallelism: u16) -> Result<Cli
         endpoint: configuration.endpoint.clone(),
         credentials: match &configuration.login {
             Login::Token(token) => Credentials::Token(secret(token)),
-            Login::Password(user, password) => Credentials::Password(user.clone(), secret(password)),
+            Login::Password(user, password, None) => Credentials::Password(user.clone(), secret(password)),
+            Login::Password(user, password, Some(code)) => {
+                Credentials::SecondFactor(user.clone(), secret(password), secret(code))
+            }
             Login::Ticket(ticket, csrf) => Credentials::Ticket(secret(ticket), secret(csrf)),
         },
         trust: if configuration.insecure { Trust::Anything } else { Trust::System },

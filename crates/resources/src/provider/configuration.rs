@@ -22,8 +22,8 @@ impl fmt::Debug for Secret {
 pub enum Login {
     /// `USER@REALM!NAME=SECRET`
     Token(Secret),
-    /// A user with realm, and the password.
-    Password(String, Secret),
+    /// A user with realm, the password, and the answer to a second factor.
+    Password(String, Secret, Option<Secret>),
     /// A ticket that exists already, and its CSRF token.
     Ticket(Secret, Secret),
 }
@@ -39,6 +39,8 @@ pub struct SshConfiguration {
     pub private_key: Option<Secret>,
     /// Whether the agent is asked for keys.
     pub agent: bool,
+    /// Whether commands on the node may ask the agent.
+    pub agent_forwarding: bool,
     /// The agent's socket.
     pub agent_socket: Option<String>,
     /// Nodes with an address of their own: name, address, port.
@@ -49,6 +51,8 @@ pub struct SshConfiguration {
     pub by_name: bool,
     /// Through which SOCKS5 proxy they are reached.
     pub proxy: Option<SshProxy>,
+    /// Somebody is named to log in at a proxy, whether there is one or not.
+    has_proxy_login: bool,
 }
 
 /// A SOCKS5 proxy for SSH.
@@ -91,7 +95,8 @@ pub struct IncompleteConfiguration {
 
 impl ProviderConfiguration {
     /// The configuration of a provider block; what it leaves out is taken from the environment (`PROXMOX_VE_...`, as
-    /// the reference names them). `environment` looks up a variable.
+    /// the reference names them, else `PM_VE_...`, as it did before). `environment` looks up a variable. Whether what
+    /// is there has the right form is for [`ProviderConfiguration::check`] to say.
     ///
     /// # Errors
     /// When there is no endpoint or no way to log in, or a port is none.
@@ -99,10 +104,15 @@ impl ProviderConfiguration {
         value: &Value,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ProviderConfiguration, IncompleteConfiguration> {
-        let variable =
-            |name: &str| environment(&format!("PROXMOX_VE_{name}")).filter(|text| !text.trim().is_empty());
-        let setting = |attribute: &str, name: &str| {
-            text(value, attribute).map(str::to_string).or_else(|| variable(name))
+        let variable = |name: &str| {
+            let set =
+                |prefix: &str| environment(&format!("{prefix}{name}")).filter(|text| !text.trim().is_empty());
+            set("PROXMOX_VE_").or_else(|| set("PM_VE_"))
+        };
+        // An empty text is a setting, too: that there is none, whatever the environment has.
+        let setting = |attribute: &str, name: &str| match value.get(attribute).and_then(Value::as_str) {
+            Some(text) => Some(text.to_string()).filter(|text| !text.is_empty()),
+            None => variable(name),
         };
         let endpoint = setting("endpoint", "ENDPOINT").ok_or_else(|| IncompleteConfiguration {
             message: "the provider has no endpoint".into(),
@@ -112,12 +122,13 @@ impl ProviderConfiguration {
             let id = |name, absent| int(value, name).and_then(|id| u32::try_from(id).ok()).unwrap_or(absent);
             (id("random_vm_id_start", 10_000), id("random_vm_id_end", 99_999))
         });
+        let login = login(&setting)?;
         Ok(ProviderConfiguration {
             endpoint,
-            login: login(&setting)?,
+            ssh: ssh(value, &variable, &login)?,
+            login,
             insecure: flag(value, "insecure").unwrap_or_else(|| is_on(variable("INSECURE"))),
             min_tls: setting("min_tls", "MIN_TLS"),
-            ssh: ssh(value, &variable)?,
             settings: ClusterSettings {
                 random_vm_ids: range,
                 allow_lockout: is_on(environment(crate::families::ALLOW_LOCKOUT)),
@@ -125,6 +136,47 @@ impl ProviderConfiguration {
             },
         })
     }
+
+    /// Whether what it has may be what it is given for.
+    ///
+    /// # Errors
+    /// When the token is none, the user has no realm, or there is somebody to log in at no proxy. The value of a secret
+    /// is not told.
+    pub fn check(&self) -> Result<(), IncompleteConfiguration> {
+        let fault = |message: &str, hint| Err(IncompleteConfiguration { message: message.into(), hint });
+        match &self.login {
+            Login::Token(Secret(token)) if !is_token(token) => {
+                return fault(
+                    "api_token (or PROXMOX_VE_API_TOKEN) is no token",
+                    "a token is USER@REALM!NAME=SECRET, for instance root@pam!pve=xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
+                );
+            }
+            Login::Password(user, ..) if !user.contains('@') => {
+                let message = format!("username is {user:?}: it has no realm");
+                return fault(
+                    &message,
+                    "name the realm, too: root@pam for a user of the node, eve@pve for another",
+                );
+            }
+            _ => {}
+        }
+        if self.ssh.proxy.is_none() && self.ssh.has_proxy_login {
+            return fault(
+                "socks5_username or socks5_password is set, and socks5_server is not",
+                "set socks5_server = \"HOST:PORT\" in the ssh block, or PROXMOX_VE_SSH_SOCKS5_SERVER",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// `USER@REALM!NAME=SECRET`, without blanks.
+fn is_token(token: &str) -> bool {
+    let parts = token.split_once('=').and_then(|(id, secret)| Some((id.split_once('!')?, secret)));
+    parts.is_some_and(|((user, name), secret)| {
+        let is_user = user.split_once('@').is_some_and(|(user, realm)| !user.is_empty() && !realm.is_empty());
+        is_user && !name.is_empty() && !secret.is_empty() && !token.contains(char::is_whitespace)
+    })
 }
 
 type Lookup<'a> = dyn Fn(&str, &str) -> Option<String> + 'a;
@@ -139,7 +191,9 @@ fn login(setting: &Lookup<'_>) -> Result<Login, IncompleteConfiguration> {
         return Ok(Login::Ticket(Secret(ticket), Secret(csrf)));
     }
     match (setting("username", "USERNAME"), setting("password", "PASSWORD")) {
-        (Some(user), Some(password)) => Ok(Login::Password(user, Secret(password))),
+        (Some(user), Some(password)) => {
+            Ok(Login::Password(user, Secret(password), setting("otp", "OTP").map(Secret)))
+        }
         _ => Err(IncompleteConfiguration {
             message: "the provider has no way to log in".into(),
             hint: "set api_token or PROXMOX_VE_API_TOKEN (USER@REALM!NAME=SECRET), or username and password",
@@ -157,6 +211,7 @@ const SSH_PORT: u16 = 22;
 fn ssh(
     value: &Value,
     variable: &dyn Fn(&str) -> Option<String>,
+    api: &Login,
 ) -> Result<SshConfiguration, IncompleteConfiguration> {
     let port = variable("SSH_PORT").map_or(Ok(SSH_PORT), |text| {
         text.trim().parse().map_err(|_| IncompleteConfiguration {
@@ -172,22 +227,37 @@ fn ssh(
         let own = int(node, "port").and_then(|port| u16::try_from(port).ok());
         Some((text(node, "name")?.to_string(), text(node, "address")?.to_string(), own.unwrap_or(port)))
     });
-    // A user of the realm pam is a user of the node, too.
-    let login = text(value, "username").map(str::to_string).or_else(|| variable("USERNAME"));
-    let login = login.and_then(|user| user.strip_suffix("@pam").map(str::to_string));
+    // Who logs in at the API with a password does so at the nodes, if nothing else is said. Beside a token, a user of
+    // the realm pam is known to be one of the node.
+    let (user, password) = match api {
+        Login::Password(user, password, _) => {
+            (user.split('@').next().map(String::from), Some(password.clone()))
+        }
+        Login::Token(_) | Login::Ticket(..) => {
+            let user = text(value, "username").map(str::to_string).or_else(|| variable("USERNAME"));
+            (user.and_then(|user| user.strip_suffix("@pam").map(String::from)), None)
+        }
+    };
+    let switch = |attribute: &str, name: &str| {
+        ssh.and_then(|ssh| flag(ssh, attribute)).unwrap_or_else(|| is_on(variable(name)))
+    };
+    let proxy_username = setting("socks5_username", "SSH_SOCKS5_USERNAME");
+    let proxy_password = setting("socks5_password", "SSH_SOCKS5_PASSWORD").map(Secret);
     Ok(SshConfiguration {
-        username: setting("username", "SSH_USERNAME").or(login),
-        password: setting("password", "SSH_PASSWORD").map(Secret),
+        username: setting("username", "SSH_USERNAME").or(user),
+        password: setting("password", "SSH_PASSWORD").map(Secret).or(password),
         private_key: setting("private_key", "SSH_PRIVATE_KEY").map(Secret),
-        agent: ssh.and_then(|ssh| flag(ssh, "agent")).unwrap_or_else(|| is_on(variable("SSH_AGENT"))),
+        agent: switch("agent", "SSH_AGENT"),
+        agent_forwarding: switch("agent_forwarding", "SSH_AGENT_FORWARDING"),
         agent_socket: setting("agent_socket", "SSH_AUTH_SOCK"),
         nodes: nodes.collect(),
         port,
         by_name: ssh.and_then(|ssh| text(ssh, "node_address_source")) == Some("dns"),
+        has_proxy_login: proxy_username.is_some() || proxy_password.is_some(),
         proxy: setting("socks5_server", "SSH_SOCKS5_SERVER").map(|server| SshProxy {
             server,
-            username: setting("socks5_username", "SSH_SOCKS5_USERNAME"),
-            password: setting("socks5_password", "SSH_SOCKS5_PASSWORD").map(Secret),
+            username: proxy_username,
+            password: proxy_password,
         }),
     })
 }
@@ -250,5 +320,101 @@ mod tests {
         let full = configure(full, &[]).unwrap();
         assert!(!format!("{full:?}").contains("hunter2"));
         assert_eq!(full.ssh.username.as_deref(), Some("root"));
+    }
+
+    const HERE: (&str, &str) = ("PROXMOX_VE_ENDPOINT", "https://x:8006/");
+
+    #[test]
+    fn the_ways_to_log_in_come_in_the_order_of_the_reference() {
+        let all = [
+            HERE,
+            ("PROXMOX_VE_API_TOKEN", "eve@pve!t=s"),
+            ("PROXMOX_VE_AUTH_TICKET", "PVE:eve@pve:1::a"),
+            ("PROXMOX_VE_CSRF_PREVENTION_TOKEN", "1:a"),
+            ("PROXMOX_VE_USERNAME", "eve@pve"),
+            ("PROXMOX_VE_PASSWORD", "hunter2"),
+            ("PROXMOX_VE_OTP", "123456"),
+        ];
+        let secret = |text: &str| Secret(text.into());
+        assert_eq!(configure(json!({}), &all).unwrap().login, Login::Token(secret("eve@pve!t=s")));
+        // An empty text in the block takes back what the environment has.
+        let ticket = configure(json!({"api_token": ""}), &all).unwrap().login;
+        assert_eq!(ticket, Login::Ticket(secret("PVE:eve@pve:1::a"), secret("1:a")));
+        let password = configure(json!({"api_token": "", "auth_ticket": ""}), &all).unwrap();
+        let expected = Login::Password("eve@pve".into(), secret("hunter2"), Some(secret("123456")));
+        assert_eq!(password.login, expected);
+        let old = [HERE, ("PM_VE_USERNAME", "old@pam"), ("PM_VE_PASSWORD", "p"), ("PM_VE_INSECURE", "1")];
+        let old = configure(json!({}), &old).unwrap();
+        assert!(old.insecure && matches!(old.login, Login::Password(user, ..) if user == "old@pam"));
+    }
+
+    #[test]
+    fn who_logs_in_at_the_api_with_a_password_logs_in_at_the_nodes() {
+        let login = [HERE, ("PROXMOX_VE_USERNAME", "ops@pve"), ("PROXMOX_VE_PASSWORD", "hunter2")];
+        let ssh = configure(json!({}), &login).unwrap().ssh;
+        assert_eq!((ssh.username.as_deref(), ssh.password), (Some("ops"), Some(Secret("hunter2".into()))));
+        let block = json!({"ssh": [{"username": "deploy", "password": "other"}]});
+        let ssh = configure(block, &login).unwrap().ssh;
+        assert_eq!((ssh.username.as_deref(), ssh.password), (Some("deploy"), Some(Secret("other".into()))));
+        // A token has no password that could be used, whatever else is set.
+        let token = [login[0], login[1], login[2], ("PROXMOX_VE_API_TOKEN", "ops@pve!t=s")];
+        let ssh = configure(json!({}), &token).unwrap().ssh;
+        assert_eq!((ssh.username, ssh.password), (None, None));
+    }
+
+    #[test]
+    fn settings_of_ssh_come_from_the_block_or_from_the_environment() {
+        let variables = [
+            HERE,
+            ("PROXMOX_VE_API_TOKEN", "ops@pve!t=s"),
+            ("PROXMOX_VE_SSH_USERNAME", "ops"),
+            ("PROXMOX_VE_SSH_PASSWORD", "word"),
+            ("PROXMOX_VE_SSH_PRIVATE_KEY", "key"),
+            ("PROXMOX_VE_SSH_AGENT", "true"),
+            ("PROXMOX_VE_SSH_AGENT_FORWARDING", "1"),
+            ("PROXMOX_VE_SSH_AUTH_SOCK", "/socket"),
+            ("PROXMOX_VE_SSH_SOCKS5_SERVER", "p:1080"),
+            ("PROXMOX_VE_SSH_SOCKS5_USERNAME", "u"),
+            ("PROXMOX_VE_SSH_SOCKS5_PASSWORD", "w"),
+            ("PROXMOX_VE_MIN_TLS", "1.3"),
+        ];
+        let all = configure(json!({}), &variables).unwrap();
+        assert_eq!(all.min_tls.as_deref(), Some("1.3"));
+        let ssh = all.ssh;
+        assert!(ssh.agent && ssh.agent_forwarding);
+        assert_eq!((ssh.username.as_deref(), ssh.agent_socket.as_deref()), (Some("ops"), Some("/socket")));
+        assert_eq!(
+            (ssh.password, ssh.private_key),
+            (Some(Secret("word".into())), Some(Secret("key".into())))
+        );
+        let proxy = ssh.proxy.unwrap();
+        assert_eq!((&*proxy.server, proxy.username.as_deref()), ("p:1080", Some("u")));
+        assert_eq!(proxy.password, Some(Secret("w".into())));
+        let off = json!({"ssh": [{"agent": false, "agent_forwarding": false, "agent_socket": "/other"}]});
+        let ssh = configure(off, &variables).unwrap().ssh;
+        assert!(!ssh.agent && !ssh.agent_forwarding);
+        assert_eq!(ssh.agent_socket.as_deref(), Some("/other"));
+    }
+
+    #[test]
+    fn what_cannot_be_what_it_is_given_for_is_told_before_anything_is_asked() {
+        let check = |name: &str, text: &str| {
+            configure(json!({}), &[HERE, (name, text), ("PROXMOX_VE_PASSWORD", "p")]).unwrap().check()
+        };
+        for token in
+            ["garbageToken", "root@pam=s", "root!t=s", "root@pam!t=", "root@pam!=s", "@pam!t=s", "a@b!c=d e"]
+        {
+            let error = check("PROXMOX_VE_API_TOKEN", token).unwrap_err();
+            assert!(
+                error.hint.contains("USER@REALM!NAME=SECRET") && !error.message.contains(token),
+                "{error}"
+            );
+        }
+        assert_eq!(check("PROXMOX_VE_API_TOKEN", "root@pam!t=0-a"), Ok(()));
+        assert!(check("PROXMOX_VE_USERNAME", "root").unwrap_err().hint.contains("root@pam"));
+        assert_eq!(check("PROXMOX_VE_USERNAME", "root@pam"), Ok(()));
+        let alone = json!({"api_token": "root@pam!t=s", "ssh": [{"socks5_username": "u"}]});
+        let error = configure(alone, &[HERE]).unwrap().check().unwrap_err();
+        assert!(error.hint.contains("socks5_server"), "{error}");
     }
 }
