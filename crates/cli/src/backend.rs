@@ -22,7 +22,7 @@ use pve_state_s3::{Settings, SettingsError};
 pub use copy::{adopt_copy, log_place};
 pub use given::{remember, tell_once};
 pub use local::Local;
-pub use lock::{RunLock, pass_over};
+pub use lock::{RunLock, pass_over, unknown_lock};
 pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};
 pub use marker::{leave_behind, refuse_left_behind};
 pub use migrate::{Moved, migrate};

@@ -105,6 +105,58 @@ fn a_lock_that_terraform_holds_on_the_old_state_is_respected() {
     fails(one.path(), &["apply", "-auto-approve"]);
 }
 
+#[test]
+fn a_lock_that_terraform_holds_in_a_table_is_respected() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    let dynamodb = format!("http://{}", server.address());
+    let apply = |table: &str| {
+        let mut command = pve(one.path(), &["apply", "-auto-approve"]);
+        command.env("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb);
+        let output = command.env("PVE_BACKEND_CONFIG", format!("dynamodb_table={table}")).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    // Where there is no such table it cannot be told what is locked.
+    let (code, told) = apply("locks");
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("it cannot be told whether Terraform holds its lock: the table locks at"),
+        "{told}"
+    );
+    assert!(told.contains("take dynamodb_table and use_lockfile out of the `backend` block"), "{told}");
+    server.dynamodb(
+        "CreateTable",
+        r#"{"TableName": "locks", "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}], "BillingMode": "PAY_PER_REQUEST"}"#,
+    );
+    let hold = |id: &str| {
+        let info = format!(
+            "{{\\\"ID\\\":\\\"{id}\\\",\\\"Operation\\\":\\\"OperationTypeApply\\\",\\\"Who\\\":\\\"ann@desk\\\"}}"
+        );
+        let item = format!(
+            r#"{{"TableName": "locks", "Item": {{"LockID": {{"S": "team/infra/terraform.tfstate"}}, "Info": {{"S": "{info}"}}}}}}"#
+        );
+        server.dynamodb("PutItem", &item);
+    };
+    hold("7d8c");
+    let (code, told) = apply("locks");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("apply by ann@desk since  (lock 7d8c in the table locks)"), "{told}");
+    let unlock = pve(one.path(), &["unlock", "-terraform", "-force"])
+        .env("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb)
+        .env("PVE_BACKEND_CONFIG", "dynamodb_table=locks")
+        .output()
+        .unwrap();
+    assert!(text(&unlock).contains("terraform force-unlock 7d8c"), "{}", text(&unlock));
+    let (code, told) = apply("locks");
+    assert!(code == Some(0) && told.contains("3 added"), "{told}");
+    // Only that one is passed over.
+    hold("8e9d");
+    assert_eq!(apply("locks").0, Some(1));
+    // Who says that there is no table is not kept from writing.
+    assert_eq!(apply("").0, Some(0));
+}
+
 /// What Terraform wrote of the first one of three.
 const STATE: &str = r#"{"version": 4, "serial": 1, "lineage": "x", "resources": [
     {"mode": "managed", "type": "terraform_data", "name": "a",

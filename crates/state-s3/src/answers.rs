@@ -85,7 +85,7 @@ fn status<E>(error: &Failure<E>) -> Option<u16> {
 }
 
 /// What the error began with, in its own words.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.last().map(ToString::to_string).unwrap_or_default()
 }

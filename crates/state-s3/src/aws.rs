@@ -52,6 +52,9 @@ pub enum ConnectError {
     /// The certificates cannot be used.
     #[error("the CA file cannot be used: {0}")]
     Certificates(String),
+    /// It cannot be told where AWS has a service.
+    #[error("AWS has no such endpoint: {0}")]
+    NoEndpoint(String),
     /// The account of the credentials is not one that the settings allow.
     #[error("the credentials are of the account {account}, which is {}", if *forbidden { "one of forbidden_account_ids" } else { "none of allowed_account_ids" })]
     Account {
@@ -81,15 +84,13 @@ impl AwsStore {
     /// When certificates cannot be read, or the account is not allowed. No request is sent, unless accounts are allowed
     /// or forbidden.
     pub async fn connect(settings: &Settings) -> Result<AwsStore, ConnectError> {
-        let mut shared = shared_configuration(settings).await?;
-        let mut sts = for_roles(settings, &shared)?;
-        if let Some(provider) = roles::credentials(settings, &sts) {
-            shared = shared.to_builder().credentials_provider(provider.clone()).build();
-            sts = sts.to_builder().credentials_provider(provider).build();
-        }
-        roles::check_account(settings, &sts).await?;
+        AwsStore::with(settings, &authorized(settings).await?)
+    }
+
+    /// The same, with what [`authorized`] found.
+    pub(crate) fn with(settings: &Settings, shared: &SdkConfig) -> Result<AwsStore, ConnectError> {
         // Each request once: whether to send it again is decided where writes have ids.
-        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+        let mut config = aws_sdk_s3::config::Builder::from(shared)
             .retry_config(RetryConfig::disabled())
             .force_path_style(settings.path_style);
         if let Some(endpoint) = &settings.endpoint {
@@ -227,7 +228,21 @@ fn key_digest(key: &str) -> String {
     STANDARD.encode(Md5::digest(&*bytes))
 }
 
-/// What all AWS services are asked with.
+/// What AWS services are asked with, with the credentials of the role, of an account that is allowed.
+///
+/// # Errors
+/// As [`AwsStore::connect`].
+pub(crate) async fn authorized(settings: &Settings) -> Result<SdkConfig, ConnectError> {
+    let mut shared = shared_configuration(settings).await?;
+    let mut sts = for_roles(settings, &shared)?;
+    if let Some(provider) = roles::credentials(settings, &sts) {
+        shared = shared.to_builder().credentials_provider(provider.clone()).build();
+        sts = sts.to_builder().credentials_provider(provider).build();
+    }
+    roles::check_account(settings, &sts).await?;
+    Ok(shared)
+}
+
 async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectError> {
     let timeouts =
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(REQUEST).build();
@@ -285,6 +300,23 @@ fn profile_files(settings: &Settings) -> Option<EnvConfigFiles> {
 }
 
 fn http_client(settings: &Settings, endpoint: Option<&str>) -> Result<SharedHttpClient, ConnectError> {
+    let connecting = connecting(settings, endpoint)?;
+    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(connecting))
+}
+
+/// For requests that no client of a service makes: they end in time by themselves.
+pub(crate) fn connector(settings: &Settings, endpoint: &str) -> Result<Connector, ConnectError> {
+    let timeouts = HttpConnectorSettings::builder().connect_timeout(CONNECT).read_timeout(REQUEST).build();
+    Ok(connecting(settings, Some(endpoint))?(Some(&timeouts), None))
+}
+
+fn connecting(
+    settings: &Settings,
+    endpoint: Option<&str>,
+) -> Result<
+    impl Fn(Option<&HttpConnectorSettings>, Option<&RuntimeComponents>) -> Connector + use<>,
+    ConnectError,
+> {
     let mut context = tls::TlsContext::default();
     if let Some(path) = &settings.ca_bundle {
         let pem = std::fs::read(path)
@@ -294,14 +326,13 @@ fn http_client(settings: &Settings, endpoint: Option<&str>) -> Result<SharedHttp
         context = built.map_err(|error| ConnectError::Certificates(error.to_string()))?;
     }
     let proxy = proxy(settings, endpoint.unwrap_or("https://"))?;
-    let connector = move |timeouts: Option<&HttpConnectorSettings>, parts: Option<&RuntimeComponents>| {
+    Ok(move |timeouts: Option<&HttpConnectorSettings>, parts: Option<&RuntimeComponents>| {
         let mut builder = Connector::builder();
         builder.set_connector_settings(timeouts.cloned());
         builder.set_sleep_impl(parts.and_then(RuntimeComponents::sleep_impl));
         let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
         builder.proxy_config(proxy.clone()).tls_provider(provider).tls_context(context.clone()).build()
-    };
-    Ok(aws_smithy_http_client::Builder::new().build_with_connector_fn(connector))
+    })
 }
 
 /// The proxy that is named for endpoints like this one; else that of the environment, which is not for stores on this

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use pve_state::{Key, LogError};
 use uuid::Uuid;
 
-use crate::aws::AwsStore;
+use crate::aws::{AwsStore, ConnectError, authorized};
 use crate::conditional::read;
 use crate::lease::S3Lease;
+use crate::lock_table::LockTable;
 use crate::log::S3Log;
 use crate::settings::Settings;
-use crate::store::ObjectStore;
-use crate::terraform_lock::{TerraformLock, read_lock};
+use crate::store::{ObjectStore, StoreError};
+use crate::terraform_lock::{TerraformLock, read_locks};
 
 /// A shared log with its lease.
 pub struct SharedLog {
@@ -21,6 +22,8 @@ pub struct SharedLog {
     pub lease: Arc<S3Lease>,
     store: Arc<dyn ObjectStore>,
     state_key: String,
+    lock_table: Option<LockTable>,
+    lock_id: String,
 }
 
 impl SharedLog {
@@ -43,19 +46,26 @@ impl SharedLog {
         id: Uuid,
     ) -> Result<SharedLog, LogError> {
         let layout = settings.layout(environment);
-        let store = connect(settings, environment).await?;
+        let (store, lock_table) = connect(settings, environment).await?;
         let log = Arc::new(S3Log::open_as(Arc::clone(&store), layout, key, id).await?);
         let lease = Arc::new(log.lease());
-        Ok(SharedLog { log, lease, store, state_key: settings.state_key(environment) })
+        Ok(SharedLog {
+            log,
+            lease,
+            store,
+            state_key: settings.state_key(environment),
+            lock_table,
+            lock_id: settings.lock_id(environment),
+        })
     }
 
-    /// The lock that Terraform holds on its state, which would be beside this log.
+    /// The locks that Terraform holds on its state, which would be beside this log: in the bucket, and in the table that
+    /// the settings name.
     ///
     /// # Errors
-    /// When the store cannot be asked.
-    pub async fn terraform_lock(&self) -> Result<Option<TerraformLock>, LogError> {
-        let found = read_lock(&*self.store, &self.state_key).await;
-        found.map_err(|error| LogError::Storage { place: self.state_key.clone(), reason: error.to_string() })
+    /// When the store or the table cannot be asked.
+    pub async fn terraform_locks(&self) -> Result<Vec<TerraformLock>, StoreError> {
+        read_locks(&*self.store, &self.state_key, self.lock_table.as_ref(), &self.lock_id).await
     }
 }
 
@@ -65,7 +75,7 @@ impl SharedLog {
 /// When the store cannot be used.
 pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<Option<Vec<u8>>, LogError> {
     let key = settings.state_key(environment);
-    let found = read(&*connect(settings, environment).await?, &key).await;
+    let found = read(&*connect(settings, environment).await?.0, &key).await;
     found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
 }
 
@@ -75,17 +85,23 @@ pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<O
 /// When the store cannot be used.
 pub async fn reach(settings: &Settings, environment: &str) -> Result<(), LogError> {
     let layout = settings.layout(environment);
-    let found = connect(settings, environment).await?.list(&layout.batches(), "").await;
+    let found = connect(settings, environment).await?.0.list(&layout.batches(), "").await;
     found
         .map(drop)
         .map_err(|error| LogError::Storage { place: settings.place(environment), reason: error.to_string() })
 }
 
-async fn connect(settings: &Settings, environment: &str) -> Result<Arc<dyn ObjectStore>, LogError> {
-    let store = AwsStore::connect(settings).await;
-    let store = store.map_err(|error| LogError::Storage {
+async fn connect(
+    settings: &Settings,
+    environment: &str,
+) -> Result<(Arc<dyn ObjectStore>, Option<LockTable>), LogError> {
+    let clients = async {
+        let shared = authorized(settings).await?;
+        let store: Arc<dyn ObjectStore> = Arc::new(AwsStore::with(settings, &shared)?);
+        Ok((store, LockTable::of(settings, &shared).await?))
+    };
+    clients.await.map_err(|error: ConnectError| LogError::Storage {
         place: settings.place(environment),
         reason: error.to_string(),
-    })?;
-    Ok(Arc::new(store))
+    })
 }

@@ -31,18 +31,18 @@ pub(crate) enum Created {
 }
 
 /// The tries of one request.
-struct Tries {
+pub(crate) struct Tries {
     made: u32,
     until: Instant,
 }
 
 impl Tries {
-    fn begin() -> Tries {
+    pub(crate) fn begin() -> Tries {
         Tries { made: 0, until: Instant::now() + PATIENCE }
     }
 
     /// Pauses before the next try; `false` when it is given up.
-    async fn next(&mut self) -> bool {
+    pub(crate) async fn next(&mut self) -> bool {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.made).min(LONGEST_PAUSE);
         self.made += 1;
         if self.made == ATTEMPTS || Instant::now() + pause >= self.until {

@@ -11,6 +11,7 @@ mod faults;
 mod hint;
 mod layout;
 mod lease;
+mod lock_table;
 mod log;
 mod memory;
 mod naming;

@@ -82,6 +82,12 @@ pub struct Settings {
     pub assume_role: Option<AssumeRole>,
     /// `assume_role_with_web_identity`.
     pub web_identity: Option<WebIdentity>,
+    /// `dynamodb_table`: the table in which Terraform locks its state.
+    pub lock_table: Option<String>,
+    /// `endpoints.dynamodb`, where that table is; `None` for AWS.
+    pub dynamodb_endpoint: Option<String>,
+    /// `use_lockfile`: whether Terraform locks its state by an object.
+    pub lock_file: bool,
     /// `endpoints.sts`, where roles are asked for.
     pub sts_endpoint: Option<String>,
     /// `sts_region`.
@@ -173,6 +179,11 @@ impl Settings {
         }
     }
 
+    /// How Terraform calls its lock on the state of an environment in a table of DynamoDB.
+    pub(crate) fn lock_id(&self, environment: &str) -> String {
+        format!("{}/{}", self.bucket, self.state_key(environment))
+    }
+
     /// How the log of an environment is called where it is told of.
     pub fn place(&self, environment: &str) -> String {
         self.layout(environment).name().into()
@@ -220,7 +231,9 @@ impl Reader<'_> {
         let (allowed_accounts, forbidden_accounts) = self.accounts();
         let assume_role = self.assume_role();
         let web_identity = self.web_identity();
-        let sts_endpoint = self.sts_endpoint();
+        let (lock_table, lock_file) = (self.text("dynamodb_table"), self.flag("use_lockfile"));
+        let dynamodb_endpoint = self.endpoint_of(&DYNAMODB);
+        let sts_endpoint = self.endpoint_of(&STS);
         let sts_region = self.text("sts_region");
         let (dual_stack, fips) = (self.flag("use_dualstack_endpoint"), self.flag("use_fips_endpoint"));
         let (http_proxy, https_proxy) = (self.text("http_proxy"), self.text("https_proxy"));
@@ -243,6 +256,9 @@ impl Reader<'_> {
             ca_bundle,
             assume_role,
             web_identity,
+            lock_table,
+            dynamodb_endpoint,
+            lock_file,
             sts_endpoint,
             sts_region,
             allowed_accounts,
@@ -373,7 +389,7 @@ mod rest;
 #[path = "settings_role.rs"]
 mod role;
 
-use network::INSECURE;
+use network::{DYNAMODB, INSECURE, STS};
 pub use role::{AssumeRole, WebIdentity};
 
 #[cfg(test)]

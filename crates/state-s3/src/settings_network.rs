@@ -8,6 +8,28 @@ use super::{Reader, SettingsError};
 pub(super) const INSECURE: &str = "certificates are always checked, since the log would go to whoever answers; name their issuer in custom_ca_bundle";
 const SSO: &str = "the AWS tools have no such setting: the portal of the profile's region is asked";
 
+/// How the endpoint of a service is named.
+pub(super) struct Service {
+    /// In `endpoints`.
+    name: &'static str,
+    /// Before there was `endpoints`.
+    argument: &'static str,
+    variables: [&'static str; 3],
+}
+
+/// Where roles are asked for.
+pub(super) const STS: Service = Service {
+    name: "sts",
+    argument: "sts_endpoint",
+    variables: ["AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL"],
+};
+/// Where Terraform's table of locks is.
+pub(super) const DYNAMODB: Service = Service {
+    name: "dynamodb",
+    argument: "dynamodb_endpoint",
+    variables: ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL"],
+};
+
 impl Reader<'_> {
     /// The first of these variables that has a text.
     pub(super) fn variable(&self, names: &[&str]) -> Option<String> {
@@ -64,11 +86,13 @@ impl Reader<'_> {
         for (name, value) in entries.into_iter().flatten().filter(|(_, value)| !value.is_null()) {
             match (&**name, value.as_str()) {
                 ("s3", Some(url)) => endpoint = Some(url.to_string()),
-                // Read where roles are.
-                ("sts", Some(_)) => {}
-                ("s3" | "sts", None) => self.invalid(&format!("endpoints.{name}"), "must be a string"),
-                // Nothing is asked of them, with `endpoints` as with the arguments of before.
-                ("dynamodb" | "iam", _) => {}
+                // Read each by itself.
+                ("dynamodb" | "sts", Some(_)) => {}
+                ("s3" | "dynamodb" | "sts", None) => {
+                    self.invalid(&format!("endpoints.{name}"), "must be a string")
+                }
+                // Nothing is asked of it, with `endpoints` as with the argument of before.
+                ("iam", _) => {}
                 ("sso", _) => self.unsupported("endpoints.sso", SSO),
                 _ => self.errors.push(SettingsError::Unknown(format!("endpoints.{name}"))),
             }
@@ -80,14 +104,15 @@ impl Reader<'_> {
         Some(endpoint)
     }
 
-    /// Where roles are asked for.
-    pub(super) fn sts_endpoint(&mut self) -> Option<String> {
-        let old = self.text("sts_endpoint");
+    /// Where a service beside the store is asked.
+    pub(super) fn endpoint_of(&mut self, service: &Service) -> Option<String> {
+        let old = self.text(service.argument);
         let block = self.value("endpoints");
-        let given = block.as_ref().and_then(Value::entries).and_then(|entries| entries.get("sts")?.as_str());
-        let variable = self.variable(&["AWS_ENDPOINT_URL_STS", "AWS_STS_ENDPOINT", "AWS_ENDPOINT_URL"]);
+        let entries = block.as_ref().and_then(Value::entries);
+        let given = entries.and_then(|entries| entries.get(service.name)?.as_str());
+        let variable = self.variable(&service.variables);
         let endpoint = given.map(String::from).or(old).or(variable)?;
-        self.check_url("endpoints.sts", &endpoint);
+        self.check_url(&format!("endpoints.{}", service.name), &endpoint);
         Some(endpoint)
     }
 

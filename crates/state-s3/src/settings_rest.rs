@@ -6,10 +6,9 @@ use super::{Reader, SettingsError};
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     (
         "dynamodb_table",
-        "the log's own conditional writes keep writers apart; a lock that Terraform holds in the table is not seen here, \
-         so make sure that no run of it is under way",
+        "the log's own conditional writes keep writers apart; a lock that Terraform holds in the table on its state is \
+         respected",
     ),
-    ("dynamodb_endpoint", "no table is used"),
     (
         "use_lockfile",
         "the log's own conditional writes keep writers apart; a lock object that Terraform holds on its state is respected",

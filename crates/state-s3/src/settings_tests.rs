@@ -110,6 +110,10 @@ fn what_cannot_be_used_is_told_with_its_reason() {
             "backend \"s3\": sse_customer_key must be 32 bytes in base64",
         ),
         (
+            vec![("dynamodb_endpoint", text("dynamodb.example.org"))],
+            "backend \"s3\": endpoints.dynamodb must be a URL that begins with https:// or http://",
+        ),
+        (
             vec![("endpoint", text("s3.example.org"))],
             "backend \"s3\": endpoints.s3 must be a URL that begins with https:// or http://",
         ),
@@ -185,6 +189,7 @@ fn the_environment_stands_in_as_it_does_for_terraform() {
     let variable = |name: &str| match name {
         "AWS_S3_ENDPOINT" => Some("http://127.0.0.1:9000".to_string()),
         "AWS_STS_ENDPOINT" => Some("http://127.0.0.1:9001".to_string()),
+        "AWS_DYNAMODB_ENDPOINT" => Some("http://127.0.0.1:9002".to_string()),
         "AWS_SSE_CUSTOMER_KEY" => Some(key.to_string()),
         "AWS_REGION" => Some("eu-west-1".to_string()),
         "HOME" => Some("/home/ann".to_string()),
@@ -203,6 +208,7 @@ fn the_environment_stands_in_as_it_does_for_terraform() {
     let settings = settings.unwrap();
     assert_eq!(settings.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
     assert_eq!(settings.sts_endpoint.as_deref(), Some("http://127.0.0.1:9001"));
+    assert_eq!(settings.dynamodb_endpoint.as_deref(), Some("http://127.0.0.1:9002"));
     assert!(matches!(&settings.encryption, Encryption::Customer(found) if found.expose() == key));
     assert_eq!(settings.ca_bundle.as_deref(), Some("/home/ann/ca.pem"));
     assert_eq!(settings.state_key("prod"), "prod/k");

@@ -1,8 +1,10 @@
-//! The lock that Terraform and OpenTofu keep beside their state with `use_lockfile`: the object `<key>.tflock`.
+//! The lock that Terraform and OpenTofu keep on their state: the object `<key>.tflock` beside it with `use_lockfile`, an
+//! item in a table with `dynamodb_table`.
 
 use serde::Deserialize;
 
 use crate::conditional::read;
+use crate::lock_table::LockTable;
 use crate::store::{ObjectStore, StoreError};
 
 /// Who holds it. Terraform's lock info, as it writes it.
@@ -20,6 +22,9 @@ pub struct TerraformLock {
     pub version: String,
     /// When, by the holder's clock.
     pub created: String,
+    /// The table that it is in; `None` for the object.
+    #[serde(skip)]
+    pub table: Option<String>,
 }
 
 impl std::fmt::Display for TerraformLock {
@@ -27,17 +32,41 @@ impl std::fmt::Display for TerraformLock {
         let operation =
             self.operation.strip_prefix("OperationType").unwrap_or(&self.operation).to_lowercase();
         let operation = if operation.is_empty() { "a run" } else { &operation };
-        write!(f, "{operation} by {} since {} (lock {})", self.who, self.created, self.id)
+        write!(f, "{operation} by {} since {} (lock {}", self.who, self.created, self.id)?;
+        match &self.table {
+            Some(table) => write!(f, " in the table {table})"),
+            None => f.write_str(")"),
+        }
     }
 }
 
-/// The lock on the state at `key`, if it is held. What cannot be read as one is a lock all the same.
-pub(crate) async fn read_lock(
+/// The locks on the state at `key`, which is called `id` in the table. There is one, unless some lock it here and some
+/// there: who does both gives both one id.
+pub(crate) async fn read_locks(
     store: &dyn ObjectStore,
     key: &str,
-) -> Result<Option<TerraformLock>, StoreError> {
+    table: Option<&LockTable>,
+    id: &str,
+) -> Result<Vec<TerraformLock>, StoreError> {
+    let in_table = async {
+        let Some(table) = table else { return Ok(None) };
+        let found = table.read(id).await?;
+        Ok(found.map(|info| TerraformLock { table: Some(table.name().into()), ..lock(info.as_bytes()) }))
+    };
+    let (object, item) = futures::try_join!(read_lock(store, key), in_table)?;
+    let item = item.filter(|item| object.as_ref().is_none_or(|object| object.id != item.id));
+    Ok(object.into_iter().chain(item).collect())
+}
+
+/// What cannot be read as a lock is one all the same.
+fn lock(info: &[u8]) -> TerraformLock {
+    serde_json::from_slice(info).unwrap_or_default()
+}
+
+/// The lock object on the state at `key`, if it is there.
+async fn read_lock(store: &dyn ObjectStore, key: &str) -> Result<Option<TerraformLock>, StoreError> {
     let found = read(store, &format!("{key}.tflock")).await?;
-    Ok(found.map(|body| serde_json::from_slice(&body).unwrap_or_default()))
+    Ok(found.map(|body| lock(&body)))
 }
 
 #[cfg(test)]

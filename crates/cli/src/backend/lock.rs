@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pve_state::{Lease, LeaseError, LeaseHolder, LeaseOptions};
-use pve_state_s3::{Settings, SharedLog, TerraformLock};
+use pve_state_s3::{Settings, SharedLog, StoreError, TerraformLock};
 use pve_state_sqlite::{Holder, LockError, WriterLock};
 
 use super::Backend;
@@ -89,7 +89,7 @@ impl RunLock {
         wait: Duration,
     ) -> Result<RunLock, Failure> {
         let shared = SharedLog::connect(settings, project.stream(), project.key()?).await?;
-        wait_for_terraform(project, &shared, wait).await?;
+        wait_for_terraform(project, settings, &shared, wait).await?;
         let waiting = |holder: &LeaseHolder, remaining: Option<Duration>| match remaining {
             None => eprintln!("Waiting: another run works here: {holder}"),
             Some(time) => eprintln!(
@@ -124,18 +124,27 @@ impl RunLock {
 
 /// Waits until Terraform gives back the lock on its state, which may be about the same guests. A lock that
 /// `pve unlock -terraform` passed over is not waited for.
-async fn wait_for_terraform(project: &Project, shared: &SharedLog, wait: Duration) -> Result<(), Failure> {
+async fn wait_for_terraform(
+    project: &Project,
+    settings: &Settings,
+    shared: &SharedLog,
+    wait: Duration,
+) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     let mut told = false;
     loop {
-        let found = match shared.terraform_lock().await {
+        let found = match shared.terraform_locks().await {
             Ok(found) => found,
+            Err(error) if settings.lock_file || settings.lock_table.is_some() => {
+                return Err(unknown_lock(&error));
+            }
             Err(error) => {
                 eprintln!("Note: it cannot be told whether Terraform holds its lock: {error}");
                 return Ok(());
             }
         };
-        let Some(lock) = found.filter(|lock| !is_passed_over(project, lock)) else { return Ok(()) };
+        let mut held = found.iter().filter(|lock| !is_passed_over(project, lock));
+        let Some(lock) = held.next() else { return Ok(()) };
         if tokio::time::Instant::now() >= deadline {
             return Err(Failure::hinted(
                 format!("Terraform holds its lock on the state beside this log: {lock}"),
@@ -150,25 +159,36 @@ async fn wait_for_terraform(project: &Project, shared: &SharedLog, wait: Duratio
     }
 }
 
+/// What may be held and cannot be looked at.
+pub fn unknown_lock(error: &StoreError) -> Failure {
+    Failure::hinted(
+        format!("it cannot be told whether Terraform holds its lock: {error}"),
+        "Nothing was changed. Whoever writes here must be able to read that lock (dynamodb:GetItem on the table). If \
+         nobody uses Terraform on this state any more, take dynamodb_table and use_lockfile out of the `backend` block.",
+    )
+}
+
 fn passed_over(project: &Project) -> PathBuf {
     project.data_folder().join("terraform-lock")
 }
 
 fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
-    let passed = std::fs::read_to_string(passed_over(project)).is_ok_and(|id| id.trim() == lock.id);
+    let passed = std::fs::read_to_string(passed_over(project));
+    let passed = passed.is_ok_and(|ids| ids.lines().any(|id| id == lock.id));
     if passed {
         eprintln!("Note: Terraform's lock is passed over: {lock}");
     }
     passed
 }
 
-/// Passes over a lock of Terraform from now on: this one, not what follows it. It is left where it is.
+/// Passes over locks of Terraform from now on: these, not what follows them. They are left where they are.
 ///
 /// # Errors
 /// When that cannot be kept.
-pub fn pass_over(project: &Project, lock: &TerraformLock) -> Result<(), Failure> {
+pub fn pass_over(project: &Project, locks: &[TerraformLock]) -> Result<(), Failure> {
     let path = passed_over(project);
-    super::write_private(&path, lock.id.as_bytes(), true).map_err(Failure::writing(&path))
+    let ids: String = locks.iter().map(|lock| format!("{}\n", lock.id)).collect();
+    super::write_private(&path, ids.as_bytes(), true).map_err(Failure::writing(&path))
 }
 
 impl From<LeaseError> for Failure {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{is_approved, print_json};
 use crate::arguments::{GlobalOptions, LockCommand, UnlockOptions};
-use crate::backend::{Backend, pass_over};
+use crate::backend::{Backend, pass_over, unknown_lock};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::{Project, actor};
 
@@ -78,7 +78,7 @@ pub async fn run(global: &GlobalOptions, options: &UnlockOptions) -> Ended {
     Ok(0)
 }
 
-/// Passes over Terraform's lock that is shown, and no other. Nothing is removed: whoever holds it may be alive, and a
+/// Passes over Terraform's locks that are shown, and no other. Nothing is removed: whoever holds it may be alive, and a
 /// removal could hit the next one.
 async fn unlock_terraform(
     global: &GlobalOptions,
@@ -86,18 +86,26 @@ async fn unlock_terraform(
     project: &Project,
     shared: &SharedLog,
 ) -> Ended {
-    let Some(lock) = shared.terraform_lock().await? else {
-        eprintln!("Terraform holds no lock object beside this log. A table of DynamoDB is not looked into.");
+    let locks = shared.terraform_locks().await.map_err(|error| unknown_lock(&error))?;
+    if locks.is_empty() {
+        eprintln!("Terraform holds no lock on the state beside this log.");
         return Ok(0);
-    };
-    eprintln!("Held: {lock}");
+    }
+    for lock in &locks {
+        eprintln!("Held: {lock}");
+    }
     let question = "Pass over it? If that run is alive, both would change the same guests.";
     if !options.force && !is_approved(global, question, "Give -force to pass over the lock.")? {
         eprintln!("Nothing was changed.");
         return Ok(FAILED);
     }
-    pass_over(project, &lock)?;
-    println!("This lock is passed over from now on. It is left there: `terraform force-unlock {}`.", lock.id);
+    pass_over(project, &locks)?;
+    for lock in &locks {
+        println!(
+            "This lock is passed over from now on. It is left there: `terraform force-unlock {}`.",
+            lock.id
+        );
+    }
     Ok(0)
 }
 

@@ -41,7 +41,11 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let data = tempfile::tempdir().unwrap();
         let process = Command::new(program)
-            .envs([("BIND_HOST", "127.0.0.1"), ("SERVICES", "s3"), ("GATEWAY_PORT", &port.to_string())])
+            .envs([
+                ("BIND_HOST", "127.0.0.1"),
+                ("SERVICES", "s3,dynamodb"),
+                ("GATEWAY_PORT", &port.to_string()),
+            ])
             .env("S3_DATA_DIR", data.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -65,12 +69,13 @@ impl Server {
     }
 
     fn try_request(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+        self.send(&format!("{method} {path} HTTP/1.1"), &format!("host: {}", self.address), body)
+    }
+
+    fn send(&self, line: &str, head: &str, body: &str) -> Option<(u16, String)> {
         let mut connection = TcpStream::connect(self.address).ok()?;
         let length = body.len();
-        let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n",
-            self.address
-        );
+        let head = format!("{line}\r\n{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
         connection.write_all(head.as_bytes()).ok()?;
         connection.write_all(body.as_bytes()).ok()?;
         let mut answer = Vec::new();
@@ -78,6 +83,16 @@ impl Server {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let status = answer.split(' ').nth(1)?.parse().ok()?;
         Some((status, answer.split_once("\r\n\r\n")?.1.to_string()))
+    }
+
+    /// Asks its tables.
+    pub fn dynamodb(&self, operation: &str, body: &str) {
+        let head = format!(
+            "host: {}\r\nx-amz-target: DynamoDB_20120810.{operation}\r\ncontent-type: application/x-amz-json-1.0",
+            self.address
+        );
+        let answer = self.send("POST / HTTP/1.1", &head, body);
+        assert!(matches!(answer, Some((200, _))), "{operation} {body}: {answer:?}");
     }
 
     /// The keys in the bucket.

