@@ -2,20 +2,22 @@
 //! asked of a [`ResourceValues`]: planned values while planning, real ones while applying.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use pve_config::configuration::{Configuration, Module, Resource, decode_body};
 use pve_config::evaluate::evaluate;
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, Expr};
 use pve_model::rules::RulesRegistry;
-use pve_model::{InstanceAddress, Marks, ModulePath, ResourceAddress, ResourceMode, Type, Value};
+use pve_model::{InstanceAddress, ModulePath, ResourceAddress, ResourceMode, Value};
 
 use crate::expansion::Unexpanded;
-use crate::graph::{Graph, Item, Node};
+use crate::graph::{Graph, Item};
 use crate::scope::{
     Instances, ModuleScope, ModuleValues, Repetition, Shape, Surroundings, gather, unevaluated,
 };
+
+mod calls;
+mod interface;
 
 /// What does not change during an evaluation.
 pub struct Inputs<'a> {
@@ -219,79 +221,6 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn variable(&mut self, name: &str, module: &Module, path: &ModulePath) {
-        let Some(variable) = module.variables.get(name) else { return };
-        let Some((last, outer)) = path.0.split_last() else {
-            let value = self.inputs.variables.get(name).cloned().unwrap_or_else(unevaluated);
-            self.values_of(path).variables.insert(name.into(), value);
-            let found = match self.scope(module, path, &Repetition::Single, None) {
-                Some(scope) => variable.validate(&scope),
-                None => Vec::new(),
-            };
-            self.diagnostics.extend(found);
-            return;
-        };
-        let caller_path = ModulePath(outer.to_vec());
-        let caller = self.module(&caller_path.0.iter().map(|step| step.name.clone()).collect::<Vec<_>>());
-        let Some((caller, call)) = caller.and_then(|c| Some((c, c.module_calls.get(&last.name)?))) else {
-            return;
-        };
-        let repetition = self.modules.get(path).map(|values| values.repetition.clone()).unwrap_or_default();
-        let given = call.arguments.attribute(name).map(|argument| {
-            (self.expression(&argument.expr, caller, &caller_path, &repetition), argument.expr.span)
-        });
-        let value = match given {
-            Some((Ok(value), span)) if value.marks_deep().is_ephemeral() && !variable.ephemeral => {
-                let detail =
-                    format!("Variable \"{name}\" takes values that may be stored, and this is ephemeral.");
-                let fault = Diagnostic::error(span, "An ephemeral value is not taken here", detail);
-                Err(vec![fault.with_hint("Set `ephemeral = true` in the variable.")])
-            }
-            Some((Ok(value), span)) => variable.accept(value, Some(span)),
-            Some((Err(found), _)) => Err(found),
-            None => variable
-                .absent()
-                .map_or_else(|| variable.accept(Value::null(Type::Dynamic), Some(call.span)), Ok),
-        };
-        let value = self.checked(value);
-        self.values_of(path).variables.insert(name.into(), value);
-        let found = match self.scope(module, path, &Repetition::Single, None) {
-            Some(scope) => variable.validate(&scope),
-            None => Vec::new(),
-        };
-        self.diagnostics.extend(located(found, path));
-    }
-
-    fn output(&mut self, name: &str, module: &Module, path: &ModulePath) {
-        let Some(output) = module.outputs.get(name) else { return };
-        let value = self.expression(&output.value, module, path, &Repetition::Single);
-        let mut value = self.checked(value);
-        let problems = self.conditions(&output.preconditions, module, path, &Repetition::Single, None);
-        self.diagnostics.extend(problems);
-        if !output.ephemeral && value.marks_deep().is_ephemeral() {
-            let detail = format!("Output \"{name}\" may be stored, and its value is ephemeral.");
-            let fault =
-                Diagnostic::error(output.value.span, "An output would store an ephemeral value", detail);
-            self.diagnostics.extend(located(vec![fault], path));
-        }
-        if output.ephemeral {
-            value = value.with_marks(Marks::EPHEMERAL);
-        }
-        if output.sensitive {
-            // As a whole, as it is recorded: what is sensitive inside of it is no difference.
-            let (plain, marks) = value.unmark_deep();
-            value = plain.with_marks(marks).sensitive();
-        } else if path.0.is_empty() && value.marks_deep().is_sensitive() {
-            let detail = format!(
-                "The value of output \"{name}\" is or contains a sensitive value, which would be shown on the screen."
-            );
-            let fault =
-                Diagnostic::error(output.value.span, "An output would show a sensitive value", detail);
-            self.diagnostics.push(fault.with_hint("Add `sensitive = true` to the output."));
-        }
-        self.values_of(path).outputs.insert(Arc::from(name), value);
-    }
-
     /// What conditions that are not met say. Unknown conditions are left for apply.
     pub fn conditions(
         &self,
@@ -304,48 +233,6 @@ impl<'a> Evaluation<'a> {
         let Some(scope) = self.scope(module, path, repetition, self_value) else { return Vec::new() };
         let found = conditions.iter().filter_map(|condition| condition.check(&scope)).collect();
         located(found, path)
-    }
-
-    fn call(&mut self, name: &str, module: &Module, path: &ModulePath) {
-        let Some(call) = module.module_calls.get(name) else { return };
-        let expansion =
-            self.expand(call.count.as_ref(), call.for_each.as_ref(), call.enabled.as_ref(), module, path);
-        let (shape, repetitions) = match expansion {
-            Ok(expansion) => expansion,
-            Err(why) => {
-                self.note(why);
-                self.values_of(path).calls.insert(name.into(), unevaluated());
-                return;
-            }
-        };
-        let mut child_path: Vec<String> = path.0.iter().map(|step| step.name.clone()).collect();
-        child_path.push(name.to_string());
-        for repetition in &repetitions {
-            let child = path.child(name, repetition.key());
-            self.instances.entry(child_path.clone()).or_default().push(child.clone());
-            self.values_of(&child).repetition = repetition.clone();
-        }
-        self.calls.insert((path.clone(), name.into()), (shape, repetitions));
-        self.gather_call(path, name);
-    }
-
-    /// After an output is evaluated, the value of its module's call has one attribute more.
-    fn refresh_calls(&mut self, node: &Node) {
-        let (Item::Output(_), Some((name, outer))) = (&node.item, node.module.split_last()) else { return };
-        for path in self.instances_of(outer).to_vec() {
-            self.gather_call(&path, name);
-        }
-    }
-
-    fn gather_call(&mut self, path: &ModulePath, name: &str) {
-        let Some((shape, repetitions)) = self.calls.get(&(path.clone(), name.to_string())) else { return };
-        let outputs = repetitions.iter().map(|repetition| {
-            let child = path.child(name, repetition.key());
-            let outputs = self.modules.get(&child).map(|values| values.outputs.clone()).unwrap_or_default();
-            (repetition.clone(), Value::object(outputs))
-        });
-        let value = gather(*shape, outputs);
-        self.values_of(path).calls.insert(name.to_string(), value);
     }
 
     fn provider(&mut self, name: &str, module: &Module, path: &ModulePath) {
