@@ -8,8 +8,6 @@ mod key;
 mod key_file;
 mod keyring;
 mod lease;
-mod lease_renewal;
-mod lease_waiting;
 mod log;
 mod memory;
 mod merge;

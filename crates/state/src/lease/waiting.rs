@@ -5,17 +5,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::lease::{LeaseError, LeaseHolder, LeaseOptions, LeaseStore, StoredLease};
+use super::{LeaseError, LeaseHolder, LeaseOptions, LeaseStore, StoredLease};
 
 /// The pause between looks at a lease that is waited for.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Waiting for a lease that somebody has.
-pub(crate) struct Waiting {
-    pub(crate) deadline: Instant,
+pub(super) struct Waiting {
+    pub(super) deadline: Instant,
     /// The version that was last found and since when, on this process's monotonic clock, it is the same.
-    pub(crate) seen: Option<(StoredLease, Instant)>,
-    pub(crate) told: Option<Uuid>,
+    pub(super) seen: Option<(StoredLease, Instant)>,
+    pub(super) told: Option<Uuid>,
 }
 
 impl Waiting {
@@ -23,7 +23,7 @@ impl Waiting {
     ///
     /// # Errors
     /// [`LeaseError::Held`] when there is no time left.
-    pub(crate) async fn pause(&mut self, options: &LeaseOptions<'_>) -> Result<(), LeaseError> {
+    pub(super) async fn pause(&mut self, options: &LeaseOptions<'_>) -> Result<(), LeaseError> {
         let mut until = self.deadline;
         if let Some((lease, since)) = &self.seen {
             let record = &lease.record;
@@ -50,7 +50,7 @@ impl Waiting {
 
 /// Whether the lease can be taken: from whom, if from somebody, and what is stored. `seen` has the version that was
 /// last found and since when, on this process's monotonic clock, it is the same.
-pub(crate) async fn free(
+pub(super) async fn free(
     store: &dyn LeaseStore,
     seen: &mut Option<(StoredLease, Instant)>,
 ) -> Result<Option<(Option<LeaseHolder>, Option<StoredLease>)>, LeaseError> {

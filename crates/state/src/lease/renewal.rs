@@ -7,28 +7,28 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::lease::{LeaseRecord, LeaseStore, LeaseWrite};
+use super::{LeaseRecord, LeaseStore, LeaseWrite};
 
 /// What the holder knows of its lease.
 #[derive(Clone)]
-pub(crate) struct Hold {
-    pub(crate) record: LeaseRecord,
-    pub(crate) version: String,
+pub(super) struct Hold {
+    pub(super) record: LeaseRecord,
+    pub(super) version: String,
     /// Nobody who keeps to the rules takes it before this moment: it is reckoned from before the last write that
     /// succeeded was sent, and others begin to reckon after it arrived.
-    pub(crate) good_until: Instant,
+    pub(super) good_until: Instant,
 }
 
 impl Hold {
     /// Whether a stored record is of this taking of the lease.
-    pub(crate) fn is_mine(&self, found: &LeaseRecord) -> bool {
+    pub(super) fn is_mine(&self, found: &LeaseRecord) -> bool {
         let id = |record: &LeaseRecord| record.holder.as_ref().map(|holder| holder.id);
         found.epoch == self.record.epoch && found.holder.is_some() && id(found) == id(&self.record)
     }
 }
 
 /// Renews until the lease is lost; says so through `lost`.
-pub(crate) async fn renew(
+pub(super) async fn renew(
     store: Arc<dyn LeaseStore>,
     hold: Arc<Mutex<Hold>>,
     every: Duration,

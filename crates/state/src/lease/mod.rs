@@ -5,126 +5,25 @@
 //! lease, records an event before anything else is done, so that the next append of the holder before, which expects
 //! an older head, fails.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use jiff::Timestamp;
-use pve_model::event::{Actor, LeaseTakenOver, Payload};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::lease_renewal::{Hold, renew};
-use crate::lease_waiting::{Waiting, free};
-use crate::log::{Draft, EventLog, LogError};
+use self::fencing::record_fencing;
+use self::renewal::{Hold, renew};
+use self::waiting::{Waiting, free};
+use crate::log::{EventLog, LogError};
 
-/// Who holds a lease, as it is shown to those who wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaseHolder {
-    /// Names this taking of the lease.
-    pub id: Uuid,
-    /// User, machine, version.
-    pub actor: Actor,
-    /// The process.
-    pub process: u32,
-    /// What it does, for instance `apply`.
-    pub command: String,
-    /// Since when, by the holder's clock: to be shown, never to be reckoned with.
-    pub since: Timestamp,
-    /// The machine since it was started, with its processes' name space; `None` where that cannot be told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<String>,
-}
+mod fencing;
+mod record;
+mod renewal;
+mod waiting;
 
-impl LeaseHolder {
-    /// This process, from now on.
-    pub fn new(actor: Actor, command: impl Into<String>) -> LeaseHolder {
-        LeaseHolder {
-            id: Uuid::now_v7(),
-            actor,
-            process: std::process::id(),
-            command: command.into(),
-            since: Timestamp::now(),
-            machine: machine(),
-        }
-    }
-
-    /// Whether it is known that the process has ended: it ran on this machine, which has no such process.
-    pub fn has_ended(&self) -> bool {
-        self.machine.is_some()
-            && self.machine == machine()
-            && !Path::new(&format!("/proc/{}", self.process)).exists()
-    }
-}
-
-/// What no other machine, no other start of this one and no other container of it has.
-fn machine() -> Option<String> {
-    let started = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{} {}", started.trim(), space.display()))
-}
-
-impl std::fmt::Display for LeaseHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (actor, since) = (&self.actor, self.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
-        let (command, process) = (&self.command, self.process);
-        write!(f, "{command} by {} on {} (process {process}) since {since}", actor.user, actor.host)
-    }
-}
-
-/// What is stored of a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeaseRecord {
-    /// Counts takings and breakings; only rises.
-    pub epoch: u64,
-    /// Who holds it; `None` when it was released: the record stays, so that the epoch does.
-    pub holder: Option<LeaseHolder>,
-    /// Whom it was taken from by `pve unlock`. That one may not know it before its lease would have run out, and may have a
-    /// request under way until then: nobody takes it earlier, and whoever does records it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broken: Option<Box<LeaseHolder>>,
-    /// For how long it is good without being renewed, in milliseconds.
-    pub time_to_live: u64,
-    /// When it was last written, by the writer's clock: to be shown.
-    pub renewed: Timestamp,
-}
-
-/// A record with what its store calls it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredLease {
-    /// The record.
-    pub record: LeaseRecord,
-    /// Another one after every write, even of the same record.
-    pub version: String,
-}
-
-/// What became of a conditional write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseWrite {
-    /// It was written, and has this version.
-    Written(String),
-    /// It was not, since this is what is there.
-    Other(Option<Box<StoredLease>>),
-}
-
-/// Where a lease is kept.
-#[async_trait]
-pub trait LeaseStore: Send + Sync {
-    /// The present record; `None` when the lease was never taken.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    async fn read(&self) -> Result<Option<StoredLease>, LogError>;
-
-    /// Writes if the stored version is `expected` (`None`: if nothing is stored).
-    ///
-    /// # Errors
-    /// When the storage fails: the write may have taken effect and may do so later.
-    async fn write(&self, expected: Option<&str>, record: &LeaseRecord) -> Result<LeaseWrite, LogError>;
-}
+pub use self::fencing::{break_lease, lease_status};
+pub use self::record::{LeaseHolder, LeaseRecord, LeaseStore, LeaseWrite, StoredLease};
 
 /// Why there is no lease.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +79,6 @@ pub struct Lease {
     renewal: tokio::task::JoinHandle<()>,
 }
 
-/// How often a takeover is recorded again when the holder before appends meanwhile.
-const FENCING_TRIES: u32 = 16;
 /// How often a lease that was there for a write may be gone for the read behind it.
 const REFUSALS: u32 = 5;
 
@@ -330,81 +227,5 @@ impl LeaseWatch {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewal.abort();
-    }
-}
-
-async fn record_fencing(
-    log: &dyn EventLog,
-    from: &LeaseHolder,
-    epoch: u64,
-    holder: &LeaseHolder,
-) -> Result<(), LogError> {
-    let draft = Draft {
-        id: Uuid::now_v7(),
-        time: Timestamp::now(),
-        run: holder.id,
-        actor: holder.actor.clone(),
-        payload: Payload::LeaseTakenOver(LeaseTakenOver { from: from.to_string(), epoch }),
-    };
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let head = log.head().await?;
-        match log.append(head, vec![draft.clone()]).await {
-            Err(error) if error.is_conflict() && tries < FENCING_TRIES => {}
-            result => return result.map(drop),
-        }
-    }
-}
-
-/// Who holds the lease; `None` when nobody does.
-///
-/// # Errors
-/// When its store fails.
-pub async fn lease_status(store: &dyn LeaseStore) -> Result<Option<StoredLease>, LogError> {
-    Ok(store.read().await?.filter(|lease| lease.record.holder.is_some()))
-}
-
-/// Breaks a lease that was looked at before (`pve unlock`): only that one, not what may have followed. The holder's
-/// next append fails. `by` is who breaks it. Says for how long nobody takes the lease, since its holder may still have a
-/// request under way that it sent before it could know; `None` when its process has ended.
-///
-/// # Errors
-/// [`LeaseError::Lost`] when it is another one by now; otherwise when its store or the log fails.
-pub async fn break_lease(
-    store: &dyn LeaseStore,
-    log: &dyn EventLog,
-    shown: &StoredLease,
-    by: LeaseHolder,
-) -> Result<Option<Duration>, LeaseError> {
-    let Some(holder) = shown.record.holder.clone() else { return Ok(None) };
-    let epoch = shown.record.epoch + 1;
-    let mut expected = shown.version.clone();
-    loop {
-        let record = LeaseRecord {
-            epoch,
-            holder: None,
-            broken: Some(Box::new(holder.clone())),
-            renewed: Timestamp::now(),
-            time_to_live: shown.record.time_to_live,
-        };
-        match store.write(Some(&expected), &record).await? {
-            LeaseWrite::Written(version) => {
-                record_fencing(log, &holder, epoch, &by).await?;
-                if !holder.has_ended() {
-                    return Ok(Some(Duration::from_millis(record.time_to_live)));
-                }
-                // Without it the next one waits, and records the same once more.
-                let _ = store.write(Some(&version), &LeaseRecord { broken: None, ..record }).await;
-                return Ok(None);
-            }
-            // It was renewed since it was shown; it still is the same holder's.
-            LeaseWrite::Other(Some(found))
-                if found.record.holder.as_ref().is_some_and(|found| found.id == holder.id) =>
-            {
-                expected = found.version;
-            }
-            LeaseWrite::Other(_) => return Err(LeaseError::Lost),
-        }
     }
 }
