@@ -46,7 +46,7 @@ pub(crate) fn rules() -> Rules {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let mut planned = rule_list::with_positions(request.proposed);
+    let mut planned = rule_list::planned_positions(request.proposed, request.prior);
     if let Some(prior) = request.prior {
         planned = settle(prior, &planned);
         if values::text(prior, "name") != values::text(&planned, "name") {
@@ -68,7 +68,7 @@ fn place(value: &Value) -> String {
 }
 
 fn done(planned: &Value) -> Value {
-    complete(planned, &with(&blank(planned), "id", Value::string(name(planned))))
+    complete(&rule_list::with_positions(planned), &with(&blank(planned), "id", Value::string(name(planned))))
 }
 
 async fn find(cluster: &Cluster, value: &Value) -> Result<Option<Json>, ApiError> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Item, blocks, flag as switch, number, problem, text as word};
 use crate::params::Params;
-use crate::values::{all_blocks, flag, text, with, with_elements};
+use crate::values::{all_blocks, flag, text, with, with_elements, with_unknown};
 
 /// One request.
 const MOST: Duration = Duration::from_secs(60);
@@ -48,7 +48,18 @@ pub(crate) fn validate(config: &Value) -> Vec<pve_model::rules::Problem> {
     problems
 }
 
-/// Positions follow from the order of the rules, so they are known.
+/// The position of a rule that is there is its place in the list. That of a new one is the cluster's to tell, as for
+/// the reference.
+pub(crate) fn planned_positions(proposed: &Value, prior: Option<&Value>) -> Value {
+    let present = prior.map_or(0, |prior| all_blocks(prior, "rule").len());
+    let placed = with_positions(proposed);
+    let rules = all_blocks(&placed, "rule").iter().enumerate();
+    let rules =
+        rules.map(|(index, rule)| if index < present { rule.clone() } else { with_unknown(rule, "pos") });
+    with_elements(&placed, "rule", rules.collect())
+}
+
+/// Every rule with its place in the list.
 pub(crate) fn with_positions(proposed: &Value) -> Value {
     let rules = all_blocks(proposed, "rule").iter().enumerate();
     let rules = rules.map(|(index, rule)| with(rule, "pos", Value::number(index as i64)));
@@ -168,4 +179,30 @@ async fn delete_one(call: &Call<'_>, base: &str, position: usize) -> Result<(), 
         MOST,
     )
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_model::codec;
+
+    use super::*;
+    use crate::definition::Definition;
+
+    // The reference: positions are computed, and so not known of rules that are not there.
+    #[test]
+    fn a_rule_has_a_position_when_it_is_there() {
+        let definition = Definition::new(crate::firewall_rules::fields());
+        let list = |ports: &[&str]| {
+            let rules: Vec<Json> = ports.iter().map(|port| json!({"dport": port})).collect();
+            codec::decode(&json!({"rule": rules}), &definition.schema.block.implied_type()).unwrap()
+        };
+        let positions = |prior: Option<&Value>, proposed: &Value| -> Vec<Option<Value>> {
+            let planned = planned_positions(proposed, prior);
+            let found = all_blocks(&planned, "rule").iter().map(|rule| rule.get("pos").unwrap().clone());
+            found.map(|position| position.is_known().then_some(position)).collect()
+        };
+        let proposed = list(&["80", "22"]);
+        assert_eq!(positions(None, &proposed), [None, None]);
+        assert_eq!(positions(Some(&list(&["22"])), &proposed), [Some(Value::number(0)), None]);
+    }
 }

@@ -39,7 +39,7 @@ pub(crate) fn rules() -> Rules {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let mut planned = rule_list::with_positions(request.proposed);
+    let mut planned = rule_list::planned_positions(request.proposed, request.prior);
     if let Some(prior) = request.prior {
         planned = settle(prior, &planned);
         if id(prior) != id(&planned) {
@@ -57,7 +57,7 @@ fn base(value: &Value) -> String {
 }
 
 fn done(planned: &Value) -> Value {
-    complete(planned, &with(&blank(planned), "id", Value::string(id(planned))))
+    complete(&rule_list::with_positions(planned), &with(&blank(planned), "id", Value::string(id(planned))))
 }
 
 /// The rules that were written before the error are ours: a next run must not take them for somebody else's.
