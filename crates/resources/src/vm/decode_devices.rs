@@ -67,7 +67,7 @@ fn rest_by_interface(observed: &Observed, guide: &Value, interfaces: Vec<String>
         let old = all_blocks(guide, "disk").iter().find(|disk| text(disk, "interface") == Some(&interface));
         let mut disk = decode_disk(&interface, &drive, old);
         for name in ["file_id", "import_from"] {
-            disk[name] = json!(old.and_then(|old| old.get(name)?.as_str()));
+            disk[name] = json!(old.map_or(Some(""), |old| old.get(name)?.as_str()));
         }
         Some(disk)
     });
@@ -100,8 +100,8 @@ fn decode_disk(interface: &str, drive: &str, guide: Option<&Value>) -> Json {
         "ssd": drive.flag("ssd").unwrap_or(false),
     });
     if guide.is_none() {
-        disk["file_id"] = Json::Null;
-        disk["import_from"] = Json::Null;
+        disk["file_id"] = json!("");
+        disk["import_from"] = json!("");
     }
     // What a bus does not have is not sent, and known from the configuration alone.
     for name in ["iothread", "ssd"] {

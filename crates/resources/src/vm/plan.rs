@@ -151,6 +151,11 @@ fn plan_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     if reordered { before.to_vec() } else { planned }
 }
 
+/// What an imported disk was made from cannot be read: it has an empty text, where a disk made from no image has null.
+fn is_untold(origin: &Value) -> bool {
+    origin.as_str() == Some("")
+}
+
 fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: bool) -> Value {
     let unset = |name: &str| config.get(name).is_some_and(Value::is_null);
     let mut disk = proposed.clone();
@@ -163,11 +168,16 @@ fn plan_disk(proposed: &Value, config: &Value, old: Option<&Value>, renamed: boo
         return disk;
     };
     disk = settle(old, &disk);
-    // Null is a disk that was imported: it does not tell what it was made from.
     for name in ["file_id", "import_from"] {
-        if let Some(untold) = old.get(name).filter(|origin| origin.is_null()) {
+        if let Some(untold) = old.get(name).filter(|origin| is_untold(origin)) {
             disk = with(&disk, name, untold.clone());
         }
+    }
+    // A disk that is there keeps its volume.
+    if !unset("path_in_datastore")
+        && let Some(path) = old.get("path_in_datastore")
+    {
+        disk = with(&disk, "path_in_datastore", path.clone());
     }
     let differs =
         |name: &str| disk.get(name).is_some_and(Value::is_known) && text(old, name) != text(&disk, name);

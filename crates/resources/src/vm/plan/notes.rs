@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_model::Value;
 
+use super::is_untold;
 use crate::values::{all_blocks, block, changed, flag, same, text};
 
 /// Changes of these take effect without a restart of a running VM.
@@ -116,8 +117,7 @@ fn images_of_another_time(prior: &Value, planned: &Value) -> Vec<String> {
         let interface = text(disk, "interface")?;
         let old = all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == Some(interface))?;
         let (before, after) = (old.get("import_from")?, disk.get("import_from")?);
-        // One that was imported as a guest does not tell what it was made from.
-        (!before.is_null() && !same(before, after)).then(|| {
+        (!is_untold(before) && !same(before, after)).then(|| {
             format!(
                 "import_from of {interface} is only recorded: the disk stays as it is (-replace makes the VM anew, with \
                  the new image)"

@@ -3,6 +3,7 @@
 use pve_model::rules::{PlanRequest, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
+use super::is_untold;
 use crate::definition::problem;
 use crate::values::{all_blocks, block, flag, int, origin_reasons, reasons, text};
 
@@ -40,8 +41,7 @@ pub(super) fn replacements(prior: &Value, planned: &Value) -> Vec<ReplaceReason>
     for (index, disk) in all_blocks(planned, "disk").iter().enumerate() {
         let old =
             all_blocks(prior, "disk").iter().find(|old| text(old, "interface") == text(disk, "interface"));
-        // An imported disk does not tell what it was made from.
-        if let Some(old) = old.filter(|old| old.get("file_id").is_some_and(|file| !file.is_null())) {
+        if let Some(old) = old.filter(|old| old.get("file_id").is_some_and(|file| !is_untold(file))) {
             let at = Path::attribute("disk").child(PathStep::Index(index as u64));
             found.extend(reasons(old, disk, &at, &["file_id"], "a disk is made from its image only once"));
         }

@@ -199,9 +199,9 @@ fn another_image_of_a_disk_that_is_there_is_only_recorded_and_the_plan_says_so()
     let (_, response) = update(disk(json!("local:import/a.qcow2")), disk(json!("local:import/b.qcow2")));
     assert_eq!(response.replace, vec![]);
     assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
-    let (_, response) = update(disk(json!("")), disk(json!("local:import/b.qcow2")));
-    assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
     let (_, response) = update(disk(Json::Null), disk(json!("local:import/b.qcow2")));
+    assert!(response.notes[0].starts_with("import_from of scsi0 is only recorded"), "{:?}", response.notes);
+    let (_, response) = update(disk(json!("")), disk(json!("local:import/b.qcow2")));
     assert_eq!(response.notes, Vec::<String>::new(), "an imported VM does not tell its image");
 }
 
@@ -211,12 +211,20 @@ fn another_file_of_a_disk_replaces_the_vm_unless_it_was_imported() {
     for (before, after, replaces) in [
         (json!("local:iso/a.img"), json!("local:iso/b.img"), true),
         (json!("local:iso/a.img"), json!(""), true),
-        (json!(""), json!("local:iso/b.img"), true),
-        (Json::Null, json!("local:iso/b.img"), false),
+        (Json::Null, json!("local:iso/b.img"), true),
+        (json!(""), json!("local:iso/b.img"), false),
     ] {
         let (_, response) = update(disk(before.clone()), disk(after.clone()));
         assert_eq!(!response.replace.is_empty(), replaces, "{before} {after}");
     }
+}
+
+// The reference: a list of disks that differ in this alone is the same list.
+#[test]
+fn a_disk_that_is_there_keeps_its_volume_whatever_path_is_configured() {
+    let disk = |path: Json| json!({"disk": [{"interface": "scsi0", "size": 8, "path_in_datastore": path}]});
+    let (before, after) = (disk(json!("vm-1-disk-0")), disk(json!("base/x")));
+    assert_eq!(differences(before, after), Vec::<String>::new());
 }
 
 // The reference: computed attributes that are left out stay as they are.
