@@ -217,7 +217,7 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
     let shown = guide.and_then(|guide| text(guide, "interface")).is_some() || interface != "ide2";
     read.insert("interface".into(), if shown { json!(interface) } else { Json::Null });
     read.insert("type".into(), json!(observed.written("citype")));
-    read.insert("upgrade".into(), json!(observed.flag("ciupgrade")));
+    read.insert("upgrade".into(), json!(observed.flag("ciupgrade").unwrap_or(true)));
     for (attribute, key) in [
         ("meta_data_file_id", "meta"),
         ("network_data_file_id", "network"),

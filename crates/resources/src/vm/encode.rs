@@ -149,7 +149,7 @@ fn encode_smbios(smbios: &Value) -> Properties {
 fn encode_initialization(initialization: Option<&Value>, params: &mut Params) {
     let Some(initialization) = initialization else { return };
     params.put("citype", text(initialization, "type"));
-    params.put_flag("ciupgrade", flag(initialization, "upgrade"));
+    params.put_flag("ciupgrade", flag(initialization, "upgrade").filter(|on| !on));
     if let Some(dns) = block(initialization, "dns") {
         let servers = texts(dns, "servers");
         params.put("nameserver", (!servers.is_empty()).then(|| servers.join(" ")));

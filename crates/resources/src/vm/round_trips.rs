@@ -62,6 +62,7 @@ prop_compose! {
         address in optional(prop_oneof![Just("dhcp"), Just("192.0.2.7/24")]), six in optional(Just("auto")),
         user in optional("[a-z]{1,6}"), keys in prop::collection::vec("ssh-ed25519 [A-Z+/]{8} [a-z]@[a-z]", 0..3),
         vendor in optional(Just("local:snippets/v.yaml")), domain in optional(Just("example.test")),
+        upgrade in any::<bool>(),
     ) -> Json {
         let family = |address: Option<&str>| match address {
             Some(address) => json!([{ "address": address }]),
@@ -73,7 +74,7 @@ prop_compose! {
             "ip_config": [{ "ipv4": family(address), "ipv6": family(six) }],
             "dns": [{ "domain": domain }],
             "user_account": [{ "username": user, "keys": keys }],
-            "vendor_data_file_id": vendor,
+            "vendor_data_file_id": vendor, "upgrade": upgrade,
         })
     }
 }
