@@ -202,6 +202,11 @@ impl ObjectStore for AwsStore {
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         told("LIST", prefix, self.page(prefix, after).await)
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let removed = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        let removed = removed.map(drop).map_err(|error| judge_write(key, &error));
+        told("DELETE", key, removed)
+    }
 }
 
 /// Shows a request and what came of it.

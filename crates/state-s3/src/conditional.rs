@@ -201,6 +201,9 @@ mod tests {
         async fn list(&self, prefix: &str, _: &str) -> Result<Page, StoreError> {
             self.get(prefix).await.map(|_| Page::default())
         }
+        async fn delete(&self, key: &str) -> Result<(), StoreError> {
+            self.get(key).await.map(drop)
+        }
     }
 
     #[tokio::test(start_paused = true)]

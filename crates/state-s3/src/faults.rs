@@ -131,6 +131,12 @@ impl ObjectStore for FaultyStore {
             _ => fault(),
         }
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match self.fate() {
+            Fate::Fine => self.inner.delete(key).await,
+            _ => fault(),
+        }
+    }
 }
 
 /// A store that ignores conditions, as some do: those on versions, or also those on absence.
@@ -168,5 +174,8 @@ impl ObjectStore for Careless {
     }
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.store.list(prefix, after).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.store.delete(key).await
     }
 }

@@ -74,6 +74,10 @@ impl ObjectStore for CutOff {
         self.check()?;
         self.0.list(prefix, after).await
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.check()?;
+        self.0.delete(key).await
+    }
 }
 
 #[tokio::test]

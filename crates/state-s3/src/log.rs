@@ -23,7 +23,7 @@ use crate::layout::Layout;
 use crate::lease::S3Lease;
 use crate::naming::{Naming, to_json};
 use crate::probe::Probe;
-use crate::snapshot::{Last, Snapshot, encode_snapshot};
+use crate::snapshot::{Last, Snapshot, encode_snapshot, prune_snapshots};
 use crate::store::{ObjectStore, StoreError};
 
 /// The kind of the event that follows every change of the keyring.
@@ -285,7 +285,7 @@ impl EventLog for S3Log {
         create(&*self.store, &object, writer, &body).await.map_err(|error| self.fail(error))?;
         known.snapshot = state.sequence;
         self.note(&known);
-        self.settle().await;
+        futures::join!(self.settle(), prune_snapshots(&*self.store, &self.layout, state.sequence));
         Ok(())
     }
 

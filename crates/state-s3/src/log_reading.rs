@@ -7,7 +7,7 @@ use super::S3Log;
 use crate::batch::decode_batch;
 use crate::conditional::{list, read};
 use crate::hint::WITHOUT_KEYRING;
-use crate::snapshot::{Snapshot, decode_snapshot};
+use crate::snapshot::{KEPT, Snapshot, decode_snapshot};
 
 /// Batches read at a time.
 const READS: usize = 16;
@@ -15,8 +15,6 @@ const READS: usize = 16;
 const STEPS: usize = 4;
 /// Batches that end so many events before the newest are not listed to find it: most have fewer.
 const NEAR: u64 = 256;
-/// Snapshots that are tried when the newest cannot be used: after that the log is read instead.
-const SNAPSHOTS: usize = 3;
 
 impl S3Log {
     /// The events after `from`, which is the end of a batch. The end of the log is where the store says that there is
@@ -218,7 +216,7 @@ impl S3Log {
             return Ok(Some(found));
         }
         let keys = list(&*self.store, &self.layout.snapshots(), "").await;
-        for key in keys.map_err(|error| self.fail(error))?.into_iter().rev().take(SNAPSHOTS) {
+        for key in keys.map_err(|error| self.fail(error))?.into_iter().rev().take(KEPT) {
             if let Some(found) = read_one(key).await? {
                 return Ok(Some(found));
             }

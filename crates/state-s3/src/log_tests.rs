@@ -192,6 +192,9 @@ impl ObjectStore for SlowHints {
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.inner.list(prefix, after).await
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.inner.delete(key).await
+    }
 }
 
 #[tokio::test]
@@ -282,6 +285,9 @@ impl ObjectStore for Forgetful {
         page.keys.retain(|_| self.1.lock().unwrap().bool());
         page.keys.extend(last);
         Ok(page)
+    }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.0.delete(key).await
     }
 }
 

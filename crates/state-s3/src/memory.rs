@@ -76,4 +76,8 @@ impl ObjectStore for MemoryStore {
             keys.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after).cloned().peekable();
         Ok(Page { keys: found.by_ref().take(PAGE).collect(), more: found.peek().is_some() })
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.remove(key);
+        Ok(())
+    }
 }

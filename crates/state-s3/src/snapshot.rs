@@ -11,9 +11,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::batch::{decode_batch, encode_batch};
+use crate::layout::Layout;
+use crate::store::ObjectStore;
 
 /// The form of the projection. Snapshots of another one are passed over; raise it when `State` changes.
 const FORMAT: u32 = 2;
+/// Snapshots that are kept: as many as a reader tries before it reads the log instead.
+pub(crate) const KEPT: usize = 3;
+/// Snapshots that are removed at a time. Only a store from before they were removed has more.
+const REMOVED: usize = 16;
 
 /// What a snapshot says.
 #[derive(Default)]
@@ -78,6 +84,21 @@ pub(crate) fn decode_snapshot(seal: &Seal, body: &[u8]) -> Option<Snapshot> {
     let state: State = serde_json::from_slice(&json).ok()?;
     let key = seal.newest_number().ok()?;
     (state.sequence == snapshot.head.sequence).then_some(Snapshot { state, head: snapshot.head, key })
+}
+
+/// Removes the oldest snapshots: of those up to `newest`, the last ones stay. One request, and one more for each that goes.
+/// Whoever reads one of them at that moment reads a newer one instead, or the log. What cannot be removed is in nobody's
+/// way; the next run tries again.
+pub(crate) async fn prune_snapshots(store: &dyn ObjectStore, layout: &Layout, newest: u64) {
+    // The oldest come first.
+    let Ok(page) = store.list(&layout.snapshots(), "").await else { return };
+    let newest = layout.snapshot(newest);
+    // Another folder's keys are not ours, and those of later runs are for them to count.
+    let ours = |key: &&String| key.len() == newest.len() && **key <= newest;
+    let found: Vec<&String> = page.keys.iter().filter(ours).collect();
+    let old = found.len().saturating_sub(KEPT);
+    let removed = found[..old].iter().take(REMOVED).map(|key| store.delete(key));
+    futures::future::join_all(removed).await;
 }
 
 /// Whether the event that a snapshot ends with is the one of its head, and opens.

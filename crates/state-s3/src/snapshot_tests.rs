@@ -36,6 +36,9 @@ impl ObjectStore for Counting {
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.count().list(prefix, after).await
     }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.count().delete(key).await
+    }
 }
 
 fn layout() -> Layout {
@@ -197,4 +200,53 @@ async fn what_a_log_needs_beside_its_events_is_verified_too() {
         let fault = open(&store).await.0.verify().await.unwrap().fault;
         assert!(matches!(&fault, Some(Fault::Beside { object: named, .. }) if *named == object), "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn old_snapshots_are_removed_and_whoever_would_read_one_reads_a_newer_one() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let (log, counted) = open(&store).await;
+    // Not of this log's making.
+    let others = [format!("{}note", layout().snapshots()), layout().snapshot(100)];
+    for other in &others {
+        store.put(other, b"{}".to_vec()).await.unwrap();
+    }
+    let snapshots = || -> Vec<String> {
+        let keys = store.keys().into_iter();
+        keys.filter(|key| key.starts_with(&layout().snapshots()) && !others.contains(key)).collect()
+    };
+    let mut early = None;
+    for sequence in 1..=8 {
+        append(&log, sequence - 1..sequence).await;
+        log.settle().await;
+        let state = log.state().await.unwrap();
+        let before = counted.1.load(Ordering::Relaxed);
+        log.save_snapshot(&state).await.unwrap();
+        let requests = counted.1.load(Ordering::Relaxed) - before;
+        // The snapshot, the hint, the listing, and from the fourth on a removal.
+        assert_eq!(requests, 3 + u64::from(sequence > 3), "{sequence}");
+        let first = sequence.saturating_sub(2).max(1);
+        assert_eq!(snapshots(), (first..=sequence).map(|last| layout().snapshot(last)).collect::<Vec<_>>());
+        if sequence == 2 {
+            early = Some(open(&store).await.0);
+        }
+    }
+    assert!(others.iter().all(|other| store.keys().contains(other)));
+    // Its hint names one that is gone.
+    let whole = State::project(&log.read(0).await.unwrap()).unwrap();
+    assert_eq!(early.unwrap().state().await.unwrap(), whole);
+}
+
+#[tokio::test]
+async fn a_store_from_before_is_tidied_a_part_at_a_time() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let (log, _) = open(&store).await;
+    append(&log, 0..30).await;
+    for last in 1..30 {
+        store.put(&layout().snapshot(last), b"{}".to_vec()).await.unwrap();
+    }
+    log.save_snapshot(&log.state().await.unwrap()).await.unwrap();
+    let left = store.keys().iter().filter(|key| key.starts_with(&layout().snapshots())).count();
+    // Seven of the first ten that a listing of this store shows.
+    assert_eq!(left, 30 - 7);
 }

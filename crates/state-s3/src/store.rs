@@ -71,4 +71,10 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// When the store cannot be asked.
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError>;
+
+    /// Removes an object that nobody needs; no error when there is none. Never one of those that a log consists of.
+    ///
+    /// # Errors
+    /// When the store refuses, or does not answer.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
 }

@@ -38,6 +38,10 @@ async fn conditions_are_told_apart(server: &Server) {
     store.put("a/two", b"5".to_vec()).await.unwrap();
     assert_eq!(store.list("a/", "").await.unwrap().keys, ["a/one", "a/two"]);
     assert_eq!(store.list("a/", "a/one").await.unwrap().keys, ["a/two"]);
+    for _ in 0..2 {
+        store.delete("a/two").await.unwrap();
+        assert_eq!(store.list("a/", "").await.unwrap().keys, ["a/one"]);
+    }
     let elsewhere = settings(server.address(), &[("bucket", pve_model::Value::string("elsewhere"))]);
     let elsewhere = AwsStore::connect(&elsewhere).await.unwrap();
     assert!(matches!(elsewhere.get("a/one").await, Err(StoreError::Refused(_))));
@@ -189,6 +193,9 @@ impl ObjectStore for Distant {
     }
     async fn list(&self, prefix: &str, after: &str) -> Result<Page, StoreError> {
         self.pass().await.list(prefix, after).await
+    }
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.pass().await.delete(key).await
     }
 }
 
