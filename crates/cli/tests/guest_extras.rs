@@ -172,3 +172,66 @@ fn guests_that_wait_for_a_reboot_are_named_with_what_waits() {
     cluster.send("POST", "/nodes/pve/qemu/500/status/reboot", &[]);
     settled(&project);
 }
+
+#[test]
+fn network_devices_are_those_of_the_configuration_where_it_has_any() {
+    let cluster = Cluster::start(Options::default());
+    let bridge = "network_device {\n    bridge = \"vmbr0\"\n  }";
+    let named = "network_interface {\n    name = \"eth0\"\n  }";
+    let main = |more: &str| {
+        format!("{PROVIDER}{}{}{}", vm(500, &format!("{bridge}\n  {more}")), vm(501, ""), container(named))
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main(""));
+    project.ok(&["apply", "--auto-approve"]);
+    let net = |path: &str, slot: &str| cluster.get(path)[slot].as_str().map(str::to_string);
+    let (g500, c) = ("/nodes/pve/qemu/500/config", "/nodes/pve/lxc/510/config");
+    let kept = [net(g500, "net0"), net(c, "net0")];
+    let attach = || {
+        cluster.send("PUT", g500, &[("net5", "virtio,bridge=vmbr0")]);
+        cluster.send("PUT", c, &[("net3", "name=eth9,bridge=vmbr0")]);
+    };
+    attach();
+    cluster.send("PUT", "/nodes/pve/qemu/501/config", &[("net0", "virtio,bridge=vmbr0")]);
+    let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
+    assert!(code == 2 && plan.contains("Changed outside"), "{code} {plan}");
+    assert!(plan.contains("- network_device {") && plan.contains("- network_interface {"), "{plan}");
+    let plan = plan.replace("\n  # ", " ");
+    assert!(plan.contains("vm.g501: net0: virtio on vmbr0, not in the configuration; left alone"), "{plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!([net(g500, "net0"), net(c, "net0")], kept);
+    assert_eq!([net(g500, "net5"), net(c, "net3")], [None, None]);
+    settled(&project);
+    assert!(net("/nodes/pve/qemu/501/config", "net0").is_some());
+    // A device of the configuration that takes the place of one that was attached is that one, in its slot.
+    attach();
+    project.write("main.tf", &main(&bridge.replace("vmbr0", "vmbr1")));
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(net(g500, "net0"), kept[0]);
+    assert!(net(g500, "net1").unwrap().contains("bridge=vmbr1") && net(g500, "net5").is_none());
+    settled(&project);
+}
+
+#[test]
+fn a_clone_has_the_network_devices_that_it_configures_else_those_of_its_template() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    let template = [
+        ("vmid", "900"),
+        ("template", "1"),
+        ("net0", "virtio,bridge=vmbr0"),
+        ("net2", "virtio,bridge=vmbr0"),
+    ];
+    cluster.send("POST", "/nodes/pve/qemu", &template);
+    let source = "clone {\n    vm_id = 900\n  }";
+    let own = format!("{source}\n  network_device {{\n    bridge = \"vmbr1\"\n  }}");
+    project.write("main.tf", &format!("{PROVIDER}{}{}", vm(500, &own), vm(501, source)));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    let slots = |vmid: u32| -> Vec<String> {
+        let config = cluster.get(&format!("/nodes/pve/qemu/{vmid}/config"));
+        config.as_object().unwrap().keys().filter(|name| name.starts_with("net")).cloned().collect()
+    };
+    assert_eq!(slots(500), ["net0"]);
+    assert_eq!(slots(501), ["net0", "net2"]);
+}

@@ -23,7 +23,10 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     } else {
         extras.extend(drives(observed).filter(|_| !inherits("disk")));
     }
-    extras.extend(network_devices(observed).filter(|_| !inherits(network_blocks(value))));
+    // Where any is configured, all are: those that are none of them are among the values.
+    let blocks = network_blocks(value);
+    let is_open = all_blocks(value, blocks).is_empty() && !inherits(blocks);
+    extras.extend(network_devices(observed).filter(|_| is_open));
     let named = named_parts(value);
     extras.retain(|extra| !named.contains(&extra.key));
     Beside { extras, set_aside: set_aside(observed), waits: waits(observed) }

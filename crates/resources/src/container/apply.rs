@@ -16,7 +16,7 @@ use crate::params::Params;
 use crate::property::Properties;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, complete, flag, int, text};
-use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, timeout};
+use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, surplus_devices, timeout};
 
 /// The container that an action is about.
 pub(crate) struct Target<'a> {
@@ -223,6 +223,7 @@ impl Target<'_> {
         }
         let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
         keep_addresses(&observed, &drawn, &mut set);
+        delete.extend(surplus_devices(&observed, prior, planned, "network_interface", &set));
         // These are settled when the container is made.
         for fixed in ["ostype", "arch"] {
             let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));

@@ -119,9 +119,12 @@ fn decode_blocks(observed: &Observed, guide: &Value, blocks: &mut Map<String, Js
 fn decode_network(observed: &Observed, guide: &Value, extent: Extent, blocks: &mut Map<String, Json>) {
     let known = all_blocks(guide, "network_interface").len();
     let names = observed.numbered("net");
+    let last = names.last().map_or(0, |(index, _)| *index as usize + 1);
     let count = match extent {
-        Extent::Guided => known,
-        Extent::Everything => names.last().map_or(0, |(index, _)| *index as usize + 1),
+        // Whoever configures none leaves them to others.
+        Extent::Guided if known == 0 => 0,
+        Extent::Guided => last.max(known),
+        Extent::Everything => last,
     };
     let net = |index: usize| observed.text(&format!("net{index}")).map(|net| Properties::parse(&net));
     let disabled = |index: usize| {

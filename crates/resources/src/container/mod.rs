@@ -4,7 +4,8 @@
 //! are changes in place. So are password and keys, but Proxmox VE takes those only when a container is made: a change
 //! is recorded and has to be made inside of the container. `idmap` is written over SSH: the API only shows it. A mount
 //! point keeps its volume when its path changes, and moves when its datastore does. A container that was imported does not
-//! tell what it was made from, and a block that is left out means its defaults.
+//! tell what it was made from, and a block that is left out means its defaults. Mount points and network interfaces that
+//! nobody configured are treated as the disks and network devices of a VM.
 
 mod addresses;
 mod apply;

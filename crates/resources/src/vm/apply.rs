@@ -10,7 +10,7 @@ use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
 use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
-use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
+use super::option_changes::{changed_options, keep_addresses, keep_uuid, surplus_devices, with_uuid};
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
@@ -289,6 +289,7 @@ impl Target<'_> {
         // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
         let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
         keep_addresses(observed, &drawn, &mut set);
+        delete.extend(surplus_devices(observed, prior, planned, "network_device", &set));
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());

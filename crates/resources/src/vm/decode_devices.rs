@@ -141,9 +141,12 @@ pub(super) fn device_mac(device: &str) -> Option<String> {
 fn decode_network(observed: &Observed, guide: &Value, extent: Extent) -> Json {
     let known = all_blocks(guide, "network_device");
     let found = observed.numbered("net");
+    let last = found.last().map_or(0, |(index, _)| *index as usize + 1);
     let count = match extent {
-        Extent::Guided => known.len(),
-        Extent::Everything => found.last().map_or(0, |(index, _)| *index as usize + 1),
+        // Whoever configures none leaves them to others.
+        Extent::Guided if known.is_empty() => 0,
+        Extent::Guided => last.max(known.len()),
+        Extent::Everything => last,
     };
     let mut devices = Vec::new();
     for index in 0..count {

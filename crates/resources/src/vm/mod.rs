@@ -5,7 +5,10 @@
 //! refused while planning, `clone` added to a VM that is there changes nothing, and a template is replaced when it is to
 //! be a VM again. How a VM was made cannot be read: one that was imported does not tell, and `clone`, `file_id` and
 //! `import_from` are no changes of it. A block that is left out means its defaults, but for the display. A VM keeps its
-//! UUID when other details of `smbios` change. With or without pre-enrolled keys, the EFI disk is made anew in place.
+//! UUID when other details of `smbios` change. Disks that nobody configured are told and left alone: they have data, and
+//! whoever attached one had a reason. Network devices are taken for what the configuration has wholly, as by the
+//! reference, where it has any: others are planned to go, since a device more changes what a guest is reached by, and
+//! one is made again without loss. With or without pre-enrolled keys, the EFI disk is made anew in place.
 
 mod agent;
 mod apply;
@@ -35,7 +38,7 @@ pub(crate) use apply::{Target, is_busy, timeout};
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
 pub(crate) use decode_devices::is_media;
 pub(crate) use encode::encode_ip_config;
-pub(crate) use option_changes::draws_address;
+pub(crate) use option_changes::{draws_address, surplus_devices};
 pub(crate) use schema::fields;
 
 /// The names of the kind.
