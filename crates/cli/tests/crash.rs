@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "common/binary.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test file uses its part")]
 mod binary;
 
 use std::path::Path;

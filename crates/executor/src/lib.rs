@@ -1,7 +1,6 @@
 //! Carries a plan out: schedules its steps, records intents, tasks and results, and resolves what a crash left open.
 
-// The error of the provider port is as large as what it must say: what is left of an object.
-#![allow(clippy::result_large_err)]
+#![allow(clippy::result_large_err, reason = "the provider's error says what is left of an object")]
 
 mod execute;
 pub mod ports;

@@ -1,6 +1,7 @@
 //! A project in a folder of its own, and the binary run in it as a user would.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 mod binary;
 

@@ -1,6 +1,6 @@
 //! A project scaffolded by `pve init` and a simulated cluster beside it, in this process: it outlives every `pve`.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 #[path = "../common/binary.rs"]
 mod binary;

@@ -1,6 +1,6 @@
 //! A store of objects that tests start, projects whose log is in it, and a proxy that cuts it off.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 #[path = "../common/binary.rs"]
 mod binary;
