@@ -37,6 +37,9 @@ pub struct SavedPlan {
     pub plan: Plan,
     /// Moves, from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
+    /// What tells the objects that it changes from others with their ids.
+    #[serde(default)]
+    pub identities: BTreeMap<InstanceAddress, String>,
     /// Values of root variables.
     pub variables: BTreeMap<String, Value>,
     /// Files of the configuration, Base64 by path.
@@ -55,7 +58,7 @@ impl SavedPlan {
         project: &Project,
         workspace: &Workspace,
         planning: &Planning,
-        cluster: &str,
+        (cluster, identities): (&str, BTreeMap<InstanceAddress, String>),
         sequence: u64,
     ) -> SavedPlan {
         let files = workspace.recorded_files().into_iter();
@@ -67,6 +70,7 @@ impl SavedPlan {
             time: workspace.functions.plan_timestamp,
             plan: planning.plan.clone(),
             moves: planning.moves.clone(),
+            identities,
             variables: workspace.variables.clone(),
             files: files.map(|(path, bytes)| (path, STANDARD.encode(bytes))).collect(),
             existing,

@@ -235,3 +235,46 @@ fn a_clone_has_the_network_devices_that_it_configures_else_those_of_its_template
     assert_eq!(slots(500), ["net0"]);
     assert_eq!(slots(501), ["net0", "net2"]);
 }
+
+/// Destroys a guest and waits for the task.
+fn destroy(cluster: &Cluster, path: &str) {
+    let task = cluster.send("DELETE", path, &[]);
+    let task = format!("/nodes/pve/tasks/{}/status", task.as_str().unwrap());
+    while cluster.get(&task)["status"] == "running" {}
+}
+
+#[test]
+fn a_saved_plan_does_not_touch_a_guest_that_took_the_place_of_the_one_it_was_made_for() {
+    for destroys in [false, true] {
+        let cluster = Cluster::start(Options::default());
+        let project = project_with(&cluster, "");
+        let main = |description: &str| {
+            let named = format!("name = \"same\"\n  description = \"{description}\"\n  network_device {{}}");
+            let inside = "initialization {\n    hostname = \"same\"\n  }\n  network_interface {\n    name = \"eth0\"\n  }";
+            let inside = container(&format!("description = \"{description}\"\n  {inside}"));
+            format!("{PROVIDER}{}{}{inside}", vm(500, &named), vm(501, &named))
+        };
+        let made = |vmid| [("vmid", vmid), ("name", "same"), ("net0", "virtio,bridge=vmbr0")];
+        // One that was imported: no event has told yet what it is known by.
+        cluster.send("POST", "/nodes/pve/qemu", &made("501"));
+        project.write("main.tf", &main("one"));
+        project.ok(&["import", "proxmox_virtual_environment_vm.g501", "pve/501"]);
+        project.ok(&["apply", "--auto-approve", "-exclude", "proxmox_virtual_environment_vm.g501"]);
+        project.write("main.tf", &main("two"));
+        let plan = ["plan", "-out", "saved.plan", "-destroy"];
+        project.ok(&plan[..if destroys { 4 } else { 3 }]);
+        for vmid in ["500", "501"] {
+            destroy(&cluster, &format!("/nodes/pve/qemu/{vmid}"));
+            cluster.send("POST", "/nodes/pve/qemu", &made(vmid));
+        }
+        destroy(&cluster, "/nodes/pve/lxc/510");
+        let inside = [("ostemplate", "local:vztmpl/t.tar.zst"), ("rootfs", "local-lvm:4")];
+        let inside =
+            [&[("vmid", "510"), ("hostname", "same"), ("net0", "name=eth0,bridge=vmbr0")][..], &inside];
+        cluster.send("POST", "/nodes/pve/lxc", &inside.concat());
+        cluster.forget_requests();
+        let said = project.fails(&["apply", "saved.plan"]);
+        assert_eq!(said.matches("may be another guest").count(), 3, "{said}");
+        assert!(cluster.requests().iter().all(|request| request.method == "GET"), "{said}");
+    }
+}

@@ -223,6 +223,7 @@ impl Run<'_> {
             planned: resolved.planned,
             config: resolved.config,
             claim: Claim::default(),
+            identity: resolved.identity,
         };
         let known = request.planned.iter().chain(&change.before).chain(&change.after);
         let secrets = resolved.secrets.with(known);

@@ -55,6 +55,8 @@ pub struct ApplyRequest {
     pub config: Option<Value>,
     /// The claim made for this action, recorded with its intent.
     pub claim: Claim,
+    /// What told the object from another one with its id when it was known last.
+    pub identity: Option<String>,
 }
 
 /// What became of an action that a crash left open.
@@ -225,6 +227,8 @@ pub struct ResolvedStep {
     pub planned: Option<Value>,
     /// The configured values, for create, update and read.
     pub config: Option<Value>,
+    /// What told the object from another one with its id when it was known last, for update and delete.
+    pub identity: Option<String>,
     /// What is secret of all these, by its marks and by the schema.
     pub secrets: Redaction,
 }

@@ -147,6 +147,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let application = Application {
         workspace: &workspace,
         planning: &planning,
+        identities: saved.as_ref().map(|saved| &saved.identities),
         command: request.command,
         cluster: clusters.name.clone(),
         environment: project.stream().into(),

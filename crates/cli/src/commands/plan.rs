@@ -22,7 +22,7 @@ use crate::project::{Project, Workspace};
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
 use crate::render::plan::render_plan;
-use crate::session::{make_plan, observe};
+use crate::session::{identities, make_plan, observe};
 use crate::terraform_json::{PlanContext, masked, plan_json};
 
 /// The exit code for "there are changes" with `-detailed-exitcode`.
@@ -51,7 +51,8 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {
         let path = project.root.join(path);
-        let saved = SavedPlan::new(&project, &workspace, &planning, &clusters.name, state.sequence);
+        let seen = (&*clusters.name, identities(&planning.plan, &clusters.provider));
+        let saved = SavedPlan::new(&project, &workspace, &planning, seen, state.sequence);
         saved.write(&path, &project.key()?)?;
         if !global.json && !is_automation() {
             let simulate = if options.planning.simulate { "--simulate " } else { "" };

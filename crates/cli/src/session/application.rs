@@ -14,7 +14,7 @@ use pve_model::event::{
     ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation, OutputsRecorded,
     Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
-use pve_model::plan::{Plan, Step};
+use pve_model::plan::{Action, Plan, Step};
 use pve_model::provisioner::Provision;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
@@ -59,6 +59,8 @@ struct PlanResolver<'a> {
     plan: &'a Plan,
     state: &'a State,
     provider: &'a dyn Provider,
+    /// What told objects from others when they were read for the plan.
+    identities: BTreeMap<InstanceAddress, String>,
 }
 
 impl PlanResolver<'_> {
@@ -71,6 +73,17 @@ impl PlanResolver<'_> {
             _ => self.provider.identity(address).or_else(known),
         };
         InstanceRecord { identity, ..record }
+    }
+
+    /// What told the object that a step is about from others, when it was read for the plan, or was recorded.
+    fn identity_before(&self, step: &Step) -> Option<String> {
+        let change = &self.plan.changes[step.change];
+        let instance = self.state.instances.get(&change.address)?;
+        if let Some(deposed) = &change.deposed {
+            return instance.deposed.get(deposed)?.identity.clone();
+        }
+        let recorded = || instance.current.as_ref().and_then(|record| record.identity.clone());
+        self.identities.get(&change.address).cloned().or_else(recorded)
     }
 
     fn text(&self, found: &[Diagnostic]) -> String {
@@ -87,6 +100,7 @@ impl Resolver for PlanResolver<'_> {
                 prior: values.prior.map(|value| value.unmark_deep().0),
                 planned: values.planned,
                 config: values.config.map(|value| value.unmark_deep().0),
+                identity: self.identity_before(step),
             }),
             Err(found) => Err(self.text(&found)),
         }
@@ -117,12 +131,22 @@ impl Resolver for PlanResolver<'_> {
     }
 }
 
+/// What tells the objects that a plan changes from others with their ids, as they were read for it.
+pub fn identities(plan: &Plan, provider: &dyn Provider) -> BTreeMap<InstanceAddress, String> {
+    let known = plan.changes.iter().filter(|change| change.action != Action::NoOp);
+    let known =
+        known.filter_map(|change| Some((change.address.clone(), provider.identity(&change.address)?)));
+    known.collect()
+}
+
 /// Everything that applying a plan needs.
 pub struct Application<'a> {
     /// The configuration.
     pub workspace: &'a Workspace,
     /// The plan.
     pub planning: &'a Planning,
+    /// What told its objects from others when a saved plan was made.
+    pub identities: Option<&'a BTreeMap<InstanceAddress, String>>,
     /// What is recorded as the command.
     pub command: &'a str,
     /// What is recorded as the cluster.
@@ -191,6 +215,7 @@ impl Application<'_> {
             plan,
             state: &state,
             provider,
+            identities: self.identities.cloned().unwrap_or_else(|| identities(plan, provider)),
         };
         let (is_lost, cancelled) = (Arc::clone(&self.is_lost), Arc::clone(&self.cancelled));
         let journal = LogJournal { writer: writer.clone(), is_lost, cancelled };

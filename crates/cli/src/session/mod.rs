@@ -20,7 +20,7 @@ use crate::project::Workspace;
 mod application;
 mod records;
 
-pub use application::{Application, Applied, LogJournal};
+pub use application::{Application, Applied, LogJournal, identities};
 pub use records::StateRecords;
 
 /// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
@@ -151,6 +151,7 @@ async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
             planned: known(&change.after).filter(|_| makes),
             config: None,
             claim: Claim::default(),
+            identity: None,
         }
     };
     let changes =

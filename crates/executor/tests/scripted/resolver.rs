@@ -64,14 +64,21 @@ impl Resolver for ScriptedResolver {
         let wanted = if self.marks { wanted.sensitive() } else { wanted };
         let secrets = self.secrets.clone();
         Ok(match step.operation {
-            Operation::Create => {
-                ResolvedStep { prior: None, planned: Some(wanted.clone()), config: Some(wanted), secrets }
+            Operation::Create => ResolvedStep {
+                prior: None,
+                planned: Some(wanted.clone()),
+                config: Some(wanted),
+                identity: None,
+                secrets,
+            },
+            Operation::Delete => {
+                ResolvedStep { prior: Some(wanted), planned: None, config: None, identity: None, secrets }
             }
-            Operation::Delete => ResolvedStep { prior: Some(wanted), planned: None, config: None, secrets },
             _ => ResolvedStep {
                 prior: Some(thing(name, false)),
                 planned: Some(wanted.clone()),
                 config: Some(wanted),
+                identity: None,
                 secrets,
             },
         })

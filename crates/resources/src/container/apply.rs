@@ -14,6 +14,7 @@ use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
+use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, complete, flag, int, text};
 use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, surplus_devices, timeout};
@@ -24,6 +25,8 @@ pub(crate) struct Target<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) node: String,
     pub(crate) vmid: u32,
+    /// What told it from another one with its id when it was known last.
+    pub(crate) identity: Option<String>,
 }
 
 impl Target<'_> {
@@ -48,9 +51,7 @@ impl Target<'_> {
     }
 
     fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
-        let known =
-            block(prior, "initialization").and_then(|initialization| text(initialization, "hostname"));
-        self.call.refuse_other(known, observed.text("hostname").as_deref())
+        refuse_other(&self.call, (prior, self.identity.as_deref()), (&self.decode(observed, prior), observed))
     }
 
     fn gone(&self) -> ProviderError {

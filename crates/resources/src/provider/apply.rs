@@ -8,7 +8,7 @@ use pve_model::{Type, Value};
 
 use super::broken_off::PlainChange;
 use super::claims::{record_other_id, vmid_is_free};
-use super::identity::name;
+use super::identity::is_replaced;
 use super::{Connection, Family, ProxmoxProvider, Seen};
 use crate::cluster::{Call, Step, failed, refused};
 use crate::operations::Operations;
@@ -186,10 +186,16 @@ pub(super) enum Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
-    pub(super) fn new(family: Family, kind: &'a Kind, call: Call<'a>, node: String, vmid: u32) -> Guest<'a> {
+    pub(super) fn new(
+        family: Family,
+        kind: &'a Kind,
+        call: Call<'a>,
+        (node, vmid): (String, u32),
+        identity: Option<String>,
+    ) -> Guest<'a> {
         match family {
-            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid }),
-            _ => Guest::Container(container::Target { call, kind, node, vmid }),
+            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid, identity }),
+            _ => Guest::Container(container::Target { call, kind, node, vmid, identity }),
         }
     }
 
@@ -203,11 +209,13 @@ impl<'a> Guest<'a> {
     /// Whether what was read after a change broke off is the guest that was to be changed, and not the one that has its id
     /// now: as `left` it would count as ours from then on. Where a step was done, it was looked at before.
     fn is_known(&self, prior: &Value, left: &Value) -> bool {
-        let call = match self {
-            Guest::Vm(vm) => &vm.call,
-            Guest::Container(container) => &container.call,
+        let (call, known, vmid) = match self {
+            Guest::Vm(vm) => (&vm.call, &vm.identity, vm.vmid),
+            Guest::Container(container) => (&container.call, &container.identity, container.vmid),
         };
-        !call.done().is_empty() || call.refuse_other(name(prior), name(left)).is_ok()
+        let now = call.cluster.identity(vmid);
+        let other = is_replaced((prior, known.as_deref()), (left, now.as_deref()));
+        !call.done().is_empty() || other.is_none()
     }
 
     pub(super) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
@@ -271,7 +279,8 @@ impl<'a> GuestChange<'a> {
         let label = if self.family == Family::Vm { "vm" } else { "container" };
         let object = format!("{label} {vmid} on {node}");
         let call = Call::new(&self.connection.cluster, self.progress, object);
-        Guest::new(self.family, self.kind, call, node.to_string(), vmid)
+        let identity = self.request.identity.clone();
+        Guest::new(self.family, self.kind, call, (node.to_string(), vmid), identity)
     }
 
     async fn apply(&self) -> Result<Option<Value>, ProviderError> {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
+use crate::cluster::{Call, refused};
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, text, texts};
@@ -24,28 +26,70 @@ pub(crate) fn identity_of(observed: &Observed) -> Option<String> {
 /// Why the guest that was found is another one than the known one, if it is; both with their identities.
 ///
 /// One that was restored from a backup has another generation, one whose UUID was set by hand another UUID: the same is
-/// what has anything of the identity. Where none is known, another one has another name and none of the hardware
+/// what has one of them. Where none is known, another one has another name and none of the hardware
 /// addresses, which Proxmox VE draws anew for each guest.
 pub(super) fn is_another(
     (known, known_identity): (&Value, Option<&str>),
     (found, found_identity): (&Value, Option<&str>),
 ) -> Option<&'static str> {
-    let parts = |identity: Option<&str>| Properties::parse(identity.unwrap_or_default());
-    let (before, now) = (parts(known_identity), parts(found_identity));
-    let comparable: Vec<bool> = before
-        .pairs()
-        .iter()
-        .filter_map(|(key, value)| now.get(key).map(|now| now == value.as_str()))
-        .collect();
-    if !comparable.is_empty() {
-        let same = comparable.contains(&true);
-        return (!same).then_some("it has another UUID and was made at another time");
+    if is_comparable(known_identity, found_identity) {
+        let same = compared(known_identity, found_identity).contains(&true);
+        return (!same).then_some("it has another UUID, and nothing tells that it is the same");
     }
     let (addresses, now) = (hardware_addresses(known), hardware_addresses(found));
     let other = name(known).is_some_and(|known| name(found) != Some(known))
         && !addresses.is_empty()
         && addresses.is_disjoint(&now);
     other.then_some("has none of the network devices of the one that is known")
+}
+
+/// For each part of an identity that both have, whether it is the same. When they were made counts only where not both other
+/// parts can be compared: two may be made in one second.
+fn compared(known: Option<&str>, found: Option<&str>) -> Vec<bool> {
+    let parts = |identity: Option<&str>| Properties::parse(identity.unwrap_or_default());
+    let (before, now) = (parts(known), parts(found));
+    let both = before.pairs().iter();
+    let same = both.filter_map(|(key, value)| Some((key, now.get(key)? == value.as_str())));
+    let (weak, mut parts): (Vec<_>, Vec<_>) = same.partition(|(key, _)| *key == "ctime");
+    if parts.len() < 2 {
+        parts.extend(weak);
+    }
+    parts.into_iter().map(|(_, same)| same).collect()
+}
+
+fn is_comparable(known: Option<&str>, found: Option<&str>) -> bool {
+    !compared(known, found).is_empty()
+}
+
+/// Why the guest that is about to be changed is not the one that this was planned for, if that is so. Where no identity is
+/// known it is more careful than reading: nothing is lost by planning again.
+pub(super) fn is_replaced(
+    (known, known_identity): (&Value, Option<&str>),
+    (found, found_identity): (&Value, Option<&str>),
+) -> Option<String> {
+    if is_comparable(known_identity, found_identity) {
+        let is_another = is_another((known, known_identity), (found, found_identity)).is_some();
+        return is_another.then(|| "has another UUID than when this was planned".to_string());
+    }
+    if let Some(known) = name(known).filter(|known| name(found) != Some(known)) {
+        let now = name(found).unwrap_or_default();
+        return Some(format!("is named {now:?} now and was {known:?} when this was planned"));
+    }
+    let (addresses, now) = (hardware_addresses(known), hardware_addresses(found));
+    let is_other = !addresses.is_empty() && !now.is_empty() && addresses.is_disjoint(&now);
+    is_other.then(|| "has none of the network devices that it had when this was planned".to_string())
+}
+
+/// A VMID may have been given to another guest since the plan was made: that one is not touched.
+pub(crate) fn refuse_other(
+    call: &Call<'_>,
+    known: (&Value, Option<&str>),
+    (found, observed): (&Value, &Observed),
+) -> Result<(), ProviderError> {
+    let identity = identity_of(observed);
+    let Some(why) = is_replaced(known, (found, identity.as_deref())) else { return Ok(()) };
+    let message = format!("{} {why}: it may be another guest", call.object);
+    Err(refused(message, Some("it was not touched: look at it in the cluster and plan again")))
 }
 
 pub(super) fn name(guest: &Value) -> Option<&str> {

@@ -107,7 +107,7 @@ impl Search<'_> {
         let node = entry.map(|guest| guest.node.clone()).or(known).unwrap_or_default();
         let object = format!("guest {vmid} on {node}");
         let call = Call::new(self.cluster, &Silent, object);
-        let guest = Guest::new(self.family, self.kind, call, node.clone(), vmid);
+        let guest = Guest::new(self.family, self.kind, call, (node.clone(), vmid), None);
         let observed = guest.look().await?;
         let operation = self.open.intent.operation;
         let Some(observed) = observed else {

@@ -14,6 +14,7 @@ use super::option_changes::{changed_options, keep_addresses, keep_uuid, surplus_
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
+use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, complete, flag, int, text, texts};
 
@@ -23,6 +24,8 @@ pub(crate) struct Target<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) node: String,
     pub(crate) vmid: u32,
+    /// What told it from another one with its id when it was known last.
+    pub(crate) identity: Option<String>,
 }
 
 /// The configured limit of an operation, in seconds.
@@ -56,7 +59,7 @@ impl Target<'_> {
     }
 
     fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
-        self.call.refuse_other(text(prior, "name"), observed.text("name").as_deref())
+        refuse_other(&self.call, (prior, self.identity.as_deref()), (&self.decode(observed, prior), observed))
     }
 
     /// The values of the VM as it is now, in the words of the plan.

@@ -102,6 +102,7 @@ impl World {
             planned: config.map(|config| self.plan(prior, config).planned.unwrap()),
             config: config.cloned(),
             claim: Claim::default(),
+            identity: None,
         }
     }
 
