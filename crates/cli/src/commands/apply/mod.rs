@@ -1,34 +1,34 @@
 //! `pve apply`, `pve destroy` and `pve refresh`
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pve_executor::Outcome;
 use pve_executor::ports::Provider;
-use pve_model::event::{NO_CLUSTER, Operation};
+use pve_model::event::NO_CLUSTER;
 use pve_model::plan::PlanMode;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
 use pve_state::Writer;
-use serde_json::json;
 
-use super::output::render_outputs;
+mod outcome;
+mod saved;
+
+use self::outcome::{conclude, report_kept};
+use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
+use super::is_approved;
 use super::plan::{parse_wait, plan_with, show};
 use super::state::refuse_unadopted;
-use super::{is_approved, print_json};
-use crate::arguments::{
-    ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions, VariableOptions,
-};
-use crate::backend::{has_spool, log_place};
+use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
+use crate::backend::log_place;
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
-use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
+use crate::failure::{Ended, FAILED, Failure};
+use crate::interrupt::listen_for_interrupts;
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
-use crate::project::{DEFAULT_ENVIRONMENT, Project, Workspace, actor};
+use crate::project::{Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
-use crate::session::{Application, Applied, LogJournal, StateRecords, is_needed};
+use crate::session::{Application, LogJournal, StateRecords, is_needed};
 
 /// How a plan is applied.
 struct Request<'a> {
@@ -118,10 +118,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
     let planning = match &saved {
-        Some(saved) => {
-            refuse_stale(saved, &state)?;
-            saved.planning()
-        }
+        Some(saved) => saved_planning(saved, &state)?,
         None => {
             let planning =
                 plan_with(&workspace, &state, &clusters, request.planning, request.keep_protected).await?;
@@ -160,29 +157,10 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let progress = Progress::new(paint, planning.plan.steps.len());
     let applied = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
-    let Applied { outcome, problems, unrecorded } = applied;
     if let Err(error) = log.save_snapshot(&writer.state()).await {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
     }
-    report_kept(&planning);
-    let is_kept = has_spool(&project);
-    let code = report(global, &workspace, request.command, &outcome, paint, is_kept || unrecorded.is_some())?;
-    if is_kept {
-        return Err(Failure::hinted(
-            "what happened since the log went away, or was taken over, is not in it: it is kept here",
-            "`pve log push` appends it once the log is back; `pve apply` then continues from there.",
-        ));
-    }
-    if let Some(failure) = unrecorded {
-        return Err(failure);
-    }
-    if outcome.is_complete() {
-        show_outputs(global, request.command, &writer.state())?;
-    }
-    if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
-        return Err(workspace.failure(problems));
-    }
-    Ok(code)
+    conclude(global, &project, &application, applied, &writer.state(), paint)
 }
 
 /// The project, and the plan if one was saved.
@@ -196,67 +174,6 @@ fn find(global: &GlobalOptions, request: &Request<'_>) -> Result<(Project, Optio
         refuse_other_cluster(&saved, if request.planning.simulate { SIMULATOR } else { "a real cluster" })?;
     }
     Ok((project, Some(saved)))
-}
-
-/// A saved plan is applied as it was made.
-fn refuse_planning_again(options: &PlanningOptions) -> Result<(), Failure> {
-    let VariableOptions { variables, variable_files } = &options.variables;
-    let given = [
-        ("-var", !variables.is_empty()),
-        ("-var-file", !variable_files.is_empty()),
-        ("-target", !options.target.is_empty()),
-        ("-exclude", !options.exclude.is_empty()),
-        ("-replace", !options.replace.is_empty()),
-        ("-destroy", options.destroy),
-        ("-refresh-only", options.refresh_only),
-        ("-refresh=false", !options.refresh),
-    ];
-    match given.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((name, _)) => Err(Failure::hinted(
-            format!("{name} is an option of planning, and this plan is made already"),
-            "Nothing was changed. Leave it out, or plan again with it: `pve plan -out FILE`.",
-        )),
-    }
-}
-
-fn refuse_stale(saved: &SavedPlan, state: &State) -> Result<(), Failure> {
-    if saved.sequence == state.sequence {
-        return Ok(());
-    }
-    let message = format!(
-        "the saved plan is stale: it was made at event {}, and the log is at event {} now",
-        saved.sequence, state.sequence
-    );
-    Err(Failure::hinted(message, "Nothing was changed. Plan again with `pve plan -out FILE`."))
-}
-
-/// A plan is applied where it was made, whether that is named again or not.
-fn in_environment_of(
-    saved: &SavedPlan,
-    project: Project,
-    global: &GlobalOptions,
-) -> Result<Project, Failure> {
-    let made_in = &saved.environment;
-    if let Some(named) = global.environment.as_ref().filter(|named| *named != made_in) {
-        return Err(Failure::hinted(
-            format!("the saved plan was made in the environment {made_in}, not in {named}"),
-            "Nothing was changed. Leave out -e (and PVE_ENVIRONMENT), or plan again.",
-        ));
-    }
-    let environment = Some(made_in.clone()).filter(|name| name != DEFAULT_ENVIRONMENT);
-    Ok(Project { environment, ..project })
-}
-
-/// A plan is about what it saw: on another cluster its steps would mean something else.
-fn refuse_other_cluster(saved: &SavedPlan, cluster: &str) -> Result<(), Failure> {
-    if saved.cluster == cluster {
-        return Ok(());
-    }
-    let message = format!("the saved plan was made for {}, and this run would use {cluster}", saved.cluster);
-    let hint =
-        "Nothing was changed. Apply it with the same --simulate and endpoint that it was planned with.";
-    Err(Failure::hinted(message, hint))
 }
 
 /// Resolves what an earlier run left open.
@@ -323,109 +240,4 @@ fn approve(global: &GlobalOptions, planning: &Planning) -> Result<bool, Failure>
         question,
         "Give --auto-approve, or save a plan with `pve plan -out FILE` and apply that.",
     )
-}
-
-/// The first Ctrl-C, or the first request of the system to end, lets what runs finish; a second one ends the process:
-/// the log knows what was intended.
-fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
-    tokio::spawn(async move {
-        while interrupt().await.is_ok() {
-            if cancelled.swap(true, Ordering::SeqCst) {
-                eprintln!("Stopped. `pve apply` finds out what became of what was running.");
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-            if std::io::stderr().is_terminal() {
-                // Behind the echo of Ctrl-C.
-                eprintln!();
-            }
-            eprintln!(
-                "Stopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once."
-            );
-        }
-    });
-}
-
-#[cfg(unix)]
-async fn interrupt() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-        // The terminal was closed, or its connection cut.
-        _ = hang_up.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn interrupt() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
-}
-
-fn report_kept(planning: &Planning) {
-    for address in &planning.kept {
-        eprintln!("{address}: kept (protected, or needed by something protected)");
-    }
-}
-
-/// The outputs as they are now, as Terraform shows them behind an apply.
-fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<(), Failure> {
-    if global.json || command == "destroy" || state.outputs.is_empty() {
-        return Ok(());
-    }
-    print!("\nOutputs:\n\n{}", render_outputs(&state.outputs)?);
-    Ok(())
-}
-
-/// What became of it: a sentence, or a JSON document of its own behind that of the plan.
-fn report(
-    global: &GlobalOptions,
-    workspace: &Workspace,
-    command: &str,
-    outcome: &Outcome,
-    paint: Paint,
-    is_kept: bool,
-) -> Ended {
-    let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
-    let counts = format!(
-        "{} added, {} changed, {} destroyed",
-        done(Operation::Create),
-        done(Operation::Update),
-        done(Operation::Delete)
-    );
-    for failure in &outcome.failures {
-        let error = without_address(&failure.error, &failure.address);
-        eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
-        if let Some((file, line)) = workspace.declared_at(&failure.address) {
-            eprintln!("  on {file} line {line}");
-        }
-        if let Some(hint) = &failure.hint {
-            eprintln!("{} {hint}", paint.cyan("Hint:"));
-        }
-    }
-    let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
-    if global.json {
-        print_json(&json!({
-            "format_version": "1.0", "complete": outcome.is_complete(), "interrupted": outcome.interrupted,
-            "added": done(Operation::Create), "changed": done(Operation::Update),
-            "destroyed": done(Operation::Delete), "failed": failed, "not_started": skipped,
-        }))?;
-    } else if outcome.is_complete() {
-        println!("Done: {counts}.");
-    } else {
-        println!("Not complete: {counts}; {failed} failed, {skipped} not started.");
-    }
-    if outcome.is_complete() {
-        return Ok(0);
-    }
-    if !is_kept {
-        // `apply` would make again what was destroyed.
-        let again = if command == "destroy" { "destroy" } else { "apply" };
-        eprintln!(
-            "{} What was done is recorded. `pve {again}` again continues from here.",
-            paint.cyan("Hint:")
-        );
-    }
-    Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
 }

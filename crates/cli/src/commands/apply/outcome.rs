@@ -1,0 +1,116 @@
+//! What became of a plan, as its user reads it.
+
+use pve_executor::Outcome;
+use pve_model::event::Operation;
+use pve_model::state::State;
+use pve_planner::planning::Planning;
+use serde_json::json;
+
+use super::super::output::render_outputs;
+use super::super::print_json;
+use crate::arguments::GlobalOptions;
+use crate::backend::has_spool;
+use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
+use crate::project::{Project, Workspace};
+use crate::render::paint::Paint;
+use crate::session::{Application, Applied};
+
+/// Says what was not destroyed although everything was to be.
+pub(super) fn report_kept(planning: &Planning) {
+    for address in &planning.kept {
+        eprintln!("{address}: kept (protected, or needed by something protected)");
+    }
+}
+
+/// Tells what became of a plan, and with which code the process ends.
+pub(super) fn conclude(
+    global: &GlobalOptions,
+    project: &Project,
+    application: &Application<'_>,
+    applied: Applied,
+    state: &State,
+    paint: Paint,
+) -> Ended {
+    let Applied { outcome, problems, unrecorded } = applied;
+    let (workspace, command) = (application.workspace, application.command);
+    report_kept(application.planning);
+    let is_kept = has_spool(project);
+    let code = report(global, workspace, command, &outcome, paint, is_kept || unrecorded.is_some())?;
+    if is_kept {
+        return Err(Failure::hinted(
+            "what happened since the log went away, or was taken over, is not in it: it is kept here",
+            "`pve log push` appends it once the log is back; `pve apply` then continues from there.",
+        ));
+    }
+    if let Some(failure) = unrecorded {
+        return Err(failure);
+    }
+    if outcome.is_complete() {
+        show_outputs(global, command, state)?;
+    }
+    if problems.iter().any(pve_config::syntax::Diagnostic::is_error) {
+        return Err(workspace.failure(problems));
+    }
+    Ok(code)
+}
+
+/// The outputs as they are now, as Terraform shows them behind an apply.
+fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<(), Failure> {
+    if global.json || command == "destroy" || state.outputs.is_empty() {
+        return Ok(());
+    }
+    print!("\nOutputs:\n\n{}", render_outputs(&state.outputs)?);
+    Ok(())
+}
+
+/// What became of it: a sentence, or a JSON document of its own behind that of the plan.
+fn report(
+    global: &GlobalOptions,
+    workspace: &Workspace,
+    command: &str,
+    outcome: &Outcome,
+    paint: Paint,
+    is_kept: bool,
+) -> Ended {
+    let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
+    let counts = format!(
+        "{} added, {} changed, {} destroyed",
+        done(Operation::Create),
+        done(Operation::Update),
+        done(Operation::Delete)
+    );
+    for failure in &outcome.failures {
+        let error = without_address(&failure.error, &failure.address);
+        eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
+        if let Some((file, line)) = workspace.declared_at(&failure.address) {
+            eprintln!("  on {file} line {line}");
+        }
+        if let Some(hint) = &failure.hint {
+            eprintln!("{} {hint}", paint.cyan("Hint:"));
+        }
+    }
+    let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
+    if global.json {
+        print_json(&json!({
+            "format_version": "1.0", "complete": outcome.is_complete(), "interrupted": outcome.interrupted,
+            "added": done(Operation::Create), "changed": done(Operation::Update),
+            "destroyed": done(Operation::Delete), "failed": failed, "not_started": skipped,
+        }))?;
+    } else if outcome.is_complete() {
+        println!("Done: {counts}.");
+    } else {
+        println!("Not complete: {counts}; {failed} failed, {skipped} not started.");
+    }
+    if outcome.is_complete() {
+        return Ok(0);
+    }
+    if !is_kept {
+        // `apply` would make again what was destroyed.
+        let again = if command == "destroy" { "destroy" } else { "apply" };
+        eprintln!(
+            "{} What was done is recorded. `pve {again}` again continues from here.",
+            paint.cyan("Hint:")
+        );
+    }
+    Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
+}
