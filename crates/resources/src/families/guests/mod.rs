@@ -1,7 +1,11 @@
 //! The newer kinds of virtual machines: what is not configured is left as it is.
 
+mod checks;
+mod cloning;
+mod devices;
 mod drives;
 mod hooks;
+mod requests;
 mod slots;
 
 use crate::cluster::Method;
@@ -108,7 +112,7 @@ fn vm() -> Object {
     type  = "x86-64-v2-AES"
   }
 "#,
-        hooks: &hooks::Vm,
+        hooks: &hooks::Machine::Made,
         ..Object::default()
     }
 }
@@ -177,7 +181,7 @@ fn cloned_vm() -> Object {
     scsi0 = { size_gb = 20 }
   }
 "#,
-        hooks: &hooks::Cloned,
+        hooks: &hooks::Machine::Cloned,
         ..Object::default()
     }
 }

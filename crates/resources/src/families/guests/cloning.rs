@@ -1,0 +1,101 @@
+//! Making a machine from another one.
+
+use pve_executor::ports::ProviderError;
+use pve_model::{Path, Type, Value};
+
+use super::requests::most;
+use super::slots;
+use crate::cluster::{Call, Method, Step, refused};
+use crate::object::Planning;
+use crate::params::Params;
+use crate::values::{flag, int, reasons, text, with};
+
+/// How it was made cannot be read of one that was imported.
+pub(super) fn plan(planning: &mut Planning<'_>) {
+    let Some(prior) = planning.prior else { return };
+    planning.planned = with_own_parts(prior, &planning.planned);
+    match (prior.get("clone"), planning.planned.get("clone")) {
+        (Some(before), Some(_)) if before.is_null() => {
+            planning.planned = with(&planning.planned, "clone", before.clone());
+        }
+        (Some(before), Some(after)) if before != after && after.is_known() => {
+            let names: Vec<&str> = after.entries().into_iter().flatten().map(|(name, _)| &**name).collect();
+            let reason = "a guest is made from its source only once";
+            let path = Path::attribute("clone");
+            planning.replace.extend(reasons(before, after, &path, &names, reason));
+        }
+        _ => {}
+    }
+}
+
+/// The plan with what a device is by itself wherever nothing is configured: taking that out changes no device.
+fn with_own_parts(prior: &Value, planned: &Value) -> Value {
+    let own = [("disk", &["file"][..]), ("network", &["mac_address", "model"])];
+    own.into_iter().fold(planned.clone(), |planned, (name, parts)| {
+        let (before, after) = (slots::of(prior, name), slots::of(&planned, name));
+        let devices = after.iter().map(|(slot, device)| {
+            let old = before.get(slot);
+            let kept = parts.iter().fold((*device).clone(), |device, part| {
+                match old.and_then(|old| old.get(part)) {
+                    Some(old) if device.get(part).is_some_and(Value::is_null) => {
+                        with(&device, part, old.clone())
+                    }
+                    _ => device,
+                }
+            });
+            (slot.clone(), kept)
+        });
+        match planned.get(name).map(Value::ty) {
+            Some(Type::Map(ty)) if !after.is_empty() => {
+                with(&planned, name, Value::map((*ty).clone(), devices.collect()))
+            }
+            _ => planned,
+        }
+    })
+}
+
+/// Clones the source, unless the plan has none.
+pub(super) async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
+    let Some(clone) = planned.get("clone").filter(|clone| !clone.is_null()) else { return Ok(()) };
+    let source = int(clone, "source_vm_id").unwrap_or_default();
+    let node = match text(clone, "source_node_name") {
+        Some(node) => node.to_string(),
+        None => {
+            let guests = call.cluster.guests().await;
+            let guests = guests.map_err(|error| call.failed(Step::of("find", "the template"), &error))?;
+            let found = guests.iter().find(|guest| i64::from(guest.vmid) == source);
+            found.map(|guest| guest.node.clone()).ok_or_else(|| {
+                refused(format!("clone {}: there is no vm {source}", call.object), Some("check source_vm_id"))
+            })?
+        }
+    };
+    let target = text(planned, "node_name").filter(|target| *target != node);
+    let mut params = Params::default();
+    params.put("newid", int(planned, "id"));
+    params.put("name", text(planned, "name"));
+    params.put("target", target);
+    params.put_flag("full", flag(clone, "full"));
+    params.put("snapname", text(clone, "snapshot_name"));
+    params.put("pool", text(clone, "pool_id"));
+    params.put("storage", text(clone, "target_datastore"));
+    params.put("format", text(clone, "target_format"));
+    params.put("bwlimit", int(clone, "bandwidth_limit"));
+    let path = format!("/nodes/{node}/qemu/{source}/clone");
+    let most = most(planned, "create");
+    // The template may be busy with another clone.
+    for _ in 1..int(clone, "retries").unwrap_or(1) {
+        match call.step(Step::CLONE, Method::Post, &path, &params, most).await {
+            Err(error) if crate::vm::is_busy(&error) && !is_there(call, planned).await? => {
+                call.progress.status("the template is busy; cloning it once more");
+            }
+            done => return done,
+        }
+    }
+    call.step(Step::CLONE, Method::Post, &path, &params, most).await
+}
+
+async fn is_there(call: &Call<'_>, planned: &Value) -> Result<bool, ProviderError> {
+    let vmid = int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
+    let node = text(planned, "node_name").unwrap_or_default();
+    Ok(call.look_at_options("qemu", vmid, node).await?.is_some())
+}

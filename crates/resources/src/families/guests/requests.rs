@@ -1,0 +1,92 @@
+//! Requests about a machine as a whole: whether it runs, starting and stopping it, moving it to another node.
+
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+use serde_json::{Map, Value as Json};
+
+use crate::cluster::{Call, Method, Step};
+use crate::params::Params;
+use crate::values::{flag, int, text, with};
+
+/// The path of the machine.
+pub(super) fn place(value: &Value) -> String {
+    let node = text(value, "node_name").unwrap_or_default();
+    format!("/nodes/{node}/qemu/{}", int(value, "id").unwrap_or_default())
+}
+
+/// The configured limit of an operation.
+pub(super) fn most(value: &Value, name: &str) -> Duration {
+    let stated = value.get("timeouts").and_then(|timeouts| text(timeouts, name));
+    stated.and_then(crate::vm::parse_duration).unwrap_or(Duration::from_secs(1800))
+}
+
+/// The options of the machine as they are.
+pub(super) async fn options(call: &Call<'_>, value: &Value) -> Result<Map<String, Json>, ProviderError> {
+    let config = call.cluster.get(&format!("{}/config", place(value))).await;
+    let config = config.map_err(|error| call.failed(Step::READ, &error))?;
+    Ok(config.as_object().cloned().unwrap_or_default())
+}
+
+async fn is_running(call: &Call<'_>, value: &Value) -> Result<bool, ProviderError> {
+    let status = call.cluster.get(&format!("{}/status/current", place(value))).await;
+    let status = status.map_err(|error| call.failed(Step::of("read", "the status"), &error))?;
+    Ok(status.get("status").and_then(Json::as_str) == Some("running"))
+}
+
+/// Brings the machine to its planned node from wherever it is: it may have been migrated since it was read.
+pub(super) async fn migrate(call: &Call<'_>, prior: &Value, planned: &Value) -> Result<(), ProviderError> {
+    let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(()) };
+    let (known, wanted) = (text(prior, "node_name"), text(planned, "node_name").unwrap_or_default());
+    let node = call.cluster.locate("qemu", vmid, known.unwrap_or_default()).await;
+    let node = node.map_err(|error| call.failed(Step::FIND, &error))?;
+    let Some(node) = node.filter(|node| node != wanted) else { return Ok(()) };
+    let here = with(prior, "node_name", Value::string(node));
+    let mut params = Params::default();
+    params.put("target", Some(wanted));
+    params.put_flag("with-local-disks", Some(true));
+    params.put_flag("online", is_running(call, &here).await?.then_some(true));
+    let path = format!("{}/migrate", place(&here));
+    call.migrate("qemu", vmid, &path, wanted, &params, most(planned, "update")).await
+}
+
+/// Destroying begins with a machine that does not run.
+pub(super) async fn stop(call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+    if !is_running(call, prior).await? {
+        return Ok(());
+    }
+    let most = most(prior, "delete");
+    if flag(prior, "stop_on_destroy") == Some(true) {
+        let path = format!("{}/status/stop", place(prior));
+        return call.step(Step::STOP, Method::Post, &path, &Params::default(), most).await;
+    }
+    shut_down(call, prior, most).await
+}
+
+async fn shut_down(call: &Call<'_>, value: &Value, most: Duration) -> Result<(), ProviderError> {
+    let mut params = Params::default();
+    params.put_flag("forceStop", Some(true));
+    params.put("timeout", Some(most.as_secs()));
+    let path = format!("{}/status/shutdown", place(value));
+    call.step(Step::SHUT_DOWN, Method::Post, &path, &params, most + Duration::from_secs(60)).await
+}
+
+/// Starts or stops the machine as planned.
+pub(super) async fn power(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
+    let wanted = flag(planned, "started") != Some(false);
+    match (is_running(call, planned).await?, wanted) {
+        (false, true) => {
+            let path = format!("{}/status/start", place(planned));
+            call.step(Step::START, Method::Post, &path, &Params::default(), most(planned, "update")).await
+        }
+        (true, false) => shut_down(call, planned, most(planned, "update")).await,
+        _ => Ok(()),
+    }
+}
+
+/// Turns the machine into a template.
+pub(super) async fn make_template(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
+    let path = format!("{}/template", place(planned));
+    call.step(Step::TEMPLATE, Method::Post, &path, &Params::default(), most(planned, "create")).await
+}
