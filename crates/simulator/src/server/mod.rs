@@ -4,6 +4,7 @@ mod form;
 mod http;
 mod multipart;
 mod sftp;
+mod ssh;
 mod tls;
 
 use std::net::SocketAddr;
@@ -116,7 +117,7 @@ pub async fn serve(simulator: Simulator, listen: SocketAddr) -> Result<Server, S
         simulator.set_address(ssh_address.ip());
     }
     let options = simulator.options();
-    let host_key = sftp::host_key(&simulator);
+    let host_key = ssh::host_key(&simulator);
     let ssh = SshEndpoint {
         address: ssh_address,
         username: "root".to_owned(),
@@ -125,7 +126,7 @@ pub async fn serve(simulator: Simulator, listen: SocketAddr) -> Result<Server, S
     };
     let tasks = vec![
         tokio::spawn(http::run(simulator.clone(), listener, Arc::new(identity.config), stopped.clone())),
-        tokio::spawn(sftp::run(simulator.clone(), ssh_listener, host_key, stopped)),
+        tokio::spawn(ssh::run(simulator.clone(), ssh_listener, host_key, stopped)),
     ];
     Ok(Server {
         endpoint: format!("https://{address}/"),
