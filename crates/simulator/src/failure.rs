@@ -66,6 +66,17 @@ impl Failure {
         Failure { body: Body::Text, ..Failure::bare(status, reason) }
     }
 
+    /// The line with which a task ends that died of it (PVE::Exception, `stringify`; PVE::RESTEnvironment,
+    /// `fork_worker`).
+    pub fn in_task(&self) -> String {
+        if self.errors.is_empty() {
+            return self.reason.clone();
+        }
+        let errors: String = self.errors.iter().map(|(name, text)| format!("{name}: {text}\n")).collect();
+        let text = format!("{} {}\n{errors}", self.status, self.reason);
+        text.strip_suffix('\n').unwrap_or(&text).replace('\n', " ")
+    }
+
     /// The JSON body.
     pub fn json(&self) -> Value {
         let newline = if matches!(self.status, 424 | 501) { "" } else { "\n" };

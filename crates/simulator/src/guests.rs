@@ -93,7 +93,7 @@ pub(crate) fn pending(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         let mut row = json!({ "key": name, "value": typed(kind, name, text) });
         match guest.pending.get(name) {
             Some(Some(new)) => row["pending"] = typed(kind, name, new),
-            Some(None) => row["delete"] = json!(1),
+            Some(None) => row["delete"] = json!(1 + u8::from(guest.forced.contains(name))),
             None => {}
         }
         rows.push(row);

@@ -224,7 +224,7 @@ impl<'a> Request<'a> {
         if let Err(failure) = work(self, &mut outcome) {
             *self.state = before;
             outcome.effects.clear();
-            outcome.error = Some(failure.reason);
+            outcome.error = Some(failure.in_task());
         }
         self.submit(kind, id, outcome)
     }

@@ -142,6 +142,9 @@ pub(crate) struct Guest {
     pub config: Options,
     /// Changes that wait for a stop: a new value, or `None` for a deletion.
     pub pending: BTreeMap<String, Option<String>>,
+    /// Deletions among them that destroy the disk.
+    #[serde(default)]
+    pub forced: BTreeSet<String>,
     pub snapshots: BTreeMap<String, Snapshot>,
     pub running: bool,
     pub paused: bool,
@@ -170,6 +173,7 @@ impl Guest {
             node: node.to_owned(),
             config: Options::new(),
             pending: BTreeMap::new(),
+            forced: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             running: false,
             paused: false,

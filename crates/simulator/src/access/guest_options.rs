@@ -12,20 +12,29 @@ fn machine_privileges(stem: &str) -> Option<&'static [&'static str]> {
     Some(match stem {
         "ide" | "sata" | "scsi" | "virtio" | "efidisk" | "tpmstate" | "unused" | "serial" | "usb"
         | "hostpci" | "cdrom" | "tags" => return None,
-        "cores" | "sockets" | "cpu" | "cpulimit" | "cpuunits" | "numa" | "smp" | "vcpus" | "affinity" => {
+        "cores" | "sockets" | "cpu" | "runningcpu" | "cpulimit" | "cpuunits" | "numa" | "smp" | "vcpus" => {
             &["VM.Config.CPU"]
         }
-        "memory" | "balloon" | "shares" | "hugepages" | "keephugepages" => &["VM.Config.Memory"],
-        "acpi" | "hotplug" | "kvm" | "machine" | "scsihw" | "smbios1" | "tablet" | "vga" | "watchdog"
-        | "audio" | "rng" | "ivshmem" | "bios" | "arch" | "amd-sev" | "intel-tdx" | "virtiofs" => {
-            &["VM.Config.HWType"]
-        }
+        "memory" | "balloon" | "shares" | "allow-ksm" => &["VM.Config.Memory"],
+        "acpi" | "hotplug" | "kvm" | "machine" | "runningmachine" | "scsihw" | "smbios" | "tablet"
+        | "vga" | "watchdog" | "audio" | "rng" => &["VM.Config.HWType"],
+        "virtiofs" => &["VM.Config.Disk"],
         "boot" | "bootdisk" | "vmstatestorage" => &["VM.Config.Disk"],
-        "net" => &["VM.Config.Network"],
+        "vmstate" => &["VM.Config.Disk", "VM.PowerMgmt"],
+        "freeze" => &["VM.PowerMgmt"],
+        "net" | "running-nets-host-mtu" => &["VM.Config.Network"],
         "cicustom" | "cipassword" | "citype" | "ciuser" | "ciupgrade" | "nameserver" | "searchdomain"
         | "sshkeys" | "ipconfig" => &["VM.Config.Cloudinit", "VM.Config.Network"],
-        _ => &["VM.Config.Options"],
+        "agent" | "autostart" | "bios" | "description" | "keyboard" | "localtime" | "migrate_downtime"
+        | "migrate_speed" | "name" | "onboot" | "ostype" | "protection" | "reboot" | "startdate"
+        | "startup" | "tdf" | "template" => &["VM.Config.Options"],
+        _ => &[],
     })
+}
+
+/// Whether no privilege is for an option of a machine: only root itself may have it.
+pub(crate) fn is_for_root(stem: &str) -> bool {
+    machine_privileges(stem).is_some_and(<[&str]>::is_empty)
 }
 
 fn container_privileges(stem: &str) -> Option<&'static [&'static str]> {
@@ -68,8 +77,12 @@ pub(crate) fn check_options<'a>(
             GuestKind::Qemu => machine_privileges(stem),
             GuestKind::Lxc => container_privileges(stem),
         };
-        if let Some(wanted) = wanted {
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) {
             check_guest(request, vmid, wanted)?;
+        }
+        // Its place among the others is the host's matter.
+        if kind == GuestKind::Qemu && stem == "startup" {
+            request.check("/", &["Sys.Modify"])?;
         }
     }
     Ok(())

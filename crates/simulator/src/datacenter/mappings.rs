@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::sections::{File, MODIFIED, Texts, Type, check_options, delete_options, digest};
-use crate::state::Options;
+use crate::state::{Options, State};
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/cluster/mapping", |_| Ok(["dir", "pci", "usb"].map(|name| json!({ "name": name })).into())),
@@ -66,6 +66,15 @@ const USB: File = file(
     ["create hardware mapping failed: ", "update hardware mapping failed: ", "delete usb mapping failed: "],
     ["usb ID '{}' already defined", "usb ID '{}' does not exist"],
 );
+
+/// Whether a mapping has an entry for a node.
+pub(crate) fn is_mapped(state: &State, id: &str, node: &str) -> bool {
+    let maps = [&DIR, &PCI, &USB].into_iter().filter_map(|file| file.sections(state).get(id)?.get("map"));
+    let wanted = format!("node={node}");
+    maps.into_iter().any(|map| {
+        map.split(|sign: char| !sign.is_alphanumeric() && !"=-.".contains(sign)).any(|part| part == wanted)
+    })
+}
 
 fn kind(file: &File) -> &'static Type {
     &file.types[0]

@@ -64,7 +64,7 @@ pub(crate) fn realise(
     }
     let (storage, rest) = volumes::split(&volume).map_or(("", ""), |pair| pair);
     if let Some(bytes) = volumes::allocation_size(KIND, rest) {
-        let block = volumes::is_block(volumes::storage(request.state, storage)?);
+        let block = volumes::is_block(volumes::usable(request.state, storage, &request.node)?);
         let format = if bytes == 0 && !block { "subvol" } else { "raw" };
         let wanted = Allocation {
             storage,

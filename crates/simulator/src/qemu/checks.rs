@@ -1,6 +1,7 @@
 //! What a change of a machine's configuration may have in it, beyond the parameters' schema.
 
 use super::drives;
+use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::request::Request;
 use crate::schema;
@@ -51,7 +52,7 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
     options
 }
 
-/// Refuses options that only root itself may set or delete.
+/// Refuses options that only root itself may set or delete: those that no privilege is for, and devices of the host.
 pub(crate) fn check_root_options(
     request: &Request<'_>,
     options: &Options,
@@ -61,11 +62,11 @@ pub(crate) fn check_root_options(
         return Ok(());
     }
     let refuse = |text: String| Err(Failure::died(text));
-    for name in options.keys().chain(delete) {
+    for name in delete.iter().chain(options.keys()) {
         let value = options.get(name).map(String::as_str).unwrap_or_default();
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
-            "lock" | "args" | "vmgenid" | "meta" | "parallel" | "arch" if stem != "arch" => {
+            _ if guest_options::is_for_root(stem) => {
                 return refuse(format!("only root can set '{name}' config"));
             }
             "hostpci" if !value.contains("mapping=") => {

@@ -6,52 +6,78 @@ use super::{KIND, drives};
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Request};
+use crate::volumes;
 
-const KEYS: &[&str] = &["cicustom", "cipassword", "ciuser", "nameserver", "searchdomain", "sshkeys"];
+const KEYS: &[&str] =
+    &["cicustom", "cipassword", "citype", "ciuser", "ciupgrade", "nameserver", "searchdomain", "sshkeys"];
 
 /// `GET cloudinit`: what the drive has and what a new one would have.
 pub(crate) fn pending(request: &mut Request<'_>) -> Answer {
     let guest = request.guest(KIND)?;
-    let effective = guest.effective();
-    let shown = if guest.running { guest.cloud_init.clone().unwrap_or_default() } else { effective.clone() };
+    let shown = guest.cloud_init.as_ref().filter(|_| guest.running).unwrap_or(&guest.config);
+    // What is off counts as not set.
+    let set = |key: &str| guest.config.get(key).filter(|value| *value != "0" && !value.is_empty());
     let mut rows = Vec::new();
     for key in KEYS {
-        let (old, new) = (shown.get(*key), effective.get(*key));
-        let mut row = json!({ "key": key });
-        match (old, new) {
-            (Some(old), new) => {
-                row["value"] = guests::typed(KIND, key, old);
-                match new {
-                    Some(new) if new != old => row["pending"] = guests::typed(KIND, key, new),
-                    None => row["delete"] = json!(1),
-                    _ => {}
-                }
-            }
-            (None, Some(new)) => row["pending"] = guests::typed(KIND, key, new),
-            (None, None) => continue,
-        }
-        rows.push(row);
+        let Some(new) = set(key) else { continue };
+        let new_row = guests::typed(KIND, key, new);
+        rows.push(match shown.get(*key) {
+            Some(old) if old == new => json!({ "key": key, "value": new_row }),
+            Some(old) => json!({ "key": key, "value": guests::typed(KIND, key, old), "pending": new_row }),
+            None => json!({ "key": key, "pending": new_row }),
+        });
     }
+    let data = |key: &&String| {
+        let stem = crate::schema::indexed(key).map_or(key.as_str(), |(stem, _)| stem);
+        KEYS.contains(&stem) || matches!(stem, "name" | "net" | "ipconfig")
+    };
+    let gone = shown.keys().filter(data).filter(|key| set(key).is_none());
+    rows.extend(gone.map(|key| json!({ "key": key, "delete": 1 })));
     Ok(Value::Array(rows))
 }
 
 /// `PUT cloudinit`: makes the drive anew.
 pub(crate) fn regenerate(request: &mut Request<'_>) -> Answer {
-    let guest = request.guest_mut(KIND)?;
+    let guest = request.guest(KIND)?;
     guests::check_lock(guest)?;
-    guest.cloud_init = Some(guest.effective());
+    if has_drive(&guest.config) {
+        check_files(request, guest.config.get("cicustom").map(String::as_str))?;
+        let guest = request.guest_mut(KIND)?;
+        guest.cloud_init = Some(guest.config.clone());
+    }
     Ok(Value::Null)
+}
+
+fn has_drive(config: &crate::state::Options) -> bool {
+    config.iter().any(|(name, text)| {
+        drives::is_drive(name)
+            && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
+    })
+}
+
+/// The snippets that cloud-init's data is made from have to be there.
+pub(super) fn check_files(request: &Request<'_>, custom: Option<&str>) -> Result<(), Failure> {
+    let file = |kind: &str| custom?.split(',').find_map(|part| part.strip_prefix(kind));
+    for file in ["network=", "user=", "meta=", "vendor="].into_iter().filter_map(file) {
+        let Some((storage, name)) = volumes::split(file) else { continue };
+        volumes::storage(request.state, storage)?;
+        volumes::check_name(request.state, storage, name)?;
+        if !name.starts_with("snippets/") {
+            return Err(Failure::died(format!("{file} is not in the snippets directory")));
+        }
+        volumes::usable(request.state, storage, &request.node)?;
+        if !volumes::is_on(request.state, file, &request.node) {
+            return Err(volumes::missing_volume(request.state, file));
+        }
+    }
+    Ok(())
 }
 
 /// `GET cloudinit/dump`.
 pub(crate) fn dump(request: &mut Request<'_>) -> Answer {
     let vmid = request.vmid();
     let config = request.guest(KIND)?.effective();
-    let has_drive = config.iter().any(|(name, text)| {
-        drives::is_drive(name)
-            && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
-    });
-    if !has_drive {
+    if !has_drive(&config) {
         return Err(Failure::died("no cloudinit config found"));
     }
     Ok(json!(match request.get("type") {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::checks::{CALL_PARAMETERS, check_against, check_boot, check_root_options, check_values, options};
 use super::values::{normalise, pin_machine};
-use super::{KIND, drives, hotplug};
+use super::{KIND, drives, pending};
 use crate::access::guest_options;
 use crate::cluster::log;
 use crate::failure::Failure;
@@ -15,7 +15,6 @@ use crate::request::{Answer, Outcome, Request};
 use crate::schema::property_string;
 use crate::schema::{self};
 use crate::state::Options;
-use crate::volumes;
 
 /// What a change of the configuration is about.
 struct Change {
@@ -25,13 +24,17 @@ struct Change {
     force: bool,
 }
 
+/// Options that only the API itself sets; they can be deleted.
+const UNSETTABLE: [&str; 7] =
+    ["meta", "parent", "snaptime", "vmstate", "runningmachine", "runningcpu", "running-nets-host-mtu"];
+
 fn list(request: &Request<'_>, name: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     for item in schema::formats::split_list(request.get(name).unwrap_or_default()) {
         let item = if item == "cdrom" { "ide2" } else { item };
         let known =
             schema::lookup(schema::virtual_machine(), item).is_some() && !CALL_PARAMETERS.contains(&item);
-        if !known && item != "meta" {
+        if !known && !UNSETTABLE.contains(&item) {
             return Err(Failure::parameter(name, format!("unknown option '{item}'")));
         }
         names.push(item.to_owned());
@@ -68,8 +71,8 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
         let text = format!("you can't use '-delete {both}' and -revert {both}' at the same time");
         return Err(Failure::parameter("revert", text));
     }
-    check_root_options(request, &change.set, &change.delete)?;
     check_values(request, &change.set)?;
+    check_root_options(request, &change.set, &change.delete)?;
     let vmid = request.vmid();
     guest_options::check_options(request, KIND, vmid, change.delete.iter().chain(change.set.keys()))?;
     guest_options::check_resources(request, KIND, vmid, &change.set)?;
@@ -82,11 +85,24 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
     }
     let guest = request.guest(KIND)?;
     request.check_digest(&guests::digest(guest), "checksum mismatch (file change by other user?)")?;
-    if !request.flag("skiplock") {
+    let forgets_memory = change.delete.iter().any(|name| name == "vmstate");
+    let suspended = guest.config.get("lock").is_some_and(|lock| lock == "suspended");
+    let ignored = request.flag("skiplock") || forgets_memory && suspended;
+    if !ignored {
         guests::check_lock(guest)?;
+    }
+    if forgets_memory {
+        // What was noted with the memory goes with it.
+        let noted = ["runningmachine", "runningcpu", "running-nets-host-mtu"];
+        let noted = noted.into_iter().filter(|name| guest.config.contains_key(*name));
+        let lock = suspended.then_some("lock");
+        change.delete.extend(noted.chain(lock).map(str::to_owned));
     }
     check_against(guest, &change.set)?;
     if guest.is_protected() {
+        if let Some(volume) = guest.config.get("vmstate").filter(|_| forgets_memory) {
+            return Err(Failure::died(format!("can't remove vmstate '{volume}' - protection mode enabled")));
+        }
         for name in change.delete.iter().filter(|name| guest.effective().contains_key(*name)) {
             if drives::is_drive(name) {
                 return Err(Failure::died(format!("can't remove drive '{name}' - protection mode enabled")));
@@ -129,8 +145,9 @@ pub(crate) fn set(request: &mut Request<'_>) -> Result<Vec<String>, Failure> {
 fn change_at_once(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Result<(), Failure> {
     let before = request.state.clone();
     match apply(request, outcome, change) {
+        Ok(told) if !told.is_empty() => Err(Failure::parameters(told)),
         // The change stays where only the cloud-init drive could not be written.
-        Ok(()) => check_custom_files(request, request.vmid()),
+        Ok(_) => check_custom_files(request, request.vmid()),
         Err(failure) => {
             *request.state = before;
             Err(failure)
@@ -158,7 +175,11 @@ pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
     log::note_in_task(request, headline.clone());
     let upid = request.task("qmconfig", &vmid.to_string(), |request, outcome| {
         outcome.say(headline);
-        apply(request, outcome, change)
+        let told = apply(request, outcome, change)?;
+        if !told.is_empty() {
+            outcome.error = Some(Failure::parameters(told).in_task());
+        }
+        Ok(())
     });
     let exit = request.state.tasks.values().next_back().map(|task| task.exit.clone()).unwrap_or_default();
     match quick {
@@ -168,16 +189,25 @@ pub(crate) fn update_in_background(request: &mut Request<'_>) -> Answer {
     }
 }
 
-fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Result<(), Failure> {
+/// What the running machine did not take, by option: it waits, all else is done.
+type Told = BTreeMap<String, String>;
+
+fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Result<Told, Failure> {
     let vmid = request.vmid();
-    for name in &change.revert {
-        request.guest_mut(KIND)?.pending.remove(name);
-    }
+    let mut told = BTreeMap::new();
+    pending::revert(request, &change.revert)?;
     // A boot order that waits does not count (`device_bootorder` of the running configuration).
     let boot = boot_order(&request.guest(KIND)?.config);
     let mut order = boot.clone();
     for name in &change.delete {
-        delete_option(request, vmid, name, change.force)?;
+        let guest = request.guest(KIND)?;
+        if !guest.config.contains_key(name) && !guest.pending.get(name).is_some_and(Option::is_some) {
+            outcome.say(format!("cannot delete '{name}' - not set in current configuration!"));
+            continue;
+        }
+        told.extend(
+            pending::delete_option(request, vmid, name, change.force)?.map(|text| (name.clone(), text)),
+        );
         order.retain(|device| device != name);
     }
     let mut set: BTreeMap<String, String> = BTreeMap::new();
@@ -214,7 +244,7 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
     }
     let pin = set.contains_key("ostype") || set.contains_key("machine");
     for (name, text) in set {
-        set_option(request, vmid, &name, text)?;
+        told.extend(pending::set_option(request, vmid, &name, text)?.map(|text| (name, text)));
     }
     if pin {
         let guest = request.guest_mut(KIND)?;
@@ -222,7 +252,8 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
             pin_machine(&mut guest.config);
         }
     }
-    apply_if_stopped(request)
+    apply_if_stopped(request)?;
+    Ok(told)
 }
 
 /// The snippets that the request's new cloud-init drive is made from have to be there.
@@ -234,13 +265,7 @@ fn check_custom_files(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
             && drives::parse(name, text).is_some_and(|values| drives::is_cloud_init(&values))
     });
     let custom = guest.config.get("cicustom").filter(|_| fresh && !guest.running);
-    let file = |kind: &str| custom?.split(',').find_map(|part| part.strip_prefix(kind));
-    for file in ["network=", "user=", "meta=", "vendor="].into_iter().filter_map(file) {
-        if !request.state.volumes.contains_key(file) {
-            return Err(volumes::missing_volume(request.state, file));
-        }
-    }
-    Ok(())
+    super::cloud_init::check_files(request, custom.map(String::as_str))
 }
 
 fn boot_order(config: &Options) -> Vec<String> {
@@ -274,95 +299,9 @@ fn check_cloud_init(
     }
 }
 
-fn set_option(request: &mut Request<'_>, vmid: u32, name: &str, text: String) -> Result<(), Failure> {
-    let guest = request.guest(KIND)?;
-    let at_once = hotplug::takes_effect(guest, name, Some(&text));
-    let mut config = guest.config.clone();
-    let mut pending = guest.pending.clone();
-    let old = pending.get(name).cloned().flatten().or_else(|| config.get(name).cloned());
-    if drives::is_drive(name) {
-        let file = drives::file_of(&text);
-        config.retain(|key, value| !(drives::is_unused(key) && drives::file_of(value) == file));
-    }
-    if let Some(old) =
-        old.filter(|old| drives::is_drive(name) && drives::file_of(old) != drives::file_of(&text))
-    {
-        drives::release(request.state, &mut config, vmid, name, &old);
-    }
-    if at_once {
-        pending.remove(name);
-        if name == "sockets" && request.get("smp").is_some() {
-            config.remove("cores");
-        }
-        config.insert(name.to_owned(), text);
-    } else if config.get(name) == Some(&text) {
-        pending.remove(name);
-    } else {
-        pending.insert(name.to_owned(), Some(text));
-    }
-    let guest = request.guest_mut(KIND)?;
-    guest.config = config;
-    guest.pending = pending;
-    Ok(())
-}
-
-/// Deletes one option: drives become unused, unused disks are destroyed.
-pub(crate) fn delete_option(
-    request: &mut Request<'_>,
-    vmid: u32,
-    name: &str,
-    force: bool,
-) -> Result<(), Failure> {
-    let guest = request.guest(KIND)?;
-    let at_once = hotplug::takes_effect(guest, name, None) || !guest.config.contains_key(name);
-    let mut config = guest.config.clone();
-    let pending = guest.pending.get(name).cloned().flatten();
-    let Some(old) = pending.or_else(|| config.get(name).cloned()) else { return Ok(()) };
-    if !at_once {
-        request.guest_mut(KIND)?.pending.insert(name.to_owned(), None);
-        return Ok(());
-    }
-    config.remove(name);
-    let file = drives::file_of(&old);
-    if drives::is_unused(name) || (force && drives::is_drive(name)) {
-        let used = config.iter().any(|(key, value)| drives::is_drive(key) && drives::file_of(value) == file);
-        if !used && volumes::owner(&file) == Some(vmid) {
-            request.state.volumes.remove(&file);
-        }
-    } else if drives::is_drive(name) {
-        drives::release(request.state, &mut config, vmid, name, &old);
-    }
-    let guest = request.guest_mut(KIND)?;
-    guest.pending.remove(name);
-    guest.config = config;
-    Ok(())
-}
-
 fn apply_if_stopped(request: &mut Request<'_>) -> Result<(), Failure> {
     if !request.guest(KIND)?.running {
-        apply_pending(request, request.vmid());
+        pending::apply(request, request.vmid());
     }
     Ok(())
-}
-
-/// Makes pending changes real, as a start and a stop do.
-pub(crate) fn apply_pending(request: &mut Request<'_>, vmid: u32) {
-    let Some(guest) = request.state.guests.get_mut(&vmid) else { return };
-    let pending = std::mem::take(&mut guest.pending);
-    let mut config = std::mem::take(&mut guest.config);
-    for (name, value) in pending {
-        match value {
-            Some(text) => {
-                config.insert(name, text);
-            }
-            None => {
-                if let Some(old) = config.remove(&name).filter(|_| drives::is_drive(&name)) {
-                    drives::release(request.state, &mut config, vmid, &name, &old);
-                }
-            }
-        }
-    }
-    if let Some(guest) = request.state.guests.get_mut(&vmid) {
-        guest.config = config;
-    }
 }

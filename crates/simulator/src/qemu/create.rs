@@ -154,11 +154,7 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
     files.sort();
     files.dedup();
     for file in &files {
-        let used = state.volumes.values().any(|volume| volume.parent.as_deref() == Some(file));
-        if used
-            && !volumes::split(file)
-                .is_some_and(|(s, _)| state.storages.get(s).is_some_and(volumes::is_block))
-        {
+        if volumes::has_clones(state, file) {
             return Err(Failure::died(format!("base volume '{file}' is still in use by linked cloned")));
         }
     }

@@ -125,7 +125,7 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     if same && request.get("format").is_none_or(|wanted| wanted == format) {
         return Err(Failure::died("you can't move to the same storage with same format"));
     }
-    volumes::storage(request.state, &storage)?;
+    volumes::usable(request.state, &storage, &request.node)?;
     volumes::check_guest_storage(request.state, &storage, KIND)?;
     if request.flag("delete") && in_snapshot(request.guest(KIND)?, &file) {
         return Err(Failure::died("you can't move a disk with snapshots and delete the source"));
@@ -137,9 +137,15 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     log::note_in_task(request, format!("move disk VM {vmid}: move --disk {disk} --storage {storage}"));
     Ok(request.task("qmmove", &vmid.to_string(), |request, outcome| {
         let from = volumes::split(&file).map_or("", |(storage, _)| storage);
+        if in_snapshot(request.guest(KIND)?, &file) {
+            outcome.say("moving disk with snapshots, snapshots will not be moved!");
+        }
         outcome.say(format!(
             "copying volume '{file}' from current storage '{from}' to target storage '{storage}'"
         ));
+        if disk == "tpmstate0" && request.guest(KIND)?.running {
+            return Err(Failure::died("storage migration failed: cannot move TPM state while VM is running"));
+        }
         outcome.say(format!("create full clone of drive {disk} ({file})"));
         let format = drives::target_format(outcome, &storage, block, format);
         let wanted = Allocation {

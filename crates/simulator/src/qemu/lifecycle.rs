@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, config, drives};
+use super::{KIND, drives, pending};
 use crate::failure::Failure;
 use crate::request::{Answer, Outcome, Request};
 use crate::schema;
@@ -56,9 +56,9 @@ fn start_machine(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) ->
         outcome.say("Resumed VM, removing state");
         return Ok(());
     }
-    config::apply_pending(request, vmid);
+    pending::apply(request, vmid);
     check_devices(request, vmid)?;
-    generate_cloud_init(request, outcome, vmid);
+    generate_cloud_init(request, outcome, vmid)?;
     run(request, vmid);
     Ok(())
 }
@@ -74,6 +74,9 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
         }
         if drives::is_drive(name) {
             let file = drives::file_of(text);
+            if let Some((storage, _)) = volumes::split(&file).filter(|_| !file.starts_with('/')) {
+                volumes::usable(request.state, storage, &request.node)?;
+            }
             if file != "none"
                 && file != "cdrom"
                 && !file.starts_with('/')
@@ -86,18 +89,22 @@ fn check_devices(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-fn generate_cloud_init(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) {
-    let Some(guest) = request.state.guests.get_mut(&vmid) else { return };
+fn generate_cloud_init(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) -> Result<(), Failure> {
+    let Some(guest) = request.state.guests.get_mut(&vmid) else { return Ok(()) };
     let drive = guest.config.iter().find_map(|(name, text)| {
         let values = drives::parse(name, text)
             .filter(|values| drives::is_drive(name) && drives::is_cloud_init(values))?;
         Some((name.clone(), values))
     });
-    let Some((name, mut values)) = drive else { return };
+    let Some((name, mut values)) = drive else { return Ok(()) };
+    let custom = guest.config.get("cicustom").cloned();
+    super::cloud_init::check_files(request, custom.as_deref())?;
     outcome.say("generating cloud-init ISO");
+    let Some(guest) = request.state.guests.get_mut(&vmid) else { return Ok(()) };
     values.insert("size".to_owned(), "4M".to_owned());
     guest.config.insert(name.clone(), drives::print(&name, &values));
     guest.cloud_init = Some(guest.config.clone());
+    Ok(())
 }
 
 fn run(request: &mut Request<'_>, vmid: u32) {
@@ -117,7 +124,7 @@ fn halt(request: &mut Request<'_>, vmid: u32) {
         guest.paused = false;
     }
     // What waited for the stop is applied when the process has gone (`vm_stop_cleanup`).
-    config::apply_pending(request, vmid);
+    pending::apply(request, vmid);
 }
 
 fn on_running(
@@ -232,8 +239,8 @@ pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
             return Err(Failure::died("VM quit/powerdown failed - got timeout"));
         }
         halt(request, vmid);
-        config::apply_pending(request, vmid);
-        generate_cloud_init(request, outcome, vmid);
+        pending::apply(request, vmid);
+        generate_cloud_init(request, outcome, vmid)?;
         run(request, vmid);
         Ok(())
     })

@@ -10,7 +10,10 @@ mod disks;
 pub(crate) mod drives;
 mod hotplug;
 mod lifecycle;
+mod pending;
 mod restore;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use serde_json::{Value, json};

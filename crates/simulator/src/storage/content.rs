@@ -49,7 +49,7 @@ fn shown(request: &Request<'_>, id: &str, volume: &Volume) -> Value {
 /// `GET content`.
 pub(crate) fn list(request: &mut Request<'_>) -> Answer {
     let name = request.text("storage");
-    let options = volumes::storage(request.state, &name)?;
+    let options = volumes::usable(request.state, &name, &request.node)?;
     let wanted = request.get("content");
     let vmid = request.number("vmid");
     let shared = options.get("shared").is_some_and(|value| value == "1");
@@ -66,6 +66,7 @@ pub(crate) fn list(request: &mut Request<'_>) -> Answer {
             volumes::split(id).is_some_and(|(storage, _)| is_here(storage))
                 && volumes::allows(options, &volume.content)
                 && (shared || lies_on(request, volume))
+                && volumes::check_access(request, id, None).is_ok()
                 && wanted.is_none_or(|wanted| wanted == volume.content)
                 && vmid.is_none_or(|vmid| match volume.owner {
                     Some(owner) => u64::from(owner) == vmid,
@@ -94,12 +95,11 @@ fn lies_on(request: &Request<'_>, volume: &Volume) -> bool {
 fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
     let (storage, volume) = (request.text("storage"), request.text("volume"));
     let (id_storage, name) = volumes::split(&volume).unwrap_or((&storage, &volume));
-    if volumes::split(&volume).is_some()
-        && id_storage != storage
-        && !request.parameters.contains_key("target")
-    {
-        volumes::storage(request.state, id_storage)?;
+    if id_storage != storage {
+        let text = format!("storage ID mismatch ({id_storage} != {storage})\n");
+        return Err(Failure::parameter("volume", text));
     }
+    volumes::storage(request.state, id_storage)?;
     volumes::check_name(request.state, id_storage, name)?;
     Ok(format!("{id_storage}:{name}"))
 }
@@ -107,6 +107,7 @@ fn volume_id(request: &Request<'_>) -> Result<String, Failure> {
 /// `GET content/{volume}`.
 pub(crate) fn read(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
+    volumes::check_access(request, &id, None)?;
     let here = volumes::is_on(request.state, &id, &request.node);
     let Some(volume) = request.state.volumes.get(&id).filter(|_| here) else {
         let storage = volumes::split(&id).and_then(|(storage, _)| request.state.storages.get(storage));
@@ -146,6 +147,7 @@ pub(crate) fn read(request: &mut Request<'_>) -> Answer {
 /// `PUT content/{volume}`: notes and protection are for backups.
 pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
+    volumes::check_access(request, &id, None)?;
     let backup = request.state.volumes.get(&id).is_some_and(|volume| volume.content == "backup");
     if !backup && request.get("notes").is_some() {
         return Err(Failure::died("only backups can have notes"));
@@ -184,6 +186,7 @@ pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
         let text = format!("different storage formats ({format} != {extension})");
         return Err(Failure::parameter("format", text));
     }
+    volumes::usable(request.state, &storage, &request.node)?;
     let id = if block {
         if let Some(format) = request.get("format").filter(|format| *format != "raw") {
             return Err(volumes::unsupported_format(format));
@@ -220,6 +223,13 @@ pub(crate) fn allocate(request: &mut Request<'_>) -> Answer {
 pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;
     let storage = request.text("storage");
+    match request.state.volumes.get(&id).and_then(|volume| volume.backup.as_ref()) {
+        Some(backup) => {
+            request.check(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
+            request.check(&format!("/vms/{}", backup.vmid), &["VM.Backup"])?;
+        }
+        None => request.check(&format!("/storage/{storage}"), &["Datastore.Allocate"])?,
+    }
     let task_id = match request
         .state
         .volumes
@@ -233,6 +243,7 @@ pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     };
     let quick = request.get("delay").is_some();
     let upid = request.task("imgdel", &task_id, |request, outcome| {
+        volumes::usable(request.state, &storage, &request.node)?;
         if let Some((_, name)) = volumes::split(&id)
             && request
                 .state
@@ -243,9 +254,7 @@ pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
         {
             return Err(Failure::died(format!("cannot remove protected volume '{name}' on '{storage}'")));
         }
-        let in_use = request.state.volumes.values().any(|volume| volume.parent.as_deref() == Some(&id));
-        let block = request.state.storages.get(&storage).is_some_and(volumes::is_block);
-        if in_use && !block {
+        if volumes::has_clones(request.state, &id) {
             return Err(Failure::died(format!("base volume '{id}' is still in use by linked cloned")));
         }
         let elsewhere = request.state.volumes.get(&id).is_some_and(|volume| {

@@ -3,6 +3,7 @@
 mod content;
 mod definition;
 mod maintenance;
+mod pruning;
 mod transfer;
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
 use crate::router::Route;
+use crate::schema::formats::split_list;
 use crate::state::Options;
 use crate::volumes;
 
@@ -37,8 +39,8 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/storage/{storage}/file-restore/download", restore_files),
 ];
 
-fn index(request: &mut Request<'_>) -> Answer {
-    volumes::storage(request.state, &request.text("storage"))?;
+/// Does not look whether the storage is there.
+fn index(_: &mut Request<'_>) -> Answer {
     let names = [
         "content",
         "download-url",
@@ -86,14 +88,6 @@ fn may_see(request: &Request<'_>, name: &str) -> bool {
     request.allows_any(&format!("/storage/{name}"), &["Datastore.Audit", "Datastore.AllocateSpace"])
 }
 
-fn is_enabled(options: &Options) -> bool {
-    options.get("disable").is_none_or(|value| value != "1")
-}
-
-fn is_here(request: &Request<'_>, options: &Options) -> bool {
-    options.get("nodes").is_none_or(|nodes| nodes.split(',').any(|node| node == request.node))
-}
-
 /// Bytes in use on a storage.
 pub(crate) fn used(request: &Request<'_>, name: &str, options: &Options) -> u64 {
     if request.state.full_storages.contains(name) {
@@ -113,7 +107,7 @@ pub(crate) fn used(request: &Request<'_>, name: &str, options: &Options) -> u64 
 }
 
 fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
-    let enabled = is_enabled(options) && is_here(request, options);
+    let enabled = is_usable(request, options);
     let total = if enabled { request.options.storage_size } else { 0 };
     let used = used(request, name, options).min(total);
     let text = |key: &str| options.get(key).cloned().unwrap_or_default();
@@ -124,23 +118,40 @@ fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
     })
 }
 
+fn is_usable(request: &Request<'_>, options: &Options) -> bool {
+    !volumes::is_disabled(options) && volumes::serves(options, &request.node)
+}
+
+/// Whether a list of these types of content has the storage; without any, it has what is disabled too
+/// (`storage_info`).
+fn is_listed(request: &Request<'_>, options: &Options) -> bool {
+    request.get("content").is_none_or(|list| {
+        is_usable(request, options) && split_list(list).any(|content| volumes::allows(options, content))
+    })
+}
+
 fn list(request: &mut Request<'_>) -> Answer {
-    if request.get("target").is_some_and(|target| target != request.node) {
-        return Ok(json!([]));
+    let storages = &request.state.storages;
+    let only = request.get("storage");
+    if only.is_some_and(|name| !storages.get(name).is_some_and(|options| is_listed(request, options))) {
+        return Err(Failure::parameter("storage", "No such storage."));
     }
-    let wanted: Vec<String> = crate::schema::formats::split_list(request.get("content").unwrap_or_default())
-        .map(str::to_owned)
-        .collect();
-    let only = request.get("storage").map(str::to_owned);
-    Ok(request
-        .state
-        .storages
+    let target = request.get("target").filter(|target| *target != request.node && *target != "localhost");
+    let reaches = |options: &Options| {
+        target.is_none_or(|target| {
+            volumes::is_shared(options)
+                && volumes::serves(options, &request.node)
+                && volumes::serves(options, target)
+        })
+    };
+    Ok(storages
         .iter()
         .filter(|(name, options)| {
-            only.as_ref().is_none_or(|only| only == *name)
+            only.is_none_or(|only| only == *name)
                 && may_see(request, name)
-                && (wanted.is_empty() || wanted.iter().any(|content| volumes::allows(options, content)))
-                && (!request.flag("enabled") || is_enabled(options) && is_here(request, options))
+                && is_listed(request, options)
+                && !(request.flag("enabled") && volumes::is_disabled(options))
+                && reaches(options)
         })
         .map(|(name, options)| {
             let mut row = row(request, name, options);
@@ -149,14 +160,33 @@ fn list(request: &mut Request<'_>) -> Answer {
             if total > 0.0 {
                 row["used_fraction"] = json!(used / total);
             }
+            if request.flag("format") && is_usable(request, options) {
+                add_formats(&mut row, options);
+            }
             row
         })
         .collect())
 }
 
+/// The formats of disks that a kind of storage takes.
+fn add_formats(row: &mut Value, options: &Options) {
+    let (all, mut default): (&[&str], &str) = match options.get("type").map(String::as_str) {
+        Some("dir" | "nfs" | "cifs") => (&["qcow2", "raw", "subvol", "vmdk"], "raw"),
+        Some("btrfs" | "zfspool") => (&["raw", "subvol"], "raw"),
+        _ => (&["raw"], "raw"),
+    };
+    if let Some(format) = options.get("format") {
+        default = format;
+    }
+    let valid: serde_json::Map<String, Value> =
+        all.iter().map(|name| ((*name).to_owned(), json!(1))).collect();
+    row["formats"] = json!({ "supported": all, "default": default });
+    row["format"] = json!([valid, default]);
+}
+
 fn status(request: &mut Request<'_>) -> Answer {
     let name = request.text("storage");
-    match request.state.storages.get(&name) {
+    match request.state.storages.get(&name).filter(|options| is_listed(request, options)) {
         Some(options) => Ok(row(request, &name, options)),
         None => Err(Failure::parameter("storage", "No such storage.")),
     }

@@ -126,21 +126,19 @@ fn sanitise(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }
 
-fn check_storage(request: &Request<'_>, content: &str) -> Result<String, Failure> {
+/// The storage of the call, if it keeps files; `why` is told of one that does not.
+fn check_storage(request: &Request<'_>, why: &str) -> Result<String, Failure> {
     let storage = request.text("storage");
-    let options = volumes::storage(request.state, &storage)?;
-    if volumes::is_block(options) {
+    let options = volumes::usable(request.state, &storage, &request.node)?;
+    if volumes::is_block(options) || options.get("type").is_some_and(|kind| kind == "pbs") {
         let kind = options.get("type").cloned().unwrap_or_default();
-        return Err(Failure::died(format!(
-            "can't upload to storage type '{kind}', not a file based storage!"
-        )));
-    }
-    if !volumes::allows(options, content) {
-        return Err(Failure::died(format!(
-            "storage '{storage}' is not configured for content-type '{content}'"
-        )));
+        return Err(Failure::died(format!("can't upload to storage type '{kind}'{why}")));
     }
     Ok(storage)
+}
+
+fn allows(request: &Request<'_>, storage: &str, content: &str) -> bool {
+    request.state.storages.get(storage).is_some_and(|options| volumes::allows(options, content))
 }
 
 fn volume(request: &Request<'_>, content: &str, format: &str, size: u64, virtual_size: u64) -> Volume {
@@ -162,14 +160,23 @@ fn volume(request: &Request<'_>, content: &str, format: &str, size: u64, virtual
 pub(crate) fn download(request: &mut Request<'_>) -> Answer {
     let (content, url) = (request.text("content"), request.text("url"));
     let name = sanitise(&request.text("filename"));
-    let storage = check_storage(request, &content)?;
+    let storage = check_storage(request, ", not a file based storage!")?;
+    if !allows(request, &storage, &content) {
+        return Err(Failure::died(format!(
+            "storage '{storage}' is not configured for content-type '{content}'"
+        )));
+    }
     let format = place(&content, &name)?;
     if request.get("checksum").is_some() && request.get("checksum-algorithm").is_none() {
         return Err(Failure::parameter("checksum-algorithm", "missing property required by 'checksum'"));
     }
     let id = format!("{storage}:{content}/{name}");
     let path = volumes::path(request.state, &id);
+    let compressed = request.get("compression").is_some();
     Ok(request.task("download", &name, |request, outcome| {
+        if compressed && content != "iso" {
+            return Err(Failure::died(format!("decompression not supported for {content}")));
+        }
         outcome.say(format!("downloading {url} to {path}"));
         if volumes::is_on(request.state, &id, &request.node) {
             return Err(Failure::died(format!("refusing to override existing file '{path}'")));
@@ -225,12 +232,15 @@ pub(crate) fn download(request: &mut Request<'_>) -> Answer {
 /// `POST upload` (multipart).
 pub(crate) fn upload(request: &mut Request<'_>) -> Answer {
     let content = request.text("content");
-    let storage = check_storage(request, &content)?;
+    let storage = check_storage(request, "")?;
     let Some(upload) = request.upload.clone() else {
         return Err(Failure::parameter("filename", "property is missing and it is not optional"));
     };
     let name = sanitise(&upload.file_name);
     let format = place(&content, &name)?;
+    if !allows(request, &storage, &content) {
+        return Err(Failure::died(format!("storage '{storage}' does not support '{content}' content")));
+    }
     if let (Some(expected), Some(algorithm)) = (request.get("checksum"), request.get("checksum-algorithm")) {
         let got = checksums(&upload.bytes).remove(algorithm).unwrap_or_default();
         if !got.eq_ignore_ascii_case(expected) {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::failure::Failure;
 use crate::request::Request;
+use crate::schema::formats::split_list;
 use crate::state::{GuestKind, Options, State, Volume};
 
 pub(crate) use allocation::{
@@ -18,6 +19,28 @@ pub(crate) const EXTENT: u64 = 4 << 20;
 /// A storage's properties, or PVE's error.
 pub(crate) fn storage<'a>(state: &'a State, name: &str) -> Result<&'a Options, Failure> {
     state.storages.get(name).ok_or_else(|| Failure::died(format!("storage '{name}' does not exist")))
+}
+
+/// A storage that is enabled and there for a node (`storage_check_enabled`).
+pub(crate) fn usable<'a>(state: &'a State, name: &str, node: &str) -> Result<&'a Options, Failure> {
+    let options = storage(state, name)?;
+    if is_disabled(options) {
+        return Err(Failure::died(format!("storage '{name}' is disabled")));
+    }
+    if !serves(options, node) {
+        return Err(Failure::died(format!("storage '{name}' is not available on node '{node}'")));
+    }
+    Ok(options)
+}
+
+/// Whether nothing may use the storage.
+pub(crate) fn is_disabled(storage: &Options) -> bool {
+    storage.get("disable").is_some_and(|value| value == "1")
+}
+
+/// Whether the storage is defined for the node.
+pub(crate) fn serves(storage: &Options, node: &str) -> bool {
+    storage.get("nodes").is_none_or(|nodes| nodes.is_empty() || split_list(nodes).any(|item| item == node))
 }
 
 /// Splits `local:iso/x.iso`.
@@ -186,7 +209,7 @@ pub(crate) fn place(request: &Request<'_>, storage_name: &str) -> BTreeSet<Strin
 }
 
 /// Network storages are shared whatever their definition says.
-fn is_shared(storage: &Options) -> bool {
+pub(crate) fn is_shared(storage: &Options) -> bool {
     let network = ["nfs", "cifs", "cephfs", "rbd", "pbs", "iscsi", "iscsidirect", "glusterfs", "zfs"];
     storage.get("type").is_some_and(|kind| network.contains(&kind.as_str()))
         || storage.get("shared").is_some_and(|value| value == "1")
@@ -252,6 +275,40 @@ pub(crate) fn owner(volume_id: &str) -> Option<u32> {
     matches!(parts.next()?, "vm" | "base" | "subvol" | "basevol")
         .then(|| parts.next()?.parse().ok())
         .flatten()
+}
+
+/// Refuses a volume to those who may not use it; `vmid` is the guest that it is for (`check_volume_access`).
+pub(crate) fn check_access(request: &Request<'_>, id: &str, vmid: Option<u32>) -> Result<(), Failure> {
+    let Some((storage, name)) = split(id) else { return Ok(()) };
+    let path = format!("/storage/{storage}");
+    if request.allows(&path, "Datastore.Allocate") {
+        return Ok(());
+    }
+    let backup = request.state.volumes.get(id).and_then(|volume| volume.backup.as_ref());
+    let folder = name.split_once('/').map_or("images", |(folder, _)| folder);
+    match (folder, owner(id), backup.map(|backup| backup.vmid)) {
+        ("iso" | "vztmpl" | "import", ..) => {
+            request.check_any(&path, &["Datastore.AllocateSpace", "Datastore.Audit"])
+        }
+        ("backup", _, Some(guest)) => {
+            request.check(&path, &["Datastore.AllocateSpace"])?;
+            request.check(&format!("/vms/{guest}"), &["VM.Backup"])
+        }
+        ("backup" | "snippets", ..) | (_, None, _) => {
+            Err(Failure::died(format!("missing privileges to access {id}")))
+        }
+        (_, Some(guest), _) if Some(guest) == vmid => Ok(()),
+        (_, Some(guest), _) => {
+            request.check(&path, &["Datastore.Audit"])?;
+            request.check(&format!("/vms/{guest}"), &["VM.Config.Disk"])
+        }
+    }
+}
+
+/// Whether linked clones of an image in a directory exist; thin volumes can go before theirs.
+pub(crate) fn has_clones(state: &State, id: &str) -> bool {
+    let block = split(id).and_then(|(name, _)| state.storages.get(name)).is_some_and(is_block);
+    !block && state.volumes.values().any(|volume| volume.parent.as_deref() == Some(id))
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn new_disk(
     bytes: u64,
     values: &Values,
 ) -> Result<(String, u64), Failure> {
-    let options = volumes::storage(request.state, storage)?.clone();
+    let options = volumes::usable(request.state, storage, &request.node)?.clone();
     let bytes = match name {
         "tpmstate0" => 4 << 20,
         "efidisk0" if volumes::is_block(&options) => 4 << 20,
@@ -100,7 +100,7 @@ fn cloud_init_volume(
     storage: &str,
     format: Option<&str>,
 ) -> Result<String, Failure> {
-    let options = volumes::storage(request.state, storage)?.clone();
+    let options = volumes::usable(request.state, storage, &request.node)?.clone();
     let block = volumes::is_block(&options);
     let wanted = Allocation {
         storage,

@@ -1,12 +1,18 @@
 //! Moving guests between nodes (PVE::QemuMigrate, PVE::LXC::Migrate): disks on local storages are copied and keep
 //! their names.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+mod preconditions;
+
+pub(crate) use preconditions::preconditions;
+use preconditions::{local_resources, mapped_resources};
 
 use crate::failure::Failure;
 use crate::guests;
 use crate::qemu::drives;
 use crate::request::{Answer, Outcome, Request};
+use crate::schema::formats::split_list;
 use crate::state::{Effect, GuestKind, Options};
 use crate::volumes;
 
@@ -64,51 +70,6 @@ pub(crate) fn local_volumes(request: &Request<'_>, vmid: u32) -> Vec<String> {
     config.into_iter().map(|(_, file)| file).filter(|file| is_local(request, file)).collect()
 }
 
-fn others(request: &Request<'_>) -> Vec<String> {
-    request.options.nodes().filter(|node| **node != request.node).cloned().collect()
-}
-
-/// `GET migrate`: what stands in the way; does not look at `target`.
-pub(crate) fn preconditions(request: &mut Request<'_>, kind: GuestKind) -> Answer {
-    let guest = request.guest(kind)?;
-    let running = u8::from(guest.running);
-    let allowed = others(request);
-    if kind == GuestKind::Lxc {
-        return Ok(json!({ "running": running, "allowed-nodes": allowed, "not-allowed-nodes": {} }));
-    }
-    // Every other node has its entry here, with the reasons if there are any.
-    let refused: Map<String, Value> = allowed.iter().map(|node| (node.clone(), json!({}))).collect();
-    let local: Vec<Value> = attached(&guest.config)
-        .iter()
-        .filter(|(_, file)| is_local(request, file))
-        .map(|(name, file)| local_disk(&guest.config, name, file))
-        .collect();
-    let managed = crate::ha::is_managed(request.state, request.vmid());
-    let mut answer = json!({
-        "running": running, "allowed_nodes": allowed, "not_allowed_nodes": refused, "local_disks": local,
-        "local_resources": [], "mapped-resources": [], "mapped-resource-info": {}, "has-dbus-vmstate": 1,
-    });
-    if managed {
-        answer["dependent-ha-resources"] = json!([]);
-    }
-    Ok(answer)
-}
-
-fn local_disk(config: &Options, name: &str, file: &str) -> Value {
-    let values = drives::parse(name, &config[name]).unwrap_or_default();
-    let unused = drives::is_unused(name);
-    let mut row = json!({
-        "volid": file, "is_attached": u8::from(!unused), "is_unused": u8::from(unused), "shared": 0, "replicate": 1,
-        "cdrom": u8::from(drives::is_cdrom(&values)), "is_cloudinit": u8::from(drives::is_cloud_init(&values)),
-        "is_tpmstate": u8::from(name == "tpmstate0"), "is_vmstate": 0,
-    });
-    if !unused {
-        row["drivename"] = json!(name);
-        row["size"] = json!(guests::disk_size(config, name));
-    }
-    row
-}
-
 /// `POST migrate`.
 pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     let (vmid, target) = (request.vmid(), request.text("target"));
@@ -116,8 +77,15 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         return Err(Failure::parameter("target", "target is local node."));
     }
     check_target(request, &target)?;
+    if kind == GuestKind::Qemu {
+        let own = ["force", "migration_type", "migration_network"];
+        let sent = own.into_iter().find(|name| request.get(name).is_some_and(|value| value != "0"));
+        if let Some(name) = sent.filter(|_| !request.identity.is_root()) {
+            return Err(Failure::parameter(name, "Only root may use this option."));
+        }
+        guests::check_lock(request.guest(kind)?)?;
+    }
     let guest = request.guest(kind)?;
-    guests::check_lock(guest)?;
     let (running, online, restart) = (guest.running, request.flag("online"), request.flag("restart"));
     match kind {
         GuestKind::Qemu if running && !online => {
@@ -128,7 +96,7 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
         }
         _ => {}
     }
-    check_storage(request, kind)?;
+    let storages = check_storage(request, kind, &target)?;
     if crate::ha::is_managed(request.state, vmid) {
         return crate::ha::request_migration(request, vmid, target);
     }
@@ -136,7 +104,11 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     Ok(request.task(name, &vmid.to_string(), |request, outcome| {
         let clock = crate::tasks::clock(request.seconds());
         let mut log = Vec::new();
-        let moved = transfer(request, kind, vmid, &target, &mut log);
+        if let Some(text) = obstacle(request, kind)? {
+            outcome.say(format!("{clock} ERROR: migration aborted (duration 00:00:00): {text}"));
+            return Err(Failure::died("migration aborted"));
+        }
+        let moved = transfer(request, kind, vmid, &target, &storages, &mut log);
         for line in log {
             // What is done on this node's storages has no time in front.
             let plain = line.ends_with("successfully removed.");
@@ -151,20 +123,82 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     }))
 }
 
-fn check_storage(request: &Request<'_>, kind: GuestKind) -> Result<(), Failure> {
-    let (parameter, text) = match kind {
-        GuestKind::Qemu => ("targetstorage", "vm images"),
-        GuestKind::Lxc => ("target-storage", "CT rootdirs"),
-    };
-    let Some(storage) = request.get(parameter).filter(|storage| *storage != "1" && !storage.contains(':'))
-    else {
-        return Ok(());
-    };
-    let content = if kind == GuestKind::Qemu { "images" } else { "rootdir" };
-    if volumes::allows(volumes::storage(request.state, storage)?, content) {
-        return Ok(());
+/// Where volumes of a storage go: by its name, else to the storage without one, else to the same.
+#[derive(Debug, Default)]
+struct Storages {
+    named: BTreeMap<String, String>,
+    rest: Option<String>,
+}
+
+impl Storages {
+    fn target<'a>(&'a self, storage: &'a str) -> &'a str {
+        self.named.get(storage).or(self.rest.as_ref()).map_or(storage, String::as_str)
     }
-    Err(Failure::died(format!("storage '{storage}' does not support {text}")))
+}
+
+/// Reads where the disks go and refuses what cannot take them there.
+fn check_storage(request: &Request<'_>, kind: GuestKind, target: &str) -> Result<Storages, Failure> {
+    let (parameter, content, text) = match kind {
+        GuestKind::Qemu => ("targetstorage", "images", "vm images"),
+        GuestKind::Lxc => ("target-storage", "rootdir", "CT rootdirs"),
+    };
+    let given = request.get(parameter).filter(|list| !list.is_empty());
+    let mut storages = Storages::default();
+    for item in split_list(given.unwrap_or_default()).filter(|item| *item != "1") {
+        match item.split_once(':') {
+            Some((from, to)) => {
+                storages.named.insert(from.to_owned(), to.to_owned());
+            }
+            None => storages.rest = Some(item.to_owned()),
+        }
+    }
+    for storage in storages.named.values().chain(&storages.rest) {
+        let options = volumes::usable(request.state, storage, target)?;
+        request.check(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
+        if !volumes::allows(options, content) {
+            return Err(Failure::died(format!("storage '{storage}' does not support {text}")));
+        }
+    }
+    if kind == GuestKind::Qemu && given.is_none_or(|list| list == "1") {
+        for (_, file) in
+            attached(&request.guest(kind)?.config).iter().filter(|(name, _)| !drives::is_unused(name))
+        {
+            let storage = volumes::split(file).map_or("", |(storage, _)| storage);
+            volumes::usable(request.state, storage, &request.node)?;
+            volumes::usable(request.state, storage, target)?;
+        }
+    }
+    Ok(storages)
+}
+
+/// Why a guest does not go at all, if it does not (PVE::QemuMigrate and PVE::LXC::Migrate, `prepare`).
+fn obstacle(request: &Request<'_>, kind: GuestKind) -> Result<Option<String>, Failure> {
+    let guest = request.guest(kind)?;
+    if let Err(failure) = guests::check_lock(guest) {
+        return Ok(Some(failure.reason));
+    }
+    if kind == GuestKind::Qemu {
+        let mut devices = local_resources(&guest.config, guest.running);
+        let mapped = mapped_resources(&guest.config);
+        devices.retain(|name| !mapped.contains_key(name));
+        let blocks = !devices.is_empty() && (guest.running || !request.flag("force"));
+        return Ok(
+            blocks.then(|| format!("can't migrate VM which uses local devices: {}", devices.join(", ")))
+        );
+    }
+    if guest.running && request.flag("online") {
+        return Ok(Some("lxc live migration is currently not implemented".to_owned()));
+    }
+    let mounts = guest.config.iter().filter(|(name, _)| crate::lxc::mounts::is_mount(name));
+    for (name, text) in mounts {
+        let shared = text.split(',').any(|part| part == "shared=1");
+        let place = drives::file_of(text);
+        if place.starts_with('/') && !shared {
+            let kind = if place.starts_with("/dev/") { "device" } else { "bind" };
+            return Ok(Some(format!("cannot migrate local {kind} mount point '{name}'")));
+        }
+    }
+    Ok(None)
 }
 
 /// Copies the local disks; says what the real tasks say.
@@ -173,6 +207,7 @@ fn transfer(
     kind: GuestKind,
     vmid: u32,
     target: &str,
+    storages: &Storages,
     log: &mut Vec<String>,
 ) -> Result<(), Failure> {
     let guest = request.guest(kind)?;
@@ -216,8 +251,14 @@ fn transfer(
             log.push(format!("  Logical volume {block} changed."));
             removed.push(format!("  Logical volume \"{name}\" successfully removed."));
         }
-        log.push(format!("successfully imported '{file}'"));
-        log.push(format!("volume '{file}' is '{file}' on the target"));
+        let (from, _) = volumes::split(file).unwrap_or_default();
+        let to = storages.target(from);
+        let new = if to == from { file.clone() } else { elsewhere(request, vmid, file, to) };
+        if new != *file {
+            replace(request, kind, file, &new)?;
+        }
+        log.push(format!("successfully imported '{new}'"));
+        log.push(format!("volume '{file}' is '{new}' on the target"));
     }
     let command = format!(
         "# /usr/bin/ssh -e none -o 'BatchMode=yes' -o 'HostKeyAlias={target}' -o 'UserKnownHostsFile=/etc/pve/nodes/{target}/ssh_known_hosts' -o 'GlobalKnownHostsFile=none' root@{address}"
@@ -234,6 +275,36 @@ fn transfer(
         log.push(format!("{command} pct start {vmid}"));
     }
     log.push("migration finished successfully (duration 00:00:00)".to_owned());
+    Ok(())
+}
+
+/// The name a volume gets on another storage.
+fn elsewhere(request: &Request<'_>, vmid: u32, file: &str, storage: &str) -> String {
+    let format = request.state.volumes.get(file).map_or("raw", |volume| volume.format.as_str());
+    let block = request.state.storages.get(storage).is_some_and(volumes::is_block);
+    let stem = file.rsplit(['/', ':']).next().unwrap_or_default().split('.').next().unwrap_or_default();
+    let id = |stem: &str| {
+        volumes::volume_id(request.state, storage, vmid, stem, if block { "raw" } else { format })
+    };
+    let same = id(stem);
+    if !request.state.volumes.contains_key(&same) {
+        return same;
+    }
+    id(&format!("vm-{vmid}-disk-{}", volumes::free_number(request.state, storage, vmid)))
+}
+
+/// Gives a volume another place, also where the guest and its snapshots name it.
+fn replace(request: &mut Request<'_>, kind: GuestKind, file: &str, new: &str) -> Result<(), Failure> {
+    if let Some(volume) = request.state.volumes.remove(file) {
+        request.state.volumes.insert(new.to_owned(), volume);
+    }
+    let guest = request.guest_mut(kind)?;
+    let snapshots = guest.snapshots.values_mut().map(|snapshot| &mut snapshot.config);
+    for text in std::iter::once(&mut guest.config).chain(snapshots).flat_map(|config| config.values_mut()) {
+        if drives::file_of(text) == file {
+            *text = text.replacen(file, new, 1);
+        }
+    }
     Ok(())
 }
 
