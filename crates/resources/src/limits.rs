@@ -87,8 +87,7 @@ fn is_ranges(text: &str, separators: &[char]) -> bool {
 
 /// CPUs of the host: `0,2-5`.
 pub(crate) fn affinity(text: &str) -> Option<String> {
-    let good = text.is_empty() || is_ranges(text, &[',']);
-    (!good).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
+    (!is_ranges(text, &[','])).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
 }
 
 /// The CPU models that the reference takes (`PVE::QemuServer::CPUConfig`), beside those that a cluster defines itself.
@@ -191,6 +190,11 @@ pub(crate) fn media_interface(text: &str) -> Option<String> {
     disk_interface(text).or_else(|| {
         text.starts_with("virtio").then(|| format!("{text:?} cannot be: use an ide, sata or scsi interface"))
     })
+}
+
+/// A drive for media that is named, as it has to be for a CD-ROM.
+pub(crate) fn cdrom_interface(text: &str) -> Option<String> {
+    not_empty(text).or_else(|| media_interface(text))
 }
 
 /// The serial number of a disk.
@@ -309,7 +313,7 @@ mod tests {
         type Limit = fn(&str) -> Option<String>;
         let cases: &[(Limit, &[&str], &[&str])] = &[
             (duration, &["15m", "1h30m", "0", "500ms"], &["", "15", "m", "x", "1ms2"]),
-            (affinity, &["", "0", "0,2-5"], &["a", "0-", "0;1"]),
+            (affinity, &["0", "0,2-5"], &["", "a", "0-", "0;1"]),
             (cpu_type, &["host", "x86-64-v2-AES", "custom-mine"], &["", "bogus", "custom-", "HOST"]),
             (
                 machine,
@@ -330,6 +334,7 @@ mod tests {
             (numa_range, &["0-3", "0-3;8"], &["", "0,1"]),
             (numa_device, &["numa0", "numa7"], &["numa8", "numa", "0"]),
             (media_interface, &["", "ide2", "scsi30"], &["virtio0", "ide4"]),
+            (cdrom_interface, &["ide2", "scsi30"], &["", "virtio0", "ide4"]),
             (disk_serial, &["12345678901234567890"], &["123456789012345678901"]),
             (hotplug, &["0", "network,disk,usb,cloudinit"], &["network,sound", "2"]),
             (serial_device, &["socket", "/dev/ttyS0"], &["ttyS0"]),

@@ -37,6 +37,13 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
             }
         }
     }
+    for (index, interface) in all_blocks(config, "network_interface").iter().enumerate() {
+        if let Some(detail) = text(interface, "mac_address").and_then(limits::mac_address) {
+            let path = Path::attribute("network_interface").child(PathStep::Index(index as u64));
+            let path = path.child(PathStep::Attribute("mac_address".to_string()));
+            problems.push(problem(path, "Invalid MAC address", detail));
+        }
+    }
     for (index, initialization) in all_blocks(config, "initialization").iter().enumerate() {
         let dns = block(initialization, "dns").and_then(|dns| dns.get("servers"));
         if dns.and_then(Value::elements).is_some_and(<[Value]>::is_empty) {

@@ -15,7 +15,7 @@ pub(super) fn cdrom() -> Fields {
     vec![
         ("enabled", flag().or(false).deprecated("leave the block out instead")),
         ("file_id", text().checked(limits::medium)),
-        ("interface", text().or("ide3").checked(limits::media_interface)),
+        ("interface", text().or("ide3").checked(limits::cdrom_interface)),
     ]
 }
 

@@ -21,6 +21,22 @@ fn a_new_password_is_a_change_in_place_and_says_what_it_does() {
     assert!(!response.notes[0].contains("two"));
 }
 
+// As the reference refuses it.
+#[test]
+fn an_interface_has_an_address_or_none() {
+    for (mac, refused) in [
+        (json!("BC:24:11:00:00:01"), false),
+        (json!(""), false),
+        (Json::Null, false),
+        (json!("BC:24:11"), true),
+    ] {
+        let config = value(json!({"network_interface": [{"name": "eth0", "mac_address": mac}]}));
+        let paths: Vec<String> = validate(&config).iter().map(|problem| problem.path.to_string()).collect();
+        assert_eq!(!paths.is_empty(), refused, "{mac} {paths:?}");
+        assert!(paths.iter().all(|path| path == "network_interface[0].mac_address"), "{paths:?}");
+    }
+}
+
 #[test]
 fn sizes_of_mount_points_are_compared_as_sizes() {
     let with_size =
