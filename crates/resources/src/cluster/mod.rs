@@ -1,6 +1,7 @@
 //! What every kind needs of a cluster: requests, tasks with their reports, the shared list of guests.
 
 mod api;
+mod asking;
 mod call;
 mod listing;
 mod migration;

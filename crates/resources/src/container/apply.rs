@@ -8,15 +8,15 @@ use pve_model::Value;
 
 use super::addresses::with_addresses;
 use super::decode::decode_container;
-use super::encode::{Purpose, encode_new, encode_options, encode_root_disk};
-use super::mount_points::{change_mount_points, is_other, moves, slot_of};
+use super::encode::{Purpose, encode_new, encode_options};
+use super::volumes::change_volumes;
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
-use crate::values::{all_blocks, blank, block, complete, flag, int, text};
+use crate::values::{blank, block, complete, flag, int, text};
 use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, surplus_devices, timeout};
 
 /// The container that an action is about.
@@ -36,26 +36,20 @@ impl Target<'_> {
 
     /// The container as it is now.
     pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
-        let looked = self.call.cluster.look("lxc", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed(Step::READ, &error))
+        self.call.look("lxc", self.vmid, &self.node).await
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        self.look().await?.ok_or_else(|| self.gone())
+        self.call.existing(self.look().await?)
     }
 
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
-        let looked = self.call.cluster.look_at_options("lxc", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed(Step::READ, &error))?.ok_or_else(|| self.gone())
+        self.call.existing(self.call.look_at_options("lxc", self.vmid, &self.node).await?)
     }
 
     fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
         refuse_other(&self.call, (prior, self.identity.as_deref()), (&self.decode(observed, prior), observed))
-    }
-
-    fn gone(&self) -> ProviderError {
-        refused(format!("{} is gone", self.call.object), Some("plan again"))
     }
 
     /// The values of the container as it is now, in the words of the plan.
@@ -119,13 +113,12 @@ impl Target<'_> {
             None => false,
         };
         if prior.is_some() || cloned {
-            self.move_root_disk(planned).await?;
-            self.move_mount_points(planned).await?;
+            self.move_volumes(planned).await?;
         }
         let was_running = self.map_ids(prior, planned, was_running).await?;
         self.configure(prior, planned, cloned).await?;
         if prior.is_some() || cloned {
-            self.resize(planned).await?;
+            self.resize_volumes(planned).await?;
         }
         if let Some(prior) = prior {
             let pools = (text(prior, "pool_id"), text(planned, "pool_id"));
@@ -160,37 +153,6 @@ impl Target<'_> {
         Ok(())
     }
 
-    async fn move_root_disk(&self, planned: &Value) -> Result<(), ProviderError> {
-        let Some(datastore) = block(planned, "disk").and_then(|disk| text(disk, "datastore_id")) else {
-            return Ok(());
-        };
-        let root = self.look_at_options().await?.text("rootfs").unwrap_or_default();
-        if root.split(':').next() == Some(datastore) {
-            return Ok(());
-        }
-        self.move_volume(planned, "rootfs", datastore).await
-    }
-
-    async fn move_mount_points(&self, planned: &Value) -> Result<(), ProviderError> {
-        if all_blocks(planned, "mount_point").is_empty() {
-            return Ok(());
-        }
-        for (slot, datastore) in moves(&self.look_at_options().await?, planned) {
-            self.move_volume(planned, &slot, &datastore).await?;
-        }
-        Ok(())
-    }
-
-    async fn move_volume(&self, planned: &Value, slot: &str, datastore: &str) -> Result<(), ProviderError> {
-        let mut params = Params::default();
-        params.put("volume", Some(slot));
-        params.put("storage", Some(datastore));
-        params.put_flag("delete", Some(true));
-        let most = timeout(planned, "timeout_update");
-        let step = Step::of("move", slot);
-        self.call.step(step, Method::Post, &self.path("/move_volume"), &params, most).await
-    }
-
     async fn configure(
         &self,
         prior: Option<&Value>,
@@ -212,7 +174,7 @@ impl Target<'_> {
             }
         };
         if prior.is_some() || cloned {
-            volumes(&observed, prior, planned, &mut set, &mut delete);
+            change_volumes(&observed, prior, planned, &mut set, &mut delete);
         }
         let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));
         match text(planned, "description") {
@@ -247,77 +209,6 @@ impl Target<'_> {
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_update");
         self.call.step(Step::CONFIGURE, Method::Put, &self.path("/config"), &set, most).await
-    }
-
-    async fn resize(&self, planned: &Value) -> Result<(), ProviderError> {
-        let observed = self.look_at_options().await?;
-        let mut wanted = Vec::new();
-        if let Some(size) = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0)
-        {
-            wanted.push(("rootfs".to_string(), format!("{size}G")));
-        }
-        for point in all_blocks(planned, "mount_point") {
-            if let (Some(slot), Some(size)) = (slot_of(&observed, point), text(point, "size")) {
-                wanted.push((slot, size.to_string()));
-            }
-        }
-        for (slot, size) in wanted {
-            let now = observed.text(&slot).map(|volume| Properties::parse(&volume));
-            let now = now.as_ref().and_then(|now| now.get("size")).and_then(crate::size::parse_size);
-            if now.is_none() || now >= crate::size::parse_size(&size) {
-                continue;
-            }
-            let mut params = Params::default();
-            params.put("disk", Some(&slot));
-            params.put("size", Some(size));
-            let step = Step::of("resize", &slot);
-            let most = timeout(planned, "timeout_update");
-            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
-        }
-        Ok(())
-    }
-
-    async fn change_power(
-        &self,
-        planned: &Value,
-        was_running: bool,
-        update: bool,
-    ) -> Result<(), ProviderError> {
-        let started = flag(planned, "started") != Some(false);
-        match (was_running, started) {
-            (false, true) => {
-                let most = Duration::from_secs(300);
-                self.call
-                    .step(Step::START, Method::Post, &self.path("/status/start"), &Params::default(), most)
-                    .await
-            }
-            (true, false) => self.shut_down().await,
-            (true, true) if update => self.reboot_if_pending().await,
-            _ => Ok(()),
-        }
-    }
-
-    pub(super) async fn shut_down(&self) -> Result<(), ProviderError> {
-        let mut params = Params::default();
-        params.put_flag("forceStop", Some(true));
-        params.put("timeout", Some(60));
-        let most = Duration::from_secs(120);
-        self.call.step(Step::SHUT_DOWN, Method::Post, &self.path("/status/shutdown"), &params, most).await
-    }
-
-    async fn reboot_if_pending(&self) -> Result<(), ProviderError> {
-        let pending = self.call.cluster.get(&self.path("/pending")).await;
-        let pending =
-            pending.map_err(|error| self.call.failed(Step::of("read", "pending changes"), &error))?;
-        let waits =
-            |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
-        if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
-            return Ok(());
-        }
-        let most = Duration::from_secs(300);
-        self.call
-            .step(Step::REBOOT, Method::Post, &self.path("/status/reboot"), &Params::default(), most)
-            .await
     }
 
     /// Destroys the container.
@@ -366,26 +257,6 @@ impl Target<'_> {
         }
         Ok(complete(planned, &read))
     }
-}
-
-/// What becomes of the root disk's options and the mount points.
-fn volumes(
-    observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
-    set: &mut Params,
-    delete: &mut BTreeSet<String>,
-) {
-    let root = observed.text("rootfs").map(|root| Properties::parse(&root));
-    if let (Some(root), Some(disk)) = (root, block(planned, "disk")) {
-        let volume = root.first_or("volume").unwrap_or_default();
-        let options = encode_root_disk(disk, volume);
-        let before = prior.and_then(|prior| block(prior, "disk")).map(|disk| encode_root_disk(disk, volume));
-        if before.map_or_else(|| is_other(&root, &options), |before| before != options) {
-            set.put("rootfs", Some(options.with("size", root.get("size"))));
-        }
-    }
-    change_mount_points(observed, prior, planned, set, delete);
 }
 
 /// Puts the present MAC address into each interface that is to be sent without one, except into a new one that takes the

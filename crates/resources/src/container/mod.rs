@@ -14,7 +14,9 @@ mod encode;
 mod idmap;
 mod mount_points;
 mod plan;
+mod power;
 mod schema;
+mod volumes;
 
 use crate::beside::remarks_on_guest;
 use crate::registry::Rules;

@@ -16,7 +16,7 @@ use crate::observed::Observed;
 use crate::params::Params;
 use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
-use crate::values::{all_blocks, blank, complete, flag, int, text, texts};
+use crate::values::{blank, complete, flag, int, text, texts};
 
 /// The VM that an action is about.
 pub(crate) struct Target<'a> {
@@ -40,22 +40,16 @@ impl Target<'_> {
 
     /// The VM as it is now.
     pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
-        let looked = self.call.cluster.look("qemu", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed(Step::READ, &error))
+        self.call.look("qemu", self.vmid, &self.node).await
     }
 
     async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        self.look().await?.ok_or_else(|| self.gone())
+        self.call.existing(self.look().await?)
     }
 
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
-        let looked = self.call.cluster.look_at_options("qemu", self.vmid, &self.node).await;
-        looked.map_err(|error| self.call.failed(Step::READ, &error))?.ok_or_else(|| self.gone())
-    }
-
-    fn gone(&self) -> ProviderError {
-        refused(format!("{} is gone", self.call.object), Some("plan again"))
+        self.call.existing(self.call.look_at_options("qemu", self.vmid, &self.node).await?)
     }
 
     fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
@@ -88,85 +82,6 @@ impl Target<'_> {
         let path = format!("/nodes/{}/qemu", self.node);
         let most = timeout(planned, "timeout_create");
         self.call.step(Step::CREATE, Method::Post, &path, &params, most).await
-    }
-
-    /// Makes the VM as a clone.
-    pub(crate) async fn clone_from(
-        &self,
-        planned: &Value,
-        clone: &Value,
-        marker: Option<&str>,
-    ) -> Result<(), ProviderError> {
-        let source = int(clone, "vm_id").unwrap_or_default();
-        let source_node = match text(clone, "node_name") {
-            Some(node) => node.to_string(),
-            None => self.find_source(source).await?,
-        };
-        let full = flag(clone, "full") != Some(false);
-        let mut params = Params::default();
-        params.put("newid", Some(self.vmid));
-        params.put("name", text(planned, "name"));
-        params.put("pool", text(planned, "pool_id"));
-        params.put("description", marker);
-        params.put_flag("full", Some(full));
-        params.put("target", (source_node != self.node).then_some(&self.node));
-        params.put("storage", text(clone, "datastore_id").filter(|_| full));
-        let path = format!("/nodes/{source_node}/qemu/{source}/clone");
-        let most = timeout(planned, "timeout_clone");
-        match self.try_to_clone(&path, &params, most, int(clone, "retries").unwrap_or(1)).await {
-            Err(error) if needs_shared_storage(&error) => {
-                // The clone is made beside its template and then moved with its disks.
-                params.0.remove("target");
-                self.call.step(Step::CLONE, Method::Post, &path, &params, most).await?;
-                let path = format!("/nodes/{source_node}/qemu/{}/migrate", self.vmid);
-                let mut params = Params::default();
-                params.put("target", Some(&self.node));
-                params.put_flag("with-local-disks", Some(true));
-                let most = timeout(planned, "timeout_migrate");
-                self.call.migrate("qemu", self.vmid, &path, &self.node, &params, most).await
-            }
-            done => done,
-        }
-    }
-
-    /// Clones, and once more where the template was busy: as often as `retries` says.
-    async fn try_to_clone(
-        &self,
-        path: &str,
-        params: &Params,
-        most: Duration,
-        retries: i64,
-    ) -> Result<(), ProviderError> {
-        let mut left = retries.max(1);
-        loop {
-            left -= 1;
-            match self.call.step(Step::CLONE, Method::Post, path, params, most).await {
-                Err(error) if left > 0 && is_busy(&error) && self.look().await?.is_none() => {
-                    self.call.progress.status("the template is busy; cloning it once more");
-                }
-                done => return done,
-            }
-        }
-    }
-
-    /// The node of the template: where the list has it, else the VM's own.
-    async fn find_source(&self, source: i64) -> Result<String, ProviderError> {
-        let cluster = self.call.cluster;
-        for fresh in [false, true] {
-            let guests = match fresh {
-                false => cluster.known_guests().await,
-                true => {
-                    cluster.forget_guests().await;
-                    cluster.guests().await
-                }
-            };
-            let guests =
-                guests.map_err(|error| self.call.failed(Step::of("find", "the template"), &error))?;
-            if let Some(guest) = guests.iter().find(|guest| i64::from(guest.vmid) == source) {
-                return Ok(guest.node.clone());
-            }
-        }
-        Ok(self.node.clone())
     }
 
     /// Brings the VM from `prior` (`None` after a create or clone) to `planned`.
@@ -212,42 +127,6 @@ impl Target<'_> {
         if was_running {
             // What a running VM holds on to is set aside only now.
             self.destroy_unused(&observed, &drives).await?;
-        }
-        Ok(())
-    }
-
-    /// A disk of the template does not become smaller in its clone.
-    fn refuse_smaller(&self, observed: &Observed, planned: &Value) -> Result<(), ProviderError> {
-        for disk in all_blocks(planned, "disk") {
-            let (Some(interface), Some(size)) = (text(disk, "interface"), int(disk, "size")) else {
-                continue;
-            };
-            let now = observed.text(interface).map(|drive| crate::property::Properties::parse(&drive));
-            let now = now.as_ref().and_then(|now| now.get("size")).and_then(crate::size::in_gibibytes);
-            if let Some(now) = now.filter(|now| *now > size) {
-                let message = format!(
-                    "clone {}: its template's {interface} is {now}G, and a clone of it cannot have {size}G",
-                    self.call.object
-                );
-                return Err(refused(
-                    message,
-                    Some("disks only grow: set a size that is at least the template's"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    async fn move_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {
-        for moved in &drives.moves {
-            let mut params = Params::default();
-            params.put("disk", Some(&moved.interface));
-            params.put("storage", Some(&moved.datastore));
-            params.put("format", moved.format.as_deref());
-            params.put_flag("delete", Some(true));
-            let step = Step::of("move", &moved.interface);
-            let most = timeout(planned, "timeout_move_disk");
-            self.call.step(step, Method::Post, &self.path("/move_disk"), &params, most).await?;
         }
         Ok(())
     }
@@ -322,51 +201,6 @@ impl Target<'_> {
             .await
     }
 
-    /// Destroys the volumes of disks that were taken out: the API only sets them aside.
-    async fn destroy_unused(&self, before: &Observed, drives: &DriveChanges) -> Result<(), ProviderError> {
-        let volume = |drive: String| drive.split(',').next().unwrap_or_default().to_string();
-        let volumes: Vec<String> =
-            drives.delete.union(&drives.renewed).filter_map(|name| before.text(name)).map(volume).collect();
-        if volumes.is_empty() {
-            return Ok(());
-        }
-        let now = self.look_at_options().await?;
-        let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
-        let unused: Vec<String> = unused
-            .filter(|name| now.text(name).is_some_and(|drive| volumes.contains(&volume(drive))))
-            .collect();
-        if unused.is_empty() {
-            return Ok(());
-        }
-        let mut params = Params::default();
-        params.put("delete", Some(unused.join(",")));
-        let most = Duration::from_secs(600);
-        self.call.step(Step::of("destroy", "disks"), Method::Post, &self.path("/config"), &params, most).await
-    }
-
-    async fn resize_disks(&self, drives: &DriveChanges, planned: &Value) -> Result<(), ProviderError> {
-        if drives.sizes.is_empty() {
-            return Ok(());
-        }
-        let observed = self.look_at_options().await?;
-        for (interface, size) in &drives.sizes {
-            let bytes = |text: &str| crate::size::parse_size(text);
-            let drive = observed.text(interface).map(|drive| crate::property::Properties::parse(&drive));
-            let now = drive.as_ref().and_then(|drive| drive.get("size")).and_then(bytes);
-            let wanted = format!("{size}G");
-            if now.is_some() && now >= bytes(&wanted) {
-                continue;
-            }
-            let mut params = Params::default();
-            params.put("disk", Some(interface));
-            params.put("size", Some(wanted));
-            let step = Step::of("resize", interface);
-            let most = timeout(planned, "timeout_create");
-            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
-        }
-        Ok(())
-    }
-
     async fn change_pool(&self, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
         let Some(prior) = prior else { return Ok(()) };
         crate::pools::change_pool(&self.call, self.vmid, text(prior, "pool_id"), text(planned, "pool_id"))
@@ -433,16 +267,4 @@ impl Target<'_> {
     pub(crate) fn interfaces_path(&self) -> String {
         self.path("/agent/network-get-interfaces")
     }
-}
-
-/// The task failed for reasons that pass: another clone held the template or its storage.
-pub(crate) fn is_busy(error: &ProviderError) -> bool {
-    let texts = ["got timeout", "lock", "timeout", "busy"];
-    !error.indeterminate && texts.iter().any(|text| error.message.contains(text))
-}
-
-/// A clone on another node was refused because its disks are on storage that only the template's node has.
-fn needs_shared_storage(error: &ProviderError) -> bool {
-    !error.indeterminate
-        && ["non-shared storage", "uses local storage"].iter().any(|text| error.message.contains(text))
 }

@@ -12,6 +12,7 @@
 
 mod agent;
 mod apply;
+mod cloning;
 mod decode;
 mod decode_devices;
 mod devices;
@@ -27,6 +28,7 @@ mod power;
 mod round_trips;
 mod schema;
 mod validate;
+mod volumes;
 
 use pve_model::Value;
 
@@ -34,7 +36,8 @@ use crate::beside::remarks_on_guest;
 use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
-pub(crate) use apply::{Target, is_busy, timeout};
+pub(crate) use apply::{Target, timeout};
+pub(crate) use cloning::is_busy;
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
 pub(crate) use decode_devices::is_media;
 pub(crate) use encode::encode_ip_config;

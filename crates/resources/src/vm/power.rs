@@ -56,12 +56,7 @@ impl Target<'_> {
 
     /// Reboots only when the running VM could not take over every change.
     async fn reboot_if_pending(&self, planned: &Value) -> Result<(), ProviderError> {
-        let pending = self.call.cluster.get(&self.path("/pending")).await;
-        let pending =
-            pending.map_err(|error| self.call.failed(Step::of("read", "pending changes"), &error))?;
-        let waits =
-            |entry: &serde_json::Value| entry.get("pending").is_some() || entry.get("delete").is_some();
-        if !pending.as_array().is_some_and(|entries| entries.iter().any(waits)) {
+        if !self.call.waits_for_reboot(&self.path("")).await? {
             return Ok(());
         }
         let most = timeout(planned, "timeout_reboot");

@@ -1,0 +1,105 @@
+//! The volumes of a container: moving and growing them, and their options.
+
+use std::collections::BTreeSet;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::apply::Target;
+use super::encode::encode_root_disk;
+use super::mount_points::{change_mount_points, is_other, moves, slot_of};
+use crate::cluster::{Method, Step};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+use crate::size::parse_size;
+use crate::values::{all_blocks, block, int, text};
+use crate::vm::timeout;
+
+impl Target<'_> {
+    /// Moves volumes that are planned on another datastore.
+    pub(super) async fn move_volumes(&self, planned: &Value) -> Result<(), ProviderError> {
+        self.move_root_disk(planned).await?;
+        self.move_mount_points(planned).await
+    }
+
+    async fn move_root_disk(&self, planned: &Value) -> Result<(), ProviderError> {
+        let Some(datastore) = block(planned, "disk").and_then(|disk| text(disk, "datastore_id")) else {
+            return Ok(());
+        };
+        let root = self.look_at_options().await?.text("rootfs").unwrap_or_default();
+        if root.split(':').next() == Some(datastore) {
+            return Ok(());
+        }
+        self.move_volume(planned, "rootfs", datastore).await
+    }
+
+    async fn move_mount_points(&self, planned: &Value) -> Result<(), ProviderError> {
+        if all_blocks(planned, "mount_point").is_empty() {
+            return Ok(());
+        }
+        for (slot, datastore) in moves(&self.look_at_options().await?, planned) {
+            self.move_volume(planned, &slot, &datastore).await?;
+        }
+        Ok(())
+    }
+
+    async fn move_volume(&self, planned: &Value, slot: &str, datastore: &str) -> Result<(), ProviderError> {
+        let mut params = Params::default();
+        params.put("volume", Some(slot));
+        params.put("storage", Some(datastore));
+        params.put_flag("delete", Some(true));
+        let most = timeout(planned, "timeout_update");
+        let step = Step::of("move", slot);
+        self.call.step(step, Method::Post, &self.path("/move_volume"), &params, most).await
+    }
+
+    /// Grows volumes that are smaller than planned.
+    pub(super) async fn resize_volumes(&self, planned: &Value) -> Result<(), ProviderError> {
+        let observed = self.look_at_options().await?;
+        let mut wanted = Vec::new();
+        if let Some(size) = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0)
+        {
+            wanted.push(("rootfs".to_string(), format!("{size}G")));
+        }
+        for point in all_blocks(planned, "mount_point") {
+            if let (Some(slot), Some(size)) = (slot_of(&observed, point), text(point, "size")) {
+                wanted.push((slot, size.to_string()));
+            }
+        }
+        for (slot, size) in wanted {
+            let now = observed.text(&slot).map(|volume| Properties::parse(&volume));
+            let now = now.as_ref().and_then(|now| now.get("size")).and_then(parse_size);
+            if now.is_none() || now >= parse_size(&size) {
+                continue;
+            }
+            let mut params = Params::default();
+            params.put("disk", Some(&slot));
+            params.put("size", Some(size));
+            let step = Step::of("resize", &slot);
+            let most = timeout(planned, "timeout_update");
+            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the root disk's options and the mount points.
+pub(super) fn change_volumes(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    set: &mut Params,
+    delete: &mut BTreeSet<String>,
+) {
+    let root = observed.text("rootfs").map(|root| Properties::parse(&root));
+    if let (Some(root), Some(disk)) = (root, block(planned, "disk")) {
+        let volume = root.first_or("volume").unwrap_or_default();
+        let options = encode_root_disk(disk, volume);
+        let before = prior.and_then(|prior| block(prior, "disk")).map(|disk| encode_root_disk(disk, volume));
+        if before.map_or_else(|| is_other(&root, &options), |before| before != options) {
+            set.put("rootfs", Some(options.with("size", root.get("size"))));
+        }
+    }
+    change_mount_points(observed, prior, planned, set, delete);
+}

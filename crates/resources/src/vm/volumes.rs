@@ -1,0 +1,88 @@
+//! Requests about the volumes of disks: moving, growing and destroying them.
+
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::apply::{Target, timeout};
+use super::drive_changes::DriveChanges;
+use crate::cluster::{Method, Step};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::property::Properties;
+use crate::size::parse_size;
+
+impl Target<'_> {
+    /// Moves disks that are planned on another datastore.
+    pub(super) async fn move_disks(
+        &self,
+        drives: &DriveChanges,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        for moved in &drives.moves {
+            let mut params = Params::default();
+            params.put("disk", Some(&moved.interface));
+            params.put("storage", Some(&moved.datastore));
+            params.put("format", moved.format.as_deref());
+            params.put_flag("delete", Some(true));
+            let step = Step::of("move", &moved.interface);
+            let most = timeout(planned, "timeout_move_disk");
+            self.call.step(step, Method::Post, &self.path("/move_disk"), &params, most).await?;
+        }
+        Ok(())
+    }
+
+    /// Grows disks that are smaller than planned.
+    pub(super) async fn resize_disks(
+        &self,
+        drives: &DriveChanges,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        if drives.sizes.is_empty() {
+            return Ok(());
+        }
+        let observed = self.look_at_options().await?;
+        for (interface, size) in &drives.sizes {
+            let drive = observed.text(interface).map(|drive| Properties::parse(&drive));
+            let now = drive.as_ref().and_then(|drive| drive.get("size")).and_then(parse_size);
+            let wanted = format!("{size}G");
+            if now.is_some() && now >= parse_size(&wanted) {
+                continue;
+            }
+            let mut params = Params::default();
+            params.put("disk", Some(interface));
+            params.put("size", Some(wanted));
+            let step = Step::of("resize", interface);
+            let most = timeout(planned, "timeout_create");
+            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
+        }
+        Ok(())
+    }
+
+    /// Destroys the volumes of disks that were taken out: the API only sets them aside.
+    pub(super) async fn destroy_unused(
+        &self,
+        before: &Observed,
+        drives: &DriveChanges,
+    ) -> Result<(), ProviderError> {
+        let volume = |drive: String| drive.split(',').next().unwrap_or_default().to_string();
+        let volumes: Vec<String> =
+            drives.delete.union(&drives.renewed).filter_map(|name| before.text(name)).map(volume).collect();
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        let now = self.look_at_options().await?;
+        let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
+        let unused: Vec<String> = unused
+            .filter(|name| now.text(name).is_some_and(|drive| volumes.contains(&volume(drive))))
+            .collect();
+        if unused.is_empty() {
+            return Ok(());
+        }
+        let mut params = Params::default();
+        params.put("delete", Some(unused.join(",")));
+        let most = Duration::from_secs(600);
+        self.call.step(Step::of("destroy", "disks"), Method::Post, &self.path("/config"), &params, most).await
+    }
+}
