@@ -7,6 +7,7 @@ use pve_model::Value;
 use pve_model::schema::Block;
 
 use crate::cluster::{ApiError, Call, Cluster};
+use crate::values::{blank, with};
 
 /// The operations of one plain kind.
 #[async_trait]
@@ -36,10 +37,63 @@ pub(crate) trait Operations: Send + Sync {
         value
     }
 
+    /// The object as a change of it left it that broke off behind the steps in `call`.
+    async fn left(
+        &self,
+        block: &Block,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<Option<Value>, ApiError> {
+        // It has its new name, or still the one before.
+        read_left(self, block, call, [planned, prior]).await
+    }
+
     /// What proves after a crash that an object that is there is the one that was to be made.
     fn proof(&self) -> Proof {
         Proof::Values
     }
+}
+
+/// The error of a change that broke off, with what is `left`. Where no step was done, nothing has changed. Where it cannot
+/// be read what a change that was to make or keep the object left, the action stays open: as failed, what was made would
+/// be forgotten.
+pub(crate) async fn broken_off(
+    call: &Call<'_>,
+    error: ProviderError,
+    is_delete: bool,
+    left: impl Future<Output = Result<Option<Value>, ApiError>>,
+) -> ProviderError {
+    if call.done().is_empty() || error.left.is_some() {
+        return error;
+    }
+    match left.await {
+        Ok(left) => ProviderError { left, ..error },
+        Err(_) => ProviderError { indeterminate: error.indeterminate || !is_delete, ..error },
+    }
+}
+
+/// The object under the first of these names that there is, after the steps in `call`.
+pub(crate) async fn read_left<O: Operations + ?Sized>(
+    operations: &O,
+    block: &Block,
+    call: &Call<'_>,
+    named: [Option<&Value>; 2],
+) -> Result<Option<Value>, ApiError> {
+    for named in named.into_iter().flatten() {
+        call.cluster.forget_content().await;
+        if let Some(value) = operations.read(block, call.cluster, &stored(block, named)).await? {
+            return Ok(Some(operations.unfinished(value, &call.done())));
+        }
+    }
+    Ok(None)
+}
+
+/// The known parts of a value without what is never stored.
+pub(crate) fn stored(block: &Block, value: &Value) -> Value {
+    let secrets = block.attributes.iter().filter(|(_, attribute)| attribute.write_only);
+    secrets
+        .fold(blank(value), |value, (name, attribute)| with(&value, name, Value::null(attribute.ty.clone())))
 }
 
 /// What proves that an object is the one that was to be made. That a step of making it is known to be done always does.

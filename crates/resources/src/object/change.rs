@@ -105,19 +105,14 @@ impl Engine {
         self.finished(call, planned).await
     }
 
-    /// The error of a change that broke off, with what is there: what can be read as it is, and of the rest what was so
-    /// before and what is known to be done. Where no step was done, nothing has changed.
-    pub(super) async fn broken_off(
+    /// What a change left that broke off: what can be read as it is, and of the rest what was so before and what is known
+    /// to be done.
+    pub(super) async fn left_of_change(
         &self,
         call: &Call<'_>,
         prior: Option<&Value>,
         planned: &Value,
-        error: ProviderError,
-    ) -> ProviderError {
-        let done = call.done();
-        if done.is_empty() || error.left.is_some() {
-            return error;
-        }
+    ) -> Value {
         let wanted = self.with_id(&blank(&self.stored(planned)));
         let there = match self.look(call.cluster, &wanted).await {
             Ok(Some(answer)) => self.understood(&wanted, &answer),
@@ -126,8 +121,7 @@ impl Engine {
         let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
         let kept: Vec<&str> =
             self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
-        let left = self.unfinished_but(there, &done, &kept);
-        ProviderError { left: Some(left), ..error }
+        self.unfinished_but(there, &call.done(), &kept)
     }
 
     /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.

@@ -21,7 +21,7 @@ use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{Definition, problem};
 use crate::families;
 use crate::observed::overlay;
-use crate::operations::{Operations, Proof};
+use crate::operations::{Operations, Proof, broken_off, read_left};
 use crate::params::Params;
 use crate::values::{blank, complete, flag, int, text, with};
 
@@ -204,8 +204,7 @@ impl Engine {
         let known = text(prior, "node_name").unwrap_or_default();
         let node = call.cluster.locate("qemu", vmid, known).await;
         let Some(node) = node.map_err(|error| call.failed(Step::FIND, &error))? else { return Ok(None) };
-        let found = call.cluster.look_at_options("qemu", vmid, &node).await;
-        if let Some(found) = found.map_err(|error| call.failed(Step::READ, &error))? {
+        if let Some(found) = call.look_at_options("qemu", vmid, &node).await? {
             guest::refuse_other(call, prior, &found)?;
         }
         Ok(Some(with(prior, "node_name", Value::string(node))))
@@ -275,21 +274,19 @@ impl Operations for Engine {
         let made = self.make(call, planned).await?;
         match self.settle(call, None, &made).await {
             Ok(value) => Ok(value),
-            Err(error) => Err(self.broken_off(call, None, &made, error).await),
+            // Only the answer told all that was made.
+            Err(error) => {
+                let left = async { Ok(Some(self.left_of_change(call, None, &made).await)) };
+                Err(broken_off(call, error, false, left).await)
+            }
         }
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         let _turn = self.guard(call, Some(prior), Some(planned)).await?;
         self.where_it_is(call, prior).await?;
-        let changed = async {
-            self.change(call, prior, planned).await?;
-            self.settle(call, Some(prior), planned).await
-        };
-        match changed.await {
-            Ok(value) => Ok(value),
-            Err(error) => Err(self.broken_off(call, Some(prior), planned, error).await),
-        }
+        self.change(call, prior, planned).await?;
+        self.settle(call, Some(prior), planned).await
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
@@ -323,6 +320,19 @@ impl Operations for Engine {
         }
         self.object.hooks.after(call, Some(prior), None).await?;
         families::apply_leaving(call, self.object.update.1).await
+    }
+
+    async fn left(
+        &self,
+        block: &Block,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<Option<Value>, ApiError> {
+        match planned {
+            Some(planned) => Ok(Some(self.left_of_change(call, prior, planned).await)),
+            None => read_left(self, block, call, [prior, planned]).await,
+        }
     }
 
     fn unfinished(&self, value: Value, done: &[String]) -> Value {

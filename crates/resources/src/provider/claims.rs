@@ -55,6 +55,20 @@ pub(super) fn vmid_of(kind: &Kind, family: Family, values: &Value) -> Option<u32
     u32::try_from(int(values, vmid_attribute(kind, family)?)?).ok()
 }
 
+/// How many VMIDs are tried when others are faster.
+pub(super) const RACES: u32 = 10;
+
+/// Whether somebody else has the VMID. Proxmox VE has several wordings for it.
+pub(super) fn is_taken(error: &ProviderError, vmid: u32) -> bool {
+    let texts = [
+        format!("VM {vmid} already exists"),
+        format!("CT {vmid} already exists"),
+        format!("unable to create VM {vmid}: config file already exists"),
+        format!("unable to create CT {vmid}: config file already exists"),
+    ];
+    texts.iter().any(|text| error.message.contains(text))
+}
+
 /// What goes before the VMID that a create took when others were faster to take the one that it had claimed.
 const OTHER_ID: &str = "vmid ";
 

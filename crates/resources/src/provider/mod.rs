@@ -1,9 +1,10 @@
 //! The half of the provider that talks to clusters: every request goes to the kind that it is about.
 
 mod apply;
-mod broken_off;
 mod claims;
 mod configuration;
+mod guest;
+mod guest_change;
 pub(crate) mod identity;
 mod import;
 mod read;

@@ -9,8 +9,8 @@ use pve_model::state::OpenAction;
 use pve_model::{Type, Value};
 use serde_json::Value as Json;
 
-use super::apply::Guest;
 use super::claims::other_id;
+use super::guest::Guest;
 use super::identity::{is_another, name};
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Cluster, Method, Step, failed};

@@ -1,0 +1,123 @@
+//! A VM or a container, whichever it is.
+
+use pve_executor::ports::ProviderError;
+use pve_model::{Type, Value};
+
+use super::Family;
+use super::identity::is_replaced;
+use crate::cluster::Call;
+use crate::observed::Observed;
+use crate::registry::Kind;
+use crate::values::{all_blocks, block, with, with_elements};
+use crate::{container, vm};
+
+/// A VM or container as the target of calls.
+pub(super) enum Guest<'a> {
+    Vm(vm::Target<'a>),
+    Container(container::Target<'a>),
+}
+
+impl<'a> Guest<'a> {
+    pub(super) fn new(
+        family: Family,
+        kind: &'a Kind,
+        call: Call<'a>,
+        (node, vmid): (String, u32),
+        identity: Option<String>,
+    ) -> Guest<'a> {
+        match family {
+            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid, identity }),
+            _ => Guest::Container(container::Target { call, kind, node, vmid, identity }),
+        }
+    }
+
+    pub(super) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.look().await,
+            Guest::Container(container) => container.look().await,
+        }
+    }
+
+    /// Whether what was read after a change broke off is the guest that was to be changed, and not the one that has its id
+    /// now: as `left` it would count as ours from then on. Where a step was done, it was looked at before.
+    pub(super) fn is_known(&self, prior: &Value, left: &Value) -> bool {
+        let (call, known, vmid) = match self {
+            Guest::Vm(vm) => (&vm.call, &vm.identity, vm.vmid),
+            Guest::Container(container) => (&container.call, &container.identity, container.vmid),
+        };
+        let now = call.cluster.identity(vmid);
+        let other = is_replaced((prior, known.as_deref()), (left, now.as_deref()));
+        !call.done().is_empty() || other.is_none()
+    }
+
+    pub(super) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.read(planned).await,
+            Guest::Container(container) => container.read(planned).await,
+        }
+    }
+
+    /// The values of a guest whose change broke off. A password cannot be read back, so it counts as not set: setting
+    /// it once more does no harm.
+    pub(super) async fn read_unfinished(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let value = self.read(planned).await?;
+        Ok(match self {
+            Guest::Vm(_) => without_password(&value),
+            Guest::Container(_) => value,
+        })
+    }
+
+    pub(super) async fn make(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
+        match (self, block(planned, "clone")) {
+            (Guest::Vm(vm), Some(clone)) => vm.clone_from(planned, clone, marker).await,
+            (Guest::Vm(vm), None) => vm.create(planned, marker).await,
+            (Guest::Container(container), Some(clone)) => container.clone_from(planned, clone, marker).await,
+            (Guest::Container(container), None) => container.create(planned, marker).await,
+        }
+    }
+
+    pub(super) async fn bring_to(&self, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+        let cloned = block(planned, "clone").is_some();
+        match self {
+            Guest::Vm(vm) => vm.bring_to(prior, planned, cloned).await,
+            Guest::Container(container) => container.bring_to(prior, planned, cloned).await,
+        }
+    }
+
+    pub(super) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.finish(planned).await,
+            Guest::Container(container) => container.finish(planned).await,
+        }
+    }
+
+    pub(super) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.delete(prior).await,
+            Guest::Container(container) => container.delete(prior).await,
+        }
+    }
+
+    pub(super) async fn migrate(
+        &self,
+        prior: &Value,
+        planned: &Value,
+        to: &str,
+    ) -> Result<(), ProviderError> {
+        match self {
+            Guest::Vm(vm) => vm.migrate(prior, planned, to).await,
+            Guest::Container(container) => container.migrate(prior, planned, to).await,
+        }
+    }
+}
+
+fn without_password(value: &Value) -> Value {
+    let in_each = |value: &Value, name: &str, change: &dyn Fn(&Value) -> Value| {
+        with_elements(value, name, all_blocks(value, name).iter().map(change).collect())
+    };
+    in_each(value, "initialization", &|initialization| {
+        in_each(initialization, "user_account", &|account| {
+            with(account, "password", Value::null(Type::String))
+        })
+    })
+}

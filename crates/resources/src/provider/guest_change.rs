@@ -1,0 +1,186 @@
+//! Making, changing and destroying VMs and containers, and what a change of one left that broke off.
+
+use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
+use pve_model::Value;
+use pve_model::event::Operation;
+
+use super::claims::{RACES, is_taken, record_other_id, vmid_is_free};
+use super::guest::Guest;
+use super::{Connection, Family};
+use crate::cluster::{Call, failed, refused};
+use crate::registry::Kind;
+use crate::values::{all_blocks, int, text, with};
+
+/// One change of a VM or container.
+pub(super) struct GuestChange<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) kind: &'a Kind,
+    pub(super) family: Family,
+    pub(super) request: &'a ApplyRequest,
+    pub(super) progress: &'a dyn ActionProgress,
+}
+
+impl<'a> GuestChange<'a> {
+    fn guest(&self, node: &str, vmid: u32) -> Guest<'a> {
+        let label = if self.family == Family::Vm { "vm" } else { "container" };
+        let object = format!("{label} {vmid} on {node}");
+        let call = Call::new(&self.connection.cluster, self.progress, object);
+        let identity = self.request.identity.clone();
+        Guest::new(self.family, self.kind, call, (node.to_string(), vmid), identity)
+    }
+
+    pub(super) async fn apply(&self) -> Result<Option<Value>, ProviderError> {
+        let done = match (self.request.operation, &self.request.planned, &self.request.prior) {
+            (Operation::Create, Some(planned), _) => self.create(planned).await.map(Some),
+            (Operation::Update, Some(planned), Some(prior)) => self.update(prior, planned).await.map(Some),
+            (Operation::Delete, _, Some(prior)) => self.delete(prior).await.map(|()| None),
+            _ => Err(refused(format!("{}: nothing to apply", self.request.address), None)),
+        };
+        self.connection.cluster.forget_guests().await;
+        done
+    }
+
+    async fn create(&self, planned: &Value) -> Result<Value, ProviderError> {
+        let node = text(planned, "node_name").unwrap_or_default().to_string();
+        let mut vmid = self.request.claim.vmid.unwrap_or_default();
+        let marker = self.request.claim.marker.as_deref();
+        for race in 0.. {
+            let planned = with(planned, "vm_id", Value::number(i64::from(vmid)));
+            let guest = self.guest(&node, vmid);
+            match guest.make(&planned, marker).await {
+                Ok(()) => return self.complete(&guest, &planned).await,
+                Err(error) if is_taken(&error, vmid) => {
+                    if !vmid_is_free(self.request) || race >= RACES {
+                        return Err(taken(error, vmid));
+                    }
+                    self.connection.cluster.forget_guests().await;
+                    vmid = self.connection.reserve().await?;
+                    record_other_id(self.progress, vmid).await?;
+                }
+                Err(error) => return Err(self.with_left(&planned, error, vmid).await),
+            }
+        }
+        Err(refused(format!("create {}: no free VMID", self.request.address), None))
+    }
+
+    async fn complete(&self, guest: &Guest<'_>, planned: &Value) -> Result<Value, ProviderError> {
+        let finished = async {
+            guest.bring_to(None, planned).await?;
+            guest.finish(planned).await
+        };
+        match finished.await {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let left = guest.read_unfinished(planned).await.ok();
+                // It is there. Where it cannot be read the action stays open: as failed, it would be forgotten.
+                Err(ProviderError { indeterminate: error.indeterminate || left.is_none(), left, ..error })
+            }
+        }
+    }
+
+    /// After a failed create: what is there under the id, if our marker is on it, on whatever node: a clone is made beside
+    /// its template. Where that cannot be found out the action stays open.
+    async fn with_left(&self, planned: &Value, error: ProviderError, vmid: u32) -> ProviderError {
+        let wanted = text(planned, "node_name").unwrap_or_default();
+        let node = self.connection.cluster.locate(self.api_kind(), vmid, wanted).await;
+        let left = match node {
+            Ok(Some(node)) => self.marked(&node, planned, vmid).await,
+            Ok(None) => Ok(None),
+            // A node that is not there tells nothing of its guests; the list of the whole cluster does.
+            Err(_) if self.is_listed_nowhere(vmid).await => Ok(None),
+            Err(unknown) => Err(failed(format!("look for guest {vmid}"), &unknown)),
+        };
+        ProviderError {
+            indeterminate: error.indeterminate || left.is_err(),
+            left: left.ok().flatten(),
+            ..error
+        }
+    }
+
+    /// The guest on this node, if our marker is on it.
+    async fn marked(&self, node: &str, planned: &Value, vmid: u32) -> Result<Option<Value>, ProviderError> {
+        let guest = self.guest(node, vmid);
+        let Some(observed) = guest.look().await? else { return Ok(None) };
+        let description = observed.text("description");
+        match self.request.claim.marker.as_deref() {
+            Some(marker) if description.is_some_and(|text| text.trim() == marker) => {
+                guest.read_unfinished(planned).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn api_kind(&self) -> &'static str {
+        if self.family == Family::Vm { "qemu" } else { "lxc" }
+    }
+
+    /// Whether the cluster answers and has no guest of this id on any node.
+    async fn is_listed_nowhere(&self, vmid: u32) -> bool {
+        self.connection.cluster.forget_guests().await;
+        let guests = self.connection.cluster.guests().await;
+        guests.is_ok_and(|guests| guests.iter().all(|guest| guest.vmid != vmid))
+    }
+
+    async fn update(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        let vmid = self.vmid(prior)?;
+        let from = text(prior, "node_name").unwrap_or_default();
+        let to = text(planned, "node_name").unwrap_or_default();
+        if from != to {
+            self.guest(from, vmid).migrate(prior, planned, to).await?;
+        }
+        let guest = self.guest(to, vmid);
+        let finished = async {
+            guest.bring_to(Some(prior), planned).await?;
+            guest.finish(planned).await
+        };
+        match finished.await {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let same = passwords(prior) == passwords(planned);
+                let left =
+                    if same { guest.read(planned).await } else { guest.read_unfinished(planned).await };
+                let left = left.ok().filter(|left| guest.is_known(prior, left));
+                Err(ProviderError { left, ..error })
+            }
+        }
+    }
+
+    async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
+        let vmid = self.vmid(prior)?;
+        // It may have been moved to another node since it was read.
+        let known = text(prior, "node_name").unwrap_or_default();
+        let node = self.connection.cluster.locate(self.api_kind(), vmid, known).await;
+        match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
+            Some(node) => {
+                let guest = self.guest(&node, vmid);
+                match guest.delete(prior).await {
+                    Ok(()) => Ok(()),
+                    // It may have been shut down before it could not be destroyed.
+                    Err(error) => {
+                        let left = guest.read(prior).await.ok().filter(|left| guest.is_known(prior, left));
+                        Err(ProviderError { left, ..error })
+                    }
+                }
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn vmid(&self, prior: &Value) -> Result<u32, ProviderError> {
+        int(prior, "vm_id")
+            .and_then(|id| u32::try_from(id).ok())
+            .ok_or_else(|| refused(format!("{}: its vm_id is not known", self.request.address), None))
+    }
+}
+
+/// The passwords that cloud-init is to set.
+fn passwords(value: &Value) -> Vec<Option<String>> {
+    let accounts = all_blocks(value, "initialization");
+    let accounts = accounts.iter().flat_map(|initialization| all_blocks(initialization, "user_account"));
+    accounts.map(|account| text(account, "password").map(str::to_string)).collect()
+}
+
+fn taken(error: ProviderError, vmid: u32) -> ProviderError {
+    let hint = format!("guest {vmid} is there already and was not touched: import it, or set another vm_id");
+    ProviderError { hint: Some(hint), left: None, ..error }
+}
