@@ -1,5 +1,6 @@
 //! The Proxmox VE REST API: logging in, requests with form parameters, tasks, uploads; and files over SSH.
 
+mod answer;
 mod client;
 mod error;
 mod login;

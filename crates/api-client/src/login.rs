@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
-use crate::client::{Client, Method, read_answer};
+use crate::answer::read_answer;
+use crate::client::{Client, Method};
 use crate::error::{ApiError, ErrorKind};
 
 /// How to log in.

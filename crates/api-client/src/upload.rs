@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::client::{Client, Method, read_answer};
+use crate::answer::read_answer;
+use crate::client::{Client, Method};
 use crate::error::{ApiError, ErrorKind};
 use reqwest::multipart::{Form, Part};
 
