@@ -156,6 +156,53 @@ resource "proxmox_sdn_applier" "a" {
 }
 
 #[test]
+fn an_applier_applies_at_the_end_what_a_run_has_staged_and_without_one_the_plan_says_what_stays_pending() {
+    let cluster = Cluster::start(Options::default());
+    let zone = "resource \"proxmox_sdn_zone_simple\" \"s\" {\n  id = \"simple1\"\n}\n";
+    let vnet = |name: &str, alias: &str| {
+        format!(
+            "resource \"proxmox_sdn_vnet\" \"{name}\" {{\n  id = \"{name}\"\n  alias = \"{alias}\"\n  zone = \
+             proxmox_sdn_zone_simple.s.id\n}}\n"
+        )
+    };
+    let applier = "resource \"proxmox_sdn_applier\" \"a\" {}\n";
+    let pending = |list: &str| {
+        let list = cluster.get(&format!("/cluster/sdn/{list}?pending=1"));
+        let entries = list.as_array().unwrap().clone();
+        entries.into_iter().filter(|entry| entry["state"].is_string()).collect::<Vec<_>>()
+    };
+    let applied = || {
+        let path = |path: &str| path.ends_with("/cluster/sdn");
+        cluster.requests().iter().filter(|request| request.method == "PUT" && path(&request.path)).count()
+    };
+    let project = Project::of(&cluster, &format!("{zone}{}{}{applier}", vnet("one", "a"), vnet("two", "a")));
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(pending("vnets").is_empty(), "{:?}", pending("vnets"));
+    // One is changed, one goes: neither has anything to do with the applier.
+    project.write("main.tf", &format!("{zone}{}{applier}", vnet("one", "b")));
+    cluster.forget_requests();
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains("proxmox_sdn_applier.a must be replaced"), "{said}");
+    assert!(said.contains("it applies what this plan changes of software-defined networks"), "{said}");
+    assert!(pending("vnets").is_empty(), "{:?}", pending("vnets"));
+    assert_eq!(applied(), 1, "once, when all is staged");
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    // One that must stay, or does not apply, is no help.
+    let kept =
+        "resource \"proxmox_sdn_applier\" \"a\" {\n  lifecycle {\n    prevent_destroy = true\n  }\n}\n";
+    project.write("main.tf", &format!("{zone}{kept}"));
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(
+        said.contains("it stays pending: nothing in this plan applies changes of software-defined networks")
+    );
+    assert_eq!(pending("vnets").len(), 1);
+    // The applier goes after what it does not depend on, or before: both are applied.
+    project.write("main.tf", "");
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!((pending("vnets").len(), pending("zones").len()), (0, 0));
+}
+
+#[test]
 fn all_that_cannot_be_read_is_told_and_only_what_is_asked_for_is_read() {
     let cluster = Cluster::start(Options::default());
     let main = r#"

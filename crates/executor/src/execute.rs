@@ -224,6 +224,7 @@ impl Run<'_> {
             config: resolved.config,
             claim: Claim::default(),
             identity: resolved.identity,
+            recreated: step.operation == Operation::Delete && change.action == Action::DeleteThenCreate,
         };
         let known = request.planned.iter().chain(&change.before).chain(&change.after);
         let secrets = resolved.secrets.with(known);

@@ -57,6 +57,8 @@ pub struct ApplyRequest {
     pub claim: Claim,
     /// What told the object from another one with its id when it was known last.
     pub identity: Option<String>,
+    /// Whether it is destroyed to be made anew in the same run.
+    pub recreated: bool,
 }
 
 /// What became of an action that a crash left open.

@@ -81,6 +81,22 @@ impl Beside {
     }
 }
 
+/// What an object has to do with changes that are only staged until something applies them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Staging {
+    /// Its changes are staged, in this area: `software-defined networks`.
+    Staged(&'static str),
+    /// It applies what is staged.
+    Applies {
+        /// Where.
+        area: &'static str,
+        /// Whether it does when it is made.
+        made: bool,
+        /// Whether it does when it is destroyed, and for what is destroyed after it.
+        destroyed: bool,
+    },
+}
+
 /// The rules of one resource kind or data source.
 pub trait KindRules: Send + Sync {
     /// The schema.
@@ -142,6 +158,12 @@ pub trait KindRules: Send + Sync {
     fn shares_claim(&self, planned: &Value) -> bool {
         let _ = planned;
         false
+    }
+
+    /// What it has to do with changes that are only staged until something applies them. That is planned after them.
+    fn staging(&self, value: &Value) -> Option<Staging> {
+        let _ = value;
+        None
     }
 
     /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest

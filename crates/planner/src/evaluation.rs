@@ -20,6 +20,7 @@ mod calls;
 mod interface;
 
 /// What does not change during an evaluation.
+#[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     /// The configuration.
     pub configuration: &'a Configuration,

@@ -21,4 +21,5 @@ mod remarks;
 pub mod resolution;
 pub mod scope;
 pub mod selection;
+mod staging;
 mod triggers;

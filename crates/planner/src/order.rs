@@ -27,6 +27,8 @@ pub struct Ordered<'a> {
     pub needs: &'a [ResourceAddress],
     /// What the object in the state depended on when it was applied.
     pub needed: &'a [ResourceAddress],
+    /// The changes, by their places, that it is made after wherever that is possible: it applies what they stage.
+    pub follows: &'a [usize],
 }
 
 /// The steps of all changes, in an order in which every step follows those it waits for.
@@ -35,6 +37,7 @@ pub struct Ordered<'a> {
 /// - A delete follows the deletes of what depended on it, and updates of what no longer will.
 /// - Destroy before create: the create follows its own delete.
 /// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
+/// - What applies what others stage is made after them, unless they wait for it.
 ///
 /// # Errors
 /// When steps wait for each other.
@@ -46,6 +49,7 @@ pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
         graph.add_change(index, ordered, &kept);
     }
     graph.connect(changes);
+    graph.follow(changes);
     graph.sorted(changes)
 }
 
@@ -154,6 +158,37 @@ impl Graph {
         }
     }
 
+    /// Lets creates follow what they apply.
+    fn follow(&mut self, changes: &[Ordered<'_>]) {
+        for at in 0..self.steps.len() {
+            if self.steps[at].operation != Operation::Create {
+                continue;
+            }
+            let followed = changes[self.steps[at].change].follows;
+            let before =
+                (0..self.steps.len()).filter(|before| followed.contains(&self.steps[*before].change));
+            for before in before.collect::<Vec<_>>() {
+                if !self.waits_for(before, at) {
+                    self.steps[at].after.push(before);
+                }
+            }
+        }
+    }
+
+    /// Whether a step waits for another one, be it through others.
+    fn waits_for(&self, step: usize, other: usize) -> bool {
+        let (mut open, mut seen) = (vec![step], BTreeSet::new());
+        while let Some(at) = open.pop() {
+            if at == other {
+                return true;
+            }
+            if seen.insert(at) {
+                open.extend(&self.steps[at].after);
+            }
+        }
+        false
+    }
+
     /// Kahn's algorithm, by place among steps that are equally ready, so that equal plans have equal order.
     fn sorted(self, changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
         let count = self.steps.len();
@@ -256,8 +291,10 @@ mod tests {
                 (change(address, *action), needs, needed)
             })
             .collect();
-        let ordered: Vec<_> =
-            parts.iter().map(|(change, needs, needed)| Ordered { change, needs, needed }).collect();
+        let ordered: Vec<_> = parts
+            .iter()
+            .map(|(change, needs, needed)| Ordered { change, needs, needed, follows: &[] })
+            .collect();
         let steps = steps(&ordered).unwrap();
         for (at, step) in steps.iter().enumerate() {
             assert!(step.after.iter().all(|before| *before < at));
@@ -309,11 +346,42 @@ mod tests {
     }
 
     #[test]
+    fn what_applies_others_is_made_after_them_unless_they_wait_for_it() {
+        let zone = change("t.zone", Action::Delete);
+        let lab = change("t.lab", Action::Update);
+        let vm = change("t.vm", Action::Update);
+        let applier = change("t.applier", Action::DeleteThenCreate);
+        let resource = |change: &Change| change.address.resource.clone();
+        let (on_applier, on_zone) = ([resource(&applier)], [resource(&zone)]);
+        let order = |vm_needs: &[ResourceAddress], vm_needed: &[ResourceAddress]| -> Vec<String> {
+            let ordered = [
+                Ordered { change: &applier, needs: &[], needed: &on_zone, follows: &[1, 2] },
+                Ordered { change: &zone, needs: &[], needed: &[], follows: &[] },
+                Ordered { change: &lab, needs: &[], needed: &[], follows: &[] },
+                Ordered { change: &vm, needs: vm_needs, needed: vm_needed, follows: &[] },
+            ];
+            let steps = steps(&ordered).unwrap();
+            let name = |step: &Step| ordered[step.change].change.address.to_string();
+            steps.iter().map(|step| format!("{:?} {}", step.operation, name(step))).collect()
+        };
+        let place = |steps: &[String], step: &str| steps.iter().position(|found| found == step);
+        let plain = order(&[], &[]);
+        for staged in ["Delete t.zone", "Update t.lab"] {
+            assert!(place(&plain, staged) < place(&plain, "Create t.applier"), "{plain:?}");
+        }
+        // The VM is on the new network once that is applied, and the zone goes when the VM has left it.
+        let late = order(&on_applier, &on_zone);
+        assert_eq!(late.last().unwrap(), "Delete t.zone", "{late:?}");
+        assert!(place(&late, "Update t.lab") < place(&late, "Create t.applier"), "{late:?}");
+    }
+
+    #[test]
     fn a_replaced_object_does_not_take_the_name_of_one_that_an_earlier_run_left() {
         let replaced = change("t.a", Action::CreateThenDelete);
         let first = deposed_name(&replaced.address, &BTreeSet::new());
         let left = Change { deposed: Some(first.clone()), ..change("t.a", Action::Delete) };
-        let ordered = [&replaced, &left].map(|change| Ordered { change, needs: &[], needed: &[] });
+        let ordered =
+            [&replaced, &left].map(|change| Ordered { change, needs: &[], needed: &[], follows: &[] });
         let steps = steps(&ordered).unwrap();
         let names: BTreeSet<_> = steps.iter().filter_map(|step| step.deposed.clone()).collect();
         assert_eq!(names.len(), 2, "{steps:?}");
@@ -325,8 +393,8 @@ mod tests {
         let (a, b) = (change("t.a", Action::Create), change("t.b", Action::Create));
         let (on_a, on_b) = ([a.address.resource.clone()], [b.address.resource.clone()]);
         let ordered = [
-            Ordered { change: &a, needs: &on_b, needed: &[] },
-            Ordered { change: &b, needs: &on_a, needed: &[] },
+            Ordered { change: &a, needs: &on_b, needed: &[], follows: &[] },
+            Ordered { change: &b, needs: &on_a, needed: &[], follows: &[] },
         ];
         assert_eq!(steps(&ordered), Err(OrderError(vec!["t.a".into(), "t.b".into()])));
     }

@@ -31,6 +31,8 @@ pub struct Planner<'a> {
     pub selection: Selection,
     /// What `removed` blocks leave in the cluster.
     forgotten: Vec<pve_model::address::Target>,
+    /// What is made anew since it applies what others stage.
+    due: &'a BTreeSet<InstanceAddress>,
     /// Blocks that are replaced by creating first.
     create_first: BTreeSet<ResourceAddress>,
     /// Changes so far.
@@ -55,6 +57,7 @@ impl<'a> Planner<'a> {
         state: &'a State,
         observed: &'a Observed,
         options: &'a Options,
+        due: &'a BTreeSet<InstanceAddress>,
     ) -> Planner<'a> {
         let mut own = BTreeMap::new();
         let mut needs = BTreeMap::new();
@@ -78,6 +81,7 @@ impl<'a> Planner<'a> {
             options,
             selection: Selection::new(graph, options),
             forgotten: inputs.configuration.forgotten(),
+            due,
             create_first: propagate_create_before_destroy(&own, &needs),
             changes: Vec::new(),
             needs: Vec::new(),
@@ -187,7 +191,7 @@ impl<'a> Planner<'a> {
         let forced = Forced {
             tainted: record.is_some_and(|record| record.tainted),
             requested: self.options.replace.contains(address),
-            triggered: is_triggered(&self.changes, evaluation, instance),
+            triggered: is_triggered(&self.changes, evaluation, instance) || self.due.contains(address),
             lost: before
                 .as_ref()
                 .is_some_and(|before| self.goes_with_a_replaced(evaluation, before, &provider, rules)),

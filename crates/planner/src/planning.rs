@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
 use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode};
-use pve_model::rules::Beside;
+use pve_model::rules::{Beside, RulesRegistry};
 use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 
@@ -15,7 +15,7 @@ use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
 use crate::selection;
-use crate::{leftovers, moves, protection, remarks};
+use crate::{leftovers, moves, protection, remarks, staging};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,19 @@ pub fn plan(
     observed: &Observed,
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    let (state, moved, mut found) = moves::apply(inputs.configuration, state);
+    plan_with(inputs, graph, state, observed, options, &BTreeSet::new())
+}
+
+/// As [`plan`], with what is made anew since it applies what others stage: that shows when everything else is planned.
+fn plan_with(
+    inputs: Inputs<'_>,
+    graph: &Graph,
+    present: &State,
+    observed: &Observed,
+    options: &Options,
+    due: &BTreeSet<InstanceAddress>,
+) -> Result<Outcome, Vec<Diagnostic>> {
+    let (state, moved, mut found) = moves::apply(inputs.configuration, present);
     if !options.targets.is_empty() && !options.excludes.is_empty() {
         let detail = "-target names what a plan is about, -exclude what it is not about: give one of them.";
         found.push(Diagnostic::error_without_span("-target and -exclude exclude each other", detail));
@@ -111,7 +123,7 @@ pub fn plan(
         return Err(found);
     }
     let registry = inputs.registry;
-    let mut planner = Planner::new(graph, &inputs, &state, observed, options);
+    let mut planner = Planner::new(graph, &inputs, &state, observed, options, due);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);
@@ -126,6 +138,11 @@ pub fn plan(
         return Err(found);
     }
     leftovers::plan(&mut planner, &evaluation);
+    let still_due = staging::due(&planner, &evaluation);
+    if due.is_empty() && !still_due.is_empty() {
+        return plan_with(inputs, graph, present, observed, options, &still_due);
+    }
+    staging::tell(&mut planner, due, registry);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
@@ -138,7 +155,7 @@ pub fn plan(
     remarks::attach(&mut planner, registry);
     let checks = checks(&evaluation, &mut found);
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
-    let mut plan = assemble(planner, outputs, checks, &mut found);
+    let mut plan = assemble(planner, registry, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
@@ -153,7 +170,8 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
     let inputs = Inputs { only_checked: true, ..inputs };
     let (_, _, mut found) = moves::apply(inputs.configuration, &state);
     let registry = inputs.registry;
-    let mut planner = Planner::new(graph, &inputs, &state, &observed, &options);
+    let none = BTreeSet::new();
+    let mut planner = Planner::new(graph, &inputs, &state, &observed, &options, &none);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);
@@ -252,6 +270,7 @@ fn checks(evaluation: &Evaluation<'_>, found: &mut Vec<Diagnostic>) -> Vec<Check
 
 fn assemble(
     planner: Planner<'_>,
+    registry: &dyn RulesRegistry,
     outputs: BTreeMap<String, OutputChange>,
     checks: Vec<CheckResult>,
     found: &mut Vec<Diagnostic>,
@@ -270,10 +289,12 @@ fn assemble(
             record.map(|record| record.dependencies.clone()).unwrap_or_default()
         })
         .collect();
+    let changes: Vec<&Change> = pairs.iter().map(|(change, _)| change).collect();
+    let follows = staging::follows(&changes, registry);
     let ordered: Vec<Ordered<'_>> = pairs
         .iter()
-        .zip(&needed)
-        .map(|((change, needs), needed)| Ordered { change, needs, needed })
+        .zip(needed.iter().zip(&follows))
+        .map(|((change, needs), (needed, follows))| Ordered { change, needs, needed, follows })
         .collect();
     let steps = steps(&ordered).unwrap_or_else(|error| {
         let hint = "Apply in two runs: first without the new references, then with them.";

@@ -94,7 +94,7 @@ fn declaration<'e>(
 ///
 /// # Errors
 /// When it cannot be evaluated, or is neither.
-fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Result<bool, Vec<Diagnostic>> {
+pub fn is_protected(evaluation: &Evaluation<'_>, address: &InstanceAddress) -> Result<bool, Vec<Diagnostic>> {
     let path = &address.resource.module;
     let names: Vec<String> = path.0.iter().map(|step| step.name.clone()).collect();
     let (Some(module), Some(resource)) = (evaluation.module(&names), declaration(evaluation, address)) else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::rules::{Beside, KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry};
+use pve_model::rules::{Beside, KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry, Staging};
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
@@ -129,6 +129,10 @@ impl KindRules for Kind {
             Some(engine) => engine.claim(planned),
             None => (self.rules.claim)(planned),
         }
+    }
+
+    fn staging(&self, value: &Value) -> Option<Staging> {
+        crate::families::staging(&self.engine.as_ref()?.object, value)
     }
 
     fn shares_claim(&self, planned: &Value) -> bool {

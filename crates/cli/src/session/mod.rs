@@ -152,6 +152,7 @@ async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
             config: None,
             claim: Claim::default(),
             identity: None,
+            recreated: step.operation == Operation::Delete && change.action == Action::DeleteThenCreate,
         }
     };
     let changes =

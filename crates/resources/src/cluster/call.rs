@@ -26,13 +26,15 @@ pub(crate) struct Call<'a> {
     pub(crate) progress: &'a dyn ActionProgress,
     /// What is acted on, for messages: `vm 104 on pve1`.
     pub(crate) object: String,
+    /// Whether it is destroyed to be made anew in the same run.
+    pub(crate) recreated: bool,
     done: Mutex<Vec<String>>,
 }
 
 impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
-        Call { cluster, progress, object, done: Mutex::default() }
+        Call { cluster, progress, object, recreated: false, done: Mutex::default() }
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) use access::{
     ALLOW_LOCKOUT, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
 };
 pub(crate) use nodes::Reloads;
-pub(crate) use sdn::apply_leaving;
+pub(crate) use sdn::{apply_leaving, staging};
 
 use crate::object::Object;
 

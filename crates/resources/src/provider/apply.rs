@@ -46,7 +46,8 @@ impl ProxmoxProvider {
             }
             _ => {
                 let object = request.address.to_string();
-                let call = Call::new(&connection.cluster, progress, object);
+                let mut call = Call::new(&connection.cluster, progress, object);
+                call.recreated = request.recreated;
                 let request = with_secrets(kind, request);
                 match kind.operations() {
                     Some(operations) if kind.is_described_guest() && request.prior.is_none() => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
+use pve_model::rules::Staging;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Call, Method, Step};
@@ -16,15 +17,38 @@ use crate::values::flag as flag_of;
 
 const MOST: Duration = Duration::from_secs(600);
 
+const NAMES: &[&str] = &["proxmox_sdn_applier", "proxmox_virtual_environment_sdn_applier"];
+
+/// What an applier applies, as the plan names it.
+const AREA: &str = "software-defined networks";
+
+/// Whether objects of a kind are staged, or apply what is.
+pub(crate) fn staging(object: &Object, value: &Value) -> Option<Staging> {
+    if object.names == NAMES {
+        let wants = |name| flag_of(value, name) != Some(false);
+        return Some(Staging::Applies {
+            area: AREA,
+            made: wants("on_create"),
+            destroyed: wants("on_destroy"),
+        });
+    }
+    object.create.1.starts_with(PLACES).then_some(Staging::Staged(AREA))
+}
+
+const PLACES: &str = "/cluster/sdn/";
+
 /// `proxmox_sdn_applier`
 pub(super) fn applier() -> Object {
     Object {
-        names: &["proxmox_sdn_applier", "proxmox_virtual_environment_sdn_applier"],
+        names: NAMES,
         what: "application of SDN",
-        about: "Applies what is pending of all software-defined networks, when it is made and when it is destroyed. Let it \
-                depend on them, and replace it when they change (`replace_triggered_by`). What is destroyed in the same \
-                run after it, since it depends on that, is applied too. A network that is destroyed alone stays pending \
-                until something is applied: replace the applier then (`-replace`).",
+        about: "Applies what is pending of all software-defined networks, when it is made and when it is destroyed. A run \
+                that makes, changes or destroys zones, vnets, subnets, controllers or fabrics applies them once, at its \
+                end: it replaces an applier after all of them, with or without `replace_triggered_by`. When everything is \
+                destroyed, networks that go after their applier are applied as they go. A second applier that networks \
+                depend on (a finalizer) does no harm and is not needed. Where nothing applies a change, since there is no \
+                applier, or one with `on_create = false` or `prevent_destroy`, the plan says that it stays pending: add \
+                an applier, or apply it in the cluster's settings of software-defined networks.",
         fields: vec![
             ("id", text().read_only()),
             ("on_create", flag().computed().or(true).replaces().local()),
@@ -45,9 +69,9 @@ pub(super) fn applier() -> Object {
 
 struct Applier;
 
-/// Applies that an object is gone which is destroyed after the applier.
+/// Applies that an object is gone which is destroyed after an applier was made or destroyed.
 pub(crate) async fn apply_leaving(call: &Call<'_>, place: &str) -> Result<(), ProviderError> {
-    if !place.starts_with("/cluster/sdn/") || !call.cluster.applies_sdn.load(Ordering::SeqCst) {
+    if !place.starts_with(PLACES) || !call.cluster.applies_sdn.load(Ordering::SeqCst) {
         return Ok(());
     }
     call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
@@ -69,14 +93,14 @@ impl Hooks for Applier {
     ) -> Result<(), ProviderError> {
         let wanted = match (prior, planned) {
             (None, Some(planned)) => flag_of(planned, "on_create"),
-            (Some(prior), None) => flag_of(prior, "on_destroy"),
+            (Some(prior), None) if !call.recreated => flag_of(prior, "on_destroy"),
             _ => None,
         };
-        if wanted == Some(false) || wanted.is_none() {
+        if wanted != Some(true) {
             return Ok(());
         }
-        // What it depends on is destroyed after it.
-        call.cluster.applies_sdn.store(planned.is_none(), Ordering::SeqCst);
+        // What it depends on is destroyed after it, and so is what is still used until it has applied the rest.
+        call.cluster.applies_sdn.store(true, Ordering::SeqCst);
         call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
     }
 }

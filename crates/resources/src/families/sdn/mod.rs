@@ -6,7 +6,7 @@ mod pending;
 mod subnets;
 mod zones;
 
-pub(crate) use applier::apply_leaving;
+pub(crate) use applier::{apply_leaving, staging};
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, text, text_set};

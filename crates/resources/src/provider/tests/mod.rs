@@ -103,6 +103,7 @@ impl World {
             config: config.cloned(),
             claim: Claim::default(),
             identity: None,
+            recreated: false,
         }
     }
 
