@@ -60,8 +60,50 @@ pub fn rules_of<'r>(
     let summary = format!("There is no {word} of kind \"{kind}\"");
     let detail = format!("Provider \"{provider}\" has no {word} of this name.");
     let fault = Diagnostic::error(span, summary, detail);
-    Err(vec![match pve_config::evaluate::closest(kind, known) {
+    Err(vec![match likely(kind, &known) {
         Some(near) => fault.with_hint(format!("Did you mean \"{near}\"?")),
         None => fault,
     }])
+}
+
+/// The kind that is likely meant: one that is named so behind the prefixes of the provider, else the closest.
+fn likely<'k>(wanted: &str, known: &[&'k str]) -> Option<&'k str> {
+    const PREFIXES: [&str; 2] = ["proxmox_virtual_environment_", "proxmox_"];
+    let name = |kind: &'k str| PREFIXES.iter().find_map(|prefix| kind.strip_prefix(prefix)).unwrap_or(kind);
+    let bare = PREFIXES.iter().find_map(|prefix| wanted.strip_prefix(prefix)).unwrap_or(wanted);
+    let near = pve_config::evaluate::closest(bare, known.iter().map(|kind| name(kind)))?;
+    let found = known.iter().filter(|kind| name(kind) == near).copied();
+    // Of several spellings, the one that is written most alike.
+    let own = PREFIXES.iter().find(|prefix| wanted.starts_with(**prefix));
+    let found: Vec<&str> = found.collect();
+    let alike = found.iter().find(|kind| own.is_some_and(|own| **kind == format!("{own}{near}")));
+    alike.or(found.first()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::likely;
+
+    #[test]
+    fn a_kind_under_the_other_prefix_is_suggested_before_one_that_only_looks_alike() {
+        let known = [
+            "proxmox_acl",
+            "proxmox_backup_job",
+            "proxmox_virtual_environment_acl",
+            "proxmox_virtual_environment_pool",
+            "proxmox_virtual_environment_role",
+            "proxmox_virtual_environment_vm",
+            "proxmox_vm",
+        ];
+        for (wanted, meant) in [
+            ("proxmox_role", Some("proxmox_virtual_environment_role")),
+            ("proxmox_pool", Some("proxmox_virtual_environment_pool")),
+            ("proxmox_virtual_environment_backup_job", Some("proxmox_backup_job")),
+            ("proxmox_virtual_environment_vn", Some("proxmox_virtual_environment_vm")),
+            ("proxmox_vn", Some("proxmox_vm")),
+            ("proxmox_certificate", None),
+        ] {
+            assert_eq!(likely(wanted, &known), meant, "{wanted}");
+        }
+    }
 }
