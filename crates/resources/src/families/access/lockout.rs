@@ -113,7 +113,26 @@ async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
         "root@pam" => BTreeSet::new(),
         _ => groups(&cluster.get(&format!("/access/users/{user}")).await.map_err(|error| fail(&error))?),
     };
-    Ok(Access { user, token, separated, groups, entries, roles })
+    let access = Access { user, token, separated, groups, entries, roles };
+    let own = cluster.get("/access/permissions").await.map_err(|error| fail(&error))?;
+    if let Some((privilege, path)) = access.unexplained(&held(&own)) {
+        let message = format!(
+            "cannot tell what {} may do afterwards: it has {privilege} on {path}, and the entry that gives it is not shown",
+            access.who()
+        );
+        let hint = format!("give it Sys.Audit on /access, or set {OVERRIDE}=1 to do it all the same");
+        return Err(refused(message, Some(&hint)));
+    }
+    Ok(access)
+}
+
+/// The privileges of whoever asks, by path, as the API tells them.
+fn held(answer: &Json) -> BTreeMap<String, BTreeSet<String>> {
+    let paths = answer.as_object().into_iter().flatten();
+    let names = |privileges: &Json| {
+        privileges.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    paths.map(|(path, privileges)| (path.clone(), names(privileges))).collect()
 }
 
 /// Whether a token is. One that may not read itself is when it has entries of its own: it could do nothing else.

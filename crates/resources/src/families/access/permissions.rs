@@ -126,6 +126,16 @@ impl Access {
         }
     }
 
+    /// A privilege that is held on a path and that no entry that is known gives: entries may be hidden from whoever asks.
+    /// On a guest or a storage, a pool may give it.
+    pub(super) fn unexplained(&self, held: &BTreeMap<String, BTreeSet<String>>) -> Option<(String, String)> {
+        let may_be_pooled = |path: &str| path.starts_with("/vms/") || path.starts_with("/storage/");
+        held.iter().filter(|(path, _)| !may_be_pooled(path)).find_map(|(path, held)| {
+            let known = self.privileges(path);
+            Some((held.iter().find(|name| !known.contains(*name))?.clone(), path.clone()))
+        })
+    }
+
     fn lost_in(&self, after: &Access) -> Option<Loss> {
         let named = self.entries.keys().chain(after.entries.keys()).map(|entry| entry.path.clone());
         let paths: BTreeSet<String> = named.chain(TOP_LEVEL.map(String::from)).collect();

@@ -162,3 +162,27 @@ async fn an_entry_that_is_not_shown_is_not_said_to_be_gone() {
     assert!(root.try_apply(Some(&known), None, &Recorder::default()).await.unwrap().is_none());
     assert!(weak.try_read(&known).await.unwrap().is_none(), "whoever sees all entries is believed");
 }
+
+#[tokio::test]
+async fn a_token_that_is_not_shown_its_own_entries_may_not_change_what_it_has() {
+    const ROLE: &str = "proxmox_virtual_environment_role";
+    let (root, server) = world(ROLE).await;
+    let send = async |method, path: &str, params: &[(&str, &str)]| {
+        let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        root.api.send(method, path, &params).await.unwrap()
+    };
+    let privileges = "Sys.Modify,User.Modify,VM.Audit";
+    send(Method::Post, "/access/roles", &[("roleid", "Half"), ("privs", privileges)]).await;
+    send(Method::Post, "/access/users", &[("userid", "half@pve")]).await;
+    send(Method::Put, "/access/acl", &[("path", "/"), ("users", "half@pve"), ("roles", "Half")]).await;
+    let made = send(Method::Post, "/access/users/half@pve/token/ci", &[("privsep", "0")]).await;
+    let token = format!("half@pve!ci={}", made["value"].as_str().unwrap());
+    let half = World::over(ROLE, connect(&server, Credentials::Token(token.into())));
+    assert_eq!(half.api.send(Method::Get, "/access/acl", &[]).await.unwrap(), json!([]), "it sees none");
+    let role = |privileges: &[&str]| json!({"role_id": "Half", "privileges": privileges});
+    let prior = root.config(role(&["Sys.Modify", "User.Modify", "VM.Audit"]));
+    let weaker = half.config(role(&["User.Modify"]));
+    let error = half.try_apply(Some(&prior), Some(&weaker), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("the entry that gives it is not shown"), "{}", error.message);
+    assert!(error.hint.unwrap().contains("Sys.Audit on /access"));
+}
