@@ -45,6 +45,8 @@ pub(crate) struct Cluster {
     pub(crate) permissions: Mutex<()>,
     /// Entries of the access control list that objects of their own were given in this run.
     pub(crate) granted: Mutex<BTreeSet<crate::families::PermissionEntry>>,
+    /// Entries that blocks had and that are being taken out.
+    pub(crate) leaving: Mutex<BTreeSet<crate::families::PermissionEntry>>,
     /// Whether an object of a software-defined network that goes now is applied at once.
     pub(crate) applies_sdn: AtomicBool,
     /// Networks of nodes that are being changed.
@@ -52,6 +54,8 @@ pub(crate) struct Cluster {
     guests: Mutex<Option<Kept>>,
     /// What tells guests from others with their ids, as it was seen last.
     identities: std::sync::Mutex<BTreeMap<u32, String>>,
+    /// What told machines that are described as data from others with their ids, as it was recorded.
+    recorded: std::sync::Mutex<BTreeMap<u32, String>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
@@ -64,10 +68,12 @@ impl Cluster {
             allow_lockout,
             permissions: Mutex::default(),
             granted: Mutex::default(),
+            leaving: Mutex::default(),
             applies_sdn: AtomicBool::new(false),
             reloads: Default::default(),
             guests: Mutex::new(None),
             identities: Default::default(),
+            recorded: Default::default(),
             content: Mutex::new(BTreeMap::new()),
         }
     }
@@ -164,6 +170,7 @@ impl Cluster {
                 Err(error) => return Err(error),
             },
         };
+        seen.iter().for_each(|seen| self.saw(seen));
         match seen {
             // For some seconds after a stop, and for all guests of a node whose status daemon hangs.
             Some(mut seen)
@@ -203,6 +210,27 @@ impl Cluster {
     /// What tells a guest from others with its id, as it was seen while it was changed.
     pub(crate) fn identity(&self, vmid: u32) -> Option<String> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
+    }
+
+    /// What tells a machine from others with its id, as it was recorded.
+    pub(crate) fn recorded_identity(&self, vmid: u32) -> Option<String> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
+    }
+
+    /// Takes in what tells a machine from others with its id. `None` where a new one is made under the id.
+    pub(crate) fn record_identity(&self, vmid: u32, identity: Option<String>) {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        match identity {
+            Some(identity) => drop(recorded.insert(vmid, identity)),
+            None => drop(recorded.remove(&vmid)),
+        }
+    }
+
+    fn saw(&self, seen: &Observed) {
+        if let Some(identity) = identity_of(seen) {
+            let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+            identities.insert(seen.vmid, identity);
+        }
     }
 
     /// Whether a guest runs, from its own node.
@@ -246,10 +274,7 @@ impl Cluster {
         match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
             Ok(config) => {
                 let seen = observed(node, vmid, None, config);
-                if let Some(identity) = identity_of(&seen) {
-                    let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-                    identities.insert(vmid, identity);
-                }
+                self.saw(&seen);
                 Ok(Some(seen))
             }
             Err(error) if error.is_missing() => Ok(None),

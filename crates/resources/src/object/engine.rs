@@ -241,8 +241,10 @@ async fn look_for_guest(cluster: &Cluster, prior: &Value) -> Result<Option<Json>
     let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
     let node = text(prior, "node_name").unwrap_or_default();
     let observed = cluster.observe("qemu", vmid, node, flag(prior, "started")).await?;
-    if let Some(other) = observed.as_ref().filter(|observed| guest::is_another(prior, observed)) {
-        return Err(guest::another(other));
+    if let Some(observed) = &observed
+        && let Some(why) = guest::is_another(cluster, prior, observed)
+    {
+        return Err(guest::another(observed, why));
     }
     Ok(observed.map(|observed| {
         let mut answer = observed.config;

@@ -6,7 +6,7 @@ use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::Value;
 use pve_model::schema::Block;
 
-use super::claims::{RACES, is_taken, record_other_id};
+use super::claims::{RACES, is_taken, record_other_id, vmid_of};
 use super::guest_change::GuestChange;
 use super::{Connection, Family, ProxmoxProvider, Seen};
 use crate::cluster::{ApiError, Call, Step};
@@ -49,13 +49,29 @@ impl ProxmoxProvider {
                 let mut call = Call::new(&connection.cluster, progress, object);
                 call.recreated = request.recreated;
                 let request = with_secrets(kind, request);
-                match kind.operations() {
+                let machine = |value: Option<&Value>| {
+                    value.and_then(|value| vmid_of(kind, family, value)).filter(|_| kind.is_described_guest())
+                };
+                if let Some(vmid) = machine(request.prior.as_ref().or(request.planned.as_ref())) {
+                    connection.cluster.record_identity(vmid, request.identity.clone());
+                }
+                let address = request.address.clone();
+                let done = match kind.operations() {
                     Some(operations) if kind.is_described_guest() && request.prior.is_none() => {
                         create_guest(connection, &call, kind.block(), operations, request).await
                     }
                     Some(operations) => apply_plain(&call, kind.block(), operations, &request).await,
                     None => apply_file(&call, kind.block(), family, &request).await,
+                };
+                let left = match &done {
+                    Ok(value) => value.as_ref(),
+                    Err(error) => error.left.as_ref(),
+                };
+                if let Some(vmid) = machine(left) {
+                    let seen = Seen { identity: connection.cluster.identity(vmid), ..Seen::default() };
+                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(address, seen);
                 }
+                done
             }
         }
     }

@@ -23,6 +23,15 @@ pub(crate) fn identity_of(observed: &Observed) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(","))
 }
 
+/// Why a guest is another one, where the identities tell.
+pub(crate) const ANOTHER: &str = "it has another UUID, and nothing tells that it is the same";
+
+/// Whether two identities are those of one guest. `None` where they have nothing that can be compared.
+pub(crate) fn is_same(known: Option<&str>, found: Option<&str>) -> Option<bool> {
+    let compared = compared(known, found);
+    (!compared.is_empty()).then(|| compared.contains(&true))
+}
+
 /// Why the guest that was found is another one than the known one, if it is; both with their identities.
 ///
 /// One that was restored from a backup has another generation, one whose UUID was set by hand another UUID: the same is
@@ -32,9 +41,8 @@ pub(super) fn is_another(
     (known, known_identity): (&Value, Option<&str>),
     (found, found_identity): (&Value, Option<&str>),
 ) -> Option<&'static str> {
-    if is_comparable(known_identity, found_identity) {
-        let same = compared(known_identity, found_identity).contains(&true);
-        return (!same).then_some("it has another UUID, and nothing tells that it is the same");
+    if let Some(same) = is_same(known_identity, found_identity) {
+        return (!same).then_some(ANOTHER);
     }
     let (addresses, now) = (hardware_addresses(known), hardware_addresses(found));
     let other = name(known).is_some_and(|known| name(found) != Some(known))
@@ -57,17 +65,13 @@ fn compared(known: Option<&str>, found: Option<&str>) -> Vec<bool> {
     parts.into_iter().map(|(_, same)| same).collect()
 }
 
-fn is_comparable(known: Option<&str>, found: Option<&str>) -> bool {
-    !compared(known, found).is_empty()
-}
-
 /// Why the guest that is about to be changed is not the one that this was planned for, if that is so. Where no identity is
 /// known it is more careful than reading: nothing is lost by planning again.
 pub(super) fn is_replaced(
     (known, known_identity): (&Value, Option<&str>),
     (found, found_identity): (&Value, Option<&str>),
 ) -> Option<String> {
-    if is_comparable(known_identity, found_identity) {
+    if is_same(known_identity, found_identity).is_some() {
         let is_another = is_another((known, known_identity), (found, found_identity)).is_some();
         return is_another.then(|| "has another UUID than when this was planned".to_string());
     }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
 
+use super::claims::vmid_of;
 use super::identity::{identity_of, is_another};
 use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
@@ -31,6 +32,12 @@ impl ProxmoxProvider {
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
                 return Ok(value);
             }
+            Family::Plain if kind.is_described_guest() => {
+                return read_machine(kind, cluster, &prior, &request).await.map(|(value, seen)| {
+                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
+                    value
+                });
+            }
             Family::DownloadFile => download_file::read(cluster, &prior).await,
             Family::File => file::read(cluster, &prior).await,
             Family::Plain | Family::TerraformData | Family::NullResource => match kind.operations() {
@@ -40,6 +47,24 @@ impl ProxmoxProvider {
         };
         read.map_err(|error| failed(format!("read {}", request.address), &error))
     }
+}
+
+/// Reads a machine that is described as data.
+async fn read_machine(
+    kind: &Kind,
+    cluster: &Cluster,
+    prior: &Value,
+    request: &ReadRequest,
+) -> Result<(Option<Value>, Seen), ProviderError> {
+    let (Some(operations), Some(vmid)) = (kind.operations(), vmid_of(kind, Family::Plain, prior)) else {
+        return Ok((None, Seen::default()));
+    };
+    cluster.record_identity(vmid, request.identity.clone());
+    let read = operations.read(kind.block(), cluster, prior).await;
+    let read = read.map_err(|error| failed(format!("read {}", request.address), &error))?;
+    let identity = read.as_ref().and_then(|_| cluster.identity(vmid));
+    cluster.record_identity(vmid, identity.clone());
+    Ok((read, Seen { identity, ..Seen::default() }))
 }
 
 /// A guest as it was recorded.

@@ -259,3 +259,40 @@ async fn another_machine_with_the_id_of_a_known_one_is_not_touched() {
         assert_eq!(self::config(&world, 720).await, there, "{kind}");
     }
 }
+
+/// Somebody restored another machine under the id and the name of a known one, which has no network device.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_known_by_its_uuid_and_generation() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = two_nodes(kind).await;
+        let made = step(&world, None, &wanted(kind)).await.unwrap();
+        let identity = world.provider.identity(&world.address).unwrap();
+        assert!(identity.contains("uuid=") && identity.contains("vmgenid="), "{identity}");
+        let read = async |identity: &str| {
+            let request = pve_executor::ports::ReadRequest {
+                address: world.address.clone(),
+                provider: "proxmox".into(),
+                prior: made.clone(),
+                identity: Some(identity.to_string()),
+            };
+            world.provider.read(request).await
+        };
+        assert!(read(&identity).await.unwrap().is_some());
+        let there = self::config(&world, 720).await;
+        let other = "uuid=00000000-0000-4000-8000-000000000000,ctime=1";
+        let error = read(other).await.unwrap_err();
+        assert!(error.message.contains("is another one") && error.message.contains("UUID"), "{error}");
+        let mut next = wanted(kind);
+        next["cpu"] = json!({"cores": 3});
+        for config in [None, Some(world.config(next.clone()))] {
+            let mut request = world.request(Some(&made), config.as_ref());
+            request.identity = Some(other.to_string());
+            let error = world.provider.apply(request, &Recorder::default()).await.unwrap_err();
+            assert!(error.message.contains("has another UUID than when this was planned"), "{error}");
+            assert_eq!((error.left, error.indeterminate), (None, false));
+        }
+        assert_eq!(self::config(&world, 720).await, there, "{kind}");
+        assert!(read(&identity).await.unwrap().is_some(), "it is as it was");
+        step(&world, Some(&made), &next).await.unwrap();
+    }
+}
