@@ -154,6 +154,12 @@ pub trait KindRules: Send + Sync {
         None
     }
 
+    /// What else may exist only once, and is made with the object: a permission that a block of a user gives.
+    fn further_claims(&self, planned: &Value) -> Vec<String> {
+        let _ = planned;
+        Vec::new()
+    }
+
     /// Whether another instance may claim the same, because the cluster keeps what was written last. The plan warns.
     fn shares_claim(&self, planned: &Value) -> bool {
         let _ = planned;

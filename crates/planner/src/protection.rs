@@ -186,26 +186,35 @@ pub fn refuse_duplicates(
     for change in changes.iter().filter(|change| change.action != Action::Read) {
         let Some(after) = &change.after else { continue };
         let Some(rules) = registry.resource(&change.address.resource.kind) else { continue };
-        let Some(claim) = rules.claim(after) else { continue };
-        let mine = (&change.address, rules.shares_claim(after));
-        let Some((first, shared)) = claims.insert((change.provider.clone(), claim.clone()), mine) else {
-            continue;
-        };
-        let shared = shared && mine.1;
-        let follows =
-            if shared { "the one that is applied last stays" } else { "only one of them can have it" };
-        let detail = format!("{first} and {} both claim {claim}; {follows}.", change.address);
-        let span = declaration(evaluation, &change.address).map(|resource| resource.span);
-        let summary = format!("Two resources claim {claim}");
-        let mut fault = match span {
-            Some(span) if shared => Diagnostic::warning(span, summary, detail),
-            Some(span) => Diagnostic::error(span, summary, detail),
-            None if shared => continue,
-            None => Diagnostic::error_without_span(summary, detail),
-        };
-        if let Some(other) = declaration(evaluation, first).filter(|other| Some(other.span) != span) {
-            fault = fault.with_related(other.span, "the other one");
+        for claim in rules.claim(after).into_iter().chain(rules.further_claims(after)) {
+            let mine = (&change.address, rules.shares_claim(after));
+            let other = claims.insert((change.provider.clone(), claim.clone()), mine);
+            let other = other.filter(|(first, _)| *first != &change.address);
+            found.extend(other.and_then(|other| conflict(evaluation, &claim, other, mine)));
         }
-        found.push(fault.with_hint("Give one of them another id or name."));
     }
+}
+
+/// What is said of two instances that claim the same; each with whether it may share it.
+fn conflict(
+    evaluation: &Evaluation<'_>,
+    claim: &str,
+    (first, first_shares): (&InstanceAddress, bool),
+    (second, second_shares): (&InstanceAddress, bool),
+) -> Option<Diagnostic> {
+    let shared = first_shares && second_shares;
+    let follows = if shared { "the one that is applied last stays" } else { "only one of them can have it" };
+    let detail = format!("{first} and {second} both claim {claim}; {follows}.");
+    let span = declaration(evaluation, second).map(|resource| resource.span);
+    let summary = format!("Two resources claim {claim}");
+    let mut fault = match span {
+        Some(span) if shared => Diagnostic::warning(span, summary, detail),
+        Some(span) => Diagnostic::error(span, summary, detail),
+        None if shared => return None,
+        None => Diagnostic::error_without_span(summary, detail),
+    };
+    if let Some(other) = declaration(evaluation, first).filter(|other| Some(other.span) != span) {
+        fault = fault.with_related(other.span, "the other one");
+    }
+    Some(fault.with_hint("Give one of them another id or name, or take one of them out."))
 }

@@ -131,6 +131,10 @@ impl KindRules for Kind {
         }
     }
 
+    fn further_claims(&self, planned: &Value) -> Vec<String> {
+        self.engine.as_ref().map(|engine| engine.object.hooks.claims(planned)).unwrap_or_default()
+    }
+
     fn staging(&self, value: &Value) -> Option<Staging> {
         crate::families::staging(&self.engine.as_ref()?.object, value)
     }

@@ -63,6 +63,9 @@ pub(crate) fn with_elements(value: &Value, name: &str, elements: Vec<Value>) -> 
         Some(Value { kind: ValueKind::List(element, _), marks }) => {
             with(value, name, Value::list(element.clone(), elements).with_marks(*marks))
         }
+        Some(Value { kind: ValueKind::Set(element, _), marks }) => {
+            with(value, name, Value::set(element.clone(), elements).with_marks(*marks))
+        }
         _ => value.clone(),
     }
 }

@@ -40,6 +40,18 @@ pub(crate) trait Hooks: Send + Sync {
         Vec::new()
     }
 
+    /// What else may exist only once and is made with the object.
+    fn claims(&self, planned: &Value) -> Vec<String> {
+        let _ = planned;
+        Vec::new()
+    }
+
+    /// What of an object that was imported is the configured one's.
+    fn adopted(&self, imported: Value, config: &Value) -> Value {
+        let _ = config;
+        imported
+    }
+
     /// What precedes the request: `prior` is `None` before a create.
     async fn before(
         &self,

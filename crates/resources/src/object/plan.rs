@@ -55,7 +55,7 @@ impl Engine {
     pub(crate) fn adopted(&self, imported: &Value, config: &Value) -> Value {
         let named = template::names(self.identity());
         let mine = self.fields.iter().filter(|field| !named.contains(&field.name) && !field.write_only);
-        mine.fold(imported.clone(), |value, field| {
+        let adopted = mine.fold(imported.clone(), |value, field| {
             let (Some(found), Some(wanted)) = (value.get(field.name), config.get(field.name)) else {
                 return value;
             };
@@ -67,7 +67,8 @@ impl Engine {
                 return with(&value, field.name, kept_to(found, wanted));
             }
             value
-        })
+        });
+        self.object.hooks.adopted(adopted, config)
     }
 
     /// Something that may exist only once. What the cluster does not keep, such as an act, may be asked for repeatedly.

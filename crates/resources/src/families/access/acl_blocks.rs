@@ -1,6 +1,6 @@
 //! The deprecated `acl` blocks of users and groups: entries of the access control list, set one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
@@ -8,11 +8,11 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::permissions::{Change, Entry, Holder};
-use crate::cluster::{ApiError, Call, Cluster, Method, Step};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements};
 use crate::definition::{Fields, flag, text};
 use crate::limits;
 use crate::params::Params;
-use crate::values::{all_blocks, flag as flag_of, text as text_of};
+use crate::values::{all_blocks, flag as flag_of, text as text_of, with_elements};
 
 const MOST: Duration = Duration::from_secs(60);
 
@@ -57,9 +57,13 @@ pub(super) async fn bring(
             Change::Revoke(entry) => (entry, None),
             _ => continue,
         };
+        if propagate.is_none() {
+            call.cluster.leaving.lock().await.insert(entry.clone());
+        }
         // What another object of this run has set meanwhile is that one's.
         let granted = call.cluster.granted.lock().await;
         if propagate.is_none() && granted.contains(entry) {
+            call.cluster.leaving.lock().await.remove(entry);
             continue;
         }
         let mut params = Params::default();
@@ -70,6 +74,7 @@ pub(super) async fn bring(
         let (kind, name) = parameter(holder);
         params.put(kind, Some(name));
         call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
+        call.cluster.leaving.lock().await.remove(entry);
     }
     Ok(())
 }
@@ -83,14 +88,23 @@ fn parameter(holder: &Holder) -> (&'static str, &str) {
     }
 }
 
-/// The answer with the entries of the holder, if blocks were configured: else permissions are somebody else's matter.
+/// The answer with the entries that are those of the blocks: others are somebody else's matter. Of what is imported, all
+/// are looked at.
 pub(super) async fn complete(
     cluster: &Cluster,
     holder: &Holder,
     prior: &Value,
     mut answer: Json,
 ) -> Result<Json, ApiError> {
-    if all_blocks(prior, "acl").is_empty() {
+    let own: BTreeSet<Entry> =
+        all_blocks(prior, "acl").iter().filter_map(|block| entry(holder, block)).collect();
+    let leaving = cluster.leaving.lock().await.clone();
+    let is_imported = prior.get("id").is_none_or(Value::is_null);
+    let is_own = |path: &str, role: &str| {
+        let entry = Entry { path: path.to_string(), holder: holder.clone(), role: role.to_string() };
+        is_imported || own.contains(&entry) || leaving.contains(&entry)
+    };
+    if own.is_empty() && !is_imported && !leaving.iter().any(|entry| entry.holder == *holder) {
         answer["acl"] = json!([]);
         return Ok(answer);
     }
@@ -100,7 +114,27 @@ pub(super) async fn complete(
         Holder::Token(name) => ("token", name),
     };
     let list = cluster.get("/access/acl").await?;
-    let own = list.as_array().into_iter().flatten();
-    answer["acl"] = own.filter(|entry| entry["type"] == kind && entry["ugid"] == *name).cloned().collect();
+    let of_holder = elements("permissions", &list)?.iter();
+    let of_holder = of_holder.filter(|entry| entry["type"] == kind && entry["ugid"] == *name);
+    let part = |entry: &Json, name: &str| entry[name].as_str().unwrap_or_default().to_string();
+    let own = of_holder.filter(|entry| is_own(&part(entry, "path"), &part(entry, "roleid")));
+    answer["acl"] = own.cloned().collect();
     Ok(answer)
+}
+
+/// What only one object may have, in the words of `proxmox_acl`.
+pub(super) fn claims(holder: &Holder, planned: &Value) -> Vec<String> {
+    let entries = all_blocks(planned, "acl").iter().filter_map(|block| entry(holder, block));
+    entries.map(|entry| format!("permission {}?{}?{}", entry.path, parameter(holder).1, entry.role)).collect()
+}
+
+/// Of the entries of an imported holder, those that blocks are configured for.
+pub(super) fn adopted(imported: &Value, config: &Value) -> Value {
+    let name =
+        |block: &Value| Some((text_of(block, "path")?.to_string(), text_of(block, "role_id")?.to_string()));
+    let wanted: BTreeSet<_> = all_blocks(config, "acl").iter().filter_map(name).collect();
+    let kept = all_blocks(imported, "acl")
+        .iter()
+        .filter(|block| name(block).is_some_and(|name| wanted.contains(&name)));
+    with_elements(imported, "acl", kept.cloned().collect())
 }

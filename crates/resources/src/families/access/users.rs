@@ -31,7 +31,8 @@ pub(super) fn user() -> Object {
         names: &["proxmox_virtual_environment_user"],
         what: "user",
         about: "A user. The API does not tell passwords: one that is changed elsewhere goes unnoticed. A user of an API \
-                token cannot change passwords.",
+                token cannot change passwords. Of its permissions, only those of `acl` blocks are its own; one and the \
+                same cannot be in a `proxmox_acl` too.",
         fields: vec![
             ("acl", block_set(acl_blocks::fields()).unsent().deprecated("use proxmox_acl instead")),
             ("comment", text()),
@@ -75,6 +76,15 @@ struct User;
 
 #[async_trait]
 impl Hooks for User {
+    fn claims(&self, planned: &Value) -> Vec<String> {
+        let name = values::text(planned, "user_id");
+        name.map(|name| acl_blocks::claims(&Holder::User(name.into()), planned)).unwrap_or_default()
+    }
+
+    fn adopted(&self, imported: Value, config: &Value) -> Value {
+        acl_blocks::adopted(&imported, config)
+    }
+
     fn plan(&self, planning: &mut Planning<'_>) {
         planning.planned = values::null_where_empty(&planning.planned, "groups");
     }
@@ -138,7 +148,8 @@ pub(super) fn group() -> Object {
     Object {
         names: &["proxmox_virtual_environment_group"],
         what: "group",
-        about: "A group of users.",
+        about: "A group of users. Of its permissions, only those of `acl` blocks are its own; one and the same cannot be in \
+                a `proxmox_acl` too.",
         fields: vec![
             ("acl", block_set(acl_blocks::fields()).unsent().deprecated("use proxmox_acl instead")),
             ("comment", text()),
@@ -166,6 +177,15 @@ struct Group;
 
 #[async_trait]
 impl Hooks for Group {
+    fn claims(&self, planned: &Value) -> Vec<String> {
+        let name = values::text(planned, "group_id");
+        name.map(|name| acl_blocks::claims(&Holder::Group(name.into()), planned)).unwrap_or_default()
+    }
+
+    fn adopted(&self, imported: Value, config: &Value) -> Value {
+        acl_blocks::adopted(&imported, config)
+    }
+
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
         let Some(group) = planned.or(prior).and_then(|value| values::text(value, "group_id")) else {
             return Vec::new();
