@@ -125,6 +125,13 @@ pub trait Provider: Send + Sync {
         Vec::new()
     }
 
+    /// What the cluster has to say about changes before any of them is made: for instance that somebody else's would be
+    /// applied with them. What cannot be read is passed over.
+    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        let _ = changes;
+        Vec::new()
+    }
+
     /// Makes one change and returns the values afterwards, wholly known (`None` after a delete). Each task is handed
     /// to `progress` as soon as its UPID is known, and each step when it is done; both are durable when they return.
     ///

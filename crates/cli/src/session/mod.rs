@@ -106,8 +106,8 @@ pub async fn make_plan(
     for _ in 0..MOST_ROUNDS {
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
-            Planned::Planned(planning) => {
-                review(&planning.plan, provider).await?;
+            Planned::Planned(mut planning) => {
+                review(&mut planning.plan, provider).await?;
                 return Ok(*planning);
             }
             Planned::Needs(data, imports) => {
@@ -137,8 +137,8 @@ pub async fn make_plan(
     Err(Failure::plain("data sources ask for each other without end; please report this"))
 }
 
-/// Refuses a plan of which the provider knows that it will refuse it.
-async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
+/// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.
+async fn review(plan: &mut Plan, provider: &dyn Provider) -> Result<(), Failure> {
     let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
     let request = |step: &Step| {
         let change = &plan.changes[step.change];
@@ -161,10 +161,17 @@ async fn review(plan: &Plan, provider: &dyn Provider) -> Result<(), Failure> {
     let refused = provider.review(&requests).await;
     let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
     let lines: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
-    match lines.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Plain { message: lines.join("\n"), hint }),
+    if !lines.is_empty() {
+        return Err(Failure::Plain { message: lines.join("\n"), hint });
     }
+    for (address, remark) in provider.remarks(&requests).await {
+        let mut about = plan.changes.iter_mut().filter(|change| change.address == address);
+        about
+            .by_ref()
+            .filter(|change| change.deposed.is_none())
+            .for_each(|change| change.notes.push(remark.clone()));
+    }
+    Ok(())
 }
 
 /// Whether applying a plan would write anything.

@@ -9,6 +9,7 @@ pub(crate) mod identity;
 mod import;
 mod read;
 mod recovery;
+mod remarks;
 mod review;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,6 +199,10 @@ impl Provider for ProxmoxProvider {
 
     async fn review(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, ProviderError)> {
         self.review_changes(changes).await
+    }
+
+    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        self.remarks_on(changes).await
     }
 
     async fn apply(

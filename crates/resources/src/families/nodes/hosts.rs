@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::Method;
 use crate::definition::{blocks, object_list, of_type, text, texts};
+use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::operations::Proof;
 use crate::params::Params;
@@ -13,7 +14,9 @@ use crate::values::{all_blocks, text as text_of, texts as texts_of};
 
 /// `proxmox_virtual_environment_hosts`
 pub(super) fn hosts() -> Object {
-    let entry = || vec![("address", text().required()), ("hostnames", texts().required())];
+    let entry = || {
+        vec![("address", text().required()), ("hostnames", texts().required().checked(limits::host_in_file))]
+    };
     let told = vec![("address", text().read_only()), ("hostnames", texts().read_only())];
     Object {
         names: &["proxmox_virtual_environment_hosts"],

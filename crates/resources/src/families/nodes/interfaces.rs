@@ -14,6 +14,9 @@ use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
 use crate::values::{flag as flag_of, with, with_unknown};
 
+/// Where interfaces are staged.
+pub(crate) const NODE_NETWORK: &str = "/nodes/{node_name}/network";
+
 const PLACE: &str = "/nodes/{node_name}/network/{name}";
 
 type Constants = &'static [(&'static str, &'static str)];
@@ -41,7 +44,7 @@ fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Ob
         names,
         what: "interface",
         fields,
-        create: (Method::Post, "/nodes/{node_name}/network"),
+        create: (Method::Post, NODE_NETWORK),
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),

@@ -5,7 +5,8 @@ mod interfaces;
 mod reload;
 mod settings;
 
-pub(crate) use reload::Reloads;
+pub(crate) use interfaces::NODE_NETWORK;
+pub(crate) use reload::{Reloads, foreign_changes, is_unfinished};
 
 use crate::object::Object;
 

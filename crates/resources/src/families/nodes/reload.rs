@@ -9,7 +9,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use crate::cluster::{ApiError, Call, Method, Step, failed, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, failed, refused};
 use crate::object::Planning;
 use crate::params::Params;
 use crate::values::{changed, int, text, with};
@@ -96,7 +96,7 @@ pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
     }
 }
 
-fn is_unfinished(prior: &Value) -> bool {
+pub(crate) fn is_unfinished(prior: &Value) -> bool {
     int(prior, "timeout_reload") == Some(DUE)
 }
 
@@ -134,16 +134,25 @@ pub(super) async fn refuse_foreign(
         *looked = true;
         return Ok(());
     };
-    let is_change = |line: &&str| {
-        line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---") && line.len() > 1
-    };
-    let lines: Vec<&str> = staged.lines().filter(is_change).collect();
     let message = format!(
         "changes of the network of {node} are staged that are not of this run, and would be applied with it:\n{}",
-        lines.join("\n")
+        changed_lines(&staged).join("\n")
     );
     let hint = "apply them or revert them in the network settings of the node, then apply again";
     Err(refused(message, Some(hint)))
+}
+
+/// What others have staged of a node's network, line by line. `None` where there is nothing, or it cannot be asked.
+pub(crate) async fn foreign_changes(cluster: &Cluster, node: &str) -> Option<Vec<String>> {
+    Some(changed_lines(&cluster.api.staged(node).await.ok()??))
+}
+
+/// The lines of a difference that add or take out something.
+fn changed_lines(difference: &str) -> Vec<String> {
+    let is_change = |line: &&str| {
+        line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---") && line.len() > 1
+    };
+    difference.lines().filter(is_change).map(String::from).collect()
 }
 
 /// Applies a change that is staged, unless somebody else's reload has taken it along.

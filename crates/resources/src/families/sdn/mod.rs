@@ -7,6 +7,7 @@ mod subnets;
 mod zones;
 
 pub(crate) use applier::{apply_leaving, staging};
+pub(crate) use pending::pending_networks;
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, text, text_set};

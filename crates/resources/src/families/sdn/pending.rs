@@ -1,5 +1,7 @@
 //! Objects with pending changes: what will be once they are applied counts.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use pve_model::Value;
 use serde_json::{Value as Json, json};
@@ -39,4 +41,21 @@ impl Hooks for Pending {
     fn is_it(&self, _: &Value, answer: &Json) -> bool {
         !is_leaving(answer)
     }
+}
+
+/// What is pending in the cluster, of what is not one's own: `vnet lab (deleted)`. What cannot be read is passed over.
+pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for (what, key) in [("zone", "zone"), ("vnet", "vnet"), ("controller", "controller")] {
+        let list = cluster.get(&format!("/cluster/sdn/{what}s?pending=1")).await.unwrap_or_default();
+        for entry in list.as_array().into_iter().flatten() {
+            let text = |name: &str| entry.get(name).and_then(Json::as_str);
+            if let (Some(name), Some(state)) = (text(key), text("state"))
+                && !own.contains(name)
+            {
+                found.push(format!("{what} {name} ({state})"));
+            }
+        }
+    }
+    found
 }

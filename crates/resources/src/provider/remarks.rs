@@ -1,0 +1,72 @@
+//! What the cluster has to say of a plan before anything is done: whose changes would be applied with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_executor::ports::ApplyRequest;
+use pve_model::{InstanceAddress, Value};
+
+use super::ProxmoxProvider;
+use crate::cluster::Cluster;
+use crate::families;
+use crate::object::Object;
+use crate::values::text;
+
+impl ProxmoxProvider {
+    /// What others have staged of what these changes apply. What cannot be read shows during apply.
+    pub(super) async fn remarks_on(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        let mut remarks = Vec::new();
+        let mut told: BTreeMap<(&str, String), Option<String>> = BTreeMap::new();
+        for request in changes {
+            let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
+            let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
+                continue;
+            };
+            let Some(place) = place(&engine.object, request) else { continue };
+            let key = (request.provider.as_str(), place.clone());
+            if !told.contains_key(&key) {
+                let own = self.own(changes, request);
+                told.insert(key.clone(), staged(&connection.cluster, &place, &own).await);
+            }
+            let remark = told.get(&key).cloned().flatten();
+            remarks.extend(remark.map(|remark| (request.address.clone(), remark)));
+        }
+        remarks
+    }
+
+    /// The networks that the changes of one provider are about.
+    fn own(&self, changes: &[ApplyRequest], one: &ApplyRequest) -> BTreeSet<String> {
+        let mine = changes.iter().filter(|request| request.provider == one.provider);
+        let names = mine.flat_map(|request| request.prior.iter().chain(&request.planned));
+        names.filter_map(|value| text(value, "id").map(String::from)).collect()
+    }
+}
+
+/// Where a change applies what is staged: the network of a node, or software-defined networks.
+fn place(object: &Object, request: &ApplyRequest) -> Option<String> {
+    let values: Vec<&Value> = request.planned.iter().chain(&request.prior).collect();
+    if object.create.1 == families::NODE_NETWORK {
+        let unfinished = request.prior.as_ref().is_some_and(families::is_unfinished);
+        return values
+            .iter()
+            .find_map(|value| text(value, "node_name"))
+            .filter(|_| !unfinished)
+            .map(String::from);
+    }
+    let staging = families::staging(object, values.first()?)?;
+    let applies = matches!(staging, pve_model::rules::Staging::Applies { made: true, .. });
+    (applies && request.planned.is_some()).then(String::new)
+}
+
+async fn staged(cluster: &Cluster, place: &str, own: &BTreeSet<String>) -> Option<String> {
+    if place.is_empty() {
+        let pending = families::pending_networks(cluster, own).await;
+        let applied = "it also applies what is pending in the cluster already";
+        return (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", ")));
+    }
+    let staged = families::foreign_changes(cluster, place).await?;
+    Some(format!(
+        "apply refuses it as long as other changes of the network of {place} are staged: {}; apply or revert them in the \
+         network settings of the node first",
+        staged.join(" ")
+    ))
+}
