@@ -180,6 +180,9 @@ fn an_applier_applies_at_the_end_what_a_run_has_staged_and_without_one_the_plan_
     assert!(pending("vnets").is_empty(), "{:?}", pending("vnets"));
     // One is changed, one goes: neither has anything to do with the applier.
     project.write("main.tf", &format!("{zone}{}{applier}", vnet("one", "b")));
+    cluster.send("POST", "/cluster/sdn/zones", &[("zone", "theirs"), ("type", "simple")]);
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("what is pending in the cluster already: zone theirs (new)"), "{said}");
     cluster.forget_requests();
     let said = project.ok(&["apply", "--auto-approve"]);
     assert!(said.contains("proxmox_sdn_applier.a must be replaced"), "{said}");
@@ -287,6 +290,11 @@ fn what_somebody_else_has_staged_of_a_network_is_neither_applied_nor_thrown_away
     cluster.send("POST", "/nodes/pve/network", &[("iface", "vmbr77"), ("type", "bridge")]);
     let is_there = || cluster.get("/nodes/pve/network").to_string().contains("vmbr77");
     project.write("main.tf", &main("two"));
+    let said = project.ok(&["plan"]);
+    assert!(
+        said.contains("other changes of the network of pve are staged: ") && said.contains("+iface vmbr77"),
+        "{said}"
+    );
     cluster.forget_requests();
     let said = project.fails(&["apply", "--auto-approve"]);
     assert!(said.contains("vmbr77") && said.contains("staged"), "{said}");
@@ -295,4 +303,107 @@ fn what_somebody_else_has_staged_of_a_network_is_neither_applied_nor_thrown_away
     cluster.send("DELETE", "/nodes/pve/network", &[]);
     project.ok(&["apply", "--auto-approve"]);
     assert!(!is_there() && project.ok(&["plan"]).contains("No changes."));
+}
+
+/// A group with these entries as blocks.
+fn group(entries: &[(&str, &str)]) -> String {
+    let block = |(path, role): &(&str, &str)| {
+        format!("  acl {{\n    path = \"{path}\"\n    role_id = \"{role}\"\n  }}\n")
+    };
+    let blocks: String = entries.iter().map(block).collect();
+    format!("resource \"proxmox_virtual_environment_group\" \"g\" {{\n  group_id = \"ops\"\n{blocks}}}\n")
+}
+
+/// The entries of the group, as `PATH ROLE`.
+fn entries_of(cluster: &Cluster) -> Vec<String> {
+    let list = cluster.get("/access/acl");
+    let own = list.as_array().unwrap().iter().filter(|entry| entry["ugid"] == "ops");
+    let text = |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap().to_string();
+    let mut entries: Vec<String> =
+        own.map(|entry| format!("{} {}", text(entry, "path"), text(entry, "roleid"))).collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn blocks_have_the_permissions_that_they_made_and_no_others() {
+    let cluster = Cluster::start(Options::default());
+    let own = |path: &str, role: &str| {
+        format!(
+            "resource \"proxmox_acl\" \"own\" {{\n  group_id = \"ops\"\n  path = \"{path}\"\n  role_id = \"{role}\"\n  \
+             depends_on = [proxmox_virtual_environment_group.g]\n}}\n"
+        )
+    };
+    let audit = ("/", "PVEAuditor");
+    let project = Project::of(&cluster, &format!("{}{}", group(&[audit]), own("/vms", "PVEVMUser")));
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.write("main.tf", &format!("{}{}", group(&[audit]), own("/", "PVEAuditor")));
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("Two resources claim permission /?ops?PVEAuditor"), "{said}");
+    // What is imported has what is configured, and leaves the rest alone.
+    project.write("main.tf", &group(&[audit]));
+    project.ok(&["state", "rm", "proxmox_virtual_environment_group.g"]);
+    project.ok(&["state", "rm", "proxmox_acl.own"]);
+    project.ok(&["import", "proxmox_virtual_environment_group.g", "ops"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    project.write("main.tf", &group(&[]));
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(entries_of(&cluster), ["/vms PVEVMUser"]);
+}
+
+#[test]
+fn a_permission_of_a_block_that_could_not_be_taken_out_is_taken_out_by_the_next_run() {
+    let refused = FailureRule {
+        method: "PUT".into(),
+        path: "/access/acl".into(),
+        when: When::Nth(2),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = Project::of(&cluster, &group(&[("/", "PVEAuditor")]));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &group(&[("/vms", "PVEVMUser")]));
+    assert!(project.fails(&["apply", "--auto-approve"]).contains("no quorum"));
+    assert_eq!(entries_of(&cluster), ["/ PVEAuditor", "/vms PVEVMUser"]);
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(entries_of(&cluster), ["/vms PVEVMUser"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn what_is_imported_and_changed_is_told_as_both_and_spellings_of_a_kind_are_one_kind() {
+    let cluster = Cluster::start(Options::default());
+    cluster.send("POST", "/access/groups", &[("groupid", "ops")]);
+    let import = "import {\n  to = proxmox_virtual_environment_group.g\n  id = \"ops\"\n}\n";
+    let main = group(&[]).replace("\"ops\"\n", "\"ops\"\n  comment = \"on call\"\n");
+    let project = Project::of(&cluster, &format!("{import}{main}"));
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("will be updated in place") && said.contains("(imported first, as ops)"), "{said}");
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains("Done: 1 imported, 0 added, 1 changed, 0 destroyed."), "{said}");
+
+    let entry = |kind: &str| {
+        format!(
+            "resource \"{kind}\" \"a\" {{\n  group_id = \"ops\"\n  path = \"/vms\"\n  role_id = \"PVEVMUser\"\n}}\n"
+        )
+    };
+    project.write("main.tf", &entry("proxmox_virtual_environment_acl"));
+    project.ok(&["apply", "--auto-approve", "-target=proxmox_virtual_environment_acl.a"]);
+    project.ok(&["state", "mv", "proxmox_virtual_environment_acl.a", "proxmox_acl.a"]);
+    project.write("main.tf", &format!("{}{main}", entry("proxmox_acl")));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn a_guest_that_two_pools_are_to_have_is_told_while_planning() {
+    let cluster = Cluster::start(Options::default());
+    let member = |name: &str| {
+        format!(
+            "resource \"proxmox_pool_membership\" \"{name}\" {{\n  pool_id = \"{name}\"\n  vm_id = 100\n}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &format!("{}{}", member("lab"), member("lab2")));
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("Two resources claim pool of guest 100"), "{said}");
 }

@@ -138,6 +138,9 @@ fn render_change(change: &Change, block: Option<&Block>, paint: Paint, text: &mu
     if let Some(previous) = &change.previous_address {
         remark(format!("(moved from {previous})"));
     }
+    if let Some(id) = change.importing.as_ref().filter(|_| change.action != Action::NoOp) {
+        remark(format!("(imported first, as {id})"));
+    }
     if let Some(reason) = change.reason.and_then(reason_text) {
         remark(format!("({reason})"));
     }

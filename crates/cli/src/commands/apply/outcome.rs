@@ -35,7 +35,10 @@ pub(super) fn conclude(
     let (workspace, command) = (application.workspace, application.command);
     report_kept(application.planning);
     let is_kept = has_spool(project);
-    let code = report(global, workspace, command, &outcome, paint, is_kept || unrecorded.is_some())?;
+    let changes = application.planning.plan.changes.iter();
+    let imported = changes.filter(|change| change.importing.is_some()).count();
+    let is_unrecorded = is_kept || unrecorded.is_some();
+    let code = report(global, workspace, command, (&outcome, imported), paint, is_unrecorded)?;
     if is_kept {
         return Err(Failure::hinted(
             "what happened since the log went away, or was taken over, is not in it: it is kept here",
@@ -68,13 +71,17 @@ fn report(
     global: &GlobalOptions,
     workspace: &Workspace,
     command: &str,
-    outcome: &Outcome,
+    (outcome, imported): (&Outcome, usize),
     paint: Paint,
     is_kept: bool,
 ) -> Ended {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
+    let imported = match imported {
+        0 => String::new(),
+        imported => format!("{imported} imported, "),
+    };
     let counts = format!(
-        "{} added, {} changed, {} destroyed",
+        "{imported}{} added, {} changed, {} destroyed",
         done(Operation::Create),
         done(Operation::Update),
         done(Operation::Delete)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pve_model::address::Target;
 use pve_model::event::{InstanceMoved, Payload};
+use pve_model::rules::RulesRegistry as _;
 use pve_model::{InstanceAddress, ModulePath, ResourceAddress};
 use serde_json::json;
 
@@ -82,11 +83,18 @@ fn moved(address: &InstanceAddress, from: &Target, to: &Target) -> Result<Instan
             return Err(Failure::hinted(format!("{from} cannot become {to}"), hint));
         }
     };
-    if (target.mode, &target.kind) != (address.resource.mode, &address.resource.kind) {
+    if target.mode != address.resource.mode || !is_one_kind(&target.kind, &address.resource.kind) {
         let message = format!("{from} cannot become {to}: their kinds differ");
         return Err(Failure::hinted(message, "Only the name, module and key can change."));
     }
     Ok(target.instance(key))
+}
+
+/// Whether two names are those of one kind.
+fn is_one_kind(a: &str, b: &str) -> bool {
+    let registry = pve_resources::registry();
+    let kind = |name| registry.resource(name).map(|rules| std::ptr::from_ref(rules).cast::<()>());
+    a == b || kind(a).is_some() && kind(a) == kind(b)
 }
 
 /// The path with `from` at its start replaced. A key that neither names is kept.
