@@ -13,7 +13,8 @@ fn examples(folder: &str) -> (String, usize) {
     let pages = pve_resources::reference();
     let examples: Vec<String> =
         pages.into_iter().filter(|page| page.path.starts_with(folder)).map(|page| page.example).collect();
-    (format!("{PROVIDER}{}", examples.join("\n")), examples.len())
+    let count = examples.iter().map(|example| example.matches("\" \"").count()).sum();
+    (format!("{PROVIDER}{}", examples.join("\n")), count)
 }
 
 #[test]
@@ -22,6 +23,27 @@ fn every_example_of_a_resource_is_planned() {
     let project = Project::new(&main);
     let plan = project.ok(&["plan", "--simulate"]);
     assert!(plan.contains(&format!("{count} to add, 0 to change, 0 to destroy")), "{plan}");
+}
+
+/// What an example needs beside it stands in it.
+#[test]
+fn examples_of_what_is_in_something_else_are_applied_alone() {
+    let kinds = [
+        "acl",
+        "user_token",
+        "pool_membership",
+        "sdn_vnet",
+        "sdn_subnet",
+        "sdn_fabric_node_openfabric",
+        "sdn_fabric_node_ospf",
+    ];
+    let pages = pve_resources::reference();
+    for kind in kinds {
+        let path = format!("resources/{kind}.md");
+        let page = pages.iter().find(|page| page.path == path).unwrap();
+        let project = Project::new(&format!("{PROVIDER}{}", page.example));
+        project.ok(&["apply", "--simulate", "--auto-approve"]);
+    }
 }
 
 #[test]

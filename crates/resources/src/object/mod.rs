@@ -66,6 +66,8 @@ pub(crate) struct Object {
     pub(crate) proof: Proof,
     /// What stands in the block of the example on its reference page, which a test plans.
     pub(crate) example: &'static str,
+    /// The blocks that the example needs beside it.
+    pub(crate) beside: &'static str,
     /// What it does beyond all that.
     pub(crate) hooks: &'static dyn Hooks,
 }
@@ -138,6 +140,7 @@ impl Default for Object {
             one_of: &[],
             proof: Proof::Values,
             example: "",
+            beside: "",
             hooks: &NoHooks,
         }
     }

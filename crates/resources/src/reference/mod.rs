@@ -46,7 +46,9 @@ fn index(pages: &[Page]) -> Page {
         let _ = write!(text, "\n## {title}\n\n");
         for page in pages.iter().filter(|page| page.path.starts_with(folder)) {
             let name = page.text.lines().next().unwrap_or_default().trim_start_matches("# ");
-            let _ = writeln!(text, "- [{name}]({})", page.path);
+            let also = page.text.lines().find_map(|line| line.strip_prefix("Also ")?.strip_suffix('.'));
+            let also = also.map(|also| format!(", also {also}")).unwrap_or_default();
+            let _ = writeln!(text, "- [{name}]({}){also}", page.path);
         }
     }
     Page { path: "README.md".into(), text, example: String::new() }
@@ -80,7 +82,9 @@ fn resource(names: &[&str], kind: &Kind) -> Page {
     let object = kind.engine().map(|engine| &engine.object);
     let about = object.map_or(older.map_or("", |older| older.about), |object| object.about);
     let body = object.map_or(older.map_or("", |older| older.example), |object| object.example);
-    let example = format!("resource \"{name}\" \"example\" {{{body}}}\n");
+    let beside = object.map_or("", |object| object.beside).trim_start();
+    let gap = if beside.is_empty() { "" } else { "\n" };
+    let example = format!("{beside}{gap}resource \"{name}\" \"example\" {{{body}}}\n");
     let mut text = heading(names);
     let _ = write!(text, "{about}\n\n## Example\n\n```terraform\n{example}```\n\n## Attributes\n\n");
     let fields = kind.engine().map(|engine| engine.fields.as_slice()).unwrap_or_default();

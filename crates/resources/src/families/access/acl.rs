@@ -42,9 +42,14 @@ pub(super) fn acl() -> Object {
         import: "{path}?{group_id|token_id|user_id}?{role_id}",
         one_of: &[&["group_id", "token_id", "user_id"]],
         example: r#"
-  user_id = "ops@pve"
+  user_id = proxmox_virtual_environment_user.auditor.user_id
   path    = "/vms/100"
   role_id = "PVEVMUser"
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_user" "auditor" {
+  user_id = "auditor@pve"
+}
 "#,
         hooks: &Acl,
         ..Object::default()

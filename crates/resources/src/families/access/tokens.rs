@@ -41,9 +41,14 @@ pub(super) fn token() -> Object {
         // Another token of that name has another secret.
         proof: Proof::Steps,
         example: r#"
-  user_id         = "ops@pve"
+  user_id         = proxmox_virtual_environment_user.deployer.user_id
   token_name      = "deploy"
   expiration_date = "2030-01-01T00:00:00Z"
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_user" "deployer" {
+  user_id = "deployer@pve"
+}
 "#,
         hooks: &Token,
         ..Object::default()

@@ -76,7 +76,8 @@ pub(super) fn bridge() -> Object {
     ];
     Object {
         about: "A bridge of a node. It is staged, and the network of the node is reloaded once for everything that is \
-                changed at the same time; if that fails, what is staged is taken back.",
+                changed at the same time (what depends on another interface comes after it, with a reload of its own); \
+                if that fails, what is staged is taken back.",
         example: r#"
   node_name  = "pve"
   name       = "vmbr5"

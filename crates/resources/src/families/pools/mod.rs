@@ -1,10 +1,11 @@
 //! Resource pools and what is in them.
 
 use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::Method;
+use crate::cluster::{Call, Method, refused};
 use crate::definition::{number, object_list, text};
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::{int, text as text_of, with};
@@ -75,8 +76,13 @@ fn membership() -> Object {
         import: "{pool_id}/{type}/{vm_id|storage_id}",
         one_of: &[&["storage_id", "vm_id"]],
         example: r#"
-  pool_id = "lab"
-  vm_id   = 100
+  pool_id    = proxmox_virtual_environment_pool.images.pool_id
+  storage_id = "local"
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_pool" "images" {
+  pool_id = "images"
+}
 "#,
         hooks: &Membership,
         ..Object::default()
@@ -91,6 +97,27 @@ fn kind(value: &Value) -> &'static str {
 
 #[async_trait]
 impl Hooks for Membership {
+    /// A guest is in one pool.
+    fn claims(&self, planned: &Value) -> Vec<String> {
+        let pool = text_of(planned, "pool_id");
+        let storage = text_of(planned, "storage_id").zip(pool);
+        let storage = storage.map(|(storage, pool)| format!("storage {storage} in pool {pool}"));
+        int(planned, "vm_id").map(|id| format!("pool of guest {id}")).or(storage).into_iter().collect()
+    }
+
+    /// Proxmox VE takes a guest that does not exist into a pool, and never shows it there.
+    async fn before(&self, call: &Call<'_>, _: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+        let Some(id) = int(planned, "vm_id").map(|id| id.to_string()) else { return Ok(()) };
+        let params = [("vmid".to_string(), id.clone())];
+        let free = call.cluster.api.send(Method::Get, "/cluster/nextid", &params).await.ok();
+        let told = free.map(|free| free.as_str().map_or_else(|| free.to_string(), str::to_string));
+        if told.as_ref() == Some(&id) {
+            let message = format!("create {}: there is no guest {id}", call.object);
+            return Err(refused(message, Some("give the id of a guest, or make it first (depends_on)")));
+        }
+        Ok(())
+    }
+
     fn is_it(&self, prior: &Value, pool: &Json) -> bool {
         let is_member = |member: &Json| match int(prior, "vm_id") {
             Some(id) => member.get("vmid").and_then(Json::as_i64) == Some(id),

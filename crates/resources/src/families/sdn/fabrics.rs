@@ -134,10 +134,16 @@ fn openfabric_node() -> Object {
     Object {
         about: "A node in a fabric of OpenFabric. It is pending until a proxmox_sdn_applier applies it.",
         example: r#"
-  fabric_id       = "spine1"
+  fabric_id       = proxmox_sdn_fabric_openfabric.leaves.id
   node_id         = "pve"
   ip              = "192.0.2.1"
   interface_names = ["eno1", "eno2"]
+"#,
+        beside: r#"
+resource "proxmox_sdn_fabric_openfabric" "leaves" {
+  id        = "leaves"
+  ip_prefix = "192.0.2.0/24"
+}
 "#,
         ..node(
             &["proxmox_sdn_fabric_node_openfabric", "proxmox_virtual_environment_sdn_fabric_node_openfabric"],
@@ -151,10 +157,17 @@ fn ospf_node() -> Object {
     Object {
         about: "A node in a fabric of OSPF. It is pending until a proxmox_sdn_applier applies it.",
         example: r#"
-  fabric_id       = "ospf1"
+  fabric_id       = proxmox_sdn_fabric_ospf.backbone.id
   node_id         = "pve"
-  ip              = "192.0.2.1"
+  ip              = "198.51.100.1"
   interface_names = ["eno1"]
+"#,
+        beside: r#"
+resource "proxmox_sdn_fabric_ospf" "backbone" {
+  id        = "backbone"
+  area      = "1"
+  ip_prefix = "198.51.100.0/24"
+}
 "#,
         ..node(
             &["proxmox_sdn_fabric_node_ospf", "proxmox_virtual_environment_sdn_fabric_node_ospf"],

@@ -70,7 +70,12 @@ fn vnet() -> Object {
         import: "{id}",
         example: r#"
   id   = "lab"
-  zone = "zone1"
+  zone = proxmox_sdn_zone_simple.zone.id
+"#,
+        beside: r#"
+resource "proxmox_sdn_zone_simple" "zone" {
+  id = "zone1"
+}
 "#,
         hooks: &pending::Pending,
         ..Object::default()

@@ -50,7 +50,7 @@ pub(super) fn subnet() -> Object {
         constants: &[("type", "subnet")],
         import: "{vnet}/{id}",
         example: r#"
-  vnet    = "lab"
+  vnet    = proxmox_sdn_vnet.office.id
   cidr    = "192.0.2.0/24"
   gateway = "192.0.2.1"
 
@@ -58,6 +58,18 @@ pub(super) fn subnet() -> Object {
     start_address = "192.0.2.100"
     end_address   = "192.0.2.199"
   }
+"#,
+        beside: r#"
+resource "proxmox_sdn_zone_simple" "offices" {
+  id   = "offices"
+  dhcp = "dnsmasq"
+  ipam = "pve"
+}
+
+resource "proxmox_sdn_vnet" "office" {
+  id   = "office"
+  zone = proxmox_sdn_zone_simple.offices.id
+}
 "#,
         hooks: &Subnet,
         ..Object::default()

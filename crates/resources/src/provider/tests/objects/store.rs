@@ -289,6 +289,9 @@ impl Store {
 #[async_trait]
 impl Api for Store {
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+        if path == "/cluster/nextid" {
+            return Err(failed("VM already exists"));
+        }
         if method == Method::Get {
             return self.handle(method, path, params);
         }
