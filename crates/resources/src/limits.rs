@@ -39,6 +39,12 @@ pub(crate) fn not_empty(text: &str) -> Option<String> {
     text.trim().is_empty().then(|| "it must not be empty".to_string())
 }
 
+/// A name in the hosts file, where blanks stand between names.
+pub(crate) fn host_in_file(text: &str) -> Option<String> {
+    let blank = text.is_empty() || text.contains(|letter: char| letter.is_whitespace() || letter == '#');
+    blank.then(|| format!("{text:?} is no host name: write one name, without blanks"))
+}
+
 /// A tag as the cluster accepts it.
 pub(crate) fn tag(text: &str) -> Option<String> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -282,7 +288,8 @@ pub(crate) fn part_of_property(text: &str) -> Option<String> {
 
 /// Whether two texts are the same moment.
 pub(crate) fn same_date(a: &str, b: &str) -> bool {
-    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    // Proxmox VE keeps whole seconds.
+    let moment = |text: &str| text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
     a == b || moment(a).is_some() && moment(a) == moment(b)
 }
 

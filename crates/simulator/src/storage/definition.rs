@@ -188,8 +188,35 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         };
         return Err(Failure::died(text));
     }
+    let mut answer = short(&name, &kind);
+    if kind == "pbs" {
+        let key = request.get("encryption-key").map(encryption_key).transpose();
+        let key = key.map_err(|text| Failure::died(format!("create storage failed: {text}")))?;
+        options.extend(key.iter().map(|(_, fingerprint)| ("encryption-key".to_owned(), fingerprint.clone())));
+        answer["config"] = key.map_or(json!({}), |(key, _)| json!({ "encryption-key": key }));
+    }
     request.state.storages.insert(name.clone(), options);
-    Ok(short(&name, &kind))
+    Ok(answer)
+}
+
+/// The key of a backup storage, made where `autogen` asks for it, with its fingerprint (PVE::Storage::PBSPlugin,
+/// `on_add_hook`).
+fn encryption_key(given: &str) -> Result<(String, String), &'static str> {
+    let key = match given {
+        "autogen" => {
+            let data = hex(uuid::Uuid::new_v4().as_bytes());
+            let fingerprint: Vec<String> =
+                data.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into()).collect();
+            json!({ "kdf": null, "data": data, "fingerprint": fingerprint.join(":") }).to_string()
+        }
+        given => given.to_owned(),
+    };
+    let decoded: Value = serde_json::from_str(&key).unwrap_or_default();
+    if decoded.get("data").is_none() {
+        return Err("Value does not seems like a valid, JSON formatted encryption key!");
+    }
+    let fingerprint = decoded["fingerprint"].as_str().unwrap_or("1").to_owned();
+    Ok((key, fingerprint))
 }
 
 fn check_plugin(plugin: &Plugin, options: &mut Options) -> Result<(), Failure> {
@@ -258,6 +285,9 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         options.remove(key);
     }
     options.extend(set);
+    let key = request.get("encryption-key").map(encryption_key).transpose();
+    let key = key.map_err(|text| failed(text.to_owned()))?;
+    options.extend(key.map(|(_, fingerprint)| ("encryption-key".to_owned(), fingerprint)));
     options.remove("priority");
     if options.get("disable").is_some_and(|text| text == "0") {
         options.remove("disable");

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pve_model::Value;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, text};
@@ -52,6 +52,14 @@ impl Hooks for Replication {
     /// A job that is being removed is listed until its next run.
     fn is_it(&self, _: &Value, job: &Json) -> bool {
         job.get("remove_job").is_none()
+    }
+
+    /// The number of the job is in its id: one answer has it, the other has not.
+    fn read(&self, _: &Value, job: &Json, read: &mut Map<String, Json>) {
+        let id = job.get("id").and_then(Json::as_str).unwrap_or_default();
+        if let Some(number) = id.split_once('-').and_then(|(_, number)| number.parse::<i64>().ok()) {
+            read.insert("jobnum".into(), json!(number));
+        }
     }
 }
 

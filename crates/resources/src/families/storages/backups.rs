@@ -1,7 +1,7 @@
 //! Which backups a storage keeps: one property string and one parameter beside it.
 
 use pve_model::Value;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::definition::{Item, block_one, flag, number};
 use crate::params::Params;
@@ -41,10 +41,13 @@ pub(super) fn params(params: &mut Params, prior: Option<&Value>, planned: &Value
     }
 }
 
-/// Puts what stands beside the property string into the block.
-pub(super) fn read(answer: &Json, read: &mut Map<String, Json>) {
+/// Puts what stands beside the property string into the block. A block of which nothing is set is in no answer.
+pub(super) fn read(prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
     if !read.contains_key("backups") {
         return;
+    }
+    if read["backups"].is_null() && prior.get("backups").is_some_and(|block| !block.is_null()) {
+        read["backups"] = json!({ "keep_all": false });
     }
     if let Some(count) = answer.get(BESIDE) {
         let count =

@@ -4,11 +4,12 @@ mod backups;
 mod pbs;
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::cluster::Method;
-use crate::definition::{Fields, Item, flag, text, text_set};
+use crate::definition::{Fields, Item, flag, problem, text, text_set};
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read};
 use crate::params::Params;
@@ -74,13 +75,26 @@ struct Storage;
 
 #[async_trait]
 impl Hooks for Storage {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        no_content(config)
+    }
+
     fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
         backups::params(params, prior, planned);
     }
 
-    fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
-        backups::read(answer, read);
+    fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        backups::read(prior, answer, read);
     }
+}
+
+/// A storage that holds nothing cannot be asked for.
+fn no_content(config: &Value) -> Vec<Problem> {
+    let empty = config.get("content").and_then(Value::elements).is_some_and(<[Value]>::is_empty);
+    let detail =
+        "Proxmox VE takes its default then: leave content out for that, or name what the storage may hold";
+    let problem = problem(Path::attribute("content"), "content is empty", detail);
+    empty.then_some(problem).into_iter().collect()
 }
 
 /// `proxmox_storage_directory`

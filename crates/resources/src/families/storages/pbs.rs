@@ -1,11 +1,13 @@
 //! Proxmox Backup Server as a storage.
 
 use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json};
 
-use super::{backups, fixed, shared, storage};
+use super::{backups, fixed, no_content, shared, storage};
+use crate::cluster::Call;
 use crate::definition::{flag, problem, text};
 use crate::object::{Hooks, Object};
 use crate::params::Params;
@@ -58,7 +60,7 @@ impl Hooks for Pbs {
             let at = Path::attribute("encryption_key");
             return vec![problem(at, "An encryption key is either given or generated", detail)];
         }
-        Vec::new()
+        no_content(config)
     }
 
     fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
@@ -73,7 +75,25 @@ impl Hooks for Pbs {
         Map::from_iter([("generated_encryption_key".to_string(), key)])
     }
 
-    fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
-        backups::read(answer, read);
+    /// Nobody tells a generated key again.
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let Some(planned) = planned.filter(|_| prior.is_none()) else { return Ok(()) };
+        let generated = flag_of(planned, "generate_encryption_key") == Some(true);
+        if generated && text_of(planned, "generated_encryption_key").is_none() {
+            let id = text_of(planned, "id").unwrap_or_default();
+            call.progress.status(&format!(
+                "WARNING: the cluster did not tell the key that it generated: save /etc/pve/priv/storage/{id}.enc of a node"
+            ));
+        }
+        Ok(())
+    }
+
+    fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        backups::read(prior, answer, read);
     }
 }

@@ -28,9 +28,9 @@ use double::Double;
 
 pub(super) const ACTION: Uuid = Uuid::from_u128(7);
 
-/// Keeps what was reported.
+/// Keeps what was reported, and what was said on the screen.
 #[derive(Default)]
-pub(super) struct Recorder(pub(super) Mutex<Vec<String>>);
+pub(super) struct Recorder(pub(super) Mutex<Vec<String>>, pub(super) Mutex<Vec<String>>);
 
 #[async_trait]
 impl ActionProgress for Recorder {
@@ -42,7 +42,9 @@ impl ActionProgress for Recorder {
         self.0.lock().unwrap().push(format!("done {step}"));
         Ok(())
     }
-    fn status(&self, _: &str) {}
+    fn status(&self, text: &str) {
+        self.1.lock().unwrap().push(text.to_string());
+    }
     fn is_cancelled(&self) -> bool {
         false
     }

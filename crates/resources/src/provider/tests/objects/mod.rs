@@ -127,6 +127,17 @@ async fn a_delete_that_is_refused_for_want_of_something_else_is_no_delete() {
 }
 
 #[tokio::test]
+async fn a_generated_key_that_is_not_told_is_not_passed_over_in_silence() {
+    let (world, _) = world("proxmox_storage_pbs");
+    let config = json!({"id": "backups", "server": "192.0.2.30", "datastore": "main", "username": "pve@pbs",
+                        "password": "one-password", "generate_encryption_key": true});
+    let recorder = Recorder::default();
+    world.try_apply(None, Some(&world.config(config)), &recorder).await.unwrap();
+    let said = recorder.1.lock().unwrap().concat();
+    assert!(said.contains("did not tell the key") && said.contains("backups.enc"), "{said}");
+}
+
+#[tokio::test]
 async fn a_changed_password_is_set_and_a_new_secret_of_a_version_is_sent() {
     let (world, store) = world("proxmox_virtual_environment_user");
     let user = |password: &str| json!({"user_id": "ops@pve", "password": password});

@@ -97,6 +97,7 @@ pub(super) const VALUES: &[(&str, &str, &str, &str)] = &[
         r#""01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef""#,
         r#""11:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef:01:23:45:67:89:ab:cd:ef""#,
     ),
+    ("proxmox_storage_pbs", "encryption_key", r#""{\"data\": \"a\"}""#, r#""{\"data\": \"b\"}""#),
     ("proxmox_network_linux_bridge", "name", r#""vmbr7""#, r#""vmbr8""#),
     ("proxmox_network_linux_bridge", "ports", r#"["eno8"]"#, r#"["eno8", "eno9"]"#),
     ("proxmox_network_linux_bridge", "vids", r#""2-100""#, r#""2-200""#),

@@ -61,3 +61,59 @@ async fn a_change_of_another_object_in_the_same_file_is_no_collision() {
     let refused = apply(Some(&changed), "third").await.unwrap_err();
     assert!(refused.message.contains("detected modified configuration"), "{}", refused.message);
 }
+
+#[tokio::test]
+async fn what_pages_allow_settles_or_is_refused_while_planning() {
+    let (world, _server) = world("proxmox_storage_directory").await;
+    let storage = |content: serde_json::Value| json!({"id": "more", "path": "/srv/more", "content": content, "backups": {}});
+    world.apply(None, storage(json!(["iso"]))).await;
+    let faults = world.rules().validate(&world.config(storage(json!([]))));
+    assert_eq!(faults.iter().map(|fault| fault.path.to_string()).collect::<Vec<_>>(), ["content"]);
+
+    let (world, _server) = self::world("proxmox_virtual_environment_user").await;
+    world.apply(None, json!({"user_id": "a@pve", "expiration_date": "2030-01-01T00:00:00.5Z"})).await;
+
+    let (world, _server) = self::world("proxmox_virtual_environment_hosts").await;
+    let hosts =
+        |name: &str| json!({"node_name": "pve", "entry": [{"address": "192.0.2.1", "hostnames": [name]}]});
+    assert!(world.rules().validate(&world.config(hosts("a"))).is_empty());
+    for name in ["a b", "a#b", ""] {
+        assert_eq!(world.rules().validate(&world.config(hosts(name))).len(), 1, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_does_not_exist_is_not_put_into_a_pool() {
+    let (world, _server) = world("proxmox_pool_membership").await;
+    let params = [("poolid".to_string(), "lab".to_string())];
+    world.api.send(Method::Post, "/pools", &params).await.unwrap();
+    let config = world.config(json!({"pool_id": "lab", "vm_id": 777}));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("there is no guest 777"), "{}", error.message);
+    assert!(error.left.is_none());
+}
+
+#[tokio::test]
+async fn a_key_that_the_cluster_generates_is_known() {
+    const PBS: &str = "proxmox_storage_pbs";
+    let config = json!({"id": "backups", "server": "192.0.2.30", "datastore": "main", "username": "pve@pbs",
+                        "password": "one-password", "generate_encryption_key": true});
+    let (world, _server) = world(PBS).await;
+    let recorder = Recorder::default();
+    let made = world.try_apply(None, Some(&world.config(config.clone())), &recorder).await.unwrap().unwrap();
+    let key: serde_json::Value =
+        serde_json::from_str(crate::values::text(&made, "generated_encryption_key").unwrap()).unwrap();
+    let fingerprint = crate::values::text(&made, "encryption_key_fingerprint");
+    assert_eq!(key["fingerprint"].as_str(), fingerprint);
+    assert!(recorder.1.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_number_of_a_replication_job_is_that_of_its_id() {
+    let options =
+        Options { status_cycle: Duration::ZERO, other_nodes: vec!["pve2".into()], ..Options::default() };
+    let (world, _server) = world_with("proxmox_replication", options).await;
+    turns::prepare(&world).await;
+    let made = world.apply(None, json!({"id": "100-2", "target": "pve2", "type": "local"})).await;
+    assert_eq!(made.get("jobnum"), Some(&Value::number(2)));
+}
