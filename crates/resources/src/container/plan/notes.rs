@@ -5,7 +5,7 @@ use pve_model::Value;
 use super::super::encode::{Purpose, encode_options, encode_root_disk};
 use super::super::mount_points::{match_mount_points, wait_for_restart};
 use crate::values::{all_blocks, block, changed, flag, text};
-use crate::vm::encode_ip_config;
+use crate::vm::{encode_ip_config, files_of_node};
 
 /// Options that a running container takes at once (`PVE::LXC::Config`, `vmconfig_hotplug_pending`).
 const HOT: &[&str] = &[
@@ -29,6 +29,8 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     if changes.contains("node_name") {
         let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
         notes.push(format!("migrates from {} to {}; a running container restarts", names.0, names.1));
+        notes.extend(files_of_node(prior, planned, names.1));
+        notes.extend(paths_of_node(prior, names.1));
     }
     let account = |value: &Value| {
         block(value, "initialization").and_then(|init| block(init, "user_account")).map(|a| a.unmark_deep().0)
@@ -60,6 +62,23 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("restarts the container: it does not take all of it while running".to_string());
     }
     notes
+}
+
+/// Paths of the node are not migrated (`PVE::LXC::Migrate`).
+fn paths_of_node(prior: &Value, to: &str) -> Option<String> {
+    let own = |point: &&Value| {
+        text(point, "volume").is_some_and(|volume| volume.starts_with('/'))
+            && flag(point, "shared") != Some(true)
+    };
+    let points = all_blocks(prior, "mount_point").iter().filter(own);
+    let paths: Vec<&str> = points.filter_map(|point| text(point, "volume")).collect();
+    (!paths.is_empty()).then(|| {
+        format!(
+            "Proxmox VE refuses to migrate it with paths of the node: {}; where {to} has them too, apply shared = true \
+             first",
+            paths.join(", ")
+        )
+    })
 }
 
 fn waits_for_restart(prior: &Value, planned: &Value) -> bool {

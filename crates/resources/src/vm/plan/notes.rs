@@ -43,6 +43,7 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     if changes.contains("node_name") {
         let names = (text(prior, "node_name").unwrap_or("?"), text(planned, "node_name").unwrap_or("?"));
         notes.push(format!("migrates from {} to {}", names.0, names.1));
+        notes.extend(files_of_node(prior, planned, names.1));
     }
     if block(prior, "clone").is_none() && block(planned, "clone").is_some() {
         notes.push("the clone block is only recorded: the VM is there already".to_string());
@@ -77,6 +78,23 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("cloud-init sees the new values at the next boot".to_string());
     }
     notes
+}
+
+/// The files that a guest names stay behind: Proxmox VE migrates disks, and neither snippets nor images.
+pub(crate) fn files_of_node(prior: &Value, planned: &Value, to: &str) -> Option<String> {
+    let parts = ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
+    let named = |value: &Value| -> Vec<String> {
+        let initialization = block(value, "initialization");
+        let cloud_init = parts.iter().filter_map(|name| text(initialization?, name));
+        let cdrom = block(value, "cdrom").and_then(|cdrom| text(cdrom, "file_id"));
+        let files = text(value, "hook_script_file_id").into_iter().chain(cloud_init).chain(cdrom);
+        files.filter(|file| file.contains(':')).map(str::to_string).collect()
+    };
+    let files: BTreeSet<String> = named(prior).into_iter().chain(named(planned)).collect();
+    let files: Vec<String> = files.into_iter().collect();
+    (!files.is_empty()).then(|| {
+        format!("{to} has to have what stays behind where its datastore is not shared: {}", files.join(", "))
+    })
 }
 
 /// What a running VM is rebooted for. Some of what belongs to `cpu` and `memory` is taken while it runs, and all of it where
