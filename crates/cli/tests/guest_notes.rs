@@ -45,3 +45,25 @@ fn a_migration_names_the_files_and_paths_that_stay_behind() {
     assert_eq!(plan.matches("what stays behind").count(), 1, "{plan}");
     assert!(plan.contains(files) && plan.contains("with paths of the node: /mnt/bulk;"), "{plan}");
 }
+
+#[test]
+fn a_download_in_the_place_of_a_file_says_that_the_file_goes_first() {
+    let cluster = Cluster::start(Options::default());
+    let main = |url: &str, name: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_download_file\" \"f\" {{\n  node_name = \"pve\"\n  \
+             datastore_id = \"local\"\n  content_type = \"iso\"\n  url = \"https://images.test/{url}\"\n  {name}\n}}\n"
+        )
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main("a/x.iso", ""));
+    project.ok(&["apply", "--auto-approve"]);
+    for (url, name, goes_first) in
+        [("b/x.iso", "", true), ("b/y.iso", "file_name = \"x.iso\"", true), ("b/y.iso", "", false)]
+    {
+        project.write("main.tf", &main(url, name));
+        let plan = unwrapped(&project.ok(&["plan"]));
+        assert!(plan.contains("must be replaced"), "{plan}");
+        assert_eq!(plan.contains("the file that is there goes first"), goes_first, "{url} {name}: {plan}");
+    }
+}

@@ -64,7 +64,21 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
             }
         }
     }
+    if let Some(first) = replace.first_mut().filter(|_| takes_same_place(prior, request.config)) {
+        first.reason.push_str(GOES_FIRST);
+    }
     PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
+}
+
+/// The API refuses to download over a file, and cannot rename one.
+const GOES_FIRST: &str = "; the file that is there goes first, and a download that fails leaves none: with another file_name \
+                          and create_before_destroy it stays until the new one is there";
+
+/// Whether the new file is where the old one is.
+fn takes_same_place(prior: &Value, config: &Value) -> bool {
+    let same = |name: &str| text(prior, name) == text(config, name);
+    ["node_name", "datastore_id", "content_type"].into_iter().all(same)
+        && file_name(prior) == file_name(config)
 }
 
 /// The file name that the configuration leads to: the configured one, else the last part of the URL.
