@@ -294,7 +294,8 @@ fn what_would_never_settle_is_refused_or_stays() {
             container("mount_point {\n    path = \"/d\"\n    volume = \"local-lvm\"\n    size = \"10\"\n  }"),
             "10G",
         ),
-        (vm("g", 500, "network_interface {\n  }"), "Unsupported block"),
+        (vm("g", 500, "network_interface {\n  }"), "Did you mean \"network_device\"?"),
+        (container("network_device {\n  }"), "Did you mean \"network_interface\"?"),
     ] {
         project.write("main.tf", &format!("{PROVIDER}{main}"));
         let text = project.fails(&["validate"]);

@@ -109,13 +109,24 @@ fn report_unknown(body: &Body, schema: &BlockSchema, found: &mut Vec<Diagnostic>
         if !is_attribute {
             // What is written as a block is no attribute, however near its name.
             let near = match is_block {
-                true => closest(name, schema.blocks.keys().map(|name| &**name)),
+                true => {
+                    let blocks = || schema.blocks.keys().map(|name| &**name);
+                    closest(name, blocks()).or_else(|| of_same_word(name, blocks()))
+                }
                 false => closest(name, names()),
             };
             diagnostic.hint = near.map(|near| format!("Did you mean \"{near}\"?"));
         }
         found.push(diagnostic);
     }
+}
+
+/// The one name that begins with the same word: `network_device` for `network_interface`.
+fn of_same_word<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let word = wanted.split_once('_')?.0;
+    let mut like = names.filter(|name| name.split_once('_').is_some_and(|(first, _)| first == word));
+    let (first, second) = (like.next(), like.next());
+    first.filter(|_| second.is_none())
 }
 
 fn decode_blocks(
