@@ -15,8 +15,10 @@ const MOST: Duration = Duration::from_secs(300);
 /// ever; without them the addresses come with a later refresh.
 pub(super) async fn with_addresses(target: &Target<'_>, planned: &Value, read: Value) -> Value {
     let call = &target.call;
-    let until = tokio::time::Instant::now() + MOST.min(call.cluster.agent_wait);
+    let most = MOST.min(call.cluster.agent_wait);
+    let until = tokio::time::Instant::now() + most;
     let mut pause = Duration::from_millis(200);
+    let mut said = false;
     loop {
         let answer = call.cluster.get(&target.path("/interfaces")).await.ok();
         let value = answer.map_or_else(|| read.clone(), |answer| with_interfaces(&read, &answer));
@@ -27,7 +29,10 @@ pub(super) async fn with_addresses(target: &Target<'_>, planned: &Value, read: V
             call.progress.status("the container has no address yet; it comes with a later refresh");
             return value;
         }
-        call.progress.status("waiting for an address");
+        if !said {
+            call.progress.status(&format!("waiting for an address, at most {} s", most.as_secs_f32().ceil()));
+            said = true;
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
     }
