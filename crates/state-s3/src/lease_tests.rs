@@ -43,6 +43,11 @@ fn memory() -> Arc<dyn ObjectStore> {
     Arc::new(MemoryStore::default())
 }
 
+#[tokio::test]
+async fn the_lease_of_a_store_is_a_lease() {
+    pve_state::conformance::run_lease(lease(&memory())).await;
+}
+
 /// A store that one process is cut off from.
 struct CutOff(Arc<dyn ObjectStore>, std::sync::atomic::AtomicBool);
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pve_state::conformance::{draft, run};
+use pve_state::conformance::{draft, run, run_reopened};
 
 use super::*;
 use crate::MemoryStore;
@@ -31,6 +31,8 @@ async fn open_faulty(store: &Arc<MemoryStore>, seed: u64) -> S3Log {
 #[tokio::test]
 async fn the_log_on_objects_is_a_log() {
     run(|| async { Arc::new(open(&Arc::default()).await) }).await;
+    let store = Arc::default();
+    run_reopened(async || Arc::new(open(&store).await)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use pve_state::conformance::{draft, run};
+use pve_state::conformance::{draft, run, run_lease, run_reopened};
 use pve_state::{EventLog, Key, Lease, LeaseError, LeaseHolder, LeaseOptions, LogError, Writer};
 use pve_state_s3::{AwsStore, Layout, Object, ObjectStore, Page, S3Log, SharedLog, StoreError};
 use server::{Kind, Server, client, settings, store};
@@ -61,6 +61,12 @@ async fn it_is_a_log(server: &Server) {
         async move { Arc::new(open(&store, &prefix).await) }
     })
     .await;
+    reopened_and_lease(&store).await;
+}
+
+async fn reopened_and_lease(store: &Arc<AwsStore>) {
+    run_reopened(async || Arc::new(open(store, "conformance/again").await)).await;
+    run_lease(Arc::new(open(store, "conformance/lease").await.lease())).await;
 }
 
 /// Eight writers with a client each: every event is there once, and the chain holds.
@@ -156,6 +162,7 @@ async fn ministack_keeps_log_and_lease() {
 async fn seaweed_keeps_log_and_lease() {
     let Some(server) = Server::start(Kind::Seaweed).await else { return };
     conditions_are_told_apart(&server).await;
+    reopened_and_lease(&store(server.address()).await).await;
     nothing_secret_is_stored(&server).await;
     writers_lose_nothing(server.address(), 2, 25).await;
     lease_races_have_one_winner(&server, 10, 2).await;
