@@ -279,6 +279,9 @@ fn a_log_that_was_moved_to_a_machine_is_there_only_and_comes_back_to_its_key() {
         assert!(ok(alice.path(), &["log", "verify"]).contains("none changed"));
         set_backend(alice.path(), LOCAL);
         ok(alice.path(), &["init", "-migrate"]);
+        // All that follow are needed there, not the last one alone.
+        ok(alice.path(), &["key", "rotate"]);
+        ok(alice.path(), &["key", "rotate"]);
     }
     set_backend(alice.path(), &shared);
     ok(alice.path(), &["init", "-migrate"]);

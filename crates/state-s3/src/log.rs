@@ -341,21 +341,23 @@ impl MovableLog for S3Log {
         Ok(stored)
     }
 
-    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
+    async fn adopt(&self, events: &[StoredEvent], rings: &[Keyring]) -> Result<(), LogError> {
         let mut known = self.known.lock().await;
         self.catch_up(&mut known, false).await?;
         self.prepare(&mut known).await?;
         check_following(&mut known.head.clone(), events)?;
-        self.naming.name(if ring.is_some() { FORMAT } else { WITHOUT_KEYRING }).await?;
-        if let Some(ring) = ring {
-            self.naming.adopt(ring).await?;
-        }
+        self.naming.name(if rings.is_empty() { WITHOUT_KEYRING } else { FORMAT }).await?;
+        self.naming.adopt(rings).await?;
         self.write_batch(&mut known, events).await
     }
 
     async fn keyring(&self) -> Result<Option<Keyring>, LogError> {
         self.naming.refresh().await?;
         Ok(self.naming.seal().ring().cloned())
+    }
+
+    async fn keyrings(&self) -> Result<Vec<Keyring>, LogError> {
+        self.naming.rings().await
     }
 
     async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {

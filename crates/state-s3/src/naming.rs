@@ -144,11 +144,7 @@ impl Naming {
             known = keys.iter().filter_map(number).max().unwrap_or(1) - 1;
         }
         loop {
-            let object = self.layout.keyring(known + 1);
-            let body = read(&*self.store, &object).await.map_err(|error| self.fail(&error))?;
-            let Some(body) = body else { break };
-            let ring: Keyring = serde_json::from_slice(&body)
-                .map_err(|error| LogError::Damaged(format!("the object {object} cannot be read: {error}")))?;
+            let Some(ring) = self.ring(known + 1).await? else { break };
             known += 1;
             self.keep(ring)?;
         }
@@ -177,18 +173,43 @@ impl Naming {
         Ok(mine)
     }
 
-    /// Takes in the keyring of a log that is moved here, perhaps back to here.
-    pub(crate) async fn adopt(&self, ring: &Keyring) -> Result<(), LogError> {
+    /// Takes in the keyrings of a log that is moved here, perhaps back to here: then what is known here must be one of them.
+    pub(crate) async fn adopt(&self, rings: &[Keyring]) -> Result<(), LogError> {
         self.refresh().await?;
-        let known = self.seal().ring().map_or(0, |ring| ring.revision);
-        if known == ring.revision {
-            return Ok(());
-        }
-        if known > 0 && known + 1 != ring.revision {
+        let known = self.seal().ring().cloned();
+        let revision = known.as_ref().map_or(0, |ring| ring.revision);
+        let follow = rings.first().is_none_or(|ring| ring.revision == revision + 1);
+        if known.is_some_and(|known| !rings.contains(&known)) && !follow {
             let reason = "its keys were changed since it was moved away from here: choose another key for it";
             return Err(LogError::Storage { place: self.layout.name().into(), reason: reason.into() });
         }
-        if self.write(ring).await? { Ok(()) } else { Err(KeyError::Overtaken.into()) }
+        for ring in rings.iter().filter(|ring| ring.revision > revision) {
+            if !self.write(ring).await? {
+                return Err(KeyError::Overtaken.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// All keyrings, the newest last. A store that a log was moved to long ago may have none of the first ones.
+    pub(crate) async fn rings(&self) -> Result<Vec<Keyring>, LogError> {
+        self.refresh().await?;
+        let Some(newest) = self.seal().ring().cloned() else { return Ok(Vec::new()) };
+        let mut rings = Vec::new();
+        for revision in 1..newest.revision {
+            rings.extend(self.ring(revision).await?);
+        }
+        rings.push(newest);
+        Ok(rings)
+    }
+
+    async fn ring(&self, revision: u64) -> Result<Option<Keyring>, LogError> {
+        let object = self.layout.keyring(revision);
+        let body = read(&*self.store, &object).await.map_err(|error| self.fail(&error))?;
+        let decode = |body: Vec<u8>| serde_json::from_slice(&body);
+        body.map(decode)
+            .transpose()
+            .map_err(|error| LogError::Damaged(format!("the object {object} cannot be read: {error}")))
     }
 
     /// Opens what was stored behind an event with the hash `before`, and sealed with the data key `least` or later ones.

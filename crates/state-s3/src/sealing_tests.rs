@@ -199,5 +199,37 @@ async fn moves_whole(log: &S3Log, events: u64) {
     assert_eq!(pve_state::copy_log(log, &to).await.unwrap().events, events);
     let copy = open(&store).await;
     assert_eq!(copy.read(0).await.unwrap(), log.read(0).await.unwrap());
+    assert_eq!(copy.verify().await.unwrap().fault, None);
     copy.append(events, vec![draft("on")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_comes_back_with_every_change_of_its_keys() {
+    for changed_here in [false, true] {
+        let store = Arc::default();
+        let log = five_events(&store).await;
+        let away = pve_state::MemoryLog::named(log.id(), key());
+        pve_state::copy_log(&log, &away).await.unwrap();
+        for revision in 2..4 {
+            away.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+            away.append(revision + 3, vec![keys_changed(revision)]).await.unwrap();
+        }
+        let early = open(&store).await;
+        early.state().await.unwrap();
+        if changed_here {
+            log.change_keyring("bob", KeyringChange::Rotate).await.unwrap();
+        }
+        let back = pve_state::copy_log(&away, &open(&store).await).await;
+        if changed_here {
+            let error = back.unwrap_err().to_string();
+            assert!(error.contains("were changed since it was moved away from here"), "{error}");
+            continue;
+        }
+        assert_eq!(back.unwrap().events, 7);
+        for reader in [early, open(&store).await] {
+            assert_eq!(reader.read(0).await.unwrap(), away.read(0).await.unwrap());
+            assert_eq!(reader.keyrings().await.unwrap(), away.keyrings().await.unwrap());
+            assert_eq!(reader.verify().await.unwrap().fault, None);
+        }
+    }
 }

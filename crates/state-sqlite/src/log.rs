@@ -199,8 +199,8 @@ impl MovableLog for SqliteLog {
         self.with(move |connection| read_stored(connection, after, &place)).await
     }
 
-    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
-        let (place, events, ring) = (self.place.clone(), events.to_vec(), ring.cloned());
+    async fn adopt(&self, events: &[StoredEvent], rings: &[Keyring]) -> Result<(), LogError> {
+        let (place, events, rings) = (self.place.clone(), events.to_vec(), rings.to_vec());
         self.with(move |connection| {
             let fail = |error: rusqlite::Error| storage(&place, &error);
             let transaction =
@@ -209,10 +209,10 @@ impl MovableLog for SqliteLog {
             let mut end = Head { sequence, hash };
             check_following(&mut end, &events)?;
             write_events(&transaction, &events).map_err(fail)?;
-            if let Some(ring) = &ring
-                && !has_ring(&transaction, ring.revision, &place)?
-            {
-                write_ring(&transaction, ring, &place)?;
+            for ring in &rings {
+                if !has_ring(&transaction, ring.revision, &place)? {
+                    write_ring(&transaction, ring, &place)?;
+                }
             }
             transaction.commit().map_err(fail)
         })
@@ -222,6 +222,11 @@ impl MovableLog for SqliteLog {
     async fn keyring(&self) -> Result<Option<Keyring>, LogError> {
         let (place, known) = (self.place.clone(), Arc::clone(&self.seal));
         self.with(move |connection| Ok(present_seal(connection, &known, &place)?.ring().cloned())).await
+    }
+
+    async fn keyrings(&self) -> Result<Vec<Keyring>, LogError> {
+        let place = self.place.clone();
+        self.with(move |connection| read_rings(connection, &place)).await
     }
 
     async fn change_keyring(&self, name: &str, change: KeyringChange) -> Result<Keyring, LogError> {
@@ -254,11 +259,21 @@ fn present_seal(
         .optional()
         .map_err(|error| storage(place, &error))?;
     let Some(body) = newer else { return Ok(seal) };
-    let ring = serde_json::from_str(&body)
-        .map_err(|error| LogError::Damaged(format!("the keyring of {place} cannot be read: {error}")))?;
-    let seal = Arc::new(seal.with_ring(ring)?);
+    let seal = Arc::new(seal.with_ring(decode_ring(&body, place)?)?);
     *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seal);
     Ok(seal)
+}
+
+fn decode_ring(body: &str, place: &str) -> Result<Keyring, LogError> {
+    serde_json::from_str(body)
+        .map_err(|error| LogError::Damaged(format!("the keyring of {place} cannot be read: {error}")))
+}
+
+fn read_rings(connection: &Connection, place: &str) -> Result<Vec<Keyring>, LogError> {
+    let fail = |error: rusqlite::Error| storage(place, &error);
+    let mut query = connection.prepare("SELECT body FROM keyrings ORDER BY revision").map_err(fail)?;
+    let bodies = query.query_map((), |row| row.get::<_, String>(0)).map_err(fail)?;
+    bodies.map(|body| decode_ring(&body.map_err(fail)?, place)).collect()
 }
 
 fn has_ring(connection: &Connection, revision: u64, place: &str) -> Result<bool, LogError> {

@@ -1,6 +1,6 @@
 //! The log in a file: reopened, tampered with, read beside a writer, moved.
 
-use pve_state::conformance::{draft, run};
+use pve_state::conformance::{draft, run, run_reopened};
 
 use super::*;
 
@@ -18,6 +18,22 @@ async fn the_sqlite_log_is_a_log() {
         async move { Arc::new(SqliteLog::open(&path, key()).unwrap()) }
     })
     .await;
+    run_reopened(async || Arc::new(SqliteLog::open(&folder.path().join("again.db"), key()).unwrap())).await;
+}
+
+#[tokio::test]
+async fn all_keyrings_go_with_a_log_that_moves() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = SqliteLog::open(&folder.path().join("log.db"), key()).unwrap();
+    log.append(0, vec![draft("a")]).await.unwrap();
+    for _ in 0..2 {
+        log.change_keyring("ann", KeyringChange::Rotate).await.unwrap();
+    }
+    let rings = log.keyrings().await.unwrap();
+    assert_eq!(rings.iter().map(|ring| ring.revision).collect::<Vec<_>>(), [1, 2, 3]);
+    let to = SqliteLog::open_as(&folder.path().join("to.db"), key(), log.id()).unwrap();
+    assert_eq!(pve_state::copy_log(&log, &to).await.unwrap().events, 1);
+    assert_eq!(to.keyrings().await.unwrap(), rings);
 }
 
 #[tokio::test]

@@ -190,18 +190,26 @@ pub trait MovableLog: EventLog {
     /// When the storage fails or an event is missing.
     async fn stored(&self, after: u64) -> Result<Vec<StoredEvent>, LogError>;
 
-    /// Appends stored events of a log with the same id, which must follow the last one here, with the keyring of that
-    /// log. Durable on return.
+    /// Appends stored events of a log with the same id, which must follow the last one here, with the keyrings of that
+    /// log, of which those that are here must be some. Durable on return.
     ///
     /// # Errors
-    /// [`LogError::Conflict`] when they do not follow; other errors when the storage fails.
-    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError>;
+    /// [`LogError::Conflict`] when they do not follow; other errors when the keys were changed here as well, or the storage
+    /// fails.
+    async fn adopt(&self, events: &[StoredEvent], rings: &[Keyring]) -> Result<(), LogError>;
 
     /// Whom the log is sealed for; `None` for a log of before there were keyrings.
     ///
     /// # Errors
     /// When the storage fails.
     async fn keyring(&self) -> Result<Option<Keyring>, LogError>;
+
+    /// All keyrings that there are, the newest last: those before it, too, as readers that know one of them look for the
+    /// next.
+    ///
+    /// # Errors
+    /// When one cannot be read, or the storage fails.
+    async fn keyrings(&self) -> Result<Vec<Keyring>, LogError>;
 
     /// Changes whom the log is sealed for, and says whom from now on. `name` is who does it, for a log that has no
     /// keyring yet. Durable on return.

@@ -15,6 +15,7 @@ use crate::seal::Seal;
 /// A log that is gone with the process.
 pub struct MemoryLog {
     seal: Mutex<Arc<Seal>>,
+    rings: Mutex<Vec<Keyring>>,
     events: Mutex<Vec<StoredEvent>>,
 }
 
@@ -26,7 +27,8 @@ impl MemoryLog {
 
     /// An empty log with this id.
     pub fn named(id: Uuid, key: Key) -> MemoryLog {
-        MemoryLog { seal: Mutex::new(Arc::new(Seal::new(id, key, None))), events: Mutex::new(Vec::new()) }
+        let seal = Mutex::new(Arc::new(Seal::new(id, key, None)));
+        MemoryLog { seal, rings: Mutex::default(), events: Mutex::default() }
     }
 
     fn seal(&self) -> Arc<Seal> {
@@ -34,9 +36,14 @@ impl MemoryLog {
     }
 
     fn keep(&self, ring: Keyring) -> Result<(), LogError> {
-        let seal = Arc::new(self.seal().with_ring(ring)?);
+        let seal = Arc::new(self.seal().with_ring(ring.clone())?);
+        self.rings().push(ring);
         *self.seal.lock().unwrap_or_else(PoisonError::into_inner) = seal;
         Ok(())
+    }
+
+    fn rings(&self) -> std::sync::MutexGuard<'_, Vec<Keyring>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn events(&self) -> std::sync::MutexGuard<'_, Vec<StoredEvent>> {
@@ -95,15 +102,17 @@ impl MovableLog for MemoryLog {
         Ok(events[from..].to_vec())
     }
 
-    async fn adopt(&self, events: &[StoredEvent], ring: Option<&Keyring>) -> Result<(), LogError> {
+    async fn adopt(&self, events: &[StoredEvent], rings: &[Keyring]) -> Result<(), LogError> {
         let mut here = self.events();
         let mut end = here.last().map_or(Head::default(), Head::of);
         check_following(&mut end, events)?;
         here.extend_from_slice(events);
-        if let Some(ring) = ring {
-            self.keep(ring.clone())?;
-        }
-        Ok(())
+        let known = self.rings().len();
+        rings.iter().skip(known).try_for_each(|ring| self.keep(ring.clone()))
+    }
+
+    async fn keyrings(&self) -> Result<Vec<Keyring>, LogError> {
+        Ok(self.rings().clone())
     }
 
     async fn keyring(&self) -> Result<Option<Keyring>, LogError> {

@@ -67,7 +67,7 @@ pub async fn copy_log(from: &dyn MovableLog, to: &dyn MovableLog) -> Result<Copi
     if !beyond.is_empty() {
         return Ok(Copied { events: common as u64, arrived });
     }
-    to.adopt(missing, from.keyring().await?.as_ref()).await?;
+    to.adopt(missing, &from.keyrings().await?).await?;
     let written = to.verify().await?;
     if let Some(fault) = written.fault {
         return Err(TransferError::Different(fault.to_string()));

@@ -43,10 +43,10 @@ async fn a_copy_is_the_same_log() {
 #[tokio::test]
 async fn an_interrupted_copy_is_done_again() {
     let from = source(20).await;
-    let (all, ring) = (from.stored(0).await.unwrap(), from.keyring().await.unwrap());
+    let (all, rings) = (from.stored(0).await.unwrap(), from.keyrings().await.unwrap());
     for there in [0, 7, 20] {
         let to = MemoryLog::named(from.id(), key());
-        to.adopt(&all[..there], ring.as_ref()).await.unwrap();
+        to.adopt(&all[..there], &rings).await.unwrap();
         let copied = |arrived| Copied { events: 20, arrived };
         assert_eq!(copy_log(&from, &to).await.unwrap(), copied(false), "{there}");
         to.append(20, vec![taken_over()]).await.unwrap();
@@ -57,7 +57,7 @@ async fn an_interrupted_copy_is_done_again() {
     }
     // The old place got an event about its lease meanwhile.
     let to = MemoryLog::named(from.id(), key());
-    to.adopt(&all, ring.as_ref()).await.unwrap();
+    to.adopt(&all, &rings).await.unwrap();
     to.append(20, vec![arrival()]).await.unwrap();
     from.append(20, vec![taken_over()]).await.unwrap();
     assert_eq!(copy_log(&from, &to).await.unwrap(), Copied { events: 20, arrived: true });
@@ -69,7 +69,7 @@ async fn a_place_with_another_log_is_refused_and_left_alone() {
     let other = source(2).await;
     assert!(matches!(copy_log(&from, &other).await, Err(TransferError::Occupied { events: 2 })));
     let gone_on = MemoryLog::named(from.id(), key());
-    gone_on.adopt(&from.stored(0).await.unwrap(), from.keyring().await.unwrap().as_ref()).await.unwrap();
+    gone_on.adopt(&from.stored(0).await.unwrap(), &from.keyrings().await.unwrap()).await.unwrap();
     gone_on.append(3, vec![draft("x")]).await.unwrap();
     assert!(matches!(copy_log(&from, &gone_on).await, Err(TransferError::Occupied { events: 4 })));
     let empty = MemoryLog::new(key());

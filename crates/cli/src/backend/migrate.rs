@@ -118,7 +118,7 @@ impl Way<'_> {
     /// The end of a move: the new log has what the old one has, and says where it came from.
     async fn arrive(&self) -> Result<(), Failure> {
         let events = self.from.stored(self.to.head().await?).await?;
-        self.to.adopt(&events, self.from.keyring().await?.as_ref()).await?;
+        self.to.adopt(&events, &self.from.keyrings().await?).await?;
         Ok(record(self.to, &self.from_place, true, self.here.clone()).await?)
     }
 
