@@ -153,6 +153,10 @@ fn key_hint(error: &pve_state::KeyError) -> &'static str {
         KeyError::Refused(_) => "`pve key show` lists who can open the log. Nothing was changed.",
         KeyError::Overtaken => "Nothing was changed. Look at `pve key show`, and try again.",
         KeyError::Forged => "`pve log verify` shows more. Put the keys back from a copy of the log.",
+        KeyError::Short => {
+            "Whoever gets at the stored log can try passphrases in peace. Take a longer one: several words. Nothing was \
+             changed."
+        }
         KeyError::Passphrase(_) | KeyError::Randomness => "Nothing was changed.",
         _ => KEY,
     }

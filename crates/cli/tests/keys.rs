@@ -76,6 +76,11 @@ fn a_passphrase_can_be_let_in_and_taken_for_a_key_file() {
         &["key", "add", "-name", "ci", "-passphrase"],
     );
     assert!(text(&short).contains("shorter than 16 characters"), "{}", text(&short));
+    // Nor is a log made for one that is short.
+    let other = Project::new(MAIN);
+    let short =
+        other.run_with(&[("PVE_ENCRYPTION_PASSPHRASE", "correct horse b")], &["apply", "-auto-approve"]);
+    assert!(text(&short).contains("shorter than 16 characters"), "{}", text(&short));
     let added = project.run_with(
         &[("PVE_NEW_ENCRYPTION_PASSPHRASE", "correct horse battery")],
         &["key", "add", "-name", "ci", "-passphrase"],

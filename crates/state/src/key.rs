@@ -37,6 +37,9 @@ struct Passphrase {
     derived: Mutex<BTreeMap<Vec<u8>, Zeroizing<[u8; 32]>>>,
 }
 
+/// The fewest characters of a passphrase that somebody is let in by: whoever gets at the stored log can try in peace.
+const SHORTEST: usize = 16;
+
 /// Why there is no key, or why something cannot be opened with it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -54,6 +57,9 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// A passphrase that nobody is to be let in by.
+    #[error("the passphrase is shorter than {SHORTEST} characters")]
+    Short,
     /// A passphrase cannot be made into a key.
     #[error("the passphrase cannot be used as a key: {0}")]
     Passphrase(String),
@@ -178,6 +184,11 @@ impl Key {
     /// Whether it is a passphrase, from which keys are derived with salts.
     pub fn is_passphrase(&self) -> bool {
         matches!(self.secret, Secret::Passphrase(_))
+    }
+
+    /// Whether it is a passphrase that could be found by trying.
+    pub(crate) fn is_short(&self) -> bool {
+        matches!(&self.secret, Secret::Passphrase(given) if given.text.chars().count() < SHORTEST)
     }
 
     /// The bytes; those of a passphrase with this salt, by Argon2id.

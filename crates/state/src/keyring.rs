@@ -36,8 +36,11 @@ impl Identity {
     /// The identity of a key; a passphrase is given a salt of its own.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// [`KeyError::Short`] for a passphrase that could be found by trying; otherwise when there is no randomness.
     pub fn of(name: impl Into<String>, key: &Key) -> Result<Identity, KeyError> {
+        if key.is_short() {
+            return Err(KeyError::Short);
+        }
         let salt = if key.is_passphrase() { Some(random_salt()?.to_vec()) } else { None };
         let public = key.public(salt.as_deref().unwrap_or_default())?;
         Ok(Identity { name: name.into(), public, salt })

@@ -40,15 +40,21 @@ fn recipients_open_everything_and_those_removed_nothing_that_comes() {
 #[test]
 fn a_passphrase_is_a_recipient_with_a_salt_of_its_own() {
     let passphrase = |text: &str| Key::of_passphrase(text.into(), "test");
-    let (one, other) = (ring_of(&passphrase("correct horse")), ring_of(&passphrase("correct horse")));
+    let (one, other) =
+        (ring_of(&passphrase("correct horse battery")), ring_of(&passphrase("correct horse battery")));
     assert_ne!(one.recipients[0].salt, other.recipients[0].salt);
     assert_ne!(one.recipients[0].public, other.recipients[0].public);
-    assert_eq!(opens(&one, &passphrase("correct horse")), 1);
-    assert_eq!(opens(&one, &passphrase("correct house")), 0);
+    assert_eq!(opens(&one, &passphrase("correct horse battery")), 1);
+    assert_eq!(opens(&one, &passphrase("correct house battery")), 0);
+    // Fifteen characters.
+    assert!(matches!(Identity::of("ci", &passphrase("correct horse b")), Err(KeyError::Short)));
     let team = one
-        .changed(&passphrase("correct horse"), KeyringChange::Add(Identity::of("desk", &file(1)).unwrap()))
+        .changed(
+            &passphrase("correct horse battery"),
+            KeyringChange::Add(Identity::of("desk", &file(1)).unwrap()),
+        )
         .unwrap();
-    assert_eq!((opens(&team, &file(1)), opens(&team, &passphrase("correct horse"))), (1, 1));
+    assert_eq!((opens(&team, &file(1)), opens(&team, &passphrase("correct horse battery"))), (1, 1));
 }
 
 #[test]

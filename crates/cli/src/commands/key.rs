@@ -14,8 +14,6 @@ use crate::backend::open_to_change;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, actor};
 
-/// The fewest characters of a passphrase that is let in.
-const SHORTEST: usize = 16;
 /// A passphrase that is to be let in.
 const VARIABLE: &str = "PVE_NEW_ENCRYPTION_PASSPHRASE";
 
@@ -133,12 +131,5 @@ fn new_passphrase(global: &GlobalOptions) -> Result<Key, Failure> {
             return Err(Failure::hinted("nobody is there to type the passphrase", hint));
         }
     };
-    if text.chars().count() < SHORTEST {
-        return Err(Failure::hinted(
-            format!("the passphrase is shorter than {SHORTEST} characters"),
-            "Whoever gets at the stored log can try passphrases in peace. Take a longer one: several words. Nothing was \
-             changed.",
-        ));
-    }
     Ok(Key::of_passphrase(text, VARIABLE))
 }
