@@ -289,3 +289,28 @@ fn a_log_that_was_moved_to_a_machine_is_there_only_and_comes_back_to_its_key() {
     set_backend(bob.path(), &shared);
     assert!(ok(bob.path(), &["plan"]).contains("No changes."));
 }
+
+#[test]
+fn another_name_of_the_same_store_leads_to_the_same_log_and_another_store_does_not() {
+    let (Some(server), Some(other)) = (Server::start(), Server::start()) else { return };
+    let one = project(server.address(), MAIN);
+    let path = one.path();
+    ok(path, &["apply", "-auto-approve"]);
+    let named = backend(server.address(), "infra/terraform.tfstate").replace("127.0.0.1", "localhost");
+    set_backend(path, &named);
+    let refused = fails(path, &["plan"]);
+    assert!(refused.contains("another name of the same store, `pve init -reconfigure`"), "{refused}");
+    let told = ok(path, &["init", "-reconfigure"]);
+    assert!(!told.contains("left behind"), "{told}");
+    assert!(ok(path, &["apply", "-auto-approve"]).contains("No changes."));
+    assert!(ok(path, &["log", "verify"]).contains("none changed"));
+    // What was seen there is still known: it is no log that begins anew.
+    set_backend(path, &backend(other.address(), "infra/terraform.tfstate"));
+    ok(path, &["init", "-reconfigure"]);
+    for words in [&["plan"][..], &["apply", "-auto-approve"]] {
+        assert!(fails(path, words).contains("is empty, but it went up to event"), "{words:?}");
+    }
+    set_backend(path, &named);
+    ok(path, &["init", "-reconfigure"]);
+    assert!(ok(path, &["plan"]).contains("No changes."));
+}

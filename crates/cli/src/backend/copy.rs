@@ -27,7 +27,8 @@ pub fn log_place(project: &Project) -> Result<Option<String>, Failure> {
     })
 }
 
-fn place(settings: &Settings, project: &Project) -> String {
+/// The bucket and the place in it.
+pub(super) fn place(settings: &Settings, project: &Project) -> String {
     format!("s3://{}/{}", settings.bucket, settings.layout(project.stream()).prefix())
 }
 

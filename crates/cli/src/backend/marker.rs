@@ -12,6 +12,7 @@ use pve_state_sqlite::SqliteLog;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::copy::place;
 use super::given::{Protected, protected, restored};
 use super::{Backend, Local, bucket};
 use crate::failure::Failure;
@@ -197,6 +198,16 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
     let here = project.backend()?;
     let wanted = name(project, here);
     let Some((found, events)) = elsewhere(project, here).await? else { return Ok(()) };
+    if renamed(project, here)?.is_some() {
+        return Err(Failure::hinted(
+            format!(
+                "the log of the environment {} is {found}, and the configuration now names {wanted}",
+                project.stream()
+            ),
+            "If that is another name of the same store, `pve init -reconfigure` goes on with it, and the log there has to be \
+             this one. If it is another store, `pve init -migrate` moves the log there. Nothing was read or written.",
+        ));
+    }
     Err(Failure::hinted(
         format!(
             "the log of the environment {} is {found} ({events} events), and the configuration now names {wanted}",
@@ -204,6 +215,17 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
         ),
         "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind. Nothing was read or written.",
     ))
+}
+
+/// What is kept of the log, if it is in the same bucket, at the same key, of another endpoint than the backend says: that
+/// may be another name of the same store.
+fn renamed(project: &Project, here: &Backend) -> Result<Option<Marker>, Failure> {
+    let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
+    let same = match marker.place.backend(project)? {
+        Backend::Shared(known) => place(&known, project) == place(wanted, project),
+        Backend::Local(_) => false,
+    };
+    Ok(same.then_some(marker))
 }
 
 /// The name of a log with events that is not where the backend is, and how many it has.
@@ -237,17 +259,20 @@ pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Fa
     }
 }
 
-/// Lets the log that is elsewhere be: from now on the one that the configuration names counts. Says which one that was.
+/// Lets the log that is elsewhere be: from now on the one that the configuration names counts. Says which one that was;
+/// `None` when it may be the same one, which it has to be then.
 ///
 /// # Errors
 /// When it cannot be kept.
 pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> {
     let Some((found, _)) = elsewhere(project, project.backend()?).await? else { return Ok(None) };
     let place = Place::of(project, project.backend()?)?;
-    Marker::new(place, Uuid::nil(), Head::default(), 0)
-        .write(&path(project))
-        .map_err(Failure::writing(&path(project)))?;
-    Ok(Some(found))
+    let (marker, left) = match renamed(project, project.backend()?)? {
+        Some(marker) => (Marker { place, ..marker }, None),
+        None => (Marker::new(place, Uuid::nil(), Head::default(), 0), Some(found)),
+    };
+    marker.write(&path(project)).map_err(Failure::writing(&path(project)))?;
+    Ok(left)
 }
 
 /// Refuses to make a local log anew where one was.
