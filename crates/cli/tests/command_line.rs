@@ -408,7 +408,7 @@ fn a_time_to_wait_that_is_none_is_refused() {
 #[test]
 fn an_interrupted_apply_finishes_what_runs_and_starts_nothing_more() {
     use std::io::{BufRead as _, BufReader, Read as _};
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "HUP"] {
         let project = Project::new(
             r#"
             resource "terraform_data" "first" {

@@ -62,6 +62,21 @@ fn a_run_that_died_holds_its_lease_until_it_is_broken() {
 }
 
 #[test]
+fn a_lease_that_cannot_be_read_is_made_anew_by_whoever_breaks_it() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    ok(one.path(), &["apply", "-auto-approve"]);
+    for damaged in ["", "garbage"] {
+        server.request("PUT", "/team/infra/terraform.tfstate.pve/lease", damaged);
+        let refused = fails(one.path(), &["apply", "-auto-approve"]);
+        assert!(refused.contains("unlock -force"), "{refused}");
+        assert!(ok(one.path(), &["unlock", "-force"]).contains("is made anew"));
+        assert!(ok(one.path(), &["lock", "status"]).contains("Nobody works"));
+        assert!(ok(one.path(), &["log", "verify"]).contains("none changed"));
+    }
+}
+
+#[test]
 fn looking_at_an_empty_bucket_writes_nothing_and_a_plan_on_a_warm_log_takes_three_requests() {
     let Some(server) = Server::start() else { return };
     let proxy = Proxy::start(server.address());
