@@ -370,3 +370,30 @@ fn an_efi_disk_and_a_tpm_that_are_taken_out_leave_nothing_behind() {
     assert!(config.as_object().unwrap().keys().all(|key| !key.starts_with("unused")), "{config}");
     settled(&project);
 }
+
+#[test]
+fn a_guest_that_a_run_of_another_log_began_to_make_is_imported_only_to_be_taken_over() {
+    const ADDRESS: &str = "proxmox_virtual_environment_vm.web";
+    let cluster = Cluster::start(Options::default());
+    let action = "019abc00-7f3a-7e4d-8a5b-0123456789ab";
+    let marker = format!("pve:{action}");
+    cluster.send("POST", "/nodes/pve/qemu", &[("vmid", "500"), ("name", "web"), ("description", &marker)]);
+    let notes = "pve: made by hand";
+    cluster.send("POST", "/nodes/pve/qemu", &[("vmid", "501"), ("name", "other"), ("description", notes)]);
+    let project = project_with(&cluster, &format!("{}{}", vm("web", 500, ""), vm("other", 501, "")));
+    let block = "import {\n  to = proxmox_virtual_environment_vm.web\n  id = \"pve/500\"\n}\n";
+    project.write("import.tf", block);
+    let planned = project.fails(&["plan"]);
+    project.write("import.tf", "");
+    for said in [planned, project.fails(&["import", ADDRESS, "pve/500"])] {
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        // The time is in the id of the action.
+        assert!(said.contains("a run began to make this guest at 2025-11-25T"), "{said}");
+        assert!(said.contains(action) && said.contains("none that is open in this log"), "{said}");
+        assert!(said.contains(&format!("pve import -take-over '{ADDRESS}' pve/500")), "{said}");
+    }
+    assert!(!project.ok(&["state", "list"]).contains("web"));
+    project.ok(&["import", "-take-over", ADDRESS, "pve/500"]);
+    project.ok(&["import", "proxmox_virtual_environment_vm.other", "pve/501"]);
+    assert_eq!(project.ok(&["state", "list"]).lines().count(), 2);
+}

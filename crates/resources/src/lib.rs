@@ -42,7 +42,7 @@ mod volumes;
 pub use cluster::{Api, ApiError, Content, Method};
 pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
-    SshConfiguration, SshProxy,
+    SshConfiguration, SshProxy, half_made_by,
 };
 pub use reference::{Page, reference};
 pub use registry::{Registry, registry};

@@ -159,6 +159,9 @@ pub struct ImportOptions {
     /// Requests at a time
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub parallelism: u16,
+    /// Import a guest that a run began to make, and that nobody makes any more
+    #[arg(long)]
+    pub take_over: bool,
     /// Work on the built-in simulator
     #[arg(long)]
     pub simulate: bool,

@@ -54,7 +54,8 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         Connecting { simulate, parallelism: options.parallelism, same_cluster: options.same_cluster };
     let clusters = connect(&project, &workspace, &state, connecting).await?;
     let wanted = Options { targets: vec![Target::Instance(address.clone())], ..Options::default() };
-    let planning = make_plan(&workspace, &state, Observed::default(), &clusters.provider, &wanted).await?;
+    let (observed, provider) = (Observed::default(), &clusters.provider);
+    let planning = make_plan(&workspace, &state, observed, provider, &wanted, options.take_over).await?;
     let change = planning.plan.changes.iter().find(|change| change.address == address);
     let Some(change) = change.filter(|change| change.importing.is_some()) else {
         return Err(Failure::hinted(

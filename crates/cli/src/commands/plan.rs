@@ -92,7 +92,7 @@ pub async fn plan_with(
     } else {
         Observed::default()
     };
-    make_plan(workspace, state, observed, &clusters.provider, &wanted).await
+    make_plan(workspace, state, observed, &clusters.provider, &wanted, false).await
 }
 
 fn planner_options(options: &PlanningOptions, keep_protected: bool) -> Result<Options, Failure> {

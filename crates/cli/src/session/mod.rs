@@ -9,9 +9,10 @@ use pve_model::plan::{Action, Plan, PlanMode, Step};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
 use pve_model::{InstanceAddress, Value};
-use pve_planner::planning::{Observed, Options, Outcome as Planned, Planning, plan};
+use pve_planner::planning::{ImportRequest, Observed, Options, Outcome as Planned, Planning, plan};
 use pve_planner::resolution::{provider_configurations, recorded_value};
 use pve_planner::selection::Selection;
+use pve_resources::half_made_by;
 
 use crate::failure::{Failure, without_address};
 use crate::progress::Waiting;
@@ -91,7 +92,8 @@ pub async fn observe(
     Ok(Observed { instances, waiting, beside, ..Observed::default() })
 }
 
-/// Plans, reading data sources and imports as the planner asks for them.
+/// Plans, reading data sources and imports as the planner asks for them. A guest that some run began to make is imported
+/// only to be taken over.
 ///
 /// # Errors
 /// When the configuration cannot be planned or something cannot be read.
@@ -101,6 +103,7 @@ pub async fn make_plan(
     mut observed: Observed,
     provider: &dyn Provider,
     options: &Options,
+    take_over: bool,
 ) -> Result<Planning, Failure> {
     let redaction = workspace.redaction();
     for _ in 0..MOST_ROUNDS {
@@ -129,12 +132,41 @@ pub async fn make_plan(
                         message: format!("{} cannot be imported as {}: {error}", request.address, request.id),
                         hint: error.hint,
                     })?;
+                    if !take_over {
+                        refuse_half_made(&request, &value, state)?;
+                    }
                     observed.imports.insert(request.address, value);
                 }
             }
         }
     }
     Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// Refuses a guest that a run, perhaps of another log, began to make: that run may be at it, or make it anew elsewhere.
+fn refuse_half_made(request: &ImportRequest, guest: &Value, state: &State) -> Result<(), Failure> {
+    let Some(action) = half_made_by(guest) else { return Ok(()) };
+    let (address, id) = (&request.address, &request.id);
+    let begun = action.get_timestamp().and_then(|time| {
+        let (seconds, _) = time.to_unix();
+        jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+    });
+    let begun = begun.map(|time| format!(" at {time}")).unwrap_or_default();
+    let open = state.open_actions.iter().find(|open| open.intent.action == action);
+    let whose = match open {
+        Some(open) => format!("in this log it is {}", open.intent.address),
+        None => "it is none that is open in this log".to_string(),
+    };
+    Err(Failure::hinted(
+        format!(
+            "{address} cannot be imported as {id}: a run began to make this guest{begun} and has not finished it (action \
+             {action}; {whose})"
+        ),
+        format!(
+            "That run may be at it still, or go on when it is started again: `pve log` names it where its log is. If nobody \
+             makes it any more: pve import -take-over '{address}' {id}"
+        ),
+    ))
 }
 
 /// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.

@@ -2,13 +2,14 @@
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
+use uuid::Uuid;
 
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{ApiError, failed, refused};
 use crate::observed::defaults;
 use crate::registry::Kind;
-use crate::values::with;
-use crate::vm::Extent;
+use crate::values::{text, with};
+use crate::vm::{Extent, MARKER};
 use crate::volumes::{Volume, size_of};
 use crate::{container, download_file, file, vm};
 
@@ -93,6 +94,11 @@ impl ProxmoxProvider {
         let [node] = names[..] else { return Err(malformed(id, shape)) };
         Volume::parse(node, id).ok_or_else(|| malformed(id, shape))
     }
+}
+
+/// The action by which somebody began to make this guest and did not finish, by the marker that it carries until then.
+pub fn half_made_by(guest: &Value) -> Option<Uuid> {
+    text(guest, "description")?.trim().strip_prefix(MARKER)?.parse().ok()
 }
 
 fn malformed(id: &str, shape: &str) -> ProviderError {

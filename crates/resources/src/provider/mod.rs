@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use configuration::{
     IncompleteConfiguration, Login, ProviderConfiguration, Secret, SshConfiguration, SshProxy,
 };
+pub use import::half_made_by;
 
 use async_trait::async_trait;
 use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
