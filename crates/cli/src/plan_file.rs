@@ -125,6 +125,7 @@ impl SavedPlan {
         Planning {
             plan: self.plan.clone(),
             warnings: Vec::new(),
+            doubts: Vec::new(),
             moves: self.moves.clone(),
             kept: Vec::new(),
         }

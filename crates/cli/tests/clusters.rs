@@ -5,7 +5,7 @@
 mod simulated;
 
 use pve_simulator::{FailureRule, How, Options, When};
-use simulated::{Cluster, Project};
+use simulated::{Cluster, PROVIDER, Project};
 
 #[test]
 fn what_became_of_a_guest_is_found_out_though_its_block_is_gone() {
@@ -167,4 +167,44 @@ fn interfaces_that_change_together_are_applied_by_one_reload_and_again_after_one
     project.ok(&["-e", "dev", "apply", "--auto-approve"]);
     assert_eq!(reloads(), 2);
     assert!(project.ok(&["-e", "dev", "plan"]).contains("No changes."));
+}
+
+#[test]
+fn a_login_that_cannot_be_one_is_told_before_anything_is_asked() {
+    let cluster = Cluster::start(Options::default());
+    let pool = "resource \"proxmox_virtual_environment_pool\" \"p\" {\n  pool_id = \"crew\"\n}\n";
+    let mut project = Project::of(&cluster, &format!("{PROVIDER}{pool}"));
+    project.set("PROXMOX_VE_API_TOKEN", "garbageToken");
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("USER@REALM!NAME=SECRET") && !said.contains("garbageToken"), "{said}");
+    project.set("PROXMOX_VE_API_TOKEN", "");
+    project.set("PROXMOX_VE_USERNAME", "root");
+    project.set("PROXMOX_VE_PASSWORD", "hunter2");
+    let said = project.fails(&["plan"]);
+    assert!(said.contains("root@pam") && said.contains("realm"), "{said}");
+    assert!(cluster.requests().is_empty());
+    project.set("PROXMOX_VE_USERNAME", "root@pam");
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("password") && !said.contains("token") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_user_and_a_password_log_in_at_the_api_and_at_the_nodes() {
+    let cluster = Cluster::start(Options::default());
+    let snippet = "resource \"proxmox_virtual_environment_file\" \"f\" {\n  node_name = \"pve\"\n  datastore_id = \"local\"\n  \
+                   content_type = \"snippets\"\n  source_raw {\n    data = \"x\"\n    file_name = \"a.yaml\"\n  }\n}\n";
+    // As it is copied from a browser, without a port of its own for each node.
+    let endpoint = format!("{}api2/json#v1:0", cluster.server.endpoint);
+    let provider = format!(
+        "provider \"proxmox\" {{\n  endpoint = \"{endpoint}\"\n  api_token = \"\"\n  username = \"root@pam\"\n  password = \"{}\"\n}}\n",
+        cluster.server.ssh.password
+    );
+    let mut project = Project::of(&cluster, &format!("{provider}{snippet}"));
+    project.set("PROXMOX_VE_SSH_USERNAME", "");
+    project.set("PROXMOX_VE_SSH_PASSWORD", "");
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    // The same server in other words is the same cluster.
+    project.write("main.tf", &format!("{}{snippet}", provider.replace(&endpoint, &cluster.server.endpoint)));
+    assert!(project.ok(&["plan"]).contains("No changes."));
 }

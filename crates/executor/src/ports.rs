@@ -6,7 +6,7 @@ use pve_model::plan::Step;
 use pve_model::provisioner::Provision;
 use pve_model::rules::Beside;
 use pve_model::state::{InstanceRecord, OpenAction};
-use pve_model::{InstanceAddress, Value};
+use pve_model::{InstanceAddress, Path, Value};
 use uuid::Uuid;
 
 use crate::redaction::Redaction;
@@ -23,6 +23,23 @@ pub struct ProviderError {
     pub left: Option<Value>,
     /// Whether it cannot be told if the request took effect (a lost response whose outcome could not be read).
     pub indeterminate: bool,
+}
+
+/// Something in a change that the cluster will not take, as far as that can be told before it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// Where in its values it is.
+    pub path: Path,
+    /// The value; summary and detail may have it in them.
+    pub value: String,
+    /// What is wrong, for instance `There is no node "pve9"`.
+    pub summary: String,
+    /// What there is instead, or what is taken.
+    pub detail: String,
+    /// Whether the change is bound to fail; otherwise it may be that only whoever asks cannot see it.
+    pub is_certain: bool,
 }
 
 /// One instance to be read.
@@ -128,6 +145,12 @@ pub trait Provider: Send + Sync {
     /// What the cluster has to say about changes before any of them is made: for instance that somebody else's would be
     /// applied with them. What cannot be read is passed over.
     async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        let _ = changes;
+        Vec::new()
+    }
+
+    /// What the cluster will not take of changes. It asks no more than it has to, and not at all where there are none.
+    async fn doubts(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
         let _ = changes;
         Vec::new()
     }

@@ -85,6 +85,9 @@ pub struct Planning {
     pub plan: Plan,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
+    /// Warnings about what the cluster is bound to refuse. Whoever makes the plan asks for them; nothing is begun that has
+    /// one.
+    pub doubts: Vec<Diagnostic>,
     /// Instances that move before anything else: from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
     /// What `-keep-protected` leaves alone.
@@ -160,7 +163,7 @@ fn plan_with(
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
-    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, moves: moved, kept })))
+    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, doubts: Vec::new(), moves: moved, kept })))
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown

@@ -28,6 +28,7 @@ mod oci_image;
 mod operations;
 mod params;
 mod pools;
+mod preflight;
 mod property;
 mod provider;
 mod provider_block;
@@ -40,6 +41,7 @@ mod vm;
 mod volumes;
 
 pub use cluster::{Api, ApiError, Content, Method};
+pub use preflight::Limits;
 pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
     SshConfiguration, SshProxy, half_made_by,

@@ -57,6 +57,7 @@ mod volumes;
 mod vzdump;
 
 pub use options::{Behaviour, FailureRule, How, Options, When};
+pub use schema::parameter_fault;
 pub use seed::{Seed, SeedError, SeedGuest};
 pub use server::{ServeError, Server, SshEndpoint, serve};
 pub use simulator::{Conformity, OpenError, RequestRecord, Simulator, StateFile};

@@ -124,10 +124,7 @@ pub fn show(
     state: &State,
     planning: &Planning,
 ) -> Result<(), Failure> {
-    let warnings: Vec<Diagnostic> = workspace.warnings.iter().chain(&planning.warnings).cloned().collect();
-    let warnings = workspace.redacted(warnings);
-    let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
-    eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
+    show_warnings(global, workspace, planning);
     if global.json {
         // Terraform's machine-readable output of a run tells no secrets either.
         let variables = &workspace.configuration.root.variables;
@@ -142,6 +139,15 @@ pub fn show(
     let paint = Paint::for_stream(&std::io::stdout(), global.no_color);
     print!("{}", render_plan(&planning.plan, &schema, paint));
     Ok(())
+}
+
+/// Prints what is worth a warning.
+pub fn show_warnings(global: &GlobalOptions, workspace: &Workspace, planning: &Planning) {
+    let warnings: Vec<Diagnostic> =
+        workspace.warnings.iter().chain(&planning.warnings).chain(&planning.doubts).cloned().collect();
+    let warnings = workspace.redacted(warnings);
+    let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
+    eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
 }
 
 /// The plan in Terraform's JSON format, secrets and all: for the plan that somebody keeps.

@@ -124,7 +124,8 @@ pub async fn connect(
         endpoints.into_iter().collect::<Vec<_>>().join(", ")
     };
     let simulated = simulated.into_values().collect();
-    Ok(Clusters { provider: ProxmoxProvider::over(clusters), name, _simulated: simulated })
+    let provider = ProxmoxProvider::over(clusters).with_limits(pve_simulator::parameter_fault);
+    Ok(Clusters { provider, name, _simulated: simulated })
 }
 
 /// A log is about simulated guests or about real ones: a plan across both would create everything again in the one and

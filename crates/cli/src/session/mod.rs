@@ -19,9 +19,11 @@ use crate::progress::Waiting;
 use crate::project::Workspace;
 
 mod application;
+mod preflight;
 mod records;
 
 pub use application::{Application, Applied, LogJournal, identities};
+pub use preflight::{look_again, refuse_doubted};
 pub use records::StateRecords;
 
 /// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
@@ -110,7 +112,9 @@ pub async fn make_plan(
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
             Planned::Planned(mut planning) => {
-                review(&mut planning.plan, provider).await?;
+                let requests = requests(&planning.plan);
+                review(&mut planning.plan, &requests, provider).await?;
+                preflight::look(workspace, &mut planning, &requests, provider).await;
                 return Ok(*planning);
             }
             Planned::Needs(data, imports) => {
@@ -169,8 +173,8 @@ fn refuse_half_made(request: &ImportRequest, guest: &Value, state: &State) -> Re
     ))
 }
 
-/// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.
-async fn review(plan: &mut Plan, provider: &dyn Provider) -> Result<(), Failure> {
+/// What the provider will be asked to do, as far as it is known.
+fn requests(plan: &Plan) -> Vec<ApplyRequest> {
     let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
     let request = |step: &Step| {
         let change = &plan.changes[step.change];
@@ -189,14 +193,18 @@ async fn review(plan: &mut Plan, provider: &dyn Provider) -> Result<(), Failure>
     };
     let changes =
         |step: &&Step| matches!(step.operation, Operation::Create | Operation::Update | Operation::Delete);
-    let requests: Vec<ApplyRequest> = plan.steps.iter().filter(changes).map(request).collect();
-    let refused = provider.review(&requests).await;
+    plan.steps.iter().filter(changes).map(request).collect()
+}
+
+/// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.
+async fn review(plan: &mut Plan, requests: &[ApplyRequest], provider: &dyn Provider) -> Result<(), Failure> {
+    let refused = provider.review(requests).await;
     let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
     let lines: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
     if !lines.is_empty() {
         return Err(Failure::Plain { message: lines.join("\n"), hint });
     }
-    for (address, remark) in provider.remarks(&requests).await {
+    for (address, remark) in provider.remarks(requests).await {
         let mut about = plan.changes.iter_mut().filter(|change| change.address == address);
         about
             .by_ref()

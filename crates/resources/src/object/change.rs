@@ -135,7 +135,8 @@ impl Engine {
         self.object.hooks.unfinished(value, done, kept)
     }
 
-    fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
+    /// What a request that makes the object, or changes it, would have as parameters.
+    pub(crate) fn sent(&self, prior: Option<&Value>, planned: &Value) -> Params {
         let mut params = match prior {
             None => encode(&self.fields, planned, true),
             Some(prior) => self.difference(prior, planned),

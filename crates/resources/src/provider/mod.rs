@@ -22,7 +22,9 @@ pub use configuration::{
 pub use import::half_made_by;
 
 use async_trait::async_trait;
-use pve_executor::ports::{ActionProgress, ApplyRequest, Provider, ProviderError, ReadRequest, Recovery};
+use pve_executor::ports::{
+    ActionProgress, ApplyRequest, Doubt, Provider, ProviderError, ReadRequest, Recovery,
+};
 use pve_model::event::Claim;
 use pve_model::rules::Beside;
 use pve_model::state::OpenAction;
@@ -30,6 +32,7 @@ use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
 use crate::cluster::{Api, Cluster, refused};
+use crate::preflight::Limits;
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
 use crate::{container, download_file, file, null_resource, terraform_data, vm};
 
@@ -71,6 +74,8 @@ impl Connection {
 pub struct ProxmoxProvider {
     registry: Registry,
     connections: BTreeMap<String, Connection>,
+    /// What the API takes, if it is known beforehand.
+    limits: Option<Limits>,
     /// What was seen last of guests.
     seen: Mutex<BTreeMap<InstanceAddress, Seen>>,
 }
@@ -138,7 +143,13 @@ impl ProxmoxProvider {
             .into_iter()
             .map(|(name, api, settings)| (name, Connection::new(api, &settings)))
             .collect();
-        ProxmoxProvider { registry: registry(), connections, seen: Mutex::default() }
+        ProxmoxProvider { registry: registry(), connections, limits: None, seen: Mutex::default() }
+    }
+
+    /// The same, which knows before it asks what the API takes.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> ProxmoxProvider {
+        ProxmoxProvider { limits: Some(limits), ..self }
     }
 
     /// Never hands out the VMID that a guest of this kind is planned to have.
@@ -204,6 +215,10 @@ impl Provider for ProxmoxProvider {
 
     async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
         self.remarks_on(changes).await
+    }
+
+    async fn doubts(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
+        self.doubts_of(changes).await
     }
 
     async fn apply(

@@ -1,14 +1,35 @@
-//! What can be told of a plan before anything is done: whether it would lock out whoever applies it.
+//! What can be told of a plan before anything is done: whether it would lock out whoever applies it, and what the cluster
+//! will not take.
 
 use std::collections::BTreeMap;
 
-use pve_executor::ports::{ApplyRequest, ProviderError};
+use pve_executor::ports::{ApplyRequest, Doubt, ProviderError};
 use pve_model::InstanceAddress;
 
 use super::ProxmoxProvider;
 use crate::families::{PermissionsReview, concerning};
+use crate::preflight;
 
 impl ProxmoxProvider {
+    /// What the clusters will not take of changes, as far as that can be told.
+    pub(super) async fn doubts_of(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
+        let mut by_cluster: BTreeMap<&str, Vec<&ApplyRequest>> = BTreeMap::new();
+        for change in changes {
+            by_cluster.entry(&change.provider).or_default().push(change);
+        }
+        let mut found = Vec::new();
+        for (provider, changes) in by_cluster {
+            let Ok(connection) = self.connection(provider) else { continue };
+            found.extend(preflight::doubts(&connection.cluster, &changes).await);
+            let Some(limits) = self.limits else { continue };
+            for change in changes {
+                let kind = self.registry.kind(&change.address.resource.kind);
+                found.extend(preflight::values(limits, kind.and_then(|kind| kind.engine()), change));
+            }
+        }
+        found
+    }
+
     /// The changes, in order, that would take permissions from whoever makes them. Where the permissions cannot be
     /// read, apply decides.
     pub(super) async fn review_changes(

@@ -159,6 +159,27 @@ pub(crate) fn endpoint(method: &str, template: &str) -> Option<&'static Keys> {
     endpoints().get(&format!("{method} {template}"))
 }
 
+/// Why the API refuses this value of a parameter, in its words. `None` when it takes it, and where nothing is known of the
+/// parameter. In the path, `{...}` stands for any one part of it.
+///
+/// ```
+/// let fault = |value| pve_simulator::parameter_fault("POST", "/nodes/{name}/qemu", "cores", value);
+/// assert_eq!(fault("0").as_deref(), Some("value must have a minimum value of 1"));
+/// assert_eq!(fault("2"), None);
+/// ```
+pub fn parameter_fault(method: &str, path: &str, name: &str, value: &str) -> Option<String> {
+    let fits = |template: &str| {
+        let is_same =
+            |(one, other): (&str, &str)| one == other || (one.starts_with('{') && other.starts_with('{'));
+        template.split('/').count() == path.split('/').count()
+            && template.split('/').zip(path.split('/')).all(is_same)
+    };
+    let known =
+        |key: &&String| key.split_once(' ').is_some_and(|(verb, template)| verb == method && fits(template));
+    let keys = endpoints().get(endpoints().keys().find(known)?)?;
+    validate::check(name, lookup(keys, name)?, value).err()
+}
+
 /// Reads a file of the crate. It cannot fail: a test reads the same files.
 fn embedded(text: &str) -> HashMap<String, Keys> {
     serde_json::from_str(text).unwrap_or_else(|error| unreachable!("an embedded schema: {error}"))

@@ -16,7 +16,7 @@ mod saved;
 use self::outcome::{conclude, report_kept};
 use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
 use super::is_approved;
-use super::plan::{parse_wait, plan_with, show};
+use super::plan::{parse_wait, plan_with, show, show_warnings};
 use super::state::refuse_unadopted;
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::backend::log_place;
@@ -28,7 +28,7 @@ use crate::progress::Progress;
 use crate::project::{Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
-use crate::session::{Application, LogJournal, StateRecords, is_needed};
+use crate::session::{Application, LogJournal, StateRecords, is_needed, look_again, refuse_doubted};
 
 /// How a plan is applied.
 struct Request<'a> {
@@ -118,7 +118,12 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
     let planning = match &saved {
-        Some(saved) => saved_planning(saved, &state)?,
+        Some(saved) => {
+            let mut planning = saved_planning(saved, &state)?;
+            look_again(&workspace, &mut planning, &clusters.provider).await;
+            show_warnings(global, &workspace, &planning);
+            planning
+        }
         None => {
             let planning =
                 plan_with(&workspace, &state, &clusters, request.planning, request.keep_protected).await?;
@@ -127,6 +132,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         }
     };
     refuse_blocked(&state, &planning)?;
+    refuse_doubted(&planning)?;
     let is_needed = is_needed(&planning);
     // That an endpoint leads to the same cluster is worth an event, too.
     let names = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);

@@ -1,0 +1,140 @@
+//! What a cluster will not take is told by the plan, with its place, and an apply does not begin with it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use pve_simulator::Options;
+use simulated::{Cluster, PROVIDER, Project};
+
+/// A line that is no good, with what is told of it; in this order in the configuration.
+const FAULTS: &[(&str, &str)] = &[
+    (r#"node_name = "pve9""#, r#"There is no node "pve9""#),
+    (r#"datastore_id = "nosuch""#, r#"There is no datastore "nosuch" on pve"#),
+    ("vlan_id = 5000", "value must have a maximum value of 4094"),
+    (r#"gateway = "10.0.0.x""#, "10.0.0.x"),
+    (r#"uuid = "nope""#, "nope"),
+    ("vm_id = 8888", "There is no guest 8888"),
+    (r#"datastore_id = "local-lvm" # no folder"#, r#"The datastore "local-lvm" is not for snippets"#),
+    (r#"role_id = "Nobody""#, r#"There is no role "Nobody""#),
+    ("mtu = 1", "value must have a minimum value of 1280"),
+    (r#"password = "short""#, "value must be at least 8 characters long"),
+    (r#"user_id = "ann""#, "ann"),
+    (r#"schedule = "25:99""#, "25:99"),
+];
+
+/// The configuration, and the line of each fault.
+fn configuration() -> (String, Vec<usize>) {
+    let fault = |index: usize| FAULTS[index].0;
+    let vm = |name: &str, node: &str, more: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"{name}\" {{\n  count = 2\n  {node}\n  started = false\n{more}}}\n"
+        )
+    };
+    let pve = "node_name = \"pve\"";
+    let mut text = PROVIDER.to_string();
+    text += &vm("nowhere", fault(0), "");
+    let disk = format!("  disk {{\n    interface = \"scsi0\"\n    {}\n  }}\n", fault(1));
+    let network = format!("  network_device {{\n    bridge = \"vmbr77\"\n    {}\n  }}\n", fault(2));
+    let address = format!(
+        "  initialization {{\n    ip_config {{\n      ipv4 {{\n        address = \"10.0.0.2/24\"\n        {}\n      }}\n    }}\n  }}\n",
+        fault(3)
+    );
+    let smbios = format!("  smbios {{\n    {}\n  }}\n", fault(4));
+    text += &vm("values", pve, &format!("{disk}{network}{address}{smbios}"));
+    text += &vm("clone", pve, &format!("  clone {{\n    {}\n  }}\n", fault(5)));
+    text += &format!(
+        "resource \"proxmox_virtual_environment_file\" \"f\" {{\n  {pve}\n  content_type = \"snippets\"\n  {}\n  source_raw {{\n    \
+         data = \"x\"\n    file_name = \"a.yaml\"\n  }}\n}}\n",
+        fault(6)
+    );
+    text += &format!(
+        "resource \"proxmox_acl\" \"a\" {{\n  path = \"/\"\n  user_id = \"root@pam\"\n  {}\n}}\n",
+        fault(7)
+    );
+    text += &format!(
+        "resource \"proxmox_network_linux_bridge\" \"b\" {{\n  {pve}\n  name = \"vmbr9\"\n  {}\n}}\n",
+        fault(8)
+    );
+    text += &format!(
+        "resource \"proxmox_virtual_environment_user\" \"u\" {{\n  {}\n  {}\n}}\n",
+        fault(9),
+        fault(10)
+    );
+    text += &format!(
+        "resource \"proxmox_backup_job\" \"j\" {{\n  id = \"nightly\"\n  storage = \"local\"\n  all = true\n  {}\n}}\n",
+        fault(11)
+    );
+    let line = |fault: &str| text.lines().position(|line| line.trim() == fault).unwrap() + 1;
+    let lines = FAULTS.iter().map(|(fault, _)| line(fault)).collect();
+    (text, lines)
+}
+
+#[test]
+fn what_a_cluster_will_not_take_is_told_with_its_place_and_not_begun_with() {
+    let cluster = Cluster::start(Options::default());
+    let (text, lines) = configuration();
+    let project = Project::of(&cluster, &text);
+    // A plan it is, all the same.
+    let (code, said) = project.ends(&["plan", "-out", "it.plan"]);
+    assert_eq!(code, 0, "{said}");
+    for ((_, told), line) in FAULTS.iter().zip(&lines) {
+        assert!(said.contains(told), "{told}\n{said}");
+        assert!(said.contains(&format!("main.tf:{line}")), "{told}: line {line}\n{said}");
+    }
+    assert!(said.contains("There is no bridge \"vmbr77\" on pve") && said.contains("vmbr0"), "{said}");
+    assert!(!said.contains("is \"short\""), "a password is shown: {said}");
+    assert_eq!(said.matches("There is no node").count(), 1, "one block, one warning: {said}");
+    for words in [&["apply", "--auto-approve"] as &[&str], &["apply", "it.plan"]] {
+        cluster.forget_requests();
+        let said = project.fails(words);
+        assert!(said.contains("Nothing was changed") && said.contains("PVE_PREFLIGHT=off"), "{said}");
+        assert!(said.contains("There is no node \"pve9\""), "{said}");
+        let writes: Vec<_> =
+            cluster.requests().into_iter().filter(|request| request.method != "GET").collect();
+        assert!(writes.is_empty(), "{writes:?}");
+    }
+}
+
+#[test]
+fn what_the_plan_makes_itself_or_only_whoever_asks_cannot_see_is_no_reason_not_to_begin() {
+    let cluster = Cluster::start(Options::default());
+    let storage = "resource \"proxmox_storage_directory\" \"s\" {\n  id = \"fresh\"\n  path = \"/mnt/fresh\"\n  \
+                   content = [\"images\"]\n}\n";
+    let pool = "resource \"proxmox_virtual_environment_pool\" \"p\" {\n  pool_id = \"crew\"\n}\n";
+    let vm = "resource \"proxmox_virtual_environment_vm\" \"v\" {\n  node_name = \"pve\"\n  vm_id = 300\n  started = false\n  \
+              pool_id = \"crew\"\n  depends_on = [proxmox_virtual_environment_pool.p, proxmox_storage_directory.s]\n  \
+              disk {\n    interface = \"scsi0\"\n    size = 1\n    datastore_id = \"fresh\"\n  }\n}\n";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{storage}{pool}{vm}"));
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && !said.contains("There is no"), "{said}");
+    project.ok(&["apply", "--auto-approve"]);
+    // Without changes nothing more is asked.
+    cluster.forget_requests();
+    project.ok(&["plan"]);
+    let asked: Vec<_> = cluster.requests().into_iter().map(|request| request.path).collect();
+    assert!(
+        !asked.iter().any(|path| path.ends_with("/nodes") || path.ends_with("/nodes/pve/storage")),
+        "{asked:?}"
+    );
+    // Neither is what stays as it is, beside a change.
+    let renamed = vm.replace("started = false", "started = false\n  name = \"other\"");
+    project.write("main.tf", &format!("{PROVIDER}{storage}{pool}{renamed}"));
+    cluster.forget_requests();
+    project.ok(&["plan"]);
+    let asked: Vec<_> = cluster.requests().into_iter().map(|request| request.path).collect();
+    assert!(!asked.iter().any(|path| path.ends_with("/nodes/pve/storage")), "{asked:?}");
+}
+
+#[test]
+fn a_run_may_begin_all_the_same() {
+    let cluster = Cluster::start(Options::default());
+    let vm =
+        "resource \"proxmox_virtual_environment_vm\" \"v\" {\n  node_name = \"pve9\"\n  started = false\n}\n";
+    let mut project = Project::of(&cluster, &format!("{PROVIDER}{vm}"));
+    project.set("PVE_PREFLIGHT", "off");
+    cluster.forget_requests();
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("pve9") && !said.contains("Nothing was changed"), "{said}");
+    assert!(cluster.requests().iter().any(|request| request.method == "POST"), "{said}");
+}

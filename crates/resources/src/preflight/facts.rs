@@ -1,0 +1,162 @@
+//! What a cluster has, asked for once and only when something names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value as Json;
+
+use super::references::{Reference, Thing};
+use crate::cluster::{Cluster, Method};
+
+/// Why something that is named cannot be used.
+pub(super) struct Fault {
+    pub(super) summary: String,
+    pub(super) detail: String,
+    /// No cluster with these facts takes it; otherwise it may only be hidden from whoever asks.
+    pub(super) is_certain: bool,
+}
+
+/// Answers of a cluster. `None` where it did not answer.
+pub(super) struct Facts<'c> {
+    cluster: &'c Cluster,
+    answers: BTreeMap<String, Option<Json>>,
+}
+
+/// How many names are told.
+const MOST_TOLD: usize = 12;
+
+impl<'c> Facts<'c> {
+    pub(super) fn new(cluster: &'c Cluster) -> Facts<'c> {
+        Facts { cluster, answers: BTreeMap::new() }
+    }
+
+    /// Why the cluster cannot have what is named. `None` when it has it, or does not tell.
+    pub(super) async fn fault(&mut self, reference: &Reference) -> Option<Fault> {
+        let name = reference.name.as_str();
+        let known = self.names(reference).await?;
+        // An empty list may be one that nobody here may see.
+        if known.is_empty() && !self.may_see_all(seen(reference.thing)).await {
+            return None;
+        }
+        if !known.contains(name) {
+            return Some(self.missing(reference, &known).await);
+        }
+        let content = reference.content.as_deref()?;
+        let list = self.list(&datastores(reference), "").await?;
+        let entry = list.iter().find(|entry| entry["storage"] == name)?;
+        let types: Vec<&str> = entry["content"].as_str()?.split(',').collect();
+        (!types.contains(&content)).then(|| Fault {
+            summary: format!("The datastore {name:?} is not for {content}"),
+            detail: format!("its content is {}", types.join(", ")),
+            is_certain: true,
+        })
+    }
+
+    async fn missing(&mut self, reference: &Reference, known: &BTreeSet<String>) -> Fault {
+        let what = match reference.thing {
+            Thing::Node => "node",
+            Thing::Datastore => "datastore",
+            Thing::Role => "role",
+            Thing::Pool => "pool",
+            Thing::Guest => "guest",
+            Thing::Group => "group",
+            Thing::Bridge => "bridge",
+            Thing::Realm => "realm",
+        };
+        let name = &reference.name;
+        let name = if reference.thing == Thing::Guest { name.clone() } else { format!("{name:?}") };
+        let place = reference.node.as_deref().filter(|_| is_of_node(reference.thing));
+        let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
+        let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
+        let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
+        Fault {
+            summary: format!("There is no {what} {name}{place}"),
+            detail: match told.is_empty() {
+                true => "there is none".into(),
+                false => format!("there is: {}{more}", told.join(", ")),
+            },
+            is_certain: match seen(reference.thing) {
+                Seen::ByAll => true,
+                other => self.may_see_all(other).await,
+            },
+        }
+    }
+
+    /// The names that there are.
+    async fn names(&mut self, reference: &Reference) -> Option<BTreeSet<String>> {
+        // Of a node that is not there nothing is asked.
+        if let Some(node) = reference.node.clone().filter(|_| is_of_node(reference.thing)) {
+            let nodes = self.list("/nodes", "").await?;
+            nodes.iter().find(|entry| entry["node"] == node.as_str())?;
+        }
+        let (path, query, key) = match reference.thing {
+            Thing::Node => ("/nodes".to_string(), "", "node"),
+            Thing::Datastore => (datastores(reference), "", "storage"),
+            Thing::Pool => ("/pools".into(), "", "poolid"),
+            Thing::Bridge => (format!("/nodes/{}/network", reference.node.as_ref()?), "any_bridge", "iface"),
+            Thing::Role => ("/access/roles".into(), "", "roleid"),
+            Thing::Group => ("/access/groups".into(), "", "groupid"),
+            Thing::Realm => ("/access/domains".into(), "", "realm"),
+            Thing::Guest => {
+                let guests = self.cluster.known_guests().await.ok()?;
+                return Some(guests.iter().map(|guest| guest.vmid.to_string()).collect());
+            }
+        };
+        let list = self.list(&path, query).await?;
+        Some(list.iter().filter_map(|entry| entry[key].as_str()).map(String::from).collect())
+    }
+
+    /// Whether whoever asks sees everything of a sort.
+    async fn may_see_all(&mut self, seen: Seen) -> bool {
+        let Seen::With(privilege) = seen else { return false };
+        let permissions = self.answer("/access/permissions", "").await;
+        permissions.is_some_and(|paths| paths["/"].get(privilege).is_some())
+    }
+
+    async fn list(&mut self, path: &str, query: &str) -> Option<Vec<Json>> {
+        self.answer(path, query).await?.as_array().cloned()
+    }
+
+    /// One GET, for objects of a type if one is given.
+    async fn answer(&mut self, path: &str, query: &str) -> Option<Json> {
+        if !self.answers.contains_key(path) {
+            let only: Vec<_> = Some(query)
+                .filter(|text| !text.is_empty())
+                .map(|text| ("type".into(), text.into()))
+                .into_iter()
+                .collect();
+            let answer = self.cluster.api.send(Method::Get, path, &only).await.ok();
+            self.answers.insert(path.to_string(), answer);
+        }
+        self.answers.get(path)?.clone()
+    }
+}
+
+/// Who sees that there is none of a sort.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// Whoever could use one: the API shows those that may be used.
+    ByAll,
+    /// Who has this privilege.
+    With(&'static str),
+    /// It may come from a file that no list shows, or be needed later only.
+    ByNone,
+}
+
+fn seen(thing: Thing) -> Seen {
+    match thing {
+        Thing::Node | Thing::Datastore | Thing::Role => Seen::ByAll,
+        Thing::Pool => Seen::With("Pool.Audit"),
+        Thing::Guest => Seen::With("VM.Audit"),
+        Thing::Group => Seen::With("Group.Allocate"),
+        Thing::Bridge | Thing::Realm => Seen::ByNone,
+    }
+}
+
+/// Whether things of a sort are those of a node.
+fn is_of_node(thing: Thing) -> bool {
+    matches!(thing, Thing::Datastore | Thing::Bridge)
+}
+
+fn datastores(reference: &Reference) -> String {
+    reference.node.as_ref().map_or_else(|| "/storage".into(), |node| format!("/nodes/{node}/storage"))
+}

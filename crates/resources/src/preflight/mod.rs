@@ -1,0 +1,102 @@
+//! What of planned changes a cluster will not take, told before anything is sent: names of things that it does not have,
+//! and values that its API refuses.
+
+mod facts;
+mod limits;
+mod references;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_model::event::Operation;
+use pve_model::{Path, Value};
+
+use crate::cluster::Cluster;
+use crate::object::Engine;
+use facts::Facts;
+use references::{Reference, Thing};
+
+/// Why the API refuses a value of a parameter, by method, path (with `{...}` for its variable parts), parameter and text.
+/// `None` when it takes it, or nobody can tell.
+pub type Limits = fn(&str, &str, &str, &str) -> Option<String>;
+
+/// What the changes themselves make: it need not be there yet.
+#[derive(Default)]
+struct Made {
+    names: BTreeMap<Thing, BTreeSet<String>>,
+    /// Something of this sort will have a name that is not known yet.
+    open: BTreeSet<Thing>,
+}
+
+impl Made {
+    fn of(changes: &[&ApplyRequest]) -> Made {
+        let mut made = Made::default();
+        for change in changes {
+            let planned = change.planned.as_ref();
+            for (thing, attribute) in references::makes(&change.address.resource.kind) {
+                match planned.and_then(|planned| planned.get(attribute)) {
+                    Some(name) if name.is_null() => {}
+                    Some(name) if !name.is_known() => drop(made.open.insert(*thing)),
+                    Some(name) => {
+                        let names = made.names.entry(*thing).or_default();
+                        names.extend(crate::object::plain(name));
+                    }
+                    None => {}
+                }
+            }
+        }
+        made
+    }
+
+    fn has(&self, thing: Thing, name: &str) -> bool {
+        self.open.contains(&thing) || self.names.get(&thing).is_some_and(|names| names.contains(name))
+    }
+}
+
+/// The doubts about changes of one cluster. What cannot be asked is not doubted.
+pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<Doubt> {
+    let made = Made::of(changes);
+    let mut facts = Facts::new(cluster);
+    let mut found = Vec::new();
+    for change in changes.iter().filter(|change| change.operation != Operation::Delete) {
+        let Some(planned) = &change.planned else { continue };
+        for reference in references::of(&change.address.resource.kind, planned) {
+            let is_new =
+                |value: &Value| Some(value) != change.prior.as_ref().and_then(|p| p.at(&reference.path));
+            if made.has(reference.thing, &reference.name) || !planned.at(&reference.path).is_none_or(is_new) {
+                continue;
+            }
+            found.extend(facts.fault(&reference).await.map(|fault| doubt(change, &reference, fault)));
+        }
+    }
+    found
+}
+
+fn doubt(change: &ApplyRequest, reference: &Reference, fault: facts::Fault) -> Doubt {
+    Doubt {
+        address: change.address.clone(),
+        path: reference.path.clone(),
+        value: reference.name.clone(),
+        summary: fault.summary,
+        detail: fault.detail,
+        is_certain: fault.is_certain && reference.is_used,
+    }
+}
+
+/// The doubts about values of one change, by what the API takes.
+pub(crate) fn values(limits: Limits, engine: Option<&Engine>, change: &ApplyRequest) -> Vec<Doubt> {
+    let (Some(planned), prior) = (&change.planned, change.prior.as_ref()) else { return Vec::new() };
+    let faults = match engine {
+        Some(engine) => limits::of_object(limits, engine, prior, planned),
+        None => limits::of_guest(limits, &change.address.resource.kind, prior, planned),
+    };
+    let told = |(path, value, fault): (Path, String, String)| Doubt {
+        address: change.address.clone(),
+        detail: format!("it is {value:?}: {fault}"),
+        path,
+        value,
+        summary: "Proxmox VE does not take this value".into(),
+        is_certain: true,
+    };
+    faults.into_iter().map(told).collect()
+}
