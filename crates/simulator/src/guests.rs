@@ -5,26 +5,8 @@ use sha1::Digest as _;
 
 use crate::failure::Failure;
 use crate::request::{Answer, Request};
-use crate::router::Route;
 use crate::schema::{self, Keys, Kind};
 use crate::state::{Guest, GuestKind, Options, State};
-
-/// Measurements over time: there are none here.
-pub(crate) const RECORD_ROUTES: &[Route] = &[
-    ("GET", "/nodes/{node}/rrddata", |_| Ok(json!([]))),
-    ("GET", "/nodes/{node}/storage/{storage}/rrddata", |_| Ok(json!([]))),
-    ("GET", "/nodes/{node}/qemu/{vmid}/rrddata", records),
-    ("GET", "/nodes/{node}/lxc/{vmid}/rrddata", records),
-];
-
-fn records(request: &mut Request<'_>) -> Answer {
-    let vmid = request.vmid();
-    if request.state.guests.contains_key(&vmid) {
-        return Ok(json!([]));
-    }
-    let path = format!("/var/lib/rrdcached/db/pve-vm-9.0/{vmid}");
-    Err(Failure::died(format!("RRD error: opening '{path}': No such file or directory")))
-}
 
 /// The options of a kind of guest.
 pub(crate) fn option_keys(kind: GuestKind) -> &'static Keys {
@@ -105,6 +87,20 @@ pub(crate) fn pending(request: &mut Request<'_>, kind: GuestKind) -> Answer {
     }
     rows.push(json!({ "key": "digest", "value": digest(guest) }));
     Ok(Value::Array(rows))
+}
+
+/// What is wrong with a hook script, if anything is (PVE::GuestHelpers, `check_hookscript`).
+pub(crate) fn check_hook_script(request: &Request<'_>, script: &str) -> Result<(), Failure> {
+    let Some((storage, name)) = crate::volumes::split(script) else { return Ok(()) };
+    crate::volumes::storage(request.state, storage)?;
+    crate::volumes::check_name(request.state, storage, name)?;
+    if !name.starts_with("snippets/") {
+        return Err(Failure::died(format!("'{script}' is not in the snippets directory")));
+    }
+    match crate::volumes::is_on(request.state, script, &request.node) {
+        true => Ok(()),
+        false => Err(Failure::died(format!("script '{script}' does not exist"))),
+    }
 }
 
 /// Refuses a locked guest.

@@ -37,6 +37,7 @@ mod nodes;
 mod options;
 mod pools;
 mod qemu;
+mod records;
 mod request;
 mod router;
 mod schema;

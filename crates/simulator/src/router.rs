@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::request::{Answer, Request};
 use crate::{
-    access, bulk, bulk_action, cluster, datacenter, firewall, guests, ha, jobs, lxc, nodes, pools, qemu, sdn,
-    snapshots, storage, tasks, vzdump,
+    access, bulk, bulk_action, cluster, datacenter, firewall, ha, jobs, lxc, nodes, pools, qemu, records,
+    sdn, snapshots, storage, tasks, vzdump,
 };
 
 /// Method, path template, handler.
@@ -69,7 +69,7 @@ const TABLES: &[&[Route]] = &[
     tasks::ROUTES,
     storage::ROUTES,
     storage::MAINTENANCE_ROUTES,
-    guests::RECORD_ROUTES,
+    records::ROUTES,
     qemu::ROUTES,
     qemu::AGENT_ROUTES,
     lxc::ROUTES,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::access::Credentials;
@@ -11,13 +11,15 @@ use crate::schema::Raw;
 use crate::simulator::{Incoming, Reply, Simulator};
 use crate::storage;
 
-/// A description. Everything is added to what a default cluster has.
+/// A description. Everything is added to what a default cluster has, once: a cluster that was kept in a file is as it was
+/// left, whatever the description says now; only `nodes` and `behaviour` are read at each start.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Seed {
     /// Names of nodes; the first is the one that answers. Not used by [`Simulator::seed`]: see `Options`.
     pub nodes: Vec<String>,
     /// Options of storages by name, as `/etc/pve/storage.cfg` has them, with `type`. One that is there is replaced.
+    #[serde(deserialize_with = "texts")]
     pub storages: BTreeMap<String, BTreeMap<String, String>>,
     /// Names of bridges.
     pub bridges: Vec<String>,
@@ -29,6 +31,23 @@ pub struct Seed {
     pub guests: Vec<SeedGuest>,
     /// How quick and how healthy it is. Not used by [`Simulator::seed`]: see `Options`.
     pub behaviour: Behaviour,
+}
+
+/// Options by name, whose values may be numbers and booleans too, as the API takes them.
+fn texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, BTreeMap<String, String>>, D::Error> {
+    let found: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::deserialize(deserializer)?;
+    let text = |value: Value| match value {
+        Value::String(text) => Ok(text),
+        Value::Bool(value) => Ok(u8::from(value).to_string()),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(serde::de::Error::custom(format!("{other} is no text, number or boolean"))),
+    };
+    let all = |options: BTreeMap<String, Value>| -> Result<BTreeMap<String, String>, D::Error> {
+        options.into_iter().map(|(key, value)| Ok((key, text(value)?))).collect()
+    };
+    found.into_iter().map(|(name, options)| Ok((name, all(options)?))).collect()
 }
 
 /// A guest that is there from the start.
@@ -85,6 +104,15 @@ impl Simulator {
             }
         })
         .map_err(fail)?;
+        let failures = self.options().failures.clone();
+        self.set_failures(Vec::new());
+        let made = self.make_guests(seed);
+        self.set_failures(failures);
+        made
+    }
+
+    /// Nothing is made to fail meanwhile: failures are for what comes after.
+    fn make_guests(&self, seed: &Seed) -> Result<(), SeedError> {
         for guest in &seed.guests {
             let guests = format!("/nodes/{}/{}", guest.node, guest.kind);
             let mut options = guest.options.clone();
@@ -129,5 +157,29 @@ impl Simulator {
             }
             state.tasks.iter().last().map(|(_, task)| task.exit.clone()).filter(|exit| exit != "OK")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn failures_are_for_what_comes_after_and_options_of_storages_may_be_numbers() {
+        let described = serde_json::json!({
+            "storages": { "nas": { "type": "dir", "path": "/mnt/nas", "content": "images", "shared": 1 } },
+            "guests": [{ "kind": "qemu", "node": "pve", "vmid": 9000, "options": { "scsi0": "nas:1" }, "template": true }],
+            "behaviour": { "failures": [
+                { "method": "POST", "path": "/nodes/*/qemu", "when": { "first": 1 }, "how": "disconnect" }
+            ] },
+        });
+        let seed: Seed = serde_json::from_value(described).unwrap();
+        let simulator = Simulator::new(Options::default().behaving(&seed.behaviour));
+        simulator.seed(&seed).unwrap();
+        let calls = crate::calls::Calls::to(&simulator);
+        assert_eq!(calls.get("/nodes/pve/qemu/9000/config")["template"], 1);
+        assert_eq!(calls.get("/storage/nas")["shared"], 1);
+        assert_eq!(simulator.options().failures.len(), 1);
     }
 }

@@ -122,7 +122,9 @@ pub(crate) fn sets(request: &mut Request<'_>, scope: Scope) -> Answer {
 
 /// `POST ipset`: creates, or renames with `rename` naming the old one.
 pub(crate) fn create_set(request: &mut Request<'_>, scope: Scope) -> Answer {
-    check_digest(request, scope)?;
+    if request.get("rename").is_some() {
+        check_digest(request, scope)?;
+    }
     let name = request.text("name");
     let comment = request.get("comment").map(str::to_owned);
     let known = view(request, scope).sets;
@@ -132,7 +134,7 @@ pub(crate) fn create_set(request: &mut Request<'_>, scope: Scope) -> Answer {
             return Err(Failure::parameter("name", format!("IPSet '{old}' does not exist")));
         };
         if old != name && known.contains_key(&name) {
-            return Err(Failure::parameter("name", format!("IPSet '{name}' already exists")));
+            return Err(Failure::parameter("name", format!("IPSet '{name}' does already exist")));
         }
         set.comment = comment.unwrap_or(set.comment);
         let firewall = firewall(request, scope);
@@ -192,11 +194,11 @@ pub(crate) fn add_entry(request: &mut Request<'_>, scope: Scope) -> Answer {
     let sent = request.text("cidr");
     check_alias(request, scope, &sent)?;
     let cidr = network(&sent);
-    if cidr.ends_with("/0") {
-        return Err(Failure::parameter("cidr", "a zero prefix is not allowed in ipset entries"));
-    }
     if set.entries.contains_key(&cidr) {
         return Err(Failure::parameter("cidr", format!("address '{cidr}' already exists")));
+    }
+    if cidr.ends_with("/0") {
+        return Err(Failure::parameter("cidr", "a zero prefix is not allowed in ipset entries"));
     }
     let entry = entry_of(request);
     let name = request.text("name");
@@ -312,7 +314,9 @@ pub(crate) fn groups(request: &mut Request<'_>) -> Answer {
 
 /// `POST groups`: creates, or renames with `rename` naming the old one.
 pub(crate) fn create_group(request: &mut Request<'_>) -> Answer {
-    check_digest(request, Scope::Cluster)?;
+    if request.get("rename").is_some() {
+        check_digest(request, Scope::Cluster)?;
+    }
     let name = request.text("group");
     let comment = request.get("comment").map(str::to_owned);
     let known = view(request, Scope::Cluster).groups;

@@ -204,7 +204,7 @@ pub(crate) fn update(request: &mut Request<'_>, scope: Scope) -> Answer {
     let known = rules(request, scope)?;
     check_digest(request, scope)?;
     let (position, mut rules) = at(request, scope)?;
-    if let Some(target) = request.number("moveto") {
+    if let Some(target) = request.number("moveto").filter(|target| *target != position as u64) {
         let rule = rules[position].clone();
         let target = (target as usize).min(known.len());
         rules.insert(target, rule);
@@ -212,7 +212,7 @@ pub(crate) fn update(request: &mut Request<'_>, scope: Scope) -> Answer {
         store(request, scope, rules);
         return Ok(Value::Null);
     }
-    let mut rule = rules[position].clone();
+    let mut rule = merged(rules[position].clone(), fields(request));
     for name in crate::schema::formats::split_list(request.get("delete").unwrap_or_default()) {
         if !PROPERTIES.contains(&name) {
             return Err(Failure::parameter("delete", format!("no such property ('{name}')")));
@@ -222,7 +222,6 @@ pub(crate) fn update(request: &mut Request<'_>, scope: Scope) -> Answer {
         }
         rule.remove(name);
     }
-    let mut rule = merged(rule, fields(request));
     rule.entry("enable".to_owned()).or_insert_with(|| "0".to_owned());
     verify(request, scope, &rule)?;
     rules[position] = rule;

@@ -1,5 +1,7 @@
 //! Changing the configuration of a container.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{KIND, mounts};
@@ -43,30 +45,48 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
         .collect()
 }
 
-/// Refuses what only root itself may have.
-pub(crate) fn check_root_options(request: &Request<'_>, options: &Options) -> Result<(), Failure> {
+/// Refuses what only root itself may have; `old` is the present configuration.
+pub(crate) fn check_root_options(
+    request: &Request<'_>,
+    old: &Options,
+    options: &Options,
+    unprivileged: bool,
+) -> Result<(), Failure> {
     if request.identity.is_root() {
         return Ok(());
     }
+    let refuse = |text: &str| Err(Failure::forbidden(text));
     for (name, text) in options {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
-            "features" if text.split(',').any(|part| !part.starts_with("nesting=")) => {
-                let text = "changing feature flags (except nesting) is only allowed for root@pam";
-                return Err(Failure::forbidden(text));
+            "features" if !unprivileged => {
+                return refuse(
+                    "changing feature flags for privileged container is only allowed for root@pam",
+                );
             }
-            "hookscript" => {
-                return Err(Failure::forbidden("changing the hookscript is only allowed for root@pam"));
+            "features" if changes_features(old.get(name), text) => {
+                return refuse("changing feature flags (except nesting) is only allowed for root@pam");
             }
-            "dev" => {
-                return Err(Failure::forbidden(
-                    "configuring device passthrough is only allowed for root@pam",
-                ));
-            }
+            "hookscript" => return refuse("changing the hookscript is only allowed for root@pam"),
+            "dev" => return refuse("configuring device passthrough is only allowed for root@pam"),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Whether other features than nesting come, go or change.
+fn changes_features(old: Option<&String>, new: &str) -> bool {
+    let features = |text: &str| -> Vec<String> {
+        let mut parts: Vec<String> = text
+            .split(',')
+            .filter(|part| !part.is_empty() && !part.starts_with("nesting="))
+            .map(str::to_owned)
+            .collect();
+        parts.sort();
+        parts
+    };
+    old.map(|old| features(old)).unwrap_or_default() != features(new)
 }
 
 /// Rewrites values to what the configuration file has.
@@ -126,7 +146,8 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         let text = format!("you can't use '-delete {both}' and '-revert {both}' at the same time");
         return Err(Failure::parameter("delete", text));
     }
-    check_root_options(request, &set)?;
+    let unprivileged = guest.config.get("unprivileged").is_some_and(|value| value == "1");
+    check_root_options(request, &guest.config, &set, unprivileged)?;
     guest_options::check_options(request, KIND, vmid, delete.iter().chain(set.keys()))?;
     guest_options::check_resources(request, KIND, vmid, &set)?;
     for (name, text) in &set {
@@ -134,15 +155,25 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
             && name != "rootfs"
             && let Some(values) = mounts::parse(name, text)
         {
-            mounts::check(request, &values)?;
+            mounts::check_change(request, &values)?;
+        }
+        if name == "hookscript" {
+            guests::check_hook_script(request, text)?;
         }
     }
     check_against(request.guest(KIND)?, vmid, &set, &delete)?;
     normalise(request.state, &mut set);
     let before = request.state.clone();
-    if let Err(failure) = apply(request, set, &delete, &revert) {
-        *request.state = before;
-        return Err(failure);
+    match apply(request, set, &delete, &revert) {
+        Ok(told) if !told.is_empty() => {
+            *request.state = before;
+            return Err(Failure::parameters(told));
+        }
+        Ok(_) => {}
+        Err(failure) => {
+            *request.state = before;
+            return Err(failure);
+        }
     }
     let guest = request.guest(KIND)?;
     // The configuration is written first, and read again by what writes the container's own files.
@@ -219,7 +250,8 @@ fn apply(
     set: Options,
     delete: &[String],
     revert: &[String],
-) -> Result<(), Failure> {
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut told = BTreeMap::new();
     let vmid = request.vmid();
     for name in revert {
         request.guest_mut(KIND)?.pending.remove(name);
@@ -232,12 +264,31 @@ fn apply(
             Some(values) => mounts::realise(request, &mut Outcome::default(), vmid, &name, values)?,
             None => text,
         };
+        if let Some(text) = plug_problem(request, &name, &text)? {
+            told.insert(name.clone(), text);
+            continue;
+        }
         set_option(request, vmid, &name, text)?;
     }
     if !request.guest(KIND)?.running {
         apply_pending(request, vmid);
     }
-    Ok(())
+    Ok(told)
+}
+
+/// Why a card does not get to its bridge in a running container, if it does not. Nothing of such a call is kept: its
+/// configuration is not written.
+fn plug_problem(request: &Request<'_>, name: &str, text: &str) -> Result<Option<String>, Failure> {
+    let guest = request.guest(KIND)?;
+    let card = schema::indexed(name).is_some_and(|(stem, _)| stem == "net");
+    let part =
+        |text: &str, key: &str| text.split(',').find_map(|part| part.strip_prefix(key).map(str::to_owned));
+    let Some(bridge) = part(text, "bridge=").filter(|_| card && guest.running) else { return Ok(None) };
+    let same = guest.config.get(name).is_some_and(|old| part(old, "bridge=").as_ref() == Some(&bridge));
+    if same || crate::nodes::has_bridge(request, &bridge) {
+        return Ok(None);
+    }
+    Ok(Some(format!("unable to hotplug {name}: bridge '{bridge}' is neither a linux nor an OVS bridge!\n")))
 }
 
 /// Changes that a running container takes at once (PVE::LXC::Config, `vmconfig_hotplug_pending`).
@@ -247,10 +298,11 @@ fn takes_effect(guest: &Guest, name: &str, deleted: bool) -> bool {
     }
     let stem = schema::indexed(name).map_or(name, |(stem, _)| stem);
     match stem {
-        "mp" => !deleted && !guest.config.contains_key(name),
-        "memory" | "swap" | "cores" | "cpulimit" | "cpuunits" | "hostname" | "net" | "tags"
-        | "description" | "onboot" | "startup" | "protection" | "unused" | "hookscript" | "lock"
-        | "template" | "timezone" => true,
+        // What is there is not changed under the container.
+        "mp" | "dev" => !deleted && !guest.config.contains_key(name),
+        "memory" => !deleted,
+        "swap" | "cores" | "cpulimit" | "cpuunits" | "hostname" | "net" | "tags" | "description"
+        | "onboot" | "startup" | "protection" | "unused" | "hookscript" | "lock" => true,
         _ => false,
     }
 }
@@ -291,7 +343,10 @@ fn delete_option(request: &mut Request<'_>, vmid: u32, name: &str) -> Result<(),
     guest.config.remove(name);
     guest.pending.remove(name);
     if name.starts_with("unused") {
-        let used = guest.config.values().any(|text| crate::qemu::drives::file_of(text) == old);
+        let snapshots = guest.snapshots.values().map(|snapshot| &snapshot.config);
+        let mut texts = snapshots.chain([&guest.config]).flat_map(|config| config.values());
+        let used = texts.any(|text| crate::qemu::drives::file_of(text) == old);
+        drop(texts);
         if !used && volumes::owner(&old) == Some(vmid) {
             request.state.volumes.remove(&old);
         }

@@ -22,7 +22,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     }
     guests::check_pool(request)?;
     guest_options::check_create(request, vmid)?;
-    config::check_root_options(request, &options)?;
+    config::check_root_options(request, &Options::new(), &options, unprivileged)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
     check_template(request)?;
     options.retain(|name, _| !name.starts_with("unused"));
@@ -42,6 +42,9 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
         }
     }
     guest_options::check_resources(request, KIND, vmid, &options)?;
+    if let Some(script) = options.get("hookscript") {
+        guests::check_hook_script(request, script)?;
+    }
     config::normalise(request.state, &mut options);
     options.remove("unprivileged");
     if unprivileged {

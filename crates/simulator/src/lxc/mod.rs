@@ -6,6 +6,8 @@ mod create;
 mod lifecycle;
 pub(crate) mod mounts;
 mod restore;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Value, json};
 
@@ -158,7 +160,7 @@ pub(crate) fn status(vmid: u32, guest: &Guest, now: u64, node_cpus: u64) -> Valu
 }
 
 #[cfg(test)]
-mod tests {
+mod sizes {
     use super::*;
 
     #[test]

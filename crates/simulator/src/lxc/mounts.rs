@@ -31,6 +31,19 @@ pub(crate) fn print(name: &str, values: &Values) -> String {
         .unwrap_or_default()
 }
 
+/// The checks of a change of the configuration that happen when the request is made.
+pub(crate) fn check_change(request: &Request<'_>, values: &Values) -> Result<(), Failure> {
+    let volume = values.get("volume").map(String::as_str).unwrap_or_default();
+    let storage = volumes::split(volume).map(|(storage, _)| storage).filter(|_| !volume.starts_with('/'));
+    if let Some(storage) = storage
+        && !volumes::allows(volumes::storage(request.state, storage)?, "rootdir")
+    {
+        let text = format!("storage '{storage}' does not allow content type 'rootdir' (Container)");
+        return Err(Failure::died(text));
+    }
+    check(request, values)
+}
+
 /// The checks that happen when the request is made.
 pub(crate) fn check(request: &Request<'_>, values: &Values) -> Result<(), Failure> {
     let volume = values.get("volume").map(String::as_str).unwrap_or_default();

@@ -125,7 +125,7 @@ fn nodes(request: &mut Request<'_>) -> Answer {
     Ok(rows.collect())
 }
 
-fn node_status(request: &mut Request<'_>) -> Answer {
+pub(crate) fn node_status(request: &mut Request<'_>) -> Answer {
     let total = request.options.storage_size;
     Ok(json!({
         "uptime": 86400, "cpu": 0.01, "idle": 0, "wait": 0, "loadavg": ["0.10", "0.10", "0.10"],

@@ -3,6 +3,7 @@
 use super::drives;
 use crate::access::guest_options;
 use crate::failure::Failure;
+use crate::guests;
 use crate::request::Request;
 use crate::schema;
 use crate::state::{Guest, Options};
@@ -104,9 +105,9 @@ pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), F
             return Err(Failure::died(text));
         }
     }
-    if let Some(script) = set.get("hookscript").filter(|script| !request.state.volumes.contains_key(*script))
-    {
-        return Err(Failure::parameter("hookscript", format!("script '{script}' does not exist\n")));
+    if let Some(script) = set.get("hookscript") {
+        guests::check_hook_script(request, script)
+            .map_err(|failure| Failure::parameter("hookscript", format!("{}\n", failure.reason)))?;
     }
     if let Some(keys) = set.get("sshkeys") {
         let decoded = crate::server::percent_decode(keys);

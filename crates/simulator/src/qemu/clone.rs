@@ -112,6 +112,8 @@ fn copy(
             }
         }
     }
+    // Every machine has an identity of its own.
+    guest.config.entry("smbios1".to_owned()).or_insert_with(|| format!("uuid={}", uuid::Uuid::new_v4()));
     let media = config.iter().filter(|(name, _)| drives::is_drive(name));
     for (name, text) in media {
         if let Some(values) = drives::parse(name, text) {
@@ -156,6 +158,9 @@ pub(super) fn fresh_mac(state: &State, text: &str) -> String {
 }
 
 fn fresh_uuid(text: &str) -> String {
+    if !text.split(',').any(|part| part.starts_with("uuid=")) {
+        return format!("{text},uuid={}", uuid::Uuid::new_v4());
+    }
     text.split(',')
         .map(|part| {
             if part.starts_with("uuid=") { format!("uuid={}", uuid::Uuid::new_v4()) } else { part.to_owned() }

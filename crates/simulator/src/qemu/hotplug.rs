@@ -166,7 +166,7 @@ fn card(request: &Request<'_>, guest: &Guest, name: &str, old: Option<&str>, new
     if differs(&["bridge", "tag", "trunks", "firewall"])
         && let Some(bridge) = absent
     {
-        return Plug::Fails(format!("bridge '{bridge}' does not exist\n"));
+        return Plug::Fails(format!("bridge '{bridge}' is neither a linux nor an OVS bridge!\n"));
     }
     Plug::Now
 }

@@ -37,13 +37,13 @@ fn a_card_goes_to_no_bridge_that_is_not_there() {
     let refused = calls.refused("PUT", CONFIG, &[("net0", card), ("name", "changed")]);
     assert_eq!(
         refused,
-        "400 Parameter verification failed. [net0: hotplug problem - bridge 'vmbr77' does not exist]"
+        "400 Parameter verification failed. [net0: hotplug problem - bridge 'vmbr77' is neither a linux nor an OVS bridge!]"
     );
     // The rest is done, and the card waits.
     assert_eq!(row(&calls, "name")["value"], "changed");
     assert_eq!(row(&calls, "net0")["pending"], card);
     let upid = calls.ok("POST", CONFIG, &[("net0", card)]);
-    let exit = "400 Parameter verification failed. net0: hotplug problem - bridge 'vmbr77' does not exist ";
+    let exit = "400 Parameter verification failed. net0: hotplug problem - bridge 'vmbr77' is neither a linux nor an OVS bridge! ";
     assert_eq!(calls.task(&upid).0, exit);
 }
 

@@ -144,6 +144,32 @@ pub(crate) fn read(request: &mut Request<'_>) -> Answer {
     Ok(row)
 }
 
+/// `POST content/{volume}`: copies a volume; what is wrong with it, the task says.
+pub(crate) fn copy(request: &mut Request<'_>) -> Answer {
+    let id = volume_id(request)?;
+    let storage = request.text("storage");
+    let target = request.text("target");
+    let new = match volumes::split(&target) {
+        Some((other, _)) if other != storage => {
+            let text = format!("storage ID mismatch ({other} != {storage})\n");
+            return Err(Failure::parameter("target", text));
+        }
+        Some(_) => target,
+        None => format!("{storage}:{target}"),
+    };
+    Ok(request.task("imgcopy", "", |request, _| {
+        volumes::usable(request.state, &storage, &request.node)?;
+        let name = volumes::split(&new).map_or("", |(_, name)| name);
+        volumes::check_name(request.state, &storage, name)?;
+        let found = request.state.volumes.get(&id).cloned();
+        let mut volume = found.ok_or_else(|| volumes::missing_volume(request.state, &id))?;
+        volume.created = request.seconds();
+        volume.owner = volumes::owner(&new).or(volume.owner);
+        request.state.volumes.insert(new, volume);
+        Ok(())
+    }))
+}
+
 /// `PUT content/{volume}`: notes and protection are for backups.
 pub(crate) fn update(request: &mut Request<'_>) -> Answer {
     let id = volume_id(request)?;

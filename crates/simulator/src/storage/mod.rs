@@ -30,6 +30,7 @@ pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/nodes/{node}/storage/{storage}/content", content::list),
     ("POST", "/nodes/{node}/storage/{storage}/content", content::allocate),
     ("GET", "/nodes/{node}/storage/{storage}/content/{volume}", content::read),
+    ("POST", "/nodes/{node}/storage/{storage}/content/{volume}", content::copy),
     ("PUT", "/nodes/{node}/storage/{storage}/content/{volume}", content::update),
     ("DELETE", "/nodes/{node}/storage/{storage}/content/{volume}", content::delete),
     ("POST", "/nodes/{node}/storage/{storage}/download-url", transfer::download),
