@@ -2,51 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "common/binary.rs"]
-mod binary;
+mod common;
 
-use std::path::Path;
-use std::process::Output;
-
-use binary::{pve, text};
-
-struct Project {
-    folder: tempfile::TempDir,
-}
-
-impl Project {
-    fn new(files: &[(&str, &str)]) -> Project {
-        let project = Project { folder: tempfile::tempdir().unwrap() };
-        files.iter().for_each(|(name, text)| project.write(name, text));
-        project
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        pve(self.path(), words).output().unwrap()
-    }
-
-    fn ok(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {}", text(&output));
-        text(&output)
-    }
-
-    fn fails(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output));
-        text(&output)
-    }
-}
+use common::{Project, text};
 
 #[test]
 fn a_saved_plan_sees_the_files_that_were_there_when_it_was_made() {
@@ -62,7 +20,10 @@ output "x" {
   value = terraform_data.x.output
 }
 "#;
-    let project = Project::new(&[("main.tf", main), ("d/a.txt", ""), ("d/b.txt", ""), ("t.tpl", "t${a}")]);
+    let project = Project::new(main);
+    for (name, text) in [("d/a.txt", ""), ("d/b.txt", ""), ("t.tpl", "t${a}")] {
+        project.write(name, text);
+    }
     project.ok(&["plan", "-out", "saved"]);
     project.write("d/c.txt", "");
     project.write("later", "");
@@ -87,7 +48,7 @@ resource "terraform_data" "x" {
   }
 }
 "#;
-    let project = Project::new(&[("main.tf", main)]);
+    let project = Project::new(main);
     project.ok(&["apply", "-auto-approve", "-var", "protect=true"]);
     let said = project.fails(&["destroy", "-auto-approve", "-var", "protect=true"]);
     assert!(said.contains("terraform_data.x is protected"), "{said}");
@@ -106,8 +67,11 @@ check "good" {
   }
 }
 "#;
-    let project = Project::new(&[("main.tf", main), ("m/main.tf", module)]);
-    let said = project.ok(&["plan"]);
+    let project = Project::new(main);
+    project.write("m/main.tf", module);
+    let planned = project.run(&["plan"]);
+    assert!(planned.status.success(), "{}", text(&planned));
+    let said = text(&planned);
     assert!(said.contains("Not b. (in module.m[\"b\"])"), "{said}");
     assert!(!said.contains("Not a."), "{said}");
 }
@@ -126,7 +90,7 @@ locals {
   y    = local.map[var.key]
 }
 "#;
-    let said = Project::new(&[("main.tf", main)]).fails(&["plan", "-simulate"]);
+    let said = Project::new(main).fails(&["plan", "-simulate"]);
     assert!(said.contains("main.tf:9:"), "{said}");
     assert!(said.contains("local.name is \"b\""), "{said}");
     assert!(said.contains("var.key is sensitive"), "{said}");
