@@ -117,6 +117,7 @@ fn a_reboot_that_did_not_happen_is_planned_again() {
     let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
     assert!(code == 2 && plan.contains("1 -> 2") && plan.contains("reboots the VM"), "{code} {plan}");
     assert!(!plan.contains("Changed outside"), "{plan}");
+    assert!(plan.contains("waits for a reboot: cores (1 -> 2)"), "{plan}");
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);
     let waits = |row: &serde_json::Value| row.get("pending").is_some();
