@@ -196,14 +196,14 @@ fn decode_initialization(
 
 fn decode_volumes(observed: &Observed, guide: &Value, extent: Extent, blocks: &mut Map<String, Json>) {
     if let Some(root) = observed.text("rootfs").map(|root| Properties::parse(&root)) {
-        let (datastore, path) =
-            root.first_or("volume").unwrap_or_default().split_once(':').unwrap_or_default();
+        let volume = root.first_or("volume").unwrap_or_default();
+        let datastore = volume.split_once(':').map_or("", |(datastore, _)| datastore);
         let on = |name: &str| root.flag(name).unwrap_or(false);
         let options =
             root.get("mountoptions").map(|list| list.split(';').map(str::to_string).collect::<Vec<_>>());
         let mut disk = json!({
             "datastore_id": datastore,
-            "path_in_datastore": path,
+            "path_in_datastore": volume,
             "acl": on("acl"), "quota": on("quota"), "replicate": on("replicate"),
             "mount_options": options,
         });
@@ -250,7 +250,8 @@ fn decode_mount_point(point: &Properties, guide: Option<&Value>) -> Json {
     json!({
         "path": point.get("mp"),
         "volume": shown.unwrap_or(volume),
-        "path_in_datastore": volume.split_once(':').map(|(_, path)| path),
+        // With its datastore, as by the reference: another container mounts it by this.
+        "path_in_datastore": volume,
         "size": size,
         "acl": on("acl"), "backup": on("backup"), "quota": on("quota"), "shared": on("shared"),
         "read_only": on("ro"),

@@ -32,8 +32,9 @@ fn is_volume_id(point: &Value) -> bool {
 /// Whether a mount point keeps its volume: it is the same, or one of the two names only its datastore.
 pub(super) fn stays(old: &Value, new: &Value) -> bool {
     let (Some(before), Some(after)) = (text(old, "volume"), text(new, "volume")) else { return false };
-    let path = text(old, "path_in_datastore").unwrap_or_default();
-    before == after || before == format!("{after}:{path}") || after == format!("{before}:{path}")
+    let id = text(old, "path_in_datastore").unwrap_or_default();
+    let is_in = |datastore: &str| id.split_once(':').is_some_and(|(name, _)| name == datastore);
+    before == after || before == id && is_in(after) || after == id && is_in(before)
 }
 
 /// Whether a mount point keeps its volume or takes it along to another datastore.

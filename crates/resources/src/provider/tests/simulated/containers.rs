@@ -1,10 +1,12 @@
 //! Containers against the simulator.
 
+use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::super::lives::CONTAINER;
 use super::turns::{Kind, Samples, every_attribute};
 use super::world;
+use crate::values::{all_blocks, text};
 
 fn kind() -> Kind {
     Kind {
@@ -103,4 +105,24 @@ async fn every_attribute_of_a_container_is_set_changed_and_taken_out() {
     let (world, _server) = world(CONTAINER).await;
     let faults = every_attribute(&world, &kind()).await;
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+// The reference: a volume is referred to by this, not by `volume`, which may be a datastore.
+#[tokio::test]
+async fn a_container_mounts_the_volume_of_another_by_its_path() {
+    let (world, _server) = world(CONTAINER).await;
+    let container = |id: i64, volume: &str, size: Json| {
+        let mut config = (kind().base)();
+        config["vm_id"] = json!(id);
+        config["mount_point"] = json!([{"path": "/srv", "volume": volume, "size": size}]);
+        config
+    };
+    let first = world.apply(None, container(610, "local-lvm", json!("2G"))).await;
+    let path = |value: &Value, name: &str| {
+        text(&all_blocks(value, name)[0], "path_in_datastore").unwrap_or_default().to_string()
+    };
+    let shared = path(&first, "mount_point");
+    let second = world.apply(None, container(611, &shared, Json::Null)).await;
+    assert_eq!(path(&second, "mount_point"), shared);
+    assert!([shared, path(&first, "disk")].iter().all(|path| path.starts_with("local-lvm:vm-610-disk-")));
 }
