@@ -213,7 +213,9 @@ fn a_file_is_not_written_into_a_datastore_that_does_not_take_it() {
              content_type = \"snippets\"\n  source_raw {{\n    file_name = \"{name}\"\n    data = \"x\"\n  }}\n}}\n"
         )
     };
-    let project = project_with(&cluster, &file("u.yaml"));
+    let mut project = project_with(&cluster, &file("u.yaml"));
+    // What the plan would tell is found by the request.
+    project.set("PVE_PREFLIGHT", "off");
     let said = project.fails(&["apply", "--auto-approve"]);
     assert!(said.contains("does not take content of type snippets") && said.contains("pvesm set"), "{said}");
     project.write("main.tf", &format!("{PROVIDER}{}", file("../../../etc/cron.d/x")));

@@ -125,7 +125,9 @@ fn a_replaced_guest_has_its_written_initialization_and_its_firewall_again() {
 #[test]
 fn a_node_that_is_not_there_is_named_and_the_next_apply_may_name_another() {
     let cluster = Cluster::start(Options::default());
-    let project = Project::on(&cluster);
+    let mut project = Project::on(&cluster);
+    // What the plan would tell is found by the request.
+    project.set("PVE_PREFLIGHT", "off");
     let vm = |node: &str| {
         format!(
             "resource \"proxmox_virtual_environment_vm\" \"a\" {{\n  node_name = \"{node}\"\n  name = \"a\"\n}}\n"

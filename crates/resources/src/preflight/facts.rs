@@ -46,7 +46,11 @@ impl<'c> Facts<'c> {
         let types: Vec<&str> = entry["content"].as_str()?.split(',').collect();
         (!types.contains(&content)).then(|| Fault {
             summary: format!("The datastore {name:?} is not for {content}"),
-            detail: format!("its content is {}", types.join(", ")),
+            detail: format!(
+                "its content is {}; on a node, `pvesm set {name} --content {},{content}` adds it",
+                types.join(", "),
+                types.join(",")
+            ),
             is_certain: true,
         })
     }

@@ -36,6 +36,8 @@ impl Made {
             for (thing, attribute) in references::makes(&change.address.resource.kind) {
                 match planned.and_then(|planned| planned.get(attribute)) {
                     Some(name) if name.is_null() => {}
+                    // Whoever wants a guest whose id the cluster chooses does not write a number.
+                    Some(name) if !name.is_known() && *thing == Thing::Guest => {}
                     Some(name) if !name.is_known() => drop(made.open.insert(*thing)),
                     Some(name) => {
                         let names = made.names.entry(*thing).or_default();
