@@ -45,8 +45,6 @@ pub(crate) struct Cluster {
     pub(crate) permissions: Mutex<()>,
     /// Entries of the access control list that objects of their own were given in this run.
     pub(crate) granted: Mutex<BTreeSet<crate::families::PermissionEntry>>,
-    /// Entries that blocks had and that are being taken out.
-    pub(crate) leaving: Mutex<BTreeSet<crate::families::PermissionEntry>>,
     /// Whether an object of a software-defined network that goes now is applied at once.
     pub(crate) applies_sdn: AtomicBool,
     /// Networks of nodes that are being changed.
@@ -68,7 +66,6 @@ impl Cluster {
             allow_lockout,
             permissions: Mutex::default(),
             granted: Mutex::default(),
-            leaving: Mutex::default(),
             applies_sdn: AtomicBool::new(false),
             reloads: Default::default(),
             guests: Mutex::new(None),

@@ -1,6 +1,7 @@
 //! The deprecated `acl` blocks of users and groups: entries of the access control list, set one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
@@ -15,6 +16,29 @@ use crate::params::Params;
 use crate::values::{all_blocks, flag as flag_of, text as text_of, with_elements};
 
 const MOST: Duration = Duration::from_secs(60);
+
+/// The step that says of an entry that blocks had that it is going to be taken out.
+const LEAVE: &str = "leave";
+
+/// The blocks after a change broke off: they still have what was to be taken out, so that the next run does that.
+pub(super) fn unfinished(value: &Value, done: &[String]) -> Value {
+    let mut blocks = all_blocks(value, "acl").to_vec();
+    let left = done.iter().filter_map(|step| step.strip_prefix(LEAVE)?.strip_prefix(' ')?.split_once('?'));
+    for (path, role) in left {
+        let is_it =
+            |block: &Value| text_of(block, "path") == Some(path) && text_of(block, "role_id") == Some(role);
+        if !blocks.iter().any(is_it) {
+            let parts = [
+                ("path", Value::string(path)),
+                ("propagate", Value::bool(false)),
+                ("role_id", Value::string(role)),
+            ];
+            blocks
+                .push(Value::object(parts.into_iter().map(|(name, part)| (Arc::from(name), part)).collect()));
+        }
+    }
+    with_elements(value, "acl", blocks)
+}
 
 /// The attributes of a block.
 pub(super) fn fields() -> Fields {
@@ -51,19 +75,22 @@ pub(super) async fn bring(
     prior: Option<&Value>,
     planned: &Value,
 ) -> Result<(), ProviderError> {
-    for change in changes(holder, prior, Some(planned)) {
+    let changes = changes(holder, prior, Some(planned));
+    // What a run that broke off has not taken out is still known then.
+    for change in &changes {
+        if let Change::Revoke(entry) = change {
+            call.completed(Step::of(LEAVE, &format!("{}?{}", entry.path, entry.role))).await?;
+        }
+    }
+    for change in changes {
         let (entry, propagate) = match &change {
             Change::Grant(entry, propagate) => (entry, Some(*propagate)),
             Change::Revoke(entry) => (entry, None),
             _ => continue,
         };
-        if propagate.is_none() {
-            call.cluster.leaving.lock().await.insert(entry.clone());
-        }
         // What another object of this run has set meanwhile is that one's.
         let granted = call.cluster.granted.lock().await;
         if propagate.is_none() && granted.contains(entry) {
-            call.cluster.leaving.lock().await.remove(entry);
             continue;
         }
         let mut params = Params::default();
@@ -74,7 +101,6 @@ pub(super) async fn bring(
         let (kind, name) = parameter(holder);
         params.put(kind, Some(name));
         call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
-        call.cluster.leaving.lock().await.remove(entry);
     }
     Ok(())
 }
@@ -98,13 +124,12 @@ pub(super) async fn complete(
 ) -> Result<Json, ApiError> {
     let own: BTreeSet<Entry> =
         all_blocks(prior, "acl").iter().filter_map(|block| entry(holder, block)).collect();
-    let leaving = cluster.leaving.lock().await.clone();
     let is_imported = prior.get("id").is_none_or(Value::is_null);
     let is_own = |path: &str, role: &str| {
         let entry = Entry { path: path.to_string(), holder: holder.clone(), role: role.to_string() };
-        is_imported || own.contains(&entry) || leaving.contains(&entry)
+        is_imported || own.contains(&entry)
     };
-    if own.is_empty() && !is_imported && !leaving.iter().any(|entry| entry.holder == *holder) {
+    if own.is_empty() && !is_imported {
         answer["acl"] = json!([]);
         return Ok(answer);
     }

@@ -131,6 +131,7 @@ impl Hooks for User {
 
     /// A new password is a request of its own.
     fn unfinished(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+        let value = acl_blocks::unfinished(&value, done);
         if kept.contains(&"password") || Step::CREATE.is_in(done) || PASSWORD.is_in(done) {
             return value;
         }
@@ -177,6 +178,10 @@ struct Group;
 
 #[async_trait]
 impl Hooks for Group {
+    fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
+        acl_blocks::unfinished(&value, done)
+    }
+
     fn claims(&self, planned: &Value) -> Vec<String> {
         let name = values::text(planned, "group_id");
         name.map(|name| acl_blocks::claims(&Holder::Group(name.into()), planned)).unwrap_or_default()
