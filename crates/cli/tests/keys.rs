@@ -106,10 +106,21 @@ fn keys_that_are_older_than_those_seen_here_are_refused() {
     project.ok(&["apply", "-auto-approve"]);
     let marker = std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap();
     assert!(marker.contains("\"keyring\": 1"), "{marker}");
-    // As if a rotation had been seen here, and taken back since.
-    project.write(".pve/default/log.json", &marker.replace("\"keyring\": 1", "\"keyring\": 2"));
+    // Keys that follow grow from those that were seen here; those of somebody else do not.
+    project.ok(&["key", "rotate"]);
+    project.ok(&["plan"]);
+    let rotated = std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap();
+    let digest = |text: &str| text.split("\"digest\": \"").nth(1).unwrap()[..64].to_string();
+    project.write(".pve/default/log.json", &rotated.replace(&digest(&rotated), &digest(&marker)));
     for words in [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"]] {
         let refused = project.fails(words);
-        assert!(refused.contains("are those of revision 1, and were of revision 2"), "{refused}");
+        assert!(refused.contains("has other keys than when it was last used here"), "{refused}");
+    }
+    project.write(".pve/default/log.json", &rotated);
+    // As if a rotation had been seen here, and taken back since.
+    project.write(".pve/default/log.json", &rotated.replace("\"keyring\": 2", "\"keyring\": 3"));
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"]] {
+        let refused = project.fails(words);
+        assert!(refused.contains("are those of revision 2, and were of revision 3"), "{refused}");
     }
 }

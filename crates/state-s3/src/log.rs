@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use pve_model::event::{Actor, Event};
 use pve_model::state::State;
 use pve_state::{
-    Draft, EventLog, Fault, Head, Key, KeyError, Keyring, KeyringChange, LogError, MovableLog, StoredEvent,
-    Verification, check_following, verify_chain,
+    Draft, EventLog, Fault, Head, Key, KeyError, Keyring, KeyringChange, KnownKeys, LogError, MovableLog,
+    StoredEvent, Verification, check_following, verify_chain,
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -299,6 +299,10 @@ impl EventLog for S3Log {
 
     async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
         Ok(self.known.lock().await.hashes.get(&sequence).copied())
+    }
+
+    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        Ok(self.naming.seal().known_keys(count))
     }
 
     async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {

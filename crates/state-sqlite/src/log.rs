@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use pve_model::event::{Actor, Event};
 use pve_state::{
-    Draft, EventLog, Fault, Head, Key, Keyring, KeyringChange, LogError, MovableLog, Seal, StoredEvent,
-    Verification, check_following, verify_chain,
+    Draft, EventLog, Fault, Head, Key, Keyring, KeyringChange, KnownKeys, LogError, MovableLog, Seal,
+    StoredEvent, Verification, check_following, verify_chain,
 };
 use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
 use rusqlite::types::Type;
@@ -178,6 +178,11 @@ impl EventLog for SqliteLog {
 
     async fn keyring_revision(&self, _: u64) -> Result<u64, LogError> {
         Ok(self.keyring().await?.map_or(0, |ring| ring.revision))
+    }
+
+    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        let (place, known) = (self.place.clone(), Arc::clone(&self.seal));
+        self.with(move |connection| Ok(present_seal(connection, &known, &place)?.known_keys(count))).await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

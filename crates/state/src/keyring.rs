@@ -311,7 +311,7 @@ fn decode(text: &str) -> Result<Vec<u8>, KeyError> {
     STANDARD.decode(text).map_err(|_| KeyError::Forged)
 }
 
-fn hexadecimal(bytes: &[u8; 32]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -84,6 +84,15 @@ fn who_has_no_key_cannot_change_a_keyring() {
     let known = crate::Seal::new(Uuid::nil(), ann.clone(), Some(ring.clone()));
     assert!(matches!(known.with_ring(by_herself.clone()), Err(KeyError::Forged)));
     assert!(known.with_ring(ring.changed(&ann, KeyringChange::Rotate).unwrap()).is_ok());
+    // Nor of one that was seen by a process before.
+    let seen = known.known_keys(None).unwrap();
+    let now = |ring: &Keyring| {
+        let seal = crate::Seal::new(Uuid::nil(), ann.clone(), Some(ring.clone()));
+        seal.known_keys(Some(seen.count)).unwrap()
+    };
+    assert_ne!(now(&by_herself), seen);
+    assert_ne!(now(&ring_of(&ann)), seen, "too few of them");
+    assert_eq!(now(&ring.changed(&ann, KeyringChange::Rotate).unwrap()), seen);
     let theirs: Vec<_> = ring.unlock(&ann).unwrap().iter().map(|key| *key.bytes(&[]).unwrap()).collect();
     for key in by_herself.unlock(&ann).unwrap() {
         assert!(!theirs.contains(&*key.bytes(&[]).unwrap()));

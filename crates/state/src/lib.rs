@@ -25,7 +25,7 @@ pub use lease::{
 };
 pub use log::{Draft, EventLog, Head, LogError, MovableLog};
 pub use memory::MemoryLog;
-pub use seal::Seal;
+pub use seal::{KnownKeys, Seal};
 pub use spool::{OpenSpool, PushError, Pushed, SpooledLog, push_spool};
 pub use transfer::{Copied, TransferError, copy_log};
 pub use writer::{Writer, WriterError};

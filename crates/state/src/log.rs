@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::chain::{StoredEvent, Verification};
 use crate::key::KeyError;
 use crate::keyring::{Keyring, KeyringChange};
+use crate::seal::KnownKeys;
 
 /// An end of a log: its last event and that event's hash, which stands for all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +173,15 @@ pub trait EventLog: Send + Sync {
     /// When the storage fails.
     async fn keyring_revision(&self, _hoped: u64) -> Result<u64, LogError> {
         Ok(0)
+    }
+
+    /// By what the first `count` data keys are known again, all of them without one; `None` when they are not known here.
+    /// Asks nobody. Keyrings that follow begin with the same keys, and whoever has none of them cannot make one that does.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    async fn known_keys(&self, _count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        Ok(None)
     }
 
     /// Checks that no event was edited, dropped, added, swapped or cut off. Needs no key.

@@ -10,7 +10,7 @@ use crate::chain::{ORIGIN, StoredEvent, Verification, check_following, verify_ch
 use crate::key::Key;
 use crate::keyring::{Keyring, KeyringChange};
 use crate::log::{Draft, EventLog, Head, LogError, MovableLog};
-use crate::seal::Seal;
+use crate::seal::{KnownKeys, Seal};
 
 /// A log that is gone with the process.
 pub struct MemoryLog {
@@ -85,6 +85,10 @@ impl EventLog for MemoryLog {
 
     async fn known_end(&self) -> Result<Head, LogError> {
         Ok(self.events().last().map_or(Head::default(), Head::of))
+    }
+
+    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        Ok(self.seal().known_keys(count))
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

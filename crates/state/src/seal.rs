@@ -3,12 +3,14 @@
 use std::sync::OnceLock;
 
 use pve_model::event::{Event, Payload};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::chain::StoredEvent;
 use crate::key::{Key, KeyError};
-use crate::keyring::{Identity, Keyring, KeyringChange};
+use crate::keyring::{Identity, Keyring, KeyringChange, hexadecimal};
 use crate::log::{Draft, Head, LogError};
 
 /// Whether `keys` are `known` ones and perhaps more.
@@ -20,6 +22,15 @@ fn begin_with(keys: &[Key], known: &[Key]) -> Result<bool, KeyError> {
         }
     }
     Ok(true)
+}
+
+/// By what the first data keys of a log are known again, without telling them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownKeys {
+    /// How many there are.
+    pub count: usize,
+    /// A digest of them, in hexadecimal digits.
+    digest: String,
 }
 
 /// The seal of one log. Its keyring is opened when something is sealed or opened first: checking a log needs no key.
@@ -123,6 +134,18 @@ impl Seal {
     /// When the key does not fit.
     pub fn newest_number(&self) -> Result<usize, KeyError> {
         Ok(self.keys()?.len().saturating_sub(1))
+    }
+
+    /// The first `count` data keys, all of them without one; `None` where they cannot be opened, or there is no keyring.
+    pub fn known_keys(&self, count: Option<usize>) -> Option<KnownKeys> {
+        self.ring.as_ref()?;
+        let keys = self.keys().ok()?;
+        let keys = &keys[..count.unwrap_or(keys.len()).min(keys.len())];
+        let mut digest = Sha256::new_with_prefix(format!("data keys of {}", self.log));
+        for key in keys {
+            digest.update(*key.bytes(&[]).ok()?);
+        }
+        Some(KnownKeys { count: keys.len(), digest: hexadecimal(&digest.finalize().into()) })
     }
 
     /// Seals bytes for a place in this log.

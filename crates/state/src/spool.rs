@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::chain::Verification;
 use crate::log::{Draft, EventLog, Head, LogError};
 use crate::merge::Merged;
+use crate::seal::KnownKeys;
 
 /// Opens an empty log at hand for the events after the given one of the shared log with this id; it has the same id.
 pub type OpenSpool = Box<dyn Fn(Uuid, u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
@@ -144,6 +145,10 @@ impl EventLog for SpooledLog {
 
     async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
         self.log.keyring_revision(hoped).await
+    }
+
+    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        self.log.known_keys(count).await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {

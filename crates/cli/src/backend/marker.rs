@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pve_model::event::Event;
 use pve_model::state::State;
-use pve_state::{Draft, EventLog, Head, Key, LogError, Verification};
+use pve_state::{Draft, EventLog, Head, Key, KnownKeys, LogError, Verification};
 use pve_state_sqlite::SqliteLog;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -79,6 +79,9 @@ pub(super) struct Marker {
     /// The revision of the log's keyring.
     #[serde(default)]
     keyring: u64,
+    /// By what its data keys are known again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keys: Option<KnownKeys>,
 }
 
 fn path(project: &Project) -> PathBuf {
@@ -104,7 +107,8 @@ impl Marker {
 
     /// A marker of this end of a log.
     pub(super) fn new(place: Place, log: Uuid, end: Head, keyring: u64) -> Marker {
-        Marker { format: FORMAT, place, log, sequence: end.sequence, hash: hexadecimal(&end.hash), keyring }
+        let hash = hexadecimal(&end.hash);
+        Marker { format: FORMAT, place, log, sequence: end.sequence, hash, keyring, keys: None }
     }
 
     /// Keeps it. It is written with every append: one that a power cut takes back only says less.
@@ -141,7 +145,7 @@ impl Marker {
         }
         let found = log.keyring_revision(self.keyring).await?;
         if found >= self.keyring || self.log != log.id() {
-            return Ok(());
+            return self.check_keys(log).await;
         }
         Err(Failure::hinted(
             format!(
@@ -151,6 +155,19 @@ impl Marker {
             "Somebody who can write to its place put older ones back, perhaps to go on reading. Put the newest back from a \
              copy, and take away that access.",
         ))
+    }
+
+    /// Refuses keys that did not grow from those that were seen. Events behind what was seen are believed by them.
+    async fn check_keys(&self, log: &dyn EventLog) -> Result<(), Failure> {
+        let Some(seen) = self.keys.as_ref().filter(|_| self.log == log.id()) else { return Ok(()) };
+        match log.known_keys(Some(seen.count)).await? {
+            Some(found) if found != *seen => Err(Failure::hinted(
+                format!("the log {} has other keys than when it was last used here", self.place.name),
+                "Somebody who can write to its place and does not have its keys did that: what follows in the log may be \
+                 theirs. Put both back from a copy, and take away that access.",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn differs_at(&self, hash: Option<[u8; 32]>) -> Option<String> {
@@ -310,7 +327,9 @@ impl NotedLog {
             && let Ok(keyring) = self.log.keyring_revision(0).await
             && end.sequence > 0
         {
-            let _ = Marker::new(self.place.clone(), self.log.id(), end, keyring).write(&self.path);
+            let keys = self.log.known_keys(None).await.ok().flatten();
+            let marker = Marker::new(self.place.clone(), self.log.id(), end, keyring);
+            let _ = Marker { keys, ..marker }.write(&self.path);
         }
     }
 }
@@ -361,6 +380,10 @@ impl EventLog for NotedLog {
 
     async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
         self.log.keyring_revision(hoped).await
+    }
+
+    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
+        self.log.known_keys(count).await
     }
 
     async fn verify(&self) -> Result<Verification, LogError> {
