@@ -99,11 +99,15 @@ impl Target<'_> {
         if let Some(prior) = prior {
             self.refuse_other(prior, &observed)?;
         }
-        let was_running = observed.running == Some(true);
+        let mut was_running = observed.running == Some(true);
         if prior.is_none() && cloned {
             self.refuse_smaller(&observed, planned)?;
         }
         let drives = drive_changes(&observed, prior, planned);
+        if was_running && drives.need_a_stop(&observed) {
+            self.shut_down(planned).await?;
+            was_running = false;
+        }
         self.move_disks(&drives, planned).await?;
         self.import_images(&drives.imports, planned).await?;
         let is_same = drives.moves.is_empty() && drives.imports.is_empty();

@@ -37,6 +37,17 @@ pub(super) struct DriveChanges {
     pub(super) sizes: BTreeMap<String, i64>,
 }
 
+impl DriveChanges {
+    /// Whether the API refuses a part of it while the VM runs: the TPM state does not move, and a disk that the VM boots
+    /// from does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`).
+    pub(super) fn need_a_stop(&self, observed: &Observed) -> bool {
+        let boot = observed.text("boot").unwrap_or_default();
+        let mut order = boot.strip_prefix("order=").unwrap_or_default().split(';');
+        self.moves.iter().any(|moved| moved.interface == "tpmstate0")
+            || order.any(|device| self.delete.contains(device) || self.renewed.contains(device))
+    }
+}
+
 /// In place of the volume of an existing drive.
 const PRESENT: &str = "=";
 

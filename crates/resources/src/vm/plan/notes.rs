@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pve_model::Value;
 
 use super::is_untold;
-use crate::values::{all_blocks, block, changed, flag, same, text};
+use crate::values::{all_blocks, block, changed, flag, same, text, texts};
 
 /// Changes of these take effect without a restart of a running VM.
 const HOT: &[&str] = &[
@@ -71,6 +71,16 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {
         notes.push("shuts the VM down: a template does not run".to_string());
     } else if running {
+        let boots = texts(prior, "boot_order");
+        let gone =
+            all_blocks(prior, "disk").iter().filter_map(|disk| text(disk, "interface")).filter(|name| {
+                !all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(*name))
+            });
+        if let Some(name) = gone.into_iter().find(|name| boots.iter().any(|boot| boot == name)) {
+            notes.push(format!(
+                "shuts the VM down and starts it again: it boots from disk {name}, which goes"
+            ));
+        }
         notes.extend(reboot(prior, planned, &changes));
     }
     notes.extend(images_of_another_time(prior, planned));
