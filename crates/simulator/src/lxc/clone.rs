@@ -14,10 +14,11 @@ use crate::volumes::{self, Allocation};
 pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     let (vmid, new) = (request.vmid(), request.number("newid").unwrap_or(0) as u32);
     guests::check_pool(request)?;
-    let target = request.get("target").unwrap_or(&request.node).to_owned();
+    let target =
+        request.get("target").filter(|name| *name != "localhost").unwrap_or(&request.node).to_owned();
     crate::migration::check_target(request, &target)?;
     if let Some(storage) = request.get("storage") {
-        volumes::storage(request.state, storage)?;
+        crate::migration::check_clone_storage(request, storage, &target)?;
     }
     let source = request.guest(KIND)?.clone();
     guests::check_lock(&source)?;

@@ -24,6 +24,18 @@ pub(crate) fn check_target(request: &Request<'_>, target: &str) -> Result<(), Fa
     Err(Failure::died(format!("no such cluster node '{target}'")))
 }
 
+/// Refuses a storage that a clone cannot be made on, for the node that the clone goes to.
+pub(crate) fn check_clone_storage(request: &Request<'_>, storage: &str, target: &str) -> Result<(), Failure> {
+    volumes::usable(request.state, storage, &request.node)?;
+    if target == request.node || target == "localhost" {
+        return Ok(());
+    }
+    if volumes::is_shared(volumes::usable(request.state, storage, target)?) {
+        return Ok(());
+    }
+    Err(Failure::died(format!("can't clone to non-shared storage '{storage}'")))
+}
+
 /// Refuses to clone to another node what lies on local storages.
 pub(crate) fn check_shared(request: &Request<'_>, config: &Options, target: &str) -> Result<(), Failure> {
     match attached(config).into_iter().find(|(_, file)| is_local(request, file)) {

@@ -14,13 +14,16 @@ use crate::volumes::{self, Allocation};
 /// `POST clone`.
 pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
     let (vmid, new) = (request.vmid(), request.number("newid").unwrap_or(0) as u32);
-    guests::check_pool(request)?;
     let source = request.guest(KIND).map_err(|_| no_configuration(request))?.clone();
-    if let Some(storage) = request.get("storage") {
-        volumes::storage(request.state, storage)?;
-    }
-    let target = request.get("target").unwrap_or(&request.node).to_owned();
+    guests::check_pool(request)?;
+    let target =
+        request.get("target").filter(|name| *name != "localhost").unwrap_or(&request.node).to_owned();
     crate::migration::check_target(request, &target)?;
+    if let Some(storage) = request.get("storage") {
+        volumes::usable(request.state, storage, &request.node)?;
+        volumes::check_guest_storage(request.state, storage, KIND)?;
+        crate::migration::check_clone_storage(request, storage, &target)?;
+    }
     guests::check_lock(&source)?;
     let config = match request.get("snapname") {
         Some(name) => match source.snapshots.get(name) {
@@ -39,8 +42,6 @@ pub(crate) fn clone(request: &mut Request<'_>) -> Answer {
                 return Err(Failure::died(format!("parameter '{name}' not allowed for linked clones")));
             }
         }
-    } else if let Some(storage) = request.get("storage") {
-        volumes::check_guest_storage(request.state, storage, KIND)?;
     }
     if request.state.guests.contains_key(&new) {
         return Err(Failure::died(format!("unable to create VM {new}: config file already exists")));

@@ -192,3 +192,21 @@ fn a_container_with_a_directory_of_the_host_stays_there() {
     let upid = calls.ok("POST", "/nodes/pve/lxc/200/migrate", &[("target", "pve2")]);
     assert_eq!(calls.task(&upid).0, "OK");
 }
+
+#[test]
+fn a_clone_goes_to_another_node_by_way_of_a_shared_storage_only() {
+    let calls = Calls::with(Options { other_nodes: vec!["pve2".to_owned()], ..Options::default() });
+    for (name, shared) in [("own", "0"), ("nas", "1")] {
+        let path = format!("/mnt/{name}");
+        let options =
+            [("storage", name), ("type", "dir"), ("path", &path), ("content", "images"), ("shared", shared)];
+        calls.ok("POST", "/storage", &options);
+    }
+    calls.ok("POST", "/nodes/pve/qemu", &[("vmid", "100"), ("scsi0", "nas:1")]);
+    let clone =
+        |storage: &'static str| [("newid", "101"), ("target", "pve2"), ("full", "1"), ("storage", storage)];
+    let refused = calls.refused("POST", "/nodes/pve/qemu/100/clone", &clone("own"));
+    assert_eq!(refused, "500 can't clone to non-shared storage 'own'");
+    calls.ok("POST", "/nodes/pve/qemu/100/clone", &clone("nas"));
+    assert!(calls.get("/nodes/pve2/qemu/101/config")["smbios1"].is_string());
+}
