@@ -72,11 +72,11 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("shuts the VM down: a template does not run".to_string());
     } else if running {
         let boots = texts(prior, "boot_order");
-        let gone =
+        let mut gone =
             all_blocks(prior, "disk").iter().filter_map(|disk| text(disk, "interface")).filter(|name| {
                 !all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(*name))
             });
-        if let Some(name) = gone.into_iter().find(|name| boots.iter().any(|boot| boot == name)) {
+        if let Some(name) = gone.find(|name| boots.iter().any(|boot| boot == name)) {
             notes.push(format!(
                 "shuts the VM down and starts it again: it boots from disk {name}, which goes"
             ));
