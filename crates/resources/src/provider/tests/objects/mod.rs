@@ -126,32 +126,6 @@ async fn a_delete_that_is_refused_for_want_of_something_else_is_no_delete() {
     world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap();
 }
 
-/// A crash between giving the new permission and taking the old one.
-#[tokio::test]
-async fn a_permission_that_was_to_be_taken_out_is_known_after_a_crash() {
-    const GROUP: &str = "proxmox_virtual_environment_group";
-    let (world, _) = world(GROUP);
-    let group = |role: &str| json!({"group_id": "ops", "acl": [{"path": "/", "role_id": role}]});
-    let made = world.apply(None, group("Old")).await;
-    let recorder = Recorder::default();
-    let next = world.config(group("New"));
-    let changed = world.try_apply(Some(&made), Some(&next), &recorder).await.unwrap().unwrap();
-    let done: Vec<String> = recorder.0.lock().unwrap().clone();
-    let done: Vec<String> =
-        done.iter().filter_map(|line| line.strip_prefix("done ")).map(String::from).collect();
-    assert_eq!(done.first().map(String::as_str), Some("leave /?Old"), "{done:?}");
-    let registry = crate::registry::registry();
-    let operations = registry.kind(GROUP).unwrap().operations().unwrap();
-    let roles = |value: &pve_model::Value| -> Vec<String> {
-        let blocks = crate::values::all_blocks(value, "acl").iter();
-        blocks.filter_map(|block| crate::values::text(block, "role_id").map(String::from)).collect()
-    };
-    assert_eq!(roles(&changed), ["New"]);
-    let mut left = roles(&operations.unfinished(changed, &done[..1]));
-    left.sort();
-    assert_eq!(left, ["New", "Old"]);
-}
-
 #[tokio::test]
 async fn a_generated_key_that_is_not_told_is_not_passed_over_in_silence() {
     let (world, _) = world("proxmox_storage_pbs");

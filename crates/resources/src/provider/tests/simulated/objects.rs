@@ -117,3 +117,29 @@ async fn the_number_of_a_replication_job_is_that_of_its_id() {
     let made = world.apply(None, json!({"id": "100-2", "target": "pve2", "type": "local"})).await;
     assert_eq!(made.get("jobnum"), Some(&Value::number(2)));
 }
+
+/// A crash between giving the new permission and taking the old one.
+#[tokio::test]
+async fn a_permission_that_was_to_be_taken_out_is_known_after_a_crash() {
+    const GROUP: &str = "proxmox_virtual_environment_group";
+    let (world, _server) = world(GROUP).await;
+    let group = |role: &str| json!({"group_id": "ops", "acl": [{"path": "/", "role_id": role}]});
+    let made = world.apply(None, group("PVEAuditor")).await;
+    let recorder = Recorder::default();
+    let next = world.config(group("PVEVMUser"));
+    let changed = world.try_apply(Some(&made), Some(&next), &recorder).await.unwrap().unwrap();
+    let done: Vec<String> = recorder.0.lock().unwrap().clone();
+    let done: Vec<String> =
+        done.iter().filter_map(|line| line.strip_prefix("done ")).map(String::from).collect();
+    assert_eq!(done.first().map(String::as_str), Some("leave /?PVEAuditor"), "{done:?}");
+    let registry = crate::registry::registry();
+    let operations = registry.kind(GROUP).unwrap().operations().unwrap();
+    let roles = |value: &Value| -> Vec<String> {
+        let blocks = crate::values::all_blocks(value, "acl").iter();
+        blocks.filter_map(|block| crate::values::text(block, "role_id").map(String::from)).collect()
+    };
+    assert_eq!(roles(&changed), ["PVEVMUser"]);
+    let mut left = roles(&operations.unfinished(changed, &done[..1]));
+    left.sort();
+    assert_eq!(left, ["PVEAuditor", "PVEVMUser"]);
+}
