@@ -260,8 +260,9 @@ impl Run<'_> {
                 Err(complaint) => (value.map(|value| resolver.left(step, value)), Some(complaint)),
             }
         };
-        self.record(Payload::ActionSucceeded(ActionSucceeded { action, record })).await?;
-        complaint.map_or(Ok(()), |complaint| Err(plain_error(complaint)))
+        let recorded = self.record(Payload::ActionSucceeded(ActionSucceeded { action, record })).await;
+        let Some(complaint) = complaint else { return recorded };
+        Err(unrecorded(plain_error(complaint), recorded))
     }
 
     async fn failed(&self, step: &Step, action: Uuid, error: ProviderError) -> Result<(), ProviderError> {
@@ -280,8 +281,7 @@ impl Run<'_> {
             });
             Payload::ActionFailed(ActionFailed { action, error: error.message.clone(), record })
         };
-        self.record(payload).await?;
-        Err(error)
+        Err(unrecorded(error, self.record(payload).await))
     }
 }
 
@@ -357,6 +357,16 @@ fn sent(step: &str, upid: Option<&str>, error: ProviderError) -> ProviderError {
         None => format!("the step {step:?} was done"),
     };
     ProviderError { message: format!("{what}, and {}", error.message), ..error }
+}
+
+/// An error whose recording may have failed, too: what failed first is told in any case.
+pub(crate) fn unrecorded(error: ProviderError, recorded: Result<(), ProviderError>) -> ProviderError {
+    let Err(failed) = recorded else { return error };
+    ProviderError {
+        message: format!("{}; and {}", error.message, failed.message),
+        left: error.left,
+        ..failed
+    }
 }
 
 fn journal_failed(error: &JournalError) -> ProviderError {

@@ -9,7 +9,7 @@ use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
-use crate::execute::{Run, plain_error};
+use crate::execute::{Run, plain_error, unrecorded};
 use crate::ports::{ProviderError, ProvisionOutput};
 use crate::report::Reporter;
 
@@ -30,8 +30,9 @@ impl Run<'_> {
         match self.provision(step, change, action, Some((made, &record))).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.refuse(action, &error, Some(InstanceRecord { tainted: true, ..record })).await?;
-                Err(error)
+                let record = InstanceRecord { tainted: true, ..record };
+                let refused = self.refuse(action, &error, Some(record)).await;
+                Err(unrecorded(error, refused))
             }
         }
     }
@@ -46,8 +47,8 @@ impl Run<'_> {
         match self.provision(step, change, action, None).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.refuse(action, &error, None).await?;
-                Err(error)
+                let refused = self.refuse(action, &error, None).await;
+                Err(unrecorded(error, refused))
             }
         }
     }

@@ -9,8 +9,8 @@ use pve_model::event::{Operation, Payload};
 use pve_model::plan::Plan;
 use pve_model::state::InstanceRecord;
 use scripted::{
-    Cluster, Fails, KillPoints, Known, MemoryJournal, ScriptedResolver, TraceReporter, address, options,
-    plan, record_of, thing,
+    Accepts, Cluster, Fails, KillPoints, Known, MemoryJournal, ScriptedResolver, TraceReporter, address,
+    options, plan, record_of, thing,
 };
 
 /// One step for `a` with two provisioners, and `b`, which waits for it.
@@ -95,6 +95,21 @@ async fn a_failure_after_a_create_taints_and_stops_what_follows() {
     assert!(!cluster.trace.lines().contains(&"provision a 2".to_string()));
     assert_eq!(journal.state().current(&address("a")), Some(&tainted()));
     assert!(journal.state().open_actions.is_empty());
+}
+
+#[tokio::test]
+async fn the_failure_of_a_provisioner_is_told_where_the_log_cannot_take_it_either() {
+    for (operation, taken) in [(Operation::Create, 5), (Operation::Delete, 2)] {
+        let cluster = failing("a 0");
+        if operation == Operation::Delete {
+            cluster.things.lock().unwrap().insert("a".into(), true);
+        }
+        let accepts = Accepts::Only(taken);
+        let journal = MemoryJournal { accepts, ..MemoryJournal::beside(&cluster) };
+        let outcome = walk(&provisioned(operation), &cluster, &journal, |_| {}).await;
+        let error = &outcome.failures[0].error;
+        assert!(error.contains("exit code 3") && error.contains("taken over"), "{operation:?}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -263,6 +263,31 @@ async fn a_journal_that_takes_nothing_more_ends_the_run_at_whichever_call() {
     }
 }
 
+#[tokio::test]
+async fn why_a_step_failed_is_told_where_the_log_cannot_take_it_either() {
+    let (clean, unclear) = ((Fails::Clean, "no space"), (Fails::Unclear, "the answer was lost"));
+    for (how, why) in [clean, unclear] {
+        let cluster = Cluster::failing("a", how);
+        let journal = MemoryJournal { accepts: Accepts::Only(1), ..MemoryJournal::beside(&cluster) };
+        let outcome = carry_out(&creates(&[("a", &[])]), &cluster, &journal, &options(1)).await;
+        assert_eq!(outcome.failures[0].error, format!("{why}; and the log could not be written: taken over"));
+        assert!(outcome.failures[0].hint.as_ref().unwrap().contains("Another run took over"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_postcondition_complains_of_is_told_where_the_log_cannot_take_the_result() {
+    let cluster = Cluster::default();
+    let journal = MemoryJournal { accepts: Accepts::Only(4), ..MemoryJournal::beside(&cluster) };
+    let plan = creates(&[("a", &[])]);
+    let mut resolver = ScriptedResolver::new(&plan, &cluster);
+    resolver.complains_of.insert("a".into());
+    let outcome =
+        execute(&plan, &cluster, &cluster, &mut resolver, &journal, &SilentReporter, &options(1)).await;
+    let error = &outcome.failures[0].error;
+    assert!(error.contains("postcondition") && error.contains("taken over"), "{error}");
+}
+
 /// A cluster repeats parameters in its messages; what is sensitive of them reaches neither the screen nor the log.
 #[tokio::test]
 async fn an_error_that_repeats_a_sensitive_value_is_told_without_it() {

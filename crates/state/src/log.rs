@@ -87,6 +87,14 @@ pub enum LogError {
     /// The key does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Nothing could be appended, and it cannot be kept here until it can either.
+    #[error("{error}; and it cannot be kept here: {reason}")]
+    Unkept {
+        /// Why it could not be appended.
+        error: Box<LogError>,
+        /// Why it cannot be kept.
+        reason: Box<LogError>,
+    },
     /// The storage failed; whether something was written can only be told by reading.
     #[error("the log {place} cannot be used: {reason}")]
     Storage {
@@ -100,7 +108,10 @@ pub enum LogError {
 impl LogError {
     /// Whether another writer was faster: nothing was written, and the writer's view is old.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, LogError::Conflict { .. })
+        match self {
+            LogError::Unkept { error, .. } => error.is_conflict(),
+            other => matches!(other, LogError::Conflict { .. }),
+        }
     }
 }
 

@@ -43,6 +43,12 @@ impl SpooledLog {
         SpooledLog { log, open, away: Box::new(away), spool: Mutex::new(None), last: AtomicU64::new(0) }
     }
 
+    async fn begin(&self, base: u64, batch: Vec<Draft>) -> Result<Arc<dyn EventLog>, LogError> {
+        let spool = (self.open)(self.log.id(), base)?;
+        spool.append(0, batch).await?;
+        Ok(spool)
+    }
+
     /// The event after which events are in the spool; `None` when all are in the log.
     pub async fn spooled_after(&self) -> Option<u64> {
         self.spool.lock().await.as_ref().map(|(base, _)| *base)
@@ -68,16 +74,22 @@ impl EventLog for SpooledLog {
         if begun.is_none() {
             match self.log.append(expected_head, batch.clone()).await {
                 Err(error @ LogError::Storage { .. }) if last > 0 => {
-                    *begun = Some((expected_head, (self.open)(self.log.id(), expected_head)?));
+                    match (self.open)(self.log.id(), expected_head) {
+                        Ok(spool) => *begun = Some((expected_head, spool)),
+                        Err(reason) => return Err(unkept(error, reason)),
+                    }
                     (self.away)(&error);
                 }
                 // Overtaken: others do not wait for this run any more, so it is told, too.
                 Err(error @ LogError::Conflict { .. }) if last > 0 && last == expected_head => {
-                    let spool = (self.open)(self.log.id(), expected_head)?;
-                    spool.append(0, batch).await?;
-                    *begun = Some((expected_head, spool));
                     (self.away)(&error);
-                    return Err(error);
+                    return Err(match self.begin(expected_head, batch).await {
+                        Ok(spool) => {
+                            *begun = Some((expected_head, spool));
+                            error
+                        }
+                        Err(reason) => unkept(error, reason),
+                    });
                 }
                 Ok(events) => {
                     let appended = events.last().map_or(last, |event| event.sequence);
@@ -154,6 +166,10 @@ impl EventLog for SpooledLog {
     async fn verify(&self) -> Result<Verification, LogError> {
         self.log.verify().await
     }
+}
+
+fn unkept(error: LogError, reason: LogError) -> LogError {
+    LogError::Unkept { error: Box::new(error), reason: Box::new(reason) }
 }
 
 fn shifted(event: Event, base: u64) -> Event {

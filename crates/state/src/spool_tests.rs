@@ -246,6 +246,26 @@ async fn what_a_run_still_does_when_it_is_overtaken_is_kept() {
     assert!(log.state().await.unwrap().current(&"x.a".parse().unwrap()).is_some());
 }
 
+/// A disk that is full must not hide that another run took over.
+#[tokio::test]
+async fn a_run_that_is_overtaken_and_can_keep_nothing_is_told_both() {
+    let log = memory();
+    let full = || LogError::Storage { place: "spool.db".into(), reason: "the disk is full".into() };
+    let stopped = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&stopped);
+    let wrapped = Arc::new(SpooledLog::new(
+        Arc::<MemoryLog>::clone(&log),
+        Box::new(move |_, _| Err(full())),
+        move |_| stop.store(true, Ordering::Relaxed),
+    ));
+    let writer = Writer::start(wrapped, State::default(), draft("").actor);
+    writer.record(draft("one").payload).await.unwrap();
+    log.append(1, vec![taken_over()]).await.unwrap();
+    let error = writer.record(draft("two").payload).await.unwrap_err();
+    assert!(error.lost && error.message.contains("the disk is full"), "{error:?}");
+    assert!(stopped.load(Ordering::Relaxed));
+}
+
 async fn push(log: &MemoryLog, spool: &MemoryLog) -> Pushed {
     push_after(log, spool, 1).await
 }
