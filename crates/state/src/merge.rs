@@ -28,8 +28,10 @@ struct Known<'a> {
     /// Creates that were settled as having come to nothing.
     came_to_nothing: BTreeSet<Uuid>,
     open: BTreeSet<Uuid>,
-    /// Addresses that have something, or may get something.
-    taken: BTreeSet<InstanceAddress>,
+    /// Addresses that may get something.
+    open_addresses: BTreeSet<InstanceAddress>,
+    /// The event that brought what an address has: a replacement that failed leaves the object that was there before.
+    brought: BTreeMap<InstanceAddress, u64>,
 }
 
 impl Merged {
@@ -67,21 +69,40 @@ impl<'a> Known<'a> {
             intents: BTreeMap::new(),
             came_to_nothing: BTreeSet::new(),
             open: state.open_actions.iter().map(|open| open.intent.action).collect(),
-            taken: state.open_actions.iter().map(|open| open.intent.address.clone()).collect(),
+            open_addresses: state.open_actions.iter().map(|open| open.intent.address.clone()).collect(),
+            brought: BTreeMap::new(),
         };
-        known.taken.extend(state.instances.into_keys());
         for event in all {
-            match &event.payload {
-                Payload::ActionIntended(intent) => {
-                    known.intents.insert(intent.action, (event, intent));
-                }
-                Payload::ActionFailed(ActionFailed { action, record: None, .. }) => {
-                    known.came_to_nothing.insert(*action);
-                }
-                _ => {}
-            }
+            known.note(event);
         }
+        known.brought.retain(|address, _| state.current(address).is_some());
         Ok(known)
+    }
+
+    fn note(&mut self, event: &'a Event) {
+        let brought = match &event.payload {
+            Payload::ActionIntended(intent) => {
+                self.intents.insert(intent.action, (event, intent));
+                None
+            }
+            Payload::ActionFailed(ActionFailed { action, record: None, .. }) => {
+                self.came_to_nothing.insert(*action);
+                None
+            }
+            Payload::ActionFailed(ActionFailed { action, .. }) => self.created(*action),
+            Payload::ActionSucceeded(done) => self.created(done.action),
+            Payload::InstanceImported(seen) => Some(&seen.address),
+            Payload::InstanceMoved(moved) => Some(&moved.to),
+            _ => None,
+        };
+        if let Some(address) = brought {
+            self.brought.insert(address.clone(), event.sequence);
+        }
+    }
+
+    fn created(&self, action: Uuid) -> Option<&'a InstanceAddress> {
+        let (_, intent) = self.intents.get(&action)?;
+        (intent.operation == Operation::Create).then_some(&intent.address)
     }
 
     /// Opens an action again of which more is known than whoever settled it knew. Where its address has something else by
@@ -93,7 +114,8 @@ impl<'a> Known<'a> {
             return;
         }
         self.came_to_nothing.remove(&action);
-        if !self.taken.insert(intent.address.clone()) {
+        let is_brought = self.brought.get(&intent.address).is_some_and(|brought| *brought > event.sequence);
+        if !self.open_addresses.insert(intent.address.clone()) || is_brought {
             let guest = intent.claim.vmid.map(|vmid| format!(" as guest {vmid}")).unwrap_or_default();
             let text = format!(
                 "the run that was overtaken made it{guest}, and another run has made it since: look for one that is in \

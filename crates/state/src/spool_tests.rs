@@ -144,6 +144,14 @@ fn intended(name: &str, operation: Operation) -> (Uuid, Draft) {
     (action, Draft { payload, ..draft("") })
 }
 
+fn replacing(name: &str, aside: &str) -> (Uuid, Draft) {
+    let (action, mut draft) = intended(name, Operation::Create);
+    if let Payload::ActionIntended(intent) = &mut draft.payload {
+        intent.depose_as = Some(aside.into());
+    }
+    (action, draft)
+}
+
 fn succeeded(action: Uuid, value: &str) -> Draft {
     let record = InstanceRecord {
         provider: "p".into(),
@@ -221,6 +229,36 @@ async fn what_was_made_by_two_runs_is_told() {
         "{:?}",
         pushed.notes
     );
+}
+
+/// A replacement that is made before the old object goes, and was settled too early: the old one is back in its place.
+#[tokio::test]
+async fn a_replacement_made_first_is_taken_in_beside_the_object_that_it_replaces() {
+    for is_made_again in [false, true] {
+        let log = memory();
+        let spool = Arc::new(MemoryLog::named(log.id(), Key::from_bytes([1; 32])));
+        let (first, old) = intended("a", Operation::Create);
+        let (action, replacement) = replacing("a", "aside");
+        log.append(0, vec![old, succeeded(first, "old"), replacement]).await.unwrap();
+        let mut meanwhile = vec![taken_over(), nothing(action)];
+        if is_made_again {
+            let (again, intent) = replacing("a", "away");
+            meanwhile.extend([intent, succeeded(again, "second")]);
+        }
+        log.append(3, meanwhile).await.unwrap();
+        spool.append(0, vec![succeeded(action, "new")]).await.unwrap();
+        let pushed = push_after(&log, &spool, 3).await;
+        let state = log.state().await.unwrap();
+        let address = "x.a".parse().unwrap();
+        let current = state.current(&address).map(|record| record.values.clone());
+        if is_made_again {
+            assert_eq!((pushed.events, pushed.notes.len(), current), (0, 1, Some("second".into())));
+        } else {
+            assert_eq!((pushed.events, pushed.notes), (2, vec![]));
+            assert_eq!(current, Some("new".into()));
+            assert_eq!(state.instances[&address].deposed["aside"].values, "old");
+        }
+    }
 }
 
 #[tokio::test]
