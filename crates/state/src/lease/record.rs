@@ -1,11 +1,9 @@
 //! What is stored of a lease, and the port to where it is kept.
 
-use std::path::Path;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use pve_model::event::Actor;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::log::LogError;
@@ -43,10 +41,30 @@ impl LeaseHolder {
 
     /// Whether it is known that the process has ended: it ran on this machine, which has no such process.
     pub fn has_ended(&self) -> bool {
-        self.machine.is_some()
-            && self.machine == machine()
-            && !Path::new(&format!("/proc/{}", self.process)).exists()
+        self.machine.is_some() && self.machine == machine() && is_none(signalled(self.process))
     }
+}
+
+/// What the system says to a signal that is only asked for.
+#[cfg(unix)]
+fn signalled(process: u32) -> rustix::io::Result<()> {
+    let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::test_kill_process(process.ok_or(rustix::io::Errno::INVAL)?)
+}
+
+/// Whether that shows that there is no such process. One of another user may not be signalled, and `/proc` may not even
+/// show it (`hidepid`).
+#[cfg(unix)]
+fn is_none(signalled: rustix::io::Result<()>) -> bool {
+    signalled == Err(rustix::io::Errno::SRCH)
+}
+
+#[cfg(not(unix))]
+fn signalled(_: u32) {}
+
+#[cfg(not(unix))]
+fn is_none((): ()) -> bool {
+    false
 }
 
 /// What no other machine, no other start of this one and no other container of it has.
@@ -68,6 +86,7 @@ impl std::fmt::Display for LeaseHolder {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseRecord {
     /// Counts takings and breakings; only rises.
+    #[serde(deserialize_with = "count")]
     pub epoch: u64,
     /// Who holds it; `None` when it was released: the record stays, so that the epoch does.
     pub holder: Option<LeaseHolder>,
@@ -76,9 +95,31 @@ pub struct LeaseRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<Box<LeaseHolder>>,
     /// For how long it is good without being renewed, in milliseconds.
+    #[serde(deserialize_with = "at_most_a_day")]
     pub time_to_live: u64,
     /// When it was last written, by the writer's clock: to be shown.
     pub renewed: Timestamp,
+}
+
+/// More than any lease is good for, in milliseconds.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+/// Whoever counts on from there must have room for it.
+fn count<'de, D: Deserializer<'de>>(stored: D) -> Result<u64, D::Error> {
+    at_most(u64::MAX / 2, "takings", stored)
+}
+
+/// One that were good for longer would be waited for for ever.
+fn at_most_a_day<'de, D: Deserializer<'de>>(stored: D) -> Result<u64, D::Error> {
+    at_most(DAY, "milliseconds", stored)
+}
+
+fn at_most<'de, D: Deserializer<'de>>(most: u64, what: &str, stored: D) -> Result<u64, D::Error> {
+    let found = u64::deserialize(stored)?;
+    if found <= most {
+        return Ok(found);
+    }
+    Err(serde::de::Error::custom(format!("{found} {what} are more than a lease has")))
 }
 
 /// A record with what its store calls it.
@@ -113,4 +154,26 @@ pub trait LeaseStore: Send + Sync {
     /// # Errors
     /// When the storage fails: the write may have taken effect and may do so later.
     async fn write(&self, expected: Option<&str>, record: &LeaseRecord) -> Result<LeaseWrite, LogError>;
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_process_has_ended_only_when_the_system_knows_none() {
+        assert!(is_none(Err(Errno::SRCH)));
+        for still in [Ok(()), Err(Errno::PERM), Err(Errno::ACCESS), signalled(0), signalled(u32::MAX)] {
+            assert!(!is_none(still), "{still:?}");
+        }
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let actor = Actor { user: "ann".into(), host: "desk".into(), version: "0".into() };
+        let holder = LeaseHolder { process: child.id(), ..LeaseHolder::new(actor, "apply") };
+        assert!(!holder.has_ended());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(holder.has_ended(), holder.machine.is_some());
+    }
 }

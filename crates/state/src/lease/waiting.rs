@@ -27,7 +27,7 @@ impl Waiting {
         let mut until = self.deadline;
         if let Some((lease, since)) = &self.seen {
             let record = &lease.record;
-            let free = *since + Duration::from_millis(record.time_to_live + 1);
+            let free = *since + Duration::from_millis(record.time_to_live) + Duration::from_millis(1);
             let is_broken = record.holder.is_none() && record.broken.is_some();
             if is_broken {
                 until = until.max(free);
