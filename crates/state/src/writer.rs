@@ -86,6 +86,8 @@ async fn commit(
     state: Arc<Mutex<State>>,
 ) {
     let mut batch = Vec::new();
+    // What the next events have to fit: copied once, as a state may be large.
+    let mut ahead = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut broken: Option<WriterError> = None;
     while requests.recv_many(&mut batch, 256).await > 0 {
         let (drafts, replies): (Vec<Vec<Draft>>, Vec<_>) = batch.drain(..).unzip();
@@ -97,7 +99,7 @@ async fn commit(
                 }
                 Err(error.clone())
             }
-            None => append(&*log, drafts, &state).await,
+            None => append(&*log, drafts, &mut ahead, &state).await,
         };
         broken = result.as_ref().err().cloned();
         for reply in replies {
@@ -108,11 +110,16 @@ async fn commit(
 }
 
 /// Appends events that fit what came before them. Nobody could project a log with one that does not.
-async fn append(log: &dyn EventLog, drafts: Vec<Draft>, state: &Mutex<State>) -> Result<(), WriterError> {
-    let mut next = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let head = next.sequence;
+/// `ahead` is the state with them, whether they are durable or not: after an error it is not asked any more.
+async fn append(
+    log: &dyn EventLog,
+    drafts: Vec<Draft>,
+    ahead: &mut State,
+    state: &Mutex<State>,
+) -> Result<(), WriterError> {
+    let head = ahead.sequence;
     for (sequence, draft) in (head + 1..).zip(&drafts) {
-        next.apply(&draft.at(sequence)).map_err(|error| failed(&error))?;
+        ahead.apply(&draft.at(sequence)).map_err(|error| failed(&error))?;
     }
     let events = log.append(head, drafts).await.map_err(|error| lost(&error))?;
     let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
