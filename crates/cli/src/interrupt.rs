@@ -10,8 +10,9 @@ use crate::failure::INTERRUPTED;
 /// the log knows what was intended.
 pub fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
     tokio::spawn(async move {
+        let mut asked = false;
         while interrupt().await.is_ok() {
-            if cancelled.swap(true, Ordering::SeqCst) {
+            if is_second(&mut asked, &cancelled) {
                 eprintln!("Stopped. `pve apply` finds out what became of what was running.");
                 std::process::exit(i32::from(INTERRUPTED));
             }
@@ -24,6 +25,13 @@ pub fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
             );
         }
     });
+}
+
+/// Stops the run at the first request; says whether this is another one. A run that stops for a reason of its own, such
+/// as a log that is away, was not asked to.
+fn is_second(asked: &mut bool, cancelled: &AtomicBool) -> bool {
+    cancelled.store(true, Ordering::SeqCst);
+    std::mem::replace(asked, true)
 }
 
 #[cfg(unix)]
@@ -42,4 +50,19 @@ async fn interrupt() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn interrupt() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_ends_no_process_even_where_the_run_stops_already() {
+        for stops in [false, true] {
+            let (mut asked, cancelled) = (false, AtomicBool::new(stops));
+            assert!(!is_second(&mut asked, &cancelled), "stops already: {stops}");
+            assert!(cancelled.load(Ordering::SeqCst));
+            assert!(is_second(&mut asked, &cancelled));
+        }
+    }
 }
