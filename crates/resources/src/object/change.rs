@@ -10,7 +10,7 @@ use super::encode::{SEVERAL, encode};
 use super::engine::{Engine, MOST};
 use super::template::{fill, fill_path, names};
 use super::wire::{Field, Form};
-use crate::cluster::{Call, Method, Step, refused};
+use crate::cluster::{ApiError, Call, Method, Step, refused};
 use crate::params::Params;
 use crate::values::{blank, changed, with};
 
@@ -31,7 +31,7 @@ impl Engine {
         if !path.is_empty() && !is_made {
             let made = call.ask(Step::CREATE, method, &path, &params, MOST).await;
             answer = made.map_err(|error| match self.is_made_before() {
-                true => ProviderError { left: Some(self.with_id(&blank(&self.stored(planned)))), ..error },
+                true => error,
                 false => self.taken(error, planned),
             })?;
         }
@@ -106,22 +106,22 @@ impl Engine {
     }
 
     /// What a change left that broke off: what can be read as it is, and of the rest what was so before and what is known
-    /// to be done.
+    /// to be done. `None` when the object is not there.
     pub(super) async fn left_of_change(
         &self,
         call: &Call<'_>,
         prior: Option<&Value>,
         planned: &Value,
-    ) -> Value {
+    ) -> Result<Option<Value>, ApiError> {
         let wanted = self.with_id(&blank(&self.stored(planned)));
-        let there = match self.look(call.cluster, &wanted).await {
-            Ok(Some(answer)) => self.understood(&wanted, &answer),
-            Ok(None) | Err(_) => wanted.clone(),
+        let there = match self.read_known(call.cluster, &wanted).await? {
+            Some(there) => there,
+            None => return Ok(None),
         };
         let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
         let kept: Vec<&str> =
             self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
-        self.unfinished_but(there, &call.done(), &kept)
+        Ok(Some(self.unfinished_but(there, &call.done(), &kept)))
     }
 
     /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.

@@ -17,7 +17,7 @@ use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::Field;
 use super::{Delete, Object, Read, Removal};
-use crate::cluster::{ApiError, Call, Cluster, Method, Step};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Definition, problem};
 use crate::families;
 use crate::observed::overlay;
@@ -101,6 +101,19 @@ impl Engine {
         absent: Absent,
     ) -> Result<Option<Value>, ApiError> {
         Ok(self.look(cluster, named).await?.map(|answer| self.decoded(named, &answer, absent)))
+    }
+
+    /// The object that `prior` names as it is. `None` when it is not there.
+    pub(super) async fn read_known(
+        &self,
+        cluster: &Cluster,
+        prior: &Value,
+    ) -> Result<Option<Value>, ApiError> {
+        if matches!(self.object.read, Read::Nowhere) {
+            // It was made once it has an id.
+            return Ok(prior.get("id").is_some_and(|id| !id.is_null()).then(|| prior.clone()));
+        }
+        Ok(self.look(cluster, prior).await?.map(|answer| self.understood(prior, &answer)))
     }
 
     pub(super) fn understood(&self, prior: &Value, answer: &Json) -> Value {
@@ -264,11 +277,7 @@ fn agrees(prior: &Value, name: &str, found: Option<&Json>) -> bool {
 #[async_trait]
 impl Operations for Engine {
     async fn read(&self, _: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
-        if matches!(self.object.read, Read::Nowhere) {
-            // It was made once it has an id.
-            return Ok(prior.get("id").is_some_and(|id| !id.is_null()).then(|| prior.clone()));
-        }
-        Ok(self.look(cluster, prior).await?.map(|answer| self.understood(prior, &answer)))
+        self.read_known(cluster, prior).await
     }
 
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
@@ -277,16 +286,15 @@ impl Operations for Engine {
         match self.settle(call, None, &made).await {
             Ok(value) => Ok(value),
             // Only the answer told all that was made.
-            Err(error) => {
-                let left = async { Ok(Some(self.left_of_change(call, None, &made).await)) };
-                Err(broken_off(call, error, false, left).await)
-            }
+            Err(error) => Err(broken_off(call, error, false, self.left_of_change(call, None, &made)).await),
         }
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         let _turn = self.guard(call, Some(prior), Some(planned)).await?;
-        self.where_it_is(call, prior).await?;
+        if self.where_it_is(call, prior).await?.is_none() {
+            return Err(refused(format!("{} is gone", call.object), Some("plan again")));
+        }
         self.change(call, prior, planned).await?;
         self.settle(call, Some(prior), planned).await
     }
@@ -332,7 +340,7 @@ impl Operations for Engine {
         planned: Option<&Value>,
     ) -> Result<Option<Value>, ApiError> {
         match planned {
-            Some(planned) => Ok(Some(self.left_of_change(call, prior, planned).await)),
+            Some(planned) => self.left_of_change(call, prior, planned).await,
             None => read_left(self, block, call, [prior, planned]).await,
         }
     }

@@ -67,6 +67,17 @@ async fn a_reload_that_fails_has_been_written_and_is_not_said_to_be_taken_back()
     assert!(crate::values::same(&done, &world.plan(Some(&done), &config).planned.unwrap()));
 }
 
+#[tokio::test]
+async fn what_a_change_left_that_cannot_be_read_stays_open() {
+    let (world, store) = world(BRIDGE);
+    *store.breaks_at.lock().unwrap() = Some((2, false));
+    let error = ApiError { message: "no quorum".into(), hint: None, status: Some(500), lost: false };
+    *store.failing.lock().unwrap() = Some(("Get /nodes/pve/network/vmbr1".into(), error));
+    let config = world.config(bridge("vmbr1"));
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.left.is_none() && error.indeterminate, "{error:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reload_without_an_answer_is_taken_back_as_far_as_it_is_staged() {
     let (world, store) = world(BRIDGE);

@@ -97,6 +97,8 @@ impl Api for Refusing {
     }
 }
 
+const CLONED: &str = "proxmox_cloned_vm";
+
 const URL: &str = "https://images.example.test/refused.qcow2";
 
 /// What each kind becomes in turn, before it is destroyed.
@@ -264,4 +266,37 @@ async fn a_clone_that_could_not_be_moved_to_its_node_is_known_where_it_is() {
     let moved = world.try_apply(Some(&read), Some(&config), &Recorder::default()).await.unwrap().unwrap();
     assert_eq!(text(&moved, "node_name"), Some("pve2"));
     world.assert_settled(&moved, &config).await;
+}
+
+/// The clone is there and the change of its options was refused: what is left is what the cluster says of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_whose_options_were_refused_is_known_without_them() {
+    let (template, _server) = world(CLONED).await;
+    let params = [("vmid", "900"), ("name", "template"), ("memory", "512"), ("cores", "2")];
+    let params = params.map(|(name, text)| (name.to_string(), text.to_string()));
+    template.api.send(Method::Post, "/nodes/pve/qemu", &params).await.unwrap();
+    let api = Refusing::over(template.api.clone());
+    let world = World::over(CLONED, api.clone());
+    let config = world.config(json!({"node_name": "pve", "id": 600, "clone": {"source_vm_id": 900},
+                                     "started": false, "description": "d", "cpu": {"cores": 4}}));
+    *api.path.lock().unwrap() = Some("/600/config");
+    let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("not now"), "{}", error.message);
+    let left = error.left.expect("the clone is there");
+    assert_eq!(text(&left, "description"), None);
+    assert_eq!(crate::values::int(left.get("cpu").unwrap(), "cores"), Some(2), "{left:?}");
+    *api.path.lock().unwrap() = None;
+    let done = world.try_apply(Some(&left), Some(&config), &Recorder::default()).await.unwrap().unwrap();
+    world.assert_settled(&done, &config).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_gone_is_not_changed() {
+    let (world, _server) = world("proxmox_vm").await;
+    let config = world.config(json!({"node_name": "pve", "id": 600}));
+    let made = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap().unwrap();
+    world.api.send(Method::Delete, "/nodes/pve/qemu/600", &[]).await.unwrap();
+    let next = world.config(json!({"node_name": "pve", "id": 600, "description": "d"}));
+    let error = world.try_apply(Some(&made), Some(&next), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("is gone") && error.hint.unwrap() == "plan again", "{}", error.message);
 }
