@@ -1,4 +1,5 @@
-//! Lists of firewall rules in the API: in order, new ones on top.
+//! Lists of firewall rules in the API: in order, new ones on top. They are changed by their places: a digest goes with
+//! each request, so that a place is that of the rule that was seen there.
 
 use std::time::Duration;
 
@@ -6,13 +7,16 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, Step};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, refused};
 use crate::definition::{Item, blocks, flag as switch, number, problem, text as word};
 use crate::params::Params;
 use crate::values::{all_blocks, flag, text, with, with_elements, with_unknown};
 
 /// One request.
 const MOST: Duration = Duration::from_secs(60);
+
+/// How often a request is sent again that met a change of something else in the same file.
+const COLLISIONS: usize = 32;
 
 /// The `rule` blocks of a kind.
 pub(crate) fn rule_blocks() -> Item {
@@ -102,7 +106,7 @@ fn decode_rule(rule: &Json, position: usize) -> Json {
 
 /// The rules at `base`, in order.
 pub(crate) async fn list(cluster: &Cluster, base: &str) -> Result<Vec<Json>, ApiError> {
-    let mut rules = cluster.get(base).await?.as_array().cloned().unwrap_or_default();
+    let mut rules = elements("firewall rules", &cluster.get(base).await?)?.clone();
     rules.sort_by_key(|rule| rule.get("pos").and_then(Json::as_i64));
     Ok(rules)
 }
@@ -116,15 +120,16 @@ pub(crate) fn decode(rules: &[Json]) -> Json {
 pub(crate) async fn write(call: &Call<'_>, base: &str, planned: &Value) -> Result<(), ProviderError> {
     let wanted: Vec<Params> = all_blocks(planned, "rule").iter().map(encode_rule).collect();
     let present = list(call.cluster, base).await.map_err(|error| call.failed(Step::READ, &error))?;
-    for position in (wanted.len()..present.len()).rev() {
-        delete_one(call, base, position).await?;
-    }
     let missing = wanted.len().saturating_sub(present.len());
+    let mut rules = Rules { call, base, present };
+    for position in (wanted.len()..rules.present.len()).rev() {
+        rules.edit(Edit::Delete, position, &Params::default()).await?;
+    }
     for (position, rule) in wanted.iter().enumerate().take(missing).rev() {
-        call.step(Step::of("add", &format!("rule {position}")), Method::Post, base, rule, MOST).await?;
+        rules.edit(Edit::Add, position, rule).await?;
     }
     for (position, rule) in wanted.iter().enumerate().skip(missing) {
-        let now = present.get(position - missing).map(present_params).unwrap_or_default();
+        let now = rules.present.get(position).map(present_params).unwrap_or_default();
         let (set, delete) = rule.since(&now);
         if set.0.is_empty() && delete.is_empty() {
             continue;
@@ -133,10 +138,83 @@ pub(crate) async fn write(call: &Call<'_>, base: &str, planned: &Value) -> Resul
         if !delete.is_empty() {
             params.put("delete", Some(delete.into_iter().collect::<Vec<_>>().join(",")));
         }
-        let path = format!("{base}/{position}");
-        call.step(Step::of("change", &format!("rule {position}")), Method::Put, &path, &params, MOST).await?;
+        rules.edit(Edit::Change, position, &params).await?;
     }
     Ok(())
+}
+
+/// What is done to a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edit {
+    /// A new rule goes on top.
+    Add,
+    Change,
+    Delete,
+}
+
+/// A list as it was seen last.
+struct Rules<'a> {
+    call: &'a Call<'a>,
+    base: &'a str,
+    present: Vec<Json>,
+}
+
+impl Rules<'_> {
+    /// One step, unless somebody else has changed the list since it was seen. The digest is that of a file which other
+    /// things are in too: where the list is as it was seen, the request is sent again.
+    async fn edit(&mut self, edit: Edit, position: usize, params: &Params) -> Result<(), ProviderError> {
+        let name = format!("rule {position}");
+        let place = format!("{}/{position}", self.base);
+        let (step, method, path) = match edit {
+            Edit::Add => (Step::of("add", &name), Method::Post, self.base),
+            Edit::Change => (Step::of("change", &name), Method::Put, &*place),
+            Edit::Delete => (Step::of("delete", &name), Method::Delete, &*place),
+        };
+        let mut tries = 0..COLLISIONS;
+        loop {
+            let mut params = params.clone();
+            let digest = self.present.first().and_then(|rule| rule.get("digest")?.as_str());
+            params.put("digest", digest);
+            let done = self.call.step(step, method, path, &params, MOST).await;
+            let now = match &done {
+                Err(error) if error.message.contains("detected modified configuration") => {
+                    self.list().await?
+                }
+                Err(_) => return done,
+                Ok(()) => break,
+            };
+            if others(&now, None) != others(&self.present, None) || tries.next().is_none() {
+                return done;
+            }
+            self.present = now;
+        }
+        let now = self.list().await?;
+        let (before, after) = match edit {
+            Edit::Add => (None, Some(0)),
+            Edit::Change => (Some(position), Some(position)),
+            Edit::Delete => (Some(position), None),
+        };
+        if others(&self.present, before) != others(&now, after) {
+            let message = format!("{}: somebody else changes these rules", step.on(&self.call.object));
+            return Err(refused(message, Some("look at them and plan again")));
+        }
+        self.present = now;
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<Json>, ProviderError> {
+        list(self.call.cluster, self.base).await.map_err(|error| self.call.failed(Step::READ, &error))
+    }
+}
+
+/// The rules but the one at a place, without what changes with others.
+fn others(rules: &[Json], but: Option<usize>) -> Vec<Json> {
+    let bare = |rule: &Json| {
+        let parts = rule.as_object().into_iter().flatten();
+        let parts = parts.filter(|(name, _)| !matches!(name.as_str(), "pos" | "digest"));
+        parts.map(|(name, part)| (name.clone(), part.clone())).collect::<Map<_, _>>().into()
+    };
+    rules.iter().enumerate().filter(|(at, _)| Some(*at) != but).map(|(_, rule)| bare(rule)).collect()
 }
 
 /// A rule of the list as it would have been sent.
@@ -158,27 +236,16 @@ fn present_params(rule: &Json) -> Params {
 
 /// Takes all rules away.
 pub(crate) async fn clear(call: &Call<'_>, base: &str) -> Result<(), ProviderError> {
-    let rules = match list(call.cluster, base).await {
-        Ok(rules) => rules,
+    let present = match list(call.cluster, base).await {
+        Ok(present) => present,
         Err(error) if error.is_missing() => return Ok(()),
         Err(error) => return Err(call.failed(Step::READ, &error)),
     };
-    for position in (0..rules.len()).rev() {
-        delete_one(call, base, position).await?;
+    let mut rules = Rules { call, base, present };
+    for position in (0..rules.present.len()).rev() {
+        rules.edit(Edit::Delete, position, &Params::default()).await?;
     }
     Ok(())
-}
-
-async fn delete_one(call: &Call<'_>, base: &str, position: usize) -> Result<(), ProviderError> {
-    let path = format!("{base}/{position}");
-    call.step(
-        Step::of("delete", &format!("rule {position}")),
-        Method::Delete,
-        &path,
-        &Params::default(),
-        MOST,
-    )
-    .await
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::MOST;
-use crate::cluster::{Call, Method, Step};
+use crate::cluster::{Call, Method, Step, elements};
 use crate::firewall::same_network;
 use crate::params::Params;
 use crate::values::{flag, text};
@@ -61,8 +61,9 @@ fn encode(entry: &Value) -> Params {
 /// Makes the set at `place` have just these entries.
 pub(super) async fn write(call: &Call<'_>, place: &str, wanted: &[Value]) -> Result<(), ProviderError> {
     let present = call.cluster.get(place).await.map_err(|error| call.failed(Step::READ, &error))?;
-    let present = present.as_array().cloned().unwrap_or_default();
-    for entry in &present {
+    let present =
+        elements("entries of the set", &present).map_err(|error| call.failed(Step::READ, &error))?;
+    for entry in present {
         let cidr = found(entry);
         if !wanted.iter().any(|new| same_network(cidr, network(new))) {
             let path = format!("{place}/{cidr}");

@@ -12,7 +12,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, Step};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements};
 use crate::definition::{Fields, blocks, flag, text};
 use crate::firewall::{followed_guest, named, owner, owner_fields, part_of_guest, path, validate_owner};
 use crate::firewall_alias::taken;
@@ -103,12 +103,13 @@ impl Operations for Kind {
                 .and_then(Json::as_str)
                 .is_some_and(|found| found.eq_ignore_ascii_case(name(prior)))
         };
-        let Some(set) = sets.as_array().and_then(|sets| sets.iter().find(is_it)) else { return Ok(None) };
-        let found = cluster.get(&place(prior)).await?.as_array().cloned().unwrap_or_default();
+        let Some(set) = elements("sets", &sets)?.iter().find(is_it) else { return Ok(None) };
+        let found = cluster.get(&place(prior)).await?;
+        let found = elements("entries of the set", &found)?;
         let read = Map::from_iter([
             ("id".to_string(), json!(name(prior))),
             ("comment".to_string(), set.get("comment").cloned().unwrap_or(Json::Null)),
-            ("cidr".to_string(), entries::decode(&found, all_blocks(prior, "cidr"))),
+            ("cidr".to_string(), entries::decode(found, all_blocks(prior, "cidr"))),
         ]);
         Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
     }

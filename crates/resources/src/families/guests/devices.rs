@@ -63,6 +63,8 @@ pub(super) async fn bring_devices(
     let gone: Vec<String> = gone.into_iter().filter(|slot| config.contains_key(slot)).collect();
     params.put("delete", Some(gone.join(",")).filter(|names| !names.is_empty()));
     if !params.0.is_empty() {
+        // What is sent was made from what was there.
+        params.put("digest", config.get("digest").and_then(Json::as_str));
         let path = format!("{}/config", place(planned));
         call.step(Step::of("change", "devices"), Method::Post, &path, &params, most(planned, "update"))
             .await?;

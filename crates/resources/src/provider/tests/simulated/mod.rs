@@ -7,6 +7,7 @@ mod data_sources;
 mod files;
 mod firewalls;
 mod lockout;
+mod meddling;
 mod newer_vms;
 mod objects;
 mod power;

@@ -1,0 +1,206 @@
+//! Somebody else changes something between what is read and what is written.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pve_executor::ports::Provider;
+use serde_json::{Value as Json, json};
+
+use super::super::{Recorder, World};
+use super::world;
+use crate::cluster::{Api, ApiError, Content, Method};
+
+/// A request: its method, path and parameters.
+type Request = (Method, &'static str, Vec<(&'static str, &'static str)>);
+
+/// A cluster in which somebody else's request comes just before one that is sent.
+struct Meddling {
+    inner: Arc<dyn Api>,
+    /// The method and a part of the path of the request that the other one precedes.
+    before: Mutex<Option<(Method, &'static str, Request)>>,
+}
+
+impl Meddling {
+    fn over(inner: Arc<dyn Api>) -> Arc<Meddling> {
+        Arc::new(Meddling { inner, before: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl Api for Meddling {
+    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+        let other = {
+            let mut before = self.before.lock().unwrap();
+            let is_it = before.as_ref().is_some_and(|(m, part, _)| *m == method && path.contains(part));
+            if is_it { before.take() } else { None }
+        };
+        if let Some((_, _, (method, path, params))) = other {
+            let params: Vec<_> =
+                params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+            self.inner.send(method, path, &params).await.unwrap();
+        }
+        self.inner.send(method, path, params).await
+    }
+
+    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
+        self.inner.wait(upid, most).await
+    }
+
+    async fn upload(
+        &self,
+        node: &str,
+        store: &str,
+        kind: &str,
+        name: &str,
+        content: Content<'_>,
+        most: Duration,
+    ) -> Result<String, ApiError> {
+        self.inner.upload(node, store, kind, name, content, most).await
+    }
+
+    async fn write_file(
+        &self,
+        node: &str,
+        path: &str,
+        content: Content<'_>,
+        mode: Option<u32>,
+    ) -> Result<(), ApiError> {
+        self.inner.write_file(node, path, content, mode).await
+    }
+
+    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
+        self.inner.run(node, command, most).await
+    }
+
+    fn user(&self) -> String {
+        self.inner.user()
+    }
+}
+
+fn rule(port: &str) -> Json {
+    json!({"type": "in", "action": "ACCEPT", "proto": "tcp", "dport": port})
+}
+
+fn foreign(port: &'static str) -> Vec<(&'static str, &'static str)> {
+    vec![("type", "in"), ("action", "DROP"), ("proto", "tcp"), ("dport", port)]
+}
+
+async fn ports(api: &dyn Api, path: &str) -> Vec<String> {
+    let rules = api.send(Method::Get, path, &[]).await.unwrap();
+    rules.as_array().unwrap().iter().map(|rule| rule["dport"].as_str().unwrap().to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_somebody_puts_in_meanwhile_does_not_lose_another_one() {
+    const RULES: &str = "/cluster/firewall/rules";
+    for (next, method, part, expected) in [
+        (vec!["22", "443"], Method::Put, "/rules/1", vec!["9", "22", "80"]),
+        (vec!["22"], Method::Delete, "/rules/1", vec!["9", "22", "80"]),
+        // It went on top, where new ones go: the places that follow are other ones.
+        (vec!["1", "22", "81"], Method::Post, "/rules", vec!["1", "9", "22", "80"]),
+    ] {
+        let (inner, _server) = world("proxmox_virtual_environment_firewall_rules").await;
+        let api = Meddling::over(inner.api.clone());
+        let world = World::over(inner.kind, api.clone());
+        let made = world.apply(None, json!({"rule": [rule("22"), rule("80")]})).await;
+        *api.before.lock().unwrap() = Some((method, part, (Method::Post, RULES, foreign("9"))));
+        let next: Vec<Json> = next.into_iter().map(rule).collect();
+        let next = world.config(json!({ "rule": next }));
+        let error = world.try_apply(Some(&made), Some(&next), &Recorder::default()).await.unwrap_err();
+        let found = ports(&*inner.api, RULES).await;
+        assert!(found == expected || found == expected[1..], "{found:?}: {}", error.message);
+        assert!(found.contains(&"9".into()) && found.contains(&"80".into()), "{found:?}: {}", error.message);
+        assert!(error.hint.unwrap().contains("plan again"), "{}", error.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_beside_the_rules_in_their_file_does_not_stop_them() {
+    let (inner, _server) = world("proxmox_virtual_environment_cluster_firewall_security_group").await;
+    let api = Meddling::over(inner.api.clone());
+    let world = World::over(inner.kind, api.clone());
+    let made = world.apply(None, json!({"name": "web", "rule": [rule("22"), rule("80")]})).await;
+    let alias =
+        (Method::Post, "/cluster/firewall/aliases", vec![("name", "office"), ("cidr", "192.0.2.0/24")]);
+    *api.before.lock().unwrap() = Some((Method::Put, "/groups/web/1", alias));
+    world.apply(Some(&made), json!({"name": "web", "rule": [rule("22"), rule("443")]})).await;
+    assert_eq!(ports(&*inner.api, "/cluster/firewall/groups/web").await, ["22", "443"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_somebody_changes_meanwhile_is_not_overwritten() {
+    let (inner, _server) = world("proxmox_cloned_vm").await;
+    let params = [("vmid", "900"), ("net0", "virtio,bridge=vmbr0")];
+    let params = params.map(|(name, text)| (name.to_string(), text.to_string()));
+    inner.api.send(Method::Post, "/nodes/pve/qemu", &params).await.unwrap();
+    let api = Meddling::over(inner.api.clone());
+    let world = World::over(inner.kind, api.clone());
+    let config = |bridge: &str| {
+        world.config(json!({"node_name": "pve", "id": 600, "clone": {"source_vm_id": 900}, "started": false,
+                            "network": {"net0": { "bridge": bridge }}}))
+    };
+    let made = world.try_apply(None, Some(&config("vmbr0")), &Recorder::default()).await.unwrap().unwrap();
+    let theirs = (Method::Put, "/nodes/pve/qemu/600/config", vec![("net0", "virtio,bridge=vmbr0,rate=7")]);
+    *api.before.lock().unwrap() = Some((Method::Post, "/600/config", theirs));
+    let error = world.try_apply(Some(&made), Some(&config("vmbr1")), &Recorder::default()).await.unwrap_err();
+    assert!(error.hint.unwrap().contains("plan again"), "{}", error.message);
+    let there = inner.api.send(Method::Get, "/nodes/pve/qemu/600/config", &[]).await.unwrap();
+    assert!(there["net0"].as_str().unwrap().contains("rate=7"), "{there}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_list_is_no_empty_one() {
+    for kind in ["proxmox_virtual_environment_firewall_ipset", "proxmox_virtual_environment_firewall_rules"] {
+        let world = World::over(kind, Arc::new(NoList));
+        let config = match kind.ends_with("ipset") {
+            true => json!({"name": "home", "cidr": [{"name": "192.0.2.1"}]}),
+            false => json!({"rule": [rule("22")]}),
+        };
+        let config = world.config(config);
+        let planned = world.plan(None, &config).planned.unwrap();
+        let prior = crate::values::blank(&planned);
+        assert!(world.try_read(&prior).await.is_err(), "{kind}");
+        let mut request = world.request(Some(&prior), None);
+        request.prior = Some(prior);
+        assert!(world.provider.apply(request, &Recorder::default()).await.is_err(), "{kind}");
+    }
+}
+
+/// A proxy that answers everything with an empty page.
+struct NoList;
+
+#[async_trait]
+impl Api for NoList {
+    async fn send(&self, _: Method, _: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
+        Ok(Json::Null)
+    }
+
+    async fn wait(&self, _: &str, _: Duration) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    async fn upload(
+        &self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Content<'_>,
+        _: Duration,
+    ) -> Result<String, ApiError> {
+        Ok(String::new())
+    }
+
+    async fn write_file(&self, _: &str, _: &str, _: Content<'_>, _: Option<u32>) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    async fn run(&self, _: &str, _: &[&str], _: Duration) -> Result<String, ApiError> {
+        Ok(String::new())
+    }
+
+    fn user(&self) -> String {
+        String::new()
+    }
+}
