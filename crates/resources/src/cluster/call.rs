@@ -10,6 +10,7 @@ use super::api::{ApiError, Method};
 use super::listing::Cluster;
 use super::step::Step;
 use super::{failed, refused};
+use crate::families::Turn;
 use crate::params::Params;
 
 /// How often a request is repeated that met a lock of somebody else.
@@ -28,13 +29,15 @@ pub(crate) struct Call<'a> {
     pub(crate) object: String,
     /// Whether it is destroyed to be made anew in the same run.
     pub(crate) recreated: bool,
+    /// What no other action has meanwhile, until this one lets go of it or has come to its end.
+    pub(crate) turn: Mutex<Option<Turn>>,
     done: Mutex<Vec<String>>,
 }
 
 impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
-        Call { cluster, progress, object, recreated: false, done: Mutex::default() }
+        Call { cluster, progress, object, recreated: false, turn: Mutex::default(), done: Mutex::default() }
     }
 }
 
@@ -187,7 +190,7 @@ fn hint(error: &ApiError) -> Option<&'static str> {
         );
     }
     if says("checksum mismatch") || says("detected modified configuration") {
-        return Some("somebody changed the guest in the meantime: plan again");
+        return Some("somebody changed it in the meantime: plan again");
     }
     if says("only allowed for root@pam") || says("only root can") || says("Only root can") {
         return Some("an API token cannot do this, not even root's: log in as root@pam with a password");

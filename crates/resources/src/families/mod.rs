@@ -16,7 +16,7 @@ mod storages;
 pub(crate) use access::{
     ALLOW_LOCKOUT, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
 };
-pub(crate) use nodes::{NODE_NETWORK, Reloads, foreign_changes, is_unfinished};
+pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, foreign_changes, is_unfinished};
 pub(crate) use sdn::{apply_leaving, pending_networks, staging};
 
 use crate::object::Object;

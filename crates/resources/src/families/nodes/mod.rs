@@ -6,7 +6,7 @@ mod reload;
 mod settings;
 
 pub(crate) use interfaces::NODE_NETWORK;
-pub(crate) use reload::{Reloads, foreign_changes, is_unfinished};
+pub(crate) use reload::{Reloads, Turn, foreign_changes, is_unfinished};
 
 use crate::object::Object;
 

@@ -27,25 +27,28 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Default)]
 pub(crate) struct Reloads(Mutex<BTreeMap<String, Arc<Reload>>>);
 
-/// How far the changes of one node have come. Changes are counted as they are staged, and before: what is taken back
-/// may be staged by a request that has not been answered yet.
+/// How far the changes of one node have come.
 #[derive(Default)]
 struct Reload {
-    /// Whether it was looked what others had staged, before anything of this run was.
-    looked: tokio::sync::Mutex<bool>,
+    /// Held while a change is staged, and while what is staged is applied.
+    turn: Arc<tokio::sync::Mutex<Staged>>,
+    /// How many changes were staged.
     staged: Mutex<u64>,
-    /// By object: the number of its change.
-    begun: Mutex<BTreeMap<String, u64>>,
     applied: tokio::sync::Mutex<Applied>,
 }
+
+/// What is staged of a node by this run: the difference as it was after the last change. `None` before it was looked.
+#[derive(Default)]
+pub(crate) struct Staged(Option<Option<String>>);
+
+/// The right to stage changes of a node.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<Staged>;
 
 /// The last reload: the changes up to this one, and why it failed.
 #[derive(Default)]
 struct Applied {
     last: u64,
     failure: Option<ProviderError>,
-    /// How many changes had begun when all that was staged was taken back, and why it was.
-    taken_back: Option<(u64, ProviderError)>,
 }
 
 impl Reloads {
@@ -59,26 +62,37 @@ impl Reload {
         *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, object: &str) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = begun.values().max().copied().unwrap_or_default() + 1;
-        begun.insert(object.to_string(), next);
-    }
-
-    fn begun(&self, object: &str) -> Option<u64> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).get(object).copied()
-    }
-
-    fn all_begun(&self) -> u64 {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.values().max().copied().unwrap_or_default()
-    }
-
     fn stage(&self) -> u64 {
         let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
         *staged += 1;
         *staged
     }
+}
+
+impl Staged {
+    /// What is staged now, if it is more or less than this run has staged.
+    async fn foreign(&self, call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
+        let now = look(call, node).await?;
+        // What is applied or reverted already is nobody's.
+        let Some(difference) = now.filter(|now| self.0.as_ref().is_none_or(|own| own.as_ref() != Some(now)))
+        else {
+            return Ok(None);
+        };
+        let own = self.0.iter().flatten().flat_map(|own| changed_lines(own)).collect::<Vec<_>>();
+        let lines = changed_lines(&difference);
+        let others: Vec<&str> = lines.iter().filter(|line| !own.contains(line)).map(String::as_str).collect();
+        Ok(Some(if others.is_empty() { lines.join("\n") } else { others.join("\n") }))
+    }
+
+    async fn keep(&mut self, call: &Call<'_>, node: &str) -> Result<(), ProviderError> {
+        self.0 = Some(look(call, node).await?);
+        Ok(())
+    }
+}
+
+async fn look(call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
+    let staged = call.cluster.api.staged(node).await;
+    staged.map_err(|error| call.failed(Step::of("look for", "staged changes of the node"), &error))
 }
 
 /// The step that applies what is staged.
@@ -112,34 +126,47 @@ pub(super) fn plan(planning: &mut Planning<'_>) {
 }
 
 /// Refuses to stage a change beside those of somebody else: the reload would apply them, and taking back what cannot be
-/// applied would throw them away.
+/// applied would throw them away. Until it is staged no other one of this run is.
 pub(super) async fn refuse_foreign(
     call: &Call<'_>,
     prior: Option<&Value>,
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
     let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
-    let reload = call.cluster.reloads.of(node);
-    reload.begin(&call.object);
-    let mut looked = reload.looked.lock().await;
+    let mut turn = call.cluster.reloads.of(node).turn.clone().lock_owned().await;
     // What an earlier run left is not somebody else's.
-    if *looked || prior.is_some_and(is_unfinished) {
-        *looked = true;
-        return Ok(());
+    if turn.0.is_none() && prior.is_some_and(is_unfinished) {
+        turn.keep(call, node).await?;
     }
-    let staged = call.cluster.api.staged(node).await;
-    let staged =
-        staged.map_err(|error| call.failed(Step::of("look for", "staged changes of the node"), &error))?;
-    let Some(staged) = staged else {
-        *looked = true;
-        return Ok(());
-    };
+    if let Some(foreign) = turn.foreign(call, node).await? {
+        return Err(beside_foreign(node, &foreign));
+    }
+    if prior.is_none() {
+        refuse_unreadable(call, node, planned).await?;
+    }
+    *call.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+    Ok(())
+}
+
+/// Refuses to stage what could not be read afterwards: it would stay staged.
+async fn refuse_unreadable(
+    call: &Call<'_>,
+    node: &str,
+    planned: Option<&Value>,
+) -> Result<(), ProviderError> {
+    let name = planned.and_then(|planned| text(planned, "name")).unwrap_or_default();
+    match call.cluster.get(&format!("/nodes/{node}/network/{name}")).await {
+        Err(error) if error.status == Some(403) => Err(call.failed(Step::READ, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn beside_foreign(node: &str, lines: &str) -> ProviderError {
     let message = format!(
-        "changes of the network of {node} are staged that are not of this run, and would be applied with it:\n{}",
-        changed_lines(&staged).join("\n")
+        "changes of the network of {node} are staged that are not of this run, and would be applied with it:\n{lines}"
     );
     let hint = "apply them or revert them in the network settings of the node, then apply again";
-    Err(refused(message, Some(hint)))
+    refused(message, Some(hint))
 }
 
 /// What others have staged of a node's network, line by line. `None` where there is nothing, or it cannot be asked.
@@ -155,13 +182,14 @@ fn changed_lines(difference: &str) -> Vec<String> {
     difference.lines().filter(is_change).map(String::from).collect()
 }
 
-/// Applies a change that is staged, unless somebody else's reload has taken it along.
+/// Applies a change that is staged, unless the reload of another one has taken it along.
 pub(super) async fn apply(
     call: &Call<'_>,
     prior: Option<&Value>,
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
     let Some(values) = planned.or(prior) else { return Ok(()) };
+    let turn = call.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (Some(prior), Some(planned)) = (prior, planned)
         && !is_unfinished(prior)
         && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
@@ -171,47 +199,51 @@ pub(super) async fn apply(
     let node = text(values, "node_name").unwrap_or_default();
     let seconds = int(values, "timeout_reload").unwrap_or(TIMEOUT).unsigned_abs();
     let reload = call.cluster.reloads.of(node);
+    if let Some(mut turn) = turn {
+        turn.keep(call, node).await?;
+    }
     let mine = reload.stage();
     let mut applied = reload.applied.lock().await;
-    let hint = Some("see the error of the other interface".to_string());
-    if let (Some((all, failure)), Some(begun)) = (&applied.taken_back, reload.begun(&call.object))
-        && begun <= *all
-    {
-        return Err(ProviderError { hint, ..failure.clone() });
-    }
     if applied.last < mine {
         tokio::time::sleep(GATHER).await;
-        let last = reload.staged();
-        let done = reload_node(call, node, Duration::from_secs(seconds)).await;
-        applied.last = last;
-        applied.failure = done.as_ref().err().map(|(error, _)| error.clone());
-        return done.map_err(|(error, all_is_gone)| {
-            if all_is_gone {
-                applied.taken_back = Some((reload.all_begun(), error.clone()));
-            }
-            error
-        });
+        // Those that wait for their turn have it first.
+        let mut turn = reload.turn.lock().await;
+        applied.last = reload.staged();
+        let done = reload_node(call, node, &mut turn, Duration::from_secs(seconds)).await;
+        applied.failure = done.as_ref().err().cloned();
+        return done;
     }
     match applied.failure.clone() {
-        Some(failure) => Err(ProviderError { hint, ..failure }),
+        Some(failure) => {
+            Err(ProviderError { hint: Some("see the error of the other interface".into()), ..failure })
+        }
         None => Ok(()),
     }
 }
 
-/// The error says as well whether all that was staged was taken back.
-async fn reload_node(call: &Call<'_>, node: &str, most: Duration) -> Result<(), (ProviderError, bool)> {
-    call.go_on(APPLY).map_err(|error| (error, false))?;
+async fn reload_node(
+    call: &Call<'_>,
+    node: &str,
+    staged: &mut Staged,
+    most: Duration,
+) -> Result<(), ProviderError> {
+    call.go_on(APPLY)?;
+    if let Some(foreign) = staged.foreign(call, node).await? {
+        return Err(beside_foreign(node, &foreign));
+    }
     let path = format!("/nodes/{node}/network");
     let began = match call.send(Method::Put, &path, &Params::default()).await {
         Ok(task) => task,
         Err(error) => {
             if error.lost && !is_reachable(call, node, most).await {
-                return Err((cut_off(node, most), false));
+                return Err(cut_off(node, most));
             }
-            return Err((taken_back(call, node, &error).await, true));
+            return Err(taken_back(call, node, staged, &error).await);
         }
     };
-    after_begin(call, node, &began, most).await.map_err(|error| (error, false))
+    after_begin(call, node, &began, most).await?;
+    staged.0 = Some(None);
+    Ok(())
 }
 
 /// The end of a reload that has begun.
@@ -252,10 +284,14 @@ async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiEr
 }
 
 /// The failure of a reload that did not begin, as far as is known. What is still staged would be applied by the next
-/// one, whoever asks for it.
-async fn taken_back(call: &Call<'_>, node: &str, error: &ApiError) -> ProviderError {
+/// one, whoever asks for it. What somebody else has staged meanwhile is not thrown away with it.
+async fn taken_back(call: &Call<'_>, node: &str, staged: &mut Staged, error: &ApiError) -> ProviderError {
     let path = format!("/nodes/{node}/network");
-    let reverted = call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
+    let is_own = matches!(staged.foreign(call, node).await, Ok(None));
+    let reverted = is_own && call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
+    if reverted {
+        staged.0 = Some(None);
+    }
     let hint = match (reverted, error.lost) {
         (false, _) => {
             "what was staged on the node could not be taken back: revert it in the node's network settings"
