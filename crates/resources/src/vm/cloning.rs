@@ -118,12 +118,31 @@ impl Target<'_> {
 
 /// The task failed for reasons that pass: another clone held the template or its storage.
 pub(crate) fn is_busy(error: &ProviderError) -> bool {
-    let texts = ["got timeout", "lock", "timeout", "busy"];
-    !error.indeterminate && texts.iter().any(|text| error.message.contains(text))
+    let words = ["lock", "locked", "timeout", "busy"];
+    let mut said = error.message.split(|sign: char| !sign.is_ascii_alphanumeric());
+    !error.indeterminate && said.any(|word| words.contains(&word))
 }
 
 /// A clone on another node was refused because its disks are on storage that only the template's node has.
 fn needs_shared_storage(error: &ProviderError) -> bool {
     !error.indeterminate
         && ["non-shared storage", "uses local storage"].iter().any(|text| error.message.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_busy_where_it_is_locked_and_not_where_a_block_device_is_missing() {
+        for (message, busy) in [
+            ("can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout", true),
+            ("VM is locked (clone)", true),
+            ("cannot clone pool/base: dataset is busy", true),
+            ("no such block device /dev/pve/base-9000-disk-0", false),
+            ("cannot unlock LUKS device: wrong key", false),
+        ] {
+            assert_eq!(is_busy(&refused(message.to_string(), None)), busy, "{message}");
+        }
+    }
 }
