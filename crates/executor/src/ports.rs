@@ -85,7 +85,7 @@ pub enum Recovery {
     NothingDone,
     /// The object exists as read; what is missing of it shows as a difference in the next plan.
     Exists(Value),
-    /// The object is gone, as a delete wanted.
+    /// The object is gone: as a delete wanted, or while it was changed.
     Gone,
     /// A delete did not come to its end: the object is still there. The text tells how, for instance "it still exists,
     /// stopped".

@@ -77,7 +77,10 @@ pub async fn recover(
             }
             Ok(Recovery::Gone) => (
                 Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
-                Ok("it is gone, as was wanted".into()),
+                Ok(match open.intent.operation {
+                    Operation::Delete => "it is gone, as was wanted".into(),
+                    _ => "it is gone: the next plan makes it anew".into(),
+                }),
             ),
             Ok(Recovery::Kept(found)) => {
                 let found = secrets.redact(&found);

@@ -295,8 +295,6 @@ async fn recover_other(
     };
     let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
     Ok(match (open.intent.operation, read) {
-        (Operation::Delete, None) => Recovery::Gone,
-        (Operation::Delete, Some(_)) => Recovery::Kept("it still exists".to_string()),
         (Operation::Create, None) => Recovery::NothingDone,
         (_, None) => Recovery::Gone,
         (Operation::Create, Some(value))
