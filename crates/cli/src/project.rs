@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, Module, RecordingFiles, Seen, SnapshotFiles, VariableInput,
+    Configuration, DiskFiles, Folders, Module, RecordingFiles, Resource, Seen, SnapshotFiles, VariableInput,
     VariableSource, collect_variables, load,
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
 use pve_executor::Redaction;
-use pve_model::Value;
 use pve_model::event::Actor;
+use pve_model::{InstanceAddress, Value};
 use pve_planner::evaluation::Inputs;
 use pve_planner::graph::Graph;
 use pve_planner::scope::Surroundings;
@@ -325,16 +325,13 @@ impl Workspace {
         Redaction::of(self.variables.values())
     }
 
-    /// The file and line of the block that an instance is of; `None` where it is not configured.
-    pub fn declared_at(&self, address: &pve_model::InstanceAddress) -> Option<(String, usize)> {
+    /// The block that an instance is of; `None` where it is not configured.
+    pub fn declared(&self, address: &InstanceAddress) -> Option<&Resource> {
         let resource = &address.resource;
         let module = resource.module.0.iter().try_fold(&self.configuration.root, |module, step| {
             module.module_calls.get(&step.name)?.child.as_ref()
         })?;
-        let span = module.resource(resource.mode, &resource.kind, &resource.name)?.span;
-        let source = self.sources.get(span.source)?;
-        let before = source.text.get(..span.start as usize)?;
-        Some((source.name.clone(), before.matches('\n').count() + 1))
+        module.resource(resource.mode, &resource.kind, &resource.name)
     }
 
     /// Diagnostics without the values of sensitive variables: what kinds and functions say of a value repeats it.

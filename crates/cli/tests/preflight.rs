@@ -138,3 +138,47 @@ fn a_run_may_begin_all_the_same() {
     assert!(said.contains("pve9") && !said.contains("Nothing was changed"), "{said}");
     assert!(cluster.requests().iter().any(|request| request.method == "POST"), "{said}");
 }
+
+#[test]
+fn a_secret_that_is_refused_is_not_shown_wherever_it_stands() {
+    let cluster = Cluster::start(Options::default());
+    let certificate = "resource \"proxmox_virtual_environment_certificate\" \"c\" {\n  node_name = \"pve\"\n  certificate = \"x\"\n  \
+                       private_key = file(\"key.txt\")\n}\n";
+    let user = "resource \"proxmox_virtual_environment_user\" \"u\" {\n  user_id = \"ann@pve\"\n  password = \"Sek-16\"\n}\n";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{certificate}{user}"));
+    project.write("key.txt", "MIIE_TOPSECRET\"\nQQQ\n");
+    for words in
+        [&["plan", "-out", "it.plan"] as &[&str], &["apply", "it.plan"], &["apply", "--auto-approve"]]
+    {
+        let (_, said) = project.ends(words);
+        for secret in ["TOPSECRET", "QQQ", "Sek-16"] {
+            assert!(!said.contains(secret), "{words:?}: {secret}\n{said}");
+        }
+        assert_eq!(said.matches("Warning: Proxmox VE does not take this value").count(), 3, "{said}");
+        for told in ["main.tf:5:17", "main.tf:9:14", "(sensitive value): value must be at least 8 characters"]
+        {
+            assert!(said.contains(told), "{words:?}: {told}\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_provisioner_may_make_what_is_named_behind_it_and_mends_no_value() {
+    let cluster = Cluster::start(Options::default());
+    let does = "resource \"null_resource\" \"does\" {\n  provisioner \"local-exec\" {\n    command = \"true\"\n  }\n}\n";
+    let vm = |more: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n{more}}}\n"
+        )
+    };
+    let (pool, behind) = ("  pool_id = \"crew\"\n", "  depends_on = [null_resource.does]\n");
+    let value = "  smbios {\n    uuid = \"nope\"\n  }\n";
+    let project = Project::of(&cluster, PROVIDER);
+    for (more, is_begun) in
+        [(pool.to_string(), false), (format!("{value}{behind}"), false), (format!("{pool}{behind}"), true)]
+    {
+        project.write("main.tf", &format!("{PROVIDER}{does}{}", vm(&more)));
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert_eq!(said.contains("would refuse this on the way"), !is_begun, "{more}: {said}");
+    }
+}

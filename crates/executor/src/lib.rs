@@ -11,5 +11,5 @@ mod report;
 
 pub use execute::{Failure, Options, Outcome, execute};
 pub use recover::{Records, RecoveryReport, recover};
-pub use redaction::Redaction;
+pub use redaction::{Redaction, SENSITIVE};
 pub use report::{Reporter, SilentReporter};

@@ -30,16 +30,25 @@ pub struct ProviderError {
 pub struct Doubt {
     /// The instance.
     pub address: InstanceAddress,
-    /// Where in its values it is.
-    pub path: Path,
-    /// The value; summary and detail may have it in them.
-    pub value: String,
-    /// What is wrong, for instance `There is no node "pve9"`.
+    /// Where in its values it is; of several that make up what is refused, the first is the one that changes.
+    pub paths: Vec<Path>,
+    /// What is wrong.
+    pub told: Told,
+    /// The same without the value, where one of `paths` is secret.
+    pub hidden: Told,
+    /// Whether the change is bound to fail; otherwise it may be that only whoever asks cannot see it.
+    pub is_certain: bool,
+    /// What somebody may yet make, such as a node; otherwise a value that nothing makes any better.
+    pub may_come: bool,
+}
+
+/// What is wrong, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// For instance `There is no node "pve9"`.
     pub summary: String,
     /// What there is instead, or what is taken.
     pub detail: String,
-    /// Whether the change is bound to fail; otherwise it may be that only whoever asks cannot see it.
-    pub is_certain: bool,
 }
 
 /// One instance to be read.

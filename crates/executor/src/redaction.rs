@@ -3,7 +3,7 @@
 use pve_model::{Value, ValueKind};
 
 /// What stands in place of a sensitive value.
-const SENSITIVE: &str = "(sensitive value)";
+pub const SENSITIVE: &str = "(sensitive value)";
 
 /// Shorter texts are left: they would be found in the middle of ordinary words, and be told by that.
 const SHORTEST: usize = 4;

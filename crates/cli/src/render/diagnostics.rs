@@ -52,8 +52,14 @@ pub fn hint_line(hint: Option<&str>, paint: Paint) -> String {
     hint.map(line).unwrap_or_default()
 }
 
-/// The lines of source that it is about.
+/// The lines of source that it is about; of a secret, where they are.
 fn excerpt(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
+    if diagnostic.hides_text {
+        let place = diagnostic.span.and_then(|span| sources.place(span));
+        return place
+            .map(|(name, line, column)| format!(" --> {name}:{line}:{column}\n"))
+            .unwrap_or_default();
+    }
     let at = |span, label| Some((Window::around(span, sources)?, label));
     let primary = diagnostic.span.and_then(|span| at(span, None));
     let related = diagnostic.related.iter().filter_map(|(span, what)| at(*span, Some(what.as_str())));

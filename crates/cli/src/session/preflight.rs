@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use pve_config::configuration::{Module, Resource, span_of};
-use pve_config::syntax::{Diagnostic, Span};
-use pve_executor::ports::{ApplyRequest, Doubt, Provider};
-use pve_model::InstanceAddress;
+use pve_config::configuration::span_of;
+use pve_config::syntax::{Diagnostic, Severity};
+use pve_executor::ports::{ApplyRequest, Doubt, Provider, Told};
 use pve_model::plan::Plan;
+use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::planning::Planning;
 
 use super::requests;
@@ -23,17 +23,38 @@ pub(super) async fn look(
     requests: &[ApplyRequest],
     provider: &dyn Provider,
 ) {
-    // What a provisioner does may be what is missing.
-    let provisions = planning.plan.steps.iter().any(|step| !step.provisioners.is_empty());
+    let doubts = judged(provider.doubts(requests).await, &provided(&planning.plan));
     let mut told = BTreeSet::new();
-    for doubt in provider.doubts(requests).await {
-        let is_certain = doubt.is_certain && !provisions;
+    for doubt in doubts {
+        let is_certain = doubt.is_certain;
         let warning = warning(workspace, &planning.plan, doubt);
-        // Instances of one block have the same fault at the same place.
         if told.insert((warning.span.map(|span| (span.source, span.start)), warning.summary.clone())) {
             if is_certain { &mut planning.doubts } else { &mut planning.warnings }.push(warning);
         }
     }
+}
+
+/// The certain ones first: instances of one block have the same fault at the same place, of which the first is told.
+fn judged(mut doubts: Vec<Doubt>, provided: &BTreeSet<InstanceAddress>) -> Vec<Doubt> {
+    for doubt in &mut doubts {
+        doubt.is_certain &= !(doubt.may_come && provided.contains(&doubt.address));
+    }
+    doubts.sort_by_key(|doubt| !doubt.is_certain);
+    doubts
+}
+
+/// The instances with a step behind one that has provisioners: what they do may be what is missing.
+fn provided(plan: &Plan) -> BTreeSet<InstanceAddress> {
+    let mut is_behind: Vec<bool> = Vec::new();
+    for step in &plan.steps {
+        let provides = |before: &usize| {
+            is_behind.get(*before).copied().unwrap_or_default()
+                || !plan.steps[*before].provisioners.is_empty()
+        };
+        is_behind.push(step.after.iter().any(provides));
+    }
+    let behind = plan.steps.iter().zip(is_behind).filter(|(_, is_behind)| *is_behind);
+    behind.map(|(step, _)| plan.changes[step.change].address.clone()).collect()
 }
 
 /// The same for a plan that was saved.
@@ -59,35 +80,45 @@ pub fn refuse_doubted(planning: &Planning) -> Result<(), Failure> {
 }
 
 fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
-    let Doubt { address, path, value, summary, detail, .. } = doubt;
-    let after = plan
-        .changes
-        .iter()
-        .filter(|change| change.address == address)
-        .find_map(|change| change.after.as_ref());
-    let hidden = after.map(|after| after.sensitive_paths()).unwrap_or_default();
+    let Doubt { address, paths, told, hidden, .. } = doubt;
+    let values = plan.changes.iter().filter(|change| change.address == address);
+    let secrets: Vec<Path> =
+        values.filter_map(|change| change.after.as_ref()).flat_map(Value::sensitive_paths).collect();
+    let is_within = |one: &Path, other: &Path| one.0.starts_with(&other.0);
     let is_secret =
-        hidden.iter().any(|secret| path.0.starts_with(&secret.0) || secret.0.starts_with(&path.0));
-    let shown = |text: String| if is_secret { text.replace(&value, "(sensitive value)") } else { text };
-    let detail = format!("`{path}` of {address}: {}", shown(detail));
-    let declared = declared(workspace, &address);
-    let span: Option<Span> = declared.map(|resource| span_of(&resource.body, &path).unwrap_or(resource.span));
-    match span {
-        Some(span) => Diagnostic::warning(span, shown(summary), detail),
-        None => Diagnostic {
-            severity: pve_config::syntax::Severity::Warning,
-            ..Diagnostic::error_without_span(shown(summary), detail)
-        },
-    }
+        paths.iter().any(|path| secrets.iter().any(|it| is_within(path, it) || is_within(it, path)));
+    let Told { summary, detail } = if is_secret { hidden } else { told };
+    let place = paths.first().cloned().unwrap_or_default();
+    let detail = format!("`{place}` of {address}: {detail}");
+    let declared = workspace.declared(&address);
+    let span = declared.map(|resource| span_of(&resource.body, &place).unwrap_or(resource.span));
+    let warning = match span {
+        Some(span) => Diagnostic::warning(span, summary, detail),
+        None => Diagnostic { severity: Severity::Warning, ..Diagnostic::error_without_span(summary, detail) },
+    };
+    Diagnostic { hides_text: is_secret, ..warning }
 }
 
-fn declared<'w>(workspace: &'w Workspace, address: &InstanceAddress) -> Option<&'w Resource> {
-    let resource = &address.resource;
-    let root: &Module = &workspace.configuration.root;
-    let module = resource
-        .module
-        .0
-        .iter()
-        .try_fold(root, |module, step| module.module_calls.get(&step.name)?.child.as_ref())?;
-    module.resource(resource.mode, &resource.kind, &resource.name)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_instances_that_say_the_same_the_certain_one_counts() {
+        let told = Told { summary: "There is no pool \"crew\"".into(), detail: String::new() };
+        let doubt = |address: &str, is_certain| Doubt {
+            address: address.parse().unwrap(),
+            paths: vec![Path::attribute("pool_id")],
+            told: told.clone(),
+            hidden: told.clone(),
+            is_certain,
+            may_come: true,
+        };
+        let doubts = vec![doubt("t.a[0]", false), doubt("t.a[1]", true), doubt("t.a[2]", true)];
+        let provided = BTreeSet::from(["t.a[2]".parse().unwrap()]);
+        let first: Vec<_> =
+            judged(doubts, &provided).iter().map(|d| (d.address.to_string(), d.is_certain)).collect();
+        let expected = [("t.a[1]", true), ("t.a[0]", false), ("t.a[2]", false)];
+        assert_eq!(first, expected.map(|(address, is_certain)| (address.to_string(), is_certain)));
+    }
 }

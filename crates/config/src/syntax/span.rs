@@ -106,6 +106,13 @@ impl SourceMap {
         self.sources.get(id.0 as usize)
     }
 
+    /// The name of a span's source, and the line and column where it begins.
+    pub fn place(&self, span: Span) -> Option<(&str, usize, usize)> {
+        let source = self.get(span.source)?;
+        let (line, column) = source.line_column(span.start);
+        Some((&source.name, line, column))
+    }
+
     /// The text a span covers, or an empty string for a span of another map.
     pub fn slice(&self, span: Span) -> &str {
         self.get(span.source).map_or("", |source| span.slice(&source.text))

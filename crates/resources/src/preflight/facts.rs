@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_executor::SENSITIVE;
+use pve_executor::ports::Told;
 use serde_json::Value as Json;
 
 use super::references::{Reference, Thing};
@@ -9,8 +11,9 @@ use crate::cluster::{Cluster, Method};
 
 /// Why something that is named cannot be used.
 pub(super) struct Fault {
-    pub(super) summary: String,
-    pub(super) detail: String,
+    pub(super) told: Told,
+    /// The same without the name.
+    pub(super) hidden: Told,
     /// No cluster with these facts takes it; otherwise it may only be hidden from whoever asks.
     pub(super) is_certain: bool,
 }
@@ -44,13 +47,16 @@ impl<'c> Facts<'c> {
         let list = self.list(&datastores(reference), "").await?;
         let entry = list.iter().find(|entry| entry["storage"] == name)?;
         let types: Vec<&str> = entry["content"].as_str()?.split(',').collect();
-        (!types.contains(&content)).then(|| Fault {
-            summary: format!("The datastore {name:?} is not for {content}"),
+        let (types, all) = (types.join(", "), types.join(","));
+        let told = |quoted: &str, name: &str| Told {
+            summary: format!("The datastore {quoted} is not for {content}"),
             detail: format!(
-                "its content is {}; on a node, `pvesm set {name} --content {},{content}` adds it",
-                types.join(", "),
-                types.join(",")
+                "its content is {types}; on a node, `pvesm set {name} --content {all},{content}` adds it"
             ),
+        };
+        (!all.split(',').any(|known| known == content)).then(|| Fault {
+            told: told(&format!("{name:?}"), name),
+            hidden: told(SENSITIVE, "..."),
             is_certain: true,
         })
     }
@@ -72,12 +78,17 @@ impl<'c> Facts<'c> {
         let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
         let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
         let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
-        Fault {
+        let others = match told.is_empty() {
+            true => "there is none".into(),
+            false => format!("there is: {}{more}", told.join(", ")),
+        };
+        let told = |name: &str| Told {
             summary: format!("There is no {what} {name}{place}"),
-            detail: match told.is_empty() {
-                true => "there is none".into(),
-                false => format!("there is: {}{more}", told.join(", ")),
-            },
+            detail: others.clone(),
+        };
+        Fault {
+            told: told(&name),
+            hidden: told(SENSITIVE),
             is_certain: match seen(reference.thing) {
                 Seen::ByAll => true,
                 other => self.may_see_all(other).await,

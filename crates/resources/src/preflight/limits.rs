@@ -7,8 +7,15 @@ use super::Limits;
 use crate::object::{Engine, Field, Form, SEVERAL, plain};
 use crate::{container, vm};
 
-/// A place, its value and why it is refused.
-type Faults = Vec<(Path, String, String)>;
+/// A value and why it is refused.
+pub(super) struct Fault {
+    /// What goes into it, what changes first.
+    pub(super) paths: Vec<Path>,
+    pub(super) value: String,
+    pub(super) reason: String,
+}
+
+type Faults = Vec<Fault>;
 
 /// What the request would be refused for. Parameters that something unknown goes into are not looked at, nor those that
 /// stay as they are.
@@ -21,10 +28,14 @@ pub(super) fn of_object(limits: Limits, engine: &Engine, prior: Option<&Value>, 
         feeders(&engine.fields, &name, &Path::default(), &mut feeding);
         let part = |path: &Path| planned.at(path);
         let is_open = feeding.iter().any(|path| part(path).is_some_and(|part| !part.is_wholly_known()));
-        let changed = |path: &&Path| part(path) != prior.and_then(|prior| prior.at(path));
-        let Some(at) = feeding.iter().find(changed).filter(|_| !is_open) else { continue };
+        let changed = |path: &Path| part(path) != prior.and_then(|prior| prior.at(path));
+        if is_open || !feeding.iter().any(changed) {
+            continue;
+        }
+        feeding.sort_by_key(|path| !changed(path));
         let fault = text.split(SEVERAL).find_map(|text| limits(method.name(), path, &name, text));
-        faults.extend(fault.map(|fault| (at.clone(), text.clone(), last_line(&fault))));
+        let reason = fault.map(|fault| last_line(&fault));
+        faults.extend(reason.map(|reason| Fault { paths: feeding, value: text.clone(), reason }));
     }
     faults
 }
@@ -93,7 +104,8 @@ pub(super) fn of_guest(limits: Limits, kind: &str, prior: Option<&Value>, planne
             // 0 is how the attribute says that there is none.
             let Some(value) = plain(value).filter(|value| !is_same && value != "0") else { continue };
             let fault = limits("PUT", endpoint, param, &text.replace("{}", &value));
-            faults.extend(fault.map(|fault| (path, value, last_line(&fault))));
+            let reason = fault.map(|fault| last_line(&fault));
+            faults.extend(reason.map(|reason| Fault { paths: vec![path], value, reason }));
         }
     }
     faults

@@ -7,9 +7,10 @@ mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_executor::SENSITIVE;
+use pve_executor::ports::{ApplyRequest, Doubt, Told};
+use pve_model::Value;
 use pve_model::event::Operation;
-use pve_model::{Path, Value};
 
 use crate::cluster::Cluster;
 use crate::object::Engine;
@@ -77,11 +78,11 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<
 fn doubt(change: &ApplyRequest, reference: &Reference, fault: facts::Fault) -> Doubt {
     Doubt {
         address: change.address.clone(),
-        path: reference.path.clone(),
-        value: reference.name.clone(),
-        summary: fault.summary,
-        detail: fault.detail,
+        paths: vec![reference.path.clone()],
+        told: fault.told,
+        hidden: fault.hidden,
         is_certain: fault.is_certain && reference.is_used,
+        may_come: true,
     }
 }
 
@@ -92,13 +93,22 @@ pub(crate) fn values(limits: Limits, engine: Option<&Engine>, change: &ApplyRequ
         Some(engine) => limits::of_object(limits, engine, prior, planned),
         None => limits::of_guest(limits, &change.address.resource.kind, prior, planned),
     };
-    let told = |(path, value, fault): (Path, String, String)| Doubt {
+    let told = |detail| Told { summary: "Proxmox VE does not take this value".into(), detail };
+    let doubt = |fault: limits::Fault| Doubt {
         address: change.address.clone(),
-        detail: format!("it is {value:?}: {fault}"),
-        path,
-        value,
-        summary: "Proxmox VE does not take this value".into(),
+        told: told(format!("it is {:?}: {}", fault.value, fault.reason)),
+        hidden: told(match repeats(&fault.reason, &fault.value) {
+            true => format!("it is {SENSITIVE}"),
+            false => format!("it is {SENSITIVE}: {}", fault.reason),
+        }),
+        paths: fault.paths,
         is_certain: true,
+        may_come: false,
     };
-    faults.into_iter().map(told).collect()
+    faults.into_iter().map(doubt).collect()
+}
+
+/// Whether a text has any word of a value in it, be the value of several lines or in quotes there.
+fn repeats(text: &str, value: &str) -> bool {
+    value.split(|c: char| !c.is_alphanumeric()).any(|word| !word.is_empty() && text.contains(word))
 }

@@ -89,7 +89,8 @@ fn report(
     for failure in &outcome.failures {
         let error = without_address(&failure.error, &failure.address);
         eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
-        if let Some((file, line)) = workspace.declared_at(&failure.address) {
+        let declared = workspace.declared(&failure.address);
+        if let Some((file, line, _)) = declared.and_then(|resource| workspace.sources.place(resource.span)) {
             eprintln!("  on {file} line {line}");
         }
         if let Some(hint) = &failure.hint {
