@@ -60,17 +60,22 @@ fn apply(state: &mut State, effect: Effect) {
     }
 }
 
-/// Seconds since the epoch as `2026-11-23 02:50:15`, UTC (days to civil date by Howard Hinnant's rule).
+/// Seconds since the epoch as `2026-11-23 02:50:15`, UTC.
 pub(crate) fn clock(seconds: u64) -> String {
-    let (days, rest) = ((seconds / 86_400) as i64 + 719_468, seconds % 86_400);
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let ((year, month, day), rest) = (date(seconds / 86_400), seconds % 86_400);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// Year, month and day of a count of days since the epoch (Howard Hinnant's rule).
+pub(crate) fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let of_year = day - (365 * year + year / 4 - year / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let (day, month) =
-        (of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year + era * 400 + u64::from(month <= 2), month, day)
 }
 
 fn find(request: &Request<'_>) -> Result<u64, Failure> {

@@ -21,7 +21,7 @@ pub(super) fn check(format: &str, value: &str) -> Result<(), String> {
             refuse("ha node")
         }
         "pve-calendar-event" if crate::calendar::parse(value).is_none() => {
-            Err(format!("unable to parse calendar event - {value}"))
+            Err(format!("invalid calendar event '{value}' - unable to parse calendar event"))
         }
         "pve-day-of-week" if !["mon", "tue", "wed", "thu", "fri", "sat", "sun"].contains(&value) => {
             Err(format!("invalid day '{value}'"))
