@@ -104,7 +104,7 @@ impl Target<'_> {
         cloned: bool,
     ) -> Result<(), ProviderError> {
         // A guest that was just made does not run.
-        let was_running = match prior {
+        let mut was_running = match prior {
             Some(prior) => {
                 let observed = self.look_at_existing().await?;
                 self.refuse_other(prior, &observed)?;
@@ -113,7 +113,7 @@ impl Target<'_> {
             None => false,
         };
         if prior.is_some() || cloned {
-            self.move_volumes(planned).await?;
+            was_running = self.move_volumes(planned, was_running).await?;
         }
         let was_running = self.map_ids(prior, planned, was_running).await?;
         self.configure(prior, planned, cloned).await?;

@@ -17,31 +17,26 @@ use crate::values::{all_blocks, block, int, text};
 use crate::vm::timeout;
 
 impl Target<'_> {
-    /// Moves volumes that are planned on another datastore.
-    pub(super) async fn move_volumes(&self, planned: &Value) -> Result<(), ProviderError> {
-        self.move_root_disk(planned).await?;
-        self.move_mount_points(planned).await
-    }
-
-    async fn move_root_disk(&self, planned: &Value) -> Result<(), ProviderError> {
-        let Some(datastore) = block(planned, "disk").and_then(|disk| text(disk, "datastore_id")) else {
-            return Ok(());
-        };
-        let root = self.look_at_options().await?.text("rootfs").unwrap_or_default();
-        if root.split(':').next() == Some(datastore) {
-            return Ok(());
+    /// Moves volumes that are planned on another datastore. A running container is shut down before: the API refuses to move
+    /// what it uses (`PVE::API2::LXC`, `move_volume`). Returns whether it still runs.
+    pub(super) async fn move_volumes(
+        &self,
+        planned: &Value,
+        was_running: bool,
+    ) -> Result<bool, ProviderError> {
+        let observed = self.look_at_options().await?;
+        let root = root_move(&observed, planned).map(|datastore| ("rootfs".to_string(), datastore));
+        let moves: Vec<_> = root.into_iter().chain(moves(&observed, planned)).collect();
+        if moves.is_empty() {
+            return Ok(was_running);
         }
-        self.move_volume(planned, "rootfs", datastore).await
-    }
-
-    async fn move_mount_points(&self, planned: &Value) -> Result<(), ProviderError> {
-        if all_blocks(planned, "mount_point").is_empty() {
-            return Ok(());
+        if was_running {
+            self.shut_down().await?;
         }
-        for (slot, datastore) in moves(&self.look_at_options().await?, planned) {
+        for (slot, datastore) in moves {
             self.move_volume(planned, &slot, &datastore).await?;
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn move_volume(&self, planned: &Value, slot: &str, datastore: &str) -> Result<(), ProviderError> {
@@ -82,6 +77,13 @@ impl Target<'_> {
         }
         Ok(())
     }
+}
+
+/// The datastore to which the root disk goes, if it goes to another.
+fn root_move(observed: &Observed, planned: &Value) -> Option<String> {
+    let wanted = text(block(planned, "disk")?, "datastore_id")?;
+    let root = observed.text("rootfs").unwrap_or_default();
+    (root.split(':').next() != Some(wanted)).then(|| wanted.to_string())
 }
 
 /// What becomes of the root disk's options and the mount points.

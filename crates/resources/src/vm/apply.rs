@@ -104,7 +104,9 @@ impl Target<'_> {
             self.refuse_smaller(&observed, planned)?;
         }
         let drives = drive_changes(&observed, prior, planned);
-        if was_running && drives.need_a_stop(&observed) {
+        // Whatever moves goes faster, and is taken in any case, where nothing uses it.
+        let stops = !drives.moves.is_empty() && flag(planned, "started") == Some(false);
+        if was_running && (stops || drives.need_a_stop(&observed)) {
             self.shut_down(planned).await?;
             was_running = false;
         }

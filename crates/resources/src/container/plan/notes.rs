@@ -3,7 +3,7 @@
 use pve_model::Value;
 
 use super::super::encode::{Purpose, encode_options, encode_root_disk};
-use super::super::mount_points::{match_mount_points, wait_for_restart};
+use super::super::mount_points::{keeps_volume, match_mount_points, stays, wait_for_restart};
 use crate::values::{all_blocks, block, changed, flag, text};
 use crate::vm::{encode_ip_config, files_of_node};
 
@@ -54,14 +54,30 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("shuts the container down: a template does not run".to_string());
         return notes;
     }
+    let is_moved = running && moves_volumes(prior, planned);
+    if is_moved {
+        notes.push(
+            "shuts the container down and starts it again: its volumes do not move while it runs".to_string(),
+        );
+    }
     if changes.contains("idmap") {
         let restart = if running { ", while the container is shut down" } else { "" };
         notes.push(format!("writes idmap over SSH{restart}"));
-    } else if running && !changes.contains("node_name") && waits_for_restart(prior, planned) {
+    } else if !is_moved && running && !changes.contains("node_name") && waits_for_restart(prior, planned) {
         // Migrating restarts it already.
         notes.push("restarts the container: it does not take all of it while running".to_string());
     }
     notes
+}
+
+/// Whether a volume goes to another datastore.
+fn moves_volumes(prior: &Value, planned: &Value) -> bool {
+    let root = |value: &Value| Some(text(block(value, "disk")?, "datastore_id")?.to_string());
+    let (before, after) = (all_blocks(prior, "mount_point"), all_blocks(planned, "mount_point"));
+    let points = after.iter().zip(match_mount_points(before, after));
+    let mut points = points.filter_map(|(new, old)| Some((&before[old?], new)));
+    root(prior).is_some_and(|old| root(planned).is_some_and(|new| old != new))
+        || points.any(|(old, new)| !stays(old, new) && keeps_volume(old, new))
 }
 
 /// Paths of the node are not migrated (`PVE::LXC::Migrate`).

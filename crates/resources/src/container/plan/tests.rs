@@ -227,3 +227,21 @@ fn a_new_password_alone_leaves_the_addresses_known() {
         plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config }).planned.unwrap();
     assert!(planned.get("ipv4").unwrap().is_known());
 }
+
+#[test]
+fn a_running_container_is_shut_down_for_volumes_that_move_and_the_plan_says_so() {
+    let container = |root: &str, volume: &str, started: bool| {
+        value(json!({"started": started, "disk": [{"datastore_id": root, "size": 8}],
+                     "mount_point": [{"path": "/a", "volume": volume, "size": "1G", "path_in_datastore": "lvm:vm-1-disk-1"}]}))
+    };
+    let notes = |root: &str, volume: &str, started: bool| {
+        let (prior, config) = (container("lvm", "lvm", true), container(root, volume, started));
+        plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config }).notes
+    };
+    let told = ["shuts the container down and starts it again: its volumes do not move while it runs"];
+    assert_eq!(notes("zfs", "lvm", true), told);
+    assert_eq!(notes("lvm", "zfs", true), told);
+    let none: Vec<String> = Vec::new();
+    assert_eq!(notes("lvm", "lvm", true), none);
+    assert_eq!(notes("zfs", "lvm", false), none, "it is shut down anyway");
+}

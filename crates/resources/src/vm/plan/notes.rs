@@ -71,17 +71,10 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {
         notes.push("shuts the VM down: a template does not run".to_string());
     } else if running {
-        let boots = texts(prior, "boot_order");
-        let mut gone =
-            all_blocks(prior, "disk").iter().filter_map(|disk| text(disk, "interface")).filter(|name| {
-                !all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(*name))
-            });
-        if let Some(name) = gone.find(|name| boots.iter().any(|boot| boot == name)) {
-            notes.push(format!(
-                "shuts the VM down and starts it again: it boots from disk {name}, which goes"
-            ));
+        match stop(prior, planned) {
+            Some(why) => notes.push(format!("shuts the VM down and starts it again: {why}")),
+            None => notes.extend(reboot(prior, planned, &changes)),
         }
-        notes.extend(reboot(prior, planned, &changes));
     }
     notes.extend(images_of_another_time(prior, planned));
     if changes.contains("initialization") && block(planned, "initialization").is_some() {
@@ -107,6 +100,21 @@ pub(crate) fn files_of_node(prior: &Value, planned: &Value, to: &str) -> Option<
     })
 }
 
+/// Why a VM is shut down before it is changed.
+fn stop(prior: &Value, planned: &Value) -> Option<String> {
+    let stays =
+        |name: &str| all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(name));
+    let boots = texts(prior, "boot_order");
+    let mut disks = all_blocks(prior, "disk").iter().filter_map(|disk| text(disk, "interface"));
+    let gone = disks.find(|name| !stays(name) && boots.iter().any(|boot| boot == name));
+    let gone = gone.map(|name| format!("it boots from disk {name}, which goes"));
+    let place = |value: &Value| Some(text(block(value, "tpm_state")?, "datastore_id")?.to_string());
+    let is_moved = place(prior).is_some_and(|old| place(planned).is_some_and(|new| old != new));
+    let moved = is_moved.then(|| "the TPM state does not move while it runs".to_string());
+    let reasons: Vec<String> = gone.into_iter().chain(moved).collect();
+    (!reasons.is_empty()).then(|| reasons.join(", and "))
+}
+
 /// What a running VM is rebooted for. Some of what belongs to `cpu` and `memory` is taken while it runs, and all of it where
 /// `hotplug` has them; the data of cloud-init is read at the next boot, whenever that is.
 fn reboot(prior: &Value, planned: &Value, changes: &BTreeSet<String>) -> Option<String> {
@@ -114,8 +122,11 @@ fn reboot(prior: &Value, planned: &Value, changes: &BTreeSet<String>) -> Option<
         let block = block(value, "initialization")?;
         Some(["interface", "datastore_id", "file_format"].map(|name| block.get(name).cloned()))
     };
+    let keys = |value: &Value| block(value, "efi_disk").map(|disk| flag(disk, "pre_enrolled_keys"));
     let is_cold = |name: &&String| match name.as_str() {
         "initialization" => drive(prior) != drive(planned),
+        // Elsewhere it is moved, which a running VM takes.
+        "efi_disk" => keys(prior) != keys(planned),
         name => !HOT.contains(&name) && !name.starts_with("timeout_"),
     };
     let mut causes: Vec<&str> = changes.iter().filter(is_cold).map(String::as_str).collect();

@@ -186,8 +186,9 @@ fn a_vm_whose_first_disk_changes_its_interface_boots_from_it_there() {
             .get("boot")
             .map(|boot| json!(boot.trim_start_matches("order=").split(';').collect::<Vec<_>>()));
         assert_eq!(boot.as_ref().unwrap_or(order), expected, "{before:?} {after:?}");
-        let reboots = response.notes.iter().any(|note| note.starts_with("reboots the VM"));
-        assert_eq!(reboots, order != expected, "{before:?} {after:?} {:?}", response.notes);
+        let told = ["reboots the VM", "shuts the VM down and starts it again"];
+        let restarts = response.notes.iter().any(|note| told.iter().any(|told| note.starts_with(told)));
+        assert_eq!(restarts, order != expected, "{before:?} {after:?} {:?}", response.notes);
         let destroyed = response.notes.iter().filter(|note| note.starts_with("destroys disk")).count();
         assert_eq!(destroyed, before.iter().filter(|name| !after.contains(name)).count());
     }
@@ -296,4 +297,19 @@ fn a_reboot_is_told_with_what_it_is_for() {
     );
     let account = json!([{"interface": "ide2", "user_account": [{"username": "b"}]}]);
     assert_eq!(notes("initialization", account), ["cloud-init sees the new values at the next boot"]);
+}
+
+#[test]
+fn a_tpm_state_moves_while_the_vm_is_shut_down_and_an_efi_disk_while_it_runs() {
+    let vm = |efi: &str, tpm: &str, reboots: bool| {
+        json!({"started": true, "reboot_after_update": reboots,
+               "efi_disk": [{"datastore_id": efi, "type": "4m"}], "tpm_state": [{"datastore_id": tpm, "version": "v2.0"}]})
+    };
+    let notes = |efi: &str, tpm: &str, reboots: bool| {
+        update(vm("lvm", "lvm", reboots), vm(efi, tpm, reboots)).1.notes
+    };
+    let told = ["shuts the VM down and starts it again: the TPM state does not move while it runs"];
+    assert_eq!(notes("lvm", "zfs", true), told);
+    assert_eq!(notes("zfs", "zfs", false), told);
+    assert_eq!(notes("zfs", "lvm", true), Vec::<String>::new());
 }

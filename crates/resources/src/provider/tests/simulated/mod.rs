@@ -8,6 +8,7 @@ mod files;
 mod firewalls;
 mod lockout;
 mod meddling;
+mod moves;
 mod newer_vms;
 mod objects;
 mod power;

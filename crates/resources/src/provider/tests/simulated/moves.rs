@@ -1,0 +1,66 @@
+//! Volumes that go to another datastore, against the simulator: what the API moves only while a guest is stopped is moved then.
+
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::super::World;
+use super::super::lives::{CONTAINER, VM};
+use super::turns::step;
+use super::world;
+use crate::cluster::Method;
+
+async fn get(world: &World, path: &str) -> Json {
+    world.api.send(Method::Get, &format!("/nodes/pve/{path}"), &[]).await.unwrap()
+}
+
+async fn must(world: &World, prior: Option<&Value>, json: Json) -> Value {
+    step(world, prior, &json).await.unwrap_or_else(|fault| panic!("{json}: {fault}"))
+}
+
+/// On which datastores the volumes of a guest are, and whether it runs.
+async fn places(world: &World, guest: &str, slots: [&str; 2]) -> [String; 3] {
+    let config = get(world, &format!("{guest}/config")).await;
+    let place = |slot: &str| config[slot].as_str().unwrap().split(':').next().unwrap().to_string();
+    let status = get(world, &format!("{guest}/status/current")).await;
+    [place(slots[0]), place(slots[1]), status["status"].as_str().unwrap().to_string()]
+}
+
+fn container(root: &str, volume: &str, started: bool) -> Json {
+    json!({"node_name": "pve", "vm_id": 700, "started": started, "disk": [{"datastore_id": root, "size": 1}],
+           "mount_point": [{"path": "/srv", "volume": volume, "size": "1G"}],
+           "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}]})
+}
+
+#[tokio::test]
+async fn the_volumes_of_a_running_container_move_while_it_is_shut_down() {
+    let (world, _server) = world(CONTAINER).await;
+    let mut made = must(&world, None, container("local-lvm", "local-lvm", true)).await;
+    for (root, volume, started) in [
+        ("other", "local-lvm", true),
+        ("other", "other", true),
+        ("local-lvm", "local-lvm", false),
+        ("other", "local-lvm", true),
+    ] {
+        made = must(&world, Some(&made), container(root, volume, started)).await;
+        let status = if started { "running" } else { "stopped" };
+        assert_eq!(places(&world, "lxc/700", ["rootfs", "mp0"]).await, [root, volume, status]);
+    }
+}
+
+#[tokio::test]
+async fn the_tpm_state_of_a_running_vm_moves_while_it_is_shut_down() {
+    let (world, _server) = world(VM).await;
+    let vm = |tpm: &str, disk: &str, started: bool| {
+        json!({"node_name": "pve", "vm_id": 701, "name": "n", "machine": "q35", "started": started,
+               "reboot_after_update": false, "tpm_state": [{"datastore_id": tpm, "version": "v2.0"}],
+               "disk": [{"interface": "scsi0", "datastore_id": disk, "size": 1}]})
+    };
+    let mut made = must(&world, None, vm("local-lvm", "local-lvm", true)).await;
+    for (tpm, disk, started) in
+        [("other", "local-lvm", true), ("other", "other", true), ("local-lvm", "local-lvm", false)]
+    {
+        made = must(&world, Some(&made), vm(tpm, disk, started)).await;
+        let status = if started { "running" } else { "stopped" };
+        assert_eq!(places(&world, "qemu/701", ["tpmstate0", "scsi0"]).await, [tpm, disk, status]);
+    }
+}
