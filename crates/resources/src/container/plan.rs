@@ -131,6 +131,7 @@ fn stated_initialization(proposed: &Value) -> Vec<Value> {
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = stated(request);
     let Some(prior) = request.prior else {
+        planned = with_elements(&planned, "disk", plan_cloned_disk(request));
         let problems = nothing_to_make_from(request.config).into_iter().collect();
         return PlanResponse { planned: Some(planned), problems, ..PlanResponse::default() };
     };
@@ -187,7 +188,30 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     planned.collect()
 }
 
-/// The root disk: without a configured size it stays as large as it is, and on another datastore it has another name.
+/// The root disk of a clone: nobody wrote the default of its datastore, so it stays where the clone is made.
+fn plan_cloned_disk(request: PlanRequest<'_>) -> Vec<Value> {
+    let mut blocks = all_blocks(request.proposed, "disk").to_vec();
+    let Some(clone) = block(request.config, "clone").filter(|_| has_no_datastore(request)) else {
+        return blocks;
+    };
+    let target =
+        clone.get("datastore_id").filter(|name| !name.is_null() && flag(clone, "full") != Some(false));
+    for disk in &mut blocks {
+        *disk = match target {
+            Some(target) => with(disk, "datastore_id", target.clone()),
+            None => with_unknown(disk, "datastore_id"),
+        };
+    }
+    blocks
+}
+
+fn has_no_datastore(request: PlanRequest<'_>) -> bool {
+    let configured = block(request.config, "disk").and_then(|disk| disk.get("datastore_id"));
+    configured.is_some_and(Value::is_null)
+}
+
+/// The root disk: without a configured size it stays as large as it is, and on another datastore it has another name. That
+/// of a clone stays where it is unless a datastore is written.
 fn plan_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let mut blocks = all_blocks(request.proposed, "disk").to_vec();
     let Some(before) = block(prior, "disk") else { return blocks };
@@ -195,6 +219,11 @@ fn plan_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     if let Some(disk) = blocks.first_mut() {
         if let Some(size) = before.get("size").filter(|_| unset && int(before, "size") > int(disk, "size")) {
             *disk = with(disk, "size", size.clone());
+        }
+        let is_clone = block(request.config, "clone").is_some();
+        if let Some(datastore) = before.get("datastore_id").filter(|_| is_clone && has_no_datastore(request))
+        {
+            *disk = with(disk, "datastore_id", datastore.clone());
         }
         if text(before, "datastore_id") != text(disk, "datastore_id") {
             *disk = with_unknown(disk, "path_in_datastore");

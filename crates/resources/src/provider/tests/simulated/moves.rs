@@ -64,3 +64,27 @@ async fn the_tpm_state_of_a_running_vm_moves_while_it_is_shut_down() {
         assert_eq!(places(&world, "qemu/701", ["tpmstate0", "scsi0"]).await, [tpm, disk, status]);
     }
 }
+
+// The default of `disk.datastore_id` is a datastore that is not for containers on many clusters.
+#[tokio::test]
+async fn the_root_disk_of_a_clone_stays_where_no_datastore_is_written() {
+    let (world, _server) = world(CONTAINER).await;
+    let mut template = container("local-lvm", "local-lvm", false);
+    template["template"] = json!(true);
+    must(&world, None, template).await;
+    for (vmid, clone, expected) in [
+        (710, json!({"vm_id": 700}), "local-lvm"),
+        (711, json!({"vm_id": 700, "datastore_id": "other"}), "other"),
+        (712, json!({"vm_id": 700, "full": false}), "local-lvm"),
+    ] {
+        let mut config = json!({"node_name": "pve", "vm_id": vmid, "started": false, "clone": [clone], "disk": [{"size": 2}]});
+        let made = must(&world, None, config.clone()).await;
+        let guest = format!("lxc/{vmid}");
+        assert_eq!(places(&world, &guest, ["rootfs", "mp0"]).await[0], expected);
+        if vmid == 710 {
+            config["disk"][0]["datastore_id"] = json!("other");
+            must(&world, Some(&made), config).await;
+            assert_eq!(places(&world, &guest, ["rootfs", "mp0"]).await[0], "other");
+        }
+    }
+}
