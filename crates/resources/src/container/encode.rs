@@ -5,7 +5,7 @@ use pve_model::Value;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, flag, float, int, text, texts};
-use crate::vm::encode_ip_config;
+use crate::vm::{encode_ip_config, key_lines};
 
 /// Which options are stated.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ pub(super) fn encode_new(value: &Value) -> Params {
     let account = block(value, "initialization").and_then(|init| block(init, "user_account"));
     if let Some(account) = account {
         params.put("password", text(account, "password"));
-        let keys = texts(account, "keys");
+        let keys = key_lines(&texts(account, "keys"));
         params.put("ssh-public-keys", (!keys.is_empty()).then(|| keys.join("\n")));
     }
     params

@@ -171,7 +171,7 @@ fn network_interface() -> Fields {
         ("mac_address", text().computed()),
         ("mtu", number().or(0)),
         ("name", text().required()),
-        ("rate_limit", number().or(0)),
+        ("rate_limit", number().or(0).range(0, i64::MAX)),
         ("vlan_id", number().or(0)),
     ]
 }

@@ -5,6 +5,7 @@ use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
 use super::decode_devices::decode_devices;
+use super::encode::key_lines;
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
@@ -288,9 +289,9 @@ fn decode_account(observed: &Observed, guide: Option<&Value>) -> Option<Json> {
     }
     let mut account = json!({ "username": user, "keys": keys });
     if let Some(guide) = guide {
-        let trimmed: Vec<String> = texts(guide, "keys").iter().map(|key| key.trim().to_string()).collect();
-        if keys.as_ref() == Some(&trimmed) {
-            account["keys"] = json!(texts(guide, "keys"));
+        let written = texts(guide, "keys");
+        if !written.is_empty() && key_lines(&written) == key_lines(&keys.unwrap_or_default()) {
+            account["keys"] = json!(written);
         }
     }
     if password.is_none() {

@@ -86,7 +86,7 @@ pub(super) fn network_device() -> Fields {
         ("model", text().or("virtio").one_of(&["e1000", "e1000e", "rtl8139", "virtio", "vmxnet3"])),
         ("mtu", number().or(0)),
         ("queues", number().or(0).range(0, 64)),
-        ("rate_limit", number().or(0)),
+        ("rate_limit", number().or(0).range(0, i64::MAX)),
         ("trunks", text()),
         ("vlan_id", number().or(0)),
     ]

@@ -162,7 +162,7 @@ fn encode_initialization(initialization: Option<&Value>, params: &mut Params) {
     if let Some(account) = block(initialization, "user_account") {
         params.put("ciuser", text(account, "username"));
         params.put("cipassword", text(account, "password"));
-        let keys: Vec<String> = texts(account, "keys").iter().map(|key| key.trim().to_string()).collect();
+        let keys = key_lines(&texts(account, "keys"));
         params.put("sshkeys", (!keys.is_empty()).then(|| percent_encode(&keys.join("\n"))));
     }
     let custom = Properties::default()
@@ -171,6 +171,17 @@ fn encode_initialization(initialization: Option<&Value>, params: &mut Params) {
         .with("user", text(initialization, "user_data_file_id"))
         .with("vendor", text(initialization, "vendor_data_file_id"));
     params.put("cicustom", (!custom.is_empty()).then_some(custom));
+}
+
+/// SSH keys, one a line, each once: a file of keys ends with an empty line, and lists of keys are put together.
+pub(crate) fn key_lines<T: AsRef<str>>(keys: &[T]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in keys.iter().flat_map(|key| key.as_ref().lines()).map(str::trim) {
+        if !line.is_empty() && !lines.iter().any(|known| known == line) {
+            lines.push(line.to_string());
+        }
+    }
+    lines
 }
 
 /// `ip=...,gw=...,ip6=...,gw6=...`

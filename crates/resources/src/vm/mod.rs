@@ -40,7 +40,7 @@ pub(crate) use apply::{Target, timeout};
 pub(crate) use cloning::is_busy;
 pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
 pub(crate) use decode_devices::is_media;
-pub(crate) use encode::encode_ip_config;
+pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use option_changes::{draws_address, surplus_devices};
 pub(crate) use plan::files_of_node;
 pub(crate) use schema::fields;

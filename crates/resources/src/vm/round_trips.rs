@@ -8,7 +8,7 @@ use super::decode::{Extent, decode_vm};
 use super::encode::encode_options;
 use crate::definition::Definition;
 use crate::observed::{Observed, defaults, overlay};
-use crate::values::changed;
+use crate::values::{block as block_of, changed, texts};
 
 fn optional<T: std::fmt::Debug + Clone>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Option<T>> {
     proptest::option::of(value)
@@ -109,5 +109,32 @@ proptest! {
         // Reading once more with what was read changes nothing at all.
         let again = decode_vm(&block, &observe(&wanted), &read, Extent::Guided);
         prop_assert!(changed(&read, &again).is_empty());
+    }
+}
+
+// A file of keys ends with an empty line, and two lists of keys may have one in common.
+#[test]
+fn keys_are_as_they_are_written_whatever_empty_lines_and_repetitions_they_have() {
+    let block = Definition::new(super::fields()).schema.block;
+    let keys_of = |value: &Value| {
+        let account = block_of(value, "initialization").and_then(|init| block_of(init, "user_account"));
+        texts(account.unwrap(), "keys")
+    };
+    let with_keys = |keys: Json| {
+        let json = json!({"initialization": [{"user_account": [{ "keys": keys }]}]});
+        let Json::Object(json) = json else { unreachable!() };
+        overlay(&block, &defaults(&block), json)
+    };
+    for keys in
+        [json!(["ssh-rsa A a", "ssh-rsa B b", "ssh-rsa A a", ""]), json!(["ssh-rsa A a\nssh-rsa B b\n"])]
+    {
+        let wanted = with_keys(keys);
+        let observed = observe(&wanted);
+        assert_eq!(observed.text("sshkeys").as_deref(), Some("ssh-rsa%20A%20a%0Assh-rsa%20B%20b"));
+        let read = decode_vm(&block, &observed, &wanted, Extent::Guided);
+        assert_eq!(keys_of(&read), keys_of(&wanted));
+        let others = with_keys(json!(["ssh-rsa A a"]));
+        let read = decode_vm(&block, &observed, &others, Extent::Guided);
+        assert_eq!(keys_of(&read), ["ssh-rsa A a", "ssh-rsa B b"]);
     }
 }

@@ -313,3 +313,20 @@ fn a_tpm_state_moves_while_the_vm_is_shut_down_and_an_efi_disk_while_it_runs() {
     assert_eq!(notes("zfs", "zfs", false), told);
     assert_eq!(notes("zfs", "lvm", true), Vec::<String>::new());
 }
+
+#[test]
+fn no_rate_is_below_none() {
+    let problems = |fields: crate::definition::Fields, name: &str, rate: f64| {
+        let definition = Definition::new(fields);
+        let config = json!({ name: [{ "rate_limit": rate }] });
+        let config = decode(&config, &definition.schema.block.implied_type()).unwrap();
+        definition.check(&config).iter().map(|problem| problem.path.to_string()).collect::<Vec<_>>()
+    };
+    for (fields, name) in [
+        (crate::vm::fields as fn() -> crate::definition::Fields, "network_device"),
+        (crate::container::fields, "network_interface"),
+    ] {
+        assert_eq!(problems(fields(), name, 1.5), Vec::<String>::new());
+        assert_eq!(problems(fields(), name, -1.0), [format!("{name}[0].rate_limit")]);
+    }
+}
