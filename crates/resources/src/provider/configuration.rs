@@ -140,8 +140,8 @@ impl ProviderConfiguration {
     /// Whether what it has may be what it is given for.
     ///
     /// # Errors
-    /// When the token is none, the user has no realm, or there is somebody to log in at no proxy. The value of a secret
-    /// is not told.
+    /// When the token is none, the user has no realm, there is somebody to log in at no proxy, or no id is in the range of
+    /// random ones. The value of a secret is not told.
     pub fn check(&self) -> Result<(), IncompleteConfiguration> {
         let fault = |message: &str, hint| Err(IncompleteConfiguration { message: message.into(), hint });
         match &self.login {
@@ -159,6 +159,16 @@ impl ProviderConfiguration {
                 );
             }
             _ => {}
+        }
+        if let Some((start, end)) =
+            self.settings.random_vm_ids.filter(|(start, end)| start > end || *start < 100)
+        {
+            return fault(
+                &format!(
+                    "random_vm_id_start is {start} and random_vm_id_end is {end}: that is no range of ids"
+                ),
+                "ids are from 100 to 999999999, and the end is not before the start (10000 to 99999 where they are left out)",
+            );
         }
         if self.ssh.proxy.is_none() && self.ssh.has_proxy_login {
             return fault(
@@ -416,5 +426,22 @@ mod tests {
         let alone = json!({"api_token": "root@pam!t=s", "ssh": [{"socks5_username": "u"}]});
         let error = configure(alone, &[HERE]).unwrap().check().unwrap_err();
         assert!(error.hint.contains("socks5_server"), "{error}");
+    }
+    #[test]
+    fn random_ids_are_from_a_range_that_has_some() {
+        let check = |start: Option<i64>, end: Option<i64>| {
+            let block = json!({"api_token": "root@pam!t=s", "random_vm_ids": true, "random_vm_id_start": start,
+                               "random_vm_id_end": end});
+            configure(block, &[HERE]).unwrap().check().map_err(|error| error.message)
+        };
+        for good in [(None, None), (Some(100), Some(100)), (Some(50_000), None), (None, Some(10_000))] {
+            assert_eq!(check(good.0, good.1), Ok(()), "{good:?}");
+        }
+        for bad in
+            [(Some(90_000), Some(80_000)), (Some(50), None), (None, Some(9_999)), (Some(100_000), None)]
+        {
+            let message = check(bad.0, bad.1).unwrap_err();
+            assert!(message.starts_with("random_vm_id_start is "), "{message}");
+        }
     }
 }
