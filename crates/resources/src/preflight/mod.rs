@@ -14,6 +14,7 @@ use pve_model::event::Operation;
 
 use crate::cluster::Cluster;
 use crate::object::Engine;
+use crate::values::text;
 use facts::Facts;
 use references::{Reference, Thing};
 
@@ -63,10 +64,14 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| change.operation != Operation::Delete) {
         let Some(planned) = &change.planned else { continue };
+        let node = |value: &Value| text(value, "node_name").map(String::from);
+        let migrates = change.prior.as_ref().is_some_and(|prior| node(prior) != node(planned));
         for reference in references::of(&change.address.resource.kind, planned) {
-            let is_new =
-                |value: &Value| Some(value) != change.prior.as_ref().and_then(|p| p.at(&reference.path));
-            if made.has(reference.thing, &reference.name) || !planned.at(&reference.path).is_none_or(is_new) {
+            let before = change.prior.as_ref().and_then(|prior| prior.at(&reference.path));
+            let is_same = before.is_some_and(|before| planned.at(&reference.path) == Some(before));
+            // Each node has bridges of its own.
+            let is_elsewhere = migrates && reference.thing == Thing::Bridge;
+            if made.has(reference.thing, &reference.name) || is_same && !is_elsewhere {
                 continue;
             }
             found.extend(facts.fault(&reference).await.map(|fault| doubt(change, &reference, fault)));

@@ -1,12 +1,14 @@
 //! Volumes that go to another datastore, against the simulator: what the API moves only while a guest is stopped is moved then.
 
+use pve_executor::ports::Provider;
 use pve_model::Value;
+use pve_simulator::Options;
 use serde_json::{Value as Json, json};
 
 use super::super::World;
 use super::super::lives::{CONTAINER, VM};
 use super::turns::step;
-use super::world;
+use super::{world, world_with};
 use crate::cluster::Method;
 
 async fn get(world: &World, path: &str) -> Json {
@@ -86,5 +88,25 @@ async fn the_root_disk_of_a_clone_stays_where_no_datastore_is_written() {
             must(&world, Some(&made), config).await;
             assert_eq!(places(&world, &guest, ["rootfs", "mp0"]).await[0], "other");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_goes_to_a_node_without_its_bridge_is_told_of_it() {
+    let options = Options { other_nodes: vec!["pve2".into()], ..Options::default() };
+    let (world, _server) = world_with(VM, options).await;
+    let bridge = [("iface", "vmbr77"), ("type", "bridge"), ("autostart", "1")];
+    let bridge = bridge.map(|(name, text)| (name.to_string(), text.to_string()));
+    world.api.send(Method::Post, "/nodes/pve/network", &bridge).await.unwrap();
+    world.api.send(Method::Put, "/nodes/pve/network", &[]).await.unwrap();
+    let vm = |node: &str, bridge: &str| {
+        world.config(json!({"node_name": node, "vm_id": 720, "name": "n", "started": false,
+                            "network_device": [{"bridge": bridge}]}))
+    };
+    for (bridge, node, told) in [("vmbr77", "pve2", 1), ("vmbr77", "pve", 0), ("vmbr0", "pve2", 0)] {
+        let doubts =
+            world.provider.doubts(&[world.request(Some(&vm("pve", bridge)), Some(&vm(node, bridge)))]).await;
+        assert_eq!(doubts.len(), told, "{doubts:?}");
+        assert!(doubts.iter().all(|doubt| format!("{doubt:?}").contains("vmbr77") && !doubt.is_certain));
     }
 }
