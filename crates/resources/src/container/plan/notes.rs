@@ -48,6 +48,14 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
             notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
         }
     }
+    let kept = after.iter().zip(&matches).filter_map(|(new, old)| Some((&before[(*old)?], new)));
+    for (old, new) in kept.filter(|(old, new)| keeps_volume(old, new)) {
+        if let (Some(from), Some(to)) = (text(old, "path"), text(new, "path"))
+            && from != to
+        {
+            notes.push(format!("mount point {from} becomes {to} and keeps its volume"));
+        }
+    }
     notes.extend(moved_addresses(prior, planned));
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
     if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {

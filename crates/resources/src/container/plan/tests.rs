@@ -245,3 +245,17 @@ fn a_running_container_is_shut_down_for_volumes_that_move_and_the_plan_says_so()
     assert_eq!(notes("lvm", "lvm", true), none);
     assert_eq!(notes("zfs", "lvm", false), none, "it is shut down anyway");
 }
+
+#[test]
+fn a_mount_point_that_goes_to_another_path_is_told_to_keep_its_volume() {
+    let container = |paths: &[&str]| {
+        let points = paths.iter().map(|path| json!({"path": path, "volume": "lvm", "size": "1G"}));
+        value(json!({"mount_point": points.collect::<Vec<_>>()}))
+    };
+    let notes = |before: &[&str], after: &[&str]| {
+        let (prior, config) = (container(before), container(after));
+        plan(PlanRequest { prior: Some(&prior), config: &config, proposed: &config }).notes
+    };
+    assert_eq!(notes(&["/a", "/b"], &["/c", "/b"]), ["mount point /a becomes /c and keeps its volume"]);
+    assert_eq!(notes(&["/a", "/b"], &["/b"]), ["takes away mount point /a; its volume stays as unused"]);
+}
