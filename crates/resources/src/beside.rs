@@ -7,6 +7,7 @@ use pve_model::Value;
 use pve_model::rules::{Beside, Extra};
 use serde_json::Value as Json;
 
+use crate::container::match_mount_points;
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::values::{all_blocks, text};
@@ -22,6 +23,8 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
         extras.extend(mount_points(observed).filter(|_| !inherits("mount_point")));
     } else {
         extras.extend(drives(observed).filter(|_| !inherits("disk")));
+        let small = SMALL_DRIVES.iter().filter(|(name, _)| !inherits(name));
+        extras.extend(small.filter_map(|(_, slot)| drive(observed, slot)));
     }
     // Where any is configured, all are: those that are none of them are among the values.
     let blocks = network_blocks(value);
@@ -39,7 +42,10 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         let lost = lost.map(|Extra { slot, said, .. }| {
             format!("{slot}: {said}, not in the configuration; destroyed with the guest")
         });
-        return lost.collect();
+        let unused = beside.set_aside.iter();
+        let unused =
+            unused.map(|(slot, volume)| format!("{slot}: {volume}, set aside; destroyed with the guest"));
+        return lost.chain(unused).collect();
     };
     let named = named_parts(after);
     let extras = beside.extras.iter().map(|Extra { slot, key, said }| match named.contains(key) {
@@ -47,7 +53,7 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         false => format!("{slot}: {said}, not in the configuration; left alone"),
     });
     let mut remarks: Vec<String> = extras.collect();
-    remarks.extend(empty_volumes(beside, before, after));
+    remarks.extend(unused_volumes(beside, before, after));
     if !beside.waits.is_empty() {
         remarks.push(format!("waits for a reboot: {}", beside.waits.join(", ")));
     }
@@ -70,18 +76,24 @@ fn named_parts(value: &Value) -> BTreeSet<String> {
     };
     let mut named: BTreeSet<String> = keys("disk", "interface").into_iter().collect();
     named.extend(keys("mount_point", "path"));
+    let small = SMALL_DRIVES.iter().filter(|(name, _)| !all_blocks(value, name).is_empty());
+    named.extend(small.map(|(_, slot)| (*slot).to_string()));
     named.extend((0..all_blocks(value, network_blocks(value)).len()).map(|index| format!("net{index}")));
     named
 }
 
+/// Blocks of drives that have one place each.
+const SMALL_DRIVES: &[(&str, &str)] = &[("efi_disk", "efidisk0"), ("tpm_state", "tpmstate0")];
+
 fn drives(observed: &Observed) -> impl Iterator<Item = Extra> {
     let names = ["ide", "sata", "scsi", "virtio"].into_iter().flat_map(|bus| observed.numbered(bus));
-    names.filter_map(|(_, slot)| {
-        let drive = observed.text(&slot).filter(|drive| !is_media(drive))?;
-        let drive = Properties::parse(&drive);
-        let said = volume_in_words(drive.first_or("file").unwrap_or_default(), drive.get("size"));
-        Some(Extra { key: slot.clone(), slot, said })
-    })
+    names.filter_map(|(_, slot)| drive(observed, &slot))
+}
+
+fn drive(observed: &Observed, slot: &str) -> Option<Extra> {
+    let drive = Properties::parse(&observed.text(slot).filter(|drive| !is_media(drive))?);
+    let said = volume_in_words(drive.first_or("file").unwrap_or_default(), drive.get("size"));
+    Some(Extra { key: slot.to_string(), slot: slot.to_string(), said })
 }
 
 fn mount_points(observed: &Observed) -> impl Iterator<Item = Extra> {
@@ -113,49 +125,74 @@ fn network_devices(observed: &Observed) -> impl Iterator<Item = Extra> {
     })
 }
 
+/// The volumes that no part of the guest uses, each once.
 fn set_aside(observed: &Observed) -> Vec<(String, String)> {
-    let slots = observed.numbered("unused").into_iter().filter_map(|(_, slot)| {
-        let volume = observed.text(&slot)?.split(',').next()?.to_string();
-        Some((slot, volume))
-    });
-    slots.collect()
+    let volume = |slot: &str| Some(observed.text(slot)?.split(',').next()?.to_string());
+    let is_unused = |name: &&String| name.starts_with("unused");
+    let used = observed.config.keys().filter(|name| !is_unused(name)).filter_map(|name| volume(name));
+    let mut seen: BTreeSet<String> = used.collect();
+    let slots = observed.numbered("unused").into_iter();
+    slots
+        .filter_map(|(_, slot)| Some((volume(&slot)?, slot)))
+        .filter(|(volume, _)| seen.insert(volume.clone()))
+        .map(|(volume, slot)| (slot, volume))
+        .collect()
 }
 
-/// Volumes that are made empty while others of the guest lie unused: perhaps somebody has detached one.
-fn empty_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String> {
-    let (Some((slot, volume)), Some((_, path))) =
-        (beside.set_aside.first(), beside.set_aside.first().and_then(|(_, volume)| volume.split_once(':')))
+/// Volumes of the guest that lie unused. Where others are made empty, somebody has perhaps detached one of them.
+fn unused_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String> {
+    let attached = attached_volumes(after);
+    let is_free =
+        |volume: &str| !attached.iter().any(|name| name == volume || volume.ends_with(&format!(":{name}")));
+    let unused: Vec<_> = beside.set_aside.iter().filter(|(_, volume)| is_free(volume)).collect();
+    let known = named_parts(before);
+    let made = new_volumes(before, after)
+        .into_iter()
+        .filter(|key| !known.contains(key) && beside.extras.iter().all(|extra| extra.key != *key));
+    let made: Vec<String> = made.collect();
+    let Some((volume, path)) =
+        unused.first().and_then(|(_, volume)| Some((volume, volume.split_once(':')?.1)))
     else {
         return Vec::new();
     };
+    let Some((slot, others)) = unused.split_first().map(|(first, others)| (&first.0, others)) else {
+        return Vec::new();
+    };
+    if made.is_empty() {
+        let left = unused.iter().map(|(slot, volume)| format!("{slot}: {volume}, set aside; left alone"));
+        return left.collect();
+    }
     let attach = match is_container(after) {
         true => format!("volume = {volume:?} in its mount_point block"),
         false => format!("path_in_datastore = {path:?} in its disk block"),
     };
-    let others: Vec<String> =
-        beside.set_aside.iter().skip(1).map(|(slot, volume)| format!(", {slot} {volume}")).collect();
-    let known = named_parts(before);
-    let made = new_volumes(after)
-        .into_iter()
-        .filter(|key| !known.contains(key) && beside.extras.iter().all(|extra| extra.key != *key));
-    let made = made.map(|key| {
-        format!(
-            "{key} is new and empty; {slot} has {volume}{}: if that was it, {attach} attaches it instead",
-            others.concat()
-        )
-    });
-    made.collect()
+    let others: String = others.iter().map(|(slot, volume)| format!(", {slot} {volume}")).collect();
+    let (is, that) = if made.len() == 1 { ("is", "it") } else { ("are", "one of them") };
+    vec![format!(
+        "{} {is} new and empty; {slot} has {volume}{others}: if that was {that}, {attach} attaches it instead",
+        made.join(", ")
+    )]
 }
 
-/// The keys of those volumes that are made without any content.
-fn new_volumes(value: &Value) -> Vec<String> {
-    let disks = all_blocks(value, "disk").iter().filter(|disk| {
+/// The volumes that values attach: by their ids, or by what follows the datastore.
+fn attached_volumes(value: &Value) -> Vec<String> {
+    let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "path_in_datastore"));
+    let points = all_blocks(value, "mount_point").iter().filter_map(|point| text(point, "volume"));
+    disks.chain(points).map(str::to_string).collect()
+}
+
+/// The keys of those volumes that are made without any content. A mount point that goes to another path keeps its own.
+fn new_volumes(before: &Value, after: &Value) -> Vec<String> {
+    let disks = all_blocks(after, "disk").iter().filter(|disk| {
         ["file_id", "import_from", "path_in_datastore"].iter().all(|origin| text(disk, origin).is_none())
     });
     let disks = disks.filter_map(|disk| text(disk, "interface"));
-    let points = all_blocks(value, "mount_point").iter();
-    let points = points.filter(|point| text(point, "volume").is_some_and(|name| !name.contains([':', '/'])));
-    disks.chain(points.filter_map(|point| text(point, "path"))).map(str::to_string).collect()
+    let points = all_blocks(after, "mount_point");
+    let matches = match_mount_points(all_blocks(before, "mount_point"), points);
+    let points = points.iter().zip(matches).filter(|(point, old)| {
+        old.is_none() && text(point, "volume").is_some_and(|name| !name.contains([':', '/']))
+    });
+    disks.chain(points.filter_map(|(point, _)| text(point, "path"))).map(str::to_string).collect()
 }
 
 /// The options that a running guest has otherwise than it will have them after its next start.
@@ -179,4 +216,68 @@ fn is_number(value: &Json) -> bool {
 
 fn plain(value: &Json) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{defaults, overlay};
+    use serde_json::json;
+
+    fn guest(is_container: bool, json: Json) -> Value {
+        let fields = if is_container { crate::container::fields() } else { crate::vm::fields() };
+        let block = crate::definition::Definition::new(fields).schema.block;
+        let Json::Object(json) = json else { unreachable!() };
+        overlay(&block, &defaults(&block), json)
+    }
+
+    fn remarks(observed: Json, before: &Value, after: Option<&Value>) -> Vec<String> {
+        let Json::Object(config) = observed else { unreachable!() };
+        let observed = Observed { config, ..Observed::default() };
+        remarks_on_guest(&beside_of(&observed, before, before), before, after)
+    }
+
+    #[test]
+    fn volumes_without_a_block_are_told_wherever_they_are() {
+        let vm = guest(false, json!({"disk": [{"interface": "scsi0"}]}));
+        let observed = || {
+            json!({"scsi0": "lvm:vm-1-disk-0,size=8G", "efidisk0": "lvm:vm-1-disk-1,efitype=4m,size=4M",
+                   "tpmstate0": "lvm:vm-1-disk-2,size=4M", "unused0": "lvm:vm-1-disk-3", "unused1": "lvm:vm-1-disk-0",
+                   "unused2": "lvm:vm-1-disk-3"})
+        };
+        let told = |end: &str| {
+            [
+                format!("efidisk0: 4M on lvm, not in the configuration; {end}"),
+                format!("tpmstate0: 4M on lvm, not in the configuration; {end}"),
+                format!("unused0: lvm:vm-1-disk-3, set aside; {end}"),
+            ]
+        };
+        assert_eq!(remarks(observed(), &vm, Some(&vm)), told("left alone"));
+        assert_eq!(remarks(observed(), &vm, None), told("destroyed with the guest"));
+        let all = guest(
+            false,
+            json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi1", "path_in_datastore": "vm-1-disk-3"}],
+                   "efi_disk": [{}], "tpm_state": [{}]}),
+        );
+        assert_eq!(remarks(observed(), &all, Some(&all)), Vec::<String>::new());
+        let clone = guest(false, json!({"clone": [{"vm_id": 9}], "disk": [{"interface": "scsi0"}]}));
+        assert_eq!(remarks(observed(), &clone, Some(&clone)), &told("left alone")[2..]);
+    }
+
+    #[test]
+    fn what_was_detached_is_offered_once_and_only_for_what_is_new() {
+        let container = |paths: &[&str]| {
+            let points = paths.iter().map(|path| json!({"path": path, "volume": "lvm", "size": "1G"}));
+            guest(true, json!({"mount_point": points.collect::<Vec<_>>()}))
+        };
+        let observed = || json!({"mp0": "lvm:vm-1-disk-1,mp=/a,size=1G", "unused0": "lvm:vm-1-disk-2"});
+        let before = container(&["/a"]);
+        let left = ["unused0: lvm:vm-1-disk-2, set aside; left alone"];
+        assert_eq!(remarks(observed(), &before, Some(&container(&["/b"]))), left, "it keeps its volume");
+        assert_eq!(
+            remarks(observed(), &before, Some(&container(&["/a", "/b", "/c"]))),
+            ["/b, /c are new and empty; unused0 has lvm:vm-1-disk-2: if that was one of them, volume = \
+              \"lvm:vm-1-disk-2\" in its mount_point block attaches it instead"]
+        );
+    }
 }

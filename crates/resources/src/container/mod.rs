@@ -24,6 +24,7 @@ use crate::vm::{claim_guest, guest_protection};
 
 pub(crate) use apply::Target;
 pub(crate) use decode::decode_container;
+pub(crate) use mount_points::match_mount_points;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

@@ -11,7 +11,7 @@ use crate::property::Properties;
 use crate::values::{all_blocks, text};
 
 /// For each mount point the one that it was before: that with its path, else the one in its place if its volume stays.
-pub(super) fn match_mount_points(before: &[Value], after: &[Value]) -> Vec<Option<usize>> {
+pub(crate) fn match_mount_points(before: &[Value], after: &[Value]) -> Vec<Option<usize>> {
     let with_path = |point: &Value| before.iter().position(|old| text(old, "path") == text(point, "path"));
     let mut matches: Vec<Option<usize>> = after.iter().map(with_path).collect();
     for index in 0..after.len().min(before.len()) {
