@@ -7,7 +7,7 @@ mod schema;
 use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
-use crate::definition::problem;
+use crate::definition::{problem, warning};
 use crate::registry::Rules;
 use crate::values::{all_blocks, block, changed, flag, settle, text, with, with_unknown};
 
@@ -35,7 +35,34 @@ fn validate(config: &Value) -> Vec<Problem> {
             format!("{name:?} is no name of a file: datastores have one folder for each type of content");
         return vec![problem(Path::default(), "A file name with a folder", detail)];
     }
-    Vec::new()
+    missing_source(config).into_iter().chain(unfit_name(config)).collect()
+}
+
+/// The local file may yet be made: it is read during apply.
+fn missing_source(config: &Value) -> Option<Problem> {
+    let source = text(block(config, "source_file")?, "path")?;
+    if source.contains("://") || crate::volumes::local_stamp(std::path::Path::new(source)).is_some() {
+        return None;
+    }
+    let path = Path::attribute("source_file").child(PathStep::Index(0));
+    let path = path.child(PathStep::Attribute("path".to_string()));
+    let detail = "it is uploaded during apply; the path is relative to the folder that pve runs in";
+    Some(warning(path, format!("There is no file {source:?}"), detail))
+}
+
+/// The API takes files by the ends of their names (`PVE::Storage`, `ISO_EXT_RE_0` and its like).
+fn unfit_name(config: &Value) -> Option<Problem> {
+    let (content, name) = (content_type(config)?, file_name(config)?);
+    let ends: &[&str] = match content.as_str() {
+        "iso" => &[".iso", ".img"],
+        "vztmpl" => &[".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"],
+        "import" => &[".ova", ".qcow2", ".raw", ".vmdk"],
+        _ => return None,
+    };
+    let lower = name.to_lowercase();
+    let detail = || format!("{name:?} as {content}: its name has to end with {}", ends.join(", "));
+    let is_fit = ends.iter().any(|end| lower.ends_with(end));
+    (!is_fit).then(|| warning(path_of_name(config), "Proxmox VE does not take this file", detail()))
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {

@@ -43,3 +43,26 @@ async fn a_file_whose_local_source_changed_is_uploaded_again() {
     let updated = world.apply(Some(&read), config).await;
     assert_eq!(int(&updated, "file_size"), Some(5));
 }
+
+#[tokio::test]
+async fn a_local_source_that_is_not_there_and_a_name_that_the_api_refuses_are_told_before_apply() {
+    let world = World::new("proxmox_virtual_environment_file");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("d.iso"), "one").unwrap();
+    std::fs::write(folder.path().join("d.txt"), "one").unwrap();
+    let told = |content: &str, source: serde_json::Value| -> Vec<(String, bool)> {
+        let config = json!({"node_name": "pve", "datastore_id": "local", "content_type": content, "source_file": [source]});
+        let problems = world.rules().validate(&world.config(config));
+        problems.into_iter().map(|problem| (problem.path.to_string(), problem.warning)).collect()
+    };
+    let at = |name: &str| folder.path().join(name);
+    assert_eq!(told("iso", json!({"path": at("d.iso")})), []);
+    assert_eq!(told("iso", json!({"path": "https://images.example.test/d.ISO"})), []);
+    assert_eq!(told("snippets", json!({"path": at("d.txt")})), []);
+    assert_eq!(told("iso", json!({"path": at("e.iso")})), [("source_file[0].path".to_string(), true)]);
+    assert_eq!(told("iso", json!({"path": at("d.txt")})), [("source_file[0].path".to_string(), true)]);
+    assert_eq!(
+        told("vztmpl", json!({"path": at("d.iso"), "file_name": "d.tgz"})),
+        [("source_file[0].file_name".to_string(), true)]
+    );
+}
