@@ -212,6 +212,10 @@ async fn guest(cluster: &Cluster, config: &Value, kind: &str) -> Result<Map<Stri
     let guest = guest.ok_or_else(|| {
         refused(format!("there is no guest {vmid}"), Some("check vm_id, and that the user may see it"))
     })?;
+    if let Some(node) = text(config, "node_name").filter(|node| *node != guest.node) {
+        let message = format!("guest {vmid} is not on {node}: it is on {}", guest.node);
+        return Err(refused(message, Some(&format!("set node_name = {:?}", guest.node))));
+    }
     let Json::Object(mut read) = guest_json(guest) else { return Ok(Map::new()) };
     read.insert("id".into(), json!(vmid.to_string()));
     Ok(read)

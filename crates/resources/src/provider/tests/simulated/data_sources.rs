@@ -69,6 +69,8 @@ async fn guests_and_files_are_found_and_their_absence_is_an_error() {
         let fault = read(&world, kind, json!({"node_name": "pve", "vm_id": id})).await.unwrap_err();
         assert!(fault.contains(&id.to_string()), "{fault}");
     }
+    let fault = read(&world, kind, json!({"node_name": "pve9", "vm_id": 701})).await.unwrap_err();
+    assert_eq!(fault, "guest 701 is not on pve9: it is on pve");
     let file = |name: &str| json!({"node_name": "pve", "datastore_id": "local", "content_type": "iso", "file_name": name});
     let found = read(&world, "proxmox_file", file("a.iso")).await.unwrap();
     assert_eq!((&found["id"], &found["file_size"]), (&json!("local:iso/a.iso"), &json!(7)));
