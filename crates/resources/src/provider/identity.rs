@@ -79,9 +79,22 @@ pub(super) fn is_replaced(
         let now = name(found).unwrap_or_default();
         return Some(format!("is named {now:?} now and was {known:?} when this was planned"));
     }
-    let (addresses, now) = (hardware_addresses(known), hardware_addresses(found));
-    let is_other = !addresses.is_empty() && !now.is_empty() && addresses.is_disjoint(&now);
+    let is_other = has_other_devices(known, found);
     is_other.then(|| "has none of the network devices that it had when this was planned".to_string())
+}
+
+/// Why a container that was read is another one than the known one, if it is. Nothing but its hardware addresses tells it
+/// from one that was made under its id and its name: here reading is as careful as changing.
+pub(super) fn is_another_container(known: &Value, found: &Value) -> Option<&'static str> {
+    has_other_devices(known, found).then_some(
+        "it has none of the network devices of the one that is known; if it is yours all the same, take it in again \
+         (pve state rm, then pve import)",
+    )
+}
+
+fn has_other_devices(known: &Value, found: &Value) -> bool {
+    let (addresses, now) = (hardware_addresses(known), hardware_addresses(found));
+    !addresses.is_empty() && !now.is_empty() && addresses.is_disjoint(&now)
 }
 
 /// A VMID may have been given to another guest since the plan was made: that one is not touched.

@@ -6,7 +6,7 @@ use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
 
 use super::claims::vmid_of;
-use super::identity::{identity_of, is_another};
+use super::identity::{identity_of, is_another, is_another_container};
 use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
 use crate::cluster::{Cluster, failed, refused};
@@ -95,6 +95,11 @@ impl KnownGuest<'_> {
         let (value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
         let identity = identity_of(&observed);
         if let Some(why) = is_another((self.prior, self.identity), (&value, identity.as_deref())) {
+            return Err(another(vmid, &observed, why));
+        }
+        if self.family == Family::Container
+            && let Some(why) = is_another_container(self.prior, &value)
+        {
             return Err(another(vmid, &observed, why));
         }
         let beside = beside_of(&observed, self.prior, &value);

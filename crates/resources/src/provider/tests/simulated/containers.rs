@@ -3,9 +3,11 @@
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
+use super::super::Recorder;
 use super::super::lives::CONTAINER;
 use super::turns::{Kind, Samples, every_attribute};
 use super::world;
+use crate::cluster::Method;
 use crate::values::{all_blocks, text};
 
 fn kind() -> Kind {
@@ -125,4 +127,35 @@ async fn a_container_mounts_the_volume_of_another_by_its_path() {
     let second = world.apply(None, container(611, &shared, Json::Null)).await;
     assert_eq!(path(&second, "mount_point"), shared);
     assert!([shared, path(&first, "disk")].iter().all(|path| path.starts_with("local-lvm:vm-610-disk-")));
+}
+
+// Somebody destroyed the container and made another one with its id and its name.
+#[tokio::test]
+async fn a_container_that_took_the_place_and_the_name_of_another_is_not_taken_for_it() {
+    let (world, _server) = world(CONTAINER).await;
+    let mut config = (kind().base)();
+    config["vm_id"] = json!(620);
+    config["initialization"] = json!([{"hostname": "e"}]);
+    config["network_interface"] = json!([{"name": "eth0"}]);
+    let made = world.apply(None, config.clone()).await;
+    let send = async |method: Method, path: &str, params: &[(&str, &str)]| {
+        let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        let task = world.api.send(method, path, &params).await.unwrap();
+        world.api.wait(task.as_str().unwrap(), std::time::Duration::from_secs(60)).await.unwrap();
+    };
+    send(Method::Delete, "/nodes/pve/lxc/620", &[]).await;
+    let theirs = [
+        ("vmid", "620"),
+        ("hostname", "e"),
+        ("ostemplate", "local:vztmpl/t.tar.zst"),
+        ("rootfs", "local-lvm:4"),
+        ("net0", "name=eth0,bridge=vmbr0"),
+    ];
+    send(Method::Post, "/nodes/pve/lxc", &theirs).await;
+    let error = world.try_read(&made).await.unwrap_err();
+    assert!(error.message.contains("is another one: it is named e"), "{}", error.message);
+    for config in [Some(world.config(config)), None] {
+        let error = world.try_apply(Some(&made), config.as_ref(), &Recorder::default()).await.unwrap_err();
+        assert!(error.message.contains("it may be another guest"), "{}", error.message);
+    }
 }
