@@ -109,16 +109,8 @@ fn guest_format(format: &str, value: &str) -> Result<(), String> {
             if valid { Ok(()) } else { Err(format!("invalid boot device '{device}'")) }
         }),
         "pve-qm-bootdisk" if !is_drive(value) => Err(format!("invalid boot disk '{value}'")),
-        "pve-cpu-type" => cpu_type(value),
-        "pve-vm-cpu-conf" => {
-            let first = value.split(',').next().unwrap_or_default();
-            let name = first.strip_prefix("cputype=").unwrap_or(first);
-            if name.contains('=') { Ok(()) } else { cpu_type(name) }?;
-            match value.split(',').find_map(|part| part.strip_prefix("flags=")) {
-                Some(flags) => cpu_flags(flags),
-                None => Ok(()),
-            }
-        }
+        "pve-cpu-type" => super::cpu::check_model(value),
+        "pve-vm-cpu-conf" => super::cpu::check_configuration(value),
         "pve-fw-protocol-spec" if !value.is_empty() && !is_protocol(value) => {
             Err(format!("unknown protocol '{value}'"))
         }
@@ -195,90 +187,5 @@ fn hotplug(value: &str) -> Result<(), String> {
     match split_list(value).find(|feature| !known.contains(feature)) {
         Some(feature) => Err(format!("invalid hotplug feature '{feature}'")),
         None => Ok(()),
-    }
-}
-
-const CPU_TYPES: &[&str] = &[
-    "486",
-    "athlon",
-    "core2duo",
-    "coreduo",
-    "kvm32",
-    "kvm64",
-    "max",
-    "host",
-    "pentium",
-    "pentium2",
-    "pentium3",
-    "phenom",
-    "qemu32",
-    "qemu64",
-    "x86-64-v1",
-    "x86-64-v2",
-    "x86-64-v2-AES",
-    "x86-64-v3",
-    "x86-64-v4",
-];
-
-const CPU_PREFIXES: &[&str] = &[
-    "Broadwell",
-    "Cascadelake",
-    "ClearwaterForest",
-    "Conroe",
-    "Cooperlake",
-    "Denverton",
-    "EPYC",
-    "GraniteRapids",
-    "Haswell",
-    "Icelake",
-    "IvyBridge",
-    "KnightsMill",
-    "Nehalem",
-    "Opteron",
-    "Penryn",
-    "SandyBridge",
-    "SapphireRapids",
-    "SierraForest",
-    "Skylake",
-    "Westmere",
-    "cortex",
-    "neoverse",
-    "a64fx",
-];
-
-fn cpu_type(value: &str) -> Result<(), String> {
-    if let Some(custom) = value.strip_prefix("custom-") {
-        return Err(format!("Custom cputype '{custom}' not found"));
-    }
-    let known = CPU_TYPES.contains(&value) || CPU_PREFIXES.iter().any(|prefix| value.starts_with(prefix));
-    if known {
-        Ok(())
-    } else {
-        Err(format!("Built-in cputype '{value}' is not defined (missing 'custom-' prefix?)"))
-    }
-}
-
-fn cpu_flags(value: &str) -> Result<(), String> {
-    let known = [
-        "aes",
-        "amd-no-ssb",
-        "amd-ssbd",
-        "hv-evmcs",
-        "hv-tlbflush",
-        "ibpb",
-        "md-clear",
-        "nested-virt",
-        "pcid",
-        "pdpe1gb",
-        "spec-ctrl",
-        "ssbd",
-        "virt-ssbd",
-    ];
-    let valid =
-        value.split(';').all(|flag| flag.strip_prefix(['+', '-']).is_some_and(|f| known.contains(&f)));
-    if valid {
-        Ok(())
-    } else {
-        Err(format!("VM-specific CPU flags must be a subset of: {}", known.join(", ")))
     }
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod branches;
 mod cluster_formats;
+mod cpu;
 pub(crate) mod formats;
 mod permissions;
 pub(crate) mod property_string;

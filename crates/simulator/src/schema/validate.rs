@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Format, Keys, Kind, Property, cluster_formats, formats, lookup, property_string};
+use super::{Format, Keys, Kind, Property, cluster_formats, cpu, formats, lookup, property_string};
 
 /// A parameter as it came over the wire.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,13 +83,23 @@ pub(crate) fn normalise(
                     .entry(required.clone())
                     .or_insert_with(|| format!("missing property required by '{name}'"));
             }
-            if let Err(text) = check(name, property, value) {
+            if let Err(text) = check(name, property, value).and_then(|()| in_cluster(property, value)) {
                 errors.insert(name.clone(), text);
             }
         }
     }
     missing(keys, |name| raw.contains_key(name), &mut errors);
     if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+/// What a format refuses by what the cluster has, so that another cluster may take it.
+fn in_cluster(property: &Property, value: &str) -> Result<(), String> {
+    match &property.format {
+        Some(Format::Named(format)) if format == "pve-vm-cpu-conf" => {
+            cpu::absent_model(value).map_or(Ok(()), |text| Err(format!("invalid format - {text}\n")))
+        }
+        _ => Ok(()),
+    }
 }
 
 const UNDEFINED_PROPERTY: &str =
@@ -229,6 +239,14 @@ mod tests {
 
     fn error(name: &str, value: &str) -> String {
         check(name, lookup(virtual_machine(), name).unwrap(), value).unwrap_err()
+    }
+
+    #[test]
+    fn a_model_that_only_a_cluster_can_know_is_a_fault_of_the_request_and_not_of_the_value() {
+        assert_eq!(crate::parameter_fault("PUT", "/nodes/{n}/qemu/{id}/config", "cpu", "custom-mine"), None);
+        let raw = BTreeMap::from([("cpu".to_owned(), Raw::Text("cputype=custom-mine".to_owned()))]);
+        let errors = normalise(virtual_machine(), &raw).unwrap_err();
+        assert_eq!(errors["cpu"], "invalid format - Custom cputype 'mine' not found\n");
     }
 
     #[test]
