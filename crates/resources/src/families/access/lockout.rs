@@ -7,8 +7,8 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
-use super::permissions::{Access, Change, Entry, Holder, Loss};
-use crate::cluster::{ApiError, Cluster, elements, failed, refused};
+use super::permissions::{Access, Change, Entry, Held, Holder, Loss};
+use crate::cluster::{ApiError, Cluster, Method, elements, failed, refused};
 use crate::values::{flag, text};
 
 /// The environment variable that allows it.
@@ -39,7 +39,7 @@ pub(crate) fn concerning(cluster: &Cluster, changes: Vec<Change>) -> Vec<Change>
 pub(crate) async fn guard(cluster: &Cluster, changes: &[Change]) -> Result<(), ProviderError> {
     // Whatever else there is to know.
     if let Some(how) = changes.iter().find_map(Change::shuts) {
-        return Err(refuse(&cluster.api.user(), &Loss::Login(how)));
+        return Err(refuse(&cluster.api.user(), &Loss::Login(how), changes));
     }
     Review::start(cluster).await?.look_at(changes)
 }
@@ -47,6 +47,7 @@ pub(crate) async fn guard(cluster: &Cluster, changes: &[Change]) -> Result<(), P
 /// Changes one after the other, none of which may take away what was there before the first.
 pub(crate) struct Review {
     before: Access,
+    held: Held,
     made: Vec<Change>,
 }
 
@@ -54,27 +55,36 @@ impl Review {
     /// # Errors
     /// When it cannot be read what decides about the permissions.
     pub(crate) async fn start(cluster: &Cluster) -> Result<Review, ProviderError> {
-        Ok(Review { before: read(cluster).await?, made: Vec::new() })
+        let (before, held) = read(cluster).await?;
+        Ok(Review { before, held, made: Vec::new() })
     }
 
     /// Looks at changes that follow those before.
     ///
     /// # Errors
-    /// When they take something away; then they count as not made.
+    /// When they take something away, or that cannot be told; then they count as not made.
     pub(crate) fn look_at(&mut self, changes: &[Change]) -> Result<(), ProviderError> {
+        if let Some((privilege, path)) = self.before.unexplained(&self.held, changes) {
+            let message = format!(
+                "cannot tell what {} may do afterwards: it has {privilege} on {path}, and the entry that gives it is not shown",
+                self.before.who()
+            );
+            let hint = format!("give it Sys.Audit on /access, or set {OVERRIDE}=1 to do it all the same");
+            return Err(refused(message, Some(&hint)));
+        }
         let known = self.made.len();
         self.made.extend_from_slice(changes);
         match self.before.loss(&self.made) {
             Some(loss) => {
                 self.made.truncate(known);
-                Err(refuse(self.before.who(), &loss))
+                Err(refuse(self.before.who(), &loss, changes))
             }
             None => Ok(()),
         }
     }
 }
 
-fn refuse(who: &str, loss: &Loss) -> ProviderError {
+fn refuse(who: &str, loss: &Loss, changes: &[Change]) -> ProviderError {
     let message = match loss {
         Loss::Login(how) => format!("{how} locks out {who}, which makes this very change"),
         Loss::Privilege { privilege, path, more } => {
@@ -85,17 +95,21 @@ fn refuse(who: &str, loss: &Loss) -> ProviderError {
             format!("it takes {privilege} on {path}{more} from {who}, which makes this very change")
         }
     };
-    let hint = format!("log in as somebody else, or set {OVERRIDE}=1 to do it all the same");
+    let mut hint = format!("log in as somebody else, or set {OVERRIDE}=1 to do it all the same");
+    if let [Change::Revoke(_)] = changes {
+        hint += "; a proxmox_acl that is replaced stays until the other is there with create_before_destroy in its \
+                 lifecycle block";
+    }
     refused(message, Some(&hint))
 }
 
-/// What decides about the permissions of whoever makes requests.
-async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
+/// What decides about the permissions of whoever makes requests, and what those are.
+async fn read(cluster: &Cluster) -> Result<(Access, Held), ProviderError> {
     let (user, token) = session(cluster);
     let fail =
         |error: &_| failed(format!("cannot tell what {} may do afterwards", cluster.api.user()), error);
     if user == "root@pam" && token.is_none() {
-        return Ok(Access { user, ..Access::default() });
+        return Ok((Access { user, ..Access::default() }, Held::new()));
     }
     let entries =
         cluster.get("/access/acl").await.and_then(|list| entries(&list)).map_err(|error| fail(&error))?;
@@ -105,29 +119,40 @@ async fn read(cluster: &Cluster) -> Result<Access, ProviderError> {
     };
     // What root has is not given by entries; nor is what its token has.
     if user == "root@pam" && !separated {
-        return Ok(Access { user, token, ..Access::default() });
+        return Ok((Access { user, token, ..Access::default() }, Held::new()));
     }
     let roles =
         cluster.get("/access/roles").await.and_then(|list| roles(&list)).map_err(|error| fail(&error))?;
     let groups = match user.as_str() {
-        "root@pam" => BTreeSet::new(),
-        _ => groups(&cluster.get(&format!("/access/users/{user}")).await.map_err(|error| fail(&error))?),
+        "root@pam" => Some(BTreeSet::new()),
+        _ => own_groups(cluster, &user).await.map_err(|error| fail(&error))?,
     };
-    let access = Access { user, token, separated, groups, entries, roles };
     let own = cluster.get("/access/permissions").await.map_err(|error| fail(&error))?;
-    if let Some((privilege, path)) = access.unexplained(&held(&own)) {
-        let message = format!(
-            "cannot tell what {} may do afterwards: it has {privilege} on {path}, and the entry that gives it is not shown",
-            access.who()
-        );
-        let hint = format!("give it Sys.Audit on /access, or set {OVERRIDE}=1 to do it all the same");
-        return Err(refused(message, Some(&hint)));
+    let held = held(&own);
+    let is_told = groups.is_some();
+    let mut access = Access { user, token, separated, groups: groups.unwrap_or_default(), entries, roles };
+    if !is_told {
+        access.guess_groups(&held);
     }
-    Ok(access)
+    Ok((access, held))
 }
 
-/// The privileges of whoever asks, by path, as the API tells them.
-fn held(answer: &Json) -> BTreeMap<String, BTreeSet<String>> {
+/// The groups of a user. `None` where whoever asks may not know them: a token may not read its own user
+/// (PVE::API2::User compares with the name of the token).
+async fn own_groups(cluster: &Cluster, user: &str) -> Result<Option<BTreeSet<String>>, ApiError> {
+    match cluster.get(&format!("/access/users/{user}")).await {
+        Ok(answer) => return Ok(Some(groups(&answer))),
+        Err(error) if error.status == Some(403) => {}
+        Err(error) => return Err(error),
+    }
+    // The list has at least the user itself.
+    let full = [("full".to_string(), "1".to_string())];
+    let list = cluster.api.send(Method::Get, "/access/users", &full).await?;
+    let own = elements("users", &list)?.iter().find(|entry| entry["userid"] == *user);
+    Ok(own.map(groups))
+}
+
+fn held(answer: &Json) -> Held {
     let paths = answer.as_object().into_iter().flatten();
     let names = |privileges: &Json| {
         privileges.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()

@@ -71,6 +71,22 @@ pub(crate) enum Loss {
     Login(&'static str),
 }
 
+/// The privileges of whoever asks, by path, as the API tells them.
+pub(super) type Held = BTreeMap<String, BTreeSet<String>>;
+
+/// The paths with privileges where a change may take some: that of an entry with what is below it, and the nearest one
+/// above it that is listed; all of them where the change has no path.
+fn reach<'h>(change: &Change, held: &'h Held) -> Vec<&'h str> {
+    let paths = held.keys().map(String::as_str);
+    let (Change::Grant(entry, _) | Change::Revoke(entry)) = change else { return paths.collect() };
+    let is_below = |path: &str, above: &str| {
+        path.strip_prefix(above.trim_end_matches('/'))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let above = paths.clone().filter(|path| is_below(&entry.path, path)).max_by_key(|path| path.len());
+    paths.filter(|path| is_below(path, &entry.path)).chain(above).collect()
+}
+
 impl Access {
     /// Who acts, as the API names it.
     pub(super) fn who(&self) -> &str {
@@ -126,14 +142,47 @@ impl Access {
         }
     }
 
-    /// A privilege that is held on a path and that no entry that is known gives: entries may be hidden from whoever asks.
-    /// On a guest or a storage, a pool may give it.
-    pub(super) fn unexplained(&self, held: &BTreeMap<String, BTreeSet<String>>) -> Option<(String, String)> {
+    /// A privilege that `changes` may take, which is held on a path and which no entry that is known gives: entries may be
+    /// hidden from whoever asks. On a guest or a storage, a pool may give it.
+    pub(super) fn unexplained(&self, held: &Held, changes: &[Change]) -> Option<(String, String)> {
+        let named = changes.iter().filter(|change| self.touches(change));
+        let reached: BTreeSet<&str> = named.flat_map(|change| reach(change, held)).collect();
+        self.gaps(held).find(|(_, path)| reached.contains(&**path))
+    }
+
+    /// Takes in the groups of the user where the API does not tell them: those whose entries explain what is held.
+    pub(super) fn guess_groups(&mut self, held: &Held) {
+        let groups = self.entries.keys().filter_map(|entry| match &entry.holder {
+            Holder::Group(name) => Some(name.clone()),
+            Holder::User(_) | Holder::Token(_) => None,
+        });
+        for group in groups.collect::<BTreeSet<_>>() {
+            let without = self.gaps(held).count();
+            self.groups.insert(group.clone());
+            if self.gaps(held).count() >= without {
+                self.groups.remove(&group);
+            }
+        }
+    }
+
+    /// What is held and not explained.
+    fn gaps(&self, held: &Held) -> impl Iterator<Item = (String, String)> {
         let may_be_pooled = |path: &str| path.starts_with("/vms/") || path.starts_with("/storage/");
-        held.iter().filter(|(path, _)| !may_be_pooled(path)).find_map(|(path, held)| {
+        held.iter().filter(move |(path, _)| !may_be_pooled(path)).flat_map(|(path, held)| {
             let known = self.privileges(path);
-            Some((held.iter().find(|name| !known.contains(*name))?.clone(), path.clone()))
+            let gaps = held.iter().filter(move |name| !known.contains(*name));
+            gaps.map(|name| (name.clone(), path.clone()))
         })
+    }
+
+    /// Whether a change may matter, now that the groups are known.
+    fn touches(&self, change: &Change) -> bool {
+        match change {
+            Change::Grant(Entry { holder: Holder::Group(group), .. }, _)
+            | Change::Revoke(Entry { holder: Holder::Group(group), .. })
+            | Change::NoGroup(group) => self.groups.contains(group),
+            _ => true,
+        }
     }
 
     fn lost_in(&self, after: &Access) -> Option<Loss> {
