@@ -36,13 +36,23 @@ impl Volume {
         })
     }
 
+    fn storage_is_gone(&self) -> String {
+        format!("storage '{}' does not exist", self.datastore)
+    }
+
     fn path(&self, rest: &str) -> String {
         format!("/nodes/{}/storage/{}{rest}", self.node, self.datastore)
     }
 
     /// The entry of the volume in the list of its datastore, if it is there.
     pub(crate) async fn find(&self, cluster: &Cluster) -> Result<Option<Json>, ApiError> {
-        let list = cluster.content(&self.node, &self.datastore).await?;
+        let list = match cluster.content(&self.node, &self.datastore).await {
+            // With its storage the file went too (PVE::Storage, `storage_config`).
+            Err(error) if error.is_missing() && error.message.contains(&self.storage_is_gone()) => {
+                return Ok(None);
+            }
+            list => list?,
+        };
         let id = self.id();
         Ok(list.iter().find(|entry| entry.get("volid").and_then(Json::as_str) == Some(&id)).cloned())
     }

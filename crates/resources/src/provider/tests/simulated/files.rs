@@ -61,3 +61,21 @@ async fn files_of_a_datastore_are_listed_by_content_and_name() {
     let all = world.api.send(Method::Get, "/nodes/pve/storage/local/content", &[]).await.unwrap();
     assert_eq!(list(json!({})).await.len(), all.as_array().unwrap().len());
 }
+
+#[tokio::test]
+async fn a_file_whose_storage_went_is_gone() {
+    let (world, _server) = world("proxmox_virtual_environment_file").await;
+    let storage = [("storage", "gone"), ("type", "dir"), ("path", "/srv/gone"), ("content", "iso,snippets")];
+    let storage = storage.map(|(name, text)| (name.to_string(), text.to_string()));
+    world.api.send(Method::Post, "/storage", &storage).await.unwrap();
+    let made = world
+        .apply(
+            None,
+            json!({"node_name": "pve", "datastore_id": "gone", "content_type": "iso",
+                   "source_raw": [{"data": "x", "file_name": "x.iso"}]}),
+        )
+        .await;
+    world.api.send(Method::Delete, "/storage/gone", &[]).await.unwrap();
+    assert_eq!(world.try_read(&made).await.unwrap(), None);
+    assert_eq!(world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap(), None);
+}
