@@ -286,6 +286,11 @@ pub(crate) fn part_of_property(text: &str) -> Option<String> {
     text.contains(',').then(|| "it must have no comma: Proxmox VE would cut it off there".to_string())
 }
 
+/// Whether two texts are the same tag: Proxmox VE keeps them in lower case unless a cluster is told otherwise.
+pub(crate) fn same_tag(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
 /// Whether two texts are the same moment.
 pub(crate) fn same_date(a: &str, b: &str) -> bool {
     // Proxmox VE keeps whole seconds.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{Value, ValueKind};
 use serde_json::{Map, Value as Json};
 
 use super::requests::{most, options, place};
@@ -152,6 +152,12 @@ pub(super) fn keep_to(prior: &Value, read: &mut Map<String, Json>) {
     }
     for (name, part) in read {
         let guide = prior.get(name).filter(|guide| !guide.is_null());
+        // An object of which nothing is stated is as good as none.
+        if let (Some(ValueKind::Object(parts)), true) = (guide.map(|guide| &guide.kind), part.is_null())
+            && parts.values().all(Value::is_null)
+        {
+            *part = parts.keys().map(|name| (name.to_string(), Json::Null)).collect::<Map<_, _>>().into();
+        }
         if let (Some(guide), Json::Object(parts)) = (guide, &mut *part) {
             let open = |name: &String| guide.get(name).is_some_and(Value::is_null);
             parts.iter_mut().filter(|(name, _)| open(name)).for_each(|(_, part)| *part = Json::Null);

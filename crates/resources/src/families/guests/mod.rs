@@ -87,7 +87,14 @@ fn vm() -> Object {
         ),
         ("name", text().checked(limits::guest_name)),
         ("node_name", text().required().unsent().param("node")),
-        ("tags", text_set().computed().checked(limits::not_empty).form(Form::Joined(';'))),
+        (
+            "tags",
+            text_set()
+                .computed()
+                .checked(limits::not_empty)
+                .same_as(limits::same_tag)
+                .form(Form::Joined(';')),
+        ),
         ("template", flag().replaces().unsent()),
     ]);
     Object {
@@ -155,7 +162,7 @@ fn cloned_vm() -> Object {
         ("network", object_map(slots::network()).unsent().unread()),
         ("node_name", text().required().unsent().param("node").checked(limits::not_empty)),
         ("started", flag().computed().or(true).unsent().unread()),
-        ("tags", text_set().checked(limits::not_empty).form(Form::Joined(';'))),
+        ("tags", text_set().checked(limits::not_empty).same_as(limits::same_tag).form(Form::Joined(';'))),
     ]);
     Object {
         names: &["proxmox_cloned_vm", "proxmox_virtual_environment_cloned_vm"],

@@ -39,8 +39,9 @@ pub(super) fn cdrom(device: &Value) -> Properties {
 }
 
 /// What a CD drive is said to have, in the attributes of `guide` that are set.
-pub(super) fn read_cdrom(option: &str, _: Option<&Value>) -> Json {
-    json!({"file_id": Properties::parse(option).first_or("file")})
+pub(super) fn read_cdrom(option: &str, guide: Option<&Value>) -> Json {
+    let medium = json!(Properties::parse(option).first_or("file"));
+    guided(Map::from_iter([("file_id".to_string(), medium)]), guide)
 }
 
 /// Options of a network device with the attributes that stand for them.

@@ -296,3 +296,22 @@ async fn a_machine_is_known_by_its_uuid_and_generation() {
         step(&world, Some(&made), &next).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_is_left_open_in_a_machine_or_written_in_capitals_settles() {
+    let (world, _server) = with_template().await;
+    let wanted = json!({
+        "node_name": "pve", "clone": {"source_vm_id": 900}, "started": false, "vga": {},
+        "cdrom": {"ide2": {}}, "tags": ["B", "a", "b"],
+    });
+    let made = world.apply(None, wanted.clone()).await;
+    assert_eq!(config(&world, int(&made, "id").unwrap()).await["ide2"], json!("cdrom,media=cdrom"));
+    let mut next = wanted;
+    next["cdrom"] = json!({"ide2": {"file_id": "local:iso/a.iso"}});
+    let changed = world.apply(Some(&made), next.clone()).await;
+    next["cdrom"] = json!({"ide2": {}});
+    world.apply(Some(&changed), next).await;
+
+    let (world, _server) = self::world("proxmox_vm").await;
+    world.apply(None, json!({"node_name": "pve", "tags": ["B", "a"], "vga": {}})).await;
+}
