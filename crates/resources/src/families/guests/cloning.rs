@@ -1,18 +1,23 @@
 //! Making a machine from another one.
 
 use pve_executor::ports::ProviderError;
-use pve_model::{Path, Type, Value};
+use pve_model::rules::Problem;
+use pve_model::{Path, PathStep, Type, Value};
+use serde_json::Value as Json;
 
 use super::requests::most;
-use super::slots;
+use super::{drives, slots};
 use crate::cluster::{Call, Method, Step, refused};
+use crate::definition::problem;
 use crate::object::Planning;
 use crate::params::Params;
-use crate::values::{flag, int, reasons, text, with};
+use crate::values::{flag, int, reasons, text, texts, with};
 
 /// How it was made cannot be read of one that was imported.
 pub(super) fn plan(planning: &mut Planning<'_>) {
     let Some(prior) = planning.prior else { return };
+    planning.problems.extend(shrinking_disks(prior, &planning.planned));
+    planning.notes.extend(left_devices(prior, &planning.planned));
     planning.planned = with_own_parts(prior, &planning.planned);
     match (prior.get("clone"), planning.planned.get("clone")) {
         (Some(before), Some(_)) if before.is_null() => {
@@ -26,6 +31,65 @@ pub(super) fn plan(planning: &mut Planning<'_>) {
         }
         _ => {}
     }
+}
+
+/// Proxmox VE only grows disks.
+fn shrinking_disks(prior: &Value, planned: &Value) -> Vec<Problem> {
+    let before = slots::of(prior, "disk");
+    let shrinking = slots::of(planned, "disk").into_iter().filter_map(|(slot, disk)| {
+        let (old, new) = (int(before.get(&slot)?, "size_gb")?, int(disk, "size_gb")?);
+        let path = Path::attribute("disk").child(PathStep::Key(slot.to_string()));
+        let path = path.child(PathStep::Attribute("size_gb".into()));
+        (new < old).then(|| problem(path, "A disk cannot shrink", cannot_shrink(&slot, old, new)))
+    });
+    shrinking.collect()
+}
+
+fn cannot_shrink(slot: &str, old: i64, new: i64) -> String {
+    format!("{slot} is {old}G and cannot become {new}G: disks only grow. Set size_gb = {old}")
+}
+
+/// What leaves the configuration and stays in the machine.
+fn left_devices(prior: &Value, planned: &Value) -> Option<String> {
+    let left = ["disk", "network"].into_iter().flat_map(|name| {
+        let taken = planned.get("delete").map(|delete| texts(delete, name)).unwrap_or_default();
+        let after = slots::of(planned, name);
+        let gone = slots::of(prior, name).into_keys().filter(move |slot| !after.contains_key(slot));
+        gone.filter(move |slot| !taken.iter().any(|taken| **taken == **slot))
+    });
+    let left: Vec<_> = left.map(|slot| slot.to_string()).collect();
+    (!left.is_empty()).then(|| {
+        format!(
+            "the machine keeps {}, which is no longer looked after: `delete` takes devices away",
+            left.join(", ")
+        )
+    })
+}
+
+/// Refuses a disk that is to be smaller than that of the source.
+async fn refuse_smaller_disks(
+    call: &Call<'_>,
+    planned: &Value,
+    node: &str,
+    source: i64,
+) -> Result<(), ProviderError> {
+    let sized = |disk: &Value| int(disk, "size_gb");
+    let disks = slots::of(planned, "disk");
+    if !disks.values().any(|disk| sized(disk).is_some()) {
+        return Ok(());
+    }
+    let vmid = u32::try_from(source).unwrap_or_default();
+    let Some(found) = call.look_at_options("qemu", vmid, node).await? else { return Ok(()) };
+    for (slot, disk) in disks {
+        let there = found.config.get(&*slot).and_then(Json::as_str).and_then(drives::size);
+        if let (Some(old), Some(new)) = (there, sized(disk))
+            && new < old
+        {
+            let message = format!("clone {}: {}", call.object, cannot_shrink(&slot, old, new));
+            return Err(refused(message, Some("a clone has the disks of its source, or larger ones")));
+        }
+    }
+    Ok(())
 }
 
 /// The plan with what a device is by itself wherever nothing is configured: taking that out changes no device.
@@ -69,6 +133,7 @@ pub(super) async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(),
             })?
         }
     };
+    refuse_smaller_disks(call, planned, &node, source).await?;
     let target = text(planned, "node_name").filter(|target| *target != node);
     let mut params = Params::default();
     params.put("newid", int(planned, "id"));

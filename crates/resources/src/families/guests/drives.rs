@@ -81,6 +81,12 @@ pub(super) fn growth(disk: &Value, current: &str) -> Option<i64> {
     (i128::from(wanted) * i128::from(GIB) > i128::from(now)).then_some(wanted)
 }
 
+/// The size of a disk, in whole GiB.
+pub(super) fn size(option: &str) -> Option<i64> {
+    let bytes = Properties::parse(option).get("size").and_then(parse_size)?;
+    i64::try_from(i128::from(bytes) / i128::from(GIB)).ok()
+}
+
 /// The storage that a disk has to be moved to.
 pub(super) fn move_to<'d>(disk: &'d Value, current: &str) -> Option<&'d str> {
     let drive = Properties::parse(current);
@@ -90,16 +96,16 @@ pub(super) fn move_to<'d>(disk: &'d Value, current: &str) -> Option<&'d str> {
 
 /// What a disk is said to have, in the attributes of `guide` that are set.
 pub(super) fn read(option: &str, guide: Option<&Value>) -> Json {
+    let size = size(option);
     let option = Properties::parse(option);
     let volume = option.first_or("file");
-    let size = option.get("size").and_then(parse_size).map(|bytes| i128::from(bytes) / i128::from(GIB));
     let mut read = Map::from_iter([
         (
             "datastore_id".to_string(),
             json!(volume.and_then(|volume| volume.split_once(':')).map(|(store, _)| store)),
         ),
         ("file".to_string(), json!(volume)),
-        ("size_gb".to_string(), json!(size.and_then(|size| i64::try_from(size).ok()))),
+        ("size_gb".to_string(), json!(size)),
     ]);
     read.extend(TEXTS.iter().map(|name| ((*name).to_string(), json!(option.get(name)))));
     let flags = FLAGS.iter().map(|(name, absent)| {

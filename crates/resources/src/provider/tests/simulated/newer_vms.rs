@@ -315,3 +315,36 @@ async fn what_is_left_open_in_a_machine_or_written_in_capitals_settles() {
     let (world, _server) = self::world("proxmox_vm").await;
     world.apply(None, json!({"node_name": "pve", "tags": ["B", "a"], "vga": {}})).await;
 }
+
+#[tokio::test]
+async fn a_disk_of_a_clone_does_not_shrink() {
+    let (world, _server) = with_template().await;
+    let wanted = |size: u64| {
+        json!({"node_name": "pve", "clone": {"source_vm_id": 900}, "started": false,
+               "disk": {"scsi0": {"size_gb": size}}})
+    };
+    let small = world.config(wanted(3));
+    let error = world.try_apply(None, Some(&small), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("scsi0 is 4G and cannot become 3G"), "{}", error.message);
+    assert!(error.left.is_none(), "nothing was cloned");
+    let made = world.apply(None, wanted(6)).await;
+    let problems = world.plan(Some(&made), &world.config(wanted(5))).problems;
+    let paths: Vec<String> = problems.iter().map(|problem| problem.path.to_string()).collect();
+    assert_eq!(paths, ["disk[\"scsi0\"].size_gb"]);
+}
+
+#[tokio::test]
+async fn a_device_that_leaves_the_configuration_is_said_to_stay() {
+    let (world, _server) = with_template().await;
+    let mut wanted = json!({
+        "node_name": "pve", "clone": {"source_vm_id": 900}, "started": false,
+        "network": {"net0": {"bridge": "vmbr0"}, "net1": {"bridge": "vmbr0"}},
+    });
+    let made = world.apply(None, wanted.clone()).await;
+    wanted["network"] = json!({"net0": {"bridge": "vmbr0"}});
+    let notes = |wanted: &Json| world.plan(Some(&made), &world.config(wanted.clone())).notes;
+    let told = notes(&wanted);
+    assert!(told.len() == 1 && told[0].contains("keeps net1"), "{told:?}");
+    wanted["delete"] = json!({"network": ["net1"]});
+    assert!(notes(&wanted).is_empty());
+}
