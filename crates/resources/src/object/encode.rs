@@ -76,11 +76,15 @@ fn text_of(field: &Field, part: &Value) -> Option<String> {
                 entries.iter().map(|(name, value)| format!("{name}={}", plain(value).unwrap_or_default()));
             some(pairs.collect::<Vec<_>>().join(","))
         }
-        (_, ValueKind::Object(_)) => some(properties(&field.inner, part).to_string()),
+        // Where everything in it is false, that is said.
+        (_, ValueKind::Object(_)) => some(properties(&field.inner, part, false).to_string())
+            .or_else(|| some(properties(&field.inner, part, true).to_string())),
         (form, ValueKind::List(_, elements) | ValueKind::Set(_, elements)) => {
             let texts: Vec<String> = match field.inner.is_empty() {
                 true => elements.iter().filter_map(plain).collect(),
-                false => elements.iter().map(|part| properties(&field.inner, part).to_string()).collect(),
+                false => {
+                    elements.iter().map(|part| properties(&field.inner, part, false).to_string()).collect()
+                }
             };
             some(texts.join(&match form {
                 Form::Joined(separator) => separator.to_string(),
@@ -97,14 +101,13 @@ fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// An object as a property string.
-fn properties(fields: &[Field], value: &Value) -> Properties {
+/// An object as a property string, with what is false anyway where all is to be said.
+fn properties(fields: &[Field], value: &Value, all: bool) -> Properties {
     fields.iter().filter(|field| !field.fixed && field.wire.create).fold(
         Properties::default(),
         |pairs, field| {
             let text = match (&field.ty, flag(value, field.name)) {
-                // What is false anyway is not written.
-                (Type::Bool, Some(false)) if field.absent() == Some(Value::bool(false)) => None,
+                (Type::Bool, Some(false)) if !all && field.absent() == Some(Value::bool(false)) => None,
                 _ => value.get(field.name).and_then(|part| text_of(field, part)),
             };
             pairs.with(field.param(), text)

@@ -1,8 +1,11 @@
 //! Backup jobs.
 
+use pve_model::Value;
+
 use crate::cluster::Method;
 use crate::definition::{flag, number, object, of_type, text, texts};
-use crate::object::{Delete, Form, Object, Read};
+use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
+use crate::values::{flag as flag_of, with};
 
 const PLACE: &str = "/cluster/backup/{id}";
 
@@ -19,11 +22,11 @@ pub(super) fn job() -> Object {
             ("enabled", flag().computed().absent(true)),
             ("exclude_path", texts().param("exclude-path").form(Form::Several)),
             ("fleecing", object(vec![("enabled", flag().computed()), ("storage", text())])),
-            ("id", text().required().replaces().only_made()),
+            ("id", text().required().replaces().only_made().checked(job_id)),
             ("ionice", number().computed().range(0, 8)),
             ("lockwait", number().means("minutes")),
             ("mailnotification", text().computed().one_of(&["always", "failure"])),
-            ("mailto", texts()),
+            ("mailto", texts().checked(recipient)),
             ("maxfiles", number()),
             ("mode", text().computed().one_of(&["snapshot", "suspend", "stop"])),
             ("node", text()),
@@ -79,6 +82,32 @@ pub(super) fn job() -> Object {
     keep-last = "7"
   }
 "#,
+        hooks: &Job,
         ..Object::default()
+    }
+}
+
+/// Proxmox VE makes a job of a longer id, and neither tells it nor deletes it.
+fn job_id(text: &str) -> Option<String> {
+    (text.chars().count() > 50).then(|| "an id has at most 50 characters".to_string())
+}
+
+/// A mail address or the name of a user: Proxmox VE takes what has a space or the like for several.
+fn recipient(text: &str) -> Option<String> {
+    let is_one =
+        !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || ",;".contains(letter));
+    (!is_one).then(|| format!("{text:?} is no mail address and no name of a user"))
+}
+
+struct Job;
+
+impl Hooks for Job {
+    /// All guests, or certain ones: Proxmox VE refuses a job of both.
+    fn plan(&self, planning: &mut Planning<'_>) {
+        let is_stated = |name| planning.config.get(name).is_some_and(|part| !part.is_null());
+        let had_all = planning.prior.is_some_and(|prior| flag_of(prior, "all") == Some(true));
+        if had_all && !is_stated("all") && (is_stated("vmid") || is_stated("pool")) {
+            planning.planned = with(&planning.planned, "all", Value::bool(false));
+        }
     }
 }

@@ -143,3 +143,38 @@ async fn a_permission_that_was_to_be_taken_out_is_known_after_a_crash() {
     left.sort();
     assert_eq!(left, ["PVEAuditor", "PVEVMUser"]);
 }
+
+#[tokio::test]
+async fn a_backup_job_goes_from_all_guests_to_certain_ones_and_back() {
+    let (world, _server) = world("proxmox_backup_job").await;
+    turns::prepare(&world).await;
+    let job = |what: serde_json::Value| {
+        let mut json = json!({"id": "nightly", "schedule": "02:30", "storage": "local"});
+        json.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+        json
+    };
+    let mut prior = world.apply(None, job(json!({"all": true}))).await;
+    for next in
+        [json!({"vmid": ["100"]}), json!({"all": true}), json!({"pool": "one"}), json!({"vmid": ["100"]})]
+    {
+        prior = world.apply(Some(&prior), job(next)).await;
+    }
+}
+
+#[tokio::test]
+async fn fleecing_that_is_switched_off_is_said_to_the_cluster() {
+    let (world, _server) = world("proxmox_backup_job").await;
+    let job = |enabled: Option<bool>| {
+        let mut json = json!({"id": "nightly", "schedule": "02:30", "storage": "local", "all": true});
+        if let Some(enabled) = enabled {
+            json["fleecing"] = json!({"enabled": enabled});
+        }
+        json
+    };
+    let mut prior = world.apply(None, job(None)).await;
+    for next in [Some(false), Some(true), Some(false), None] {
+        prior = world.apply(Some(&prior), job(next)).await;
+    }
+    world.destroy(&prior).await;
+    world.apply(None, job(Some(false))).await;
+}
