@@ -1,6 +1,6 @@
 //! The shared view of a cluster: one list of all guests, asked for once and shared by all reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -43,8 +43,8 @@ pub(crate) struct Cluster {
     pub(crate) allow_lockout: bool,
     /// Held while the permissions of whoever makes requests are being changed.
     pub(crate) permissions: Mutex<()>,
-    /// Entries of the access control list that objects of their own were given in this run.
-    pub(crate) granted: Mutex<BTreeSet<crate::families::PermissionEntry>>,
+    /// Entries of the access control list that were given in this run, and what gave them.
+    pub(crate) granted: Mutex<BTreeMap<crate::families::PermissionEntry, crate::families::Grantor>>,
     /// Whether an object of a software-defined network that goes now is applied at once.
     pub(crate) applies_sdn: AtomicBool,
     /// Networks of nodes that are being changed.

@@ -14,7 +14,7 @@ mod sdn;
 mod storages;
 
 pub(crate) use access::{
-    ALLOW_LOCKOUT, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
+    ALLOW_LOCKOUT, Grantor, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
 };
 pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, foreign_changes, is_unfinished};
 pub(crate) use sdn::{apply_leaving, pending_networks, staging};

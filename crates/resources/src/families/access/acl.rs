@@ -5,6 +5,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::Value as Json;
 
+use super::acl_blocks::{Grantor, claimed_twice};
 use super::permissions::{Change, Entry, Holder};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{flag, text};
@@ -80,7 +81,11 @@ impl Hooks for Acl {
     /// From now on the entry is this object's, whoever had it.
     async fn before(&self, call: &Call<'_>, _: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
         if let Some((entry, _)) = entry(planned) {
-            call.cluster.granted.lock().await.insert(entry);
+            let mut granted = call.cluster.granted.lock().await;
+            if granted.get(&entry) == Some(&Grantor::Block) {
+                return Err(claimed_twice(&entry));
+            }
+            granted.insert(entry, Grantor::Object);
         }
         Ok(())
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, PathStep, Value};
 use serde_json::{Value as Json, json};
 
 use super::permissions::{Change, Entry, Holder};
-use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements};
-use crate::definition::{Fields, flag, text};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, refused};
+use crate::definition::{Fields, flag, problem, text};
 use crate::limits;
 use crate::params::Params;
 use crate::values::{all_blocks, flag as flag_of, text as text_of, with_elements};
@@ -47,6 +48,23 @@ pub(super) fn fields() -> Fields {
         ("propagate", flag().or(false)),
         ("role_id", text().required().param("roleid")),
     ]
+}
+
+/// A path has a role once: with two opposite words on whether it propagates, the later one would win.
+pub(super) fn validate(config: &Value) -> Vec<Problem> {
+    let mut seen: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (index, block) in all_blocks(config, "acl").iter().enumerate() {
+        let (Some(path), Some(role)) = (text_of(block, "path"), text_of(block, "role_id")) else { continue };
+        let propagates = flag_of(block, "propagate") == Some(true);
+        if seen.insert((path, role), propagates).is_some_and(|other| other != propagates) {
+            let detail =
+                format!("{role} on {path} propagates according to one block and does not to another");
+            let at = Path::attribute("acl").child(PathStep::Index(index as u64));
+            faults.push(problem(at, "A permission that contradicts another", detail));
+        }
+    }
+    faults
 }
 
 fn entry(holder: &Holder, block: &Value) -> Option<Entry> {
@@ -89,9 +107,12 @@ pub(super) async fn bring(
             _ => continue,
         };
         // What another object of this run has set meanwhile is that one's.
-        let granted = call.cluster.granted.lock().await;
-        if propagate.is_none() && granted.contains(entry) {
-            continue;
+        let mut granted = call.cluster.granted.lock().await;
+        match (propagate, granted.get(entry)) {
+            (None, Some(Grantor::Object)) => continue,
+            (Some(_), Some(Grantor::Object)) => return Err(claimed_twice(entry)),
+            (Some(_), None) => drop(granted.insert(entry.clone(), Grantor::Block)),
+            _ => {}
         }
         let mut params = Params::default();
         params.put("path", Some(&entry.path));
@@ -103,6 +124,24 @@ pub(super) async fn bring(
         call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
     }
     Ok(())
+}
+
+/// Who has given an entry in this run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grantor {
+    /// An object of its own: `proxmox_acl`.
+    Object,
+    /// A block of a user or a group.
+    Block,
+}
+
+/// Two of one run want the same entry: known only now, since a part of it was not known before.
+pub(super) fn claimed_twice(entry: &Entry) -> ProviderError {
+    let message = format!(
+        "{} on {} is given by a proxmox_acl and by an `acl` block of the same holder",
+        entry.role, entry.path
+    );
+    refused(message, Some("take the block out"))
 }
 
 /// The parameter that names a holder.

@@ -8,6 +8,7 @@ mod realms;
 mod tokens;
 mod users;
 
+pub(crate) use acl_blocks::Grantor;
 pub(crate) use lockout::{OVERRIDE as ALLOW_LOCKOUT, Review as PermissionsReview, concerning, guard};
 pub(crate) use permissions::{Change as PermissionChange, Entry as PermissionEntry};
 

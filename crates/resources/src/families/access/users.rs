@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
+use pve_model::rules::Problem;
 use pve_model::{Type, Value};
 use serde_json::{Value as Json, json};
 
@@ -76,6 +77,10 @@ struct User;
 
 #[async_trait]
 impl Hooks for User {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        acl_blocks::validate(config)
+    }
+
     fn claims(&self, planned: &Value) -> Vec<String> {
         let name = values::text(planned, "user_id");
         name.map(|name| acl_blocks::claims(&Holder::User(name.into()), planned)).unwrap_or_default()
@@ -178,6 +183,10 @@ struct Group;
 
 #[async_trait]
 impl Hooks for Group {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        acl_blocks::validate(config)
+    }
+
     fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         acl_blocks::unfinished(&value, done)
     }

@@ -1,11 +1,12 @@
 //! Plugins that answer the challenges of certificate authorities by DNS.
 
 use async_trait::async_trait;
-use pve_model::{Type, Value};
+use pve_model::rules::Problem;
+use pve_model::{Path, PathStep, Type, Value};
 use serde_json::{Map, Value as Json};
 
 use crate::cluster::Method;
-use crate::definition::{flag, number, of_type, text};
+use crate::definition::{flag, number, of_type, problem, text};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Read};
 use crate::params::Params;
@@ -58,6 +59,25 @@ struct Plugin;
 
 #[async_trait]
 impl Hooks for Plugin {
+    /// Each entry is a line of the file that the plugin is kept in.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let ends_line = |text: &str| text.contains(['\n', '\r']);
+        let faults = ["data", "data_wo"].into_iter().flat_map(|name| {
+            let entries = config.get(name).and_then(Value::entries).into_iter().flatten();
+            let split =
+                entries.filter(move |(key, text)| ends_line(key) || text.as_str().is_some_and(ends_line));
+            split.map(move |(key, _)| {
+                let path = Path::attribute(name).child(PathStep::Key(key.to_string()));
+                problem(
+                    path,
+                    "A value of several lines",
+                    "each entry is one line: Proxmox VE cannot keep more",
+                )
+            })
+        });
+        faults.collect()
+    }
+
     /// Nobody may have changed it since it was read.
     fn params(&self, params: &mut Params, prior: Option<&Value>, _: &Value) {
         if !params.0.is_empty() {

@@ -31,10 +31,7 @@ fn directory() -> Object {
         names: &["proxmox_hardware_mapping_dir", "proxmox_virtual_environment_hardware_mapping_dir"],
         what: "directory mapping",
         about: "Directories of nodes that guests share by virtiofs.",
-        fields: fields(vec![
-            ("node", text().required()),
-            ("path", text().required().checked(limits::absolute_path)),
-        ]),
+        fields: fields(vec![("node", text().required()), ("path", text().required().checked(folder))]),
         create: (Method::Post, "/cluster/mapping/dir"),
         read: Read::At(PLACE),
         update: (Method::Put, PLACE),
@@ -58,7 +55,7 @@ fn pci() -> Object {
         ("id", text().required().checked(device_id)),
         ("iommu_group", number().param("iommugroup")),
         ("node", text().required()),
-        ("path", text().required().checked(limits::not_empty)),
+        ("path", text().required().checked(place)),
         ("subsystem_id", text().param("subsystem-id").checked(device_id)),
     ]);
     fields.push(("mediated_devices", flag().computed().or(false).param("mdev")));
@@ -93,7 +90,7 @@ fn usb() -> Object {
             ("comment", comment().checked(limits::part_of_property)),
             ("id", text().required().checked(device_id)),
             ("node", text().required()),
-            ("path", text()),
+            ("path", text().checked(limits::part_of_property)),
         ]),
         create: (Method::Post, "/cluster/mapping/usb"),
         read: Read::At(PLACE),
@@ -108,6 +105,14 @@ fn usb() -> Object {
 "#,
         ..Object::default()
     }
+}
+
+fn folder(text: &str) -> Option<String> {
+    limits::absolute_path(text).or_else(|| limits::part_of_property(text))
+}
+
+fn place(text: &str) -> Option<String> {
+    limits::not_empty(text).or_else(|| limits::part_of_property(text))
 }
 
 fn device_id(text: &str) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::definition::{Fields, flag, number, problem, text, texts};
 use crate::firewall::same_network;
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
-use crate::values::{flag as flag_of, with, with_unknown};
+use crate::values::{flag as flag_of, int, text as text_of, with, with_unknown};
 
 /// Where interfaces are staged.
 pub(crate) const NODE_NETWORK: &str = "/nodes/{node_name}/network";
@@ -53,7 +53,7 @@ fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Ob
         whole: true,
         id: "{node_name}:{name}",
         import: "{node_name}:{name}",
-        hooks: &Interface { is_bridge: false },
+        hooks: &Interface { shape: Shape::Bond },
         ..Object::default()
     }
 }
@@ -67,11 +67,20 @@ fn same_text(a: &str, b: &str) -> bool {
     a == b || parts(a).is_some() && parts(a) == parts(b)
 }
 
+/// Lists of VLANs: Proxmox VE separates them by spaces.
+fn same_vids(a: &str, b: &str) -> bool {
+    let parts = |text: &str| -> Vec<String> {
+        let parts = text.split([' ', ',', ';']).filter(|part| !part.is_empty());
+        parts.map(String::from).collect()
+    };
+    parts(a) == parts(b)
+}
+
 /// `proxmox_network_linux_bridge`
 pub(super) fn bridge() -> Object {
     let own = vec![
         ("ports", texts().param("bridge_ports").form(Form::Joined(' '))),
-        ("vids", text().computed().param("bridge_vids")),
+        ("vids", text().computed().param("bridge_vids").same_as(same_vids)),
         ("vlan_aware", flag().computed().param("bridge_vlan_aware").form(Form::Switch)),
     ];
     Object {
@@ -85,7 +94,7 @@ pub(super) fn bridge() -> Object {
   ports      = ["eno2"]
   vlan_aware = true
 "#,
-        hooks: &Interface { is_bridge: true },
+        hooks: &Interface { shape: Shape::Bridge },
         ..interface(
             &["proxmox_network_linux_bridge", "proxmox_virtual_environment_network_linux_bridge"],
             &[("type", "bridge")],
@@ -125,6 +134,7 @@ pub(super) fn vlan() -> Object {
     ];
     Object {
         about: "A VLAN on an interface of a node. It is staged and applied as a bridge is.",
+        hooks: &Interface { shape: Shape::Vlan },
         example: r#"
   node_name = "pve"
   name      = "eno1.30"
@@ -138,20 +148,55 @@ pub(super) fn vlan() -> Object {
     }
 }
 
+/// A name like `vmbr0.61` or `vlan61` says itself what the VLAN is (PVE::INotify, `read_etc_network_interfaces`).
+fn contradicted_name(config: &Value) -> Vec<Problem> {
+    let name = text_of(config, "name").unwrap_or_default();
+    let numbered = |number: &str| number.parse::<i64>().ok();
+    let (device, number) = match name.rsplit_once('.') {
+        Some((device, number)) => (Some(device), numbered(number)),
+        None => (None, name.strip_prefix("vlan").and_then(numbered)),
+    };
+    let Some(number) = number else { return Vec::new() };
+    let fault = |attribute: &str, told: &str| {
+        let detail = format!("{name} is {told} by its name: leave {attribute} out, or choose another name");
+        problem(Path::attribute(attribute), "Two things said of a VLAN", detail)
+    };
+    let mut faults = Vec::new();
+    if int(config, "vlan").is_some_and(|stated| stated != number) {
+        faults.push(fault("vlan", &format!("VLAN {number}")));
+    }
+    if let (Some(device), Some(stated)) = (device, text_of(config, "interface"))
+        && stated != device
+    {
+        faults.push(fault("interface", &format!("on {device}")));
+    }
+    faults
+}
+
 /// What bridges, bonds and VLANs have in common, and what only a bridge has.
 struct Interface {
-    is_bridge: bool,
+    shape: Shape,
+}
+
+enum Shape {
+    Bridge,
+    Bond,
+    Vlan,
 }
 
 #[async_trait]
 impl Hooks for Interface {
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        if self.is_bridge { unused_vids(config) } else { Vec::new() }
+        match self.shape {
+            Shape::Bridge => unused_vids(config),
+            Shape::Vlan => contradicted_name(config),
+            Shape::Bond => Vec::new(),
+        }
     }
 
     fn plan(&self, planning: &mut Planning<'_>) {
         reload::plan(planning);
-        if self.is_bridge {
+        if let Shape::Bridge = self.shape {
             plan_vids(planning);
         }
     }

@@ -271,3 +271,26 @@ async fn a_group_that_what_is_held_must_come_from_counts_as_its_own() {
     changes(&world, None, Some(weaker), true).await;
     changes(&world, Some(&own), None, true).await;
 }
+
+/// Where one path is known only after apply, planning cannot see it.
+#[tokio::test]
+async fn an_entry_of_a_block_and_one_of_its_own_are_not_given_in_one_run() {
+    let block = json!({"group_id": "ops", "acl": [{"path": "/vms", "role_id": "PVEAuditor"}]});
+    let entry = json!({"group_id": "ops", "path": "/vms", "role_id": "PVEAuditor"});
+    for turns in [[(GROUP, &block), ("proxmox_acl", &entry)], [("proxmox_acl", &entry), (GROUP, &block)]] {
+        let (mut world, _server) = world(GROUP).await;
+        let other = json!({"group_id": "ops"});
+        let ops = world.try_apply(None, Some(&world.config(other)), &Recorder::default()).await.unwrap();
+        let mut done = Vec::new();
+        for (kind, json) in turns {
+            world.kind = kind;
+            world.address = format!("{kind}.a").parse().unwrap();
+            let prior = ops.as_ref().filter(|_| kind == GROUP);
+            let config = world.config(json.clone());
+            done.push(world.try_apply(prior, Some(&config), &Recorder::default()).await);
+        }
+        assert!(done[0].is_ok(), "{:?}", done[0]);
+        let error = done[1].as_ref().unwrap_err();
+        assert!(error.message.contains("by a proxmox_acl and by an `acl` block"), "{}", error.message);
+    }
+}

@@ -178,3 +178,64 @@ async fn fleecing_that_is_switched_off_is_said_to_the_cluster() {
     world.destroy(&prior).await;
     world.apply(None, job(Some(false))).await;
 }
+
+#[tokio::test]
+async fn vlans_of_a_bridge_are_the_same_with_commas_and_with_spaces() {
+    let (world, _server) = world("proxmox_network_linux_bridge").await;
+    let bridge = json!({"node_name": "pve", "name": "vmbr7", "vlan_aware": true, "vids": "10,20"});
+    world.apply(None, bridge).await;
+}
+
+#[test]
+fn what_the_cluster_would_keep_otherwise_is_refused_before_anything_is_sent() {
+    let registry = crate::registry::registry();
+    let long = "a".repeat(51);
+    let job = |what: &str, value: serde_json::Value| {
+        let mut json = json!({"id": "b", "schedule": "02:30", "storage": "local", "all": true});
+        json[what] = value;
+        ("proxmox_backup_job", json)
+    };
+    let vlan = |name: &str, extra: serde_json::Value| {
+        let mut json = json!({"node_name": "pve", "name": name});
+        json.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        ("proxmox_network_linux_vlan", json)
+    };
+    let plugin = |data: serde_json::Value| {
+        ("proxmox_acme_dns_plugin", json!({"plugin": "one", "api": "cf", "data": data}))
+    };
+    let folder = |path: &str| {
+        ("proxmox_hardware_mapping_dir", json!({"name": "a", "map": [{"node": "pve", "path": path}]}))
+    };
+    let group = |propagate: bool| {
+        let blocks = json!([{"path": "/vms", "role_id": "PVEAuditor"},
+                            {"path": "/vms", "role_id": "PVEAuditor", "propagate": propagate}]);
+        ("proxmox_virtual_environment_group", json!({"group_id": "ops", "acl": blocks}))
+    };
+    let raw = json!({"vlan": 61, "interface": "vmbr0"});
+    let cases = [
+        (job("id", json!(long)), vec!["id"]),
+        (job("id", json!(&long[1..])), vec![]),
+        (job("mailto", json!(["root", "a@example.test"])), vec![]),
+        (job("mailto", json!(["not a mail"])), vec!["mailto[0]"]),
+        (vlan("vmbr0.61", raw.clone()), vec![]),
+        (vlan("vmbr0.62", raw.clone()), vec!["vlan"]),
+        (vlan("vmbr1.61", raw.clone()), vec!["interface"]),
+        (vlan("vlan62", raw.clone()), vec!["vlan"]),
+        (vlan("lan62", raw), vec![]),
+        (plugin(json!({"A": "l1"})), vec![]),
+        (plugin(json!({"A": "l1\nl2"})), vec!["data[\"A\"]"]),
+        (folder("/mnt/a"), vec![]),
+        (folder("/mnt/a,b"), vec!["map[0].path"]),
+        (group(false), vec![]),
+        (group(true), vec!["acl[1]"]),
+    ];
+    for ((kind, json), wanted) in cases {
+        let kind = registry.kind(kind).unwrap();
+        let config = pve_model::codec::decode(&json, &kind.block().implied_type()).unwrap();
+        let found: Vec<String> = pve_model::rules::KindRules::validate(kind, &config)
+            .iter()
+            .map(|problem| problem.path.to_string())
+            .collect();
+        assert_eq!(found, wanted, "{json}");
+    }
+}
