@@ -71,6 +71,9 @@ impl ApiError {
             ErrorKind::Status(403) if self.message.contains("does not exist") => {
                 "there is none of that name, or the login may not see it: create it, or choose another name"
             }
+            ErrorKind::Status(403) if self.message.contains("not available with API token") => {
+                "no token may do that, whatever its privileges: log in with username and password"
+            }
             // PVE::RPCEnvironment: "Permission check failed (/vms/100, VM.Audit)", where it tells.
             ErrorKind::Status(403) if self.message.contains("(/") => {
                 "give the token the privilege that the message names (pveum acl modify)"
@@ -104,6 +107,8 @@ mod tests {
         };
         assert!(hint("Permission check failed (/vms/100, VM.Audit)").contains("that the message names"));
         assert!(!hint("Permission check failed").contains("names (pveum"));
+        let path = "Permission check failed (URI '/access/password' not available with API token, need proper ticket.)";
+        assert!(hint(path).contains("username and password"));
     }
 
     #[test]
