@@ -78,22 +78,23 @@ impl<'c> Facts<'c> {
         let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
         let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
         let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
-        let others = match told.is_empty() {
+        let is_certain = match seen(reference.thing) {
+            Seen::ByAll => true,
+            other => self.may_see_all(other).await,
+        };
+        let mut others = match told.is_empty() {
             true => "there is none".into(),
             false => format!("there is: {}{more}", told.join(", ")),
         };
+        if let (Seen::With(privilege, area), false) = (seen(reference.thing), is_certain) {
+            others +=
+                &format!("; more may be hidden from this user, who sees all with {privilege} on {area}");
+        }
         let told = |name: &str| Told {
             summary: format!("There is no {what} {name}{place}"),
             detail: others.clone(),
         };
-        Fault {
-            told: told(&name),
-            hidden: told(SENSITIVE),
-            is_certain: match seen(reference.thing) {
-                Seen::ByAll => true,
-                other => self.may_see_all(other).await,
-            },
-        }
+        Fault { told: told(&name), hidden: told(SENSITIVE), is_certain }
     }
 
     /// The names that there are.
@@ -122,9 +123,9 @@ impl<'c> Facts<'c> {
 
     /// Whether whoever asks sees everything of a sort.
     async fn may_see_all(&mut self, seen: Seen) -> bool {
-        let Seen::With(privilege) = seen else { return false };
+        let Seen::With(privilege, area) = seen else { return false };
         let permissions = self.answer("/access/permissions", "").await;
-        permissions.is_some_and(|paths| paths["/"].get(privilege).is_some())
+        permissions.is_some_and(|paths| reaches_all(&paths, privilege, area))
     }
 
     async fn list(&mut self, path: &str, query: &str) -> Option<Vec<Json>> {
@@ -146,13 +147,31 @@ impl<'c> Facts<'c> {
     }
 }
 
+/// Whether a privilege holds for all paths below `area`. The API has every path with an entry of its own; a privilege that
+/// does not propagate has 0 there, and holds for that path alone.
+fn reaches_all(permissions: &Json, privilege: &str, area: &str) -> bool {
+    let propagates =
+        |value: &Json| value.as_i64() == Some(1) || value.as_str() == Some("1") || *value == true;
+    let Some(paths) = permissions.as_object() else { return false };
+    paths.get("/").is_some()
+        && paths.iter().all(|(path, privileges)| {
+            let value = privileges.get(privilege);
+            let whole = path.trim_end_matches('/');
+            if area == whole || area.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/')) {
+                return value.is_some_and(propagates);
+            }
+            let is_below = path.strip_prefix(area).is_some_and(|rest| rest.starts_with('/'));
+            !is_below || value.is_some()
+        })
+}
+
 /// Who sees that there is none of a sort.
 #[derive(Clone, Copy)]
 enum Seen {
     /// Whoever could use one: the API shows those that may be used.
     ByAll,
-    /// Who has this privilege.
-    With(&'static str),
+    /// Who has this privilege, below this path.
+    With(&'static str, &'static str),
     /// It may come from a file that no list shows, or be needed later only.
     ByNone,
 }
@@ -160,9 +179,9 @@ enum Seen {
 fn seen(thing: Thing) -> Seen {
     match thing {
         Thing::Node | Thing::Datastore | Thing::Role => Seen::ByAll,
-        Thing::Pool => Seen::With("Pool.Audit"),
-        Thing::Guest => Seen::With("VM.Audit"),
-        Thing::Group => Seen::With("Group.Allocate"),
+        Thing::Pool => Seen::With("Pool.Audit", "/pool"),
+        Thing::Guest => Seen::With("VM.Audit", "/vms"),
+        Thing::Group => Seen::With("Group.Allocate", "/access/groups"),
         Thing::Bridge | Thing::Realm => Seen::ByNone,
     }
 }
@@ -174,4 +193,27 @@ fn is_of_node(thing: Thing) -> bool {
 
 fn datastores(reference: &Reference) -> String {
     reference.node.as_ref().map_or_else(|| "/storage".into(), |node| format!("/nodes/{node}/storage"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_privilege_that_reaches_every_object_of_a_sort_sees_all_of_them() {
+        let sees = |permissions: Json| reaches_all(&permissions, "VM.Audit", "/vms");
+        assert!(sees(json!({"/": {"VM.Audit": 1}, "/storage": {"Datastore.Audit": 1}})));
+        assert!(sees(json!({"/": {"VM.Audit": 1}, "/vms/100": {"VM.Audit": 0}})));
+        for hidden in [
+            json!({"/": {"VM.Audit": 0}}),
+            json!({"/": {"Sys.Audit": 1}}),
+            json!({"/vms": {"VM.Audit": 1}}),
+            json!({"/": {"VM.Audit": 1}, "/vms": {"VM.Audit": 0}}),
+            json!({"/": {"VM.Audit": 1}, "/vms/100": {"VM.Console": 1}}),
+        ] {
+            assert!(!sees(hidden.clone()), "{hidden}");
+        }
+    }
 }
