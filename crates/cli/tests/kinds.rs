@@ -407,3 +407,31 @@ fn a_guest_that_two_pools_are_to_have_is_told_while_planning() {
     let said = project.fails(&["plan"]);
     assert!(said.contains("Two resources claim pool of guest 100"), "{said}");
 }
+
+#[test]
+fn what_moves_is_planned_as_it_was_read() {
+    let cluster = Cluster::start(Options::default());
+    let user = |name: &str, more: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_user\" \"{name}\" {{\n  user_id = \"bob@pve\"\n  comment = \"a\"\n{more}}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &user("old", ""));
+    project.ok(&["apply", "--auto-approve"]);
+    let moved = "moved {\n  from = proxmox_virtual_environment_user.old\n  to = proxmox_virtual_environment_user.new\n}\n";
+    for main in [user("old", "  count = 1\n"), format!("{}{moved}", user("new", ""))] {
+        project.write("main.tf", &main);
+        let moves = project.ok(&["plan"]);
+        assert!(moves.contains("0 to add, 0 to change, 0 to destroy"), "{moves}");
+        cluster.send("PUT", "/access/users/bob@pve", &[("comment", "by hand")]);
+        let said = project.ok(&["plan"]);
+        assert!(said.contains("by hand") && said.contains("1 to change"), "{said}");
+        cluster.send("DELETE", "/access/users/bob@pve", &[]);
+        assert!(project.ok(&["plan"]).contains("1 to add, 0 to change, 0 to destroy"));
+        cluster.send("POST", "/access/users", &[("userid", "bob@pve"), ("comment", "a"), ("enable", "1")]);
+    }
+    cluster.send("PUT", "/access/users/bob@pve", &[("comment", "by hand")]);
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.get("/access/users/bob@pve")["comment"], "a");
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}

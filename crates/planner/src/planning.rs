@@ -1,6 +1,7 @@
 //! From a configuration, a state and what was observed to a plan: what is asked, what is answered, and the plan put
 //! together.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
@@ -45,6 +46,32 @@ pub struct Observed {
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Objects that were read to be imported, by the address they will have.
     pub imports: BTreeMap<InstanceAddress, Value>,
+}
+
+impl Observed {
+    /// The same under the addresses that instances move to. What becomes an instance of another kind was read by other
+    /// rules: its record counts.
+    fn moved(&self, moves: &moves::Moves, registry: &dyn RulesRegistry) -> Cow<'_, Observed> {
+        if moves.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut moved = self.clone();
+        let shape = |address: &InstanceAddress| {
+            registry.resource(&address.resource.kind).map(|rules| rules.schema().block.implied_type())
+        };
+        for (from, _) in moves {
+            moved.instances.remove(from);
+            moved.waiting.remove(from);
+            moved.beside.remove(from);
+        }
+        for (from, to) in moves.iter().filter(|(from, to)| shape(from) == shape(to)) {
+            let to = || to.clone();
+            moved.instances.extend(self.instances.get(from).map(|read| (to(), read.clone())));
+            moved.waiting.extend(self.waiting.get(from).map(|_| to()));
+            moved.beside.extend(self.beside.get(from).map(|beside| (to(), beside.clone())));
+        }
+        Cow::Owned(moved)
+    }
 }
 
 /// A data source that must be read before the plan can be finished.
@@ -126,7 +153,8 @@ fn plan_with(
         return Err(found);
     }
     let registry = inputs.registry;
-    let mut planner = Planner::new(graph, &inputs, &state, observed, options, due);
+    let observed_there = observed.moved(&moved, registry);
+    let mut planner = Planner::new(graph, &inputs, &state, &observed_there, options, due);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);

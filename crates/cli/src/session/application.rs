@@ -134,8 +134,11 @@ impl Resolver for PlanResolver<'_> {
 /// What tells the objects that a plan changes from others with their ids, as they were read for it.
 pub fn identities(plan: &Plan, provider: &dyn Provider) -> BTreeMap<InstanceAddress, String> {
     let known = plan.changes.iter().filter(|change| change.action != Action::NoOp);
-    let known =
-        known.filter_map(|change| Some((change.address.clone(), provider.identity(&change.address)?)));
+    let known = known.filter_map(|change| {
+        // What moves was read where it was.
+        let read_at = change.previous_address.as_ref().unwrap_or(&change.address);
+        Some((change.address.clone(), provider.identity(read_at)?))
+    });
     known.collect()
 }
 
@@ -258,7 +261,7 @@ impl Application<'_> {
             let before = self.planning.moves.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
             let Some(known) = state.current(before.unwrap_or(&address)) else { continue };
             let record = self.record_of(&address, value, Some(known));
-            let identity = provider.identity(&address).or(record.identity);
+            let identity = provider.identity(before.unwrap_or(&address)).or(record.identity);
             let record = InstanceRecord { identity, ..record };
             payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
         }
