@@ -325,6 +325,25 @@ impl Workspace {
         Redaction::of(self.variables.values())
     }
 
+    /// What went wrong with instances: each with the line of its block, and without what is secret in `values` or the
+    /// variables.
+    pub fn failure_about<'v>(
+        &self,
+        faults: impl IntoIterator<Item = (InstanceAddress, String)>,
+        hint: Option<String>,
+        values: impl IntoIterator<Item = &'v Value>,
+    ) -> Failure {
+        let redaction = self.redaction().with(values);
+        let told = |(address, fault): (InstanceAddress, String)| {
+            let declared = self.declared(&address);
+            let place = declared.and_then(|resource| self.sources.place(resource.span));
+            let place = place.map(|(file, line, _)| format!("\n  on {file} line {line}")).unwrap_or_default();
+            format!("{}{place}", redaction.redact(&fault))
+        };
+        let lines: Vec<String> = faults.into_iter().map(told).collect();
+        Failure::Plain { message: lines.join("\n"), hint: hint.map(|hint| redaction.redact(&hint)) }
+    }
+
     /// The block that an instance is of; `None` where it is not configured.
     pub fn declared(&self, address: &InstanceAddress) -> Option<&Resource> {
         let resource = &address.resource;

@@ -409,6 +409,27 @@ fn a_guest_that_two_pools_are_to_have_is_told_while_planning() {
 }
 
 #[test]
+fn what_fails_before_there_is_a_plan_has_its_place_and_tells_no_secret() {
+    let cluster = Cluster::start(Options::default());
+    let vm = "resource \"proxmox_virtual_environment_vm\" \"v\" {\n  node_name = \"pve\"\n}\n";
+    let import = |id: &str| format!("import {{\n  to = proxmox_virtual_environment_vm.v\n  id = {id}\n}}\n");
+    let project = Project::of(&cluster, &format!("{vm}{}", import("\"pve/nonsense\"")));
+    let said = project.fails(&["plan"]);
+    assert!(
+        said.contains("cannot be imported as pve/nonsense") && said.contains("on main.tf line 1"),
+        "{said}"
+    );
+    let secret = "variable \"id\" {\n  default = \"pve/hunter2secret\"\n  sensitive = true\n}\n";
+    project.write("main.tf", &format!("{vm}{secret}{}", import("var.id")));
+    let said = project.fails(&["plan"]);
+    assert!(
+        said.contains("A sensitive value cannot be an import id") && said.contains("main.tf:10"),
+        "{said}"
+    );
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
 fn what_moves_is_planned_as_it_was_read() {
     let cluster = Cluster::start(Options::default());
     let user = |name: &str, more: &str| {

@@ -22,6 +22,13 @@ pub fn id_for(
                 continue;
             }
             let id = evaluation.expression(&import.id, root, &ModulePath::root(), &repetition)?;
+            if id.marks_deep().is_sensitive() {
+                let detail =
+                    "The id of an import is shown in the plan and recorded, and this one is sensitive.";
+                let fault =
+                    Diagnostic::error(import.id.span, "A sensitive value cannot be an import id", detail);
+                return Err(vec![fault.with_hint("Where it is no secret, nonsensitive(...) says so.")]);
+            }
             return match id.as_str() {
                 Some(id) => Ok(Some(id.to_string())),
                 None if evaluation.inputs.only_checked && !id.is_known() => Ok(None),

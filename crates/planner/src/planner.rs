@@ -292,7 +292,7 @@ impl<'a> Planner<'a> {
             return if problems.iter().any(Diagnostic::is_error) { Err(problems) } else { Ok(value) };
         }
         if !unknown {
-            let config = configured.config.unmark_deep().0;
+            let config = crate::instance::mark_secrets(&configured.config, rules);
             self.data_requests.push(DataRequest { address: instance.address.clone(), provider, config });
         }
         Ok(Value::unknown(rules.schema().block.implied_type()))

@@ -81,7 +81,7 @@ pub struct DataRequest {
     pub address: InstanceAddress,
     /// The provider configuration.
     pub provider: String,
-    /// The configured values, wholly known.
+    /// The configured values, wholly known, with their marks.
     pub config: Value,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
-use pve_executor::ports::{ApplyRequest, Provider, ReadRequest};
+use pve_executor::ports::{ApplyRequest, Provider, ProviderError, ReadRequest};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Plan, PlanMode, Step};
 use pve_model::rules::RulesRegistry as _;
@@ -56,8 +56,7 @@ pub async fn observe(
         .filter(|(address, _)| selection.looks_at(&workspace.graph, address))
         .filter_map(|(address, instance)| {
             let record = instance.current.as_ref()?;
-            let rules = workspace.registry.resource(&address.resource.kind)?;
-            let prior = recorded_value(record, rules).unmark_deep().0;
+            let prior = recorded_at(workspace, state, address)?.unmark_deep().0;
             let request = ReadRequest {
                 address: address.clone(),
                 provider: record.provider.clone(),
@@ -81,17 +80,27 @@ pub async fn observe(
             Err(error) => faults.push((address, error)),
         }
     }
-    if let Some((_, first)) = faults.first() {
-        let hint = first.hint.clone().or_else(|| faults.iter().find_map(|(_, error)| error.hint.clone()));
-        let lines = faults.iter().map(|(address, error)| {
-            format!("{address} cannot be read: {}", without_address(&error.to_string(), address))
-        });
-        return Err(Failure::Plain { message: lines.collect::<Vec<_>>().join("\n"), hint });
+    if !faults.is_empty() {
+        let hint = faults.iter().find_map(|(_, error)| error.hint.clone());
+        let recorded = faults.iter().filter_map(|(address, _)| recorded_at(workspace, state, address));
+        let recorded: Vec<Value> = recorded.collect();
+        let faults = faults.iter().map(|(address, error)| (address.clone(), unread(address, error)));
+        return Err(workspace.failure_about(faults, hint, &recorded));
     }
     let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
     let beside = instances.keys().filter_map(|address| Some((address.clone(), provider.beside(address)?)));
     let beside = beside.collect();
     Ok(Observed { instances, waiting, beside, ..Observed::default() })
+}
+
+/// What the state has of an instance, marked.
+fn recorded_at(workspace: &Workspace, state: &State, address: &InstanceAddress) -> Option<Value> {
+    let rules = workspace.registry.resource(&address.resource.kind)?;
+    Some(recorded_value(state.current(address)?, rules))
+}
+
+fn unread(address: &InstanceAddress, error: &ProviderError) -> String {
+    format!("{address} cannot be read: {}", without_address(&error.to_string(), address))
 }
 
 /// Plans, reading data sources and imports as the planner asks for them. A guest that some run began to make is imported
@@ -107,37 +116,36 @@ pub async fn make_plan(
     options: &Options,
     take_over: bool,
 ) -> Result<Planning, Failure> {
-    let redaction = workspace.redaction();
     for _ in 0..MOST_ROUNDS {
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
             Planned::Planned(mut planning) => {
                 let requests = requests(&planning.plan);
-                review(&mut planning.plan, &requests, provider).await?;
+                review(workspace, &mut planning.plan, &requests, provider).await?;
                 preflight::look(workspace, &mut planning, &requests, provider).await;
                 return Ok(*planning);
             }
             Planned::Needs(data, imports) => {
                 for request in data {
                     let kind = &request.address.resource.kind;
-                    let value = provider.read_data(kind, &request.provider, request.config).await;
+                    let config = request.config.unmark_deep().0;
+                    let value = provider.read_data(kind, &request.provider, config).await;
                     let value = value.map_err(|error| {
-                        let address = &request.address;
-                        let said = without_address(&error.to_string(), address);
-                        let message = redaction.redact(&format!("{address} cannot be read: {said}"));
-                        Failure::Plain { message, hint: error.hint }
+                        let fault = (request.address.clone(), unread(&request.address, &error));
+                        workspace.failure_about([fault], error.hint, [&request.config])
                     })?;
                     observed.data.insert(request.address, value);
                 }
                 for request in imports {
                     let kind = &request.address.resource.kind;
                     let value = provider.import(kind, &request.provider, &request.id).await;
-                    let value = value.map_err(|error| Failure::Plain {
-                        message: format!("{} cannot be imported as {}: {error}", request.address, request.id),
-                        hint: error.hint,
+                    let value = value.map_err(|error| {
+                        let address = request.address.clone();
+                        let said = format!("{address} cannot be imported as {}: {error}", request.id);
+                        workspace.failure_about([(address, said)], error.hint, [])
                     })?;
                     if !take_over {
-                        refuse_half_made(&request, &value, state)?;
+                        refuse_half_made(workspace, &request, &value, state)?;
                     }
                     observed.imports.insert(request.address, value);
                 }
@@ -148,7 +156,12 @@ pub async fn make_plan(
 }
 
 /// Refuses a guest that a run, perhaps of another log, began to make: that run may be at it, or make it anew elsewhere.
-fn refuse_half_made(request: &ImportRequest, guest: &Value, state: &State) -> Result<(), Failure> {
+fn refuse_half_made(
+    workspace: &Workspace,
+    request: &ImportRequest,
+    guest: &Value,
+    state: &State,
+) -> Result<(), Failure> {
     let Some(action) = half_made_by(guest) else { return Ok(()) };
     let (address, id) = (&request.address, &request.id);
     let begun = action.get_timestamp().and_then(|time| {
@@ -161,16 +174,15 @@ fn refuse_half_made(request: &ImportRequest, guest: &Value, state: &State) -> Re
         Some(open) => format!("in this log it is {}", open.intent.address),
         None => "it is none that is open in this log".to_string(),
     };
-    Err(Failure::hinted(
-        format!(
-            "{address} cannot be imported as {id}: a run began to make this guest{begun} and has not finished it (action \
-             {action}; {whose})"
-        ),
-        format!(
-            "That run may be at it still, or go on when it is started again: `pve log` names it where its log is. If nobody \
-             makes it any more: pve import -take-over '{address}' {id}"
-        ),
-    ))
+    let said = format!(
+        "{address} cannot be imported as {id}: a run began to make this guest{begun} and has not finished it (action \
+         {action}; {whose})"
+    );
+    let hint = format!(
+        "That run may be at it still, or go on when it is started again: `pve log` names it where its log is. If nobody \
+         makes it any more: pve import -take-over '{address}' {id}"
+    );
+    Err(workspace.failure_about([(address.clone(), said)], Some(hint), []))
 }
 
 /// What the provider will be asked to do, as far as it is known.
@@ -197,12 +209,18 @@ fn requests(plan: &Plan) -> Vec<ApplyRequest> {
 }
 
 /// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.
-async fn review(plan: &mut Plan, requests: &[ApplyRequest], provider: &dyn Provider) -> Result<(), Failure> {
+async fn review(
+    workspace: &Workspace,
+    plan: &mut Plan,
+    requests: &[ApplyRequest],
+    provider: &dyn Provider,
+) -> Result<(), Failure> {
     let refused = provider.review(requests).await;
-    let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
-    let lines: Vec<String> = refused.iter().map(|(address, error)| format!("{address}: {error}")).collect();
-    if !lines.is_empty() {
-        return Err(Failure::Plain { message: lines.join("\n"), hint });
+    if !refused.is_empty() {
+        let hint = refused.iter().find_map(|(_, error)| error.hint.clone());
+        let faults = refused.iter().map(|(address, error)| (address.clone(), format!("{address}: {error}")));
+        let values = plan.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
+        return Err(workspace.failure_about(faults, hint, values));
     }
     for (address, remark) in provider.remarks(requests).await {
         let mut about = plan.changes.iter_mut().filter(|change| change.address == address);

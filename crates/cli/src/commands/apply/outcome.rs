@@ -88,14 +88,8 @@ fn report(
     );
     for failure in &outcome.failures {
         let error = without_address(&failure.error, &failure.address);
-        eprintln!("{} {}: {error}", paint.red("Error:"), failure.address);
-        let declared = workspace.declared(&failure.address);
-        if let Some((file, line, _)) = declared.and_then(|resource| workspace.sources.place(resource.span)) {
-            eprintln!("  on {file} line {line}");
-        }
-        if let Some(hint) = &failure.hint {
-            eprintln!("{} {hint}", paint.cyan("Hint:"));
-        }
+        let fault = (failure.address.clone(), format!("{}: {error}", failure.address));
+        workspace.failure_about([fault], failure.hint.clone(), []).report(paint);
     }
     let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
     if global.json {
