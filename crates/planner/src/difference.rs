@@ -95,7 +95,7 @@ pub fn contradiction(planned: &Value, actual: &Value) -> Option<Path> {
         if planned.is_wholly_known() {
             return (!same(planned, actual)).then(|| path.clone());
         }
-        // Elements of a set have no place: only their number can be held against the plan.
+        // Elements of a set have no place, and unknown ones may turn out to be equal: nothing can be held against the plan.
         if matches!(planned.kind, ValueKind::Set(..)) {
             return None;
         }
