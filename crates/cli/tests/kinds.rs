@@ -190,6 +190,11 @@ fn an_applier_applies_at_the_end_what_a_run_has_staged_and_without_one_the_plan_
     assert!(pending("vnets").is_empty(), "{:?}", pending("vnets"));
     assert_eq!(applied(), 1, "once, when all is staged");
     assert!(project.ok(&["plan"]).contains("No changes."));
+    // One that goes applies what others have staged, too.
+    cluster.send("POST", "/cluster/sdn/zones", &[("zone", "other"), ("type", "simple")]);
+    let said = project.ok(&["plan", "-destroy"]);
+    assert!(said.contains("what is pending in the cluster already: zone other (new)"), "{said}");
+    cluster.send("DELETE", "/cluster/sdn/zones/other", &[]);
     // One that must stay, or does not apply, is no help.
     let kept =
         "resource \"proxmox_sdn_applier\" \"a\" {\n  lifecycle {\n    prevent_destroy = true\n  }\n}\n";

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_executor::ports::ApplyRequest;
+use pve_model::rules::Staging;
 use pve_model::{InstanceAddress, Value};
 
 use super::ProxmoxProvider;
@@ -53,8 +54,10 @@ fn place(object: &Object, request: &ApplyRequest) -> Option<String> {
             .map(String::from);
     }
     let staging = families::staging(object, values.first()?)?;
-    let applies = matches!(staging, pve_model::rules::Staging::Applies { made: true, .. });
-    (applies && request.planned.is_some()).then(String::new)
+    let Staging::Applies { made, destroyed, .. } = staging else { return None };
+    // One that is replaced applies when it is made anew.
+    let applies = if request.planned.is_some() { made } else { destroyed && !request.recreated };
+    applies.then(String::new)
 }
 
 async fn staged(cluster: &Cluster, place: &str, own: &BTreeSet<String>) -> Option<String> {
