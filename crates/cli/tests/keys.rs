@@ -124,3 +124,26 @@ fn keys_that_are_older_than_those_seen_here_are_refused() {
         assert!(refused.contains("are those of revision 2, and were of revision 3"), "{refused}");
     }
 }
+
+#[test]
+fn a_marker_that_cannot_be_read_does_not_turn_off_its_guard() {
+    let project = Project::new(MAIN);
+    project.ok(&["apply", "-auto-approve"]);
+    let marker = std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap();
+    for (wrong, why) in [
+        (marker.replace("\"sequence\"", "\"sequenz\""), "missing field `sequence`"),
+        (marker.replace("\"format\": 1", "\"format\": 2"), "a newer version of pve wrote it"),
+        (format!("<<<<<<< HEAD\n{marker}"), "expected value"),
+    ] {
+        project.write(".pve/default/log.json", &wrong);
+        for words in [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"]] {
+            let refused = project.fails(words);
+            assert!(refused.contains("log.json") && refused.contains(why), "{refused}");
+        }
+    }
+    // A crash cuts a file off.
+    for cut_off in [String::new(), marker[..marker.len() / 2].to_string(), "\0".repeat(marker.len())] {
+        project.write(".pve/default/log.json", &cut_off);
+        project.ok(&["plan"]);
+    }
+}

@@ -96,12 +96,38 @@ impl Marker {
     /// What is kept of the environment's log. A file that was cut off by a crash says nothing.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// When it is there and cannot be read, or is of a newer format.
     pub(super) fn read(project: &Project) -> Result<Option<Marker>, Failure> {
         match std::fs::read(path(project)) {
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Ok(text) => Marker::parse(&text).map_err(|why| {
+                let file = path(project);
+                Failure::hinted(
+                    format!("{}: {why}", file.display()),
+                    "It tells which log the environment has, and how far it was seen to go. Put it back from a copy; without \
+                     one, remove it if you are sure that the log is the right one and whole.",
+                )
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::reading(&path(project))(error)),
+        }
+    }
+
+    /// `None` for what a crash leaves: a file that is cut off, or has zeros in place of what was written last.
+    fn parse(text: &[u8]) -> Result<Option<Marker>, String> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let cut_off = |error: serde_json::Error| match error.is_eof() || text.ends_with(&[0]) {
+            true => Ok(None),
+            false => Err(format!("it cannot be read: {error}")),
+        };
+        match serde_json::from_slice::<Format>(text) {
+            Ok(Format { format }) if format > FORMAT => {
+                Err(format!("its format is {format}: a newer version of pve wrote it"))
+            }
+            Ok(_) => serde_json::from_slice(text).map(Some).or_else(cut_off),
+            Err(error) => cut_off(error),
         }
     }
 
