@@ -10,9 +10,7 @@ pub(super) fn check(format: &str, value: &str) -> Result<(), String> {
     let refuse = |what: &str| Err(format!("value does not look like a valid {what}"));
     match format {
         "pve-userid" => user(value),
-        "pve-tokenid"
-            if !value.split_once('!').is_some_and(|(name, id)| user(name).is_ok() && !id.is_empty()) =>
-        {
+        "pve-tokenid" if !is_token(value) => {
             Err(format!("value '{value}' does not look like a valid token ID"))
         }
         "pve-ha-resource-id" if !matches(r"^[a-z]+:\S+$", value) => refuse("ha resource id"),
@@ -29,19 +27,25 @@ pub(super) fn check(format: &str, value: &str) -> Result<(), String> {
         "pve-replication-job-id" if !matches(r"^[1-9]\d{2,8}-\d{1,9}$", value) => {
             Err(format!("invalid replication job id '{value}'"))
         }
-        "pve-task-status-type" if !["ok", "error", "warning", "unknown"].contains(&value) => {
-            Err(format!("unknown status type '{value}'"))
+        "pve-task-status-type" if !matches(r"(?i)^(ok|error|warning|unknown)$", value) => {
+            Err(format!("invalid status '{value}'"))
+        }
+        "acme-plugin-id" if value.chars().count() < 2 => {
+            Err(format!("ACME plugin ID '{value}' cannot be shorter than 2 characters"))
         }
         "acme-plugin-id" if !matches(r"(?i)^[a-z][a-z0-9\-_.]*[a-z0-9]$", value) => {
             Err(format!("ACME plugin ID '{value}' contains illegal characters"))
         }
-        "email-or-username" if !matches(r"^[\w+.~-]+(@[\w.-]+)?$", value) => {
-            refuse("email address or user name")
+        "pve-acme-domain" if !matches(r"(?i)^[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+$", value) => {
+            Err(format!("value '{value}' does not look like a valid domain name!"))
+        }
+        "pve-acme-alias" if !matches(r"(?i)^[a-z0-9_][a-z0-9_-]*(\.[a-z0-9_][a-z0-9_-]*)+$", value) => {
+            Err(format!("value '{value}' does not look like a valid alias name!"))
         }
         "ldap-simple-attr" if !matches(r"^[a-zA-Z0-9\-.;]+$", value) => {
             Err(format!("value '{value}' does not look like a simple ldap attribute name"))
         }
-        "graphite-path" if !matches(r"^[a-zA-Z0-9_\-]+(\.[a-zA-Z0-9_\-]+)*$", value) => {
+        "graphite-path" if !is_dns_name(value) => {
             Err("value does not look like a valid graphite path".to_owned())
         }
         "pem-string" if !is_pem(value) => {
@@ -65,7 +69,7 @@ fn network(format: &str, value: &str) -> Result<(), String> {
             Err(format!("value does not look like a valid address: {value}"))
         }
         "ipv4mask" if !is_mask(value) => refuse("IP netmask"),
-        "mac-prefix" if !matches(r"(?i)^[a-f0-9][02468ace](?::[a-f0-9]{2}){0,2}:?$", value) => {
+        "mac-prefix" if !matches(r"(?i)^[a-f0-9][02468ace](?::[a-f0-9]{2}){0,2}(?::[a-f0-9]?)?$", value) => {
             Err("value is not a valid unicast MAC address prefix".to_owned())
         }
         "pve-vlan-id-or-range" => vlan(value),
@@ -96,6 +100,16 @@ fn network(format: &str, value: &str) -> Result<(), String> {
         }
         "storage-pair" => pair(value, "storage", is_storage_id),
         "bridge-pair" => pair(value, "bridge", |id| matches(r"^[-_.\w]+$", id)),
+        "pve-sdn-bgp-rt" if !is_route_target(value) => refuse("bgp route-target"),
+        "pve-sdn-isis-net" if !matches(r"^[a-fA-F0-9]{2}(\.[a-fA-F0-9]{4}){3,9}\.[a-fA-F0-9]{2}$", value) => {
+            refuse("isis net")
+        }
+        "pve-lxc-mp-string" if matches(r"/\.\.?(/|$)|^\.\./", value) => {
+            Err(format!("{value} contains illegal character sequences"))
+        }
+        "pve-lxc-dev-string" if !value.starts_with("/dev/") || matches(r"/\.\.?(/|$)", value) => {
+            Err(format!("{value} is not a valid device path"))
+        }
         "lxc-ip-with-ll-iface" if !is_address(value.split('%').next().unwrap_or_default()) => {
             refuse("IP address")
         }
@@ -107,6 +121,18 @@ fn user(value: &str) -> Result<(), String> {
     crate::access::verify_name(value).map(drop).map_err(|failure| failure.reason)
 }
 
+fn is_token(value: &str) -> bool {
+    value
+        .rsplit_once('!')
+        .is_some_and(|(name, id)| user(name).is_ok() && matches(r"^[A-Za-z][A-Za-z0-9.\-_]+$", id))
+}
+
+/// `ASN:ID`, both of 32 bits.
+fn is_route_target(value: &str) -> bool {
+    let number = |text: &str| matches(r"^\d+$", text) && text.parse::<u32>().is_ok();
+    value.split_once(':').is_some_and(|(asn, id)| number(asn) && number(id))
+}
+
 fn is_pem(value: &str) -> bool {
     value.contains("-----BEGIN ") && value.contains("-----END ")
 }
@@ -114,16 +140,24 @@ fn is_pem(value: &str) -> bool {
 fn is_mask(value: &str) -> bool {
     value.parse::<Ipv4Addr>().is_ok_and(|mask| {
         let bits = u32::from(mask);
-        (8..=32).contains(&bits.leading_ones()) && bits.leading_ones() + bits.trailing_zeros() == 32
+        bits.leading_ones() + bits.trailing_zeros() == 32
     })
 }
 
+/// A host with or without a port: `host:3260`, `[fd00::1]:3260`, `fd00::1.3260`.
 fn is_host(value: &str) -> bool {
-    let host = match value.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => host.trim_matches(['[', ']']),
-        _ => value,
-    };
-    host.parse::<IpAddr>().is_ok() || is_dns_name(host)
+    let is_name = |host: &str| matches(r"^[[:alnum:]\-.]+$", host);
+    let is_port = |port: &str| matches(r"^\d+$", port);
+    let is_six = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
+    if let Some((host, port)) = value.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let port_fits = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+        return (is_name(host) || is_six(host)) && port_fits;
+    }
+    let with_port = |separator| value.rsplit_once(separator).filter(|(_, port)| is_port(port));
+    is_name(value)
+        || is_six(value)
+        || with_port(':').is_some_and(|(host, _)| is_name(host))
+        || with_port('.').is_some_and(|(host, _)| is_six(host))
 }
 
 fn vlan(value: &str) -> Result<(), String> {
@@ -185,12 +219,30 @@ mod tests {
         let cases = [
             ("pve-replication-job-id", "100-0", "bad"),
             ("mac-prefix", "BC:24:11", "zz"),
+            ("mac-prefix", "BC:24:11:a", "BC:24:11:00:0"),
+            ("mac-prefix", "02:", "03"),
             ("ipv4mask", "255.255.255.0", "255.0.255.0"),
+            ("ipv4mask", "0.0.0.0", "24"),
             ("address", "host.example", "a b"),
             ("pve-vlan-id-or-range", "2-100", "1"),
             ("pve-sdn-subnet-id", "z1-10.0.0.0-24", "x"),
+            ("pve-sdn-bgp-rt", "65000:4294967295", "65000"),
+            ("pve-sdn-isis-net", "47.0023.0000.0000.0000.0000.0000.0000.1900.0004.00", "47.00"),
             ("pve-ha-resource-id", "vm:100", "100"),
+            ("pve-ha-node", "pve-1:100", "pve1:high"),
             ("pve-calendar-event", "*/15", "often"),
+            ("pve-calendar-event", "sat *-1..7 15:00", "0 2 * * *"),
+            ("pve-task-status-type", "OK", "fine"),
+            ("pve-tokenid", "root@pam!ci-1", "root@pam!1"),
+            ("pve-acme-domain", "a_b.example.org", "*.example.org"),
+            ("pve-acme-alias", "_acme.example.org", "example"),
+            ("graphite-path", "a.b-c", "a_b"),
+            ("pve-storage-portal-dns", "fd00::1", "[fd00::1"),
+            ("pve-storage-portal-dns", "[fd00::1]:3260", "fd00::1:x"),
+            ("pve-storage-portal-dns", "fd00::1.3260", "a b"),
+            ("pve-storage-portal-dns", "san.example:3260", "san:iscsi"),
+            ("pve-lxc-mp-string", "/mnt/.hidden/..a", "/mnt/../etc"),
+            ("pve-lxc-dev-string", "/dev/dri/card0", "/etc/passwd"),
             ("storage-pair", "a1:b1", "a1:b1:c1"),
         ];
         for (format, good, bad) in cases {

@@ -9,13 +9,12 @@ use super::addresses::{
     firewall_addresses, is_address_or_network, is_alias, is_cidr4, is_cidr6, is_protocol, is_unicast_mac,
     ports,
 };
+use super::property_string::Values;
 use crate::firewall::is_icmp_type;
 
 /// Checks `value` against the format; formats that are not known here accept everything.
 pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
-    if let Some(item_format) = format.strip_suffix("-list")
-        && !matches!(format, "pve-tag-list" | "pve-qm-bootdev-list")
-    {
+    if let Some(item_format) = format.strip_suffix("-list") {
         return split_list(value).try_for_each(|item| check(item_format, item));
     }
     let refuse = |what: &str| Err(format!("value does not look like a valid {what}"));
@@ -27,8 +26,11 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
             Err(format!("invalid configuration ID '{value}'"))
         }
         "pve-storage-id" => storage_id(value),
+        "pve-poolid" if value.trim_end_matches('/').split('/').count() > 3 => {
+            Err(format!("pool name '{value}' nested too deeply (max levels = 3)"))
+        }
         "pve-poolid" if !matches(r"(?i)^[a-z0-9.\-_]+(/[a-z0-9.\-_]+){0,2}$", value) => {
-            Err(format!("value '{value}' does not look like a valid pool name"))
+            Err(format!("pool name '{value}' contains invalid characters"))
         }
         "pve-bridge-id" if !matches(r"^[-_.\w]+$", value) => Err(format!("invalid bridge ID '{value}'")),
         "pve-iface" if !matches(r"(?i)^[a-z][a-z0-9_]{1,20}([:.]\d+)?$", value) => {
@@ -51,7 +53,9 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
         "IPorCIDRorAlias" if !is_address_or_network(value) && !is_alias(value) => {
             refuse("IP address or CIDR network")
         }
-        "disk-size" if !matches(r"^(\d+(\.\d+)?)([KMGT])?$", value) => refuse("disk size"),
+        "disk-size" if !matches(r"^\d+(\.\d+)?([KMGT](iB)?)?$", value) => {
+            Err(format!("value does not look like a valid disk size: {value}"))
+        }
         "pve-volume-id" if !is_volume_id(value) => Err(format!("unable to parse volume ID '{value}'")),
         "pve-volume-id-or-qm-path"
             if !matches!(value, "none" | "cdrom") && !value.starts_with('/') && !is_volume_id(value) =>
@@ -64,17 +68,15 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
         "urlencoded" if !matches(r"^[-%a-zA-Z0-9_.!~*'()]*$", value) => {
             Err(format!("invalid urlencoded string: {value}"))
         }
-        "pve-storage-path" if !value.starts_with('/') => refuse("absolute path"),
-        "pve-cpuset" if !matches(r"^\d+(-\d+)?(,\d+(-\d+)?)*$", value) => {
-            Err("unable to parse cpuset option".to_owned())
-        }
+        "pve-storage-path" if !matches(r"^/[^;()]", value) => refuse("absolute path"),
+        "pve-cpuset" if !is_cpu_set(value) => Err("unable to parse cpuset option".to_owned()),
         "pve-ct-timezone" if value != "host" && !value.contains('/') && value != "UTC" => {
             Err(format!("invalid time zone '{value}'"))
         }
-        "email-opt"
-            if !value.is_empty() && !matches(r"^[\w+.~-]+@[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*$", value) =>
-        {
-            refuse("email address")
+        "email" if !is_email(value) => refuse("email address"),
+        "email-opt" if !value.is_empty() && !is_email(value) => refuse("email address"),
+        "email-or-username" if !is_email(value) && !is_mail_user(value) => {
+            refuse("email address or user name")
         }
         "pve-groupid" if !matches(r"^[A-Za-z0-9.\-_]+$", value) => {
             Err(format!("group name '{value}' contains invalid characters"))
@@ -91,24 +93,17 @@ pub(crate) fn check(format: &str, value: &str) -> Result<(), String> {
 /// Formats of guests and their firewall.
 fn guest_format(format: &str, value: &str) -> Result<(), String> {
     match format {
-        "pve-tag-list" => {
-            let valid = split_list(value).all(|tag| matches(r"(?i)^[a-z0-9_][a-z0-9_\-+.]*$", tag));
-            if valid { Ok(()) } else { Err("invalid characters in tag".to_owned()) }
+        "pve-tag" if !matches(r"(?i)^[a-z0-9_][a-z0-9_\-+.]*$", value) => {
+            Err("invalid characters in tag".to_owned())
         }
-        "pve-startup-order" => {
-            let valid = matches(r"^(order=)?\d+(,.*)?$|^(up|down|order)=\d+(,(up|down|order)=\d+)*$", value)
-                && value.split(',').skip(1).all(|part| matches(r"^(up|down|order)=\d+$", part));
-            if valid { Ok(()) } else { Err("unable to parse startup options".to_owned()) }
-        }
+        "pve-startup-order" if !is_startup_order(value) => Err("unable to parse startup options".to_owned()),
         "pve-hotplug-features" => hotplug(value),
-        "pve-qm-bootdev-list" => value.split(';').try_for_each(|device| {
-            let valid = super::indexed(device).is_some_and(|(stem, _)| {
-                matches!(stem, "ide" | "sata" | "scsi" | "virtio" | "net" | "usb" | "hostpci")
-                    && super::lookup(super::virtual_machine(), device).is_some()
-            });
-            if valid { Ok(()) } else { Err(format!("invalid boot device '{device}'")) }
-        }),
-        "pve-qm-bootdisk" if !is_drive(value) => Err(format!("invalid boot disk '{value}'")),
+        "pve-qm-bootdev" if !is_drive(value) && !is_device(value, &["net", "usb", "hostpci"]) => {
+            Err(format!("invalid boot device '{value}'"))
+        }
+        "pve-qm-bootdisk" if !is_drive(value) && !matches!(value, "efidisk0" | "tpmstate0") => {
+            Err(format!("invalid boot disk '{value}'"))
+        }
         "pve-cpu-type" => super::cpu::check_model(value),
         "pve-vm-cpu-conf" => super::cpu::check_configuration(value),
         "pve-fw-protocol-spec" if !value.is_empty() && !is_protocol(value) => {
@@ -123,9 +118,14 @@ fn guest_format(format: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// Splits a list as PVE does: by comma, semicolon, NUL or white space.
+/// Splits a list as PVE does: by NUL where there is one, by comma, semicolon or white space otherwise.
 pub(crate) fn split_list(value: &str) -> impl Iterator<Item = &str> {
-    value.split([',', ';', '\0', ' ', '\t', '\n', '\r']).filter(|item| !item.is_empty())
+    let by_nul = value.contains('\0');
+    let separates = move |sign: char| match by_nul {
+        true => sign == '\0',
+        false => matches!(sign, ',' | ';') || sign.is_whitespace(),
+    };
+    value.split(separates).filter(|item| !item.is_empty())
 }
 
 pub(super) fn matches(pattern: &'static str, value: &str) -> bool {
@@ -148,7 +148,7 @@ fn is_vmid(value: &str) -> bool {
 
 pub(super) fn is_dns_name(value: &str) -> bool {
     let label = |part: &str| matches(r"(?i)^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", part);
-    !value.is_empty() && value.len() <= 253 && value.split('.').all(label)
+    value.split('.').all(label)
 }
 
 pub(super) fn is_storage_id(value: &str) -> bool {
@@ -175,8 +175,61 @@ pub(crate) fn is_volume_id(value: &str) -> bool {
     matches(r"(?i)^([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)$", value)
 }
 
+/// True for a drive that a VM can have and boot from.
 fn is_drive(value: &str) -> bool {
-    super::indexed(value).is_some_and(|(stem, _)| matches!(stem, "ide" | "sata" | "scsi" | "virtio"))
+    is_device(value, &["ide", "sata", "scsi", "virtio"])
+}
+
+fn is_device(value: &str, stems: &[&str]) -> bool {
+    super::indexed(value).is_some_and(|(stem, _)| stems.contains(&stem))
+        && super::lookup(super::virtual_machine(), value).is_some()
+}
+
+/// CPUs of a node: `0, 2-5`.
+fn is_cpu_set(value: &str) -> bool {
+    let number = |text: &str| matches(r"^\d+$", text).then(|| text.parse::<u64>().ok()).flatten();
+    let is_range = |part: &str| match part.trim().split_once('-') {
+        Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
+        None => number(part.trim()).is_some(),
+    };
+    let parts = value.trim_end_matches(',');
+    parts.is_empty() || parts.split(',').all(is_range)
+}
+
+/// `[[order=]N][,up=N][,down=N]` in any order; a lone `0` counts as nothing.
+fn is_startup_order(value: &str) -> bool {
+    let mut parts = value.split(',').filter(|part| !part.trim().is_empty());
+    !matches!(value, "" | "0") && parts.all(|part| matches(r"^(order=|up=|down=)?\d+$", part))
+}
+
+fn is_mail_user(value: &str) -> bool {
+    matches(r"^[\w+~-]+(\.[\w+~-]+)*$", value)
+}
+
+fn is_email(value: &str) -> bool {
+    value.split_once('@').is_some_and(|(user, domain)| {
+        is_mail_user(user) && matches(r"^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)*$", domain)
+    })
+}
+
+/// What keys of a property string exclude each other, though each is right by itself.
+pub(super) fn check_together(format: &str, values: &Values) -> Result<(), String> {
+    let is_set = |key: &str| values.get(key).is_some_and(|value| value == "1");
+    match format {
+        "prune-backups" => {
+            let keeps = |(key, value): (&String, &String)| {
+                key != "keep-all" && value.parse::<i64>().is_ok_and(|count| count > 0)
+            };
+            if is_set("keep-all") && values.iter().any(keeps) {
+                return Err("keep-all cannot be set together with other options.".to_owned());
+            }
+        }
+        "backup-fleecing" if is_set("enabled") && !values.contains_key("storage") => {
+            return Err("'storage' parameter is required when 'enabled' is set".to_owned());
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn hotplug(value: &str) -> Result<(), String> {
@@ -187,5 +240,71 @@ fn hotplug(value: &str) -> Result<(), String> {
     match split_list(value).find(|feature| !known.contains(feature)) {
         Some(feature) => Err(format!("invalid hotplug feature '{feature}'")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values at the edges of what Proxmox VE takes (`PVE::JSONSchema`, qemu-server, pve-storage), then some that it refuses.
+    #[test]
+    fn formats_take_what_proxmox_takes_and_no_more() {
+        let cases: &[(&str, &[&str], &[&str])] = &[
+            ("pve-vmid-list", &["100", "100,101;102 103", "100\x00101", ""], &["99", "0100", "1000000000"]),
+            ("pve-node-list", &["a", "pve-1,PVE2"], &["-a", "a_b", "a.b"]),
+            ("dns-name", &["a", "1.2", "x.example", "A-b.c"], &["", "a..b", "a_b", "-a"]),
+            ("pve-poolid", &["a", "a/b/c", "1.x-_"], &["a/b/c/d", "a b", "/a", ""]),
+            ("pve-storage-id", &["ab", "a.b-c_9"], &["a", "1a", "a-"]),
+            (
+                "mac-addr",
+                &["BC:24:11:00:00:01", "02:00:00:00:00:00"],
+                &["01:00:00:00:00:00", "bc-24-11-00-00-01"],
+            ),
+            ("ip", &["::1", "::ffff:10.0.0.1", "10.0.0.1"], &["fe80::1%eth0", "10.0.0.01", "1.2.3"]),
+            (
+                "pve-ipv4-config",
+                &["dhcp", "manual", "10.0.0.1/8", "10.0.0.1/32"],
+                &["auto", "10.0.0.1", "10.0.0.1/7", "10.0.0.1/33"],
+            ),
+            (
+                "pve-ipv6-config",
+                &["auto", "dhcp", "manual", "fd00::1/64"],
+                &["fd00::1", "fd00::1/129", "fd00::/7"],
+            ),
+            ("CIDR", &["10.0.0.5/24", "fd00::/8"], &["10.0.0.0/4", "10.0.0.0/", "10.0.0.0/+8"]),
+            ("IPorCIDR", &["10.0.0.5/4", "fd00::/0", "::1"], &["10.0.0.0/33", "host"]),
+            ("IPorCIDRorAlias", &["dc/web", "guest/web-1", "ab"], &["1a", "x/web"]),
+            ("disk-size", &["1", "1.5G", "8GiB", "4MiB"], &["1g", "1GB", "", "1 G"]),
+            ("pve-volume-id-or-qm-path", &["none", "cdrom", "/dev/sda", "a1:x"], &["a:x", "x"]),
+            ("pve-storage-path", &["/mnt", "/mnt/a b"], &["/", "mnt", "/;"]),
+            ("pve-cpuset", &["0", "0,2-5", "0, 2 ,3-3,", " 1-2 "], &["5-2", "a", "0,,1", "1-"]),
+            ("email-opt", &["", "a@b", "a.b+c~d-e@x-1.example"], &["a", ".a@b", "a@b_c", "a@"]),
+            ("email-list", &["a@b,c@d", ""], &["a", "a@b c"]),
+            ("email-or-username-list", &["root a@b", "first.last"], &["a@b@c", ".root", "a!"]),
+            ("pve-tag-list", &["a;b", "_x,1+2.3-4", "A"], &["-a", "a=b"]),
+            (
+                "pve-startup-order",
+                &["1", "order=0", "up=10,5", "down=3,order=1,up=2", "order=1,"],
+                &["0", "", "up", "order=x", "on=1"],
+            ),
+            ("pve-hotplug-features", &["0", "1", "disk,network", "cloudinit;usb", ""], &["disks", "2"]),
+            (
+                "pve-qm-bootdev-list",
+                &["scsi0;net0", "usb0", "hostpci3;", "virtio15"],
+                &["scsi31", "efidisk0", "mp0", "scsi"],
+            ),
+            ("pve-qm-bootdisk", &["scsi0", "efidisk0"], &["scsi31", "net0", "unused0"]),
+            ("pve-fw-icmp-type-spec", &["", "echo-request", "no-route"], &["8", "ping"]),
+            ("string-list", &["", "a,b"], &[]),
+        ];
+        for (format, taken, refused) in cases {
+            for value in *taken {
+                assert_eq!(check(format, value), Ok(()), "{format} {value:?}");
+            }
+            for value in *refused {
+                assert!(check(format, value).is_err(), "{format} {value:?}");
+            }
+        }
     }
 }

@@ -188,7 +188,9 @@ fn check_format(name: &str, format: &Format, value: &str) -> Result<(), String> 
     let values = property_string::parse(keys, value).map_err(|text| format!("invalid format - {text}\n"))?;
     let errors = check_keys(name, keys, &values);
     if errors.is_empty() {
-        return Ok(());
+        let Format::Named(format_name) = format else { return Ok(()) };
+        return formats::check_together(format_name, &values)
+            .map_err(|text| format!("invalid format - {text}\n"));
     }
     let lines: Vec<String> = errors.iter().map(|(key, text)| format!("{key}: {text}\n")).collect();
     Err(format!("invalid format - format error\n{}", lines.concat()))
@@ -239,6 +241,23 @@ mod tests {
 
     fn error(name: &str, value: &str) -> String {
         check(name, lookup(virtual_machine(), name).unwrap(), value).unwrap_err()
+    }
+
+    #[test]
+    fn keys_that_exclude_each_other_are_refused_together() {
+        let fault = |name, value| crate::parameter_fault("POST", "/cluster/backup", name, value);
+        for value in
+            ["keep-all=1", "keep-last=3,keep-all=0", "keep-all=1,keep-last=0", "keep-daily=1,keep-yearly=2"]
+        {
+            assert_eq!(fault("prune-backups", value), None, "{value}");
+        }
+        assert_eq!(
+            fault("prune-backups", "keep-all=1,keep-last=3").as_deref(),
+            Some("invalid format - keep-all cannot be set together with other options.\n")
+        );
+        assert_eq!(fault("fleecing", "enabled=0"), None);
+        assert_eq!(fault("fleecing", "1,storage=local"), None);
+        assert!(fault("fleecing", "enabled=1").is_some());
     }
 
     #[test]

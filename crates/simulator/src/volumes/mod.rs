@@ -83,8 +83,9 @@ pub(crate) fn format_size(bytes: u64) -> String {
     format!("{value}T")
 }
 
-/// Reads `4G`, `12.5G`, `512` (bytes).
+/// Reads `4G`, `4GiB`, `12.5G`, `512` (bytes).
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let text = text.strip_suffix("iB").unwrap_or(text);
     let (number, unit) = match text.char_indices().next_back()? {
         (at, 'K') => (&text[..at], 1u64 << 10),
         (at, 'M') => (&text[..at], 1 << 20),
