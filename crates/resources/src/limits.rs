@@ -96,26 +96,31 @@ pub(crate) fn affinity(text: &str) -> Option<String> {
     (!is_ranges(text, &[','])).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
 }
 
-/// The CPU models that the reference takes (`PVE::QemuServer::CPUConfig`), beside those that a cluster defines itself.
+/// The CPU models that Proxmox VE or the reference takes (`PVE::QemuServer::CPUConfig`), beside those that a cluster
+/// defines itself.
 const CPU_TYPES: &str = "\
-    486 Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS Cascadelake-Server \
-    Cascadelake-Server-noTSX Cascadelake-Server-v2 Cascadelake-Server-v4 Cascadelake-Server-v5 Conroe Cooperlake \
-    Cooperlake-v2 EPYC EPYC-Genoa EPYC-IBPB EPYC-Milan EPYC-Rome \
-    EPYC-Rome-v2 EPYC-Rome-v3 EPYC-Rome-v4 EPYC-v3 EPYC-v4 Haswell \
-    Haswell-IBRS Haswell-noTSX Haswell-noTSX-IBRS Icelake-Client Icelake-Client-noTSX Icelake-Server \
-    Icelake-Server-noTSX Icelake-Server-v3 Icelake-Server-v4 Icelake-Server-v5 Icelake-Server-v6 IvyBridge \
-    IvyBridge-IBRS KnightsMill Nehalem Nehalem-IBRS Opteron_G1 Opteron_G2 \
-    Opteron_G3 Opteron_G4 Opteron_G5 Penryn SandyBridge SandyBridge-IBRS \
-    SapphireRapids Skylake-Client Skylake-Client-IBRS Skylake-Client-noTSX-IBRS Skylake-Client-v4 Skylake-Server \
-    Skylake-Server-IBRS Skylake-Server-noTSX-IBRS Skylake-Server-v4 Skylake-Server-v5 Westmere Westmere-IBRS \
-    athlon core2duo coreduo host kvm32 kvm64 \
-    max pentium pentium2 pentium3 phenom qemu32 \
-    qemu64 x86-64-v2 x86-64-v2-AES x86-64-v3 x86-64-v4";
+    486 Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS Cascadelake-Server Cascadelake- \
+    Server-noTSX Cascadelake-Server-v2 Cascadelake-Server-v4 Cascadelake-Server-v5 ClearwaterForest \
+    Conroe Cooperlake Cooperlake-v2 EPYC EPYC-Genoa EPYC-Genoa-v2 EPYC-IBPB EPYC-Milan EPYC-Milan-v2 \
+    EPYC-Milan-v3 EPYC-Rome EPYC-Rome-v2 EPYC-Rome-v3 EPYC-Rome-v4 EPYC-Rome-v5 EPYC-Turin EPYC-v3 \
+    EPYC-v4 EPYC-v5 GraniteRapids GraniteRapids-v2 GraniteRapids-v3 Haswell Haswell-IBRS Haswell-noTSX \
+    Haswell-noTSX-IBRS Icelake-Client Icelake-Client-noTSX Icelake-Server Icelake-Server-noTSX Icelake- \
+    Server-v3 Icelake-Server-v4 Icelake-Server-v5 Icelake-Server-v6 Icelake-Server-v7 IvyBridge \
+    IvyBridge-IBRS KnightsMill Nehalem Nehalem-IBRS Opteron_G1 Opteron_G2 Opteron_G3 Opteron_G4 \
+    Opteron_G5 Penryn SandyBridge SandyBridge-IBRS SapphireRapids SapphireRapids-v2 SapphireRapids-v3 \
+    SapphireRapids-v4 SierraForest SierraForest-v2 SierraForest-v3 Skylake-Client Skylake-Client-IBRS \
+    Skylake-Client-noTSX-IBRS Skylake-Client-v4 Skylake-Server Skylake-Server-IBRS Skylake-Server-noTSX- \
+    IBRS Skylake-Server-v4 Skylake-Server-v5 Westmere Westmere-IBRS a64fx athlon core2duo coreduo \
+    cortex-a35 cortex-a53 cortex-a55 cortex-a57 cortex-a710 cortex-a72 cortex-a76 host kvm32 kvm64 max \
+    neoverse-n1 neoverse-n2 neoverse-v1 pentium pentium2 pentium3 phenom qemu32 qemu64 x86-64-v2 \
+    x86-64-v2-AES x86-64-v3 x86-64-v4";
 
-/// A CPU model.
+/// A CPU model. QEMU numbers the versions of one, and more come with each release: any number is taken.
 pub(crate) fn cpu_type(text: &str) -> Option<String> {
     let own = text.strip_prefix("custom-").is_some_and(|name| !name.is_empty());
-    (!own && !CPU_TYPES.split(' ').any(|known| known == text))
+    let of_version = text.rsplit_once("-v").filter(|(_, version)| version.parse::<u8>().is_ok());
+    let is_known = |name: &str| CPU_TYPES.split(' ').any(|known| known == name);
+    (!own && !is_known(text) && !of_version.is_some_and(|(model, _)| is_known(model)))
         .then(|| format!("{text:?} is no CPU model such as x86-64-v2-AES or host, nor custom-NAME"))
 }
 
@@ -326,7 +331,20 @@ mod tests {
         let cases: &[(Limit, &[&str], &[&str])] = &[
             (duration, &["15m", "1h30m", "0", "500ms"], &["", "15", "m", "x", "1ms2"]),
             (affinity, &["0", "0,2-5"], &["", "a", "0-", "0;1"]),
-            (cpu_type, &["host", "x86-64-v2-AES", "custom-mine"], &["", "bogus", "custom-", "HOST"]),
+            (
+                cpu_type,
+                &[
+                    "host",
+                    "x86-64-v2-AES",
+                    "custom-mine",
+                    "SapphireRapids-v2",
+                    "GraniteRapids",
+                    "EPYC-Milan-v2",
+                    "EPYC-Turin-v2",
+                    "neoverse-n1",
+                ],
+                &["", "bogus", "custom-", "HOST", "x86-64", "EPYC-Foo", "EPYC-v"],
+            ),
             (
                 machine,
                 &[
