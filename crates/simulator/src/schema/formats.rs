@@ -106,6 +106,9 @@ fn guest_format(format: &str, value: &str) -> Result<(), String> {
         }
         "pve-cpu-type" => super::cpu::check_model(value),
         "pve-vm-cpu-conf" => super::cpu::check_configuration(value),
+        "pve-phys-bits" if value != "host" && !value.parse().is_ok_and(|bits| (8..=64).contains(&bits)) => {
+            Err("value must be an integer between 8 and 64 or 'host'".to_owned())
+        }
         "pve-fw-protocol-spec" if !value.is_empty() && !is_protocol(value) => {
             Err(format!("unknown protocol '{value}'"))
         }

@@ -261,6 +261,32 @@ mod tests {
     }
 
     #[test]
+    fn devices_and_system_information_are_taken_as_qemu_server_takes_them() {
+        let taken = [
+            ("hostpci0", "10000:e1:00.0,pcie=1"),
+            ("hostpci0", "01:00;0000:02:00.1,mdev=nvidia-35,vendor-id=0x10DE,driver=keep"),
+            ("hostpci0", "mapping=gpu-1,romfile=vbios.bin"),
+            ("smbios1", "uuid=7b9ee8f0-0c3a-4a3c-9d0a-1f2e3d4c5b6a,serial=QUJD,base64=1"),
+            ("cpu", "host,hv-vendor-id=proxmox,phys-bits=host"),
+            ("cpu", "host,phys-bits=64"),
+        ];
+        for (name, value) in taken {
+            assert_eq!(check(name, lookup(virtual_machine(), name).unwrap(), value), Ok(()), "{value}");
+        }
+        let refused = [
+            ("hostpci0", "pci7"),
+            ("hostpci0", "01:00.0,vendor-id=10de"),
+            ("hostpci0", "01:00.0,driver=nouveau"),
+            ("smbios1", "serial=A-1"),
+            ("cpu", "host,hv-vendor-id=thirteen-chars"),
+            ("cpu", "host,phys-bits=7"),
+        ];
+        for (name, value) in refused {
+            assert!(!error(name, value).is_empty(), "{value}");
+        }
+    }
+
+    #[test]
     fn a_model_that_only_a_cluster_can_know_is_a_fault_of_the_request_and_not_of_the_value() {
         assert_eq!(crate::parameter_fault("PUT", "/nodes/{n}/qemu/{id}/config", "cpu", "custom-mine"), None);
         let raw = BTreeMap::from([("cpu".to_owned(), Raw::Text("cputype=custom-mine".to_owned()))]);
