@@ -1,7 +1,9 @@
 //! The local log: one SQLite file an environment, and a lock so that one process writes at a time.
 
+mod keyrings;
 mod lock;
 mod log;
+mod rows;
 
 pub use lock::{Holder, LockError, WriterLock};
 pub use log::SqliteLog;

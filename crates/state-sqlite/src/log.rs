@@ -4,15 +4,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use pve_model::event::{Actor, Event};
+use pve_model::event::Event;
 use pve_state::{
     Draft, EventLog, Fault, Head, Key, Keyring, KeyringChange, KnownKeys, LogError, MovableLog, Seal,
     StoredEvent, Verification, check_following, verify_chain,
 };
-use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use uuid::Uuid;
+
+use crate::keyrings::{has_ring, present_seal, read_rings, write_ring};
+use crate::rows::{hash_of, read_head, read_stored, storage, write_events};
 
 /// The newest format that this program writes and reads; kept in `user_version`.
 const FORMAT: u32 = 2;
@@ -248,154 +249,6 @@ impl MovableLog for SqliteLog {
         })
         .await
     }
-}
-
-/// The seal with the keyring that is in force; kept for the next time.
-fn present_seal(
-    connection: &Connection,
-    known: &RwLock<Arc<Seal>>,
-    place: &str,
-) -> Result<Arc<Seal>, LogError> {
-    let seal = Arc::clone(&known.read().unwrap_or_else(PoisonError::into_inner));
-    let revision = seal.ring().map_or(0, |ring| ring.revision);
-    let query = "SELECT body FROM keyrings WHERE revision > ?1 ORDER BY revision DESC LIMIT 1";
-    let newer: Option<String> = connection
-        .query_row(query, params![signed(revision)], |row| row.get(0))
-        .optional()
-        .map_err(|error| storage(place, &error))?;
-    let Some(body) = newer else { return Ok(seal) };
-    let seal = Arc::new(seal.with_ring(decode_ring(&body, place)?)?);
-    *known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&seal);
-    Ok(seal)
-}
-
-fn decode_ring(body: &str, place: &str) -> Result<Keyring, LogError> {
-    serde_json::from_str(body)
-        .map_err(|error| LogError::Damaged(format!("the keyring of {place} cannot be read: {error}")))
-}
-
-fn read_rings(connection: &Connection, place: &str) -> Result<Vec<Keyring>, LogError> {
-    let fail = |error: rusqlite::Error| storage(place, &error);
-    let mut query = connection.prepare("SELECT body FROM keyrings ORDER BY revision").map_err(fail)?;
-    let bodies = query.query_map((), |row| row.get::<_, String>(0)).map_err(fail)?;
-    bodies.map(|body| decode_ring(&body.map_err(fail)?, place)).collect()
-}
-
-fn has_ring(connection: &Connection, revision: u64, place: &str) -> Result<bool, LogError> {
-    let query = "SELECT count(*) FROM keyrings WHERE revision = ?1";
-    let found: i64 = connection
-        .query_row(query, params![signed(revision)], |row| row.get(0))
-        .map_err(|error| storage(place, &error))?;
-    Ok(found > 0)
-}
-
-fn write_ring(connection: &Connection, ring: &Keyring, place: &str) -> Result<(), LogError> {
-    let body = serde_json::to_string(ring)
-        .map_err(|error| LogError::Damaged(format!("a keyring cannot be written: {error}")))?;
-    let insert = "INSERT INTO keyrings (revision, body) VALUES (?1, ?2)";
-    let written = connection.execute(insert, params![signed(ring.revision), body]);
-    written.map(drop).map_err(|error| storage(place, &error))
-}
-
-/// The hash of an event; that before the first one for 0.
-fn hash_of(connection: &Connection, sequence: u64, place: &str) -> Result<[u8; 32], LogError> {
-    if sequence == 0 {
-        return Ok(Head::default().hash);
-    }
-    let query = "SELECT hash FROM events WHERE sequence = ?1";
-    let found = connection.query_row(query, params![signed(sequence)], |row| row.get(0)).optional();
-    let found = found.map_err(|error| match error {
-        FromSqlConversionFailure(..) | InvalidColumnType(..) => {
-            LogError::Damaged(Fault::Changed { sequence }.to_string())
-        }
-        error => storage(place, &error),
-    })?;
-    found.ok_or_else(|| LogError::Damaged(Fault::Missing { sequence }.to_string()))
-}
-
-fn write_events(connection: &Connection, events: &[StoredEvent]) -> rusqlite::Result<()> {
-    for event in events {
-        insert(connection, event)?;
-    }
-    if let Some(last) = events.last() {
-        let update = "UPDATE meta SET head = ?1, hash = ?2";
-        connection.execute(update, params![signed(last.sequence), last.hash])?;
-    }
-    Ok(())
-}
-
-fn storage(place: &str, error: &rusqlite::Error) -> LogError {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) {
-        return LogError::Damaged(format!("the log {place} is damaged: {error}"));
-    }
-    LogError::Storage { place: place.into(), reason: error.to_string() }
-}
-
-fn signed(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
-}
-
-fn read_head(connection: &Connection, place: &str) -> Result<(u64, [u8; 32]), LogError> {
-    let row = connection
-        .query_row("SELECT head, hash FROM meta", [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
-        .optional()
-        .map_err(|error| storage(place, &error))?;
-    let damaged = || LogError::Damaged(format!("the log {place} has no head"));
-    let (head, hash) = row.ok_or_else(damaged)?;
-    Ok((u64::try_from(head).map_err(|_| damaged())?, hash))
-}
-
-fn insert(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<usize> {
-    connection.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute(
-        params![
-            signed(event.sequence),
-            event.id.as_bytes(),
-            event.time.to_string(),
-            event.run.as_bytes(),
-            event.actor.user,
-            event.actor.host,
-            event.actor.version,
-            event.kind,
-            event.sealed,
-            event.hash,
-        ],
-    )
-}
-
-fn read_stored(connection: &Connection, after: u64, place: &str) -> Result<Vec<StoredEvent>, LogError> {
-    let fail = |error: rusqlite::Error| storage(place, &error);
-    let query = "SELECT sequence, id, time, run, user, host, version, kind, sealed, hash FROM events
-                 WHERE sequence > ?1 ORDER BY sequence";
-    let mut statement = connection.prepare_cached(query).map_err(fail)?;
-    let rows = statement.query_map(params![signed(after)], stored_event).map_err(fail)?;
-    let mut last = after;
-    let mut events = Vec::new();
-    for row in rows {
-        let event = row.map_err(|error| match error {
-            FromSqlConversionFailure(..) | InvalidColumnType(..) | IntegralValueOutOfRange(..) => {
-                LogError::Damaged(Fault::Changed { sequence: last + 1 }.to_string())
-            }
-            error => fail(error),
-        })?;
-        last = event.sequence;
-        events.push(event);
-    }
-    Ok(events)
-}
-
-fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
-    let time: String = row.get(2)?;
-    Ok(StoredEvent {
-        sequence: row.get::<_, i64>(0)?.unsigned_abs(),
-        id: Uuid::from_bytes(row.get(1)?),
-        time: time.parse().map_err(|error| FromSqlConversionFailure(2, Type::Text, Box::new(error)))?,
-        run: Uuid::from_bytes(row.get(3)?),
-        actor: Actor { user: row.get(4)?, host: row.get(5)?, version: row.get(6)? },
-        kind: row.get(7)?,
-        sealed: row.get(8)?,
-        hash: row.get(9)?,
-    })
 }
 
 /// Makes the file before SQLite does, readable by its owner alone.
