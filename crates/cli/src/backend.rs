@@ -52,6 +52,20 @@ pub struct Bucket {
     arguments: Arguments,
 }
 
+impl Bucket {
+    /// The arguments that lead here again when the environment has changed.
+    fn lasting_arguments(&self) -> Arguments {
+        let mut all = self.arguments.clone();
+        let Some(endpoint) = &self.settings.endpoint else { return all };
+        let mut endpoints: Arguments =
+            all.get("endpoints").and_then(Value::entries).cloned().unwrap_or_default();
+        endpoints.insert("s3".into(), Value::string(endpoint.as_str()));
+        all.remove("endpoint");
+        all.insert("endpoints".into(), Value::object(endpoints));
+        all
+    }
+}
+
 impl std::ops::Deref for Bucket {
     type Target = Settings;
 

@@ -6,7 +6,7 @@ mod store;
 
 use std::path::Path;
 
-use store::{Server, backend, fails, ok, project, pve, text};
+use store::{Proxy, Server, backend, fails, ok, project, pve, text};
 
 const MAIN: &str = "resource \"terraform_data\" \"a\" {\n  count = 3\n  input = \"hunter2-hunter2\"\n}\n";
 const LOCAL: &str = "terraform {\n  backend \"local\" {}\n}\n";
@@ -313,4 +313,79 @@ fn another_name_of_the_same_store_leads_to_the_same_log_and_another_store_does_n
     set_backend(path, &named);
     ok(path, &["init", "-reconfigure"]);
     assert!(ok(path, &["plan"]).contains("No changes."));
+}
+
+/// A log is where it was seen, whatever the environment says when it is moved.
+#[test]
+fn a_log_whose_endpoint_came_from_the_environment_moves_from_where_it_was() {
+    let (Some(one), Some(other)) = (Server::start(), Server::start()) else { return };
+    let block: String = backend(one.address(), "moved")
+        .lines()
+        .filter(|line| !line.contains("endpoints"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (folder, late) = (local(), local());
+    set_backend(folder.path(), &block);
+    set_backend(late.path(), &block);
+    let run = |folder: &Path, server: &Server, words: &[&str]| {
+        let endpoint = format!("http://{}", server.address());
+        let output = pve(folder, words).env("AWS_ENDPOINT_URL_S3", endpoint).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    assert_eq!(run(folder.path(), &one, &["apply", "-auto-approve"]).0, Some(0));
+    let (code, told) = run(folder.path(), &other, &["plan"]);
+    assert!(code == Some(1) && told.contains("init -migrate"), "{told}");
+    let (code, told) = run(folder.path(), &other, &["init", "-migrate"]);
+    assert!(code == Some(0) && !told.contains("Moved 0 events"), "{told}");
+    assert!(told.contains(&format!("at http://{}", one.address())), "{told}");
+    assert!(run(folder.path(), &other, &["plan"]).1.contains("No changes."));
+    let (code, told) = run(late.path(), &one, &["plan"]);
+    assert!(code == Some(1) && told.contains("this log was moved"), "{told}");
+}
+
+#[test]
+fn only_a_log_that_has_all_that_was_seen_of_it_is_moved() {
+    let folder = local();
+    let path = folder.path();
+    ok(path, &["apply", "-auto-approve"]);
+    let log = path.join(".pve/default/log.db");
+    let before = std::fs::read(&log).unwrap();
+    ok(path, &["taint", "terraform_data.a[0]"]);
+    ok(path, &["apply", "-auto-approve"]);
+    let whole = std::fs::read(&log).unwrap();
+    set_backend(path, "terraform {\n  backend \"local\" {\n    path = \"there/infra.tfstate\"\n  }\n}\n");
+    std::fs::write(&log, before).unwrap();
+    let refused = fails(path, &["init", "-migrate"]);
+    assert!(refused.contains("when it was last used here"), "{refused}");
+    std::fs::write(&log, whole).unwrap();
+    ok(path, &["init", "-migrate"]);
+    assert!(ok(path, &["plan"]).contains("No changes."));
+}
+
+/// A run that was cut off, while a colleague moves the log: what it kept goes to where the log went on.
+#[test]
+fn what_was_kept_is_not_pushed_to_a_log_that_was_moved_but_to_where_it_went_on() {
+    let Some(server) = Server::start() else { return };
+    let proxy = Proxy::start(server.address());
+    let main = MAIN.replace("count = 3", "count = 12");
+    let (one, other) = (project(proxy.address, &main), project(proxy.address, &main));
+    proxy.cut_after(3, false);
+    let cut = pve(one.path(), &["apply", "-auto-approve", "-parallelism=2"]).output().unwrap();
+    assert!(text(&cut).contains("log push"), "{}", text(&cut));
+    proxy.open();
+    ok(other.path(), &["unlock", "-force"]);
+    ok(other.path(), &["plan"]);
+    set_backend(other.path(), &backend(proxy.address, "further"));
+    ok(other.path(), &["init", "-migrate"]);
+
+    let refused = fails(one.path(), &["log", "push"]);
+    assert!(refused.contains("this log was moved") && refused.contains("further"), "{refused}");
+    assert!(fails(one.path(), &["apply", "-auto-approve"]).contains("are not in it yet"));
+    set_backend(one.path(), &backend(proxy.address, "further"));
+    ok(one.path(), &["init", "-migrate"]);
+    let pushed = text(&pve(one.path(), &["log", "push"]).output().unwrap());
+    assert!(pushed.contains("Pushed"), "{pushed}");
+    ok(other.path(), &["apply", "-auto-approve"]);
+    assert_eq!(ok(one.path(), &["state", "list"]).lines().count(), 12);
+    assert!(ok(one.path(), &["log", "verify"]).contains("none changed"));
 }

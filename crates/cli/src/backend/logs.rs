@@ -121,7 +121,7 @@ impl Project {
 }
 
 /// A log that was moved goes on elsewhere.
-fn refuse_moved(state: &State) -> Result<(), Failure> {
+pub(super) fn refuse_moved(state: &State) -> Result<(), Failure> {
     let Some(place) = &state.moved_to else { return Ok(()) };
     Err(Failure::hinted(
         format!("this log was moved: it goes on as {place}"),

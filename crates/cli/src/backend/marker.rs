@@ -41,22 +41,33 @@ impl Place {
     pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
         let name = name(project, backend);
         let (kind, arguments) = match backend {
-            Backend::Local(local) => ("local", &local.arguments),
-            Backend::Shared(bucket) => ("s3", &bucket.arguments),
+            Backend::Local(local) => ("local", local.arguments.clone()),
+            Backend::Shared(bucket) => ("s3", bucket.lasting_arguments()),
         };
-        Ok(Place { kind: kind.into(), name, arguments: protected(project, arguments)? })
+        Ok(Place { kind: kind.into(), name, arguments: protected(project, &arguments)? })
     }
 
     /// The backend that the log is in.
     ///
     /// # Errors
-    /// When its arguments cannot be read.
+    /// When its arguments cannot be read, or lead somewhere else by now.
     pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
         let arguments = restored(project, &self.arguments, &path(project))?;
-        match &*self.kind {
-            "local" => Local::from_arguments(arguments).map(Backend::Local),
-            _ => bucket(arguments),
+        if self.kind == "local" {
+            return Local::from_arguments(arguments).map(Backend::Local);
         }
+        let backend = bucket(arguments)?;
+        let found = name(project, &backend);
+        if found == self.name {
+            return Ok(backend);
+        }
+        Err(Failure::hinted(
+            format!(
+                "the log was last used as {}, and what is remembered of that leads to {found} now",
+                self.name
+            ),
+            "The environment has changed since, or the profile: set AWS_ENDPOINT_URL_S3 as it was. Nothing was changed.",
+        ))
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::copy::log_place;
 use super::logs::open_to_move;
-use super::marker::{NotedLog, left_behind, name};
+use super::marker::{Marker, NotedLog, left_behind, name};
 use super::spool::refuse_spool;
 use super::{Backend, RunLock};
 use crate::failure::Failure;
@@ -29,15 +29,14 @@ pub struct Moved {
 }
 
 /// Moves the environment's log; `None` when it is where the configuration says. What was interrupted half-way is
-/// completed.
+/// completed. What an overtaken run kept does not stay behind: it is pushed to where the log went on.
 ///
 /// # Errors
-/// When either place cannot be used, somebody works on the log, it is damaged, or there is another one already.
+/// When either place cannot be used, the log there is not the one that was seen, somebody works on the log, it is damaged, or there is another one already.
 pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>, Failure> {
     let Some(source) = left_behind(project).await? else { return Ok(None) };
     let target = project.backend()?;
     let (from_name, to_name) = (name(project, &source), name(project, target));
-    refuse_spool(project)?;
     let _leaving = RunLock::take(project, &source, "init -migrate", wait).await?;
     // No lease in the new place: the copy is one append to an empty log, and of two that begin one only one succeeds.
     let _arriving = match target {
@@ -46,6 +45,13 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
     };
     let from = open_to_move(project, &source, None).await?;
     let moved_to = from.state().await?.moved_to;
+    if moved_to.is_none() {
+        refuse_spool(project)?;
+    }
+    // What is found there must be all that was seen there: else it is another log, or a copy from before.
+    if let Some(marker) = Marker::read(project)? {
+        marker.check_log(project, &*from).await?;
+    }
     let to = open_to_move(project, target, Some(from.id())).await?;
     let way = Way {
         from: &*from,

@@ -8,6 +8,7 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 
 use super::copy::refuse_copy;
+use super::logs::refuse_moved;
 use super::marker::{NotedLog, refuse_left_behind};
 use super::{Backend, RunLock};
 use crate::failure::Failure;
@@ -74,7 +75,7 @@ pub fn has_spool(project: &Project) -> bool {
 /// Appends what an earlier run kept, and says what became of it; `None` when there is nothing.
 ///
 /// # Errors
-/// When the log is still away, or another one.
+/// When the log is still away, another one, or was moved: what is kept is of where it went on.
 pub async fn push(project: &Project, wait: Duration) -> Result<Option<Pushed>, Failure> {
     refuse_left_behind(project).await?;
     let Some(spool) = Spool::find(project) else { return Ok(None) };
@@ -84,7 +85,9 @@ pub async fn push(project: &Project, wait: Duration) -> Result<Option<Pushed>, F
     let _lock = RunLock::take(project, project.backend()?, "log push", wait).await?;
     let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
     let kept = SqliteLog::open(&spool.path, project.key()?)?;
-    refuse_copy(bucket, project, &log.state().await?)?;
+    let state = log.state().await?;
+    refuse_moved(&state)?;
+    refuse_copy(bucket, project, &state)?;
     let pushed = push_spool(&*log, &kept, spool.base, &actor()).await.map_err(|error| match error {
         PushError::Log(error) => error.into(),
         other @ PushError::OtherLog => Failure::hinted(
