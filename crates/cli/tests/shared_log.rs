@@ -121,6 +121,52 @@ fn a_lock_that_terraform_holds_on_the_old_state_is_respected() {
 }
 
 #[test]
+fn a_lock_of_terraform_that_does_not_say_whose_it_is_is_not_passed_over() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    for lock in ["not json", "{}"] {
+        server.request("PUT", "/team/infra/terraform.tfstate.tflock", lock);
+        let refused = fails(one.path(), &["unlock", "-terraform", "-force"]);
+        assert!(refused.contains("passing over each one that follows"), "{refused}");
+        // As it was kept by versions that did.
+        std::fs::create_dir_all(one.path().join(".pve/default")).unwrap();
+        std::fs::write(one.path().join(".pve/default/terraform-lock"), "\n").unwrap();
+        let refused = fails(one.path(), &["apply", "-auto-approve"]);
+        assert!(refused.contains("a lock that does not say whose it is"), "{refused}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lock_that_terraform_takes_while_the_lease_is_waited_for_is_respected() {
+    use std::io::BufRead as _;
+    let Some(server) = Server::start() else { return };
+    let slow = "resource \"terraform_data\" \"a\" {\n  provisioner \"local-exec\" {\n    command = \"mkfifo gate && cat gate\"\n  }\n}\n";
+    let (one, other) = (project(server.address(), slow), project(server.address(), MAIN));
+    let quiet = || Stdio::null();
+    let mut first =
+        pve(one.path(), &["apply", "-auto-approve"]).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+    while !ok(other.path(), &["log", "--jsonl"]).contains("provisioner_started") {
+        std::thread::yield_now();
+    }
+    let words = ["apply", "-auto-approve", "-lock-timeout=5m"];
+    let mut second = pve(other.path(), &words).stdout(quiet()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(second.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("Waiting: another run works here")));
+    let lock = "/team/infra/terraform.tfstate.tflock";
+    server.request("PUT", lock, "{\"ID\":\"7d8c\",\"Who\":\"ann@desk\"}");
+    while !one.path().join("gate").exists() {
+        std::thread::yield_now();
+    }
+    std::fs::write(one.path().join("gate"), "").unwrap();
+    assert!(first.wait().unwrap().success());
+    assert!(said.any(|line| line.contains("Waiting: Terraform works here: a run by ann@desk")));
+    server.request("DELETE", lock, "");
+    said.for_each(drop);
+    assert!(second.wait().unwrap().success());
+}
+
+#[test]
 fn a_lock_that_terraform_holds_in_a_table_is_respected() {
     let Some(server) = Server::start() else { return };
     let one = project(server.address(), MAIN);

@@ -27,8 +27,20 @@ pub struct TerraformLock {
     pub table: Option<String>,
 }
 
+impl TerraformLock {
+    /// Whether it can be told from the locks that follow it.
+    pub fn is_named(&self) -> bool {
+        !self.id.is_empty()
+    }
+}
+
 impl std::fmt::Display for TerraformLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.is_named() {
+            let place = self.table.as_ref().map(|table| format!("in the table {table}"));
+            let place = place.unwrap_or_else(|| "the object .tflock beside the state".into());
+            return write!(f, "a lock that does not say whose it is ({place})");
+        }
         let operation =
             self.operation.strip_prefix("OperationType").unwrap_or(&self.operation).to_lowercase();
         let operation = if operation.is_empty() { "a run" } else { &operation };
@@ -85,6 +97,9 @@ mod tests {
         let lock = read_lock(&store, "infra/terraform.tfstate").await.unwrap().unwrap();
         assert_eq!(lock.to_string(), "apply by ann@desk since 2026-11-25T10:00:00Z (lock 7d8c)");
         store.put("other.tflock", b"?".to_vec()).await.unwrap();
-        assert!(read_lock(&store, "other").await.unwrap().is_some());
+        let unreadable = read_lock(&store, "other").await.unwrap().unwrap();
+        assert!(!unreadable.is_named());
+        let told = "a lock that does not say whose it is (the object .tflock beside the state)";
+        assert_eq!(unreadable.to_string(), told);
     }
 }

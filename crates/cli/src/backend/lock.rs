@@ -81,7 +81,8 @@ impl RunLock {
         }
     }
 
-    /// Waits for the lease of a shared log, and for Terraform where that holds its own lock.
+    /// Waits for the lease of a shared log, and for Terraform where that holds its own lock: that is looked at with the
+    /// lease in hand, since it may come while the lease is waited for.
     async fn shared(
         project: &Project,
         settings: &Settings,
@@ -89,7 +90,7 @@ impl RunLock {
         wait: Duration,
     ) -> Result<RunLock, Failure> {
         let shared = SharedLog::connect(settings, project.stream(), project.key()?).await?;
-        wait_for_terraform(project, settings, &shared, wait).await?;
+        let deadline = tokio::time::Instant::now() + wait;
         let waiting = |holder: &LeaseHolder, remaining: Option<Duration>| match remaining {
             None => eprintln!("Waiting: another run works here: {holder}"),
             Some(time) => eprintln!(
@@ -97,10 +98,17 @@ impl RunLock {
                 time.as_secs() + 1
             ),
         };
-        let options = LeaseOptions { wait, waiting: &waiting, ..LeaseOptions::new() };
-        let holder = LeaseHolder::new(actor(), command);
-        let lease = Lease::acquire(shared.lease, &*shared.log, holder, &options).await?;
-        Ok(RunLock(Held::Shared(Some(Box::new(lease)))))
+        loop {
+            let wait = deadline.saturating_duration_since(tokio::time::Instant::now());
+            let options = LeaseOptions { wait, waiting: &waiting, ..LeaseOptions::new() };
+            let holder = LeaseHolder::new(actor(), command);
+            let store = Arc::clone(&shared.lease);
+            let lease = Lease::acquire(store, &*shared.log, holder, &options).await?;
+            let lock = RunLock(Held::Shared(Some(Box::new(lease))));
+            let Some(held) = held_by_terraform(project, settings, &shared).await? else { return Ok(lock) };
+            drop(lock);
+            wait_for_terraform(project, settings, &shared, held, deadline).await?;
+        }
     }
 
     /// Tells at any time whether the lock is lost.
@@ -122,29 +130,33 @@ impl RunLock {
     }
 }
 
-/// Waits until Terraform gives back the lock on its state, which may be about the same guests. A lock that
-/// `pve unlock -terraform` passed over is not waited for.
+/// The lock that Terraform holds on its state, which may be about the same guests. One that `pve unlock -terraform`
+/// passed over does not count.
+async fn held_by_terraform(
+    project: &Project,
+    settings: &Settings,
+    shared: &SharedLog,
+) -> Result<Option<TerraformLock>, Failure> {
+    match shared.terraform_locks().await {
+        Ok(found) => Ok(found.into_iter().find(|lock| !is_passed_over(project, lock))),
+        Err(error) if settings.lock_file || settings.lock_table.is_some() => Err(unknown_lock(&error)),
+        Err(error) => {
+            eprintln!("Note: it cannot be told whether Terraform holds its lock: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// Waits until Terraform gives back its lock.
 async fn wait_for_terraform(
     project: &Project,
     settings: &Settings,
     shared: &SharedLog,
-    wait: Duration,
+    mut lock: TerraformLock,
+    deadline: tokio::time::Instant,
 ) -> Result<(), Failure> {
-    let deadline = tokio::time::Instant::now() + wait;
     let mut told = false;
     loop {
-        let found = match shared.terraform_locks().await {
-            Ok(found) => found,
-            Err(error) if settings.lock_file || settings.lock_table.is_some() => {
-                return Err(unknown_lock(&error));
-            }
-            Err(error) => {
-                eprintln!("Note: it cannot be told whether Terraform holds its lock: {error}");
-                return Ok(());
-            }
-        };
-        let mut held = found.iter().filter(|lock| !is_passed_over(project, lock));
-        let Some(lock) = held.next() else { return Ok(()) };
         if tokio::time::Instant::now() >= deadline {
             return Err(Failure::hinted(
                 format!("Terraform holds its lock on the state beside this log: {lock}"),
@@ -156,6 +168,10 @@ async fn wait_for_terraform(
             eprintln!("Waiting: Terraform works here: {lock}");
         }
         tokio::time::sleep(LOOK * 10).await;
+        match held_by_terraform(project, settings, shared).await? {
+            Some(held) => lock = held,
+            None => return Ok(()),
+        }
     }
 }
 
@@ -174,7 +190,7 @@ fn passed_over(project: &Project) -> PathBuf {
 
 fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
     let passed = std::fs::read_to_string(passed_over(project));
-    let passed = passed.is_ok_and(|ids| ids.lines().any(|id| id == lock.id));
+    let passed = lock.is_named() && passed.is_ok_and(|ids| ids.lines().any(|id| id == lock.id));
     if passed {
         eprintln!("Note: Terraform's lock is passed over: {lock}");
     }
@@ -184,8 +200,15 @@ fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
 /// Passes over locks of Terraform from now on: these, not what follows them. They are left where they are.
 ///
 /// # Errors
-/// When that cannot be kept.
+/// When one of them could not be told from what follows it, or that cannot be kept.
 pub fn pass_over(project: &Project, locks: &[TerraformLock]) -> Result<(), Failure> {
+    if let Some(lock) = locks.iter().find(|lock| !lock.is_named()) {
+        return Err(Failure::hinted(
+            format!("it cannot be passed over without passing over each one that follows: {lock}"),
+            "Nothing was changed. Once nobody runs Terraform on this state any more, remove it: the object with a client of \
+             the store, the item with one of DynamoDB.",
+        ));
+    }
     let path = passed_over(project);
     let ids: String = locks.iter().map(|lock| format!("{}\n", lock.id)).collect();
     super::write_private(&path, ids.as_bytes(), true).map_err(Failure::writing(&path))
