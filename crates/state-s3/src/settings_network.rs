@@ -101,7 +101,8 @@ impl Reader<'_> {
         let variable = self.variable(&["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL"]);
         let endpoint = endpoint.or(old).or(variable).filter(|url| !url.is_empty())?;
         self.check_url("endpoints.s3", &endpoint);
-        Some(endpoint)
+        // With and without the slash at its end it is the same place.
+        Some(endpoint.trim_end_matches('/').to_string())
     }
 
     /// Where a service beside the store is asked.
@@ -119,6 +120,9 @@ impl Reader<'_> {
     fn check_url(&mut self, name: &str, url: &str) {
         if !url.starts_with("https://") && !url.starts_with("http://") {
             self.invalid(name, "must be a URL that begins with https:// or http://");
+        } else if url.splitn(4, '/').nth(2).is_some_and(|host| host.contains('@')) {
+            // It is told in messages and kept where the place of the log is.
+            self.invalid(name, "must be without a user: credentials are found as the AWS tools find them");
         }
     }
 }

@@ -241,3 +241,15 @@ fn every_argument_of_terraform_and_of_opentofu_is_known() {
     let refused = faults(&[("ec2_metadata_service_endpoint", text("http://127.0.0.1"))]);
     assert!(refused[0].contains("set AWS_EC2_METADATA_SERVICE_ENDPOINT"), "{refused:?}");
 }
+
+#[test]
+fn an_endpoint_has_no_password_which_would_be_told_and_kept() {
+    let at = |endpoint: &str| Value::object(BTreeMap::from([("s3".into(), text(endpoint))]));
+    let refused = faults(&[("endpoints", at("https://ann:hunter2@store.example:9000/path"))]);
+    assert!(refused[0].contains("must be without a user") && !refused[0].contains("hunter2"), "{refused:?}");
+    let settings = with(&[("endpoints", at("https://store.example:9000/x@y/"))]).unwrap();
+    assert_eq!(
+        settings.place("default"),
+        "s3://states/infra/pve.tfstate.pve at https://store.example:9000/x@y"
+    );
+}
