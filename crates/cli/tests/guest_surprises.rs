@@ -400,3 +400,104 @@ fn a_guest_that_a_run_of_another_log_began_to_make_is_imported_only_to_be_taken_
     project.ok(&["import", "proxmox_virtual_environment_vm.other", "pve/501"]);
     assert_eq!(project.ok(&["state", "list"]).lines().count(), 2);
 }
+
+const NEWER: &str =
+    "resource \"proxmox_vm\" \"newer\" {\n  node_name = \"pve\"\n  id = 710\n  name = \"newer\"\n}\n";
+
+/// A template, and a clone of it under a fixed id.
+fn clone_of(cluster: &Cluster) -> &'static str {
+    cluster.send("POST", "/nodes/pve/qemu", &[("vmid", "900"), ("name", "template")]);
+    cluster.send("POST", "/nodes/pve/qemu/900/template", &[]);
+    "resource \"proxmox_cloned_vm\" \"clone\" {\n  node_name = \"pve\"\n  id = 711\n  name = \"clone\"\n  \
+     clone = { source_vm_id = 900 }\n}\n"
+}
+
+/// Destroys a guest and makes another one with its id and its name.
+fn remake(cluster: &Cluster, vmid: &str, name: &str) {
+    let path = format!("/nodes/pve/qemu/{vmid}");
+    cluster.send("POST", &format!("{path}/status/stop"), &[]);
+    cluster.send("DELETE", &path, &[]);
+    cluster.send("POST", "/nodes/pve/qemu", &[("vmid", vmid), ("name", name)]);
+    let config = cluster.get(&format!("{path}/config"));
+    assert_eq!(config["name"], name, "{config}");
+}
+
+#[test]
+fn a_guest_that_is_replaced_under_its_id_is_known_by_what_it_is_now() {
+    let cluster = Cluster::start(Options::default());
+    let main = format!("{PROVIDER}{}{NEWER}{}", vm("web", 700, ""), clone_of(&cluster));
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main);
+    project.ok(&["apply", "--auto-approve"]);
+    for (address, vmid) in [
+        ("proxmox_virtual_environment_vm.web", 700),
+        ("proxmox_vm.newer", 710),
+        ("proxmox_cloned_vm.clone", 711),
+    ] {
+        let uuid =
+            |cluster: &Cluster| cluster.get(&format!("/nodes/pve/qemu/{vmid}/config"))["smbios1"].clone();
+        let before = uuid(&cluster);
+        project.ok(&["apply", "--auto-approve", "-replace", address]);
+        assert_ne!(uuid(&cluster), before, "{address}");
+        settled(&project);
+    }
+    project.ok(&["destroy", "--auto-approve"]);
+    assert_eq!(project.ok(&["state", "list"]).lines().count(), 0);
+}
+
+#[test]
+fn an_imported_guest_is_known_from_the_start() {
+    let cluster = Cluster::start(Options::default());
+    for (vmid, name) in [("700", "web"), ("701", "db"), ("710", "newer")] {
+        cluster.send("POST", "/nodes/pve/qemu", &[("vmid", vmid), ("name", name)]);
+    }
+    let guest = |name: &str, vmid: u32| vm(name, vmid, "").replace("network_device {}", "started = false");
+    let project = project_with(&cluster, "");
+    let main = format!("{PROVIDER}{}{}{NEWER}", guest("web", 700), guest("db", 701));
+    project.write("main.tf", &main);
+    project.write("import.tf", "import {\n  to = proxmox_virtual_environment_vm.db\n  id = \"pve/701\"\n}\n");
+    project.ok(&["import", "proxmox_virtual_environment_vm.web", "pve/700"]);
+    project.ok(&["import", "proxmox_vm.newer", "pve/710"]);
+    project.ok(&["apply", "--auto-approve"]);
+    for (vmid, name) in [("700", "web"), ("701", "db"), ("710", "newer")] {
+        remake(&cluster, vmid, name);
+        let said = project.fails(&["destroy", "--auto-approve"]);
+        assert!(said.contains("is another one") && said.contains("UUID"), "{vmid}: {said}");
+        let said = project.fails(&["plan"]);
+        assert!(
+            said.contains(&format!("the guest with this id on pve is another one: it is named {name}")),
+            "{said}"
+        );
+        assert_eq!(cluster.get(&format!("/nodes/pve/qemu/{vmid}/config"))["name"], name);
+        let address = project.ok(&["state", "list"]);
+        let address = address.lines().find(|line| line.ends_with(&format!(".{name}"))).unwrap();
+        project.ok(&["state", "rm", address]);
+    }
+}
+
+/// As a state of Terraform's leaves it, or one of an older version: nothing tells who the guest is.
+#[test]
+fn a_guest_that_was_adopted_is_known_by_the_first_apply_though_it_changes_nothing() {
+    let cluster = Cluster::start(Options::default());
+    let guest = vm("web", 700, "").replace("network_device {}", "started = false");
+    let made = project_with(&cluster, &guest);
+    made.ok(&["apply", "--auto-approve"]);
+    let shown: serde_json::Value = serde_json::from_str(&made.ok(&["show", "-json"])).unwrap();
+    let attributes = &shown["values"]["root_module"]["resources"][0]["values"];
+    assert_eq!(attributes["vm_id"], 700, "{shown}");
+    let state = serde_json::json!({"version": 4, "serial": 1, "lineage": "1", "outputs": {}, "resources": [{
+        "mode": "managed", "type": "proxmox_virtual_environment_vm", "name": "web",
+        "provider": "provider[\"registry.terraform.io/bpg/proxmox\"]",
+        "instances": [{"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}]}]});
+    let project = project_with(&cluster, &guest);
+    project.write("terraform.json", &state.to_string());
+    project.ok(&["state", "adopt", "terraform.json"]);
+    let events = |project: &simulated::Project| project.ok(&["log", "-json"]).lines().count();
+    project.ok(&["apply", "--auto-approve"]);
+    let recorded = events(&project);
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(events(&project), recorded, "it is known by now");
+    remake(&cluster, "700", "web");
+    let said = project.fails(&["destroy", "--auto-approve"]);
+    assert!(said.contains("is another one") && said.contains("UUID"), "{said}");
+}

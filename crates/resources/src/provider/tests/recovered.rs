@@ -267,6 +267,42 @@ async fn a_create_whose_remains_cannot_be_read_stays_open() {
     }
 }
 
+/// One step of a change is done, the next is refused, and then nothing answers: that nothing was changed would be untrue.
+#[tokio::test]
+async fn a_change_whose_remains_cannot_be_read_stays_open() {
+    let world = World::new(VM);
+    let made = world.apply(None, full_vm()).await;
+    let mut changed = full_vm();
+    changed["name"] = json!("other");
+    changed["started"] = json!(false);
+    {
+        let mut state = world.double.0.lock().unwrap();
+        state.fail_at = Some(state.writes() + 2);
+        state.break_down = true;
+    }
+    let config = world.config(changed);
+    let error = world.try_apply(Some(&made), Some(&config), &Recorder::default()).await.unwrap_err();
+    assert!(error.indeterminate && error.left.is_none(), "{error:?}");
+}
+
+/// A clone is made by the node of its template, which the configuration names or the list of the cluster tells.
+#[tokio::test]
+async fn a_clone_that_still_runs_is_looked_for_on_the_node_of_its_template() {
+    let world = World::new(VM);
+    let clone = json!([{"vm_id": 9000, "node_name": "other"}]);
+    let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "mine", "clone": clone}));
+    let open = open_action(&world, &config, &Recorder::default()).await;
+    let task = |upid: &str, user: &str| json!({"upid": upid, "id": "9000", "user": user, "starttime": 1});
+    let ours = "UPID:other:00000001:00000002:00000003:qmclone:9000:root@pam:";
+    let theirs = "UPID:other:00000001:00000002:00000003:qmclone:9000:root@pa:";
+    world.double.0.lock().unwrap().tasks = vec![task(ours, "root@pam"), task(theirs, "root@pa")];
+    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    let requests = world.double.0.lock().unwrap().requests.clone();
+    assert!(requests.contains(&"Get /nodes/other/tasks".to_string()), "{requests:?}");
+    assert!(requests.contains(&format!("wait for {ours}")), "{requests:?}");
+    assert!(!requests.contains(&format!("wait for {theirs}")), "{requests:?}");
+}
+
 #[tokio::test]
 async fn a_task_without_a_record_is_waited_for_whatever_the_clocks_say() {
     let world = World::new(VM);
