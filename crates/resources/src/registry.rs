@@ -121,7 +121,10 @@ impl KindRules for Kind {
     }
 
     fn remarks(&self, beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
-        (self.rules.remarks)(beside, before, after)
+        match &self.engine {
+            Some(engine) => engine.remarks(beside, before, after),
+            None => (self.rules.remarks)(beside, before, after),
+        }
     }
 
     fn claim(&self, planned: &Value) -> Option<String> {

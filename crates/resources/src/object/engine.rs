@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::rules::Problem;
+use pve_model::rules::{Beside, Problem};
 use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
 use serde_json::Value as Json;
@@ -23,7 +23,7 @@ use crate::families;
 use crate::observed::overlay;
 use crate::operations::{Operations, Proof, broken_off, read_left};
 use crate::params::Params;
-use crate::values::{blank, complete, flag, int, text, with};
+use crate::values::{blank, complete, flag, int, same, text, with};
 
 /// The longest wait for a task.
 pub(super) const MOST: Duration = Duration::from_secs(600);
@@ -109,11 +109,33 @@ impl Engine {
         cluster: &Cluster,
         prior: &Value,
     ) -> Result<Option<Value>, ApiError> {
+        Ok(self.see(cluster, prior).await?.map(|(value, _)| value))
+    }
+
+    /// The object that `prior` names as it is, with what of it is staged and not in force yet.
+    pub(crate) async fn see(
+        &self,
+        cluster: &Cluster,
+        prior: &Value,
+    ) -> Result<Option<(Value, Vec<String>)>, ApiError> {
         if matches!(self.object.read, Read::Nowhere) {
             // It was made once it has an id.
-            return Ok(prior.get("id").is_some_and(|id| !id.is_null()).then(|| prior.clone()));
+            let is_made = prior.get("id").is_some_and(|id| !id.is_null());
+            return Ok(is_made.then(|| (prior.clone(), Vec::new())));
         }
-        Ok(self.look(cluster, prior).await?.map(|answer| self.understood(prior, &answer)))
+        let found = self.look(cluster, prior).await?;
+        Ok(found.map(|answer| (self.understood(prior, &answer), self.object.hooks.waits(&answer))))
+    }
+
+    /// What is worth knowing of an object of which something is staged and which nothing is planned for.
+    pub(crate) fn remarks(&self, beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+        if beside.waits.is_empty() || !after.is_some_and(|after| same(before, after)) {
+            return Vec::new();
+        }
+        let staged = beside.waits.join(", ");
+        vec![format!(
+            "staged in the cluster, not applied yet: {staged}. A proxmox_sdn_applier applies it once it is made or replaced"
+        )]
     }
 
     pub(super) fn understood(&self, prior: &Value, answer: &Json) -> Value {

@@ -121,6 +121,12 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(answer)
     }
 
+    /// What of the object, as it was completed, is staged and not in force yet.
+    fn waits(&self, answer: &Json) -> Vec<String> {
+        let _ = answer;
+        Vec::new()
+    }
+
     /// Whether [`Hooks::read`] tells an attribute that the API does not have in that form.
     fn reads(&self, name: &str) -> bool {
         let _ = name;

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
+use pve_model::rules::Beside;
 
 use super::claims::vmid_of;
 use super::identity::{identity_of, is_another, is_another_container};
@@ -37,6 +38,22 @@ impl ProxmoxProvider {
                     self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
                     value
                 });
+            }
+            Family::Plain if kind.engine().is_some() => {
+                let found = match kind.engine() {
+                    Some(engine) => engine.see(cluster, &prior).await,
+                    None => Ok(None),
+                };
+                found.map(|found| {
+                    let (value, waits) =
+                        found.map_or((None, Vec::new()), |(value, waits)| (Some(value), waits));
+                    let seen = Seen { beside: Beside { waits, ..Beside::default() }, ..Seen::default() };
+                    self.seen
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(request.address.clone(), seen);
+                    value
+                })
             }
             Family::DownloadFile => download_file::read(cluster, &prior).await,
             Family::File => file::read(cluster, &prior).await,

@@ -12,6 +12,15 @@ use crate::object::Hooks;
 /// An object as it will be.
 pub(super) struct Pending;
 
+/// Where the names are kept of what is pending.
+const STAGED: &str = "staged";
+
+/// What of an answer is pending.
+pub(super) fn staged(answer: &Json) -> Vec<String> {
+    let names = answer.get(STAGED).and_then(Json::as_array).into_iter().flatten();
+    names.filter_map(Json::as_str).map(String::from).collect()
+}
+
 /// The answer with its pending values put over those that run.
 pub(super) fn applied(mut answer: Json) -> Json {
     let pending = answer.get("pending").and_then(Json::as_object).cloned().unwrap_or_default();
@@ -23,6 +32,9 @@ pub(super) fn applied(mut answer: Json) -> Json {
             _ => answer[name] = value.clone(),
         }
     }
+    let is_new = answer.get("state").and_then(Json::as_str) == Some("new");
+    let staged: Vec<&str> = pending.keys().map(String::as_str).collect();
+    answer[STAGED] = if is_new { json!(["all of it is new"]) } else { json!(staged) };
     answer["pending"] = json!(!pending.is_empty());
     answer
 }
@@ -36,6 +48,10 @@ pub(super) fn is_leaving(answer: &Json) -> bool {
 impl Hooks for Pending {
     async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
         Ok(applied(answer))
+    }
+
+    fn waits(&self, answer: &Json) -> Vec<String> {
+        staged(answer)
     }
 
     fn is_it(&self, _: &Value, answer: &Json) -> bool {

@@ -96,6 +96,10 @@ impl Hooks for Subnet {
         known && !pending::is_leaving(entry)
     }
 
+    fn waits(&self, answer: &Json) -> Vec<String> {
+        pending::staged(answer)
+    }
+
     async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
         Ok(pending::applied(answer))
     }

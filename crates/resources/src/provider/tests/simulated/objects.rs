@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use pve_executor::ports::Provider;
 use pve_model::Value;
+use pve_model::rules::KindRules;
 use pve_simulator::Options;
 use serde_json::json;
 
 use super::super::Recorder;
 use super::super::objects::turns;
+use super::turns::step;
 use super::{world, world_with};
 use crate::cluster::Method;
 use crate::families;
@@ -232,10 +235,38 @@ fn what_the_cluster_would_keep_otherwise_is_refused_before_anything_is_sent() {
     for ((kind, json), wanted) in cases {
         let kind = registry.kind(kind).unwrap();
         let config = pve_model::codec::decode(&json, &kind.block().implied_type()).unwrap();
-        let found: Vec<String> = pve_model::rules::KindRules::validate(kind, &config)
-            .iter()
-            .map(|problem| problem.path.to_string())
-            .collect();
+        let found: Vec<String> =
+            KindRules::validate(kind, &config).iter().map(|problem| problem.path.to_string()).collect();
         assert_eq!(found, wanted, "{json}");
     }
+}
+
+#[tokio::test]
+async fn what_stays_pending_of_a_network_is_told_as_long_as_it_does() {
+    let (mut world, _server) = world("proxmox_sdn_zone_simple").await;
+    let zone = step(&world, None, &json!({"id": "zone1"})).await.unwrap();
+    let apply = async |world: &super::super::World| {
+        world.api.send(Method::Put, "/cluster/sdn", &[]).await.unwrap();
+    };
+    let told = async |world: &super::super::World, value: &Value, after: &Value| -> Vec<String> {
+        let read = world.read(value).await.unwrap();
+        let beside = Provider::beside(&world.provider, &world.address);
+        let kind = world.provider.registry.kind(world.kind).unwrap();
+        beside.map(|beside| KindRules::remarks(kind, &beside, &read, Some(after))).unwrap_or_default()
+    };
+    let read = world.read(&zone).await.unwrap();
+    assert!(told(&world, &zone, &read).await[0].contains("not applied yet: all of it is new"));
+    apply(&world).await;
+    let read = world.read(&zone).await.unwrap();
+    assert_eq!(told(&world, &zone, &read).await, Vec::<String>::new());
+
+    world.kind = "proxmox_sdn_vnet";
+    world.address = "proxmox_sdn_vnet.a".parse().unwrap();
+    let vnet = |alias: &str| json!({"id": "lab", "zone": "zone1", "alias": alias});
+    let made = step(&world, None, &vnet("one")).await.unwrap();
+    apply(&world).await;
+    let changed = step(&world, Some(&made), &vnet("two")).await.unwrap();
+    assert!(told(&world, &changed, &changed).await[0].contains("not applied yet: alias"));
+    // Of what is planned, the change itself tells.
+    assert_eq!(told(&world, &changed, &made).await, Vec::<String>::new());
 }
