@@ -14,6 +14,21 @@ use crate::commands::plan::parse_wait;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 
+/// Refuses to take over or edit what an interrupted run may have changed.
+///
+/// # Errors
+/// When an action on one of the instances has no result yet, and nobody has looked for it.
+pub fn refuse_open(state: &State, addresses: &[InstanceAddress]) -> Result<(), Failure> {
+    let mut open = state.open_actions.iter().filter(|open| open.indeterminate.is_none());
+    match open.find(|open| addresses.contains(&open.intent.address)) {
+        None => Ok(()),
+        Some(open) => Err(Failure::hinted(
+            format!("an earlier run was interrupted while it worked on {}", open.intent.address),
+            "`pve apply` finds out what became of it. Nothing was changed.",
+        )),
+    }
+}
+
 /// A state that nobody else writes to.
 pub struct Edit {
     /// The state before.
@@ -70,14 +85,7 @@ impl Edit {
     /// # Errors
     /// When an action on one of the instances has no result yet.
     pub fn refuse_open(&self, addresses: &[InstanceAddress]) -> Result<(), Failure> {
-        let mut open = self.state.open_actions.iter().filter(|open| open.indeterminate.is_none());
-        match open.find(|open| addresses.contains(&open.intent.address)) {
-            None => Ok(()),
-            Some(open) => Err(Failure::hinted(
-                format!("an earlier run was interrupted while it worked on {}", open.intent.address),
-                "`pve apply` finds out what became of it. Nothing was changed.",
-            )),
-        }
+        refuse_open(&self.state, addresses)
     }
 
     /// Records events as one run, all of them or none.

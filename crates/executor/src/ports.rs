@@ -125,7 +125,8 @@ pub trait Provider: Send + Sync {
         None
     }
 
-    /// What tells the object of an instance from another one with its id, as it was when it was last read or changed.
+    /// What tells the object of an instance from another one with its id, as it was when it was last read,
+    /// changed, imported or recovered.
     fn identity(&self, address: &InstanceAddress) -> Option<String> {
         let _ = address;
         None
@@ -176,17 +177,22 @@ pub trait Provider: Send + Sync {
     ) -> Result<Option<Value>, ProviderError>;
 
     /// Finds out what became of an action without a result: by its tasks, else by the object and its marker. Waits
-    /// for tasks that still run. Changes nothing.
+    /// for tasks that still run. Changes nothing. `identity` is what told the object from another one with its id before.
     ///
     /// # Errors
     /// When the cluster cannot be asked; the action then stays open.
-    async fn recover(&self, open: &OpenAction) -> Result<Recovery, ProviderError>;
+    async fn recover(&self, open: &OpenAction, identity: Option<&str>) -> Result<Recovery, ProviderError>;
 
-    /// Reads an existing object by the id that users import it by.
+    /// Reads an existing object, for an instance, by the id that users import it by.
     ///
     /// # Errors
     /// When there is none or the id is malformed.
-    async fn import(&self, kind: &str, provider: &str, id: &str) -> Result<Value, ProviderError>;
+    async fn import(
+        &self,
+        address: &InstanceAddress,
+        provider: &str,
+        id: &str,
+    ) -> Result<Value, ProviderError>;
 }
 
 /// Takes what an action reports while it runs.

@@ -19,6 +19,12 @@ pub trait Records: Sync {
     /// The values that an object was last known to have; `None` if it was not known.
     fn known(&self, intent: &ActionIntended) -> Option<Value>;
 
+    /// What told that object from another one with its id.
+    fn identity(&self, intent: &ActionIntended) -> Option<String> {
+        let _ = intent;
+        None
+    }
+
     /// The record of an object that was found.
     fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord;
 }
@@ -54,52 +60,53 @@ pub async fn recover(
         }
         let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
         let secrets = Redaction::of([&planned]);
-        let (payload, line): (_, Result<Cow<'static, str>, String>) = match provider.recover(open).await {
-            Ok(Recovery::Exists(value))
-                if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
-            {
-                let made = records.made(&open.intent, &value);
-                (
-                    unprovisioned(action, made),
-                    Ok("it exists, but its provisioners did not run: it is tainted".into()),
-                )
-            }
-            Ok(Recovery::Exists(value)) => {
-                let record = Some(records.made(&open.intent, &value));
-                let payload = if open.intent.operation == Operation::Create {
-                    Payload::ActionSucceeded(ActionSucceeded { action, record })
-                } else {
-                    // That it exists does not tell that all of the change took effect.
-                    let error = "interrupted before it was known to be done".to_string();
-                    Payload::ActionFailed(ActionFailed { action, error, record })
-                };
-                (payload, Ok("it exists; the next plan completes it".into()))
-            }
-            Ok(Recovery::Gone) => (
-                Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
-                Ok(match open.intent.operation {
-                    Operation::Delete => "it is gone, as was wanted".into(),
-                    _ => "it is gone: the next plan makes it anew".into(),
-                }),
-            ),
-            Ok(Recovery::Kept(found)) => {
-                let found = secrets.redact(&found);
-                let error = format!("interrupted before it was destroyed: {found}");
-                let record = kept(open, provider, records).await;
-                (Payload::ActionFailed(ActionFailed { action, error, record }), Ok(found.into()))
-            }
-            Ok(Recovery::NothingDone) => {
-                let error = "interrupted before it took effect".to_string();
-                (
-                    Payload::ActionFailed(ActionFailed { action, error, record: None }),
-                    Ok("nothing came of it".into()),
-                )
-            }
-            Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
-                let reason = secrets.redact(&reason);
-                (unclear(reason.clone()), Err(reason))
-            }
-        };
+        let (payload, line): (_, Result<Cow<'static, str>, String>) =
+            match look(open, provider, records).await {
+                Ok(Recovery::Exists(value))
+                    if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
+                {
+                    let made = made(open, provider, records, &value);
+                    (
+                        unprovisioned(action, made),
+                        Ok("it exists, but its provisioners did not run: it is tainted".into()),
+                    )
+                }
+                Ok(Recovery::Exists(value)) => {
+                    let record = Some(made(open, provider, records, &value));
+                    let payload = if open.intent.operation == Operation::Create {
+                        Payload::ActionSucceeded(ActionSucceeded { action, record })
+                    } else {
+                        // That it exists does not tell that all of the change took effect.
+                        let error = "interrupted before it was known to be done".to_string();
+                        Payload::ActionFailed(ActionFailed { action, error, record })
+                    };
+                    (payload, Ok("it exists; the next plan completes it".into()))
+                }
+                Ok(Recovery::Gone) => (
+                    Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
+                    Ok(match open.intent.operation {
+                        Operation::Delete => "it is gone, as was wanted".into(),
+                        _ => "it is gone: the next plan makes it anew".into(),
+                    }),
+                ),
+                Ok(Recovery::Kept(found)) => {
+                    let found = secrets.redact(&found);
+                    let error = format!("interrupted before it was destroyed: {found}");
+                    let record = kept(open, provider, records).await;
+                    (Payload::ActionFailed(ActionFailed { action, error, record }), Ok(found.into()))
+                }
+                Ok(Recovery::NothingDone) => {
+                    let error = "interrupted before it took effect".to_string();
+                    (
+                        Payload::ActionFailed(ActionFailed { action, error, record: None }),
+                        Ok("nothing came of it".into()),
+                    )
+                }
+                Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
+                    let reason = secrets.redact(&reason);
+                    (unclear(reason.clone()), Err(reason))
+                }
+            };
         match line {
             Ok(line) => report.resolved.push((address.clone(), line.into_owned())),
             Err(reason) => {
@@ -123,10 +130,25 @@ async fn kept(open: &OpenAction, provider: &dyn Provider, records: &dyn Records)
         address: intent.address.clone(),
         provider: intent.provider.clone(),
         prior: records.known(intent)?,
-        identity: None,
+        identity: records.identity(intent),
     };
     let value = provider.read(request).await.ok()??;
-    Some(records.made(intent, &value))
+    Some(made(open, provider, records, &value))
+}
+
+async fn look(
+    open: &OpenAction,
+    provider: &dyn Provider,
+    records: &dyn Records,
+) -> Result<Recovery, ProviderError> {
+    provider.recover(open, records.identity(&open.intent).as_deref()).await
+}
+
+/// The record of an object that was found, with what tells it from another one with its id.
+fn made(open: &OpenAction, provider: &dyn Provider, records: &dyn Records, value: &Value) -> InstanceRecord {
+    let intent = &open.intent;
+    let identity = provider.identity(&intent.address).or_else(|| records.identity(intent));
+    InstanceRecord { identity, ..records.made(intent, value) }
 }
 
 /// What the log alone tells of an action that was cut off among its provisioners.

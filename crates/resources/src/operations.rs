@@ -58,11 +58,11 @@ pub(crate) trait Operations: Send + Sync {
 /// The error of a change that broke off, with what is `left`. Where no step was done, nothing has changed. Where it cannot
 /// be read what a change that was to make or keep the object left, the action stays open: as failed, what was made would
 /// be forgotten.
-pub(crate) async fn broken_off(
+pub(crate) async fn broken_off<E>(
     call: &Call<'_>,
     error: ProviderError,
     is_delete: bool,
-    left: impl Future<Output = Result<Option<Value>, ApiError>>,
+    left: impl Future<Output = Result<Option<Value>, E>>,
 ) -> ProviderError {
     if call.done().is_empty() || error.left.is_some() {
         return error;

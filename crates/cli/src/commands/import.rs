@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pve_config::configuration::Import;
 use pve_config::syntax::{Expr, SourceMap, parse_expression};
+use pve_executor::ports::Provider as _;
 use pve_model::address::Target;
 use pve_model::codec::encode;
 use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
@@ -21,6 +22,7 @@ use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
 use crate::backend::log_place;
 use crate::connect::{Access, Connecting, connect};
+use crate::edit::refuse_open;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};
 use crate::render::value::quote;
@@ -46,6 +48,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
             "To import another object there, take this one out of the state first: pve state rm",
         ));
     }
+    refuse_open(&state, std::slice::from_ref(&address))?;
     if !options.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
     }
@@ -63,7 +66,8 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
             "Write its resource block first; it may be empty of what is not required.",
         ));
     };
-    let record = imported(&workspace, change).ok_or_else(|| Failure::plain("there is nothing to import"))?;
+    let record = imported(&workspace, change, provider.identity(&address));
+    let record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
     let state_before = state.clone();
     let writer = Writer::start(Arc::clone(&log), state, actor());
     let seen = InstanceObserved { address: address.clone(), deposed: None, record };
@@ -104,7 +108,7 @@ fn parsed(text: &str, sources: &mut SourceMap) -> Result<Expr, Failure> {
         .ok_or_else(|| Failure::Diagnosed { diagnostics: parsed.diagnostics, sources: sources.clone() })
 }
 
-fn imported(workspace: &Workspace, change: &Change) -> Option<InstanceRecord> {
+fn imported(workspace: &Workspace, change: &Change, identity: Option<String>) -> Option<InstanceRecord> {
     let rules = workspace.registry.resource(&change.address.resource.kind)?;
     let value = change.before.as_ref()?;
     Some(InstanceRecord {
@@ -116,6 +120,6 @@ fn imported(workspace: &Workspace, change: &Change) -> Option<InstanceRecord> {
         create_before_destroy: false,
         keep: false,
         tainted: false,
-        identity: None,
+        identity,
     })
 }

@@ -51,7 +51,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {
         let path = project.root.join(path);
-        let seen = (&*clusters.name, identities(&planning.plan, &clusters.provider));
+        let seen = (&*clusters.name, identities(&planning, &state, &clusters.provider));
         let saved = SavedPlan::new(&project, &workspace, &planning, seen, state.sequence);
         saved.write(&path, &project.key()?)?;
         if !global.json && !is_automation() {

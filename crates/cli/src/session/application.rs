@@ -14,7 +14,7 @@ use pve_model::event::{
     ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation, OutputsRecorded,
     Payload, PlanApproved, RunFinished, RunResult, RunStarted,
 };
-use pve_model::plan::{Action, Plan, Step};
+use pve_model::plan::{Plan, Step};
 use pve_model::provisioner::Provision;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
@@ -60,7 +60,7 @@ struct PlanResolver<'a> {
     state: &'a State,
     provider: &'a dyn Provider,
     /// What told objects from others when they were read for the plan.
-    identities: BTreeMap<InstanceAddress, String>,
+    identities: &'a BTreeMap<InstanceAddress, String>,
 }
 
 impl PlanResolver<'_> {
@@ -77,6 +77,10 @@ impl PlanResolver<'_> {
 
     /// What told the object that a step is about from others, when it was read for the plan, or was recorded.
     fn identity_before(&self, step: &Step) -> Option<String> {
+        // What is made has nothing of what was there before.
+        if step.operation == Operation::Create {
+            return None;
+        }
         let change = &self.plan.changes[step.change];
         let instance = self.state.instances.get(&change.address)?;
         if let Some(deposed) = &change.deposed {
@@ -131,15 +135,41 @@ impl Resolver for PlanResolver<'_> {
     }
 }
 
-/// What tells the objects that a plan changes from others with their ids, as they were read for it.
-pub fn identities(plan: &Plan, provider: &dyn Provider) -> BTreeMap<InstanceAddress, String> {
-    let known = plan.changes.iter().filter(|change| change.action != Action::NoOp);
-    let known = known.filter_map(|change| {
-        // What moves was read where it was.
-        let read_at = change.previous_address.as_ref().unwrap_or(&change.address);
-        Some((change.address.clone(), provider.identity(read_at)?))
+/// What tells objects from others with their ids, as they were read for a plan; those that it moves under their new
+/// addresses.
+pub fn identities(
+    planning: &Planning,
+    state: &State,
+    provider: &dyn Provider,
+) -> BTreeMap<InstanceAddress, String> {
+    let moves = &planning.moves;
+    let stays = |address: &&InstanceAddress| moves.iter().all(|(from, _)| from != *address);
+    let imported = planning.plan.changes.iter().filter(|change| change.importing.is_some());
+    let imported = imported.map(|change| &change.address);
+    let read = state.instances.keys().filter(stays).chain(imported).map(|address| (address, address));
+    let read = read.chain(moves.iter().map(|(from, to)| (to, from)));
+    read.filter_map(|(address, read_at)| Some((address.clone(), provider.identity(read_at)?))).collect()
+}
+
+/// Records of objects of which no more is news than what tells them from others with their ids.
+pub fn identified(
+    planning: &Planning,
+    state: &State,
+    identities: &BTreeMap<InstanceAddress, String>,
+) -> Vec<(InstanceAddress, InstanceRecord)> {
+    let drift = || planning.plan.drift.iter().chain(&planning.plan.followed);
+    let untold = identities.iter().filter(|(address, _)| drift().all(|drift| drift.address != **address));
+    let news = untold.filter_map(|(address, identity)| {
+        let known = state.current(before_moves(planning, address))?;
+        let identity = Some(identity.clone()).filter(|identity| known.identity.as_ref() != Some(identity))?;
+        Some((address.clone(), InstanceRecord { identity: Some(identity), ..known.clone() }))
     });
-    known.collect()
+    news.collect()
+}
+
+/// The address that the state has an instance at before a plan moves it.
+fn before_moves<'a>(planning: &'a Planning, address: &'a InstanceAddress) -> &'a InstanceAddress {
+    planning.moves.iter().find(|(_, to)| to == address).map_or(address, |(from, _)| from)
 }
 
 /// Everything that applying a plan needs.
@@ -148,8 +178,8 @@ pub struct Application<'a> {
     pub workspace: &'a Workspace,
     /// The plan.
     pub planning: &'a Planning,
-    /// What told its objects from others when a saved plan was made.
-    pub identities: Option<&'a BTreeMap<InstanceAddress, String>>,
+    /// What told its objects from others when it was made.
+    pub identities: &'a BTreeMap<InstanceAddress, String>,
     /// What is recorded as the command.
     pub command: &'a str,
     /// What is recorded as the cluster.
@@ -208,7 +238,7 @@ impl Application<'_> {
             changes: plan.step_counts(),
         }))
         .await?;
-        for payload in self.takings(&writer.state(), provider) {
+        for payload in self.takings(&writer.state()) {
             record(payload).await?;
         }
         let state = writer.state();
@@ -218,7 +248,7 @@ impl Application<'_> {
             plan,
             state: &state,
             provider,
-            identities: self.identities.cloned().unwrap_or_else(|| identities(plan, provider)),
+            identities: self.identities,
         };
         let (is_lost, cancelled) = (Arc::clone(&self.is_lost), Arc::clone(&self.cancelled));
         let journal = LogJournal { writer: writer.clone(), is_lost, cancelled };
@@ -246,7 +276,7 @@ impl Application<'_> {
     }
 
     /// What was found and decided before anything is done: moves, changes from outside, imports.
-    fn takings(&self, state: &State, provider: &dyn Provider) -> Vec<Payload> {
+    fn takings(&self, state: &State) -> Vec<Payload> {
         let moves = self.planning.moves.iter();
         let mut payloads: Vec<Payload> = moves
             .map(|(from, to)| Payload::InstanceMoved(InstanceMoved { from: from.clone(), to: to.clone() }))
@@ -258,13 +288,14 @@ impl Application<'_> {
                 payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed: None }));
                 continue;
             };
-            let before = self.planning.moves.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
-            let Some(known) = state.current(before.unwrap_or(&address)) else { continue };
+            let Some(known) = state.current(before_moves(self.planning, &address)) else { continue };
             let record = self.record_of(&address, value, Some(known));
-            let identity = provider.identity(before.unwrap_or(&address)).or(record.identity);
-            let record = InstanceRecord { identity, ..record };
             payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
         }
+        let observed = |(address, record)| {
+            Payload::InstanceObserved(InstanceObserved { address, deposed: None, record })
+        };
+        payloads.extend(identified(self.planning, state, self.identities).into_iter().map(observed));
         for change in self.planning.plan.changes.iter().filter(|change| change.importing.is_some()) {
             let Some(before) = &change.before else { continue };
             let mut record = self.record_of(&change.address, before, None);
@@ -287,8 +318,12 @@ impl Application<'_> {
             Some(rules) => encode(value, &rules.schema().block.implied_type()),
             None => pve_model::codec::to_plain_json(value),
         };
+        let identity = self.identities.get(address).cloned();
         match known {
-            Some(known) => InstanceRecord { values, ..known.clone() },
+            Some(known) => {
+                let identity = identity.or_else(|| known.identity.clone());
+                InstanceRecord { values, identity, ..known.clone() }
+            }
             None => InstanceRecord {
                 provider: String::new(),
                 schema_version: rules.map_or(0, |rules| rules.schema().version),
@@ -298,7 +333,7 @@ impl Application<'_> {
                 create_before_destroy: false,
                 keep: false,
                 tainted: false,
-                identity: None,
+                identity,
             },
         }
     }

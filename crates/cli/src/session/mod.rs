@@ -22,7 +22,7 @@ mod application;
 mod preflight;
 mod records;
 
-pub use application::{Application, Applied, LogJournal, identities};
+pub use application::{Application, Applied, LogJournal, identified, identities};
 pub use preflight::{look_again, refuse_doubted};
 pub use records::StateRecords;
 
@@ -137,8 +137,7 @@ pub async fn make_plan(
                     observed.data.insert(request.address, value);
                 }
                 for request in imports {
-                    let kind = &request.address.resource.kind;
-                    let value = provider.import(kind, &request.provider, &request.id).await;
+                    let value = provider.import(&request.address, &request.provider, &request.id).await;
                     let value = value.map_err(|error| {
                         let address = request.address.clone();
                         let said = format!("{address} cannot be imported as {}: {error}", request.id);

@@ -34,6 +34,12 @@ impl Records for StateRecords<'_> {
         Some(recorded_value(self.record(intent)?, rules).unmark_deep().0)
     }
 
+    fn identity(&self, intent: &ActionIntended) -> Option<String> {
+        // What a create makes has nothing of what was there before.
+        let known = self.record(intent).filter(|_| intent.operation != Operation::Create);
+        known?.identity.clone()
+    }
+
     fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord {
         let made = recovered_record(self.workspace, intent, value);
         // The intent of a delete tells nothing of what it is about.

@@ -9,10 +9,10 @@ use pve_executor::ports::{
     ActionProgress, ApplyRequest, Provider, ProviderError, ProvisionError, ProvisionOutput, Provisioners,
     ReadRequest, Recovery,
 };
-use pve_model::Value;
 use pve_model::event::{Claim, Operation};
 use pve_model::provisioner::Provision;
 use pve_model::state::OpenAction;
+use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
 use super::{KillPoints, Trace, name_of, thing};
@@ -174,7 +174,7 @@ impl Provider for Cluster {
         result
     }
 
-    async fn recover(&self, open: &OpenAction) -> Result<Recovery, ProviderError> {
+    async fn recover(&self, open: &OpenAction, _: Option<&str>) -> Result<Recovery, ProviderError> {
         let name = name_of(&open.intent.address);
         if self.unclear.contains(&name) {
             return Ok(Recovery::Unclear("nobody knows".into()));
@@ -188,7 +188,7 @@ impl Provider for Cluster {
         })
     }
 
-    async fn import(&self, _: &str, _: &str, _: &str) -> Result<Value, ProviderError> {
+    async fn import(&self, _: &InstanceAddress, _: &str, _: &str) -> Result<Value, ProviderError> {
         panic!("an apply imports nothing")
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pve_executor::ports::{ActionProgress, ProviderError};
+use pve_model::Value;
 use serde_json::Value as Json;
 
 use super::api::{ApiError, Method};
@@ -11,7 +12,9 @@ use super::listing::Cluster;
 use super::step::Step;
 use super::{failed, refused};
 use crate::families::Turn;
+use crate::observed::Observed;
 use crate::params::Params;
+use crate::provider::identity::Known;
 
 /// How often a request is repeated that met a lock of somebody else.
 const LOCK_TRIES: u32 = 8;
@@ -31,13 +34,21 @@ pub(crate) struct Call<'a> {
     pub(crate) recreated: bool,
     /// What no other action has meanwhile, until this one lets go of it or has come to its end.
     pub(crate) turn: Mutex<Option<Turn>>,
+    /// What told it from another one with its id when it was known last.
+    pub(crate) identity: Option<String>,
     done: Mutex<Vec<String>>,
 }
 
 impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
-        Call { cluster, progress, object, recreated: false, turn: Mutex::default(), done: Mutex::default() }
+        let (turn, done) = (Mutex::default(), Mutex::default());
+        Call { cluster, progress, object, recreated: false, identity: None, turn, done }
+    }
+
+    /// The same, behind these steps.
+    pub(crate) fn behind(self, done: Vec<String>) -> Call<'a> {
+        Call { done: Mutex::new(done), ..self }
     }
 }
 
@@ -158,14 +169,11 @@ impl Call<'_> {
         failure
     }
 
-    /// A VMID may have been given to another guest since the plan was made: one with another name is not touched.
-    pub(crate) fn refuse_other(&self, known: Option<&str>, found: Option<&str>) -> Result<(), ProviderError> {
-        let Some(known) = known.filter(|known| found != Some(known)) else { return Ok(()) };
-        let message = format!(
-            "{} is named {:?} now and was {known:?} when this was planned: it may be another guest",
-            self.object,
-            found.unwrap_or_default()
-        );
+    /// A VMID may have been given to another guest since the plan was made: that one is not touched.
+    pub(crate) fn refuse_other(&self, prior: &Value, found: &Observed) -> Result<(), ProviderError> {
+        let known = Known::recorded(prior, self.identity.as_deref());
+        let Some(why) = known.is_replaced(&Known::found(found)) else { return Ok(()) };
+        let message = format!("{} {why}: it may be another guest", self.object);
         Err(refused(message, Some("it was not touched: look at it in the cluster and plan again")))
     }
 

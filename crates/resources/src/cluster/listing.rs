@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::api::{Api, ApiError, Method};
 use crate::observed::{Observed, from_pending};
-use crate::provider::identity::identity_of;
+use crate::provider::identity::Known;
 
 /// A guest in the list of the cluster.
 #[derive(Clone, Debug)]
@@ -50,10 +50,8 @@ pub(crate) struct Cluster {
     /// Networks of nodes that are being changed.
     pub(crate) reloads: crate::families::Reloads,
     guests: Mutex<Option<Kept>>,
-    /// What tells guests from others with their ids, as it was seen last.
-    identities: std::sync::Mutex<BTreeMap<u32, String>>,
-    /// What told machines that are described as data from others with their ids, as it was recorded.
-    recorded: std::sync::Mutex<BTreeMap<u32, String>>,
+    /// What guests are known by, as they were seen last. One that is made under an id has nothing of the one before.
+    seen: std::sync::Mutex<BTreeMap<u32, Known>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
@@ -69,8 +67,7 @@ impl Cluster {
             applies_sdn: AtomicBool::new(false),
             reloads: Default::default(),
             guests: Mutex::new(None),
-            identities: Default::default(),
-            recorded: Default::default(),
+            seen: Default::default(),
             content: Mutex::new(BTreeMap::new()),
         }
     }
@@ -144,8 +141,8 @@ impl Cluster {
     }
 
     /// A guest by its list entry and its own configuration: one request, beside the shared list, and one more where the
-    /// list does not tell whether it runs, or not what was `known`: it is some seconds old. `None` when both say that it is not there; an error when they contradict each
-    /// other or one cannot be asked.
+    /// list does not tell whether it runs, or not what was `known`: it is some seconds old. `None` when both say that it
+    /// is not there; an error when they contradict each other or one cannot be asked.
     pub(crate) async fn observe(
         &self,
         kind: &str,
@@ -204,30 +201,19 @@ impl Cluster {
         Ok(())
     }
 
-    /// What tells a guest from others with its id, as it was seen while it was changed.
-    pub(crate) fn identity(&self, vmid: u32) -> Option<String> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
+    /// What the guest with this id is known by, as it was seen last.
+    pub(crate) fn seen(&self, vmid: u32) -> Option<Known> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
     }
 
-    /// What tells a machine from others with its id, as it was recorded.
-    pub(crate) fn recorded_identity(&self, vmid: u32) -> Option<String> {
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
-    }
-
-    /// Takes in what tells a machine from others with its id. `None` where a new one is made under the id.
-    pub(crate) fn record_identity(&self, vmid: u32, identity: Option<String>) {
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        match identity {
-            Some(identity) => drop(recorded.insert(vmid, identity)),
-            None => drop(recorded.remove(&vmid)),
-        }
+    /// Forgets what the guest with this id was known by: another one is about to be made under it.
+    pub(crate) fn forget_seen(&self, vmid: u32) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(&vmid);
     }
 
     fn saw(&self, seen: &Observed) {
-        if let Some(identity) = identity_of(seen) {
-            let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-            identities.insert(seen.vmid, identity);
-        }
+        let known = Known::found(seen);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(seen.vmid, known);
     }
 
     /// Whether a guest runs, from its own node.

@@ -14,7 +14,6 @@ use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
 use crate::values::{blank, block, complete, flag, int, text};
 use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, surplus_devices, timeout};
@@ -25,8 +24,6 @@ pub(crate) struct Target<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) node: String,
     pub(crate) vmid: u32,
-    /// What told it from another one with its id when it was known last.
-    pub(crate) identity: Option<String>,
 }
 
 impl Target<'_> {
@@ -46,10 +43,6 @@ impl Target<'_> {
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         self.call.existing(self.call.look_at_options("lxc", self.vmid, &self.node).await?)
-    }
-
-    fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
-        refuse_other(&self.call, (prior, self.identity.as_deref()), (&self.decode(observed, prior), observed))
     }
 
     /// The values of the container as it is now, in the words of the plan.
@@ -107,7 +100,7 @@ impl Target<'_> {
         let mut was_running = match prior {
             Some(prior) => {
                 let observed = self.look_at_existing().await?;
-                self.refuse_other(prior, &observed)?;
+                self.call.refuse_other(prior, &observed)?;
                 observed.running == Some(true)
             }
             None => false,
@@ -214,7 +207,7 @@ impl Target<'_> {
     /// Destroys the container.
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
-        self.refuse_other(prior, &observed)?;
+        self.call.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some(UNPROTECT)));
@@ -237,7 +230,7 @@ impl Target<'_> {
         to: &str,
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
-        self.refuse_other(prior, &observed)?;
+        self.call.refuse_other(prior, &observed)?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

@@ -12,7 +12,6 @@ use tokio::sync::MutexGuard;
 
 use super::decode::{Absent, decode};
 use super::encode::encode;
-use super::guest;
 use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::Field;
@@ -240,7 +239,7 @@ impl Engine {
         let node = call.cluster.locate("qemu", vmid, known).await;
         let Some(node) = node.map_err(|error| call.failed(Step::FIND, &error))? else { return Ok(None) };
         if let Some(found) = call.look_at_options("qemu", vmid, &node).await? {
-            guest::refuse_other(call, prior, &found)?;
+            call.refuse_other(prior, &found)?;
         }
         Ok(Some(with(prior, "node_name", Value::string(node))))
     }
@@ -276,11 +275,6 @@ async fn look_for_guest(cluster: &Cluster, prior: &Value) -> Result<Option<Json>
     let Some(vmid) = int(prior, "id").and_then(|id| u32::try_from(id).ok()) else { return Ok(None) };
     let node = text(prior, "node_name").unwrap_or_default();
     let observed = cluster.observe("qemu", vmid, node, flag(prior, "started")).await?;
-    if let Some(observed) = &observed
-        && let Some(why) = guest::is_another(cluster, prior, observed)
-    {
-        return Err(guest::another(observed, why));
-    }
     Ok(observed.map(|observed| {
         let mut answer = observed.config;
         answer.insert("node".into(), Json::String(observed.node));

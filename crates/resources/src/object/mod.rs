@@ -5,7 +5,6 @@ mod change;
 mod decode;
 mod encode;
 mod engine;
-mod guest;
 mod hooks;
 mod plan;
 mod template;

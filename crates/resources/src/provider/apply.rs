@@ -1,9 +1,8 @@
 //! Making changes: create, update and delete of every kind.
 
-use std::sync::PoisonError;
-
 use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::Value;
+use pve_model::event::Operation;
 use pve_model::schema::Block;
 
 use super::claims::{RACES, is_taken, record_other_id, vmid_of};
@@ -12,7 +11,7 @@ use super::{Connection, Family, ProxmoxProvider, Seen};
 use crate::cluster::{ApiError, Call, Step};
 use crate::operations::{Operations, broken_off, stored};
 use crate::registry::Kind;
-use crate::values::{complete, int, with};
+use crate::values::{complete, with};
 use crate::{download_file, file};
 
 impl ProxmoxProvider {
@@ -27,53 +26,52 @@ impl ProxmoxProvider {
             return Ok(request.planned.map(|planned| family.applied(&planned, &id)));
         }
         let connection = self.connection(&request.provider)?;
-        match family {
-            Family::Vm | Family::Container => {
-                let done =
-                    GuestChange { connection, kind, family, request: &request, progress }.apply().await;
-                let value = match &done {
-                    Ok(value) => value.as_ref(),
-                    Err(error) => error.left.as_ref(),
-                };
-                let vmid = value.and_then(|value| int(value, "vm_id"));
-                if let Some(vmid) = vmid.and_then(|id| u32::try_from(id).ok()) {
-                    let identity = connection.cluster.identity(vmid);
-                    let seen = Seen { identity, ..Seen::default() };
-                    let mut known = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    known.insert(request.address.clone(), seen);
-                }
-                done
-            }
-            _ => {
-                let object = request.address.to_string();
-                let mut call = Call::new(&connection.cluster, progress, object);
-                call.recreated = request.recreated;
-                let request = with_secrets(kind, request);
-                let machine = |value: Option<&Value>| {
-                    value.and_then(|value| vmid_of(kind, family, value)).filter(|_| kind.is_described_guest())
-                };
-                if let Some(vmid) = machine(request.prior.as_ref().or(request.planned.as_ref())) {
-                    connection.cluster.record_identity(vmid, request.identity.clone());
-                }
-                let address = request.address.clone();
-                let done = match kind.operations() {
-                    Some(operations) if kind.is_described_guest() && request.prior.is_none() => {
-                        create_guest(connection, &call, kind.block(), operations, request).await
-                    }
-                    Some(operations) => apply_plain(&call, kind.block(), operations, &request).await,
-                    None => apply_file(&call, kind.block(), family, &request).await,
-                };
-                let left = match &done {
-                    Ok(value) => value.as_ref(),
-                    Err(error) => error.left.as_ref(),
-                };
-                if let Some(vmid) = machine(left) {
-                    let seen = Seen { identity: connection.cluster.identity(vmid), ..Seen::default() };
-                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(address, seen);
-                }
-                done
-            }
+        let address = request.address.clone();
+        let known = vmid_of_request(kind, family, &request);
+        if let Some(vmid) = known.filter(|_| request.operation == Operation::Create) {
+            connection.cluster.forget_seen(vmid);
         }
+        let done = match family {
+            Family::Vm | Family::Container => {
+                GuestChange { connection, kind, family, request: &request, progress }.apply().await
+            }
+            _ => change_other(connection, (kind, family), request, progress).await,
+        };
+        let left = match &done {
+            Ok(value) => value.as_ref(),
+            Err(error) => error.left.as_ref(),
+        };
+        if let Some(vmid) = left.and_then(|value| vmid_of(kind, family, value)) {
+            let identity = connection.cluster.seen(vmid).and_then(|seen| seen.identity);
+            self.take_in(address, Seen { identity, ..Seen::default() });
+        }
+        done
+    }
+}
+
+/// The VMID of the guest that a change is about.
+fn vmid_of_request(kind: &Kind, family: Family, request: &ApplyRequest) -> Option<u32> {
+    let values = request.planned.as_ref().or(request.prior.as_ref())?;
+    vmid_of(kind, family, values).or(request.claim.vmid)
+}
+
+/// Changes what is no guest of the older kinds.
+async fn change_other(
+    connection: &Connection,
+    (kind, family): (&Kind, Family),
+    request: ApplyRequest,
+    progress: &dyn ActionProgress,
+) -> Result<Option<Value>, ProviderError> {
+    let mut call = Call::new(&connection.cluster, progress, request.address.to_string());
+    call.recreated = request.recreated;
+    call.identity.clone_from(&request.identity);
+    let request = with_secrets(kind, request);
+    match kind.operations() {
+        Some(operations) if kind.is_described_guest() && request.prior.is_none() => {
+            create_guest(connection, &call, kind.block(), operations, request).await
+        }
+        Some(operations) => apply_plain(&call, kind.block(), operations, &request).await,
+        None => apply_file(&call, kind.block(), family, &request).await,
     }
 }
 

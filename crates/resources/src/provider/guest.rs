@@ -4,7 +4,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 
 use super::Family;
-use super::identity::is_replaced;
+use super::identity::Known;
 use crate::cluster::Call;
 use crate::observed::Observed;
 use crate::registry::Kind;
@@ -23,11 +23,10 @@ impl<'a> Guest<'a> {
         kind: &'a Kind,
         call: Call<'a>,
         (node, vmid): (String, u32),
-        identity: Option<String>,
     ) -> Guest<'a> {
         match family {
-            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid, identity }),
-            _ => Guest::Container(container::Target { call, kind, node, vmid, identity }),
+            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid }),
+            _ => Guest::Container(container::Target { call, kind, node, vmid }),
         }
     }
 
@@ -38,16 +37,23 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Whether what was read after a change broke off is the guest that was to be changed, and not the one that has its id
-    /// now: as `left` it would count as ours from then on. Where a step was done, it was looked at before.
-    pub(super) fn is_known(&self, prior: &Value, left: &Value) -> bool {
-        let (call, known, vmid) = match self {
-            Guest::Vm(vm) => (&vm.call, &vm.identity, vm.vmid),
-            Guest::Container(container) => (&container.call, &container.identity, container.vmid),
+    /// Whether what was seen last under the id is the guest that was to be changed: another one's values would count as ours
+    /// if they were told to be left.
+    pub(super) fn is_known(&self, prior: &Value) -> bool {
+        let vmid = match self {
+            Guest::Vm(vm) => vm.vmid,
+            Guest::Container(container) => container.vmid,
         };
-        let now = call.cluster.identity(vmid);
-        let other = is_replaced((prior, known.as_deref()), (left, now.as_deref()));
-        !call.done().is_empty() || other.is_none()
+        let known = Known::recorded(prior, self.call().identity.as_deref());
+        self.call().cluster.seen(vmid).is_some_and(|now| known.is_replaced(&now).is_none())
+    }
+
+    /// The calls that act on it.
+    pub(super) fn call(&self) -> &Call<'a> {
+        match self {
+            Guest::Vm(vm) => &vm.call,
+            Guest::Container(container) => &container.call,
+        }
     }
 
     pub(super) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {

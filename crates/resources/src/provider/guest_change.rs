@@ -8,6 +8,7 @@ use super::claims::{RACES, is_taken, record_other_id, vmid_is_free};
 use super::guest::Guest;
 use super::{Connection, Family};
 use crate::cluster::{Call, failed, refused};
+use crate::operations::broken_off;
 use crate::registry::Kind;
 use crate::values::{all_blocks, int, text, with};
 
@@ -22,11 +23,16 @@ pub(super) struct GuestChange<'a> {
 
 impl<'a> GuestChange<'a> {
     fn guest(&self, node: &str, vmid: u32) -> Guest<'a> {
+        self.guest_behind(node, vmid, Vec::new())
+    }
+
+    /// The guest, these steps being done already.
+    fn guest_behind(&self, node: &str, vmid: u32, done: Vec<String>) -> Guest<'a> {
         let label = if self.family == Family::Vm { "vm" } else { "container" };
         let object = format!("{label} {vmid} on {node}");
-        let call = Call::new(&self.connection.cluster, self.progress, object);
-        let identity = self.request.identity.clone();
-        Guest::new(self.family, self.kind, call, (node.to_string(), vmid), identity)
+        let mut call = Call::new(&self.connection.cluster, self.progress, object).behind(done);
+        call.identity.clone_from(&self.request.identity);
+        Guest::new(self.family, self.kind, call, (node.to_string(), vmid))
     }
 
     pub(super) async fn apply(&self) -> Result<Option<Value>, ProviderError> {
@@ -71,9 +77,8 @@ impl<'a> GuestChange<'a> {
         match finished.await {
             Ok(value) => Ok(value),
             Err(error) => {
-                let left = guest.read_unfinished(planned).await.ok();
-                // It is there. Where it cannot be read the action stays open: as failed, it would be forgotten.
-                Err(ProviderError { indeterminate: error.indeterminate || left.is_none(), left, ..error })
+                let left = async { guest.read_unfinished(planned).await.map(Some) };
+                Err(broken_off(guest.call(), error, false, left).await)
             }
         }
     }
@@ -125,10 +130,15 @@ impl<'a> GuestChange<'a> {
         let vmid = self.vmid(prior)?;
         let from = text(prior, "node_name").unwrap_or_default();
         let to = text(planned, "node_name").unwrap_or_default();
+        let mut done = Vec::new();
         if from != to {
-            self.guest(from, vmid).migrate(prior, planned, to).await?;
+            let guest = self.guest(from, vmid);
+            if let Err(error) = guest.migrate(prior, planned, to).await {
+                return Err(broken_off(guest.call(), error, false, self.read_anywhere(prior, vmid)).await);
+            }
+            done = guest.call().done();
         }
-        let guest = self.guest(to, vmid);
+        let guest = self.guest_behind(to, vmid, done);
         let finished = async {
             guest.bring_to(Some(prior), planned).await?;
             guest.finish(planned).await
@@ -137,11 +147,27 @@ impl<'a> GuestChange<'a> {
             Ok(value) => Ok(value),
             Err(error) => {
                 let same = passwords(prior) == passwords(planned);
-                let left =
-                    if same { guest.read(planned).await } else { guest.read_unfinished(planned).await };
-                let left = left.ok().filter(|left| guest.is_known(prior, left));
-                Err(ProviderError { left, ..error })
+                let left = async {
+                    if same { guest.read(planned).await } else { guest.read_unfinished(planned).await }
+                        .map(Some)
+                };
+                if guest.call().done().is_empty() {
+                    // What was refused may have had a part of its effect.
+                    let left = left.await.ok().flatten().filter(|_| guest.is_known(prior));
+                    return Err(ProviderError { left, ..error });
+                }
+                Err(broken_off(guest.call(), error, false, left).await)
             }
+        }
+    }
+
+    /// The guest on whatever node it is by now.
+    async fn read_anywhere(&self, prior: &Value, vmid: u32) -> Result<Option<Value>, ProviderError> {
+        let known = text(prior, "node_name").unwrap_or_default();
+        let node = self.connection.cluster.locate(self.api_kind(), vmid, known).await;
+        match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
+            Some(node) => self.guest(&node, vmid).read(prior).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -157,8 +183,8 @@ impl<'a> GuestChange<'a> {
                     Ok(()) => Ok(()),
                     // It may have been shut down before it could not be destroyed.
                     Err(error) => {
-                        let left = guest.read(prior).await.ok().filter(|left| guest.is_known(prior, left));
-                        Err(ProviderError { left, ..error })
+                        let left = async { guest.read(prior).await.map(Some) };
+                        Err(broken_off(guest.call(), error, true, left).await)
                     }
                 }
             }

@@ -1,10 +1,11 @@
 //! Taking in objects that exist, by the ids that users import them by.
 
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
-use super::{Family, ProxmoxProvider};
+use super::claims::vmid_of;
+use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{ApiError, failed, refused};
 use crate::observed::defaults;
 use crate::registry::Kind;
@@ -16,11 +17,11 @@ use crate::{container, download_file, file, vm};
 impl ProxmoxProvider {
     pub(super) async fn import_object(
         &self,
-        name: &str,
+        address: &InstanceAddress,
         provider: &str,
         id: &str,
     ) -> Result<Value, ProviderError> {
-        let (kind, family) = self.kind(name)?;
+        let (kind, family) = self.kind(&address.resource.kind)?;
         let base = defaults(kind.block());
         if family.is_built_in() {
             return Ok(with(&base, "id", Value::string(id)));
@@ -28,7 +29,7 @@ impl ProxmoxProvider {
         let cluster = &self.connection(provider)?.cluster;
         let fail = |error: &ApiError| failed(format!("import {id}"), error);
         let found = match family {
-            Family::Vm | Family::Container => return self.import_guest(kind, family, provider, id).await,
+            Family::Vm | Family::Container => Some(self.import_guest(kind, family, provider, id).await?),
             Family::DownloadFile | Family::File => {
                 let volume = self.volume_of(provider, id).await?;
                 let entry = volume.find(cluster).await.map_err(|error| fail(&error))?;
@@ -46,7 +47,14 @@ impl ProxmoxProvider {
                 None => None,
             },
         };
-        found.ok_or_else(|| refused(format!("import {id}: there is none"), Some("check the id and the node")))
+        let found = found.ok_or_else(|| {
+            refused(format!("import {id}: there is none"), Some("check the id and the node"))
+        })?;
+        if let Some(vmid) = vmid_of(kind, family, &found) {
+            let identity = cluster.seen(vmid).and_then(|seen| seen.identity);
+            self.take_in(address.clone(), Seen { identity, ..Seen::default() });
+        }
+        Ok(found)
     }
 
     /// `NODE/VMID`, or the VMID alone.

@@ -160,6 +160,11 @@ impl ProxmoxProvider {
         }
     }
 
+    /// Takes in what was seen of the guest of an instance.
+    fn take_in(&self, address: InstanceAddress, seen: Seen) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(address, seen);
+    }
+
     fn connection(&self, provider: &str) -> Result<&Connection, ProviderError> {
         self.connections.get(provider).ok_or_else(|| {
             let hint = "configure it with an endpoint and an API token";
@@ -229,12 +234,17 @@ impl Provider for ProxmoxProvider {
         self.apply_change(request, progress).await
     }
 
-    async fn recover(&self, open: &OpenAction) -> Result<Recovery, ProviderError> {
-        self.recover_action(open).await
+    async fn recover(&self, open: &OpenAction, identity: Option<&str>) -> Result<Recovery, ProviderError> {
+        self.recover_action(open, identity).await
     }
 
-    async fn import(&self, kind: &str, provider: &str, id: &str) -> Result<Value, ProviderError> {
-        self.import_object(kind, provider, id).await
+    async fn import(
+        &self,
+        address: &InstanceAddress,
+        provider: &str,
+        id: &str,
+    ) -> Result<Value, ProviderError> {
+        self.import_object(address, provider, id).await
     }
 }
 

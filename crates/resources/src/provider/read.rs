@@ -1,13 +1,11 @@
 //! Reading instances.
 
-use std::sync::PoisonError;
-
 use pve_executor::ports::{ProviderError, ReadRequest};
 use pve_model::Value;
 use pve_model::rules::Beside;
 
 use super::claims::vmid_of;
-use super::identity::{identity_of, is_another, is_another_container};
+use super::identity::Known;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
 use crate::cluster::{Cluster, failed, refused};
@@ -30,14 +28,13 @@ impl ProxmoxProvider {
             Family::Vm | Family::Container => {
                 let guest = KnownGuest { kind, family, prior: &prior, identity: request.identity.as_deref() };
                 let (value, seen) = guest.read(cluster).await?;
-                self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
+                self.take_in(request.address, seen);
                 return Ok(value);
             }
             Family::Plain if kind.is_described_guest() => {
-                return read_machine(kind, cluster, &prior, &request).await.map(|(value, seen)| {
-                    self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request.address, seen);
-                    value
-                });
+                let (value, seen) = read_machine(kind, cluster, &prior, &request).await?;
+                self.take_in(request.address, seen);
+                return Ok(value);
             }
             Family::Plain if kind.engine().is_some() => {
                 let found = match kind.engine() {
@@ -48,10 +45,7 @@ impl ProxmoxProvider {
                     let (value, waits) =
                         found.map_or((None, Vec::new()), |(value, waits)| (Some(value), waits));
                     let seen = Seen { beside: Beside { waits, ..Beside::default() }, ..Seen::default() };
-                    self.seen
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(request.address.clone(), seen);
+                    self.take_in(request.address.clone(), seen);
                     value
                 })
             }
@@ -76,12 +70,14 @@ async fn read_machine(
     let (Some(operations), Some(vmid)) = (kind.operations(), vmid_of(kind, Family::Plain, prior)) else {
         return Ok((None, Seen::default()));
     };
-    cluster.record_identity(vmid, request.identity.clone());
     let read = operations.read(kind.block(), cluster, prior).await;
     let read = read.map_err(|error| failed(format!("read {}", request.address), &error))?;
-    let identity = read.as_ref().and_then(|_| cluster.identity(vmid));
-    cluster.record_identity(vmid, identity.clone());
-    Ok((read, Seen { identity, ..Seen::default() }))
+    let Some(value) = read else { return Ok((None, Seen::default())) };
+    let found = cluster.seen(vmid).unwrap_or_default();
+    let node = text(&value, "node_name").unwrap_or_default();
+    let known = Known::recorded(prior, request.identity.as_deref());
+    refuse_another(known.is_another(&found), &found, (vmid, node))?;
+    Ok((Some(value), Seen { identity: found.identity, ..Seen::default() }))
 }
 
 /// A guest as it was recorded.
@@ -110,17 +106,15 @@ impl KnownGuest<'_> {
             cluster.add_lists(api_kind, &mut observed).await.map_err(|error| fail(&error))?;
         }
         let (value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
-        let identity = identity_of(&observed);
-        if let Some(why) = is_another((self.prior, self.identity), (&value, identity.as_deref())) {
-            return Err(another(vmid, &observed, why));
-        }
-        if self.family == Family::Container
-            && let Some(why) = is_another_container(self.prior, &value)
-        {
-            return Err(another(vmid, &observed, why));
+        let found = Known::found(&observed);
+        let known = Known::recorded(self.prior, self.identity);
+        let place = (vmid, &*observed.node);
+        refuse_another(known.is_another(&found), &found, place)?;
+        if self.family == Family::Container {
+            refuse_another(known.is_another_container(&found), &found, place)?;
         }
         let beside = beside_of(&observed, self.prior, &value);
-        let seen = Seen { waits, identity, beside };
+        let seen = Seen { waits, identity: found.identity, beside };
         let agent = block(self.prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
         let addresses = self.prior.get("ipv4_addresses").and_then(Value::elements);
         let unknown = addresses.is_none_or(<[Value]>::is_empty);
@@ -142,13 +136,14 @@ impl KnownGuest<'_> {
     }
 }
 
-fn another(vmid: u32, observed: &Observed, why: &str) -> ProviderError {
-    let name = observed.written("name").or(observed.written("hostname")).unwrap_or_default();
+/// Refuses to take the guest that was found under the id of a known one for that, if it is another one.
+fn refuse_another(why: Option<&str>, found: &Known, (vmid, node): (u32, &str)) -> Result<(), ProviderError> {
+    let Some(why) = why else { return Ok(()) };
+    let name = found.name.as_deref().unwrap_or_default();
     let message = format!(
-        "read guest {vmid}: the guest with this id on {} is another one: it is named {name}, and {why}",
-        observed.node
+        "read guest {vmid}: the guest with this id on {node} is another one: it is named {name}, and {why}"
     );
     let hint = "nothing was changed: if yours is gone, take it out of the state (pve state rm), then choose another id \
                 for it or import that guest";
-    refused(message, Some(hint))
+    Err(refused(message, Some(hint)))
 }

@@ -1,5 +1,6 @@
 //! Finding out what became of an action that a crash left open. Nothing is changed here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pve_executor::ports::{ActionProgress, ProviderError, Recovery};
@@ -9,11 +10,11 @@ use pve_model::state::OpenAction;
 use pve_model::{Type, Value};
 use serde_json::Value as Json;
 
-use super::claims::other_id;
+use super::claims::{other_id, vmid_of};
 use super::guest::Guest;
-use super::identity::{is_another, name};
-use super::{Family, ProxmoxProvider};
-use crate::cluster::{Call, Cluster, Method, Step, failed};
+use super::identity::Known;
+use super::{Family, ProxmoxProvider, Seen};
+use crate::cluster::{Call, Cluster, Method, Step, elements, failed};
 use crate::operations::Proof;
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, int, same, text, with, with_elements};
@@ -43,7 +44,11 @@ impl ActionProgress for Silent {
 }
 
 impl ProxmoxProvider {
-    pub(super) async fn recover_action(&self, open: &OpenAction) -> Result<Recovery, ProviderError> {
+    pub(super) async fn recover_action(
+        &self,
+        open: &OpenAction,
+        identity: Option<&str>,
+    ) -> Result<Recovery, ProviderError> {
         let intent = &open.intent;
         let (kind, family) = self.kind(&intent.address.resource.kind)?;
         let planned = decode(&intent.planned, &kind.block().implied_type()).ok().map(|value| blank(&value));
@@ -59,14 +64,59 @@ impl ProxmoxProvider {
         cluster.forget_guests().await;
         cluster.forget_content().await;
         let went_well = await_tasks(cluster, open).await?;
-        match family {
+        let recovery = match family {
             Family::Vm | Family::Container => {
-                let search = Search { cluster, kind, family, open };
-                search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await
+                let search = Search { cluster, kind, family, open, identity };
+                search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await?
             }
-            _ => recover_other(cluster, kind, family, (open, went_well), planned).await,
+            _ => {
+                let found = recover_other(cluster, kind, family, (open, went_well), planned.as_ref()).await?;
+                match planned.filter(|_| kind.is_described_guest()) {
+                    Some(planned) => unless_another(cluster, kind, (open, identity), &planned, found),
+                    None => found,
+                }
+            }
+        };
+        if let Recovery::Exists(value) = &recovery
+            && let Some(vmid) = vmid_of(kind, family, value)
+        {
+            let identity = cluster.seen(vmid).and_then(|seen| seen.identity);
+            self.take_in(intent.address.clone(), Seen { identity, ..Seen::default() });
         }
+        Ok(recovery)
     }
+}
+
+/// What was found of a guest that was to be changed, unless it is another one that has its id by now.
+fn unless_another(
+    cluster: &Cluster,
+    kind: &Kind,
+    (open, identity): (&OpenAction, Option<&str>),
+    planned: &Value,
+    recovery: Recovery,
+) -> Recovery {
+    let Recovery::Exists(value) = &recovery else { return recovery };
+    let Some(vmid) = vmid_of(kind, Family::Plain, value) else { return recovery };
+    let node = text(value, "node_name").unwrap_or_default();
+    match another(cluster, (open, identity), planned, (vmid, node)) {
+        Some(why) => Recovery::Unclear(why),
+        None => recovery,
+    }
+}
+
+/// Why the guest that was found is another one than was to be changed, if it is.
+fn another(
+    cluster: &Cluster,
+    (open, identity): (&OpenAction, Option<&str>),
+    planned: &Value,
+    (vmid, node): (u32, &str),
+) -> Option<String> {
+    let found = cluster.seen(vmid).filter(|_| open.intent.operation == Operation::Update)?;
+    let why = Known::recorded(planned, identity).is_another(&found)?;
+    let name = found.name.unwrap_or_default();
+    Some(format!(
+        "guest {vmid} on {node} is another one than was to be changed: it is named {name}, and {why}"
+    ))
 }
 
 /// Waits until every recorded task has ended. Whether any went well: one that failed proves nothing of what is there.
@@ -93,6 +143,8 @@ struct Search<'a> {
     kind: &'a Kind,
     family: Family,
     open: &'a OpenAction,
+    /// What told it from another one with its id before.
+    identity: Option<&'a str>,
 }
 
 impl Search<'_> {
@@ -100,14 +152,14 @@ impl Search<'_> {
         let Some(vmid) = self.vmid(&planned) else { return Ok(Recovery::NothingDone) };
         let known =
             text(&planned, "node_name").map(str::to_string).or_else(|| self.open.intent.claim.node.clone());
-        self.await_unrecorded(vmid, known.as_deref().unwrap_or_default()).await?;
+        await_guest(self.cluster, vmid, &planned, known.as_deref()).await?;
         let fail = |error: &_| failed(format!("look for guest {vmid}"), error);
         let guests = self.cluster.guests().await.map_err(|error| fail(&error))?;
         let entry = guests.iter().find(|guest| guest.vmid == vmid);
         let node = entry.map(|guest| guest.node.clone()).or(known).unwrap_or_default();
         let object = format!("guest {vmid} on {node}");
         let call = Call::new(self.cluster, &Silent, object);
-        let guest = Guest::new(self.family, self.kind, call, (node.clone(), vmid), None);
+        let guest = Guest::new(self.family, self.kind, call, (node.clone(), vmid));
         let observed = guest.look().await?;
         let operation = self.open.intent.operation;
         let Some(observed) = observed else {
@@ -131,15 +183,10 @@ impl Search<'_> {
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
             let value = guest.read_unfinished(&planned).await?;
-            if operation == Operation::Update
-                && let Some(why) = is_another((&planned, None), (&value, None))
-            {
-                let name = name(&value).unwrap_or_default();
-                return Ok(Recovery::Unclear(format!(
-                    "guest {vmid} on {node} is another one than was to be changed: it is named {name}, and {why}"
-                )));
-            }
-            return Ok(Recovery::Exists(value));
+            return Ok(match another(self.cluster, (self.open, self.identity), &planned, (vmid, &node)) {
+                Some(why) => Recovery::Unclear(why),
+                None => Recovery::Exists(value),
+            });
         }
         if self.open.tasks.is_empty() && self.open.completed.is_empty() {
             // The id was free when it was claimed; a guest without the marker is somebody else's.
@@ -172,24 +219,6 @@ impl Search<'_> {
         });
         marked || made || (names_it && Step::CONFIGURE.is_in(&self.open.completed))
     }
-
-    /// A request may have become a task before its UPID was recorded: such a task of our own user is waited for.
-    async fn await_unrecorded(&self, vmid: u32, node: &str) -> Result<(), ProviderError> {
-        if !self.open.tasks.is_empty() || node.is_empty() {
-            return Ok(());
-        }
-        let planned = decode(&self.open.intent.planned, &self.kind.block().implied_type()).ok();
-        let source = planned
-            .as_ref()
-            .and_then(|planned| block(planned, "clone"))
-            .and_then(|clone| int(clone, "vm_id"));
-        let mut ids = vec![vmid.to_string()];
-        ids.extend(source.map(|source| source.to_string()));
-        for upid in running_tasks(self.cluster, node, &ids).await? {
-            await_end(self.cluster, "a task that runs", &upid).await?;
-        }
-        Ok(())
-    }
 }
 
 /// The VMID that an action changed to when others were faster.
@@ -197,20 +226,30 @@ fn raced(open: &OpenAction) -> Option<u32> {
     open.completed.iter().rev().find_map(|step| other_id(step))
 }
 
-/// Waits for tasks that may still make a guest that is described as data: its own, and those of its source.
-async fn await_guest(cluster: &Cluster, vmid: u32, planned: &Value) -> Result<(), ProviderError> {
-    let clone = planned.get("clone").filter(|clone| !clone.is_null());
-    let source = clone.and_then(|clone| int(clone, "source_vm_id"));
+/// A request may have become a task before its UPID was recorded: what may still make a guest is waited for, its own tasks
+/// and those of its template, whose node they run on.
+async fn await_guest(
+    cluster: &Cluster,
+    vmid: u32,
+    planned: &Value,
+    claimed: Option<&str>,
+) -> Result<(), ProviderError> {
+    let newer = planned.get("clone").filter(|clone| !clone.is_null());
+    let clone = block(planned, "clone").or(newer);
+    let source = clone.and_then(|clone| int(clone, "vm_id").or_else(|| int(clone, "source_vm_id")));
     let ids: Vec<String> =
         [Some(i64::from(vmid)), source].iter().flatten().map(ToString::to_string).collect();
-    let node = text(planned, "node_name");
-    let nodes =
-        [node, clone.and_then(|clone| text(clone, "source_node_name")).filter(|other| Some(*other) != node)];
-    for node in nodes.into_iter().flatten() {
+    let guests = cluster.guests().await.map_err(|error| failed(format!("look for guest {vmid}"), &error))?;
+    let listed = guests.iter().find(|guest| Some(i64::from(guest.vmid)) == source);
+    let stated = clone.and_then(|clone| text(clone, "node_name").or_else(|| text(clone, "source_node_name")));
+    let nodes = [text(planned, "node_name"), claimed, stated, listed.map(|guest| guest.node.as_str())];
+    for node in nodes.into_iter().flatten().collect::<BTreeSet<_>>() {
         for upid in running_tasks(cluster, node, &ids).await? {
             await_end(cluster, "a task that runs", &upid).await?;
         }
     }
+    // What has ended by now has changed the list.
+    cluster.forget_guests().await;
     Ok(())
 }
 
@@ -234,21 +273,20 @@ async fn own_tasks(
     let params = params.map(|(name, value)| (name.to_string(), value));
     let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/tasks"), &params).await;
     let list = list.map_err(|error| failed(format!("list the tasks of {node}"), &error))?;
+    // A token acts for its user, who is what the list has.
     let user = cluster.api.user();
+    let user = user.split('!').next().unwrap_or_default();
     let mine = |task: &Json| {
         let text = |name: &str| task.get(name).and_then(Json::as_str).unwrap_or_default();
         let start = task.get("starttime").and_then(Json::as_i64).unwrap_or_default();
         ids.iter().any(|id| id == text("id"))
-            && (user.is_empty() || user.starts_with(text("user")))
+            && (user.is_empty() || text("user").split('!').next() == Some(user))
             && start >= since
     };
-    let upids = list.as_array().map(|list| {
-        list.iter()
-            .filter(|task| mine(task))
-            .filter_map(|task| Some(task.get("upid")?.as_str()?.to_string()))
-            .collect()
-    });
-    Ok(upids.unwrap_or_default())
+    let tasks = elements("the tasks", &list);
+    let tasks = tasks.map_err(|error| failed(format!("list the tasks of {node}"), &error))?.iter();
+    let upids = tasks.filter(|task| mine(task)).filter_map(|task| task.get("upid")?.as_str());
+    Ok(upids.map(str::to_string).collect())
 }
 
 async fn recover_other(
@@ -256,7 +294,7 @@ async fn recover_other(
     kind: &Kind,
     family: Family,
     (open, went_well): (&OpenAction, bool),
-    planned: Option<Value>,
+    planned: Option<&Value>,
 ) -> Result<Recovery, ProviderError> {
     let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
         // A delete has no plan; an object that is still there shows in the next one.
@@ -269,10 +307,10 @@ async fn recover_other(
     };
     let planned = match raced(open).or(open.intent.claim.vmid) {
         Some(vmid) if kind.is_described_guest() => {
-            await_guest(cluster, vmid, &planned).await?;
-            with(&planned, "id", Value::number(i64::from(vmid)))
+            await_guest(cluster, vmid, planned, open.intent.claim.node.as_deref()).await?;
+            with(planned, "id", Value::number(i64::from(vmid)))
         }
-        _ => planned,
+        _ => planned.clone(),
     };
     let volume = match family {
         Family::DownloadFile => download_file::volume(&planned),

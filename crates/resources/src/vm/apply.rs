@@ -14,7 +14,6 @@ use super::option_changes::{changed_options, keep_addresses, keep_uuid, surplus_
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;
 use crate::params::Params;
-use crate::provider::identity::refuse_other;
 use crate::registry::Kind;
 use crate::values::{blank, complete, flag, int, text, texts};
 
@@ -24,8 +23,6 @@ pub(crate) struct Target<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) node: String,
     pub(crate) vmid: u32,
-    /// What told it from another one with its id when it was known last.
-    pub(crate) identity: Option<String>,
 }
 
 /// The configured limit of an operation, in seconds.
@@ -50,10 +47,6 @@ impl Target<'_> {
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         self.call.existing(self.call.look_at_options("qemu", self.vmid, &self.node).await?)
-    }
-
-    fn refuse_other(&self, prior: &Value, observed: &Observed) -> Result<(), ProviderError> {
-        refuse_other(&self.call, (prior, self.identity.as_deref()), (&self.decode(observed, prior), observed))
     }
 
     /// The values of the VM as it is now, in the words of the plan.
@@ -97,7 +90,7 @@ impl Target<'_> {
             None => self.look_at_options().await?,
         };
         if let Some(prior) = prior {
-            self.refuse_other(prior, &observed)?;
+            self.call.refuse_other(prior, &observed)?;
         }
         let mut was_running = observed.running == Some(true);
         if prior.is_none() && cloned {
@@ -216,7 +209,7 @@ impl Target<'_> {
     /// Destroys the VM.
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
-        self.refuse_other(prior, &observed)?;
+        self.call.refuse_other(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some(super::UNPROTECT)));
@@ -247,7 +240,7 @@ impl Target<'_> {
         to: &str,
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
-        self.refuse_other(prior, &observed)?;
+        self.call.refuse_other(prior, &observed)?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

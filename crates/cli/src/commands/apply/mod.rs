@@ -28,7 +28,9 @@ use crate::progress::Progress;
 use crate::project::{Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
-use crate::session::{Application, LogJournal, StateRecords, is_needed, look_again, refuse_doubted};
+use crate::session::{
+    Application, LogJournal, StateRecords, identified, identities, is_needed, look_again, refuse_doubted,
+};
 
 /// How a plan is applied.
 struct Request<'a> {
@@ -134,9 +136,15 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     refuse_blocked(&state, &planning)?;
     refuse_doubted(&planning)?;
     let is_needed = is_needed(&planning);
+    let identities = match &saved {
+        Some(saved) => saved.identities.clone(),
+        None => identities(&planning, &state, &clusters.provider),
+    };
+    // What is known of objects that nothing else happens to is worth an event.
+    let learns = !identified(&planning, &state, &identities).is_empty();
     // That an endpoint leads to the same cluster is worth an event, too.
     let names = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
-    if !is_needed && !clusters.name.split(", ").any(names) {
+    if !is_needed && !learns && !clusters.name.split(", ").any(names) {
         report_kept(&planning);
         return Ok(0);
     }
@@ -150,7 +158,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let application = Application {
         workspace: &workspace,
         planning: &planning,
-        identities: saved.as_ref().map(|saved| &saved.identities),
+        identities: &identities,
         command: request.command,
         cluster: clusters.name.clone(),
         environment: project.stream().into(),

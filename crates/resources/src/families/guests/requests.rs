@@ -24,9 +24,9 @@ pub(super) fn most(value: &Value, name: &str) -> Duration {
 
 /// The options of the machine as they are.
 pub(super) async fn options(call: &Call<'_>, value: &Value) -> Result<Map<String, Json>, ProviderError> {
-    let config = call.cluster.get(&format!("{}/config", place(value))).await;
-    let config = config.map_err(|error| call.failed(Step::READ, &error))?;
-    Ok(config.as_object().cloned().unwrap_or_default())
+    let vmid = int(value, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
+    let node = text(value, "node_name").unwrap_or_default();
+    Ok(call.existing(call.look_at_options("qemu", vmid, node).await?)?.config)
 }
 
 async fn is_running(call: &Call<'_>, value: &Value) -> Result<bool, ProviderError> {

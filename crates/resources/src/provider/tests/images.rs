@@ -14,7 +14,8 @@ async fn an_image_is_pulled_under_the_name_of_its_reference() {
         json!({"node_name": "pve", "datastore_id": "local", "reference": "docker.io/library/ubuntu:24.04"});
     let made = world.apply(None, config.clone()).await;
     assert_eq!((text(&made, "id"), int(&made, "size")), (Some("local:vztmpl/ubuntu_24.04.tar"), Some(4096)));
-    let imported = world.provider.import(kind, "proxmox", "pve/local:vztmpl/ubuntu_24.04.tar").await.unwrap();
+    let imported =
+        world.provider.import(&world.address, "proxmox", "pve/local:vztmpl/ubuntu_24.04.tar").await.unwrap();
     let planned = world.plan(Some(&imported), &world.config(config.clone()));
     assert!(planned.replace.is_empty() && same(&imported, &planned.planned.unwrap()));
     let mut other = config.clone();

@@ -30,7 +30,7 @@ async fn a_container_lives() {
 async fn an_imported_container_plans_no_replacement() {
     let world = World::new(CONTAINER);
     world.apply(None, full_container()).await;
-    let imported = world.provider.import(CONTAINER, "proxmox", "pve/610").await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", "pve/610").await.unwrap();
     let response = world.plan(Some(&imported), &world.config(full_container()));
     assert_eq!(response.replace, vec![]);
     let names = crate::values::changed(&imported, &response.planned.unwrap());

@@ -128,5 +128,15 @@ async fn a_vm_is_known_by_its_uuid_whatever_its_name_and_devices_are() {
     set("meta", "creation-qemu=10.1.2,ctime=2");
     let error = read("uuid=1,vmgenid=first,ctime=1").await.unwrap_err();
     assert!(error.message.contains("it has another UUID"), "{}", error.message);
-    assert!(read("uuid=1,ctime=2").await.unwrap().is_some(), "its UUID was set by hand");
+    let error = read("uuid=1,ctime=2").await.unwrap_err();
+    assert!(error.message.contains("it has another UUID"), "made in the same second: {}", error.message);
+    set("vmgenid", "0");
+    let error = read("uuid=1,vmgenid=0").await.unwrap_err();
+    assert!(error.message.contains("it has another UUID"), "both have no generation: {}", error.message);
+    set("vmgenid", "first");
+    assert!(read("uuid=1,vmgenid=first").await.unwrap().is_some(), "its UUID was set by hand");
+    set("smbios1", "");
+    set("vmgenid", "");
+    assert!(read("uuid=1,ctime=2").await.unwrap().is_some());
+    assert!(read("uuid=1,ctime=1").await.is_err(), "nothing else can be compared");
 }

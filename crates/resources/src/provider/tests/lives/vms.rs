@@ -149,7 +149,7 @@ async fn an_imported_vm_plans_no_change() {
     let world = World::new(VM);
     let config = world.config(full_vm());
     world.apply(None, full_vm()).await;
-    let imported = world.provider.import(VM, "proxmox", "pve/511").await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", "pve/511").await.unwrap();
     let response = world.plan(Some(&imported), &config);
     assert_eq!(response.replace, vec![]);
     let planned = response.planned.unwrap();

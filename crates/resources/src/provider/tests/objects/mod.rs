@@ -79,7 +79,7 @@ async fn the_secret_of_a_token_is_kept_from_when_it_was_made() {
     assert_eq!(secret, "ops@pve!deploy=00000000-0000-4000-8000-000000000000");
     let changed = world.apply(Some(&made), with(&config, "comment", json!("x"))).await;
     assert_eq!(crate::values::text(&changed, "value"), Some(secret.as_str()));
-    let imported = world.provider.import(TOKEN, "proxmox", "ops@pve!deploy").await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", "ops@pve!deploy").await.unwrap();
     assert!(imported.get("value").unwrap().is_null());
 }
 

@@ -183,7 +183,7 @@ pub(in super::super) async fn imported(world: &World) -> Result<(), String> {
     let Some(full) = Some(full(world)).filter(|_| !identity(engine).is_empty()) else { return Ok(()) };
     let made = step(world, None, &full).await?;
     let id = fill(identity(engine), &made).ok_or("it has no id")?;
-    let found = world.provider.import(world.kind, "proxmox", &id).await.map_err(|error| error.message)?;
+    let found = world.provider.import(&world.address, "proxmox", &id).await.map_err(|error| error.message)?;
     let config = world.config(full.clone());
     let found = world.rules().adopted(&found, &config);
     let planned = world.plan(Some(&found), &config).planned.unwrap();

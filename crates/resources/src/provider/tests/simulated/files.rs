@@ -29,7 +29,8 @@ async fn a_download_with_a_checksum_is_kept_imported_and_replaced_when_it_was_ex
     let made = step(&world, None, &config(json!({}))).await.unwrap();
     assert_eq!((text(&made, "id"), int(&made, "size")), (Some("local:import/debian.qcow2"), Some(8)));
 
-    let imported = world.provider.import(kind, "proxmox", "pve/local:import/debian.qcow2").await.unwrap();
+    let imported =
+        world.provider.import(&world.address, "proxmox", "pve/local:import/debian.qcow2").await.unwrap();
     let planned = world.plan(Some(&imported), &world.config(config(json!({}))));
     assert!(planned.replace.is_empty() && same(&imported, &planned.planned.unwrap()));
 

@@ -32,7 +32,7 @@ async fn live(world: &World, id: &str, path: &str, configs: &[Json]) -> Vec<Json
         shown.push(get(world, path).await);
     }
     let config = world.config(configs.last().unwrap().clone());
-    let imported = world.provider.import(world.kind, "proxmox", id).await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", id).await.unwrap();
     let planned = world.plan(Some(&imported), &config).planned.unwrap();
     assert!(same(&imported, &planned), "{:?}", crate::values::changed(&imported, &planned));
     let gone = world.try_apply(last.as_ref(), None, &Recorder::default()).await.unwrap();

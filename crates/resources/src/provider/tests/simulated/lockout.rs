@@ -79,7 +79,9 @@ async fn permission_blocks_of_the_own_group_and_user_are_looked_at() {
     let group = |blocks: Json| json!({"group_id": "admins", "acl": blocks});
     let whole = json!({"path": "/", "role_id": "MyAdmin", "propagate": true});
     let imported =
-        pve_executor::ports::Provider::import(&world.provider, GROUP, "proxmox", "admins").await.unwrap();
+        pve_executor::ports::Provider::import(&world.provider, &world.address, "proxmox", "admins")
+            .await
+            .unwrap();
     let own = changes(&world, Some(&imported), Some(group(json!([whole]))), false).await.unwrap();
     for weaker in [
         json!([{"path": "/", "role_id": "PVEAuditor", "propagate": true}]),
@@ -107,7 +109,9 @@ async fn an_entry_of_its_own_may_not_outdo_those_of_its_group() {
     let (world, _root, _server) = as_token(USER, false).await;
     let user = |blocks: Json| json!({"user_id": "admin@pve", "groups": ["admins"], "acl": blocks});
     let imported =
-        pve_executor::ports::Provider::import(&world.provider, USER, "proxmox", "admin@pve").await.unwrap();
+        pve_executor::ports::Provider::import(&world.provider, &world.address, "proxmox", "admin@pve")
+            .await
+            .unwrap();
     let weaker = json!([{"path": "/", "role_id": "PVEAuditor", "propagate": true}]);
     changes(&world, Some(&imported), Some(user(weaker)), true).await;
     changes(&world, Some(&imported), Some(json!({"user_id": "admin@pve"})), true).await;

@@ -95,7 +95,7 @@ async fn a_machine_gets_an_id_and_its_data_source_tells_of_it() {
     assert_eq!((&told["name"], &told["status"]), (&json!("trial"), &json!("stopped")));
     assert_eq!((&told["description"], &told["rng"]), (&json!(""), &Json::Null));
     assert_eq!((&told["cpu"]["type"], &told["tags"]), (&json!("host"), &json!(["a", "b"])));
-    let imported = world.provider.import("proxmox_vm", "proxmox", &format!("pve/{vmid}")).await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", &format!("pve/{vmid}")).await.unwrap();
     assert_eq!(crate::values::text(&imported, "name"), Some("trial"));
 }
 
@@ -140,7 +140,7 @@ async fn an_imported_clone_keeps_what_its_devices_are_by_themselves() {
                         "network": {"net0": {"bridge": "vmbr0"}, "net1": {"bridge": "vmbr0"}}});
     let made = step(&world, None, &wanted).await.unwrap();
     let id = format!("pve/{}", int(&made, "id").unwrap());
-    let imported = world.provider.import(CLONED, "proxmox", &id).await.unwrap();
+    let imported = world.provider.import(&world.address, "proxmox", &id).await.unwrap();
     let planned = world.plan(Some(&imported), &world.config(wanted)).planned.unwrap();
     let changes = crate::values::changed(&imported, &planned);
     assert!(!changes.contains("disk") && !changes.contains("network"), "{changes:?}");

@@ -113,7 +113,7 @@ pub(super) async fn take_turns(
             return Err(format!("the cluster has {after} after the change"));
         }
         if (!recorded || path == "pool_id" || path.starts_with("disk.")) && !kind.unreadable.contains(&path) {
-            imported(world, kind, &last, &config).await.map_err(|error| format!("import: {error}"))?;
+            imported(world, &last, &config).await.map_err(|error| format!("import: {error}"))?;
         }
         let without = with(None);
         let required = (kind.companions)(path.rsplit_once('.').map_or("", |(block, _)| block))
@@ -174,9 +174,9 @@ async fn options(world: &World, kind: &Kind, value: &Value) -> Json {
     options
 }
 
-async fn imported(world: &World, kind: &Kind, last: &Value, config: &Value) -> Result<(), String> {
+async fn imported(world: &World, last: &Value, config: &Value) -> Result<(), String> {
     let (node, vmid) = (text(last, "node_name").unwrap_or_default(), int(last, "vm_id").unwrap_or_default());
-    let found = world.provider.import(kind.name, "proxmox", &format!("{node}/{vmid}")).await;
+    let found = world.provider.import(&world.address, "proxmox", &format!("{node}/{vmid}")).await;
     let found = found.map_err(|error| error.message)?;
     let planned = world.plan(Some(&found), config);
     let names = changed(&found, planned.planned.as_ref().unwrap());
