@@ -50,15 +50,21 @@ impl Place {
     /// The backend that the log is in.
     ///
     /// # Errors
-    /// When its arguments cannot be read, or lead somewhere else by now.
+    /// When its arguments cannot be read.
     pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
         let arguments = restored(project, &self.arguments, &path(project))?;
         if self.kind == "local" {
             return Local::from_arguments(arguments).map(Backend::Local);
         }
-        let backend = bucket(arguments)?;
+        bucket(arguments)
+    }
+
+    /// The same, to go there: refused where it leads somewhere else by now.
+    fn reached(&self, project: &Project) -> Result<Backend, Failure> {
+        let backend = self.backend(project)?;
         let found = name(project, &backend);
-        if found == self.name {
+        // A slash at the end of an endpoint says nothing.
+        if self.kind == "local" || found.trim_end_matches('/') == self.name.trim_end_matches('/') {
             return Ok(backend);
         }
         Err(Failure::hinted(
@@ -308,7 +314,7 @@ pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Fa
         return Ok(None);
     }
     match Marker::read(project)? {
-        Some(marker) => marker.place.backend(project).map(Some),
+        Some(marker) => marker.place.reached(project).map(Some),
         None => Ok(Some(Backend::Local(Local::default()))),
     }
 }
