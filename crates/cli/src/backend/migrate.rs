@@ -131,13 +131,16 @@ impl Way<'_> {
     /// Goes on where the old log says that it was moved: by somebody before, or by this when it was interrupted.
     async fn complete(&self, from_name: &str, place: &str) -> Result<u64, Failure> {
         let (old, new) = (self.from.head().await?, self.to.head().await?);
-        if self.to.id() != self.from.id() || new + 1 < old {
+        let missing = if new < old { self.from.stored(new).await? } else { Vec::new() };
+        // A lease that was broken behind the move is an event of the old place, too.
+        let is_whole = missing.iter().all(|event| ["log_moved", "lease_taken_over"].contains(&&*event.kind));
+        if self.to.id() != self.from.id() || !is_whole {
             return Err(Failure::hinted(
                 format!("the log {from_name} was moved to {place}, and it is not there as seen from here"),
                 "Nothing was changed. Ask whoever moved it (`pve log` there names them), or put it there from a copy.",
             ));
         }
-        if new + 1 == old || self.to.state().await?.moved_to.as_deref() == Some(place) {
+        if !missing.is_empty() || self.to.state().await?.moved_to.as_deref() == Some(place) {
             self.arrive().await?;
         }
         Ok(old - 1)
