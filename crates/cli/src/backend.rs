@@ -7,6 +7,7 @@ mod lock;
 mod logs;
 mod marker;
 mod migrate;
+mod pin;
 mod spool;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use lock::{RunLock, pass_over, unknown_lock};
 pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};
 pub use marker::{leave_behind, refuse_left_behind};
 pub use migrate::{Moved, migrate};
+pub use pin::log_id;
 pub use spool::{discard_spool, has_spool, push};
 
 use crate::failure::Failure;

@@ -17,6 +17,18 @@ const STEPS: usize = 4;
 const NEAR: u64 = 256;
 
 impl S3Log {
+    /// The first event, unopened; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn first_event(&self) -> Result<Option<StoredEvent>, LogError> {
+        let first = self.layout.batch(1);
+        let Some(body) = read(&*self.store, &first).await.map_err(|error| self.fail(error))? else {
+            return Ok(None);
+        };
+        Ok(decode_batch(&first, &body)?.into_iter().next())
+    }
+
     /// The events after `from`, which is the end of a batch. The end of the log is where the store says that there is
     /// no next batch: a listing only says what can be read at once. Without a lower bound of the end, a listing shows
     /// whether there is something behind a gap.

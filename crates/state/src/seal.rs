@@ -33,6 +33,13 @@ pub struct KnownKeys {
     digest: String,
 }
 
+impl KnownKeys {
+    /// A digest of them, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
 /// The seal of one log. Its keyring is opened when something is sealed or opened first: checking a log needs no key.
 pub struct Seal {
     log: Uuid,

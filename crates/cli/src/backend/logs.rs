@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::copy::refuse_copy;
 use super::marker::{Marker, NotedLog, refuse_left_behind, refuse_vanished};
+use super::pin::{refuse_unnamed, tell_first_use};
 use super::spool::{Spool, refuse_spool};
 use super::{Backend, RunLock};
 use crate::failure::Failure;
@@ -78,9 +79,14 @@ impl Project {
     ) -> Result<(Arc<dyn EventLog>, State), Failure> {
         refuse_left_behind(self).await?;
         refuse_vanished(self)?;
+        let mut shared = None;
         let log: Arc<dyn EventLog> = match self.backend()? {
             Backend::Local(local) => Arc::new(SqliteLog::open(&local.log(self), self.key()?)?),
-            Backend::Shared(bucket) => SharedLog::connect(bucket, self.stream(), self.key()?).await?.log,
+            Backend::Shared(bucket) => {
+                let log = SharedLog::connect(bucket, self.stream(), self.key()?).await?.log;
+                shared = Some(Arc::clone(&log));
+                log
+            }
         };
         let state = log.state().await?;
         if let Some(marker) = Marker::read(self)? {
@@ -89,6 +95,10 @@ impl Project {
         refuse_moved(&state)?;
         if let Backend::Shared(bucket) = self.backend()? {
             refuse_copy(bucket, self, &state)?;
+        }
+        if let Some(shared) = shared {
+            refuse_unnamed(&*shared).await?;
+            tell_first_use(self, &shared, &state).await?;
         }
         let noted = NotedLog::new(self, wrap(log)?)?;
         noted.note().await;
@@ -149,9 +159,14 @@ pub(super) async fn open_to_move(
 /// Opens the log to change whom it is sealed for.
 ///
 /// # Errors
-/// When it cannot be opened.
+/// When it cannot be opened, or is another one than the environment names.
 pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
-    open_to_move(project, project.backend()?, None).await
+    let log = open_to_move(project, project.backend()?, None).await?;
+    if matches!(project.backend()?, Backend::Shared(_)) {
+        log.keyring().await?;
+        refuse_unnamed(&*log).await?;
+    }
+    Ok(log)
 }
 
 /// Asks the store of a shared log, once, whether it is there for us.

@@ -9,7 +9,8 @@ use pve_state_sqlite::SqliteLog;
 
 use super::copy::refuse_copy;
 use super::logs::refuse_moved;
-use super::marker::{NotedLog, refuse_left_behind};
+use super::marker::{Marker, NotedLog, refuse_left_behind};
+use super::pin::refuse_unnamed;
 use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -86,8 +87,13 @@ pub async fn push(project: &Project, wait: Duration) -> Result<Option<Pushed>, F
     let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
     let kept = SqliteLog::open(&spool.path, project.key()?)?;
     let state = log.state().await?;
+    if let Some(marker) = Marker::read(project)? {
+        // What was kept may be secret: it is sealed for whoever the log that was seen is sealed for.
+        marker.check_log(project, &*log).await?;
+    }
     refuse_moved(&state)?;
     refuse_copy(bucket, project, &state)?;
+    refuse_unnamed(&*log).await?;
     let pushed = push_spool(&*log, &kept, spool.base, &actor()).await.map_err(|error| match error {
         PushError::Log(error) => error.into(),
         other @ PushError::OtherLog => Failure::hinted(

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::plan::parse_wait;
 use super::print_json;
 use crate::arguments::{GlobalOptions, KeyCommand, LockOptions};
-use crate::backend::open_to_change;
+use crate::backend::{log_id, open_to_change};
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, actor};
 
@@ -45,7 +45,12 @@ pub async fn run(global: &GlobalOptions, command: &KeyCommand) -> Ended {
 async fn show(global: &GlobalOptions, project: &Project) -> Ended {
     let key = project.key()?;
     let own = recipient_text(&key).ok();
-    let ring = if project.has_log()? { open_to_change(project).await?.keyring().await? } else { None };
+    let log = if project.has_log()? { Some(open_to_change(project).await?) } else { None };
+    let (mut ring, mut id) = (None, None);
+    if let Some(log) = log {
+        ring = log.keyring().await?;
+        id = if log.head().await? > 0 { Some(log_id(&*log).await?) } else { None };
+    }
     let (revision, recipients) = ring.map_or((0, Vec::new()), |ring| (ring.revision, ring.recipients));
     if global.json {
         let recipients = recipients.iter().map(|one| {
@@ -53,13 +58,16 @@ async fn show(global: &GlobalOptions, project: &Project) -> Ended {
         });
         let recipients: Vec<_> = recipients.collect();
         print_json(&json!({
-            "format_version": "1.0", "recipient": own, "revision": revision, "recipients": recipients,
+            "format_version": "1.0", "recipient": own, "log": id, "revision": revision, "recipients": recipients,
         }))?;
         return Ok(0);
     }
     match &own {
         Some(text) => println!("{text}"),
         None => println!("The key here is a passphrase: whoever knows it has the key."),
+    }
+    if let Some(id) = id {
+        println!("The log is {id}.");
     }
     if revision == 0 {
         eprintln!("The log has no keys of its own yet: it is sealed with the key here, if there is a log.");
