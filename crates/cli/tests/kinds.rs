@@ -461,3 +461,46 @@ fn what_moves_is_planned_as_it_was_read() {
     assert_eq!(cluster.get("/access/users/bob@pve")["comment"], "a");
     assert!(project.ok(&["plan"]).contains("No changes."));
 }
+
+#[test]
+fn what_an_applier_does_not_come_behind_stays_pending_and_the_plan_says_so() {
+    let cluster = Cluster::start(Options::default());
+    let zone = |mtu: &str, more: &str| {
+        format!(
+            "resource \"proxmox_sdn_zone_simple\" \"s\" {{\n  id = \"simple1\"\n  mtu = {mtu}\n{more}}}\n"
+        )
+    };
+    let applier = |name: &str| format!("resource \"proxmox_sdn_applier\" \"{name}\" {{}}\n");
+    let pending = || cluster.get("/cluster/sdn/zones?pending=1")[0]["state"].is_string();
+    let note = "it stays pending: nothing in this plan applies changes of software-defined networks";
+    let project = Project::of(
+        &cluster,
+        &format!("{}{}", applier("f"), zone("1400", "  depends_on = [proxmox_sdn_applier.f]\n")),
+    );
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains(note) && pending(), "{said}");
+    // So it is as long as nothing applies it.
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("No changes") && said.contains(note), "{said}");
+    // One that is made anew before the zone does not keep another one from being made anew behind it.
+    let main = |mtu: &str| {
+        let needs_one = "  depends_on = [proxmox_sdn_applier.f]\n";
+        format!("{}{}{}", applier("f"), applier("a"), zone(mtu, needs_one))
+    };
+    project.write("main.tf", &main("1400"));
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(!pending());
+    project.write("main.tf", &main("1300"));
+    let words = ["apply", "--auto-approve", "-replace", "proxmox_sdn_applier.f"];
+    let said = project.ok(&words);
+    assert!(
+        said.contains("proxmox_sdn_applier.a must be replaced") && !said.contains("replace_triggered_by"),
+        "{said}"
+    );
+    assert!(!pending(), "{said}");
+    // An applier that goes applies what others have staged, as one does that is made.
+    cluster.send("POST", "/cluster/sdn/vnets", &[("vnet", "simple1"), ("zone", "simple1")]);
+    project.write("main.tf", &format!("{}{}", applier("f"), zone("1300", "")));
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("what is pending in the cluster already: vnet simple1 (new)"), "{said}");
+}

@@ -43,6 +43,8 @@ pub enum ActionReason {
     ReplaceByRequest,
     /// `replace_triggered_by`.
     ReplaceByTriggers,
+    /// Made anew, it applies what others stage.
+    ReplaceToApply,
     /// There is no `resource` block any more.
     DeleteBecauseNoResourceConfig,
     /// The block has other repetition arguments now.

@@ -138,6 +138,8 @@ pub struct Forced {
     pub requested: bool,
     /// `replace_triggered_by`.
     pub triggered: bool,
+    /// Made anew, it applies what others stage.
+    pub due: bool,
     /// It goes away with an object that is replaced.
     pub lost: bool,
 }
@@ -189,6 +191,8 @@ pub fn plan_instance(
         Some(ActionReason::ReplaceByRequest)
     } else if forced.triggered {
         Some(ActionReason::ReplaceByTriggers)
+    } else if forced.due {
+        Some(ActionReason::ReplaceToApply)
     } else {
         None
     };

@@ -37,7 +37,7 @@ pub struct Ordered<'a> {
 /// - A delete follows the deletes of what depended on it, and updates of what no longer will.
 /// - Destroy before create: the create follows its own delete.
 /// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
-/// - What applies what others stage is made after them, unless they wait for it.
+/// - What applies what others stage is made (or, if it goes, destroyed) after them, unless they wait for it.
 ///
 /// # Errors
 /// When steps wait for each other.
@@ -158,10 +158,16 @@ impl Graph {
         }
     }
 
-    /// Lets creates follow what they apply.
+    /// Lets creates follow what they apply, and the deletes of what is not made again.
     fn follow(&mut self, changes: &[Ordered<'_>]) {
         for at in 0..self.steps.len() {
-            if self.steps[at].operation != Operation::Create {
+            let change = changes[self.steps[at].change].change;
+            let applies = match self.steps[at].operation {
+                Operation::Create => true,
+                Operation::Delete => change.action == Action::Delete,
+                _ => false,
+            };
+            if !applies {
                 continue;
             }
             let followed = changes[self.steps[at].change].follows;

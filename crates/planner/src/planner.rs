@@ -191,7 +191,8 @@ impl<'a> Planner<'a> {
         let forced = Forced {
             tainted: record.is_some_and(|record| record.tainted),
             requested: self.options.replace.contains(address),
-            triggered: is_triggered(&self.changes, evaluation, instance) || self.due.contains(address),
+            triggered: is_triggered(&self.changes, evaluation, instance),
+            due: self.due.contains(address),
             lost: before
                 .as_ref()
                 .is_some_and(|before| self.goes_with_a_replaced(evaluation, before, &provider, rules)),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
-use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode};
+use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode, Step};
 use pve_model::rules::{Beside, RulesRegistry};
 use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
@@ -173,7 +173,7 @@ fn plan_with(
     if due.is_empty() && !still_due.is_empty() {
         return plan_with(inputs, graph, present, observed, options, &still_due);
     }
-    staging::tell(&mut planner, due, registry);
+    staging::tell_due(&mut planner, due, registry);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
@@ -327,18 +327,21 @@ fn assemble(
         .zip(needed.iter().zip(&follows))
         .map(|((change, needs), (needed, follows))| Ordered { change, needs, needed, follows })
         .collect();
-    let steps = steps(&ordered).unwrap_or_else(|error| {
+    let steps: Vec<Step> = steps(&ordered).unwrap_or_else(|error| {
         let hint = "Apply in two runs: first without the new references, then with them.";
         let summary = "No order of steps satisfies every dependency";
         found.push(Diagnostic::error_without_span(summary, error.to_string()).with_hint(hint));
         Vec::new()
     });
+    let mut changes: Vec<Change> = pairs.into_iter().map(|(change, _)| change).collect();
+    let mut notes = planner.notes;
+    notes.extend(staging::tell_pending(&mut changes, &steps, registry));
     Plan {
         mode: planner.options.mode,
-        changes: pairs.into_iter().map(|(change, _)| change).collect(),
+        changes,
         drift: planner.drift,
         followed: planner.followed,
-        notes: planner.notes,
+        notes,
         data: planner.data,
         outputs,
         steps,

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use pve_model::InstanceAddress;
-use pve_model::plan::{Action, Change};
+use pve_model::event::Operation;
+use pve_model::plan::{Action, Change, Note, Step};
 use pve_model::rules::{RulesRegistry, Staging};
+use pve_model::{InstanceAddress, ResourceAddress};
 
 use crate::evaluation::Evaluation;
 use crate::planner::Planner;
@@ -21,7 +22,7 @@ fn staging(change: &Change, registry: &dyn RulesRegistry) -> Option<Staging> {
 /// The area that a change stages something of.
 fn staged(change: &Change, registry: &dyn RulesRegistry) -> Option<&'static str> {
     match staging(change, registry)? {
-        Staging::Staged(area) if !matches!(change.action, Action::NoOp | Action::Forget) => Some(area),
+        Staging::Staged { area, .. } if !matches!(change.action, Action::NoOp | Action::Forget) => Some(area),
         _ => None,
     }
 }
@@ -39,61 +40,113 @@ fn applies(change: &Change, area: &str, provider: &str, registry: &dyn RulesRegi
     does && own == area && change.provider == provider
 }
 
-/// What stands unchanged and would apply what this plan stages if it were made anew, where nothing else does. One that a
-/// staged object needs would come before it.
+/// What stands unchanged and would apply what this plan stages if it were made anew, where nothing else does: what is
+/// made before a staged change does not apply it.
 pub fn due(planner: &Planner<'_>, evaluation: &Evaluation<'_>) -> BTreeSet<InstanceAddress> {
     let registry = evaluation.inputs.registry;
-    let mut due = BTreeSet::new();
-    for (area, provider) in areas(planner, registry) {
-        if planner.changes.iter().any(|change| applies(change, area, &provider, registry)) {
-            continue;
-        }
-        let can = |change: &&Change| {
+    let mut due: BTreeSet<InstanceAddress> = BTreeSet::new();
+    for (at, change) in planner.changes.iter().enumerate() {
+        let Some(area) = staged(change, registry) else { continue };
+        let before = needed_by(planner, at);
+        let is_behind =
+            |other: &Change| other.provider == change.provider && !before.contains(&&other.address.resource);
+        let is_applied = planner.changes.iter().any(|other| {
+            let applies = applies(other, area, &change.provider, registry) || due.contains(&other.address);
+            applies && is_behind(other)
+        });
+        let can = |other: &&Change| {
             let applies = matches!(
-                staging(change, registry),
+                staging(other, registry),
                 Some(Staging::Applies { area: own, made: true, .. }) if own == area
             );
-            let is_needed = planner.changes.iter().zip(&planner.needs).any(|(other, needs)| {
-                staged(other, registry).is_some() && needs.contains(&change.address.resource)
-            });
             applies
-                && change.action == Action::NoOp
-                && change.deposed.is_none()
-                && change.provider == provider
-                && !is_needed
-                && is_protected(evaluation, &change.address) == Ok(false)
+                && is_behind(other)
+                && other.action == Action::NoOp
+                && other.deposed.is_none()
+                && is_protected(evaluation, &other.address) == Ok(false)
         };
-        due.extend(planner.changes.iter().find(can).map(|change| change.address.clone()));
+        if !is_applied {
+            due.extend(planner.changes.iter().find(can).map(|other| other.address.clone()));
+        }
     }
     due
 }
 
-/// The areas and providers of which something is staged.
-fn areas(planner: &Planner<'_>, registry: &dyn RulesRegistry) -> BTreeSet<(&'static str, String)> {
-    let changes = planner.changes.iter();
-    changes.filter_map(|change| Some((staged(change, registry)?, change.provider.clone()))).collect()
+/// The blocks that a change comes after, however long the way. What is destroyed comes before those that it needed.
+fn needed_by<'p>(planner: &'p Planner<'_>, at: usize) -> BTreeSet<&'p ResourceAddress> {
+    let mut found = BTreeSet::new();
+    if planner.changes[at].action == Action::Delete {
+        return found;
+    }
+    let mut open: Vec<usize> = vec![at];
+    while let Some(at) = open.pop() {
+        for needed in &planner.needs[at] {
+            if found.insert(needed) {
+                let places = 0..planner.changes.len();
+                open.extend(places.filter(|place| planner.changes[*place].address.resource == *needed));
+            }
+        }
+    }
+    found
 }
 
-/// Says of what is made anew why it is, and of what stays pending that it does.
-pub fn tell(planner: &mut Planner<'_>, due: &BTreeSet<InstanceAddress>, registry: &dyn RulesRegistry) {
+/// Says of what is made anew why it is.
+pub fn tell_due(planner: &mut Planner<'_>, due: &BTreeSet<InstanceAddress>, registry: &dyn RulesRegistry) {
     for change in planner.changes.iter_mut().filter(|change| due.contains(&change.address)) {
         if let Some(Staging::Applies { area, .. }) = staging(change, registry) {
             change.notes.push(format!("it applies what this plan changes of {area}"));
         }
     }
-    let pending: Vec<(usize, String)> = (0..planner.changes.len())
-        .filter_map(|at| {
-            let change = &planner.changes[at];
-            let area = staged(change, registry)?;
-            let is_applied =
-                planner.changes.iter().any(|other| applies(other, area, &change.provider, registry));
-            let note = "it stays pending: nothing in this plan applies changes of";
-            (!is_applied).then(|| (at, format!("{note} {area}")))
-        })
-        .collect();
-    for (at, note) in pending {
-        planner.changes[at].notes.push(note);
+}
+
+/// Says of what stays pending that it does: of a change with it, of what was staged earlier in a note.
+pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn RulesRegistry) -> Vec<Note> {
+    let mut pending: Vec<(usize, &'static str)> = Vec::new();
+    for (at, change) in changes.iter().enumerate() {
+        let Some(area) = staged(change, registry).or_else(|| left_pending(change, registry)) else {
+            continue;
+        };
+        let is_applied = (0..steps.len()).any(|applier| {
+            let other = &changes[steps[applier].change];
+            let gone = other.action == Action::Delete;
+            applies(other, area, &change.provider, registry)
+                && steps[applier].operation == if gone { Operation::Delete } else { Operation::Create }
+                // What goes after what applies it is applied as it goes.
+                && (gone && change.action == Action::Delete || is_behind(steps, applier, at))
+        });
+        if !is_applied {
+            pending.push((at, area));
+        }
     }
+    let mut notes = Vec::new();
+    for (at, area) in pending {
+        let change = &mut changes[at];
+        let text = format!("it stays pending: nothing in this plan applies changes of {area}");
+        match change.action {
+            Action::NoOp => notes.push(Note { address: change.address.clone(), text }),
+            _ => change.notes.push(text),
+        }
+    }
+    notes
+}
+
+/// The area of what stays as it is, and was never applied as it is.
+fn left_pending(change: &Change, registry: &dyn RulesRegistry) -> Option<&'static str> {
+    match staging(change, registry)? {
+        Staging::Staged { area, pending: true } if change.action == Action::NoOp => Some(area),
+        _ => None,
+    }
+}
+
+/// Whether a step waits for every step of a change, be it through others.
+fn is_behind(steps: &[Step], step: usize, change: usize) -> bool {
+    let (mut open, mut seen) = (vec![step], BTreeSet::new());
+    while let Some(at) = open.pop() {
+        if seen.insert(at) {
+            open.extend(&steps[at].after);
+        }
+    }
+    steps.iter().enumerate().all(|(at, other)| other.change != change || seen.contains(&at))
 }
 
 /// By change: the places of those that it is made after, since it applies them.

@@ -158,6 +158,8 @@ fn reason_text(reason: ActionReason) -> Option<&'static str> {
         ActionReason::ReplaceBecauseTainted => "it is tainted: marked so, or left half-made",
         ActionReason::ReplaceByRequest => "as asked for with -replace",
         ActionReason::ReplaceByTriggers => "because of replace_triggered_by",
+        // What it applies is said in a note.
+        ActionReason::ReplaceToApply => return None,
         ActionReason::DeleteBecauseNoResourceConfig => "because it is not in the configuration",
         ActionReason::DeleteBecauseWrongRepetition => "because count or for_each was added or taken away",
         ActionReason::DeleteBecauseCountIndex => "because its index is not below count",

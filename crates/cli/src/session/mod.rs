@@ -225,7 +225,7 @@ async fn review(
         let mut about = plan.changes.iter_mut().filter(|change| change.address == address);
         about
             .by_ref()
-            .filter(|change| change.deposed.is_none())
+            .filter(|change| change.deposed.is_none() && !change.notes.contains(&remark))
             .for_each(|change| change.notes.push(remark.clone()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::plan::{Action, Change, OutputChange, Plan};
+use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan};
 use pve_model::state::State;
 use pve_model::{InstanceAddress, Value};
 use serde_json::{Map, Value as Json, json};
@@ -117,6 +117,11 @@ fn resource_change(change: &Change, context: &PlanContext<'_>) -> Json {
     }
     fields.insert("change".into(), Json::Object(body));
     if let Some(reason) = change.reason {
+        // Terraform's format has no word for it, and knows nothing that is nearer.
+        let reason = match reason {
+            ActionReason::ReplaceToApply => ActionReason::ReplaceByTriggers,
+            reason => reason,
+        };
         fields.insert("action_reason".into(), json!(reason));
     }
     Json::Object(fields)

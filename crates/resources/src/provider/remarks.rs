@@ -34,11 +34,16 @@ impl ProxmoxProvider {
         remarks
     }
 
-    /// The networks that the changes of one provider are about.
+    /// The networks that the changes of one provider are about: `zone lab`.
     fn own(&self, changes: &[ApplyRequest], one: &ApplyRequest) -> BTreeSet<String> {
         let mine = changes.iter().filter(|request| request.provider == one.provider);
-        let names = mine.flat_map(|request| request.prior.iter().chain(&request.planned));
-        names.filter_map(|value| text(value, "id").map(String::from)).collect()
+        let named = mine.flat_map(|request| {
+            let kind = self.registry.kind(&request.address.resource.kind);
+            let what = kind.and_then(|kind| families::network(&kind.engine()?.object));
+            let ids = request.prior.iter().chain(&request.planned).filter_map(|value| text(value, "id"));
+            ids.filter_map(move |id| Some(format!("{} {id}", what?)))
+        });
+        named.collect()
     }
 }
 

@@ -32,7 +32,13 @@ pub(crate) fn staging(object: &Object, value: &Value) -> Option<Staging> {
             destroyed: wants("on_destroy"),
         });
     }
-    object.create.1.starts_with(PLACES).then_some(Staging::Staged(AREA))
+    let pending = flag_of(value, "pending") == Some(true);
+    object.create.1.starts_with(PLACES).then_some(Staging::Staged { area: AREA, pending })
+}
+
+/// What sort of network a kind is of, if any: `zone`.
+pub(crate) fn network(object: &Object) -> Option<&'static str> {
+    object.create.1.strip_prefix(PLACES)?.split(['/', '?']).next()?.strip_suffix('s')
 }
 
 const PLACES: &str = "/cluster/sdn/";

@@ -59,7 +59,7 @@ impl Hooks for Pending {
     }
 }
 
-/// What is pending in the cluster, of what is not one's own: `vnet lab (deleted)`. What cannot be read is passed over.
+/// What is pending in the cluster, of what is not one's own (`vnet lab`): `vnet lab (deleted)`. What cannot be read is passed over.
 pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
     for (what, key) in [("zone", "zone"), ("vnet", "vnet"), ("controller", "controller")] {
@@ -67,7 +67,7 @@ pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) 
         for entry in list.as_array().into_iter().flatten() {
             let text = |name: &str| entry.get(name).and_then(Json::as_str);
             if let (Some(name), Some(state)) = (text(key), text("state"))
-                && !own.contains(name)
+                && !own.contains(&format!("{what} {name}"))
             {
                 found.push(format!("{what} {name} ({state})"));
             }
