@@ -158,3 +158,25 @@ fn a_destroy_that_fails_after_the_shutdown_leaves_no_drift() {
     project.ok(&["destroy", "--auto-approve"]);
     assert_eq!(cluster.inventory().into_iter().filter(|line| !line.contains("vztmpl")).count(), 0);
 }
+
+#[test]
+fn a_guest_with_a_fixed_id_is_not_planned_to_be_made_beside_itself() {
+    let cluster = Cluster::start(Options::default());
+    let vm = |id: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n{id}  lifecycle {{\n    \
+             create_before_destroy = true\n  }}\n}}\n"
+        )
+    };
+    let replace = ["plan", "-replace", "proxmox_virtual_environment_vm.v"];
+    let project = Project::of(&cluster, &vm("  vm_id = 300\n"));
+    project.ok(&["apply", "--auto-approve"]);
+    let said = project.fails(&replace);
+    assert!(said.contains("Both cannot be there at once") && said.contains("both would be vm 300"), "{said}");
+    // Under another id, or one that the cluster chooses, it can be.
+    for id in ["  vm_id = 301\n", ""] {
+        project.write("main.tf", &vm(id));
+        let (code, said) = project.ends(&replace);
+        assert!(code == 0 && !said.contains("Both cannot"), "{id}: {said}");
+    }
+}

@@ -152,6 +152,13 @@ pub trait KindRules: Send + Sync {
         false
     }
 
+    /// Whether the object keeps another one with the same claim from being made, even for as long as one replaces the
+    /// other.
+    fn excludes_its_like(&self, present: &Value) -> bool {
+        let _ = present;
+        false
+    }
+
     /// Something that may exist only once in a cluster, for instance `vm 100`; two instances of one plan that claim
     /// the same are refused.
     fn claim(&self, planned: &Value) -> Option<String> {

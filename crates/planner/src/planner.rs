@@ -16,6 +16,7 @@ use crate::instance::{Configured, Forced, change, configure, mark_by_schema, pla
 use crate::kinds::rules_of;
 use crate::order::propagate_create_before_destroy;
 use crate::planning::{DataRequest, ImportRequest, Observed, Options};
+use crate::protection;
 use crate::selection::Selection;
 use crate::triggers::is_triggered;
 
@@ -203,6 +204,11 @@ impl<'a> Planner<'a> {
         let renamed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
         if renamed && rules.makes_room_first() {
             (planned.action, create_first) = (Action::CreateThenDelete, true);
+        }
+        if planned.action == Action::CreateThenDelete
+            && let Some(fault) = protection::never_beside(instance, rules, before.as_ref(), &planned.after)
+        {
+            return Err(vec![fault]);
         }
         let mut change = change(instance, provider, before, planned);
         change.importing = importing;

@@ -9,7 +9,7 @@ use pve_model::plan::{Action, Change};
 use pve_model::rules::{KindRules, RulesRegistry};
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Instance};
 use crate::planner::Planner;
 use crate::scope::Repetition;
 
@@ -217,4 +217,25 @@ fn conflict(
         fault = fault.with_related(other.span, "the other one");
     }
     Some(fault.with_hint("Give one of them another id or name, or take one of them out."))
+}
+
+/// Why a new object cannot be made beside the one that it replaces: both would be the same.
+pub fn never_beside(
+    instance: &Instance<'_>,
+    rules: &dyn KindRules,
+    before: Option<&Value>,
+    after: &Value,
+) -> Option<Diagnostic> {
+    let before = before?.unmark_deep().0;
+    let claim = rules.claim(&before)?;
+    if !rules.excludes_its_like(&before) || rules.claim(&after.unmark_deep().0).as_ref() != Some(&claim) {
+        return None;
+    }
+    let address = &instance.address;
+    let detail = format!(
+        "`create_before_destroy` of {address}, or of what depends on it, asks for the new one while the old one is there, \
+         and both would be {claim}."
+    );
+    let fault = Diagnostic::error(instance.resource.span, "Both cannot be there at once", detail);
+    Some(fault.with_hint("Take `create_before_destroy` out, or leave the id to the cluster."))
 }

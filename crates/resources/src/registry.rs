@@ -134,6 +134,11 @@ impl KindRules for Kind {
         }
     }
 
+    fn excludes_its_like(&self, present: &Value) -> bool {
+        let id = ["vm_id", "id"].iter().find_map(|name| crate::values::int(present, name));
+        id.is_some_and(|id| self.claim(present) == Some(crate::vm::guest_claim(id)))
+    }
+
     fn further_claims(&self, planned: &Value) -> Vec<String> {
         self.engine.as_ref().map(|engine| engine.object.hooks.claims(planned)).unwrap_or_default()
     }
