@@ -11,10 +11,11 @@ use pve_model::codec::encode;
 use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::plan::Change;
 use pve_model::rules::RulesRegistry as _;
-use pve_model::state::InstanceRecord;
+use pve_model::state::{InstanceRecord, OpenAction};
 use pve_planner::planning::{Observed, Options};
+use pve_resources::{ProxmoxProvider, half_made_by};
 use pve_state::Writer;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::plan::parse_wait;
 use super::state::refuse_unadopted;
@@ -67,7 +68,12 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         ));
     };
     let record = imported(&workspace, change, provider.identity(&address));
-    let record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
+    let mut record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
+    let taken = change.before.as_ref().and_then(half_made_by);
+    if taken.is_some() {
+        take_over(provider, change, &options.id).await?;
+        record.values["description"] = Json::Null;
+    }
     let state_before = state.clone();
     let writer = Writer::start(Arc::clone(&log), state, actor());
     let seen = InstanceObserved { address: address.clone(), deposed: None, record };
@@ -78,9 +84,12 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         place: log_place(&project)?,
     };
     let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
-    let unclear = state_before.open_actions.iter();
-    let unclear = unclear.filter(|open| open.intent.address == address && open.indeterminate.is_some());
-    let settled = unclear.map(|open| {
+    let is_settled = |open: &&OpenAction| {
+        // What is taken over is this address's from now on: nothing completes it under another one.
+        let taken = taken == Some(open.intent.action);
+        taken || open.intent.address == address && open.indeterminate.is_some()
+    };
+    let settled = state_before.open_actions.iter().filter(is_settled).map(|open| {
         let error = format!("settled by importing {}", options.id);
         Payload::ActionFailed(ActionFailed { action: open.intent.action, error, record: None })
     });
@@ -98,6 +107,15 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         println!("{address} is managed now. `pve plan` shows how it differs from the configuration.");
     }
     Ok(0)
+}
+
+/// Makes a guest nobody else's, before the log says so: whoever is stopped in between imports it again.
+async fn take_over(provider: &ProxmoxProvider, change: &Change, id: &str) -> Result<(), Failure> {
+    let taken = provider.take_over_guest(&change.address.resource.kind, &change.provider, id).await;
+    taken.map_err(|error| Failure::Plain {
+        message: format!("{} cannot be imported as {id}: {error}", change.address),
+        hint: error.hint,
+    })
 }
 
 fn parsed(text: &str, sources: &mut SourceMap) -> Result<Expr, Failure> {

@@ -19,6 +19,7 @@ use crate::progress::Waiting;
 use crate::project::Workspace;
 
 mod application;
+mod imports;
 mod preflight;
 mod records;
 
@@ -120,6 +121,7 @@ pub async fn make_plan(
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
             Planned::Planned(mut planning) => {
+                imports::refuse_managed(workspace, state, &planning)?;
                 let requests = requests(&planning.plan);
                 review(workspace, &mut planning.plan, &requests, provider).await?;
                 preflight::look(workspace, &mut planning, &requests, provider).await;

@@ -5,9 +5,10 @@ use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
 use super::claims::vmid_of;
+use super::take_over::refuse_being_made;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{ApiError, failed, refused};
-use crate::observed::defaults;
+use crate::observed::{Observed, defaults};
 use crate::registry::Kind;
 use crate::values::{text, with};
 use crate::vm::{Extent, MARKER};
@@ -65,16 +66,9 @@ impl ProxmoxProvider {
         provider: &str,
         id: &str,
     ) -> Result<Value, ProviderError> {
-        let (node, vmid) = id.rsplit_once('/').unwrap_or(("", id));
-        let vmid: u32 = vmid.parse().map_err(|_| malformed(id, "NODE/VMID"))?;
         let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
         let cluster = &self.connection(provider)?.cluster;
-        cluster.forget_guests().await;
-        let observed = cluster.observe(api_kind, vmid, node, None).await;
-        let observed = observed.map_err(|error| failed(format!("import {id}"), &error))?;
-        let mut observed = observed.ok_or_else(|| {
-            refused(format!("import {id}: there is no such guest"), Some("check the VMID and the node"))
-        })?;
+        let mut observed = self.guest_to_import(api_kind, provider, id).await?;
         cluster
             .add_lists(api_kind, &mut observed)
             .await
@@ -84,6 +78,26 @@ impl ProxmoxProvider {
             Family::Vm => vm::decode_vm(kind.block(), &observed, &base, Extent::Everything),
             _ => container::decode_container(kind.block(), &observed, &base, Extent::Everything),
         })
+    }
+
+    /// A guest by `NODE/VMID` or its VMID, unless it is being made.
+    pub(super) async fn guest_to_import(
+        &self,
+        api_kind: &str,
+        provider: &str,
+        id: &str,
+    ) -> Result<Observed, ProviderError> {
+        let (node, vmid) = id.rsplit_once('/').unwrap_or(("", id));
+        let vmid: u32 = vmid.parse().map_err(|_| malformed(id, "NODE/VMID"))?;
+        let cluster = &self.connection(provider)?.cluster;
+        cluster.forget_guests().await;
+        let observed = cluster.observe(api_kind, vmid, node, None).await;
+        let observed = observed.map_err(|error| failed(format!("import {id}"), &error))?;
+        let observed = observed.ok_or_else(|| {
+            refused(format!("import {id}: there is no such guest"), Some("check the VMID and the node"))
+        })?;
+        refuse_being_made(&observed, id)?;
+        Ok(observed)
     }
 
     /// `NODE/DATASTORE:CONTENT/FILE`, or without the node where there is only one that is online.

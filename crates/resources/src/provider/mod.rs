@@ -11,6 +11,7 @@ mod read;
 mod recovery;
 mod remarks;
 mod review;
+mod take_over;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
