@@ -120,7 +120,7 @@ impl Reader<'_> {
     fn check_url(&mut self, name: &str, url: &str) {
         if !url.starts_with("https://") && !url.starts_with("http://") {
             self.invalid(name, "must be a URL that begins with https:// or http://");
-        } else if url.splitn(4, '/').nth(2).is_some_and(|host| host.contains('@')) {
+        } else if url.split('/').nth(2).is_some_and(|host| host.contains('@')) {
             // It is told in messages and kept where the place of the log is.
             self.invalid(name, "must be without a user: credentials are found as the AWS tools find them");
         }

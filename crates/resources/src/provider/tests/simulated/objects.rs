@@ -170,7 +170,8 @@ async fn fleecing_that_is_switched_off_is_said_to_the_cluster() {
     let job = |enabled: Option<bool>| {
         let mut json = json!({"id": "nightly", "schedule": "02:30", "storage": "local", "all": true});
         if let Some(enabled) = enabled {
-            json["fleecing"] = json!({"enabled": enabled});
+            let storage = enabled.then_some("local-lvm");
+            json["fleecing"] = json!({"enabled": enabled, "storage": storage});
         }
         json
     };
