@@ -84,13 +84,8 @@ impl Beside {
 /// What an object has to do with changes that are only staged until something applies them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staging {
-    /// Its changes are staged.
-    Staged {
-        /// Where: `software-defined networks`.
-        area: &'static str,
-        /// Whether changes of it wait already.
-        pending: bool,
-    },
+    /// Its changes are staged, in this area: `software-defined networks`.
+    Staged(&'static str),
     /// It applies what is staged.
     Applies {
         /// Where.

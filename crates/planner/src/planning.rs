@@ -334,14 +334,13 @@ fn assemble(
         Vec::new()
     });
     let mut changes: Vec<Change> = pairs.into_iter().map(|(change, _)| change).collect();
-    let mut notes = planner.notes;
-    notes.extend(staging::tell_pending(&mut changes, &steps, registry));
+    staging::tell_pending(&mut changes, &steps, registry);
     Plan {
         mode: planner.options.mode,
         changes,
         drift: planner.drift,
         followed: planner.followed,
-        notes,
+        notes: planner.notes,
         data: planner.data,
         outputs,
         steps,

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use pve_model::event::Operation;
-use pve_model::plan::{Action, Change, Note, Step};
+use pve_model::plan::{Action, Change, Step};
 use pve_model::rules::{RulesRegistry, Staging};
 use pve_model::{InstanceAddress, ResourceAddress};
 
@@ -22,7 +22,7 @@ fn staging(change: &Change, registry: &dyn RulesRegistry) -> Option<Staging> {
 /// The area that a change stages something of.
 fn staged(change: &Change, registry: &dyn RulesRegistry) -> Option<&'static str> {
     match staging(change, registry)? {
-        Staging::Staged { area, .. } if !matches!(change.action, Action::NoOp | Action::Forget) => Some(area),
+        Staging::Staged(area) if !matches!(change.action, Action::NoOp | Action::Forget) => Some(area),
         _ => None,
     }
 }
@@ -99,13 +99,11 @@ pub fn tell_due(planner: &mut Planner<'_>, due: &BTreeSet<InstanceAddress>, regi
     }
 }
 
-/// Says of what stays pending that it does: of a change with it, of what was staged earlier in a note.
-pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn RulesRegistry) -> Vec<Note> {
+/// Says of changes that stay pending that they do.
+pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn RulesRegistry) {
     let mut pending: Vec<(usize, &'static str)> = Vec::new();
     for (at, change) in changes.iter().enumerate() {
-        let Some(area) = staged(change, registry).or_else(|| left_pending(change, registry)) else {
-            continue;
-        };
+        let Some(area) = staged(change, registry) else { continue };
         let is_applied = (0..steps.len()).any(|applier| {
             let other = &changes[steps[applier].change];
             let gone = other.action == Action::Delete;
@@ -118,23 +116,8 @@ pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn Rules
             pending.push((at, area));
         }
     }
-    let mut notes = Vec::new();
     for (at, area) in pending {
-        let change = &mut changes[at];
-        let text = format!("it stays pending: nothing in this plan applies changes of {area}");
-        match change.action {
-            Action::NoOp => notes.push(Note { address: change.address.clone(), text }),
-            _ => change.notes.push(text),
-        }
-    }
-    notes
-}
-
-/// The area of what stays as it is, and was never applied as it is.
-fn left_pending(change: &Change, registry: &dyn RulesRegistry) -> Option<&'static str> {
-    match staging(change, registry)? {
-        Staging::Staged { area, pending: true } if change.action == Action::NoOp => Some(area),
-        _ => None,
+        changes[at].notes.push(format!("it stays pending: nothing in this plan applies changes of {area}"));
     }
 }
 

@@ -32,8 +32,7 @@ pub(crate) fn staging(object: &Object, value: &Value) -> Option<Staging> {
             destroyed: wants("on_destroy"),
         });
     }
-    let pending = flag_of(value, "pending") == Some(true);
-    object.create.1.starts_with(PLACES).then_some(Staging::Staged { area: AREA, pending })
+    object.create.1.starts_with(PLACES).then_some(Staging::Staged(AREA))
 }
 
 /// What sort of network a kind is of, if any: `zone`.
