@@ -74,12 +74,12 @@ impl Staged {
     async fn foreign(&self, call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
         let now = look(call, node).await?;
         // What is applied or reverted already is nobody's.
-        let Some(difference) = now.filter(|now| self.0.as_ref().is_none_or(|own| own.as_ref() != Some(now)))
-        else {
-            return Ok(None);
-        };
+        let Some(lines) = now.map(|now| changed_lines(&now)) else { return Ok(None) };
+        // The head of a difference has times of files.
         let own = self.0.iter().flatten().flat_map(|own| changed_lines(own)).collect::<Vec<_>>();
-        let lines = changed_lines(&difference);
+        if lines == own {
+            return Ok(None);
+        }
         let others: Vec<&str> = lines.iter().filter(|line| !own.contains(line)).map(String::as_str).collect();
         Ok(Some(if others.is_empty() { lines.join("\n") } else { others.join("\n") }))
     }
