@@ -389,3 +389,19 @@ fn what_was_kept_is_not_pushed_to_a_log_that_was_moved_but_to_where_it_went_on()
     assert_eq!(ok(one.path(), &["state", "list"]).lines().count(), 12);
     assert!(ok(one.path(), &["log", "verify"]).contains("none changed"));
 }
+
+/// Names of places were once kept with the slash that an endpoint had at its end.
+#[test]
+fn a_place_is_the_same_with_a_slash_at_its_end() {
+    let Some(server) = Server::start() else { return };
+    let folder = local();
+    let path = folder.path();
+    set_backend(path, &backend(server.address(), "infra/slash"));
+    ok(path, &["apply", "-auto-approve"]);
+    let marker = path.join(".pve/default/log.json");
+    let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&marker).unwrap()).unwrap();
+    let name = format!("{}/", known["place"]["name"].as_str().unwrap());
+    known["place"]["name"] = name.into();
+    std::fs::write(&marker, known.to_string()).unwrap();
+    assert!(ok(path, &["plan"]).contains("No changes."));
+}

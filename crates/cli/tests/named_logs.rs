@@ -44,6 +44,10 @@ fn a_machine_that_never_saw_the_log_takes_none_but_the_one_that_is_named() {
     assert!(told.contains(&format!("PVE_LOG_ID={id}, begun by ")) && told.contains("sealed for "), "{told}");
     assert!(!said(with_key(ann.path(), 'a', &["plan"]), 0).contains("PVE_LOG_ID"));
     assert!(!said(named(new().path(), &["plan"]), 0).contains("PVE_LOG_ID"));
+    for words in [&["log", "verify"][..], &["key", "show"], &["key", "rotate"], &["log", "verify"]] {
+        said(named(ann.path(), words), 0);
+    }
+    said(named(new().path(), &["log", "verify"]), 0);
 
     for key in server.keys() {
         server.request("DELETE", &format!("/team/{key}"), "");
@@ -63,4 +67,23 @@ fn a_machine_that_never_saw_the_log_takes_none_but_the_one_that_is_named() {
     let mut by_id = with_key(runner.path(), 'a', &["plan"]);
     by_id.env("PVE_LOG_ID", id.split('.').next().unwrap());
     assert!(said(by_id, 1).contains("and PVE_LOG_ID names"));
+}
+
+#[test]
+fn a_log_on_this_machine_is_named_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("main.tf"), MAIN).unwrap();
+    let with = |id: &str, words: &[&str]| {
+        let mut command = pve(folder.path(), words);
+        command.env("PVE_LOG_ID", id);
+        command
+    };
+    said(pve(folder.path(), &["apply", "-auto-approve"]), 0);
+    let shown = said(pve(folder.path(), &["key", "show"]), 0);
+    let id = shown.lines().find_map(|line| line.strip_prefix("The log is ")).unwrap().trim_end_matches('.');
+    said(with(id, &["plan"]), 0);
+    said(with(id, &["log", "verify"]), 0);
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["key", "rotate"], &["log", "verify"]] {
+        assert!(said(with("another", words), 1).contains("and PVE_LOG_ID names another"), "{words:?}");
+    }
 }

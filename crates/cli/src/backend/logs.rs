@@ -96,8 +96,8 @@ impl Project {
         if let Backend::Shared(bucket) = self.backend()? {
             refuse_copy(bucket, self, &state)?;
         }
+        refuse_unnamed(&*log).await?;
         if let Some(shared) = shared {
-            refuse_unnamed(&*shared).await?;
             tell_first_use(self, &shared, &state).await?;
         }
         let noted = NotedLog::new(self, wrap(log)?)?;
@@ -162,10 +162,8 @@ pub(super) async fn open_to_move(
 /// When it cannot be opened, or is another one than the environment names.
 pub async fn open_to_change(project: &Project) -> Result<Arc<dyn MovableLog>, Failure> {
     let log = open_to_move(project, project.backend()?, None).await?;
-    if matches!(project.backend()?, Backend::Shared(_)) {
-        log.keyring().await?;
-        refuse_unnamed(&*log).await?;
-    }
+    log.keyring().await?;
+    refuse_unnamed(&*log).await?;
     Ok(log)
 }
 

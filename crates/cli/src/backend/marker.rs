@@ -63,8 +63,7 @@ impl Place {
     fn reached(&self, project: &Project) -> Result<Backend, Failure> {
         let backend = self.backend(project)?;
         let found = name(project, &backend);
-        // A slash at the end of an endpoint says nothing.
-        if self.kind == "local" || found.trim_end_matches('/') == self.name.trim_end_matches('/') {
+        if self.kind == "local" || found == self.name {
             return Ok(backend);
         }
         Err(Failure::hinted(
@@ -143,7 +142,14 @@ impl Marker {
             Ok(Format { format }) if format > FORMAT => {
                 Err(format!("its format is {format}: a newer version of pve wrote it"))
             }
-            Ok(_) => serde_json::from_slice(text).map(Some).or_else(cut_off),
+            Ok(_) => {
+                let read = |mut marker: Marker| {
+                    // A slash at the end of an endpoint says nothing, and was kept once.
+                    marker.place.name.truncate(marker.place.name.trim_end_matches('/').len());
+                    Some(marker)
+                };
+                serde_json::from_slice(text).map(read).or_else(cut_off)
+            }
             Err(error) => cut_off(error),
         }
     }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::copy::log_place;
 use super::logs::open_to_move;
 use super::marker::{Marker, NotedLog, left_behind, name};
+use super::pin::refuse_unnamed;
 use super::spool::refuse_spool;
 use super::{Backend, RunLock};
 use crate::failure::Failure;
@@ -52,6 +53,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
     if let Some(marker) = Marker::read(project)? {
         marker.check_log(project, &*from).await?;
     }
+    refuse_unnamed(&*from).await?;
     let to = open_to_move(project, target, Some(from.id())).await?;
     let way = Way {
         from: &*from,
@@ -62,7 +64,8 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
     };
     let (events, was_moved) = match moved_to {
         None => (way.carry(&to_name).await?, false),
-        Some(place) if place == way.to_place || place == to_name => {
+        // Endpoints were once told with the slash at their end.
+        Some(place) if [&*way.to_place, &*to_name].contains(&place.trim_end_matches('/')) => {
             (way.complete(&from_name, &place).await?, true)
         }
         Some(place) => return Err(elsewhere(&from_name, &place, &to_name)),

@@ -29,10 +29,9 @@ pub async fn log_id(log: &dyn EventLog) -> Result<String, Failure> {
 /// When it is so.
 pub(super) async fn refuse_unnamed(log: &dyn EventLog) -> Result<(), Failure> {
     let Some(named) = named() else { return Ok(()) };
-    let found = match log.known_end().await?.sequence {
-        0 => "empty".to_string(),
-        _ => log_id(log).await?,
-    };
+    // Of a log that was only opened no end is known.
+    let is_empty = log.known_end().await?.sequence == 0 && log.head().await? == 0;
+    let found = if is_empty { "empty".to_string() } else { log_id(log).await? };
     if named.contains(&found) {
         return Ok(());
     }
