@@ -180,6 +180,9 @@ impl Search<'_> {
             };
             return Ok(Recovery::Kept(power.to_string()));
         }
+        if operation == Operation::Create && was_destroyed(self.cluster, self.open, vmid).await? {
+            return Ok(destroyed_since(vmid));
+        }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
             let value = guest.read_unfinished(&planned).await?;
@@ -268,11 +271,7 @@ async fn own_tasks(
     ids: &[String],
 ) -> Result<Vec<String>, ProviderError> {
     let since = since.saturating_sub(CLOCK_DIFFERENCE).max(0);
-    let params =
-        [("source", source.to_string()), ("since", since.to_string()), ("limit", "1000".to_string())];
-    let params = params.map(|(name, value)| (name.to_string(), value));
-    let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/tasks"), &params).await;
-    let list = list.map_err(|error| failed(format!("list the tasks of {node}"), &error))?;
+    let list = list_tasks(cluster, node, source, since).await?;
     // A token acts for its user, who is what the list has.
     let user = cluster.api.user();
     let user = user.split('!').next().unwrap_or_default();
@@ -283,10 +282,51 @@ async fn own_tasks(
             && (user.is_empty() || text("user").split('!').next() == Some(user))
             && start >= since
     };
-    let tasks = elements("the tasks", &list);
-    let tasks = tasks.map_err(|error| failed(format!("list the tasks of {node}"), &error))?.iter();
-    let upids = tasks.filter(|task| mine(task)).filter_map(|task| task.get("upid")?.as_str());
+    let upids = list.iter().filter(|task| mine(task)).filter_map(|task| task.get("upid")?.as_str());
     Ok(upids.map(str::to_string).collect())
+}
+
+/// The tasks of a node that began at this time, in seconds of its clock, or later.
+async fn list_tasks(
+    cluster: &Cluster,
+    node: &str,
+    source: &str,
+    since: i64,
+) -> Result<Vec<Json>, ProviderError> {
+    let params =
+        [("source", source.to_string()), ("since", since.to_string()), ("limit", "1000".to_string())];
+    let params = params.map(|(name, value)| (name.to_string(), value));
+    let fail = |error: &_| failed(format!("list the tasks of {node}"), error);
+    let list = cluster.api.send(Method::Get, &format!("/nodes/{node}/tasks"), &params).await;
+    let list = list.map_err(|error| fail(&error))?;
+    Ok(elements("the tasks", &list).map_err(|error| fail(&error))?.to_vec())
+}
+
+/// Whether the guest that an action made was destroyed since, so that what has its id now is another one. Its tasks prove
+/// that it was made, not that it is still there. Of other users' tasks only a user with Sys.Audit sees any.
+async fn was_destroyed(cluster: &Cluster, open: &OpenAction, vmid: u32) -> Result<bool, ProviderError> {
+    let id = vmid.to_string();
+    for (_, upid) in &open.tasks {
+        let mut parts = upid.split(':').skip(1);
+        let (Some(node), Some(began)) = (parts.next(), parts.nth(2)) else { continue };
+        let Ok(began) = i64::from_str_radix(began, 16) else { continue };
+        let destroyed = |task: &Json| {
+            let text = |name: &str| task.get(name).and_then(Json::as_str).unwrap_or_default();
+            text("id") == id
+                && matches!(text("type"), "qmdestroy" | "vzdestroy")
+                && task.get("starttime").and_then(Json::as_i64).is_some_and(|start| start > began)
+        };
+        if list_tasks(cluster, node, "all", began).await?.iter().any(destroyed) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn destroyed_since(vmid: u32) -> Recovery {
+    Recovery::Unclear(format!(
+        "guest {vmid} was destroyed after this run began to make it: what has its id now is another one"
+    ))
 }
 
 async fn recover_other(
@@ -332,6 +372,13 @@ async fn recover_other(
         },
     };
     let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
+    if let Some(vmid) = raced(open).or(open.intent.claim.vmid).filter(|_| kind.is_described_guest())
+        && open.intent.operation == Operation::Create
+        && read.is_some()
+        && was_destroyed(cluster, open, vmid).await?
+    {
+        return Ok(destroyed_since(vmid));
+    }
     Ok(match (open.intent.operation, read) {
         (Operation::Create, None) => Recovery::NothingDone,
         (_, None) => Recovery::Gone,

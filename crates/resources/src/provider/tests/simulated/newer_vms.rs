@@ -1,11 +1,12 @@
 //! The newer kinds of virtual machines against the simulator: ids are reserved, clones keep what is not configured,
 //! machines that were migrated are found.
 
-use pve_executor::ports::Provider;
+use pve_executor::ports::{Provider, Recovery};
 use pve_model::Value;
 use pve_model::codec::{decode, to_plain_json};
 use serde_json::{Value as Json, json};
 
+use super::super::recovered::open_action;
 use super::super::{Recorder, World};
 use super::turns::step;
 use super::{world, world_with};
@@ -347,4 +348,32 @@ async fn a_device_that_leaves_the_configuration_is_said_to_stay() {
     assert!(told.len() == 1 && told[0].contains("keeps net1"), "{told:?}");
     wanted["delete"] = json!({"network": ["net1"]});
     assert!(notes(&wanted).is_empty());
+}
+
+/// A run ended before it could say that its machine was made; somebody destroyed that and made another one with its id.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_the_id_of_a_machine_that_was_destroyed_is_not_recovered_as_that() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = two_nodes(kind).await;
+        let config = world.config(wanted(kind));
+        let recorder = Recorder::default();
+        world.try_apply(None, Some(&config), &recorder).await.unwrap();
+        let mut open = open_action(&world, &config, &recorder).await;
+        open.intent.claim.vmid = Some(720);
+        assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)), "{kind}");
+        world.api.send(Method::Delete, "/nodes/pve/qemu/720", &[]).await.unwrap();
+        while world.api.send(Method::Get, "/nodes/pve/qemu/720/config", &[]).await.is_ok() {}
+        send(&world, "/nodes/pve/qemu", &[("vmid", "720"), ("name", "theirs")]).await;
+        // Times of tasks are whole seconds: ours began some earlier.
+        for (_, upid) in &mut open.tasks {
+            let mut parts: Vec<String> = upid.split(':').map(str::to_string).collect();
+            parts[4] = format!("{:08X}", i64::from_str_radix(&parts[4], 16).unwrap() - 5);
+            *upid = parts.join(":");
+        }
+        assert!(!open.tasks.is_empty() && !open.completed.is_empty(), "{kind}");
+        match world.provider.recover(&open, None).await {
+            Ok(Recovery::Unclear(why)) => assert!(why.contains("was destroyed after this run"), "{why}"),
+            other => panic!("{kind}: {other:?}"),
+        }
+    }
 }
