@@ -41,6 +41,9 @@ impl ProxmoxProvider {
             }
             _ => match kind.operations() {
                 Some(operations) => {
+                    if kind.is_described_guest() {
+                        self.guest_to_import("qemu", provider, id).await?;
+                    }
                     let located =
                         operations.located(&base, id).ok_or_else(|| malformed(id, operations.shape()))?;
                     operations.read(kind.block(), cluster, &located).await.map_err(|error| fail(&error))?

@@ -377,3 +377,15 @@ async fn what_has_the_id_of_a_machine_that_was_destroyed_is_not_recovered_as_tha
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_is_being_made_is_not_imported() {
+    for kind in ["proxmox_vm", CLONED] {
+        let (world, _server) = two_nodes(kind).await;
+        step(&world, None, &wanted(kind)).await.unwrap();
+        world.provider.import(&world.address, "proxmox", "pve/720").await.unwrap();
+        send(&world, "/nodes/pve/qemu/720/config", &[("lock", "clone")]).await;
+        let error = world.provider.import(&world.address, "proxmox", "pve/720").await.unwrap_err();
+        assert!(error.message.contains("the guest is being made (lock: clone)"), "{error}");
+    }
+}
