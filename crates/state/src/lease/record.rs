@@ -41,8 +41,19 @@ impl LeaseHolder {
 
     /// Whether it is known that the process has ended: it ran on this machine, which has no such process.
     pub fn has_ended(&self) -> bool {
-        self.machine.is_some() && self.machine == machine() && is_none(signalled(self.process))
+        self.machine.is_some() && self.machine == machine() && is_gone(self.process)
     }
+}
+
+#[cfg(unix)]
+fn is_gone(process: u32) -> bool {
+    is_none(signalled(process))
+}
+
+/// Not told elsewhere.
+#[cfg(not(unix))]
+fn is_gone(_: u32) -> bool {
+    false
 }
 
 /// What the system says to a signal that is only asked for.
@@ -57,14 +68,6 @@ fn signalled(process: u32) -> rustix::io::Result<()> {
 #[cfg(unix)]
 fn is_none(signalled: rustix::io::Result<()>) -> bool {
     signalled == Err(rustix::io::Errno::SRCH)
-}
-
-#[cfg(not(unix))]
-fn signalled(_: u32) {}
-
-#[cfg(not(unix))]
-fn is_none((): ()) -> bool {
-    false
 }
 
 /// What no other machine, no other start of this one and no other container of it has.
