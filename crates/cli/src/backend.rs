@@ -2,12 +2,15 @@
 
 mod copy;
 mod given;
+mod left_behind;
 mod local;
 mod lock;
 mod logs;
 mod marker;
 mod migrate;
+mod noted;
 mod pin;
+mod place;
 mod spool;
 
 use std::collections::BTreeMap;
@@ -21,11 +24,11 @@ use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
 pub use copy::{adopt_copy, log_place};
-pub use given::{remember, tell_once};
+pub use given::{propose, tell_once};
+pub use left_behind::{Leaving, leave_behind, refuse_left_behind};
 pub use local::Local;
-pub use lock::{RunLock, pass_over, unknown_lock};
+pub use lock::{RunLock, is_passed_over, pass_over, tell_terraform_lock, unknown_lock};
 pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};
-pub use marker::{leave_behind, refuse_left_behind};
 pub use migrate::{Moved, migrate};
 pub use pin::log_id;
 pub use spool::{discard_spool, has_spool, push};

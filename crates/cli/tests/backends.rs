@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
 
 use common::Project;
 
@@ -27,52 +27,82 @@ fn what_a_block_leaves_out_is_asked_for_by_name() {
 }
 
 #[test]
-fn init_keeps_arguments_and_their_secrets_sealed() {
+fn init_keeps_arguments_that_lead_to_a_store_and_their_secrets_sealed() {
     let project = Project::new(PARTIAL);
     project.write("prod.s3.tfbackend", "region = \"eu-west-1\"\nskip_region_validation = true\n");
-    let endpoints = format!("-backend-config=endpoints={{ s3 = \"{NOWHERE}\" }}");
-    let away = project.fails(&[
-        "init",
-        "-backend-config=prod.s3.tfbackend",
-        "-backend-config=bucket=team",
-        "-backend-config",
-        "use_path_style=true",
-        "-backend-config=access_key=AKIA",
-        "-backend-config=secret_key=hunter2-hunter2",
-        "-backend-config=assume_role_with_web_identity={ role_arn = \"r\", web_identity_token = \"hunter2\" }",
-        "-backend-config=https_proxy=http://ann:hunter2@127.0.0.1:1",
-        &endpoints,
-    ]);
-    // The store is asked; what is kept is what leads there.
-    assert!(away.contains("s3://team/infra/terraform.tfstate.pve") && away.contains(NOWHERE), "{away}");
-    assert!(away.contains("Check the endpoint") && away.lines().count() < 8, "{away}");
+    let init = |endpoints: &str| {
+        project.run(&[
+            "init",
+            "-backend-config=prod.s3.tfbackend",
+            "-backend-config=bucket=team",
+            "-backend-config",
+            "use_path_style=true",
+            "-backend-config=access_key=AKIA",
+            "-backend-config=secret_key=hunter2-hunter2",
+            "-backend-config=assume_role_with_web_identity={ role_arn = \"r\", web_identity_token = \"hunter2\" }",
+            "-backend-config=https_proxy=http://ann:hunter2@127.0.0.1:1",
+            endpoints,
+        ])
+    };
+    let nowhere = format!("-backend-config=endpoints={{ s3 = \"{NOWHERE}\", sts = \"{NOWHERE}\" }}");
+    let away = init(&nowhere);
+    let said = common::text(&away);
+    // The store is asked, and what leads nowhere is not kept.
+    assert_eq!(away.status.code(), Some(1), "{said}");
+    assert!(said.contains("s3://team/infra/terraform.tfstate.pve") && said.contains(NOWHERE), "{said}");
+    assert!(!project.path().join(".pve/backend.json").exists());
+    let (address, _asked) = store();
+    let endpoints =
+        format!("-backend-config=endpoints={{ s3 = \"http://{address}\", sts = \"http://{address}\" }}");
+    let found = init(&endpoints);
+    assert!(found.status.success(), "{}", common::text(&found));
     let file = kept(&project);
-    assert!(file.contains("\"bucket\": \"team\"") && file.contains(NOWHERE), "{file}");
+    assert!(file.contains("\"bucket\": \"team\"") && file.contains(&address.to_string()), "{file}");
     assert!(!file.contains("hunter2"), "{file}");
     // Again without arguments: they are still there, and lead to the endpoint.
-    project.fails(&["init"]);
+    project.ok(&["init"]);
     assert_eq!(kept(&project), file);
-    // What cannot be used is not kept.
+    // What cannot be used is not kept in their place.
     let refused = project.fails(&["init", "-backend-config=foo=bar"]);
     assert!(refused.contains("has no argument foo"), "{refused}");
     assert_eq!(kept(&project), file);
     let refused = project.run_with(&[("PVE_BACKEND_CONFIG", "acl=\"'x\" bukket=x")], &["plan"]);
     assert!(common::text(&refused).contains("has no argument bukket"), "{}", common::text(&refused));
     assert!(project.fails(&["init", "-reconfigure"]).contains("bucket is missing"));
-    assert_eq!(kept(&project), file);
-    project.fails(&[
-        "init",
-        "-reconfigure",
-        "-backend-config=bucket=b",
-        "-backend-config=region=r",
-        &endpoints,
-    ]);
+    for option in ["-reconfigure", "-migrate"] {
+        let away = init(&nowhere);
+        assert_eq!(away.status.code(), Some(1), "{option}");
+        assert_eq!(kept(&project), file, "{option}");
+    }
+    let anew = ["-backend-config=bucket=b", "-backend-config=region=r", "-backend-config=access_key=AKIA"];
+    let anew = [
+        &["init", "-reconfigure", "-backend-config=secret_key=b", "-backend-config=use_path_style=true"],
+        &anew[..],
+    ];
+    let anew = [anew.concat(), vec![&*endpoints]].concat();
+    project.ok(&anew);
     assert!(!kept(&project).contains("team"));
+    // What cannot be read is no absence, and is written over by whoever says so.
+    for damaged in ["", "{\"format\": 1, \"ki", "\0\0\0"] {
+        project.write(".pve/backend.json", damaged);
+        for words in [&["plan"][..], &["init"], &["init", "-backend-config=bucket=b"]] {
+            let refused = project.fails(words);
+            assert!(
+                refused.contains("backend.json cannot be read") && refused.contains("-reconfigure"),
+                "{refused}"
+            );
+        }
+        project.ok(&anew);
+        assert!(kept(&project).contains("\"bucket\": \"b\""));
+    }
 }
 
 #[test]
 fn arguments_without_effect_are_told_of_once() {
     let project = Project::new(PARTIAL);
+    let (address, _asked) = store();
+    let endpoints =
+        format!("-backend-config=endpoints={{ s3 = \"http://{address}\", dynamodb = \"http://{address}\" }}");
     let words = [
         "init",
         "-backend-config=bucket=b",
@@ -80,12 +110,18 @@ fn arguments_without_effect_are_told_of_once() {
         "-backend-config=dynamodb_table=locks",
         "-backend-config=access_key=a",
         "-backend-config=secret_key=b",
-        "-backend-config=endpoints={ s3 = \"http://127.0.0.1:1\" }",
+        "-backend-config=use_path_style=true",
+        &endpoints,
     ];
     let first = common::text(&project.run(&words));
     assert!(first.contains("Note: backend \"s3\": dynamodb_table has no effect"), "{first}");
     let second = common::text(&project.run(&words));
     assert!(!second.contains("dynamodb_table"), "{second}");
+    // That nobody may read the table is told before a run is refused for it.
+    assert!(
+        second.contains("it cannot be told whether Terraform holds its lock: the table locks at"),
+        "{second}"
+    );
 }
 
 #[test]
@@ -108,20 +144,54 @@ fn answering(
     status: &'static str,
     body: &'static str,
 ) -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+    answering_by(move |_| (status, body))
+}
+
+/// A store with an empty bucket, which gives roles and has no tables.
+fn store() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
+    answering_by(|head| {
+        if head.to_lowercase().contains("x-amz-target: dynamodb") {
+            ("400 Bad Request", "{\"__type\": \"ResourceNotFoundException\"}")
+        } else if head.starts_with("POST") {
+            ("200 OK", ROLE)
+        } else if head.contains("list-type=2") {
+            ("200 OK", "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+        } else {
+            ("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>")
+        }
+    })
+}
+
+const ROLE: &str = "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+    <AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>B</SecretAccessKey>\
+    <SessionToken>C</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+    </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>";
+
+/// The same by the head of the request.
+fn answering_by(
+    answer: impl Fn(&str) -> (&'static str, &'static str) + Send + 'static,
+) -> (std::net::SocketAddr, std::sync::mpsc::Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
-            let mut lines = std::io::BufReader::new(connection.try_clone().unwrap()).lines();
-            let head: Vec<String> =
-                lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let mut reader = std::io::BufReader::new(connection.try_clone().unwrap());
+            let lines = reader.by_ref().lines().map_while(Result::ok);
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let length = head.iter().filter_map(|line| line.split_once(": ")).find_map(|(name, value)| {
+                name.eq_ignore_ascii_case("content-length").then(|| value.parse().ok())?
+            });
+            // A body that is not read would cut the answer off.
+            let _ = std::io::copy(&mut reader.take(length.unwrap_or(0)), &mut std::io::sink());
+            let head = head.join("\n");
+            let (status, body) = answer(&head);
             let length = body.len();
             let answer =
                 format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
             let _ = connection.write_all(answer.as_bytes());
-            if sender.send(head.join("\n")).is_err() {
+            if sender.send(head).is_err() {
                 return;
             }
         }

@@ -56,7 +56,9 @@ fn a_machine_that_never_saw_the_log_takes_none_but_the_one_that_is_named() {
     said(with_key(mallory.path(), 'b', &["apply", "-auto-approve"]), 0);
     said(with_key(mallory.path(), 'b', &["key", "add", "-name", "root", &recipient]), 0);
     let before = server.keys();
-    for words in [&["plan"][..], &["apply", "-auto-approve"], &["key", "rotate"], &["state", "list"]] {
+    for words in
+        [&["plan"][..], &["apply", "-auto-approve"], &["key", "rotate"], &["state", "list"], &["log", "push"]]
+    {
         let refused = said(named(runner.path(), words), 1);
         assert!(refused.contains("and PVE_LOG_ID names"), "{words:?}: {refused}");
     }

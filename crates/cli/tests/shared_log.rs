@@ -106,6 +106,15 @@ fn a_lock_that_terraform_holds_on_the_old_state_is_respected() {
     let (status, _) = server.request("PUT", "/team/infra/terraform.tfstate.tflock", lock);
     assert_eq!(status, 200);
     ok(one.path(), &["plan"]);
+    let status = ok(one.path(), &["lock", "status"]);
+    assert!(status.contains("no run of pve works on it.\nTerraform holds its lock on the state"), "{status}");
+    assert!(status.contains("apply by ann@desk since 2026-11-25T10:00:00Z (lock 7d8c)"), "{status}");
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(one.path(), &["--json", "lock", "status"])).unwrap();
+    assert_eq!(
+        (&json["holder"], &json["terraform"][0]["who"]),
+        (&serde_json::Value::Null, &"ann@desk".into())
+    );
     let refused = fails(one.path(), &["apply", "-auto-approve"]);
     assert!(
         refused.contains("apply by ann@desk since") && refused.contains("unlock -terraform"),
@@ -133,6 +142,8 @@ fn a_lock_of_terraform_that_does_not_say_whose_it_is_is_not_passed_over() {
         std::fs::write(one.path().join(".pve/default/terraform-lock"), "\n").unwrap();
         let refused = fails(one.path(), &["apply", "-auto-approve"]);
         assert!(refused.contains("a lock that does not say whose it is"), "{refused}");
+        // The way out is one that is not refused.
+        assert!(refused.contains("remove the lock") && !refused.contains("unlock -terraform"), "{refused}");
     }
 }
 
@@ -200,6 +211,18 @@ fn a_lock_that_terraform_holds_in_a_table_is_respected() {
         server.dynamodb("PutItem", &item);
     };
     hold("7d8c");
+    for words in [&["plan"][..], &["init"], &["lock", "status"]] {
+        let mut command = pve(one.path(), words);
+        command.envs([
+            ("AWS_ENDPOINT_URL_DYNAMODB", &*dynamodb),
+            ("PVE_BACKEND_CONFIG", "dynamodb_table=locks"),
+        ]);
+        let told = text(&command.output().unwrap());
+        assert!(
+            told.contains("apply by ann@desk since  (lock 7d8c in the table locks)"),
+            "{words:?}: {told}"
+        );
+    }
     let (code, told) = apply("locks");
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("apply by ann@desk since  (lock 7d8c in the table locks)"), "{told}");

@@ -79,6 +79,20 @@ pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<O
     found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
 }
 
+/// The locks that Terraform holds on the state beside a log, which is not opened for it; the error within is of what could
+/// not be asked.
+///
+/// # Errors
+/// When the store cannot be used.
+pub async fn terraform_locks(
+    settings: &Settings,
+    environment: &str,
+) -> Result<Result<Vec<TerraformLock>, StoreError>, LogError> {
+    let (store, table) = connect(settings, environment).await?;
+    let (key, id) = (settings.state_key(environment), settings.lock_id(environment));
+    Ok(read_locks(&*store, &key, table.as_ref(), &id).await)
+}
+
 /// Asks the store, once, what it has of the log: an absence can be told by whoever answers, a listing cannot.
 ///
 /// # Errors

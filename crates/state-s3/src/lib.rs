@@ -23,7 +23,7 @@ mod store;
 mod terraform_lock;
 
 pub use aws::{AwsStore, ConnectError};
-pub use backend::{SharedLog, reach, terraform_state};
+pub use backend::{SharedLog, reach, terraform_locks, terraform_state};
 pub use layout::Layout;
 pub use lease::S3Lease;
 pub use log::S3Log;

@@ -10,7 +10,7 @@ use pve_state::{Draft, EventLog as _};
 use pve_state_s3::{Settings, SharedLog};
 use uuid::Uuid;
 
-use super::marker::NotedLog;
+use super::noted::NotedLog;
 use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};

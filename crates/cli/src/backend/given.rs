@@ -83,22 +83,46 @@ pub(super) fn restored(project: &Project, kept: &Protected, place: &Path) -> Res
     Ok(all)
 }
 
-/// Keeps what `-backend-config` gave, in the place of what was given before; forgets that when `anew`.
+/// What `-backend-config` gave, before it is kept.
+pub struct Proposed {
+    kind: String,
+    arguments: Arguments,
+}
+
+/// Takes what `-backend-config` gave in the place of what was given before, and forgets that when `anew`: in this process,
+/// until it is kept.
 ///
 /// # Errors
-/// When an argument cannot be read, the backend cannot be used with them, or the file cannot be written.
-pub fn remember(project: &Project, kind: &str, words: &[String], anew: bool) -> Result<(), Failure> {
-    let mut remembered = read(project)?.unwrap_or_default();
-    if words.is_empty() && !anew {
-        return Ok(());
+/// When an argument cannot be read, or the backend cannot be used with them.
+pub fn propose(
+    project: &Project,
+    kind: &str,
+    words: &[String],
+    anew: bool,
+) -> Result<Option<Proposed>, Failure> {
+    if !anew {
+        // What cannot be read is not written over, either, unless that is meant.
+        read(project)?;
+        if words.is_empty() {
+            return Ok(None);
+        }
     }
-    let all = parse(project, words)?;
-    // What cannot be used is not kept in the place of what can.
-    project.backend_with(|_| with_environment(project, all.clone()))?;
-    remembered.format = FORMAT;
-    remembered.kind = kind.into();
-    remembered.arguments = protected(project, &all)?;
-    write(project, &remembered)
+    let arguments = parse(project, words)?;
+    let found = project.backend_with(|_| with_environment(project, arguments.clone()))?;
+    project.backend.get_or_init(|| found);
+    Ok(Some(Proposed { kind: kind.into(), arguments }))
+}
+
+impl Proposed {
+    /// Keeps it: what it leads to could be used.
+    ///
+    /// # Errors
+    /// When there are secrets and no key to seal them with, or the file cannot be written.
+    pub fn keep(self, project: &Project) -> Result<(), Failure> {
+        let told = read(project).ok().flatten().map(|remembered| remembered.told).unwrap_or_default();
+        let arguments = protected(project, &self.arguments)?;
+        write(project, &Remembered { format: FORMAT, kind: self.kind, arguments, told })
+    }
 }
 
 /// What was given for a backend of this type; what the environment gives comes last and wins.

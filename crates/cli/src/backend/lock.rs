@@ -15,6 +15,13 @@ use crate::project::{Project, actor};
 /// The pause between looks at a lock on this machine.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// What to do about a lock of Terraform.
+const WAIT: &str = "Wait until it is done, or give -lock-timeout=5m to wait for it.";
+const DEAD: &str = "Wait until it is done, or give -lock-timeout=5m to wait for it. If that run is dead: `terraform \
+                    force-unlock`, or `pve unlock -terraform`, which leaves the lock there and passes over it.";
+const UNNAMED: &str = "Once nobody runs Terraform on this state any more, remove the lock: the object with a client of the \
+                       store, the item with one of DynamoDB.";
+
 /// The right to write to a log; given back when it is dropped. A lease that cannot be given back runs out by itself.
 pub struct RunLock(Held);
 
@@ -160,8 +167,7 @@ async fn wait_for_terraform(
         if tokio::time::Instant::now() >= deadline {
             return Err(Failure::hinted(
                 format!("Terraform holds its lock on the state beside this log: {lock}"),
-                "Wait until it is done, or give -lock-timeout=5m to wait for it. If that run is dead: \
-                 `terraform force-unlock`, or `pve unlock -terraform`, which leaves the lock there and passes over it.",
+                if lock.is_named() { DEAD.to_string() } else { format!("{WAIT} {UNNAMED}") },
             ));
         }
         if !std::mem::replace(&mut told, true) {
@@ -173,6 +179,31 @@ async fn wait_for_terraform(
             None => return Ok(()),
         }
     }
+}
+
+/// Says, where the block tells that Terraform locks its state, that it holds that lock, or that it cannot be told: what
+/// only looks does not wait for it, and what writes does.
+///
+/// # Errors
+/// When the backend cannot be used.
+pub async fn tell_terraform_lock(project: &Project) -> Result<(), Failure> {
+    let Backend::Shared(bucket) = project.backend()? else { return Ok(()) };
+    if !bucket.lock_file && bucket.lock_table.is_none() {
+        return Ok(());
+    }
+    match pve_state_s3::terraform_locks(bucket, project.stream()).await? {
+        Ok(locks) => {
+            for lock in locks.iter().filter(|lock| !is_passed_over(project, lock)) {
+                eprintln!(
+                    "Note: Terraform holds its lock on the state beside this log: {lock}. `pve apply` waits for it."
+                );
+            }
+        }
+        Err(error) => eprintln!(
+            "Note: it cannot be told whether Terraform holds its lock: {error}. Until it can be, what writes is refused."
+        ),
+    }
+    Ok(())
 }
 
 /// What may be held and cannot be looked at.
@@ -188,7 +219,8 @@ fn passed_over(project: &Project) -> PathBuf {
     project.data_folder().join("terraform-lock")
 }
 
-fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
+/// Whether `pve unlock -terraform` passed over a lock, which is told.
+pub fn is_passed_over(project: &Project, lock: &TerraformLock) -> bool {
     let passed = std::fs::read_to_string(passed_over(project));
     let passed = lock.is_named() && passed.is_ok_and(|ids| ids.lines().any(|id| id == lock.id));
     if passed {
@@ -205,8 +237,7 @@ pub fn pass_over(project: &Project, locks: &[TerraformLock]) -> Result<(), Failu
     if let Some(lock) = locks.iter().find(|lock| !lock.is_named()) {
         return Err(Failure::hinted(
             format!("it cannot be passed over without passing over each one that follows: {lock}"),
-            "Nothing was changed. Once nobody runs Terraform on this state any more, remove it: the object with a client of \
-             the store, the item with one of DynamoDB.",
+            format!("Nothing was changed. {UNNAMED}"),
         ));
     }
     let path = passed_over(project);

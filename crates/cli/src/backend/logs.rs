@@ -11,7 +11,9 @@ use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
 use super::copy::refuse_copy;
-use super::marker::{Marker, NotedLog, refuse_left_behind, refuse_vanished};
+use super::left_behind::{refuse_left_behind, refuse_vanished};
+use super::marker::Marker;
+use super::noted::NotedLog;
 use super::pin::{refuse_unnamed, tell_first_use};
 use super::spool::{Spool, refuse_spool};
 use super::{Backend, RunLock};

@@ -1,95 +1,25 @@
 //! What is kept beside an environment of its log: where it is, which one, and how far it was seen to go. So a log that
 //! was emptied, replaced or left behind is noticed where it can be.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use async_trait::async_trait;
-use pve_model::event::Event;
-use pve_model::state::State;
-use pve_state::{Draft, EventLog, Head, Key, KnownKeys, LogError, Verification};
-use pve_state_sqlite::SqliteLog;
+use pve_state::{EventLog, Head, KnownKeys};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::copy::place;
-use super::given::{Protected, protected, restored};
-use super::{Backend, Local, bucket};
+use super::place::Place;
 use crate::failure::Failure;
 use crate::project::Project;
 
 /// The newest format of the file.
 const FORMAT: u32 = 1;
 
-/// Where a log is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Place {
-    /// The type of backend.
-    kind: String,
-    /// How it is called; two places of one name are one.
-    pub(super) name: String,
-    /// What is needed to get there again.
-    #[serde(flatten)]
-    arguments: Protected,
-}
-
-impl Place {
-    /// The place of an environment's log in a backend.
-    ///
-    /// # Errors
-    /// When there are secrets and no key to seal them with.
-    pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
-        let name = name(project, backend);
-        let (kind, arguments) = match backend {
-            Backend::Local(local) => ("local", local.arguments.clone()),
-            Backend::Shared(bucket) => ("s3", bucket.lasting_arguments()),
-        };
-        Ok(Place { kind: kind.into(), name, arguments: protected(project, &arguments)? })
-    }
-
-    /// The backend that the log is in.
-    ///
-    /// # Errors
-    /// When its arguments cannot be read.
-    pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
-        let arguments = restored(project, &self.arguments, &path(project))?;
-        if self.kind == "local" {
-            return Local::from_arguments(arguments).map(Backend::Local);
-        }
-        bucket(arguments)
-    }
-
-    /// The same, to go there: refused where it leads somewhere else by now.
-    fn reached(&self, project: &Project) -> Result<Backend, Failure> {
-        let backend = self.backend(project)?;
-        let found = name(project, &backend);
-        if self.kind == "local" || found == self.name {
-            return Ok(backend);
-        }
-        Err(Failure::hinted(
-            format!(
-                "the log was last used as {}, and what is remembered of that leads to {found} now",
-                self.name
-            ),
-            "The environment has changed since, or the profile: set AWS_ENDPOINT_URL_S3 as it was. Nothing was changed.",
-        ))
-    }
-}
-
-/// How the place of an environment's log is called.
-pub(super) fn name(project: &Project, backend: &Backend) -> String {
-    match backend {
-        Backend::Local(local) => local.name(project),
-        Backend::Shared(bucket) => bucket.place(project.stream()),
-    }
-}
-
-/// The file.
+/// What the file holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Marker {
     format: u32,
     pub(super) place: Place,
-    log: Uuid,
+    pub(super) log: Uuid,
     pub(super) sequence: u64,
     hash: String,
     /// The revision of the log's keyring.
@@ -100,7 +30,8 @@ pub(super) struct Marker {
     keys: Option<KnownKeys>,
 }
 
-fn path(project: &Project) -> PathBuf {
+/// The file.
+pub(super) fn path(project: &Project) -> PathBuf {
     project.data_folder().join("log.json")
 }
 
@@ -109,13 +40,13 @@ fn hexadecimal(hash: &[u8; 32]) -> String {
 }
 
 impl Marker {
-    /// What is kept of the environment's log. A file that was cut off by a crash says nothing.
+    /// What is kept of the environment's log.
     ///
     /// # Errors
     /// When it is there and cannot be read, or is of a newer format.
     pub(super) fn read(project: &Project) -> Result<Option<Marker>, Failure> {
         match std::fs::read(path(project)) {
-            Ok(text) => Marker::parse(&text).map_err(|why| {
+            Ok(text) => Marker::parse(&text).map(Some).map_err(|why| {
                 let file = path(project);
                 Failure::hinted(
                     format!("{}: {why}", file.display()),
@@ -128,30 +59,24 @@ impl Marker {
         }
     }
 
-    /// `None` for what a crash leaves: a file that is cut off, or has zeros in place of what was written last.
-    fn parse(text: &[u8]) -> Result<Option<Marker>, String> {
+    fn parse(text: &[u8]) -> Result<Marker, String> {
         #[derive(Deserialize)]
         struct Format {
             format: u32,
         }
-        let cut_off = |error: serde_json::Error| match error.is_eof() || text.ends_with(&[0]) {
-            true => Ok(None),
-            false => Err(format!("it cannot be read: {error}")),
+        // What a power cut leaves, a file that is cut off or full of zeros, would let an empty log pass for the right one.
+        let unreadable = |error: serde_json::Error| match error.is_eof() || text.ends_with(&[0]) {
+            true => "it is empty or cut off, perhaps by a power cut".to_string(),
+            false => format!("it cannot be read: {error}"),
         };
-        match serde_json::from_slice::<Format>(text) {
-            Ok(Format { format }) if format > FORMAT => {
-                Err(format!("its format is {format}: a newer version of pve wrote it"))
-            }
-            Ok(_) => {
-                let read = |mut marker: Marker| {
-                    // A slash at the end of an endpoint says nothing, and was kept once.
-                    marker.place.name.truncate(marker.place.name.trim_end_matches('/').len());
-                    Some(marker)
-                };
-                serde_json::from_slice(text).map(read).or_else(cut_off)
-            }
-            Err(error) => cut_off(error),
+        let Format { format } = serde_json::from_slice(text).map_err(unreadable)?;
+        if format > FORMAT {
+            return Err(format!("its format is {format}: a newer version of pve wrote it"));
         }
+        let mut marker: Marker = serde_json::from_slice(text).map_err(unreadable)?;
+        // A slash at the end of an endpoint says nothing, and was kept once.
+        marker.place.name.truncate(marker.place.name.trim_end_matches('/').len());
+        Ok(marker)
     }
 
     /// A marker of this end of a log.
@@ -160,12 +85,23 @@ impl Marker {
         Marker { format: FORMAT, place, log, sequence: end.sequence, hash, keyring, keys: None }
     }
 
-    /// Keeps it. It is written with every append: one that a power cut takes back only says less.
+    /// The same of a log whose data keys are known.
+    pub(super) fn with_keys(self, keys: Option<KnownKeys>) -> Marker {
+        Marker { keys, ..self }
+    }
+
+    /// The same of the log under another name.
+    pub(super) fn moved_to(self, place: Place) -> Marker {
+        Marker { place, ..self }
+    }
+
+    /// Keeps it. It is written with every append: one that a power cut takes back to the one before only says less, but
+    /// the first one has none before it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn write(&self, path: &std::path::Path) -> std::io::Result<()> {
-        super::write_private(path, &serde_json::to_vec_pretty(self)?, false)
+    pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
+        super::write_private(path, &serde_json::to_vec_pretty(self)?, !path.exists())
     }
 
     /// How the event at this place, if there is one, differs from what was seen.
@@ -253,189 +189,5 @@ impl Marker {
                 path(project).display()
             ),
         ))
-    }
-}
-
-/// Refuses to open a log in one place while the environment's log is in another one.
-///
-/// # Errors
-/// When there is a log that would be left behind, or the file of the log is gone.
-pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
-    let here = project.backend()?;
-    let wanted = name(project, here);
-    let Some((found, events)) = elsewhere(project, here).await? else { return Ok(()) };
-    if renamed(project, here)?.is_some() {
-        return Err(Failure::hinted(
-            format!(
-                "the log of the environment {} is {found}, and the configuration now names {wanted}",
-                project.stream()
-            ),
-            "If that is another name of the same store, `pve init -reconfigure` goes on with it, and the log there has to be \
-             this one. If it is another store, `pve init -migrate` moves the log there. Nothing was read or written.",
-        ));
-    }
-    Err(Failure::hinted(
-        format!(
-            "the log of the environment {} is {found} ({events} events), and the configuration now names {wanted}",
-            project.stream()
-        ),
-        "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind. Nothing was read or written.",
-    ))
-}
-
-/// What is kept of the log, if it is in the same bucket, at the same key, of another endpoint than the backend says: that
-/// may be another name of the same store.
-fn renamed(project: &Project, here: &Backend) -> Result<Option<Marker>, Failure> {
-    let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
-    let same = match marker.place.backend(project)? {
-        Backend::Shared(known) => place(&known, project) == place(wanted, project),
-        Backend::Local(_) => false,
-    };
-    Ok(same.then_some(marker))
-}
-
-/// The name of a log with events that is not where the backend is, and how many it has.
-async fn elsewhere(project: &Project, here: &Backend) -> Result<Option<(String, u64)>, Failure> {
-    let wanted = name(project, here);
-    if let Some(marker) = Marker::read(project)? {
-        let other = marker.place.name != wanted && marker.sequence > 0;
-        return Ok(other.then_some((marker.place.name, marker.sequence)));
-    }
-    // A log of before there were markers.
-    let before = Local::default();
-    let file = before.log(project);
-    if before.name(project) == wanted || !file.exists() {
-        return Ok(None);
-    }
-    let events = SqliteLog::open(&file, Key::from_bytes([0; 32]))?.head().await?;
-    Ok((events > 0).then(|| (before.name(project), events)))
-}
-
-/// The backend that the environment's log is in, when that is not the one of the configuration.
-///
-/// # Errors
-/// When it cannot be told.
-pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Failure> {
-    if elsewhere(project, project.backend()?).await?.is_none() {
-        return Ok(None);
-    }
-    match Marker::read(project)? {
-        Some(marker) => marker.place.reached(project).map(Some),
-        None => Ok(Some(Backend::Local(Local::default()))),
-    }
-}
-
-/// Lets the log that is elsewhere be: from now on the one that the configuration names counts. Says which one that was;
-/// `None` when it may be the same one, which it has to be then.
-///
-/// # Errors
-/// When it cannot be kept.
-pub async fn leave_behind(project: &Project) -> Result<Option<String>, Failure> {
-    let Some((found, _)) = elsewhere(project, project.backend()?).await? else { return Ok(None) };
-    let place = Place::of(project, project.backend()?)?;
-    let (marker, left) = match renamed(project, project.backend()?)? {
-        Some(marker) => (Marker { place, ..marker }, None),
-        None => (Marker::new(place, Uuid::nil(), Head::default(), 0), Some(found)),
-    };
-    marker.write(&path(project)).map_err(Failure::writing(&path(project)))?;
-    Ok(left)
-}
-
-/// Refuses to make a local log anew where one was.
-///
-/// # Errors
-/// When its file is gone.
-pub(super) fn refuse_vanished(project: &Project) -> Result<(), Failure> {
-    let Backend::Local(local) = project.backend()? else { return Ok(()) };
-    if local.log(project).exists() {
-        return Ok(());
-    }
-    match Marker::read(project)? {
-        Some(marker) if marker.place.name == local.name(project) => {
-            marker.check(project, marker.log, Head::default())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A log with a marker beside it that follows every append.
-pub(super) struct NotedLog {
-    log: Arc<dyn EventLog>,
-    place: Place,
-    path: PathBuf,
-}
-
-impl NotedLog {
-    pub(super) fn new(project: &Project, log: Arc<dyn EventLog>) -> Result<NotedLog, Failure> {
-        Ok(NotedLog { log, place: Place::of(project, project.backend()?)?, path: path(project) })
-    }
-
-    /// The marker only makes noticing possible: an append does not fail for it.
-    pub(super) async fn note(&self) {
-        if let Ok(end) = self.log.known_end().await
-            && let Ok(keyring) = self.log.keyring_revision(0).await
-            && end.sequence > 0
-        {
-            let keys = self.log.known_keys(None).await.ok().flatten();
-            let marker = Marker::new(self.place.clone(), self.log.id(), end, keyring);
-            let _ = Marker { keys, ..marker }.write(&self.path);
-        }
-    }
-}
-
-#[async_trait]
-impl EventLog for NotedLog {
-    fn id(&self) -> Uuid {
-        self.log.id()
-    }
-
-    async fn head(&self) -> Result<u64, LogError> {
-        self.log.head().await
-    }
-
-    async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
-        let events = self.log.append(expected_head, batch).await?;
-        self.note().await;
-        Ok(events)
-    }
-
-    async fn keep(&self, batch: Vec<Draft>) {
-        self.log.keep(batch).await;
-    }
-
-    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        self.log.read(after).await
-    }
-
-    async fn state(&self) -> Result<State, LogError> {
-        self.log.state().await
-    }
-
-    async fn save_snapshot(&self, state: &State) -> Result<(), LogError> {
-        self.log.save_snapshot(state).await
-    }
-
-    async fn settle(&self) {
-        self.log.settle().await;
-    }
-
-    async fn known_end(&self) -> Result<Head, LogError> {
-        self.log.known_end().await
-    }
-
-    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
-        self.log.known_hash(sequence).await
-    }
-
-    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
-        self.log.keyring_revision(hoped).await
-    }
-
-    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
-        self.log.known_keys(count).await
-    }
-
-    async fn verify(&self) -> Result<Verification, LogError> {
-        self.log.verify().await
     }
 }

@@ -9,10 +9,13 @@ use pve_state::{Draft, LogError, MovableLog, TransferError, copy_log};
 use uuid::Uuid;
 
 use super::copy::log_place;
+use super::left_behind::left_behind;
 use super::logs::open_to_move;
-use super::marker::{Marker, NotedLog, left_behind, name};
+use super::marker::Marker;
+use super::noted::NotedLog;
 use super::pin::refuse_unnamed;
-use super::spool::refuse_spool;
+use super::place::name;
+use super::spool::refuse_unpushed;
 use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -47,7 +50,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
     let from = open_to_move(project, &source, None).await?;
     let moved_to = from.state().await?.moved_to;
     if moved_to.is_none() {
-        refuse_spool(project)?;
+        refuse_unpushed(project, &from_name, "init -migrate")?;
     }
     // What is found there must be all that was seen there: else it is another log, or a copy from before.
     if let Some(marker) = Marker::read(project)? {

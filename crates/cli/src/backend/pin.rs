@@ -67,6 +67,11 @@ pub(super) async fn tell_first_use(project: &Project, log: &S3Log, state: &State
     Ok(())
 }
 
+/// Whether the environment names a log.
+pub(super) fn is_named() -> bool {
+    named().is_some()
+}
+
 fn named() -> Option<Vec<String>> {
     let text = std::env::var(VARIABLE).ok()?;
     let names = text.split([',', ' ']).filter(|name| !name.is_empty()).map(String::from);

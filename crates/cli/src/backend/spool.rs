@@ -8,9 +8,11 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 
 use super::copy::refuse_copy;
+use super::left_behind::refuse_left_behind;
 use super::logs::refuse_moved;
-use super::marker::{Marker, NotedLog, refuse_left_behind};
-use super::pin::refuse_unnamed;
+use super::marker::Marker;
+use super::noted::NotedLog;
+use super::pin::{is_named, refuse_unnamed};
 use super::{Backend, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -68,6 +70,21 @@ pub fn refuse_spool(project: &Project) -> Result<(), Failure> {
     ))
 }
 
+/// Refuses to leave a log, by a command of this name, while events are not in it: they belong there.
+///
+/// # Errors
+/// When there are some.
+pub(super) fn refuse_unpushed(project: &Project, home: &str, command: &str) -> Result<(), Failure> {
+    let Some(spool) = Spool::find(project) else { return Ok(()) };
+    Err(Failure::hinted(
+        format!("{} are not in the log {home} yet", spool.shown()),
+        format!(
+            "Nothing was changed. With {home} in the `backend` block, `pve log push` appends them there (`pve log push \
+             -discard` puts them aside); then name the new place and run `pve {command}` again."
+        ),
+    ))
+}
+
 /// Whether events are kept that are not in the log.
 pub fn has_spool(project: &Project) -> bool {
     Spool::find(project).is_some()
@@ -76,10 +93,16 @@ pub fn has_spool(project: &Project) -> bool {
 /// Appends what an earlier run kept, and says what became of it; `None` when there is nothing.
 ///
 /// # Errors
-/// When the log is still away, another one, or was moved: what is kept is of where it went on.
+/// When the log is still away, another one than the environment names, or was moved: what is kept is of where it went on.
 pub async fn push(project: &Project, wait: Duration) -> Result<Option<Pushed>, Failure> {
     refuse_left_behind(project).await?;
-    let Some(spool) = Spool::find(project) else { return Ok(None) };
+    let Some(spool) = Spool::find(project) else {
+        // Who names the log is told of another one, even where there is nothing to do.
+        if is_named() && project.has_log()? {
+            project.open_log().await?;
+        }
+        return Ok(None);
+    };
     let Backend::Shared(bucket) = project.backend()? else {
         return Err(Failure::plain(format!("{} are of a shared log, and the log is here", spool.shown())));
     };

@@ -8,7 +8,8 @@ use super::get;
 use super::plan::parse_wait;
 use crate::arguments::{GlobalOptions, InitOptions};
 use crate::backend::{
-    Backend, Moved, adopt_copy, leave_behind, migrate, reach, refuse_left_behind, remember, tell_once,
+    Backend, Leaving, Moved, adopt_copy, leave_behind, migrate, propose, reach, refuse_left_behind,
+    tell_once, tell_terraform_lock,
 };
 use crate::environments::environments;
 use crate::failure::{Ended, Failure};
@@ -78,23 +79,25 @@ async fn prepare_backend(
     if options.backend == Some(false) {
         return Ok(());
     }
-    match kind {
-        Some(kind) => remember(project, kind, &options.backend_config, options.reconfigure)?,
-        None if options.backend_config.is_empty() => {}
+    let proposed = match kind {
+        Some(kind) => propose(project, kind, &options.backend_config, options.reconfigure)?,
+        None if options.backend_config.is_empty() => None,
         None => {
             return Err(Failure::hinted(
                 "-backend-config is for a `backend` block, and the configuration has none",
                 "Write terraform { backend \"s3\" {} } in the root module. Nothing was kept.",
             ));
         }
+    };
+    settle(project, &environments_with_logs(project), options).await?;
+    // Kept last: what fails before changes nothing.
+    if let Some(proposed) = proposed {
+        proposed.keep(project)?;
     }
     if let Backend::Shared(settings) = project.backend()? {
         tell_once(project, settings)?;
     }
-    for project in environments_with_logs(project) {
-        settle(&project, options).await?;
-    }
-    reach(project).await
+    tell_terraform_lock(project).await
 }
 
 /// The environment that is named, else all.
@@ -109,29 +112,51 @@ fn environments_with_logs(project: &Project) -> Vec<Project> {
     environments(project).map(of).collect()
 }
 
-/// Moves a log that is elsewhere, leaves it behind, or refuses.
-async fn settle(project: &Project, options: &InitOptions) -> Result<(), Failure> {
-    if options.migrate {
-        let moved = migrate(project, parse_wait(&options.lock.lock_timeout)?).await?;
-        match moved {
-            Some(Moved { events, from, to, was_moved: false }) => {
-                println!("Moved {events} events from {from} to {to}: each is there, none changed.");
-            }
-            Some(Moved { from, to, .. }) => {
-                println!("{from} was moved to {to} before: that is used from now on.")
-            }
-            None => {}
+/// Makes sure that logs are where the configuration says: moves those that are elsewhere, leaves them behind, or refuses.
+async fn settle(project: &Project, logs: &[Project], options: &InitOptions) -> Result<(), Failure> {
+    if !options.migrate && !options.reconfigure {
+        for project in logs {
+            refuse_left_behind(project).await?;
         }
-    } else if options.reconfigure
-        && let Some(left) = leave_behind(project).await?
-    {
-        eprintln!("Note: the log {left} is left behind.");
     }
-    refuse_left_behind(project).await?;
-    if options.adopt_copy
-        && let Some(home) = adopt_copy(project, parse_wait(&options.lock.lock_timeout)?).await?
-    {
-        eprintln!("Note: the log here goes on. Whoever still works on {home} makes everything twice.");
+    reach(project).await?;
+    let wait = parse_wait(&options.lock.lock_timeout)?;
+    if options.migrate {
+        for project in logs {
+            tell_moved(migrate(project, wait).await?);
+        }
+    }
+    if options.reconfigure {
+        let mut leaving = Vec::new();
+        for project in logs {
+            leaving.extend(leave_behind(project).await?);
+        }
+        // All or none.
+        for left in leaving.into_iter().map(Leaving::keep) {
+            if let Some(left) = left? {
+                eprintln!("Note: the log {left} is left behind.");
+            }
+        }
+    }
+    for project in logs {
+        refuse_left_behind(project).await?;
+        if options.adopt_copy
+            && let Some(home) = adopt_copy(project, wait).await?
+        {
+            eprintln!("Note: the log here goes on. Whoever still works on {home} makes everything twice.");
+        }
     }
     Ok(())
+}
+
+fn tell_moved(moved: Option<Moved>) {
+    match moved {
+        Some(Moved { events, from, to, was_moved: false }) => {
+            println!("Moved {events} events from {from} to {to}: each is there, none changed.");
+        }
+        Some(Moved { from, to, .. }) => {
+            println!("{from} was moved to {to} before: that is used from now on.");
+        }
+        None => {}
+    }
 }

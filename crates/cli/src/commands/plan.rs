@@ -13,6 +13,7 @@ use pve_planner::planning::{Observed, Options, Planning};
 use super::state::refuse_unadopted;
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
+use crate::backend::tell_terraform_lock;
 use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::duration::parse_duration;
 use crate::environment::is_automation;
@@ -44,6 +45,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     }
     if !options.planning.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
+        tell_terraform_lock(&project).await?;
     }
     let connecting = Connecting::as_planned(&options.planning, Access::Reading);
     let clusters = connect(&project, &workspace, &state, connecting).await?;

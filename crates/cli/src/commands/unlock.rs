@@ -1,12 +1,12 @@
 //! `pve lock status` and `pve unlock`
 
 use pve_state::{EventLog as _, LeaseHolder, break_lease, lease_status};
-use pve_state_s3::SharedLog;
+use pve_state_s3::{SharedLog, TerraformLock};
 use serde_json::json;
 
 use super::{is_approved, print_json};
 use crate::arguments::{GlobalOptions, LockCommand, UnlockOptions};
-use crate::backend::{Backend, pass_over, unknown_lock};
+use crate::backend::{Backend, is_passed_over, pass_over, unknown_lock};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::project::{Project, actor};
 
@@ -20,16 +20,35 @@ pub async fn status(global: &GlobalOptions, _: &LockCommand) -> Ended {
     let project = Project::find(global)?;
     let Some(shared) = shared(&project).await? else {
         let text = "The log is on this machine: the system's lock ends with the process that holds it.";
-        return print(global, text, None);
+        return print(global, text, None, Some(&[]));
     };
-    match lease_status(&*shared.lease).await?.and_then(|lease| lease.record.holder) {
-        None if shared.log.head().await? == 0 => {
-            let text = format!("The environment {} has no log yet: nobody works on it.", project.stream());
-            print(global, &text, None)
+    let holder = lease_status(&*shared.lease).await?.and_then(|lease| lease.record.holder);
+    let locks = match shared.terraform_locks().await {
+        Ok(mut locks) => {
+            locks.retain(|lock| !is_passed_over(&project, lock));
+            Some(locks)
         }
-        None => print(global, &format!("Nobody works on the environment {}.", project.stream()), None),
-        Some(holder) => print(global, &format!("Held: {holder}"), Some(&holder)),
+        Err(error) => {
+            eprintln!("Note: it cannot be told whether Terraform holds its lock: {error}");
+            None
+        }
+    };
+    let who = if locks.as_ref().is_none_or(Vec::is_empty) { "Nobody" } else { "No run of pve" };
+    let environment = project.stream();
+    let mut text = match &holder {
+        None if shared.log.head().await? == 0 => {
+            format!(
+                "The environment {environment} has no log yet: {} works on it.",
+                who.replacen('N', "n", 1)
+            )
+        }
+        None => format!("{who} works on the environment {environment}."),
+        Some(holder) => format!("Held: {holder}"),
+    };
+    for lock in locks.iter().flatten() {
+        text += &format!("\nTerraform holds its lock on the state beside this log: {lock}");
     }
+    print(global, &text, holder.as_ref(), locks.as_deref())
 }
 
 /// Breaks the lease that is shown, and no other: its holder's next event is refused.
@@ -118,11 +137,23 @@ async fn shared(project: &Project) -> Result<Option<SharedLog>, Failure> {
     })
 }
 
-fn print(global: &GlobalOptions, text: &str, holder: Option<&LeaseHolder>) -> Ended {
-    if global.json {
-        print_json(&json!({ "format_version": "1.0", "holder": holder }))?;
-    } else {
+/// `locks` are Terraform's; `None` when they cannot be told.
+fn print(
+    global: &GlobalOptions,
+    text: &str,
+    holder: Option<&LeaseHolder>,
+    locks: Option<&[TerraformLock]>,
+) -> Ended {
+    if !global.json {
         println!("{text}");
+        return Ok(0);
     }
+    let lock = |lock: &TerraformLock| {
+        json!({
+            "id": lock.id, "operation": lock.operation, "who": lock.who, "created": lock.created, "table": lock.table,
+        })
+    };
+    let locks = locks.map(|locks| locks.iter().map(lock).collect::<Vec<_>>());
+    print_json(&json!({ "format_version": "1.0", "holder": holder, "terraform": locks }))?;
     Ok(0)
 }

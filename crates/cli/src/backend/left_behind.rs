@@ -1,0 +1,145 @@
+//! A log that is in another place than the configuration says: refused, until it is moved or left behind.
+
+use std::path::PathBuf;
+
+use pve_state::{EventLog as _, Head, Key};
+use pve_state_s3::SharedLog;
+use pve_state_sqlite::SqliteLog;
+use uuid::Uuid;
+
+use super::copy::place;
+use super::marker::{Marker, path};
+use super::place::{Place, name};
+use super::spool::refuse_unpushed;
+use super::{Backend, Local};
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Refuses to open a log in one place while the environment's log is in another one.
+///
+/// # Errors
+/// When there is a log that would be left behind, or the file of the log is gone.
+pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
+    let here = project.backend()?;
+    let wanted = name(project, here);
+    let Some((found, events)) = elsewhere(project, here).await? else { return Ok(()) };
+    if renamed(project, here)?.is_some() {
+        return Err(Failure::hinted(
+            format!(
+                "the log of the environment {} is {found}, and the configuration now names {wanted}",
+                project.stream()
+            ),
+            "If that is another name of the same store, `pve init -reconfigure` goes on with it, and the log there has to be \
+             this one. If it is another store, `pve init -migrate` moves the log there. Nothing was read or written.",
+        ));
+    }
+    Err(Failure::hinted(
+        format!(
+            "the log of the environment {} is {found} ({events} events), and the configuration now names {wanted}",
+            project.stream()
+        ),
+        "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind. Nothing was read or written.",
+    ))
+}
+
+/// What is kept of the log, if it is in the same bucket, at the same key, of another endpoint than the backend says: that
+/// may be another name of the same store.
+fn renamed(project: &Project, here: &Backend) -> Result<Option<Marker>, Failure> {
+    let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
+    let same = match marker.place.backend(project)? {
+        Backend::Shared(known) => place(&known, project) == place(wanted, project),
+        Backend::Local(_) => false,
+    };
+    Ok(same.then_some(marker))
+}
+
+/// The name of a log with events that is not where the backend is, and how many it has.
+async fn elsewhere(project: &Project, here: &Backend) -> Result<Option<(String, u64)>, Failure> {
+    let wanted = name(project, here);
+    if let Some(marker) = Marker::read(project)? {
+        let other = marker.place.name != wanted && marker.sequence > 0;
+        return Ok(other.then_some((marker.place.name, marker.sequence)));
+    }
+    // A log of before there were markers.
+    let before = Local::default();
+    let file = before.log(project);
+    if before.name(project) == wanted || !file.exists() {
+        return Ok(None);
+    }
+    let events = SqliteLog::open(&file, Key::from_bytes([0; 32]))?.head().await?;
+    Ok((events > 0).then(|| (before.name(project), events)))
+}
+
+/// The backend that the environment's log is in, when that is not the one of the configuration.
+///
+/// # Errors
+/// When it cannot be told.
+pub(super) async fn left_behind(project: &Project) -> Result<Option<Backend>, Failure> {
+    if elsewhere(project, project.backend()?).await?.is_none() {
+        return Ok(None);
+    }
+    match Marker::read(project)? {
+        Some(marker) => marker.place.reached(project).map(Some),
+        None => Ok(Some(Backend::Local(Local::default()))),
+    }
+}
+
+/// The log that the configuration names, in the place of one that is elsewhere, before that is kept.
+pub struct Leaving {
+    marker: Marker,
+    path: PathBuf,
+    left: Option<String>,
+}
+
+impl Leaving {
+    /// Keeps it. Says which log was left; `None` when it is the same one.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn keep(self) -> Result<Option<String>, Failure> {
+        self.marker.write(&self.path).map_err(Failure::writing(&self.path))?;
+        Ok(self.left)
+    }
+}
+
+/// Lets the log that is elsewhere be: from now on the one that the configuration names is to count. Where it may be the
+/// same one, it has to be.
+///
+/// # Errors
+/// When it is not, or events are kept that belong into the one that would be left.
+pub async fn leave_behind(project: &Project) -> Result<Option<Leaving>, Failure> {
+    let here = project.backend()?;
+    let Some((found, _)) = elsewhere(project, here).await? else { return Ok(None) };
+    let place = Place::of(project, here)?;
+    let (marker, left) = match (renamed(project, here)?, here) {
+        (Some(marker), Backend::Shared(bucket)) => {
+            let marker = marker.moved_to(place);
+            let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
+            log.state().await?;
+            marker.check_log(project, &*log).await?;
+            (marker, None)
+        }
+        _ => {
+            refuse_unpushed(project, &found, "init -reconfigure")?;
+            (Marker::new(place, Uuid::nil(), Head::default(), 0), Some(found))
+        }
+    };
+    Ok(Some(Leaving { marker, path: path(project), left }))
+}
+
+/// Refuses to make a local log anew where one was.
+///
+/// # Errors
+/// When its file is gone.
+pub(super) fn refuse_vanished(project: &Project) -> Result<(), Failure> {
+    let Backend::Local(local) = project.backend()? else { return Ok(()) };
+    if local.log(project).exists() {
+        return Ok(());
+    }
+    match Marker::read(project)? {
+        Some(marker) if marker.place.name == local.name(project) => {
+            marker.check(project, marker.log, Head::default())
+        }
+        _ => Ok(()),
+    }
+}

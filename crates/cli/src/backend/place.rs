@@ -1,0 +1,72 @@
+//! Where an environment's log is, as it is kept beside the environment: by its name, and by what leads there again.
+
+use serde::{Deserialize, Serialize};
+
+use super::given::{Protected, protected, restored};
+use super::marker::path;
+use super::{Backend, Local, bucket};
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Where a log is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// The type of backend.
+    kind: String,
+    /// How it is called; two places of one name are one.
+    pub(super) name: String,
+    /// What is needed to get there again.
+    #[serde(flatten)]
+    arguments: Protected,
+}
+
+impl Place {
+    /// The place of an environment's log in a backend.
+    ///
+    /// # Errors
+    /// When there are secrets and no key to seal them with.
+    pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
+        let name = name(project, backend);
+        let (kind, arguments) = match backend {
+            Backend::Local(local) => ("local", local.arguments.clone()),
+            Backend::Shared(bucket) => ("s3", bucket.lasting_arguments()),
+        };
+        Ok(Place { kind: kind.into(), name, arguments: protected(project, &arguments)? })
+    }
+
+    /// The backend that the log is in.
+    ///
+    /// # Errors
+    /// When its arguments cannot be read.
+    pub(super) fn backend(&self, project: &Project) -> Result<Backend, Failure> {
+        let arguments = restored(project, &self.arguments, &path(project))?;
+        if self.kind == "local" {
+            return Local::from_arguments(arguments).map(Backend::Local);
+        }
+        bucket(arguments)
+    }
+
+    /// The same, to go there: refused where it leads somewhere else by now.
+    pub(super) fn reached(&self, project: &Project) -> Result<Backend, Failure> {
+        let backend = self.backend(project)?;
+        let found = name(project, &backend);
+        if self.kind == "local" || found == self.name {
+            return Ok(backend);
+        }
+        Err(Failure::hinted(
+            format!(
+                "the log was last used as {}, and what is remembered of that leads to {found} now",
+                self.name
+            ),
+            "The environment has changed since, or the profile: set AWS_ENDPOINT_URL_S3 as it was. Nothing was changed.",
+        ))
+    }
+}
+
+/// How the place of an environment's log is called.
+pub(super) fn name(project: &Project, backend: &Backend) -> String {
+    match backend {
+        Backend::Local(local) => local.name(project),
+        Backend::Shared(bucket) => bucket.place(project.stream()),
+    }
+}
