@@ -155,9 +155,12 @@ pub struct InitOptions {
     /// Move the log to where the configuration now says: of the environment that is named, or of all
     #[arg(long, alias = "migrate-state")]
     pub migrate: bool,
-    /// Make a copy of a log, in another bucket or under another key, the log that goes on
+    /// Make a copy of a log, in another place than the log was in, the log that goes on
     #[arg(long, conflicts_with = "migrate")]
     pub adopt_copy: bool,
+    /// Record that the endpoint of the backend is another name of the store that the log is in
+    #[arg(long, conflicts_with_all = ["migrate", "adopt_copy"])]
+    pub same_store: bool,
     /// How to wait.
     #[command(flatten)]
     pub lock: LockOptions,

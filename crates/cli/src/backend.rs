@@ -23,7 +23,7 @@ use pve_config::syntax::{Body, Diagnostic, Item};
 use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
-pub use copy::{adopt_copy, log_place};
+pub use copy::{LogHome, adopt_copy, keep_to_store, log_home};
 pub use given::{propose, tell_once};
 pub use left_behind::{Leaving, leave_behind, refuse_left_behind};
 pub use local::Local;
@@ -117,7 +117,8 @@ impl Project {
 }
 
 fn bucket(arguments: Arguments) -> Result<Backend, Failure> {
-    let settings = Settings::from_arguments(&arguments, &|name| std::env::var(name).ok());
+    let settings = Settings::from_arguments(&arguments, &|name| std::env::var(name).ok())
+        .and_then(|settings| settings.with_profile().map_err(|error| vec![error]));
     settings.map(|settings| Backend::Shared(Box::new(Bucket { settings, arguments }))).map_err(|errors| {
         let missing = errors.iter().any(|error| matches!(error, SettingsError::Missing { .. }));
         let hint = if missing {

@@ -9,7 +9,7 @@ use pve_model::state::State;
 use pve_state::{EventLog, Writer, WriterError};
 
 use crate::arguments::LockOptions;
-use crate::backend::{RunLock, log_place};
+use crate::backend::{LogHome, RunLock, log_home};
 use crate::commands::plan::parse_wait;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
@@ -35,7 +35,7 @@ pub struct Edit {
     pub state: State,
     command: &'static str,
     environment: String,
-    place: Option<String>,
+    home: LogHome,
     log: Arc<dyn EventLog>,
     writer: Writer,
     _lock: RunLock,
@@ -75,7 +75,7 @@ impl Edit {
             state,
             command,
             environment: project.stream().into(),
-            place: log_place(project)?,
+            home: log_home(project)?,
             _lock: held,
         })
     }
@@ -101,7 +101,8 @@ impl Edit {
             command: self.command.into(),
             environment: self.environment.clone(),
             cluster: self.state.cluster.clone().unwrap_or_else(|| NO_CLUSTER.into()),
-            place: self.place.clone(),
+            place: self.home.place.clone(),
+            store: self.home.store.clone(),
         });
         let result = RunResult::Succeeded;
         let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });

@@ -81,29 +81,142 @@ fn what_was_kept_of_a_run_is_pushed_before_its_log_is_moved_and_the_refusals_lea
     assert!(ok(path, &["log", "verify"]).contains("none changed"));
 }
 
-/// Whatever a power cut left of the file, it is not the same as having none.
+/// As one that comes from a variable.
 #[test]
-fn what_is_kept_of_a_log_and_cannot_be_read_is_refused_with_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
+fn an_endpoint_of_a_profile_is_part_of_where_a_log_is() {
+    let (Some(one), Some(other)) = (Server::start(), Server::start()) else { return };
+    let folder = project(one.address(), MAIN);
     let path = folder.path();
-    std::fs::write(path.join("main.tf"), MAIN).unwrap();
-    ok(path, &["apply", "-auto-approve"]);
-    let file = path.join(".pve/default/log.json");
-    let whole = std::fs::read(&file).unwrap();
-    let half = whole[..whole.len() / 2].to_vec();
-    for damaged in [Vec::new(), half, vec![0; whole.len()], b"null".to_vec()] {
-        std::fs::write(&file, &damaged).unwrap();
-        for words in
-            [&["plan"][..], &["apply", "-auto-approve"], &["init"], &["log", "verify"], &["state", "list"]]
-        {
-            let refused = fails(path, words);
-            assert!(
-                refused.contains("log.json: it ") && refused.contains("Put it back from a copy"),
-                "{refused}"
-            );
-        }
-        assert_eq!(std::fs::read(&file).unwrap(), damaged);
+    let block: String = backend(one.address(), "profiled")
+        .lines()
+        .filter(|line| !line.contains("endpoints"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    set_backend(path, &block);
+    let file = path.join("aws");
+    let of_service = |server: &Server| {
+        format!(
+            "[default]\nservices = here\nendpoint_url = http://127.0.0.1:1\n[services here]\ns3 =\n  endpoint_url = http://{}/\n",
+            server.address()
+        )
+    };
+    let of_profile = |server: &Server| format!("[default]\nendpoint_url = http://{}\n", server.address());
+    let run = |words: &[&str]| {
+        let output = pve(path, words).env("AWS_CONFIG_FILE", &file).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    std::fs::write(&file, of_service(&one)).unwrap();
+    let (code, told) = run(&["apply", "-auto-approve"]);
+    assert_eq!(code, Some(0), "{told}");
+    let log = std::fs::read_to_string(path.join(".pve/default/log.json")).unwrap();
+    assert!(log.contains(&format!("\"s3\": \"http://{}\"", one.address())), "{log}");
+    // The same by another line of the file.
+    std::fs::write(&file, of_profile(&one)).unwrap();
+    assert!(run(&["plan"]).1.contains("No changes."));
+
+    std::fs::write(&file, of_profile(&other)).unwrap();
+    let (code, told) = run(&["plan"]);
+    assert!(
+        code == Some(1)
+            && told.contains(&format!("now names s3://team/profiled.pve at http://{}", other.address())),
+        "{told}"
+    );
+    let (code, told) = run(&["init", "-migrate"]);
+    assert!(
+        code == Some(0)
+            && told.contains(&format!("from s3://team/profiled.pve at http://{} to", one.address())),
+        "{told}"
+    );
+    assert!(run(&["plan"]).1.contains("No changes."));
+    std::fs::write(&file, "[default]\nendpoint_url = ftp://x\n").unwrap();
+    let (code, told) = run(&["plan"]);
+    assert!(code == Some(1) && told.contains("endpoint_url of the profile must be a URL"), "{told}");
+}
+
+/// Nobody who never saw the log could tell from what is stored.
+#[test]
+fn a_copy_at_another_store_is_refused_by_whoever_never_saw_the_log_until_somebody_says_what_it_is() {
+    let (Some(one), Some(other)) = (Server::start(), Server::start()) else { return };
+    let first = project(one.address(), MAIN);
+    ok(first.path(), &["apply", "-auto-approve"]);
+    for key in one.keys() {
+        let (_, body) = one.request("GET", &format!("/team/{key}"), "");
+        other.request("PUT", &format!("/team/{key}"), &body);
     }
-    std::fs::write(&file, &whole).unwrap();
-    assert!(ok(path, &["plan"]).contains("No changes."));
+    let (late, there) = (project(other.address(), MAIN), project(one.address(), MAIN));
+    let before = other.keys();
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["taint", "terraform_data.a[0]"]] {
+        let refused = fails(late.path(), words);
+        assert!(refused.contains(&format!("was used through http://{} alone", one.address())), "{refused}");
+        assert!(refused.contains("-same-store") && refused.contains("-adopt-copy"), "{refused}");
+    }
+    let batches = |keys: &[String]| keys.iter().filter(|key| key.contains("/log/")).count();
+    assert_eq!(batches(&other.keys()), batches(&before));
+    assert!(ok(there.path(), &["plan"]).contains("No changes."));
+    ok(late.path(), &["init", "-adopt-copy"]);
+    assert!(ok(late.path(), &["apply", "-auto-approve"]).contains("No changes."));
+
+    // Another name of the store is recorded once, for everybody, and the first one stays.
+    let named = backend(one.address(), "infra/terraform.tfstate").replace("127.0.0.1", "localhost");
+    let (ann, bob) = (project(one.address(), MAIN), project(one.address(), MAIN));
+    set_backend(ann.path(), &named);
+    set_backend(bob.path(), &named);
+    assert!(fails(ann.path(), &["plan"]).contains("-same-store"));
+    let told = ok(ann.path(), &["init", "-same-store"]);
+    assert!(told.contains("recorded as another name of the store"), "{told}");
+    for folder in [&ann, &bob, &first] {
+        assert!(ok(folder.path(), &["plan"]).contains("No changes."));
+        assert!(!ok(folder.path(), &["init", "-same-store"]).contains("recorded"));
+    }
+    assert!(ok(ann.path(), &["log"]).contains("the log's store is reached as http://localhost"));
+    // Where the log is moved to, it has that name alone.
+    set_backend(first.path(), &backend(other.address(), "moved"));
+    ok(first.path(), &["init", "-migrate"]);
+    set_backend(bob.path(), &backend(other.address(), "moved").replace("127.0.0.1", "localhost"));
+    std::fs::remove_dir_all(bob.path().join(".pve")).unwrap();
+    let refused = fails(bob.path(), &["plan"]);
+    assert!(refused.contains(&format!("was used through http://{} alone", other.address())), "{refused}");
+}
+
+#[test]
+fn a_folder_that_was_copied_with_its_log_is_told_from_one_that_was_moved() {
+    let parent = tempfile::tempdir().unwrap();
+    let [first, copy, moved] = ["first", "copy", "moved"].map(|name| parent.path().join(name));
+    std::fs::create_dir(&first).unwrap();
+    std::fs::write(first.join("main.tf"), MAIN).unwrap();
+    ok(&first, &["apply", "-auto-approve"]);
+    let copy_all = |from: &Path, to: &Path| {
+        for folder in ["", ".pve", ".pve/default"] {
+            std::fs::create_dir_all(to.join(folder)).unwrap();
+            for entry in from.join(folder).read_dir().unwrap().map(Result::unwrap) {
+                if entry.path().is_file() {
+                    std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+    };
+    copy_all(&first, &copy);
+    for words in [&["plan"][..], &["apply", "-auto-approve"], &["taint", "terraform_data.a[0]"]] {
+        let refused = fails(&copy, words);
+        assert!(refused.contains("is a copy: the one that it was copied from is"), "{refused}");
+        assert!(refused.contains("-adopt-copy"), "{refused}");
+    }
+    assert!(ok(&first, &["apply", "-auto-approve"]).contains("No changes."));
+    // The same folder by another name is the same log.
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&first, parent.path().join("link")).unwrap();
+        assert!(ok(&parent.path().join("link"), &["plan"]).contains("No changes."));
+    }
+    std::fs::rename(&first, &moved).unwrap();
+    assert!(ok(&moved, &["plan"]).contains("No changes."));
+    // Where the first one is gone, nothing is said of it.
+    assert!(ok(&copy, &["plan"]).contains("No changes."));
+    std::fs::rename(&moved, &first).unwrap();
+    ok(&first, &["plan"]);
+    let third = parent.path().join("third");
+    copy_all(&first, &third);
+    assert!(fails(&third, &["plan"]).contains("is a copy"));
+    assert!(ok(&third, &["init", "-adopt-copy"]).contains("Whoever still works on"));
+    assert!(ok(&third, &["apply", "-auto-approve"]).contains("No changes."));
 }

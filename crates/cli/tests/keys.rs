@@ -130,20 +130,26 @@ fn a_marker_that_cannot_be_read_does_not_turn_off_its_guard() {
     let project = Project::new(MAIN);
     project.ok(&["apply", "-auto-approve"]);
     let marker = std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap();
+    // A power cut leaves the last three.
+    let (half, zeros) = (marker[..marker.len() / 2].to_string(), "\0".repeat(marker.len()));
     for (wrong, why) in [
         (marker.replace("\"sequence\"", "\"sequenz\""), "missing field `sequence`"),
         (marker.replace("\"format\": 1", "\"format\": 2"), "a newer version of pve wrote it"),
         (format!("<<<<<<< HEAD\n{marker}"), "expected value"),
+        (String::new(), "it is empty or cut off"),
+        (half, "it is empty or cut off"),
+        (zeros, "it is empty or cut off"),
     ] {
         project.write(".pve/default/log.json", &wrong);
-        for words in [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"]] {
+        for words in
+            [&["plan"][..], &["apply", "-auto-approve"], &["state", "list"], &["init"], &["log", "verify"]]
+        {
             let refused = project.fails(words);
-            assert!(refused.contains("log.json") && refused.contains(why), "{refused}");
+            assert!(refused.contains("log.json") && refused.contains(why), "{words:?}: {refused}");
+            assert!(refused.contains("Put it back from a copy"), "{refused}");
         }
+        assert_eq!(std::fs::read_to_string(project.path().join(".pve/default/log.json")).unwrap(), wrong);
     }
-    // A crash cuts a file off.
-    for cut_off in [String::new(), marker[..marker.len() / 2].to_string(), "\0".repeat(marker.len())] {
-        project.write(".pve/default/log.json", &cut_off);
-        project.ok(&["plan"]);
-    }
+    project.write(".pve/default/log.json", &marker);
+    project.ok(&["plan"]);
 }

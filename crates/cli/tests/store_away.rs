@@ -83,6 +83,8 @@ fn what_another_run_overtook_is_taken_in_or_told() {
     assert!(text(&output).contains("log push"), "{}", text(&output));
     proxy.open();
     ok(other.path(), &["unlock", "-force"]);
+    // The two reach the store by different names.
+    ok(other.path(), &["init", "-same-store"]);
     ok(other.path(), &["apply", "-auto-approve"]);
     let pushed = text(&pve(one.path(), &["log", "push"]).output().unwrap());
     assert!(pushed.contains("Pushed") && pushed.contains("what was passed over"), "{pushed}");

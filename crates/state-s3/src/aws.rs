@@ -288,7 +288,7 @@ async fn shared_configuration(settings: &Settings) -> Result<SdkConfig, ConnectE
     Ok(loader.load().await)
 }
 
-fn profile_files(settings: &Settings) -> Option<EnvConfigFiles> {
+pub(crate) fn profile_files(settings: &Settings) -> Option<EnvConfigFiles> {
     if settings.config_files.is_empty() && settings.credentials_files.is_empty() {
         return None;
     }

@@ -16,6 +16,7 @@ mod log;
 mod memory;
 mod naming;
 mod probe;
+mod profile;
 mod roles;
 mod settings;
 mod snapshot;

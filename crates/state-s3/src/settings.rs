@@ -389,6 +389,7 @@ mod rest;
 #[path = "settings_role.rs"]
 mod role;
 
+pub(crate) use network::checked_endpoint;
 use network::{DYNAMODB, INSECURE, STS};
 pub use role::{AssumeRole, WebIdentity};
 

@@ -100,9 +100,7 @@ impl Reader<'_> {
         let old = self.text("endpoint");
         let variable = self.variable(&["AWS_ENDPOINT_URL_S3", "AWS_S3_ENDPOINT", "AWS_ENDPOINT_URL"]);
         let endpoint = endpoint.or(old).or(variable).filter(|url| !url.is_empty())?;
-        self.check_url("endpoints.s3", &endpoint);
-        // With and without the slash at its end it is the same place.
-        Some(endpoint.trim_end_matches('/').to_string())
+        self.check_url("endpoints.s3", &endpoint)
     }
 
     /// Where a service beside the store is asked.
@@ -113,16 +111,28 @@ impl Reader<'_> {
         let given = entries.and_then(|entries| entries.get(service.name)?.as_str());
         let variable = self.variable(&service.variables);
         let endpoint = given.map(String::from).or(old).or(variable)?;
-        self.check_url(&format!("endpoints.{}", service.name), &endpoint);
-        Some(endpoint)
+        self.check_url(&format!("endpoints.{}", service.name), &endpoint)
     }
 
-    fn check_url(&mut self, name: &str, url: &str) {
-        if !url.starts_with("https://") && !url.starts_with("http://") {
-            self.invalid(name, "must be a URL that begins with https:// or http://");
-        } else if url.split('/').nth(2).is_some_and(|host| host.contains('@')) {
-            // It is told in messages and kept where the place of the log is.
-            self.invalid(name, "must be without a user: credentials are found as the AWS tools find them");
-        }
+    /// The endpoint as it is used, unless it cannot be.
+    fn check_url(&mut self, name: &str, url: &str) -> Option<String> {
+        let checked = checked_endpoint(name, url);
+        checked.map_err(|error| self.errors.push(error)).ok()
     }
+}
+
+/// The endpoint of a service as it is used: with and without the slash at its end it is the same place.
+///
+/// # Errors
+/// When it cannot be used; `name` says where it stands.
+pub(crate) fn checked_endpoint(name: &str, url: &str) -> Result<String, SettingsError> {
+    let reason = if !url.starts_with("https://") && !url.starts_with("http://") {
+        "must be a URL that begins with https:// or http://"
+    } else if url.split('/').nth(2).is_some_and(|host| host.contains('@')) {
+        // It is told in messages and kept where the place of the log is.
+        "must be without a user: credentials are found as the AWS tools find them"
+    } else {
+        return Ok(url.trim_end_matches('/').to_string());
+    };
+    Err(SettingsError::Invalid { argument: name.into(), reason: reason.into() })
 }

@@ -26,6 +26,7 @@ pub fn draft(text: &str) -> Draft {
             environment: "default".into(),
             cluster: "none".into(),
             place: None,
+            store: None,
         }),
     }
 }

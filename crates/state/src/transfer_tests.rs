@@ -25,7 +25,12 @@ async fn source(events: u64) -> MemoryLog {
 
 fn arrival() -> Draft {
     Draft {
-        payload: Payload::LogMoved(LogMoved { place: "there".into(), arrived: true, here: None }),
+        payload: Payload::LogMoved(LogMoved {
+            place: "there".into(),
+            arrived: true,
+            here: None,
+            stores: Vec::new(),
+        }),
         ..draft("")
     }
 }

@@ -1,29 +1,45 @@
 //! A shared log says where it is: a copy of it in another place is not that log, and two that go on from one would make
-//! everything twice.
+//! everything twice. A log on this machine does not, since its folder may be moved: what is kept beside it does.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pve_model::event::{LogMoved, Payload};
 use pve_model::state::State;
-use pve_state::{Draft, EventLog as _};
+use pve_state::{Draft, EventLog, Key};
 use pve_state_s3::{Settings, SharedLog};
+use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
+use super::marker::Marker;
 use super::noted::NotedLog;
-use super::{Backend, RunLock};
+use super::{Backend, Local, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 
-/// Where the environment's log is, as its runs record it: without the endpoint, which can have several names. `None` for
-/// one on this machine, whose folder may be moved.
+/// How the store without an endpoint of its own is recorded: names of buckets are unique in it.
+const AWS: &str = "AWS";
+
+/// Where the environment's log is, as its runs record it; nothing of one on this machine, whose folder may be moved.
+#[derive(Clone, Debug, Default)]
+pub struct LogHome {
+    /// The bucket and the place in it.
+    pub place: Option<String>,
+    /// The endpoint by which the store is reached. It can have several.
+    pub store: Option<String>,
+}
+
+/// Where the environment's log is by the configuration.
 ///
 /// # Errors
 /// When the backend cannot be used.
-pub fn log_place(project: &Project) -> Result<Option<String>, Failure> {
+pub fn log_home(project: &Project) -> Result<LogHome, Failure> {
     Ok(match project.backend()? {
-        Backend::Local(_) => None,
-        Backend::Shared(bucket) => Some(place(bucket, project)),
+        Backend::Local(_) => LogHome::default(),
+        Backend::Shared(bucket) => {
+            LogHome { place: Some(place(bucket, project)), store: Some(store(bucket)) }
+        }
     })
 }
 
@@ -32,13 +48,52 @@ pub(super) fn place(settings: &Settings, project: &Project) -> String {
     format!("s3://{}/{}", settings.bucket, settings.layout(project.stream()).prefix())
 }
 
+/// The name of the store.
+fn store(settings: &Settings) -> String {
+    let Some(endpoint) = &settings.endpoint else { return AWS.into() };
+    let host = endpoint.split('/').nth(2).unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+    if is_aws { AWS.into() } else { endpoint.to_ascii_lowercase() }
+}
+
+/// Where the log says that it is, if that is not here.
+fn elsewhere(settings: &Settings, project: &Project, state: &State) -> Option<String> {
+    let here = place(settings, project);
+    match &state.place {
+        Some(home) if *home != here => Some(home.clone()),
+        _ if state.stores.is_empty() || state.stores.contains(&store(settings)) => None,
+        _ => Some(format!("{here} at {}", known(state))),
+    }
+}
+
+fn known(state: &State) -> String {
+    state.stores.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
 /// Refuses a log that says that it is somewhere else.
 ///
 /// # Errors
 /// When it does.
 pub(super) fn refuse_copy(settings: &Settings, project: &Project, state: &State) -> Result<(), Failure> {
+    let Some(home) = elsewhere(settings, project, state) else { return Ok(()) };
     let here = place(settings, project);
-    let Some(home) = state.place.as_ref().filter(|home| **home != here) else { return Ok(()) };
+    if state.place.as_ref().is_none_or(|home| *home == here) {
+        let store = store(settings);
+        return Err(Failure::hinted(
+            format!(
+                "the log {here} was used through {} alone, and is reached through {store} now",
+                known(state)
+            ),
+            format!(
+                "If that is another store, this is a copy (a replica, a backup), and two logs that go on from one make \
+                 everything twice: name {} in the `backend` block; if that one is gone, or nobody will use it again, `pve \
+                 init -adopt-copy` makes this one the log that goes on. If {store} is another name of the same store, \
+                 `pve init -same-store` records it for everybody.",
+                known(state)
+            ),
+        ));
+    }
     Err(Failure::hinted(
         format!("the log at {here} is a copy: it is the one of {home}"),
         format!(
@@ -53,21 +108,106 @@ pub(super) fn refuse_copy(settings: &Settings, project: &Project, state: &State)
 /// # Errors
 /// When the log cannot be used, or somebody works on it.
 pub async fn adopt_copy(project: &Project, wait: Duration) -> Result<Option<String>, Failure> {
+    match project.backend()? {
+        Backend::Local(local) => adopt_file(project, local, wait).await,
+        Backend::Shared(bucket) => go_on_here(project, bucket, "init -adopt-copy", wait).await,
+    }
+}
+
+/// Records that the endpoint is another name of the store that the log is in, and says which ones were known; `None` when
+/// it is one of them.
+///
+/// # Errors
+/// When the log is of another place, cannot be used, or somebody works on it.
+pub async fn keep_to_store(project: &Project, wait: Duration) -> Result<Option<String>, Failure> {
     let Backend::Shared(bucket) = project.backend()? else { return Ok(None) };
+    go_on_here(project, bucket, "init -same-store", wait).await
+}
+
+/// Records where the log goes on. By the second command under all its names, by the other under the one of now alone.
+async fn go_on_here(
+    project: &Project,
+    bucket: &Settings,
+    command: &'static str,
+    wait: Duration,
+) -> Result<Option<String>, Failure> {
     let here = place(bucket, project);
-    let _lock = RunLock::take(project, project.backend()?, "init -adopt-copy", wait).await?;
+    let _lock = RunLock::take(project, project.backend()?, command, wait).await?;
     let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
     let state = log.state().await?;
-    let Some(home) = state.place.filter(|home| *home != here) else { return Ok(None) };
+    let Some(home) = elsewhere(bucket, project, &state) else { return Ok(None) };
+    let mut stores = vec![store(bucket)];
+    let mut place = home.clone();
+    if command == "init -same-store" {
+        if state.place.as_ref().is_some_and(|home| *home != here) {
+            refuse_copy(bucket, project, &state)?;
+        }
+        stores.extend(state.stores);
+        place.clone_from(&here);
+    }
     let draft = Draft {
         id: Uuid::now_v7(),
         time: Timestamp::now(),
         run: Uuid::now_v7(),
         actor: actor(),
-        payload: Payload::LogMoved(LogMoved { place: home.clone(), arrived: true, here: Some(here) }),
+        payload: Payload::LogMoved(LogMoved { place, arrived: true, here: Some(here), stores }),
     };
     log.append(state.sequence, vec![draft]).await?;
     log.settle().await;
     NotedLog::new(project, log)?.note().await;
     Ok(Some(home))
+}
+
+/// Refuses a file that was copied while the log that it is of is still there.
+///
+/// # Errors
+/// When it was, or what is kept of the log cannot be read.
+pub(super) fn refuse_copied_file(project: &Project, local: &Local) -> Result<(), Failure> {
+    let Some(original) = original(project, local)? else { return Ok(()) };
+    Err(Failure::hinted(
+        format!(
+            "the log {} is a copy: the one that it was copied from is {}",
+            local.name(project),
+            original.display()
+        ),
+        format!(
+            "Two logs that go on from one make everything twice. Work where {} is; if nobody will use that one again, `pve \
+             init -adopt-copy` makes this one the log that goes on.",
+            original.display()
+        ),
+    ))
+}
+
+/// The file that the log was in when it was last used, if it is still that log's and not the one here.
+fn original(project: &Project, local: &Local) -> Result<Option<PathBuf>, Failure> {
+    let Some(marker) = Marker::read(project)? else { return Ok(None) };
+    let Some(before) = marker.place.file.clone().filter(|file| file.exists()) else { return Ok(None) };
+    let here = local.log(project);
+    if !here.exists() || is_same_file(&before, &here) {
+        return Ok(None);
+    }
+    // One that cannot be opened is nobody's.
+    let other = SqliteLog::open(&before, Key::from_bytes([0; 32])).ok();
+    Ok(other.is_some_and(|log| log.id() == marker.log).then_some(before))
+}
+
+/// Whether two paths lead to one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        if let (Ok(one), Ok(other)) = (one.metadata(), other.metadata()) {
+            return (one.dev(), one.ino()) == (other.dev(), other.ino());
+        }
+    }
+    one.canonicalize().ok() == other.canonicalize().ok()
+}
+
+async fn adopt_file(project: &Project, local: &Local, wait: Duration) -> Result<Option<String>, Failure> {
+    let Some(original) = original(project, local)? else { return Ok(None) };
+    let _lock = RunLock::take(project, project.backend()?, "init -adopt-copy", wait).await?;
+    let log = SqliteLog::open(&local.log(project), project.key()?)?;
+    log.state().await?;
+    NotedLog::new(project, std::sync::Arc::new(log))?.note().await;
+    Ok(Some(original.display().to_string()))
 }

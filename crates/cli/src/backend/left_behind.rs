@@ -92,6 +92,11 @@ pub struct Leaving {
 }
 
 impl Leaving {
+    /// Whether it is the same log under another name.
+    pub fn is_same_log(&self) -> bool {
+        self.left.is_none()
+    }
+
     /// Keeps it. Says which log was left; `None` when it is the same one.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
-use super::copy::refuse_copy;
+use super::copy::{refuse_copied_file, refuse_copy};
 use super::left_behind::{refuse_left_behind, refuse_vanished};
 use super::marker::Marker;
 use super::noted::NotedLog;
@@ -83,7 +83,10 @@ impl Project {
         refuse_vanished(self)?;
         let mut shared = None;
         let log: Arc<dyn EventLog> = match self.backend()? {
-            Backend::Local(local) => Arc::new(SqliteLog::open(&local.log(self), self.key()?)?),
+            Backend::Local(local) => {
+                refuse_copied_file(self, local)?;
+                Arc::new(SqliteLog::open(&local.log(self), self.key()?)?)
+            }
             Backend::Shared(bucket) => {
                 let log = SharedLog::connect(bucket, self.stream(), self.key()?).await?.log;
                 shared = Some(Arc::clone(&log));

@@ -8,7 +8,7 @@ use pve_model::event::{LogMoved, Payload};
 use pve_state::{Draft, LogError, MovableLog, TransferError, copy_log};
 use uuid::Uuid;
 
-use super::copy::log_place;
+use super::copy::{LogHome, log_home};
 use super::left_behind::left_behind;
 use super::logs::open_to_move;
 use super::marker::Marker;
@@ -63,7 +63,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
         to: &*to,
         from_place: told(project, &source),
         to_place: told(project, target),
-        here: log_place(project)?,
+        here: log_home(project)?,
     };
     let (events, was_moved) = match moved_to {
         None => (way.carry(&to_name).await?, false),
@@ -112,7 +112,7 @@ struct Way<'a> {
     to: &'a dyn MovableLog,
     from_place: String,
     to_place: String,
-    here: Option<String>,
+    here: LogHome,
 }
 
 impl Way<'_> {
@@ -120,7 +120,7 @@ impl Way<'_> {
         let copied = copy_log(self.from, self.to).await.map_err(|error| refused(error, to_name))?;
         // From here on the old log says where it goes on, and takes nothing more. That event is the new log's, too: then
         // the old one is its beginning, and the log can come back.
-        record(self.from, &self.to_place, false, None).await?;
+        record(self.from, &self.to_place, false, LogHome::default()).await?;
         if !copied.arrived {
             self.arrive().await?;
         }
@@ -153,18 +153,18 @@ impl Way<'_> {
     }
 }
 
-async fn record(
-    log: &dyn MovableLog,
-    place: &str,
-    arrived: bool,
-    here: Option<String>,
-) -> Result<(), LogError> {
+async fn record(log: &dyn MovableLog, place: &str, arrived: bool, here: LogHome) -> Result<(), LogError> {
     let draft = Draft {
         id: Uuid::now_v7(),
         time: Timestamp::now(),
         run: Uuid::now_v7(),
         actor: actor(),
-        payload: Payload::LogMoved(LogMoved { place: place.into(), arrived, here }),
+        payload: Payload::LogMoved(LogMoved {
+            place: place.into(),
+            arrived,
+            here: here.place,
+            stores: here.store.into_iter().collect(),
+        }),
     };
     log.append(log.head().await?, vec![draft]).await.map(drop)
 }

@@ -1,5 +1,7 @@
 //! Where an environment's log is, as it is kept beside the environment: by its name, and by what leads there again.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::given::{Protected, protected, restored};
@@ -15,6 +17,9 @@ pub(super) struct Place {
     kind: String,
     /// How it is called; two places of one name are one.
     pub(super) name: String,
+    /// The file of a log on this machine, from the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) file: Option<PathBuf>,
     /// What is needed to get there again.
     #[serde(flatten)]
     arguments: Protected,
@@ -27,11 +32,13 @@ impl Place {
     /// When there are secrets and no key to seal them with.
     pub(super) fn of(project: &Project, backend: &Backend) -> Result<Place, Failure> {
         let name = name(project, backend);
-        let (kind, arguments) = match backend {
-            Backend::Local(local) => ("local", local.arguments.clone()),
-            Backend::Shared(bucket) => ("s3", bucket.lasting_arguments()),
+        let (kind, file, arguments) = match backend {
+            Backend::Local(local) => {
+                ("local", local.log(project).canonicalize().ok(), local.arguments.clone())
+            }
+            Backend::Shared(bucket) => ("s3", None, bucket.lasting_arguments()),
         };
-        Ok(Place { kind: kind.into(), name, arguments: protected(project, &arguments)? })
+        Ok(Place { kind: kind.into(), name, file, arguments: protected(project, &arguments)? })
     }
 
     /// The backend that the log is in.

@@ -21,7 +21,7 @@ use super::plan::parse_wait;
 use super::state::refuse_unadopted;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
-use crate::backend::log_place;
+use crate::backend::log_home;
 use crate::connect::{Access, Connecting, connect};
 use crate::edit::refuse_open;
 use crate::failure::{Ended, Failure};
@@ -77,11 +77,13 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     let state_before = state.clone();
     let writer = Writer::start(Arc::clone(&log), state, actor());
     let seen = InstanceObserved { address: address.clone(), deposed: None, record };
+    let home = log_home(&project)?;
     let started = RunStarted {
         command: "import".into(),
         environment: project.stream().into(),
         cluster: clusters.name.clone(),
-        place: log_place(&project)?,
+        place: home.place,
+        store: home.store,
     };
     let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
     let is_settled = |open: &&OpenAction| {

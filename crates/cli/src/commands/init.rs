@@ -8,8 +8,8 @@ use super::get;
 use super::plan::parse_wait;
 use crate::arguments::{GlobalOptions, InitOptions};
 use crate::backend::{
-    Backend, Leaving, Moved, adopt_copy, leave_behind, migrate, propose, reach, refuse_left_behind,
-    tell_once, tell_terraform_lock,
+    Backend, Leaving, Moved, adopt_copy, keep_to_store, leave_behind, migrate, propose, reach,
+    refuse_left_behind, tell_once, tell_terraform_lock,
 };
 use crate::environments::environments;
 use crate::failure::{Ended, Failure};
@@ -129,7 +129,11 @@ async fn settle(project: &Project, logs: &[Project], options: &InitOptions) -> R
     if options.reconfigure {
         let mut leaving = Vec::new();
         for project in logs {
-            leaving.extend(leave_behind(project).await?);
+            let Some(found) = leave_behind(project).await? else { continue };
+            if found.is_same_log() {
+                keep_to_store(project, wait).await?;
+            }
+            leaving.push(found);
         }
         // All or none.
         for left in leaving.into_iter().map(Leaving::keep) {
@@ -140,6 +144,11 @@ async fn settle(project: &Project, logs: &[Project], options: &InitOptions) -> R
     }
     for project in logs {
         refuse_left_behind(project).await?;
+        if options.same_store
+            && let Some(known) = keep_to_store(project, wait).await?
+        {
+            eprintln!("Note: recorded as another name of the store of {known}.");
+        }
         if options.adopt_copy
             && let Some(home) = adopt_copy(project, wait).await?
         {

@@ -342,6 +342,9 @@ fn describe_other(payload: &Payload) -> Described {
             plain(format!("{} outputs recorded", outputs.outputs.len()), false)
         }
         Payload::LeaseTakenOver(lease) => plain(format!("lease taken over from {}", lease.from), true),
+        Payload::LogMoved(moved) if moved.here.as_ref() == Some(&moved.place) => {
+            plain(format!("the log's store is reached as {}", moved.stores.join(", ")), true)
+        }
         Payload::LogMoved(moved) if moved.arrived => {
             plain(format!("the log came here from {}", moved.place), true)
         }

@@ -24,6 +24,7 @@ use pve_planner::resolution::Resolution;
 use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
+use crate::backend::LogHome;
 use crate::failure::Failure;
 use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
@@ -187,7 +188,7 @@ pub struct Application<'a> {
     /// The environment.
     pub environment: String,
     /// Where the log is, if that is recorded.
-    pub place: Option<String>,
+    pub home: LogHome,
     /// Steps at a time.
     pub parallelism: usize,
     /// Set to stop.
@@ -224,7 +225,8 @@ impl Application<'_> {
             command: self.command.into(),
             environment: self.environment.clone(),
             cluster: self.cluster.clone(),
-            place: self.place.clone(),
+            place: self.home.place.clone(),
+            store: self.home.store.clone(),
         }))
         .await?;
         let configuration = recorded_configuration(self.workspace);

@@ -26,6 +26,9 @@ pub struct LogMoved {
     /// Where it goes on, as runs record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub here: Option<String>,
+    /// By what names its store is reached there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<String>,
 }
 
 /// See [`Payload::EventsMerged`](super::Payload::EventsMerged).

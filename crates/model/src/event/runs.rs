@@ -21,6 +21,9 @@ pub struct RunStarted {
     /// Where the log is, if that is a place of its own: a copy of it elsewhere is another log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// By what name that place's store was reached: under the same place of another store is a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
 }
 
 /// How a run ended.

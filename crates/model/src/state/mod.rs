@@ -107,6 +107,9 @@ pub struct State {
     /// Where the log is, as its last run recorded it; `None` on a machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// By what names the store of that place was reached; empty while nobody recorded one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub stores: BTreeSet<String>,
 }
 
 /// Why an event cannot be taken into a projection. The projection must stop, it never guesses.
@@ -175,7 +178,11 @@ impl State {
         match &event.payload {
             Payload::RunStarted(started) => {
                 self.start(&started.cluster);
-                self.place = started.place.clone().or_else(|| self.place.take());
+                // A run that was kept and pushed late may be of where the log was before.
+                self.place = self.place.take().or_else(|| started.place.clone());
+                if self.place == started.place {
+                    self.stores.extend(started.store.clone());
+                }
             }
             Payload::RunFinished(_)
             | Payload::PlanApproved(_)
@@ -185,6 +192,7 @@ impl State {
             Payload::LogMoved(moved) => {
                 self.moved_to = (!moved.arrived).then(|| moved.place.clone());
                 self.place.clone_from(&moved.here);
+                self.stores = moved.stores.iter().cloned().collect();
             }
             Payload::ConfigurationRecorded(recorded) => self.configuration = Some(recorded.digest.clone()),
             Payload::ActionIntended(intent) => self.intend(intent, event.time.as_second()),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::event::{ActionFailed, ActionSucceeded, Actor, Claim, UnknownPayload};
+use crate::event::{ActionFailed, ActionSucceeded, Actor, Claim, LogMoved, RunStarted, UnknownPayload};
 
 fn event(sequence: u64, payload: Payload) -> Event {
     let actor = Actor { user: "ops".into(), host: "desk".into(), version: "0".into() };
@@ -87,4 +87,44 @@ fn events_survive_json() {
     let before = event(1, intent(1, Some("d")));
     let text = serde_json::to_string(&before).unwrap();
     assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), before);
+}
+
+fn started(place: Option<&str>, store: &str) -> Payload {
+    Payload::RunStarted(RunStarted {
+        command: "apply".into(),
+        environment: "default".into(),
+        cluster: "none".into(),
+        place: place.map(String::from),
+        store: place.map(|_| store.into()),
+    })
+}
+
+fn moved(arrived: bool, here: Option<&str>, stores: &[&str]) -> Payload {
+    let (place, here) = ("there".into(), here.map(String::from));
+    let stores = stores.iter().map(ToString::to_string).collect();
+    Payload::LogMoved(LogMoved { place, arrived, here, stores })
+}
+
+#[test]
+fn a_log_is_where_it_arrived_and_a_run_that_is_told_of_late_does_not_take_it_back() {
+    let payloads = [
+        started(Some("old"), "one"),
+        started(Some("old"), "two"),
+        moved(false, None, &[]),
+        moved(true, Some("new"), &["three"]),
+        started(Some("old"), "one"),
+        started(Some("new"), "four"),
+        moved(true, None, &[]),
+        started(None, "none"),
+    ];
+    let events: Vec<Event> =
+        payloads.into_iter().zip(1..).map(|(payload, place)| event(place, payload)).collect();
+    let home = |last: usize| {
+        let state = State::project(&events[..last]).unwrap();
+        (state.place, state.stores.into_iter().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(home(2), (Some("old".into()), "one two".into()));
+    assert_eq!(home(4), (Some("new".into()), "three".into()));
+    assert_eq!(home(6), (Some("new".into()), "four three".into()));
+    assert_eq!(home(8), (None, String::new()));
 }

@@ -19,7 +19,7 @@ use super::is_approved;
 use super::plan::{parse_wait, plan_with, show, show_warnings};
 use super::state::refuse_unadopted;
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
-use crate::backend::log_place;
+use crate::backend::log_home;
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
 use crate::failure::{Ended, FAILED, Failure};
 use crate::interrupt::listen_for_interrupts;
@@ -163,7 +163,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         cluster: clusters.name.clone(),
         environment: project.stream().into(),
         parallelism: usize::from(request.planning.parallelism),
-        place: log_place(&project)?,
+        home: log_home(&project)?,
         is_lost,
         cancelled,
     };
