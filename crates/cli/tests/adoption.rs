@@ -181,3 +181,27 @@ fn a_state_that_cannot_be_read_is_not_passed_over() {
     project.write("terraform.tfstate", "");
     assert!(project.ok(&["plan"]).contains("to add"));
 }
+
+#[test]
+fn what_terraform_has_beside_a_log_that_has_begun_is_told_once() {
+    let project = Project::new("resource \"terraform_data\" \"own\" {}\n");
+    project.ok(&["apply", "-auto-approve"]);
+    project.write("terraform.tfstate", &state_file());
+    let plan = || text(&project.run(&["plan"]));
+    let told = plan();
+    assert!(
+        told.contains("Note: terraform.tfstate has terraform_data.a[\"x\"] and 3 more, which this log does"),
+        "{told}"
+    );
+    assert!(!plan().contains("terraform.tfstate"), "{}", plan());
+    project.write("terraform.tfstate", &state_file().replace("\"name\": \"b\"", "\"name\": \"c\""));
+    let told = text(&project.run(&["apply", "-auto-approve"]));
+    assert!(told.contains("terraform.tfstate has module.m[0].terraform_data.c and 1 more"), "{told}");
+    // What was taken over is known.
+    let adopted = Project::new(CONFIGURATION);
+    adopted.write("m/main.tf", MODULE);
+    adopted.write("terraform.tfstate", &state_file());
+    adopted.ok(&["state", "adopt"]);
+    let told = text(&adopted.run(&["plan"]));
+    assert!(!told.contains("which this log does not manage"), "{told}");
+}

@@ -10,10 +10,10 @@ use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
 use pve_planner::planning::{Observed, Options, Planning};
 
-use super::state::refuse_unadopted;
+use super::state::{refuse_unadopted, tell_unadopted};
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
-use crate::backend::tell_terraform_lock;
+use crate::backend::{Backend, tell_terraform_lock};
 use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::duration::parse_duration;
 use crate::environment::is_automation;
@@ -45,6 +45,10 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     }
     if !options.planning.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
+        // A request more for a shared log: apply sends it.
+        if matches!(project.backend()?, Backend::Local(_)) {
+            tell_unadopted(&project, &workspace.registry, &state).await?;
+        }
         tell_terraform_lock(&project).await?;
     }
     let connecting = Connecting::as_planned(&options.planning, Access::Reading);

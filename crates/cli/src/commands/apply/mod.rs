@@ -17,7 +17,7 @@ use self::outcome::{conclude, report_kept};
 use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
 use super::is_approved;
 use super::plan::{parse_wait, plan_with, show, show_warnings};
-use super::state::refuse_unadopted;
+use super::state::{refuse_unadopted, tell_unadopted};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::backend::log_home;
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
@@ -105,6 +105,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let (log, state) = project.open_log_for_run(&cancelled).await?;
     if !request.planning.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
+        tell_unadopted(&project, &workspace.registry, &state).await?;
     }
     let connecting = Connecting::as_planned(request.planning, Access::Writing);
     let clusters = connect(&project, &workspace, &state, connecting).await?;

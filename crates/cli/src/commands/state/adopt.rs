@@ -96,8 +96,28 @@ impl StateFile {
         known.map(|resource| resource.instances.len()).sum()
     }
 
+    /// Where those of them are that are not deposed. What has no address here is nobody's.
+    pub fn addresses(&self, registry: &Registry) -> Vec<InstanceAddress> {
+        let known = self.managed().filter(|resource| registry.resource(&resource.kind).is_some());
+        let instances = known.flat_map(|resource| resource.instances.iter().map(move |one| (resource, one)));
+        let current = instances.filter(|(_, instance)| instance.deposed.is_none());
+        current.filter_map(|(resource, instance)| resource.address(instance).ok()).collect()
+    }
+
     fn managed(&self) -> impl Iterator<Item = &Resource> {
         self.resources.iter().filter(|resource| resource.mode == "managed")
+    }
+}
+
+impl Resource {
+    fn block(&self) -> String {
+        let block = format!("{}.{}", self.kind, self.name);
+        if self.module.is_empty() { block } else { format!("{}.{block}", self.module) }
+    }
+
+    fn address(&self, instance: &Instance) -> Result<InstanceAddress, Failure> {
+        let key = instance.index_key.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
+        parse_instance(&format!("{}{key}", self.block()))
     }
 }
 
@@ -191,19 +211,13 @@ impl Adoption {
     }
 
     fn add(&mut self, resource: &Resource, registry: &Registry) -> Result<(), Failure> {
-        let block = format!("{}.{}", resource.kind, resource.name);
-        let block = if resource.module.is_empty() { block } else { format!("{}.{block}", resource.module) };
         let Some(rules) = registry.resource(&resource.kind) else {
-            self.left.push(format!("{block}: pve does not have the kind"));
+            self.left.push(format!("{}: pve does not have the kind", resource.block()));
             return Ok(());
         };
         let ty = rules.schema().block.implied_type();
         for instance in &resource.instances {
-            let key = match &instance.index_key {
-                None => String::new(),
-                Some(key) => format!("[{key}]"),
-            };
-            let address = parse_instance(&format!("{block}{key}"))?;
+            let address = resource.address(instance)?;
             if let Some(name) = &instance.deposed {
                 self.left.push(format!("{address}: the deposed object {name}"));
                 continue;

@@ -10,6 +10,7 @@ use super::adopt::StateFile;
 use crate::backend::{Backend, Local};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::replace_file::replace_file;
 
 /// A state of Terraform.
 pub struct Found {
@@ -82,6 +83,41 @@ pub async fn refuse_unadopted(project: &Project, registry: &Registry, state: &St
         let command = format!("pve state adopt {}", path.display());
         refuse(Found::file(&project.root, &path)?, &command, registry)?;
     }
+    Ok(())
+}
+
+/// Says, once for each object, what the backend's Terraform manages and a log that has begun does not: Terraform may have
+/// made it since. What was adopted and then destroyed or renamed here stays in that state, too, so nothing is refused.
+///
+/// # Errors
+/// When the backend cannot be used.
+pub async fn tell_unadopted(project: &Project, registry: &Registry, state: &State) -> Result<(), Failure> {
+    if state.sequence == 0 {
+        return Ok(());
+    }
+    // A state that cannot be read is in nobody's way where a log has begun.
+    let Ok(Some(found)) = of_backend(project).await else { return Ok(()) };
+    let told_before = project.data_folder().join("terraform-state");
+    let mut told = std::fs::read_to_string(&told_before).unwrap_or_default();
+    let unmanaged = found.file.addresses(registry).into_iter();
+    let unmanaged = unmanaged.filter(|address| !state.instances.contains_key(address));
+    let names: Vec<String> = unmanaged.map(|address| address.to_string()).collect();
+    let news: Vec<&String> = names.iter().filter(|name| !told.lines().any(|line| line == **name)).collect();
+    let Some(first) = news.first() else { return Ok(()) };
+    let others = match news.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    eprintln!(
+        "Note: {} has {first}{others}, which this log does not manage: what Terraform made since is taken over with `pve \
+         import`.",
+        found.shown
+    );
+    for name in &news {
+        told += &format!("{name}\n");
+    }
+    // Else it is told again.
+    let _ = replace_file(&told_before, told.as_bytes());
     Ok(())
 }
 
