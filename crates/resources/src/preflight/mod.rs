@@ -2,10 +2,14 @@
 //! and values that its API refuses.
 
 mod facts;
+mod fault;
+mod guests;
 mod limits;
+mod made;
+mod names;
+mod objects;
 mod references;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod things;
 
 use pve_executor::SENSITIVE;
 use pve_executor::ports::{ApplyRequest, Doubt, Told};
@@ -16,46 +20,13 @@ use crate::cluster::Cluster;
 use crate::object::Engine;
 use crate::values::text;
 use facts::Facts;
-use references::{Reference, Thing};
+use fault::Fault;
+use made::Made;
+use things::Thing;
 
 /// Why the API refuses a value of a parameter, by method, path (with `{...}` for its variable parts), parameter and text.
 /// `None` when it takes it, or nobody can tell.
 pub type Limits = fn(&str, &str, &str, &str) -> Option<String>;
-
-/// What the changes themselves make: it need not be there yet.
-#[derive(Default)]
-struct Made {
-    names: BTreeMap<Thing, BTreeSet<String>>,
-    /// Something of this sort will have a name that is not known yet.
-    open: BTreeSet<Thing>,
-}
-
-impl Made {
-    fn of(changes: &[&ApplyRequest]) -> Made {
-        let mut made = Made::default();
-        for change in changes {
-            let planned = change.planned.as_ref();
-            for (thing, attribute) in references::makes(&change.address.resource.kind) {
-                match planned.and_then(|planned| planned.get(attribute)) {
-                    Some(name) if name.is_null() => {}
-                    // Whoever wants a guest whose id the cluster chooses does not write a number.
-                    Some(name) if !name.is_known() && *thing == Thing::Guest => {}
-                    Some(name) if !name.is_known() => drop(made.open.insert(*thing)),
-                    Some(name) => {
-                        let names = made.names.entry(*thing).or_default();
-                        names.extend(crate::object::plain(name));
-                    }
-                    None => {}
-                }
-            }
-        }
-        made
-    }
-
-    fn has(&self, thing: Thing, name: &str) -> bool {
-        self.open.contains(&thing) || self.names.get(&thing).is_some_and(|names| names.contains(name))
-    }
-}
 
 /// The doubts about changes of one cluster. What cannot be asked is not doubted.
 pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<Doubt> {
@@ -74,21 +45,14 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<
             if made.has(reference.thing, &reference.name) || is_same && !is_elsewhere {
                 continue;
             }
-            found.extend(facts.fault(&reference).await.map(|fault| doubt(change, &reference, fault)));
+            let fault = names::fault(&mut facts, &reference).await;
+            found.extend(fault.map(|fault| {
+                let is_certain = fault.is_certain && reference.is_used;
+                Fault { is_certain, ..fault }.at(change, reference.path)
+            }));
         }
     }
     found
-}
-
-fn doubt(change: &ApplyRequest, reference: &Reference, fault: facts::Fault) -> Doubt {
-    Doubt {
-        address: change.address.clone(),
-        paths: vec![reference.path.clone()],
-        told: fault.told,
-        hidden: fault.hidden,
-        is_certain: fault.is_certain && reference.is_used,
-        may_come: true,
-    }
 }
 
 /// The doubts about values of one change, by what the API takes.

@@ -3,21 +3,10 @@
 use pve_model::path::PathStep;
 use pve_model::{Path, Value, ValueKind};
 
+use super::things::Thing;
+use super::{guests, objects};
 use crate::object::plain;
 use crate::values::text;
-
-/// What can be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Thing {
-    Node,
-    Datastore,
-    Pool,
-    Bridge,
-    Guest,
-    Role,
-    Group,
-    Realm,
-}
 
 /// An attribute that names something.
 #[derive(Debug)]
@@ -33,6 +22,32 @@ pub(super) struct Reference {
     pub(super) is_used: bool,
 }
 
+/// What an attribute names.
+pub(super) struct Named {
+    pub(super) thing: Thing,
+    /// What a datastore there is for.
+    pub(super) content: Option<&'static str>,
+    /// A request of the change fails where it is not there. The API takes down the others for later.
+    pub(super) is_used: bool,
+}
+
+impl Named {
+    /// Something that is used.
+    pub(super) fn of(thing: Thing) -> Named {
+        Named { thing, content: None, is_used: true }
+    }
+
+    /// A datastore that is for something.
+    pub(super) fn datastore(content: &'static str) -> Named {
+        Named { content: Some(content), ..Named::of(Thing::Datastore) }
+    }
+
+    /// The same, taken down for later.
+    pub(super) fn for_later(self) -> Named {
+        Named { is_used: false, ..self }
+    }
+}
+
 /// The kind without what its names begin with.
 fn short(kind: &str) -> &str {
     let prefixes = ["proxmox_virtual_environment_", "proxmox_"];
@@ -43,53 +58,20 @@ fn short(kind: &str) -> &str {
 
 /// What objects of a kind are to others, and the attribute with their name.
 pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
-    match short(kind) {
-        kind if kind.starts_with("storage_") => &[(Thing::Datastore, "id")],
-        "ceph_pool" | "node_disk_zfs" => &[(Thing::Datastore, "name")],
-        "pool" => &[(Thing::Pool, "pool_id")],
-        "network_linux_bridge" => &[(Thing::Bridge, "name")],
-        "sdn_vnet" => &[(Thing::Bridge, "id")],
-        "vm" | "container" => &[(Thing::Guest, "vm_id"), (Thing::Guest, "id")],
-        "cloned_vm" => &[(Thing::Guest, "id")],
-        "role" => &[(Thing::Role, "role_id")],
-        "group" => &[(Thing::Group, "group_id")],
-        "realm_ldap" | "realm_openid" => &[(Thing::Realm, "realm")],
-        _ => &[],
+    let kind = short(kind);
+    match guests::makes(kind) {
+        [] => objects::makes(kind),
+        made => made,
     }
 }
 
-/// What the attribute at this place names, if it does, and what a datastore there is for.
-fn named(kind: &str, place: &[&str]) -> Option<(Thing, Option<&'static str>)> {
-    let images = Some(if kind == "container" { "rootdir" } else { "images" });
-    Some(match (kind, place) {
-        (_, ["node_name"] | ["clone", "node_name" | "source_node_name"] | ["map", "node"]) => {
-            (Thing::Node, None)
-        }
-        ("backup_job" | "apt_repository" | "apt_standard_repository", ["node"]) => (Thing::Node, None),
-        ("vm" | "cloned_vm" | "container", ["disk" | "efi_disk" | "tpm_state", "datastore_id"])
-        | ("vm", ["initialization", "datastore_id"])
-        | ("container", ["mount_point", "volume"])
-        | ("vm" | "container", ["clone", "datastore_id"])
-        | ("cloned_vm", ["clone", "target_datastore"]) => (Thing::Datastore, images),
-        ("oci_image", ["datastore_id"]) => (Thing::Datastore, Some("vztmpl")),
-        ("backup_job", ["storage"]) => (Thing::Datastore, Some("backup")),
-        ("backup_job", ["fleecing", "storage"]) => (Thing::Datastore, images),
-        ("file" | "download_file", ["datastore_id"])
-        | ("pool_membership", ["storage_id"])
-        | ("vm" | "cloned_vm", ["disk", "file_id" | "import_from"] | ["cdrom", "file_id"])
-        | ("vm" | "container", ["hook_script_file_id"])
-        | ("container", ["operating_system", "template_file_id"]) => (Thing::Datastore, None),
-        ("vm", ["initialization", part]) if part.ends_with("_data_file_id") => (Thing::Datastore, None),
-        ("vm" | "container" | "pool_membership", ["pool_id"])
-        | ("cloned_vm", ["clone", "pool_id"])
-        | ("backup_job", ["pool"]) => (Thing::Pool, None),
-        (_, ["network_device" | "network_interface" | "network", "bridge"]) => (Thing::Bridge, None),
-        (_, ["clone", "vm_id" | "source_vm_id"]) => (Thing::Guest, None),
-        ("acl", ["role_id"]) | ("user" | "group", ["acl", "role_id"]) => (Thing::Role, None),
-        ("acl", ["group_id"]) | ("user", ["groups"]) => (Thing::Group, None),
-        ("user", ["user_id"]) | ("realm_sync", ["realm"]) => (Thing::Realm, None),
-        _ => return None,
-    })
+/// What the attribute at this place names, if it does.
+fn named(kind: &str, place: &[&str]) -> Option<Named> {
+    match (kind, place) {
+        (_, ["node_name"]) => Some(Named::of(Thing::Node)),
+        (_, ["map", "node"]) => Some(Named::of(Thing::Node).for_later()),
+        _ => guests::named(kind, place).or_else(|| objects::named(kind, place)),
+    }
 }
 
 /// What the values of an object name.
@@ -127,8 +109,12 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
     for (step, child) in part.children() {
         collect(kind, whole, child, &path.child(step), found);
     }
-    let named = if place == ["nodes"] { Some((Thing::Node, None)) } else { named(kind, &place) };
-    let (Some((thing, content)), Some(text_of)) = (named, plain(part)) else { return };
+    let named = match &*place {
+        ["nodes"] => Some(Named::of(Thing::Node).for_later()),
+        _ => named(kind, &place),
+    };
+    let (Some(named), Some(text_of)) = (named, plain(part)) else { return };
+    let Named { thing, content, is_used } = named;
     let name = match (thing, *place.last().unwrap_or(&"")) {
         // A volume: what stands before the colon is the datastore. Anything else there is a path, or an address.
         (Thing::Datastore, last) if last.ends_with("file_id") || last == "import_from" => {
@@ -146,23 +132,11 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
     };
     // A clone is made of a datastore of the node that has the template, or goes to another of the same name.
     let node = if place == ["clone", "datastore_id"] { None } else { node(thing) };
-    let is_used = is_used(kind, thing, &place);
     found.extend(name.map(|name| Reference { thing, name, path: path.clone(), node, content, is_used }));
 }
 
 fn is_set(block: &Value) -> bool {
     !block.is_null() && block.elements().is_none_or(|elements| !elements.is_empty())
-}
-
-/// Whether a request of the change fails where it is not there. The API takes down the others for later.
-fn is_used(kind: &str, thing: Thing, place: &[&str]) -> bool {
-    match (kind, thing, place) {
-        ("backup_job", ..) => false,
-        (_, Thing::Node, ["map", _] | ["nodes"]) => false,
-        (_, Thing::Datastore, ["cdrom", _] | ["hook_script_file_id"]) => false,
-        (_, Thing::Datastore, ["initialization", part]) => *part == "datastore_id",
-        _ => true,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,39 @@
+//! What guests, files and images name.
+
+use super::references::Named;
+use super::things::Thing;
+
+/// What objects of a kind are to others, and the attribute with their name.
+pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
+    match kind {
+        "vm" | "container" => &[(Thing::Guest, "vm_id"), (Thing::Guest, "id")],
+        "cloned_vm" => &[(Thing::Guest, "id")],
+        _ => &[],
+    }
+}
+
+/// What the attribute at this place names, if it does.
+pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
+    let images = if kind == "container" { "rootdir" } else { "images" };
+    let datastore = || Named::of(Thing::Datastore);
+    Some(match (kind, place) {
+        ("vm" | "cloned_vm" | "container", ["disk" | "efi_disk" | "tpm_state", "datastore_id"])
+        | ("vm", ["initialization", "datastore_id"])
+        | ("container", ["mount_point", "volume"])
+        | ("vm" | "container", ["clone", "datastore_id"])
+        | ("cloned_vm", ["clone", "target_datastore"]) => Named::datastore(images),
+        ("oci_image", ["datastore_id"]) => Named::datastore("vztmpl"),
+        ("file" | "download_file", ["datastore_id"])
+        | ("vm" | "cloned_vm", ["disk", "file_id" | "import_from"])
+        | ("container", ["operating_system", "template_file_id"]) => datastore(),
+        ("vm" | "cloned_vm", ["cdrom", "file_id"]) | ("vm" | "container", ["hook_script_file_id"]) => {
+            datastore().for_later()
+        }
+        ("vm", ["initialization", part]) if part.ends_with("_data_file_id") => datastore().for_later(),
+        ("vm" | "container", ["pool_id"]) | ("cloned_vm", ["clone", "pool_id"]) => Named::of(Thing::Pool),
+        (_, ["network_device" | "network_interface" | "network", "bridge"]) => Named::of(Thing::Bridge),
+        (_, ["clone", "node_name" | "source_node_name"]) => Named::of(Thing::Node),
+        (_, ["clone", "vm_id" | "source_vm_id"]) => Named::of(Thing::Guest),
+        _ => return None,
+    })
+}

@@ -1,0 +1,98 @@
+//! Whether the cluster has what is named.
+
+use std::collections::BTreeSet;
+
+use pve_executor::SENSITIVE;
+use pve_executor::ports::Told;
+
+use super::facts::Facts;
+use super::fault::Fault;
+use super::references::Reference;
+use super::things::{Seen, Thing};
+
+/// How many names are told.
+const MOST_TOLD: usize = 12;
+
+/// Why the cluster cannot have what is named. `None` when it has it, or does not tell.
+pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
+    let name = reference.name.as_str();
+    let known = names(facts, reference).await?;
+    // An empty list may be one that nobody here may see.
+    if known.is_empty() && !facts.may_see_all(reference.thing.listing().seen).await {
+        return None;
+    }
+    if !known.contains(name) {
+        return Some(missing(facts, reference, &known).await);
+    }
+    let content = reference.content.as_deref()?;
+    let list = facts.list(&path(reference), "").await?;
+    let entry = list.iter().find(|entry| entry["storage"] == name)?;
+    let types: Vec<&str> = entry["content"].as_str()?.split(',').collect();
+    let (types, all) = (types.join(", "), types.join(","));
+    let told = |quoted: &str, name: &str| Told {
+        summary: format!("The datastore {quoted} is not for {content}"),
+        detail: format!(
+            "its content is {types}; on a node, `pvesm set {name} --content {all},{content}` adds it"
+        ),
+    };
+    (!all.split(',').any(|known| known == content)).then(|| Fault {
+        told: told(&format!("{name:?}"), name),
+        hidden: told(SENSITIVE, "..."),
+        is_certain: true,
+    })
+}
+
+async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<String>) -> Fault {
+    let listing = reference.thing.listing();
+    let name = &reference.name;
+    let name = if reference.thing == Thing::Guest { name.clone() } else { format!("{name:?}") };
+    let place = reference.node.as_deref().filter(|_| reference.thing.is_of_node());
+    let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
+    let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
+    let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
+    let is_certain = match listing.seen {
+        Seen::ByAll => true,
+        other => facts.may_see_all(other).await,
+    };
+    let mut others = match told.is_empty() {
+        true => "there is none".into(),
+        false => format!("there is: {}{more}", told.join(", ")),
+    };
+    if let (Seen::With(privilege, area), false) = (listing.seen, is_certain) {
+        others += &format!("; more may be hidden from this user, who sees all with {privilege} on {area}");
+    }
+    let told = |name: &str| Told {
+        summary: format!("There is no {} {name}{place}", listing.what),
+        detail: others.clone(),
+    };
+    Fault { told: told(&name), hidden: told(SENSITIVE), is_certain }
+}
+
+/// The names that there are.
+async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<String>> {
+    // Of a node that is not there nothing is asked.
+    if let Some(node) = reference.node.as_deref().filter(|_| reference.thing.is_of_node()) {
+        let nodes = facts.list("/nodes", "").await?;
+        nodes.iter().find(|entry| entry["node"] == node)?;
+    }
+    let listing = reference.thing.listing();
+    match reference.thing {
+        Thing::Guest => {
+            let guests = facts.cluster.known_guests().await.ok()?;
+            return Some(guests.iter().map(|guest| guest.vmid.to_string()).collect());
+        }
+        Thing::Bridge if reference.node.is_none() => return None,
+        _ => {}
+    }
+    let list = facts.list(&path(reference), listing.only).await?;
+    Some(list.iter().filter_map(|entry| entry[listing.key].as_str()).map(String::from).collect())
+}
+
+/// Where the list is. Without a node, datastores are those of the cluster.
+fn path(reference: &Reference) -> String {
+    let path = reference.thing.listing().path;
+    match &reference.node {
+        Some(node) => path.replace("{node}", node),
+        None => path.replace("/nodes/{node}", ""),
+    }
+}
