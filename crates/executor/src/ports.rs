@@ -42,6 +42,15 @@ pub struct Doubt {
     pub may_come: bool,
 }
 
+/// What a provider doubts of changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// What the cluster will not take.
+    pub found: Vec<Doubt>,
+    /// Why something could not be looked up, without secrets.
+    pub unseen: Vec<String>,
+}
+
 /// What is wrong, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -160,9 +169,9 @@ pub trait Provider: Send + Sync {
     }
 
     /// What the cluster will not take of changes. It asks no more than it has to, and not at all where there are none.
-    async fn doubts(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
+    async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
         let _ = changes;
-        Vec::new()
+        Doubts::default()
     }
 
     /// Makes one change and returns the values afterwards, wholly known (`None` after a delete). Each task is handed

@@ -9,6 +9,7 @@ use pve_model::plan::PlanMode;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
 use pve_planner::planning::{Observed, Options, Planning};
+use serde_json::{Value as Json, json};
 
 use super::state::{refuse_unadopted, tell_unadopted};
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
@@ -20,7 +21,7 @@ use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
 use crate::plan_file::SavedPlan;
 use crate::project::{Project, Workspace};
-use crate::render::diagnostics::render_diagnostics;
+use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
 use crate::render::paint::Paint;
 use crate::render::plan::render_plan;
 use crate::session::{identities, make_plan, observe};
@@ -135,7 +136,9 @@ pub fn show(
         // Terraform's machine-readable output of a run tells no secrets either.
         let variables = &workspace.configuration.root.variables;
         let secret = |name: &str| variables.get(name).is_some_and(|variable| variable.sensitive);
-        return print_json(&masked(as_json(workspace, state, planning), &secret));
+        let mut told = masked(as_json(workspace, state, planning), &secret);
+        add_diagnostics(&mut told, workspace, planning);
+        return print_json(&told);
     }
     let registry = &workspace.registry;
     let schema = |mode: ResourceMode, kind: &str| match mode {
@@ -147,11 +150,27 @@ pub fn show(
     Ok(())
 }
 
+/// The warnings in the form in which `validate` gives them to programs. Those that an apply does not begin with say so.
+fn add_diagnostics(told: &mut Json, workspace: &Workspace, planning: &Planning) {
+    let warnings: Vec<Diagnostic> = distinct(&warnings(workspace, planning)).into_iter().cloned().collect();
+    let doubts = workspace.redacted(planning.doubts.clone());
+    let mut listed = diagnostics_json(&warnings, &workspace.sources);
+    for (entry, warning) in listed.as_array_mut().into_iter().flatten().zip(&warnings) {
+        entry["stops_apply"] = json!(doubts.contains(warning));
+    }
+    if !warnings.is_empty() {
+        told["diagnostics"] = listed;
+    }
+}
+
+fn warnings(workspace: &Workspace, planning: &Planning) -> Vec<Diagnostic> {
+    let all = workspace.warnings.iter().chain(&planning.warnings).chain(&planning.doubts);
+    workspace.redacted(all.cloned().collect())
+}
+
 /// Prints what is worth a warning.
 pub fn show_warnings(global: &GlobalOptions, workspace: &Workspace, planning: &Planning) {
-    let warnings: Vec<Diagnostic> =
-        workspace.warnings.iter().chain(&planning.warnings).chain(&planning.doubts).cloned().collect();
-    let warnings = workspace.redacted(warnings);
+    let warnings = warnings(workspace, planning);
     let stderr = Paint::for_stream(&std::io::stderr(), global.no_color);
     eprint!("{}", render_diagnostics(&warnings, &workspace.sources, stderr));
 }

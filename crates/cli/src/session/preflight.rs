@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_config::configuration::span_of;
 use pve_config::syntax::{Diagnostic, Severity};
-use pve_executor::ports::{ApplyRequest, Doubt, Provider, Told};
+use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Told};
 use pve_model::plan::Plan;
 use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::planning::Planning;
@@ -23,7 +23,9 @@ pub(super) async fn look(
     requests: &[ApplyRequest],
     provider: &dyn Provider,
 ) {
-    let doubts = judged(provider.doubts(requests).await, &provided(&planning.plan));
+    let Doubts { found, unseen } = provider.doubts(requests).await;
+    planning.warnings.extend(not_looked_up(&unseen));
+    let doubts = judged(found, &provided(&planning.plan));
     let mut told = BTreeSet::new();
     for doubt in doubts {
         let is_certain = doubt.is_certain;
@@ -63,15 +65,39 @@ pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider
     look(workspace, planning, &requests, provider).await;
 }
 
+/// That something could not be looked up, in one warning.
+fn not_looked_up(unseen: &[String]) -> Option<Diagnostic> {
+    let (first, more) = unseen.split_first()?;
+    let summary = "Not all of this plan was compared with what the cluster has";
+    let detail = match more.len() {
+        0 => first.clone(),
+        more => format!("{first} (and {more} more)"),
+    };
+    let warning = Diagnostic::error_without_span(summary, detail);
+    Some(Diagnostic { severity: Severity::Warning, ..warning })
+}
+
+/// How many reasons are repeated.
+const MOST_REPEATED: usize = 5;
+
 /// Refuses to begin with what is bound to fail on the way.
 ///
 /// # Errors
 /// When the plan has a doubt, and nobody said to begin all the same.
-pub fn refuse_doubted(planning: &Planning) -> Result<(), Failure> {
+pub fn refuse_doubted(workspace: &Workspace, planning: &Planning) -> Result<(), Failure> {
     if planning.doubts.is_empty() || std::env::var(OVERRIDE).is_ok_and(|value| value == "off") {
         return Ok(());
     }
-    let what: Vec<&str> = planning.doubts.iter().map(|doubt| &*doubt.summary).collect();
+    let told = |doubt: &Diagnostic| {
+        let place = doubt.span.and_then(|span| workspace.sources.place(span));
+        let place = place.map(|(name, line, _)| format!(" ({name}:{line})")).unwrap_or_default();
+        format!("{}{place}", doubt.summary)
+    };
+    let doubts = workspace.redacted(planning.doubts.clone());
+    let mut what: Vec<String> = doubts.iter().take(MOST_REPEATED).map(told).collect();
+    if let Some(more) = doubts.len().checked_sub(MOST_REPEATED).filter(|more| *more > 0) {
+        what.push(format!("and {more} more"));
+    }
     let message = format!("the cluster would refuse this on the way: {}", what.join("; "));
     let hint = format!(
         "Nothing was changed. Correct what the warnings above point at; with {OVERRIDE}=off it is tried all the same."
@@ -80,7 +106,7 @@ pub fn refuse_doubted(planning: &Planning) -> Result<(), Failure> {
 }
 
 fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
-    let Doubt { address, paths, told, hidden, .. } = doubt;
+    let Doubt { address, paths, told, hidden, is_certain, .. } = doubt;
     let values = plan.changes.iter().filter(|change| change.address == address);
     let secrets: Vec<Path> =
         values.filter_map(|change| change.after.as_ref()).flat_map(Value::sensitive_paths).collect();
@@ -89,7 +115,9 @@ fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
         paths.iter().any(|path| secrets.iter().any(|it| is_within(path, it) || is_within(it, path)));
     let Told { summary, detail } = if is_secret { hidden } else { told };
     let place = paths.first().cloned().unwrap_or_default();
-    let detail = format!("`{place}` of {address}: {detail}");
+    // Others look the same, and only these stop an apply.
+    let end = if is_certain { "; apply does not begin with it" } else { "" };
+    let detail = format!("`{place}` of {address}: {detail}{end}");
     let declared = workspace.declared(&address);
     let span = declared.map(|resource| span_of(&resource.body, &place).unwrap_or(resource.span));
     let warning = match span {

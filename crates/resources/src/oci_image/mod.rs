@@ -88,7 +88,7 @@ fn file_name(value: &Value) -> Option<String> {
     Some(format!("{last}{ENDING}"))
 }
 
-fn volume(value: &Value) -> Option<Volume> {
+pub(crate) fn volume(value: &Value) -> Option<Volume> {
     Some(Volume {
         node: values::text(value, "node_name")?.to_string(),
         datastore: values::text(value, "datastore_id")?.to_string(),

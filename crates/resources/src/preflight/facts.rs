@@ -1,26 +1,50 @@
 //! Answers of a cluster, each asked for once and only when a rule needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use super::things::Seen;
-use crate::cluster::{Cluster, Method};
+use crate::cluster::{ApiError, Cluster, Guest, Method};
 
 /// Answers of a cluster. `None` where it did not answer.
 pub(super) struct Facts<'c> {
-    pub(super) cluster: &'c Cluster,
+    cluster: &'c Cluster,
     answers: BTreeMap<String, Option<Json>>,
+    guests: Option<Option<Arc<Vec<Guest>>>>,
+    contents: BTreeMap<(String, String), Option<Arc<Vec<Json>>>>,
+    /// Why something could not be asked.
+    unseen: BTreeSet<String>,
+    /// Nobody answers, or not to this user: nothing more is asked.
+    is_closed: bool,
 }
 
 impl<'c> Facts<'c> {
     pub(super) fn new(cluster: &'c Cluster) -> Facts<'c> {
-        Facts { cluster, answers: BTreeMap::new() }
+        Facts {
+            cluster,
+            answers: BTreeMap::new(),
+            guests: None,
+            contents: BTreeMap::new(),
+            unseen: BTreeSet::new(),
+            is_closed: false,
+        }
+    }
+
+    /// Why something could not be asked, each reason once.
+    pub(super) fn unseen(self) -> Vec<String> {
+        self.unseen.into_iter().collect()
     }
 
     /// Whether whoever asks sees everything of a sort.
     pub(super) async fn may_see_all(&mut self, seen: Seen) -> bool {
         let Seen::With(privilege, area) = seen else { return false };
+        self.holds(privilege, area).await
+    }
+
+    /// Whether whoever asks has a privilege everywhere below a path.
+    pub(super) async fn holds(&mut self, privilege: &str, area: &str) -> bool {
         let permissions = self.answer("/access/permissions", "").await;
         permissions.is_some_and(|paths| reaches_all(&paths, privilege, area))
     }
@@ -36,10 +60,41 @@ impl<'c> Facts<'c> {
         if !self.answers.contains_key(&key) {
             let params = Some(only).filter(|only| !only.is_empty());
             let params: Vec<_> = params.map(|only| ("type".into(), only.into())).into_iter().collect();
-            let answer = self.cluster.api.send(Method::Get, path, &params).await.ok();
+            let answer = match self.is_closed {
+                true => None,
+                false => self.told(self.cluster.api.send(Method::Get, path, &params).await),
+            };
             self.answers.insert(key.clone(), answer);
         }
         self.answers.get(&key)?.clone()
+    }
+
+    /// All guests that whoever asks may see.
+    pub(super) async fn guests(&mut self) -> Option<Arc<Vec<Guest>>> {
+        if self.guests.is_none() && !self.is_closed {
+            self.guests = Some(self.told(self.cluster.known_guests().await));
+        }
+        self.guests.clone()?
+    }
+
+    /// The volumes of a datastore, as a node sees it.
+    pub(super) async fn content(&mut self, node: &str, datastore: &str) -> Option<Arc<Vec<Json>>> {
+        let key = (node.to_string(), datastore.to_string());
+        if !self.contents.contains_key(&key) && !self.is_closed {
+            let content = self.told(self.cluster.content(node, datastore).await);
+            self.contents.insert(key.clone(), content);
+        }
+        self.contents.get(&key)?.clone()
+    }
+
+    fn told<T>(&mut self, answer: Result<T, ApiError>) -> Option<T> {
+        let Err(error) = &answer else { return answer.ok() };
+        self.is_closed |= matches!(error.status, None | Some(401));
+        // What is not there is an answer.
+        if !error.is_missing() {
+            self.unseen.insert(error.message.clone());
+        }
+        None
     }
 }
 

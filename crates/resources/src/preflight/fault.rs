@@ -1,5 +1,6 @@
 //! Why a cluster will not take something of a change.
 
+use pve_executor::SENSITIVE;
 use pve_executor::ports::{ApplyRequest, Doubt, Told};
 use pve_model::Path;
 
@@ -13,6 +14,18 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    /// Of what the cluster told, with the summary for a name and for what stands in place of a secret one.
+    pub(super) fn certain(name: &str, summary: impl Fn(&str) -> String, detail: impl Into<String>) -> Fault {
+        let detail = detail.into();
+        let told = |name: &str| Told { summary: summary(name), detail: detail.clone() };
+        Fault { told: told(name), hidden: told(SENSITIVE), is_certain: true }
+    }
+
+    /// The same, where it may be otherwise.
+    pub(super) fn likely(self) -> Fault {
+        Fault { is_certain: false, ..self }
+    }
+
     /// At a place of a change.
     pub(super) fn at(self, change: &ApplyRequest, path: Path) -> Doubt {
         Doubt {

@@ -1,7 +1,13 @@
-//! What guests, files and images name.
+//! What guests, files and images name, and what must be so of guests.
 
-use super::references::Named;
+mod clones;
+mod ids;
+
+use super::references::{Named, Used};
 use super::things::Thing;
+
+pub(super) use clones::unfit;
+pub(super) use ids::look;
 
 /// What objects of a kind are to others, and the attribute with their name.
 pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
@@ -23,17 +29,26 @@ pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
         | ("vm" | "container", ["clone", "datastore_id"])
         | ("cloned_vm", ["clone", "target_datastore"]) => Named::datastore(images),
         ("oci_image", ["datastore_id"]) => Named::datastore("vztmpl"),
-        ("file" | "download_file", ["datastore_id"])
-        | ("vm" | "cloned_vm", ["disk", "file_id" | "import_from"])
-        | ("container", ["operating_system", "template_file_id"]) => datastore(),
+        ("file" | "download_file", ["datastore_id"]) => datastore(),
+        ("vm" | "cloned_vm", ["disk", "file_id" | "import_from"])
+        | ("container", ["operating_system", "template_file_id"]) => datastore().used(Used::Made),
         ("vm" | "cloned_vm", ["cdrom", "file_id"]) | ("vm" | "container", ["hook_script_file_id"]) => {
-            datastore().for_later()
+            datastore().used(Used::AtStart)
         }
-        ("vm", ["initialization", part]) if part.ends_with("_data_file_id") => datastore().for_later(),
+        ("vm", ["initialization", part]) if part.ends_with("_data_file_id") => {
+            datastore().used(Used::AtStart)
+        }
         ("vm" | "container", ["pool_id"]) | ("cloned_vm", ["clone", "pool_id"]) => Named::of(Thing::Pool),
-        (_, ["network_device" | "network_interface" | "network", "bridge"]) => Named::of(Thing::Bridge),
+        (_, ["network_device" | "network_interface" | "network", "bridge"]) => {
+            Named::of(Thing::Bridge).used(Used::AtStart)
+        }
         (_, ["clone", "node_name" | "source_node_name"]) => Named::of(Thing::Node),
-        (_, ["clone", "vm_id" | "source_vm_id"]) => Named::of(Thing::Guest),
+        (_, ["clone", "vm_id" | "source_vm_id"]) | ("haresource", ["resource_id"]) => Named::of(Thing::Guest),
+        // A firewall and a pool may have what is yet to come.
+        ("pool_membership", ["vm_id"]) => Named::of(Thing::Guest).for_later(),
+        (kind, ["vm_id" | "container_id"]) if kind.starts_with("firewall_") => {
+            Named::of(Thing::Guest).for_later()
+        }
         _ => return None,
     })
 }

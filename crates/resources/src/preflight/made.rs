@@ -1,43 +1,86 @@
-//! What the changes of a plan make themselves.
+//! What the changes of a plan make and remove themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_executor::ports::ApplyRequest;
+use pve_model::Value;
 
-use super::references;
+use super::references::{self, Reference};
 use super::things::Thing;
+use crate::object::plain;
+use crate::volumes::Volume;
+use crate::{download_file, file, oci_image};
 
-/// What the changes make: it need not be there yet.
+/// What the values of objects are to others.
 #[derive(Default)]
 pub(super) struct Made {
     names: BTreeMap<Thing, BTreeSet<String>>,
     /// Something of this sort will have a name that is not known yet.
     open: BTreeSet<Thing>,
+    volumes: BTreeSet<String>,
+    has_open_volumes: bool,
 }
 
 impl Made {
-    pub(super) fn of(changes: &[&ApplyRequest]) -> Made {
+    /// What there will be: it need not be there yet.
+    pub(super) fn of(changes: &[ApplyRequest]) -> Made {
         let mut made = Made::default();
         for change in changes {
-            let planned = change.planned.as_ref();
-            for (thing, attribute) in references::makes(&change.address.resource.kind) {
-                match planned.and_then(|planned| planned.get(attribute)) {
-                    Some(name) if name.is_null() => {}
-                    // Whoever wants a guest whose id the cluster chooses does not write a number.
-                    Some(name) if !name.is_known() && *thing == Thing::Guest => {}
-                    Some(name) if !name.is_known() => drop(made.open.insert(*thing)),
-                    Some(name) => {
-                        let names = made.names.entry(*thing).or_default();
-                        names.extend(crate::object::plain(name));
-                    }
-                    None => {}
-                }
-            }
+            change.planned.iter().for_each(|planned| made.add(&change.address.resource.kind, planned));
         }
         made
     }
 
+    /// What there was, of what is destroyed.
+    pub(super) fn removed_by(changes: &[&ApplyRequest]) -> Made {
+        let mut removed = Made::default();
+        for change in changes.iter().filter(|change| change.planned.is_none()) {
+            change.prior.iter().for_each(|prior| removed.add(&change.address.resource.kind, prior));
+        }
+        removed
+    }
+
+    fn add(&mut self, kind: &str, value: &Value) {
+        for (thing, attribute) in references::makes(kind) {
+            match value.get(attribute) {
+                Some(name) if name.is_null() => {}
+                // Whoever wants a guest whose id the cluster chooses does not write a number.
+                Some(name) if !name.is_known() && *thing == Thing::Guest => {}
+                Some(name) if !name.is_known() => drop(self.open.insert(*thing)),
+                Some(name) => self.names.entry(*thing).or_default().extend(plain(name)),
+                None => {}
+            }
+        }
+        let volume = match references::short(kind) {
+            "file" => file::volume(value),
+            "download_file" => download_file::volume(value),
+            "oci_image" => oci_image::volume(value),
+            _ => return,
+        };
+        self.has_open_volumes |= volume.is_none();
+        self.volumes.extend(volume.as_ref().map(Volume::id));
+    }
+
     pub(super) fn has(&self, thing: Thing, name: &str) -> bool {
-        self.open.contains(&thing) || self.names.get(&thing).is_some_and(|names| names.contains(name))
+        self.open.contains(&thing) || self.names_it(thing, name)
+    }
+
+    /// The same, by a name that is known.
+    pub(super) fn names_it(&self, thing: Thing, name: &str) -> bool {
+        self.names.get(&thing).is_some_and(|names| names.contains(name))
+    }
+
+    /// Whether the volume of a reference, or the guest that it is a disk of, is one of these.
+    pub(super) fn has_volume(&self, reference: &Reference) -> bool {
+        let Some(volume) = &reference.volume else { return false };
+        let mut words = volume.split(['-', '/', ':', '.']).filter(|word| word.parse::<u32>().is_ok());
+        let is_file =
+            [":iso/", ":vztmpl/", ":snippets/", ":import/"].iter().any(|part| volume.contains(part));
+        self.volumes.contains(volume) || !is_file && words.any(|id| self.names_it(Thing::Guest, id))
+    }
+
+    /// The same, or one of these has a name that is not known yet.
+    pub(super) fn may_have_volume(&self, reference: &Reference) -> bool {
+        reference.volume.is_some() && self.has_open_volumes || self.has_volume(reference)
     }
 }

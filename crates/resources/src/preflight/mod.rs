@@ -1,6 +1,7 @@
 //! What of planned changes a cluster will not take, told before anything is sent: names of things that it does not have,
 //! and values that its API refuses.
 
+mod datastores;
 mod facts;
 mod fault;
 mod guests;
@@ -10,49 +11,119 @@ mod names;
 mod objects;
 mod references;
 mod things;
+mod volumes;
 
 use pve_executor::SENSITIVE;
-use pve_executor::ports::{ApplyRequest, Doubt, Told};
-use pve_model::Value;
+use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Told};
 use pve_model::event::Operation;
+use pve_model::{Path, Value};
 
 use crate::cluster::Cluster;
 use crate::object::Engine;
-use crate::values::text;
+use crate::values::{all_blocks, flag, text};
 use facts::Facts;
 use fault::Fault;
 use made::Made;
+use references::{Reference, Used};
 use things::Thing;
 
 /// Why the API refuses a value of a parameter, by method, path (with `{...}` for its variable parts), parameter and text.
 /// `None` when it takes it, or nobody can tell.
 pub type Limits = fn(&str, &str, &str, &str) -> Option<String>;
 
-/// The doubts about changes of one cluster. What cannot be asked is not doubted.
-pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest]) -> Vec<Doubt> {
-    let made = Made::of(changes);
+/// The doubts about changes of one cluster, of a plan with `all` changes. What cannot be asked is not doubted.
+pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[ApplyRequest]) -> Doubts {
+    // Another provider block may be the same cluster with another user.
+    let made = Made::of(all);
+    let removed = Made::removed_by(changes);
     let mut facts = Facts::new(cluster);
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| change.operation != Operation::Delete) {
         let Some(planned) = &change.planned else { continue };
-        let node = |value: &Value| text(value, "node_name").map(String::from);
-        let migrates = change.prior.as_ref().is_some_and(|prior| node(prior) != node(planned));
         for reference in references::of(&change.address.resource.kind, planned) {
-            let before = change.prior.as_ref().and_then(|prior| prior.at(&reference.path));
-            let is_same = before.is_some_and(|before| planned.at(&reference.path) == Some(before));
-            // Each node has bridges of its own.
-            let is_elsewhere = migrates && reference.thing == Thing::Bridge;
-            if made.has(reference.thing, &reference.name) || is_same && !is_elsewhere {
+            if made.has(reference.thing, &reference.name) || !is_looked_at(change, planned, &reference) {
                 continue;
             }
-            let fault = names::fault(&mut facts, &reference).await;
+            let fault = match removed_with(&removed, &made, &reference) {
+                Some(fault) => Some(fault),
+                None => fault(&mut facts, change, planned, &reference, &made).await,
+            };
             found.extend(fault.map(|fault| {
-                let is_certain = fault.is_certain && reference.is_used;
+                let is_certain = fault.is_certain && is_used(change, planned, &reference);
                 Fault { is_certain, ..fault }.at(change, reference.path)
             }));
         }
     }
-    found
+    found.extend(guests::look(&mut facts, changes).await);
+    Doubts { found, unseen: facts.unseen() }
+}
+
+async fn fault(
+    facts: &mut Facts<'_>,
+    change: &ApplyRequest,
+    planned: &Value,
+    reference: &Reference,
+    made: &Made,
+) -> Option<Fault> {
+    let missing = names::fault(facts, reference).await;
+    match reference.thing {
+        _ if missing.is_some() => missing,
+        Thing::Guest => guests::unfit(facts, change, planned, reference).await,
+        Thing::Datastore => match datastores::unfit(facts, reference).await {
+            None if !made.may_have_volume(reference) => volumes::fault(facts, reference).await,
+            unfit => unfit,
+        },
+        _ => None,
+    }
+}
+
+/// Whether a change touches what is named: what stays as it is was looked at when it was made.
+fn is_looked_at(change: &ApplyRequest, planned: &Value, reference: &Reference) -> bool {
+    let Some(prior) = &change.prior else { return true };
+    let place = reference.path.to_string();
+    if place.starts_with("clone") {
+        return false;
+    }
+    let is_same = prior.at(&reference.path) == planned.at(&reference.path);
+    // Each node has bridges and datastores of its own.
+    let moves = text(prior, "node_name") != text(planned, "node_name");
+    !is_same || moves && reference.thing.is_of_node() && reference.volume.is_none()
+}
+
+/// Whether the change fails where what is named is not there.
+fn is_used(change: &ApplyRequest, planned: &Value, reference: &Reference) -> bool {
+    match reference.used {
+        Used::Now => true,
+        Used::Later => false,
+        Used::AtStart => flag(planned, "started") == Some(true) && flag(planned, "template") != Some(true),
+        Used::Made => {
+            let steps = &reference.path.0;
+            let block = Path(steps[..steps.len().saturating_sub(1)].to_vec());
+            let is_new = change.prior.as_ref().is_none_or(|prior| prior.at(&block).is_none());
+            is_new && all_blocks(planned, "clone").is_empty()
+        }
+    }
+}
+
+/// What is named goes with the same plan, and nothing orders the two.
+fn removed_with(removed: &Made, made: &Made, reference: &Reference) -> Option<Fault> {
+    let (thing, name) = (reference.thing, &reference.name);
+    let detail = "nothing in the configuration orders this and the removal: name another, or keep it";
+    if removed.has_volume(reference) && !made.may_have_volume(reference) {
+        let volume = format!("{:?}", reference.volume.as_deref().unwrap_or_default());
+        let summary = |name: &str| format!("This plan removes the volume {name}");
+        return Some(Fault::certain(&volume, summary, detail).likely());
+    }
+    removed.names_it(thing, name).then(|| {
+        let what = thing.listing().what;
+        let fault = Fault::certain(
+            &format!("{name:?}"),
+            |name| format!("This plan removes the {what} {name}"),
+            detail,
+        );
+        // A pool that has a guest cannot go, and a guest does not come into one that went.
+        if thing == Thing::Pool { fault } else { fault.likely() }
+    })
 }
 
 /// The doubts about values of one change, by what the API takes.

@@ -24,22 +24,7 @@ pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Optio
     if !known.contains(name) {
         return Some(missing(facts, reference, &known).await);
     }
-    let content = reference.content.as_deref()?;
-    let list = facts.list(&path(reference), "").await?;
-    let entry = list.iter().find(|entry| entry["storage"] == name)?;
-    let types: Vec<&str> = entry["content"].as_str()?.split(',').collect();
-    let (types, all) = (types.join(", "), types.join(","));
-    let told = |quoted: &str, name: &str| Told {
-        summary: format!("The datastore {quoted} is not for {content}"),
-        detail: format!(
-            "its content is {types}; on a node, `pvesm set {name} --content {all},{content}` adds it"
-        ),
-    };
-    (!all.split(',').any(|known| known == content)).then(|| Fault {
-        told: told(&format!("{name:?}"), name),
-        hidden: told(SENSITIVE, "..."),
-        is_certain: true,
-    })
+    None
 }
 
 async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<String>) -> Fault {
@@ -48,16 +33,11 @@ async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<
     let name = if reference.thing == Thing::Guest { name.clone() } else { format!("{name:?}") };
     let place = reference.node.as_deref().filter(|_| reference.thing.is_of_node());
     let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
-    let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
-    let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
     let is_certain = match listing.seen {
         Seen::ByAll => true,
         other => facts.may_see_all(other).await,
     };
-    let mut others = match told.is_empty() {
-        true => "there is none".into(),
-        false => format!("there is: {}{more}", told.join(", ")),
-    };
+    let mut others = what_there_is(known);
     if let (Seen::With(privilege, area), false) = (listing.seen, is_certain) {
         others += &format!("; more may be hidden from this user, who sees all with {privilege} on {area}");
     }
@@ -66,6 +46,16 @@ async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<
         detail: others.clone(),
     };
     Fault { told: told(&name), hidden: told(SENSITIVE), is_certain }
+}
+
+/// The first of the names.
+pub(super) fn what_there_is(known: &BTreeSet<String>) -> String {
+    let told: Vec<&str> = known.iter().take(MOST_TOLD).map(String::as_str).collect();
+    let more = if known.len() > MOST_TOLD { ", ..." } else { "" };
+    match told.is_empty() {
+        true => "there is none".into(),
+        false => format!("there is: {}{more}", told.join(", ")),
+    }
 }
 
 /// The names that there are.
@@ -78,7 +68,7 @@ async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<
     let listing = reference.thing.listing();
     match reference.thing {
         Thing::Guest => {
-            let guests = facts.cluster.known_guests().await.ok()?;
+            let guests = facts.guests().await?;
             return Some(guests.iter().map(|guest| guest.vmid.to_string()).collect());
         }
         Thing::Bridge if reference.node.is_none() => return None,
@@ -89,7 +79,7 @@ async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<
 }
 
 /// Where the list is. Without a node, datastores are those of the cluster.
-fn path(reference: &Reference) -> String {
+pub(super) fn path(reference: &Reference) -> String {
     let path = reference.thing.listing().path;
     match &reference.node {
         Some(node) => path.replace("{node}", node),

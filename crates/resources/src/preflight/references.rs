@@ -6,7 +6,7 @@ use pve_model::{Path, Value, ValueKind};
 use super::things::Thing;
 use super::{guests, objects};
 use crate::object::plain;
-use crate::values::text;
+use crate::values::{flag, text};
 
 /// An attribute that names something.
 #[derive(Debug)]
@@ -18,8 +18,9 @@ pub(super) struct Reference {
     pub(super) node: Option<String>,
     /// What a datastore must be for.
     pub(super) content: Option<String>,
-    /// The change itself uses it; otherwise the API takes down the name of what is not there, too.
-    pub(super) is_used: bool,
+    /// The volume of the datastore that is named, for instance `local:iso/x.iso`.
+    pub(super) volume: Option<String>,
+    pub(super) used: Used,
 }
 
 /// What an attribute names.
@@ -27,14 +28,26 @@ pub(super) struct Named {
     pub(super) thing: Thing,
     /// What a datastore there is for.
     pub(super) content: Option<&'static str>,
-    /// A request of the change fails where it is not there. The API takes down the others for later.
-    pub(super) is_used: bool,
+    pub(super) used: Used,
+}
+
+/// When it has to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// A request of the change fails without it.
+    Now,
+    /// Only while its block is made, and not where the guest is cloned.
+    Made,
+    /// The API takes down the name, and what was changed does not start.
+    AtStart,
+    /// The API takes down the name.
+    Later,
 }
 
 impl Named {
     /// Something that is used.
     pub(super) fn of(thing: Thing) -> Named {
-        Named { thing, content: None, is_used: true }
+        Named { thing, content: None, used: Used::Now }
     }
 
     /// A datastore that is for something.
@@ -44,12 +57,17 @@ impl Named {
 
     /// The same, taken down for later.
     pub(super) fn for_later(self) -> Named {
-        Named { is_used: false, ..self }
+        self.used(Used::Later)
+    }
+
+    /// The same, used at another time.
+    pub(super) fn used(self, used: Used) -> Named {
+        Named { used, ..self }
     }
 }
 
 /// The kind without what its names begin with.
-fn short(kind: &str) -> &str {
+pub(super) fn short(kind: &str) -> &str {
     let prefixes = ["proxmox_virtual_environment_", "proxmox_"];
     let name = prefixes.iter().find_map(|prefix| kind.strip_prefix(prefix)).unwrap_or(kind);
     // The longer name of `proxmox_vm`.
@@ -102,8 +120,13 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
             path: path.clone(),
             node: None,
             content: None,
-            is_used: false,
+            volume: None,
+            used: Used::Later,
         }));
+        return;
+    }
+    // A network device that is not there.
+    if matches!(*place, ["network_device" | "network_interface"]) && flag(part, "enabled") == Some(false) {
         return;
     }
     for (step, child) in part.children() {
@@ -114,13 +137,19 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
         _ => named(kind, &place),
     };
     let (Some(named), Some(text_of)) = (named, plain(part)) else { return };
-    let Named { thing, content, is_used } = named;
+    let Named { thing, content, used } = named;
+    let is_volume = thing == Thing::Datastore
+        && place.last().is_some_and(|last| last.ends_with("file_id") || *last == "import_from");
+    let volume = Some(&text_of).filter(|_| is_volume).cloned();
     let name = match (thing, *place.last().unwrap_or(&"")) {
         // A volume: what stands before the colon is the datastore. Anything else there is a path, or an address.
-        (Thing::Datastore, last) if last.ends_with("file_id") || last == "import_from" => {
-            text_of.split_once(':').map(|(datastore, _)| datastore.to_string())
+        (Thing::Datastore, _) if is_volume => {
+            let parts = text_of.split_once(':').filter(|(_, rest)| !rest.starts_with("//"));
+            parts.map(|(datastore, _)| datastore.to_string()).filter(|name| !name.contains('/'))
         }
         (Thing::Datastore, "volume") => Some(text_of).filter(|text| !text.contains([':', '/'])),
+        // `vm:100`
+        (Thing::Guest, "resource_id") => text_of.split_once(':').map(|(_, id)| id.to_string()),
         (Thing::Realm, "user_id") => text_of.rsplit_once('@').map(|(_, realm)| realm.to_string()),
         _ => Some(text_of),
     };
@@ -132,7 +161,7 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
     };
     // A clone is made of a datastore of the node that has the template, or goes to another of the same name.
     let node = if place == ["clone", "datastore_id"] { None } else { node(thing) };
-    found.extend(name.map(|name| Reference { thing, name, path: path.clone(), node, content, is_used }));
+    found.extend(name.map(|name| Reference { thing, name, path: path.clone(), node, content, volume, used }));
 }
 
 fn is_set(block: &Value) -> bool {

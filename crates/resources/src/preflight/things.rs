@@ -33,7 +33,7 @@ pub(super) enum Seen {
     ByAll,
     /// Who has this privilege, below this path.
     With(&'static str, &'static str),
-    /// It may come from a file that no list shows, or be needed later only.
+    /// It may be needed later only.
     ByNone,
 }
 
@@ -45,7 +45,7 @@ impl Thing {
             Thing::Datastore => listing("datastore", "/nodes/{node}/storage", "storage", Seen::ByAll),
             Thing::Pool => listing("pool", "/pools", "poolid", Seen::With("Pool.Audit", "/pool")),
             Thing::Bridge => {
-                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Seen::ByNone);
+                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Seen::ByAll);
                 Listing { only: "any_bridge", ..bridges }
             }
             // Not asked for by this path: the list of guests is shared with whoever reads them.

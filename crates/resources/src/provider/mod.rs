@@ -24,7 +24,7 @@ pub use import::half_made_by;
 
 use async_trait::async_trait;
 use pve_executor::ports::{
-    ActionProgress, ApplyRequest, Doubt, Provider, ProviderError, ReadRequest, Recovery,
+    ActionProgress, ApplyRequest, Doubts, Provider, ProviderError, ReadRequest, Recovery,
 };
 use pve_model::event::Claim;
 use pve_model::rules::Beside;
@@ -223,7 +223,7 @@ impl Provider for ProxmoxProvider {
         self.remarks_on(changes).await
     }
 
-    async fn doubts(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
+    async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
         self.doubts_of(changes).await
     }
 

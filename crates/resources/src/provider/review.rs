@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_executor::ports::{ApplyRequest, Doubt, ProviderError};
+use pve_executor::ports::{ApplyRequest, Doubts, ProviderError};
 use pve_model::InstanceAddress;
 
 use super::ProxmoxProvider;
@@ -12,22 +12,24 @@ use crate::preflight;
 
 impl ProxmoxProvider {
     /// What the clusters will not take of changes, as far as that can be told.
-    pub(super) async fn doubts_of(&self, changes: &[ApplyRequest]) -> Vec<Doubt> {
+    pub(super) async fn doubts_of(&self, changes: &[ApplyRequest]) -> Doubts {
         let mut by_cluster: BTreeMap<&str, Vec<&ApplyRequest>> = BTreeMap::new();
         for change in changes {
             by_cluster.entry(&change.provider).or_default().push(change);
         }
-        let mut found = Vec::new();
-        for (provider, changes) in by_cluster {
+        let mut all = Doubts::default();
+        for (provider, own) in by_cluster {
             let Ok(connection) = self.connection(provider) else { continue };
-            found.extend(preflight::doubts(&connection.cluster, &changes).await);
+            let told = preflight::doubts(&connection.cluster, &own, changes).await;
+            all.found.extend(told.found);
+            all.unseen.extend(told.unseen.into_iter().map(|reason| format!("{provider}: {reason}")));
             let Some(limits) = self.limits else { continue };
-            for change in changes {
+            for change in own {
                 let kind = self.registry.kind(&change.address.resource.kind);
-                found.extend(preflight::values(limits, kind.and_then(|kind| kind.engine()), change));
+                all.found.extend(preflight::values(limits, kind.and_then(|kind| kind.engine()), change));
             }
         }
-        found
+        all
     }
 
     /// The changes, in order, that would take permissions from whoever makes them. Where the permissions cannot be

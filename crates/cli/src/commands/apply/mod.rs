@@ -135,7 +135,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         }
     };
     refuse_blocked(&state, &planning)?;
-    refuse_doubted(&planning)?;
+    refuse_doubted(&workspace, &planning)?;
     let is_needed = is_needed(&planning);
     let identities = match &saved {
         Some(saved) => saved.identities.clone(),

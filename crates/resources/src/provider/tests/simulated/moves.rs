@@ -104,8 +104,11 @@ async fn a_guest_that_goes_to_a_node_without_its_bridge_is_told_of_it() {
                             "network_device": [{"bridge": bridge}]}))
     };
     for (bridge, node, told) in [("vmbr77", "pve2", 1), ("vmbr77", "pve", 0), ("vmbr0", "pve2", 0)] {
-        let doubts =
-            world.provider.doubts(&[world.request(Some(&vm("pve", bridge)), Some(&vm(node, bridge)))]).await;
+        let doubts = world
+            .provider
+            .doubts(&[world.request(Some(&vm("pve", bridge)), Some(&vm(node, bridge)))])
+            .await
+            .found;
         assert_eq!(doubts.len(), told, "{doubts:?}");
         assert!(doubts.iter().all(|doubt| format!("{doubt:?}").contains("vmbr77") && !doubt.is_certain));
     }
