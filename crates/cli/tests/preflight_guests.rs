@@ -236,3 +236,22 @@ fn whoever_may_not_see_is_told_nothing_for_certain() {
     assert!(code == 0 && !said.contains("There is no volume"), "{said}");
     assert!(!said.contains("apply does not begin with it"), "{said}");
 }
+
+#[test]
+fn a_local_file_that_is_not_there_is_told_before_it_is_to_be_uploaded_and_not_afterwards() {
+    let cluster = cluster();
+    let file = "resource \"proxmox_virtual_environment_file\" \"f\" {\n  node_name = \"pve\"\n  datastore_id = \"local\"\n  \
+                content_type = \"iso\"\n  source_file {\n    path = \"it.iso\"\n  }\n}\n";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{file}"));
+    let told = "There is no file \"it.iso\"";
+    for command in ["validate", "plan"] {
+        let (code, said) = project.ends(&[command]);
+        assert!(code == 0 && said.matches(told).count() == 1 && said.contains("main.tf:7"), "{said}");
+    }
+    project.write("it.iso", "content");
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(!said.contains(told), "{said}");
+    std::fs::remove_file(project.root().join("it.iso")).unwrap();
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && !said.contains(told), "{said}");
+}

@@ -20,6 +20,8 @@ pub struct Configured {
     pub config: Value,
     /// Parts that are sensitive because of where they come from.
     pub sensitive: Vec<Path>,
+    /// What is worth a warning.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Decodes and validates the configuration of an instance.
@@ -64,7 +66,7 @@ pub fn configure(
         return Err(found);
     }
     let sensitive = config.sensitive_paths();
-    Ok(Configured { config, sensitive })
+    Ok(Configured { config, sensitive, warnings: found })
 }
 
 /// A trigger that names an attribute which the other resource's kind does not have.

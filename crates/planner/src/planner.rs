@@ -45,6 +45,8 @@ pub struct Planner<'a> {
     pub(crate) drift: Vec<Change>,
     pub(crate) followed: Vec<Change>,
     pub(crate) notes: Vec<Note>,
+    /// What is worth a warning of instances, if anything happens to them.
+    pub(crate) warnings: Vec<(InstanceAddress, Diagnostic)>,
     pub(crate) data: BTreeMap<InstanceAddress, Value>,
     pub(crate) data_requests: Vec<DataRequest>,
     pub(crate) import_requests: Vec<ImportRequest>,
@@ -90,6 +92,7 @@ impl<'a> Planner<'a> {
             drift: Vec::new(),
             followed: Vec::new(),
             notes: Vec::new(),
+            warnings: Vec::new(),
             data: BTreeMap::new(),
             data_requests: Vec::new(),
             import_requests: Vec::new(),
@@ -169,6 +172,7 @@ impl<'a> Planner<'a> {
             return Err(problems);
         }
         let configured = configure(evaluation, instance, rules)?;
+        self.warnings.extend(configured.warnings.iter().map(|found| (address.clone(), found.clone())));
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
         let importing = match self.importing(evaluation, address, present.is_some()) {
             // What is still to be read may tell the id.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
-use pve_model::plan::{Change, CheckResult, OutputChange, Plan, PlanMode, Step};
+use pve_model::plan::{Action, Change, CheckResult, OutputChange, Plan, PlanMode, Step};
 use pve_model::rules::{Beside, RulesRegistry};
 use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
@@ -184,6 +184,7 @@ fn plan_with(
         }
     }
     remarks::attach(&mut planner, registry);
+    found.extend(warnings(&mut planner));
     let checks = checks(&evaluation, &mut found);
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
@@ -207,6 +208,7 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);
     if !found.iter().any(Diagnostic::is_error) {
+        found.extend(warnings(&mut planner));
         protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
         checks(&evaluation, &mut found);
     }
@@ -218,6 +220,16 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
         }
     }
     seen
+}
+
+/// What the rules of kinds warn of, where something is made or changed.
+fn warnings(planner: &mut Planner<'_>) -> Vec<Diagnostic> {
+    let all = std::mem::take(&mut planner.warnings);
+    let makes = |address: &InstanceAddress| {
+        let mut changes = planner.changes.iter().filter(|change| change.address == *address);
+        changes.any(|change| change.after.is_some() && change.action != Action::NoOp)
+    };
+    all.into_iter().filter(|(address, _)| makes(address)).map(|(_, warning)| warning).collect()
 }
 
 /// What becomes of the outputs. When all is destroyed they go too; where something is kept, those stay as they are that
