@@ -504,3 +504,34 @@ fn what_an_applier_does_not_come_behind_stays_pending_and_the_plan_says_so() {
     let said = project.ok(&["plan"]);
     assert!(said.contains("what is pending in the cluster already: vnet simple1 (new)"), "{said}");
 }
+
+#[test]
+fn what_two_resources_turn_out_to_claim_is_made_once() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_virtual_environment_pool" "p" {
+  pool_id = "lab"
+}
+resource "proxmox_virtual_environment_user" "eve" {
+  user_id = "eve@pve"
+  acl {
+    path    = "/pool/${proxmox_virtual_environment_pool.p.id}"
+    role_id = "PVEPoolUser"
+  }
+}
+resource "proxmox_acl" "own" {
+  user_id = proxmox_virtual_environment_user.eve.user_id
+  path    = "/pool/${proxmox_virtual_environment_pool.p.pool_id}"
+  role_id = "PVEPoolUser"
+}
+"#;
+    let project = Project::of(&cluster, main);
+    project.ok(&["plan"]);
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("Two resources claim") && said.contains("the other one"), "{said}");
+    let written = cluster
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PUT" && request.path.ends_with("/access/acl"));
+    assert!(written.count() <= 1);
+}

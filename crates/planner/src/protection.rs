@@ -195,6 +195,50 @@ pub fn refuse_duplicates(
     }
 }
 
+/// What only one instance of a plan can have, by provider, with who has it and whether that may be shared.
+pub(crate) type Claims = BTreeMap<(String, String), (InstanceAddress, bool)>;
+
+/// The claims that are known before anything is made.
+pub(crate) fn known_claims(changes: &[Change], registry: &dyn RulesRegistry) -> Claims {
+    let mut claims = Claims::new();
+    for change in changes.iter().filter(|change| change.action != Action::Read) {
+        let rules = registry.resource(&change.address.resource.kind);
+        if let (Some(rules), Some(after)) = (rules, &change.after) {
+            claims.extend(claims_of(change, rules, &after.unmark_deep().0));
+        }
+    }
+    claims
+}
+
+fn claims_of(change: &Change, rules: &dyn KindRules, value: &Value) -> Claims {
+    let shares = rules.shares_claim(value);
+    let claims = rules.claim(value).into_iter().chain(rules.further_claims(value));
+    claims.map(|claim| ((change.provider.clone(), claim), (change.address.clone(), shares))).collect()
+}
+
+/// Takes in what an instance claims now that its values are known.
+///
+/// # Errors
+/// When another one has it.
+pub(crate) fn claim(
+    claims: &mut Claims,
+    change: &Change,
+    rules: &dyn KindRules,
+    value: &Value,
+    evaluation: &Evaluation<'_>,
+) -> Result<(), Diagnostic> {
+    for (key, mine) in claims_of(change, rules, value) {
+        if let Some(other) = claims.get(&key).filter(|(first, _)| *first != mine.0)
+            && let Some(fault) = conflict(evaluation, &key.1, (&other.0, other.1), (&mine.0, mine.1))
+            && fault.is_error()
+        {
+            return Err(fault);
+        }
+        claims.insert(key, mine);
+    }
+    Ok(())
+}
+
 /// What is said of two instances that claim the same; each with whether it may share it.
 fn conflict(
     evaluation: &Evaluation<'_>,

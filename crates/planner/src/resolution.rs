@@ -18,6 +18,7 @@ use crate::instance::{Forced, configure, mark_by_schema, mark_secrets, plan_inst
 use crate::kinds::rules_of;
 use crate::leftovers::node;
 use crate::planner::recorded;
+use crate::protection::{Claims, claim, known_claims};
 use crate::provisioning;
 use crate::scope::Repetition;
 
@@ -37,6 +38,7 @@ pub struct Resolution<'a> {
     evaluation: Evaluation<'a>,
     plan: &'a Plan,
     real: RealValues,
+    claims: Claims,
 }
 
 /// What instances are worth by now.
@@ -83,7 +85,8 @@ impl<'a> Resolution<'a> {
                 _ => {}
             }
         }
-        Resolution { evaluation: Evaluation::new(inputs, graph), plan, real: RealValues { values } }
+        let claims = known_claims(&plan.changes, inputs.registry);
+        Resolution { evaluation: Evaluation::new(inputs, graph), plan, real: RealValues { values }, claims }
     }
 
     /// The values of a step. Everything that it depends on must have been completed.
@@ -146,6 +149,8 @@ impl<'a> Resolution<'a> {
             let fault = Diagnostic::error(resource.span, "The values differ from the plan", detail);
             return Err(vec![fault.with_hint("Plan and apply again.")]);
         }
+        let known = planned.unmark_deep().0;
+        claim(&mut self.claims, change, rules, &known, &self.evaluation).map_err(|fault| vec![fault])?;
         Ok(Values { prior, planned: Some(planned), config: Some(mark_secrets(&configured.config, rules)) })
     }
 
