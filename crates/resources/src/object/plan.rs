@@ -162,6 +162,9 @@ fn means_the_same(field: &Field, before: &Value, after: &Value) -> bool {
         return true;
     }
     match (&before.kind, &after.kind) {
+        // The cluster does not keep an object without anything in it.
+        (ValueKind::Object(_), ValueKind::Null(_)) => is_empty(field, before),
+        (ValueKind::Null(_), ValueKind::Object(_)) => is_empty(field, after),
         (ValueKind::String(before), ValueKind::String(after)) => match field.wire.same {
             Some(same) => same(before, after),
             None => before.trim_end() == after.trim_end(),
@@ -201,6 +204,15 @@ fn means_the_same(field: &Field, before: &Value, after: &Value) -> bool {
         }
         _ => same(&canonical(field, before), &canonical(field, after)),
     }
+}
+
+/// Whether nothing is said inside of an object.
+fn is_empty(field: &Field, object: &Value) -> bool {
+    !field.inner.is_empty()
+        && field
+            .inner
+            .iter()
+            .all(|inner| object.get(inner.name).is_none_or(|part| part.is_known() && part.is_null()))
 }
 
 fn pairwise(field: &Field, before: &Value, after: &Value) -> bool {

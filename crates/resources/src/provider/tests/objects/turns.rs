@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_executor::ports::Provider;
-use pve_model::Value;
+use pve_model::{Type, Value};
 use serde_json::{Value as Json, json};
 
 use super::super::{Recorder, World};
@@ -128,6 +128,45 @@ pub(in super::super) async fn every_attribute(world: &World) -> Vec<String> {
         other => faults.push(format!("destroy: {other:?}")),
     }
     faults
+}
+
+/// Each object that may be empty, and each block, without anything in it: that settles, or is refused. Returns what went
+/// wrong.
+pub(in super::super) async fn every_empty_object(world: &World) -> Vec<String> {
+    let full = full(world);
+    let mut faults = Vec::new();
+    for field in own(world, engine(world)) {
+        if field.inner.is_empty() || field.inner.iter().any(|inner| inner.required) {
+            continue;
+        }
+        let mut empty = full.clone();
+        let apart = samples::apart(world.kind, field.name);
+        empty.as_object_mut().unwrap().retain(|name, _| !apart.contains(&name.as_str()));
+        let without = empty.clone();
+        empty[field.name] = match field.ty {
+            Type::List(_) | Type::Set(_) => json!([{}]),
+            Type::Map(_) => json!({"one": {}}),
+            _ => json!({}),
+        };
+        if !world.rules().validate(&world.config(empty.clone())).is_empty() {
+            continue;
+        }
+        match empty_and_back(world, [&empty, &without, &empty]).await {
+            Ok(()) => {}
+            Err(fault) => faults.push(format!("{} = {}: {fault}", field.name, empty[field.name])),
+        }
+    }
+    faults
+}
+
+/// Makes an object, changes it step by step, and destroys it.
+async fn empty_and_back(world: &World, steps: [&Json; 3]) -> Result<(), String> {
+    let mut last = None;
+    for json in steps {
+        last = Some(step(world, last.as_ref(), json).await?);
+    }
+    let gone = world.try_apply(last.as_ref(), None, &Recorder::default()).await;
+    gone.map(drop).map_err(|error| format!("destroy: {}", error.message))
 }
 
 async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result<Value, String> {

@@ -44,6 +44,26 @@ async fn every_attribute_of_every_kind_is_set_changed_taken_out_and_imported() {
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
 
+async fn faults_of_empty_objects(kind: &'static str) -> Vec<String> {
+    let (world, _server) =
+        world_with(kind, Options { status_cycle: Duration::ZERO, ..Options::default() }).await;
+    turns::prepare(&world).await;
+    let faults = turns::every_empty_object(&world).await;
+    faults.into_iter().map(|fault| format!("{kind}: {fault}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_without_anything_in_them_settle_or_are_refused() {
+    let mut kinds = tokio::task::JoinSet::new();
+    for kind in families::objects().iter().map(|object| object.names[0]) {
+        if NOT_HERE.iter().all(|(other, _)| *other != kind) {
+            kinds.spawn(faults_of_empty_objects(kind));
+        }
+    }
+    let faults = kinds.join_all().await.concat();
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
 #[tokio::test]
 async fn a_change_of_another_object_in_the_same_file_is_no_collision() {
     let (world, _server) = world("proxmox_acme_dns_plugin").await;
