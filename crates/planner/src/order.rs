@@ -33,7 +33,7 @@ pub struct Ordered<'a> {
 
 /// The steps of all changes, in an order in which every step follows those it waits for.
 ///
-/// - A create or update follows the creates, updates and reads of what it needs.
+/// - A create or update follows the creates, updates and reads of what it needs, also through what stays as it is.
 /// - A delete follows the deletes of what depended on it, and updates of what no longer will.
 /// - Destroy before create: the create follows its own delete.
 /// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
@@ -120,9 +120,9 @@ impl Graph {
             };
             match step.operation {
                 Operation::Create | Operation::Update | Operation::Read => {
-                    for needed in ordered.needs {
-                        edges.extend(all(&self.makes, needed).into_iter().map(|before| (at, before)));
-                    }
+                    edges.extend(
+                        self.makes_behind(changes, ordered.needs).into_iter().map(|before| (at, before)),
+                    );
                     // What is destroyed and stays destroyed waits for those that stop using it.
                     if step.operation != Operation::Create {
                         for gone in ordered.needed {
@@ -156,6 +156,23 @@ impl Graph {
                 self.steps[step].after.push(before);
             }
         }
+    }
+
+    /// The steps that make what is needed. What stays as it is stands for what it needs itself.
+    fn makes_behind(&self, changes: &[Ordered<'_>], needs: &[ResourceAddress]) -> BTreeSet<usize> {
+        let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        let mut open: Vec<BlockKey> = needs.iter().map(block_key).collect();
+        while let Some(key) = open.pop() {
+            match self.makes.get(&key) {
+                Some(steps) => found.extend(steps),
+                None if seen.insert(key.clone()) => {
+                    let same = changes.iter().filter(|one| block_key(&one.change.address.resource) == key);
+                    open.extend(same.flat_map(|one| one.needs).map(block_key));
+                }
+                None => {}
+            }
+        }
+        found
     }
 
     /// Lets creates follow what they apply, and the deletes of what is not made again.
@@ -348,6 +365,18 @@ mod tests {
         check(
             &[("t.a", Action::Delete, &[], &[]), ("t.b", Action::Update, &[], &["t.a"])],
             &["Update t.b", "Delete t.a"],
+        );
+    }
+
+    #[test]
+    fn what_needs_something_that_stays_comes_after_what_that_needs() {
+        check(
+            &[
+                ("t.a", Action::Create, &["t.b"], &[]),
+                ("t.b", Action::NoOp, &["t.c"], &[]),
+                ("t.c", Action::DeleteThenCreate, &[], &[]),
+            ],
+            &["Delete t.c", "Create t.c", "Create t.a"],
         );
     }
 
