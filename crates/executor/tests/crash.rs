@@ -38,6 +38,25 @@ fn plan_towards(state: &State, wanted: &Wanted) -> Plan {
     made
 }
 
+/// Two of three things are staged, each in a batch of one of two places; as few batches as the order allows.
+fn put_into_batches(plan: &mut Plan) {
+    let place = |step: &Step| {
+        let name = plan.changes[step.change].address.to_string();
+        let number: usize = name.trim_start_matches("test_thing.t").parse().unwrap();
+        ["m", "n"].get(number % 3).copied()
+    };
+    let places: Vec<Option<&str>> = plan.steps.iter().map(place).collect();
+    let mut rounds: Vec<usize> = Vec::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let waits = |before: &usize| places[*before].is_some() && places[*before] != places[at];
+        let before = step.after.iter().map(|before| rounds[*before] + usize::from(waits(before)));
+        rounds.push(before.max().unwrap_or(0));
+    }
+    for (step, (place, round)) in plan.steps.iter_mut().zip(places.iter().zip(rounds)) {
+        step.batch = place.map(|place| format!("{place} {round}"));
+    }
+}
+
 async fn recover_all(cluster: &Cluster, journal: &MemoryJournal) -> RecoveryReport {
     let known = Known(journal.state());
     recover(&known.0.open_actions, cluster, journal, &known).await.unwrap()
@@ -58,7 +77,10 @@ async fn run(
 ) -> Option<Outcome> {
     let work = async {
         recover_all(cluster, journal).await;
-        let plan = plan_towards(&journal.state(), wanted);
+        let mut plan = plan_towards(&journal.state(), wanted);
+        if cluster.stages {
+            put_into_batches(&mut plan);
+        }
         carry_out(&plan, cluster, journal, &options(parallelism)).await
     };
     tokio::select! {
@@ -82,12 +104,12 @@ fn check_settled(cluster: &Cluster, journal: &MemoryJournal, wanted: &Wanted, to
 #[tokio::test]
 async fn a_run_killed_at_any_point_is_continued_by_the_next() {
     let mut killed = 0;
-    for seed in 0..12 {
+    for (seed, stages) in (0..12).flat_map(|seed| [(seed, false), (seed, true)]) {
         let mut random = fastrand::Rng::with_seed(seed);
         let (wanted, parallelism) = (random_wanted(&mut random), random.usize(1..4));
         for point in 1.. {
-            let told = format!("seed {seed}, killed at point {point}");
-            let cluster = Cluster { points: KillPoints::at(point), ..Cluster::default() };
+            let told = format!("seed {seed}, staged {stages}, killed at point {point}");
+            let cluster = Cluster { points: KillPoints::at(point), stages, ..Cluster::default() };
             let journal = MemoryJournal::beside(&cluster);
             let first = run(&cluster, &journal, &wanted, parallelism).await;
             if let Some(outcome) = first {
@@ -111,7 +133,7 @@ async fn runs_killed_again_and_again_still_get_there() {
     for seed in 0..40 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (wanted, parallelism) = (random_wanted(&mut random), random.usize(1..4));
-        let mut cluster = Cluster::default();
+        let mut cluster = Cluster { stages: random.bool(), ..Cluster::default() };
         let mut journal = MemoryJournal::beside(&cluster);
         for life in 0.. {
             assert!(life < 200, "seed {seed}: no end");

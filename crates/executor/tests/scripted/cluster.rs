@@ -61,7 +61,7 @@ impl Cluster {
 
     /// The same cluster, reached by a process that starts anew.
     pub fn after_a_crash(self) -> Cluster {
-        Cluster { things: self.things, made: self.made, ..Cluster::default() }
+        Cluster { things: self.things, made: self.made, stages: self.stages, ..Cluster::default() }
     }
 
     fn error(text: &str, left: Option<Value>, indeterminate: bool) -> ProviderError {
