@@ -31,8 +31,30 @@ pub(crate) fn guest_name(text: &str) -> Option<String> {
 pub(crate) fn acl_path(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let kept = format!("/{}", parts.join("/"));
-    (text != kept).then(|| format!("Proxmox VE keeps this path as {kept:?}: write it so"))
+    if text != kept {
+        return Some(format!("Proxmox VE keeps this path as {kept:?}: write it so"));
+    }
+    let is_known = |area: &&str| ACL_AREAS.contains(area);
+    if parts.first().is_some_and(|area| !is_known(area)) {
+        return Some(format!(
+            "{text:?} is no path of permissions: they begin with /{}",
+            ACL_AREAS.join(", /")
+        ));
+    }
+    match parts[..] {
+        ["vms", id] if !is_guest_id(id) => {
+            Some(format!("{text:?} is of no guest: their ids are 100 or more"))
+        }
+        _ => None,
+    }
 }
+
+fn is_guest_id(text: &str) -> bool {
+    text.len() > 2 && !text.starts_with('0') && text.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// What the paths of permissions begin with (PVE::AccessControl, `check_path`).
+const ACL_AREAS: &[&str] = &["access", "mapping", "nodes", "pool", "sdn", "storage", "vms"];
 
 /// Something must be written.
 pub(crate) fn not_empty(text: &str) -> Option<String> {
@@ -382,6 +404,11 @@ mod tests {
             (mode, &["0660", "755"], &["0888", "7"]),
             (size, &["", "8G", "512M"], &["8X"]),
             (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),
+            (
+                acl_path,
+                &["/", "/vms", "/vms/100", "/sdn/zones/a/b", "/mapping/pci/x", "/access/realm/pam"],
+                &["vms", "/vms/", "/foo", "/vms/99", "/vms/0100", "/datastore/local"],
+            ),
         ];
         for (limit, good, bad) in cases {
             for text in *good {

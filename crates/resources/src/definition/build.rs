@@ -101,6 +101,10 @@ fn assigned_type(nesting: Nesting, inside: &Block) -> Type {
 }
 
 fn check_at(value: &Value, names: &[&str], check: Check, path: &Path, problems: &mut Vec<Problem>) {
+    if names.is_empty() && matches!(check, Check::Filled) {
+        problems.extend(fault(value, check, path));
+        return;
+    }
     if let Some(elements) = value.elements() {
         for (index, element) in elements.iter().enumerate() {
             check_at(element, names, check, &path.child(PathStep::Index(index as u64)), problems);
@@ -138,6 +142,11 @@ fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
                 i64::MAX => format!("{path} is {number}; it must be {least} or more"),
                 _ => format!("{path} is {number}; it must be from {least} to {most}"),
             }
+        }
+        Check::Filled => {
+            let is_empty = value.elements().is_some_and(<[Value]>::is_empty)
+                || matches!(&value.kind, ValueKind::Map(_, entries) if entries.is_empty());
+            is_empty.then(|| format!("{path} is empty; Proxmox VE wants at least one"))?
         }
         Check::Text(fault) => format!("{path}: {}", fault(value.as_str()?)?),
         Check::Advice(fault) => {
@@ -185,7 +194,7 @@ pub(crate) fn warning(path: Path, summary: impl Into<String>, detail: impl Into<
 
 #[cfg(test)]
 mod tests {
-    use super::super::{blocks, number, object_map, text};
+    use super::super::{blocks, number, object_map, text, text_set};
     use super::*;
     use pve_model::codec::decode;
     use serde_json::json;
@@ -196,13 +205,16 @@ mod tests {
             ("mode", text().one_of(&["a", "b"])),
             ("disk", blocks(vec![("size", number().or(8).range(1, i64::MAX))])),
             ("network", object_map(vec![("mtu", number().range(576, 9216))])),
+            ("peers", text_set().filled()),
         ]);
         let ty = definition.schema.block.implied_type();
         let check = |json| definition.check(&decode(&json, &ty).unwrap());
         assert_eq!(check(json!({"mode": "a", "disk": [{"size": 1}, {"size": null}]})), vec![]);
+        assert_eq!(check(json!({"peers": ["a"]})), vec![]);
         let network = json!({"net0": {"mtu": 1500}, "net1": {"mtu": 1}});
-        let found = check(json!({"mode": "c", "disk": [{"size": 1}, {"size": 0}], "network": network}));
+        let found =
+            check(json!({"mode": "c", "disk": [{"size": 1}, {"size": 0}], "network": network, "peers": []}));
         let paths: Vec<String> = found.iter().map(|problem| problem.path.to_string()).collect();
-        assert_eq!(paths, ["mode", "disk[1].size", "network[\"net1\"].mtu"]);
+        assert_eq!(paths, ["mode", "disk[1].size", "network[\"net1\"].mtu", "peers"]);
     }
 }

@@ -41,6 +41,8 @@ pub(crate) enum Check {
     Range(i64, i64),
     /// A rule of its own: what is wrong with the text.
     Text(fn(&str) -> Option<String>),
+    /// A list, set or map with something in it.
+    Filled,
     /// Texts that the cluster will not take although the reference plans them: a warning.
     Advice(fn(&str) -> Option<String>),
 }
@@ -241,6 +243,12 @@ impl Item {
     /// Only texts are accepted of which `fault` says nothing.
     pub(crate) fn checked(mut self, fault: fn(&str) -> Option<String>) -> Item {
         self.check = Some(Check::Text(fault));
+        self
+    }
+
+    /// An empty list, set or map is not accepted.
+    pub(crate) fn filled(mut self) -> Item {
+        self.check = Some(Check::Filled);
         self
     }
 

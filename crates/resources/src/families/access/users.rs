@@ -236,7 +236,7 @@ pub(super) fn role() -> Object {
         fields: vec![
             ("id", text().read_only()),
             ("privileges", text_set().required().param("privs").form(Form::Keys)),
-            ("role_id", text().required().replaces().param("roleid").only_made()),
+            ("role_id", text().required().replaces().param("roleid").only_made().checked(own_role)),
         ],
         create: (Method::Post, "/access/roles"),
         read: Read::At("/access/roles/{role_id}"),
@@ -252,6 +252,13 @@ pub(super) fn role() -> Object {
         hooks: &Role,
         ..Object::default()
     }
+}
+
+/// Proxmox VE keeps these names for its own roles (PVE::API2::Role).
+fn own_role(text: &str) -> Option<String> {
+    let is_reserved = text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pve"));
+    is_reserved
+        .then(|| format!("{text:?} is a name of Proxmox VE's own: begin it with something else than PVE"))
 }
 
 struct Role;

@@ -1,11 +1,12 @@
 //! Backup jobs.
 
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 
 use crate::cluster::Method;
-use crate::definition::{flag, number, object, of_type, text, texts};
+use crate::definition::{flag, number, object, of_type, problem, text, texts};
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
-use crate::values::{flag as flag_of, with};
+use crate::values::{flag as flag_of, is_unset, with};
 
 const PLACE: &str = "/cluster/backup/{id}";
 
@@ -101,13 +102,37 @@ fn recipient(text: &str) -> Option<String> {
 
 struct Job;
 
+const WHICH: &str = "a job has all guests (all = true), those of a pool, or certain ones (vmid)";
+
 impl Hooks for Job {
+    /// What contradicts itself (PVE::VZDump, `verify_vzdump_parameters`).
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let is_set = |name| config.get(name).is_some_and(|part| part.is_known() && !is_unset(part));
+        let all = flag_of(config, "all") == Some(true);
+        let mut problems = Vec::new();
+        let mut tell = |name, summary, detail| problems.push(problem(Path::attribute(name), summary, detail));
+        if is_set("vmid") && (all || is_set("pool")) {
+            tell("vmid", "Which guests a job has is said twice", WHICH);
+        }
+        if is_set("starttime") && is_set("schedule") {
+            tell("starttime", "When a job begins is said twice", "leave starttime out: schedule says it");
+        }
+        problems
+    }
+
     /// All guests, or certain ones: Proxmox VE refuses a job of both.
     fn plan(&self, planning: &mut Planning<'_>) {
         let is_stated = |name| planning.config.get(name).is_some_and(|part| !part.is_null());
         let had_all = planning.prior.is_some_and(|prior| flag_of(prior, "all") == Some(true));
         if had_all && !is_stated("all") && (is_stated("vmid") || is_stated("pool")) {
             planning.planned = with(&planning.planned, "all", Value::bool(false));
+        }
+        let config = planning.config;
+        let is_unset = |name| config.get(name).is_none_or(is_unset);
+        let has_all = config.get("all").is_some_and(|all| !all.is_known() || all.as_bool() == Some(true));
+        if planning.prior.is_none() && !has_all && is_unset("vmid") && is_unset("pool") {
+            let summary = "Nothing says which guests the job has";
+            planning.problems.push(problem(Path::attribute("id"), summary, WHICH));
         }
     }
 }

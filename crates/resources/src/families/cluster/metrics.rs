@@ -1,8 +1,12 @@
 //! Servers that metrics are sent to.
 
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
+
 use crate::cluster::Method;
-use crate::definition::{flag, number, text};
-use crate::object::{Delete, Object, Read};
+use crate::definition::{flag, number, problem, text};
+use crate::object::{Delete, Hooks, Object, Read};
+use crate::values::text as text_of;
 
 const PLACE: &str = "/cluster/metrics/server/{name}";
 
@@ -60,6 +64,32 @@ pub(super) fn server() -> Object {
   port   = 8089
   type   = "influxdb"
 "#,
+        hooks: &Server,
         ..Object::default()
+    }
+}
+
+struct Server;
+
+/// How the attributes begin that only one type of server has.
+const OF_TYPES: &[(&str, &str)] =
+    &[("graphite_", "graphite"), ("influx_", "influxdb"), ("opentelemetry_", "opentelemetry")];
+
+impl Hooks for Server {
+    /// Proxmox VE refuses what another type has (PVE::Status::Plugin, `options`).
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let (Some(kind), Some(entries)) = (text_of(config, "type"), config.entries()) else {
+            return Vec::new();
+        };
+        let set = entries.iter().filter(|(_, value)| value.is_known() && !value.is_null());
+        let foreign = set.filter(|(name, _)| {
+            let own = OF_TYPES.iter().find(|(prefix, _)| name.starts_with(prefix));
+            own.is_some_and(|(_, own)| *own != kind)
+        });
+        let problems = foreign.map(|(name, _)| {
+            let detail = format!("the type is {kind:?}, which has no {name}: leave it out");
+            problem(Path::attribute(&**name), format!("{name} is of another type"), detail)
+        });
+        problems.collect()
     }
 }

@@ -1,14 +1,16 @@
 //! Options of the cluster.
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 
 use crate::cluster::Method;
-use crate::definition::{flag, number, object, text};
+use crate::definition::{flag, number, object, problem, text};
 use crate::object::{Delete, Hooks, Object, Read};
 use crate::operations::Proof;
 use crate::params::Params;
 use crate::property::Properties;
+use crate::values::int;
 
 const KEYBOARDS: &[&str] = &[
     "de", "de-ch", "da", "en-gb", "en-us", "es", "fi", "fr", "fr-be", "fr-ca", "fr-ch", "hu", "is", "it",
@@ -128,6 +130,17 @@ struct Options;
 
 #[async_trait]
 impl Hooks for Options {
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let Some(range) = config.get("next_id") else { return Vec::new() };
+        let (Some(lower), Some(upper)) = (int(range, "lower"), int(range, "upper")) else {
+            return Vec::new();
+        };
+        let detail = format!("lower is {lower}, upper is {upper}");
+        let problem =
+            problem(Path::attribute("next_id"), "A range of ids that ends before it begins", detail);
+        (lower > upper).then_some(problem).into_iter().collect()
+    }
+
     /// A network to migrate over needs a type beside it.
     fn params(&self, params: &mut Params, _: Option<&Value>, _: &Value) {
         if let Some(migration) = params.0.get_mut("migration")

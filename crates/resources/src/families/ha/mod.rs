@@ -9,7 +9,7 @@ use crate::definition::{flag, number, of_type, problem, text, text_set};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
 use crate::params::Params;
-use crate::values::{text as text_of, with};
+use crate::values::{is_unset, text as text_of, with};
 
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
@@ -168,8 +168,35 @@ fn rule() -> Object {
 
 struct Rule;
 
+const DETAIL: &str = "a rule of type \"node-affinity\" has nodes, one of type \"resource-affinity\" has affinity and several resources";
+
 #[async_trait]
 impl Hooks for Rule {
+    /// What each type wants and refuses (PVE::HA::Rules).
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let (wanted, other) = match text_of(config, "type") {
+            Some("node-affinity") => ("nodes", "affinity"),
+            Some("resource-affinity") => ("affinity", "nodes"),
+            _ => return Vec::new(),
+        };
+        let is_unset = |name| config.get(name).is_none_or(is_unset);
+        let is_set = |name| config.get(name).is_some_and(Value::is_known) && !is_unset(name);
+        let resources = config.get("resources").filter(|resources| resources.is_wholly_known());
+        let count = resources.and_then(Value::elements).map(<[Value]>::len);
+        let mut problems = Vec::new();
+        let mut tell = |name, summary| problems.push(problem(Path::attribute(name), summary, DETAIL));
+        if is_unset(wanted) {
+            tell("type", format!("This rule needs {wanted}"));
+        }
+        if is_set(other) {
+            tell(other, format!("This rule has no {other}"));
+        }
+        if wanted == "affinity" && count.is_some_and(|count| count < 2) {
+            tell("resources", "This rule needs two resources or more".to_string());
+        }
+        problems
+    }
+
     /// Each type of rule takes its own parameters only.
     fn params(&self, params: &mut Params, _: Option<&Value>, planned: &Value) {
         if text_of(planned, "type") == Some("resource-affinity") {

@@ -19,7 +19,7 @@ fn fields(map: Fields) -> Fields {
     vec![
         ("comment", comment()),
         ("id", text().read_only()),
-        ("map", object_set(map).required()),
+        ("map", object_set(map).required().filled()),
         ("name", text().required().replaces().param("id").only_made().checked(limits::not_empty)),
     ]
 }

@@ -12,7 +12,7 @@ use crate::definition::{Fields, flag, number, problem, text, texts};
 use crate::firewall::same_network;
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
-use crate::values::{flag as flag_of, int, text as text_of, with, with_unknown};
+use crate::values::{flag as flag_of, int, text as text_of, texts as texts_of, with, with_unknown};
 
 /// Where interfaces are staged.
 pub(crate) const NODE_NETWORK: &str = "/nodes/{node_name}/network";
@@ -157,6 +157,10 @@ fn contradicted_name(config: &Value) -> Vec<Problem> {
         None => (None, name.strip_prefix("vlan").and_then(numbered)),
     };
     let Some(number) = number else { return Vec::new() };
+    if number > 4094 {
+        let detail = format!("{name} would be VLAN {number}: there are 1 to 4094");
+        return vec![problem(Path::attribute("name"), "No such VLAN", detail)];
+    }
     let fault = |attribute: &str, told: &str| {
         let detail = format!("{name} is {told} by its name: leave {attribute} out, or choose another name");
         problem(Path::attribute(attribute), "Two things said of a VLAN", detail)
@@ -171,6 +175,16 @@ fn contradicted_name(config: &Value) -> Vec<Problem> {
         faults.push(fault("interface", &format!("on {device}")));
     }
     faults
+}
+
+/// A new VLAN needs to be on something (PVE::INotify): its name says it, or an attribute.
+fn without_interface(planning: &mut Planning<'_>) {
+    let name = text_of(planning.config, "name").filter(|name| !name.contains('.'));
+    let is_unset = planning.config.get("interface").is_none_or(Value::is_null);
+    if let Some(name) = name.filter(|_| is_unset && planning.prior.is_none()) {
+        let detail = format!("{name} does not say on which interface it is, as eno1.30 would: set interface");
+        planning.problems.push(problem(Path::attribute("name"), "A VLAN needs an interface", detail));
+    }
 }
 
 /// What bridges, bonds and VLANs have in common, and what only a bridge has.
@@ -190,14 +204,16 @@ impl Hooks for Interface {
         match self.shape {
             Shape::Bridge => unused_vids(config),
             Shape::Vlan => contradicted_name(config),
-            Shape::Bond => Vec::new(),
+            Shape::Bond => foreign_primary(config),
         }
     }
 
     fn plan(&self, planning: &mut Planning<'_>) {
         reload::plan(planning);
-        if let Shape::Bridge = self.shape {
-            plan_vids(planning);
+        match self.shape {
+            Shape::Bridge => plan_vids(planning),
+            Shape::Vlan => without_interface(planning),
+            Shape::Bond => {}
         }
     }
 
@@ -226,6 +242,18 @@ impl Hooks for Interface {
         planned: Option<&Value>,
     ) -> Result<(), ProviderError> {
         reload::apply(call, prior, planned).await
+    }
+}
+
+/// The primary device of a bond is one of its own (PVE::INotify).
+fn foreign_primary(config: &Value) -> Vec<Problem> {
+    let is_known = config.get("slaves").is_some_and(Value::is_wholly_known);
+    match text_of(config, "bond_primary").filter(|_| is_known) {
+        Some(primary) if texts_of(config, "slaves").iter().all(|slave| slave != primary) => {
+            let detail = format!("{primary} is none of its slaves");
+            vec![problem(Path::attribute("bond_primary"), "A primary device of another bond", detail)]
+        }
+        _ => Vec::new(),
     }
 }
 

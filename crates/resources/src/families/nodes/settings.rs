@@ -1,11 +1,12 @@
 //! Settings of a node that are always there: name resolution, time, notes.
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::Method;
-use crate::definition::{text, texts};
+use crate::definition::{problem, text, texts};
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Read, Removal};
 use crate::operations::Proof;
@@ -31,12 +32,25 @@ pub(super) fn dns() -> Object {
         id: "{node_name}_dns",
         import: "{node_name}",
         proof: Proof::Presence,
+        hooks: &Dns,
         example: r#"
   node_name = "pve"
   domain    = "example.test"
   servers   = ["192.0.2.53", "2001:db8::53"]
 "#,
         ..Object::default()
+    }
+}
+
+struct Dns;
+
+impl Hooks for Dns {
+    /// The API has `dns1` to `dns3`.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let servers = config.get("servers").and_then(Value::elements).unwrap_or_default();
+        let detail = format!("there are {}: a node has at most 3", servers.len());
+        let problem = problem(Path::attribute("servers"), "Too many name servers", detail);
+        (servers.len() > 3).then_some(problem).into_iter().collect()
     }
 }
 

@@ -37,7 +37,7 @@ fn pool() -> Object {
                 ])
                 .read_only(),
             ),
-            ("pool_id", text().required().replaces().param("poolid").only_made()),
+            ("pool_id", text().required().replaces().param("poolid").only_made().checked(pool_name)),
         ],
         create: (Method::Post, "/pools"),
         read: Read::At(PLACE),
@@ -53,6 +53,13 @@ fn pool() -> Object {
 "#,
         ..Object::default()
     }
+}
+
+/// The last part of a name, behind those of the pools that it is in (PVE::API2::Pool).
+fn pool_name(text: &str) -> Option<String> {
+    let own = text.rsplit('/').next().unwrap_or_default();
+    let fits = own.starts_with(|letter: char| letter.is_ascii_alphabetic());
+    (!fits).then(|| format!("{text:?} is no name of a pool: it begins with a letter"))
 }
 
 /// `proxmox_pool_membership`

@@ -97,7 +97,7 @@ fn controller() -> Object {
                 "id",
                 text().required().replaces().param("controller").only_made().checked(controller_identifier),
             ),
-            ("peers", text_set()),
+            ("peers", text_set().filled()),
         ],
         create: (Method::Post, "/cluster/sdn/controllers"),
         read: Read::At("/cluster/sdn/controllers/{id}?pending=1"),
@@ -107,6 +107,7 @@ fn controller() -> Object {
         whole: true,
         id: "{id}",
         import: "{id}",
+        one_of: &[&["fabric", "peers"]],
         example: r#"
   id    = "evpn1"
   asn   = 65000

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 use serde_json::{Value as Json, json};
 
 use crate::cluster::{ApiError, Cluster};
+use crate::definition::problem;
 use crate::object::Hooks;
 
 /// An object as it will be.
@@ -46,6 +48,14 @@ pub(super) fn is_leaving(answer: &Json) -> bool {
 
 #[async_trait]
 impl Hooks for Pending {
+    /// Names of a zone's guests are written by a server (PVE::API2::Network::SDN::Zones).
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let is_set = |name| config.get(name).is_some_and(|part| !part.is_null());
+        let detail = "name the server that has the zone: dns = ...";
+        let problem = problem(Path::attribute("dns_zone"), "dns_zone needs dns", detail);
+        (is_set("dns_zone") && !is_set("dns")).then_some(problem).into_iter().collect()
+    }
+
     async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
         Ok(applied(answer))
     }

@@ -1,12 +1,13 @@
 //! Subnets of vnets. Proxmox VE makes their id of the zone and the network.
 
 use async_trait::async_trait;
-use pve_model::Value;
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::pending;
 use crate::cluster::{ApiError, Cluster, Method};
-use crate::definition::{flag, object, text};
+use crate::definition::{flag, object, problem, text};
 use crate::firewall::same_network;
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read};
@@ -86,6 +87,19 @@ fn network(id: &str) -> Option<String> {
 
 #[async_trait]
 impl Hooks for Subnet {
+    /// A network of one address has its gateway elsewhere (PVE::Network::SDN::SubnetPlugin).
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let (Some(cidr), Some(gateway)) = (text_of(config, "cidr"), text_of(config, "gateway")) else {
+            return Vec::new();
+        };
+        let length = cidr.rsplit('/').next().unwrap_or_default();
+        if length == "32" || same_network(cidr, &format!("{gateway}/{length}")) {
+            return Vec::new();
+        }
+        let detail = format!("{gateway} is not in {cidr}");
+        vec![problem(Path::attribute("gateway"), "A gateway outside of its subnet", detail)]
+    }
+
     fn is_it(&self, prior: &Value, entry: &Json) -> bool {
         let id = entry.get("subnet").and_then(Json::as_str).unwrap_or_default();
         let known = match (text_of(prior, "id"), text_of(prior, "cidr")) {

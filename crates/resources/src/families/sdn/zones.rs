@@ -109,7 +109,7 @@ fn vxlan() -> Object {
         ..zone(
             &["proxmox_sdn_zone_vxlan", "proxmox_virtual_environment_sdn_zone_vxlan"],
             &[("type", "vxlan")],
-            vec![("peers", text_set().required())],
+            vec![("peers", text_set().required().filled())],
         )
     }
 }

@@ -19,15 +19,24 @@ pub(super) fn objects() -> Vec<Object> {
     vec![directory(), lvm(), lvmthin(), zfspool(), nfs(), cifs(), pbs::pbs()]
 }
 
-/// What a storage may hold.
-const CONTENTS: &[&str] = &["backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl"];
+/// What a storage of folders may hold.
+const FILES: &[&str] = &["backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl"];
+
+/// What a storage of volumes may hold.
+const VOLUMES: &[&str] = &["images", "rootdir"];
 
 type Constants = &'static [(&'static str, &'static str)];
 
-/// A storage of one type, with the attributes that all have.
-fn storage(names: &'static [&'static str], kind: Constants, own: Fields) -> Object {
+/// A storage of one type, with the attributes that all have. Proxmox VE leaves out without a word what it is not for
+/// (PVE::Storage::Plugin, `decode_value`).
+fn storage(
+    names: &'static [&'static str],
+    kind: Constants,
+    contents: &'static [&'static str],
+    own: Fields,
+) -> Object {
     let mut fields = vec![
-        ("content", text_set().computed().one_of(CONTENTS)),
+        ("content", text_set().computed().one_of(contents)),
         ("disable", flag().computed().or(false)),
         ("id", text().required().replaces().param("storage").only_made().checked(limits::not_empty)),
         ("nodes", text_set().computed()),
@@ -116,6 +125,7 @@ fn directory() -> Object {
         ..storage(
             &["proxmox_storage_directory", "proxmox_virtual_environment_storage_directory"],
             &[("type", "dir")],
+            FILES,
             own,
         )
     }
@@ -137,6 +147,7 @@ fn lvm() -> Object {
         ..storage(
             &["proxmox_storage_lvm", "proxmox_virtual_environment_storage_lvm"],
             &[("type", "lvm")],
+            VOLUMES,
             own,
         )
     }
@@ -159,6 +170,7 @@ fn lvmthin() -> Object {
         ..storage(
             &["proxmox_storage_lvmthin", "proxmox_virtual_environment_storage_lvmthin"],
             &[("type", "lvmthin")],
+            VOLUMES,
             own,
         )
     }
@@ -181,6 +193,7 @@ fn zfspool() -> Object {
         ..storage(
             &["proxmox_storage_zfspool", "proxmox_virtual_environment_storage_zfspool"],
             &[("type", "zfspool")],
+            VOLUMES,
             own,
         )
     }
@@ -208,6 +221,7 @@ fn nfs() -> Object {
         ..storage(
             &["proxmox_storage_nfs", "proxmox_virtual_environment_storage_nfs"],
             &[("type", "nfs")],
+            FILES,
             own,
         )
     }
@@ -241,6 +255,7 @@ fn cifs() -> Object {
         ..storage(
             &["proxmox_storage_cifs", "proxmox_virtual_environment_storage_cifs"],
             &[("type", "cifs")],
+            FILES,
             own,
         )
     }

@@ -18,7 +18,7 @@ pub(super) fn pbs() -> Object {
     let own = vec![
         ("backups", backups::block()),
         ("datastore", fixed()),
-        ("encryption_key", text().sensitive().param("encryption-key").unread()),
+        ("encryption_key", text().sensitive().param("encryption-key").unread().checked(encryption_key)),
         ("encryption_key_fingerprint", text().read_only().param("encryption-key").follows()),
         ("fingerprint", text()),
         ("generate_encryption_key", flag().replaces().local()),
@@ -43,9 +43,17 @@ pub(super) fn pbs() -> Object {
         ..storage(
             &["proxmox_storage_pbs", "proxmox_virtual_environment_storage_pbs"],
             &[("type", "pbs")],
+            &["backup"],
             own,
         )
     }
+}
+
+/// What `proxmox-backup-client key create` writes (PVE::Storage::PBSPlugin). It is not told: it is a secret.
+fn encryption_key(text: &str) -> Option<String> {
+    let key: Option<Json> = serde_json::from_str(text).ok();
+    let fits = text == "autogen" || key.is_some_and(|key| key.get("data").is_some());
+    (!fits).then(|| "it is no key of a backup server: JSON with its `data` in it".to_string())
 }
 
 struct Pbs;

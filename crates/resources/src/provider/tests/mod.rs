@@ -83,8 +83,14 @@ impl World {
 
     pub(super) fn plan(&self, prior: Option<&Value>, config: &Value) -> PlanResponse {
         let mut problems = self.rules().validate(config);
-        problems.retain(|problem| !problem.warning);
+        // The store takes everything, also together what a cluster takes apart.
+        problems.retain(|problem| !problem.warning && self.api.user() != objects::STORE_USER);
         assert!(problems.is_empty(), "{problems:?}");
+        self.planned(prior, config)
+    }
+
+    /// The same of a configuration that contradicts itself.
+    pub(super) fn planned(&self, prior: Option<&Value>, config: &Value) -> PlanResponse {
         let proposed = propose(&self.rules().schema().block, prior, config);
         let response = self.rules().plan(PlanRequest { prior, config, proposed: &proposed });
         PlanResponse { planned: Some(response.planned.clone().unwrap_or(proposed)), ..response }

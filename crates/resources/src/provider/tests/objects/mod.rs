@@ -1,6 +1,7 @@
 //! The kinds that are described as data, against a store that keeps what it is told: every attribute is set, changed and
 //! taken out again, and nothing is planned in between; what is there is imported without changes.
 
+mod contradictions;
 mod data_sources;
 mod networks;
 mod places;
@@ -22,6 +23,7 @@ use super::{Recorder, World};
 use crate::cluster::ApiError;
 use crate::families;
 use store::Store;
+pub(super) use store::USER as STORE_USER;
 
 /// The first name of every kind that is described as data. Virtual machines are more than a store can keep.
 fn kinds() -> Vec<&'static str> {

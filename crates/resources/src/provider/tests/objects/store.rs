@@ -14,7 +14,7 @@ use crate::cluster::{Api, ApiError, Content, Method};
 use crate::object::{Delete, Field, Form, Object, Read, Removal, names, parse};
 
 /// Who the requests are made as.
-pub(super) const USER: &str = "root@pam!test";
+pub(in super::super) const USER: &str = "root@pam!test";
 
 type Attributes = BTreeMap<String, String>;
 

@@ -185,7 +185,10 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
     }
     next[field.name] = second;
     let config = world.config(next.clone());
-    let response = world.plan(Some(last), &config);
+    // Another one of its kind may need other parts beside it.
+    let is_another = replaces(world, field.name);
+    let response =
+        if is_another { world.planned(Some(last), &config) } else { world.plan(Some(last), &config) };
     let planned = response.planned.unwrap();
     let names = changed(last, &planned);
     let follows: BTreeSet<&str> = engine(world)
@@ -202,7 +205,7 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
     if !names.contains(field.name) || !others.is_empty() {
         return Err(format!("the change plans {names:?}"));
     }
-    if replaces(world, field.name) || !response.replace.is_empty() {
+    if is_another || !response.replace.is_empty() {
         return Ok(last.clone());
     }
     let mut after = step(world, Some(last), &next).await.map_err(|fault| format!("change: {fault}"))?;
