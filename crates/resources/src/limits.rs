@@ -337,6 +337,12 @@ pub(crate) fn token_name(text: &str) -> Option<String> {
     (!is_name(text)).then(|| format!("{text:?} is no name of a token: letters, digits, '.', '-' and '_'"))
 }
 
+/// The name of a section of a configuration file (`pve-configid`).
+pub(crate) fn config_id(text: &str) -> Option<String> {
+    let is_good = is_name(text) && !text.contains('.');
+    (!is_good).then(|| format!("{text:?} is no id: two letters, digits, `-` and `_` or more, a letter first"))
+}
+
 /// The name of a realm.
 pub(crate) fn realm(text: &str) -> Option<String> {
     let fits = is_name(text) && text.len() <= 32;
@@ -404,6 +410,7 @@ mod tests {
             (mode, &["0660", "755"], &["0888", "7"]),
             (size, &["", "8G", "512M"], &["8X"]),
             (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),
+            (config_id, &["ab", "a-b_1"], &["a", "a b", "1a", "a.b"]),
             (
                 acl_path,
                 &["/", "/vms", "/vms/100", "/sdn/zones/a/b", "/mapping/pci/x", "/access/realm/pam"],

@@ -124,7 +124,8 @@ pub async fn make_plan(
                 imports::refuse_managed(workspace, state, &planning)?;
                 let requests = requests(&planning.plan);
                 review(workspace, &mut planning.plan, &requests, provider).await?;
-                preflight::look(workspace, &mut planning, &requests, provider).await;
+                let open = state.open_actions.iter().map(|open| open.intent.address.clone()).collect();
+                preflight::look(workspace, &mut planning, &requests, provider, &open).await;
                 return Ok(*planning);
             }
             Planned::Needs(data, imports) => {

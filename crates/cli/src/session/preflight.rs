@@ -16,16 +16,19 @@ use crate::project::Workspace;
 /// The environment variable that lets a run begin all the same, when it is `off`.
 const OVERRIDE: &str = "PVE_PREFLIGHT";
 
-/// Adds what the provider doubts of a plan to it.
+/// Adds what the provider doubts of a plan to it. Of what a run broke off (`open`) nothing is told: apply settles it first,
+/// and plans with what came of it.
 pub(super) async fn look(
     workspace: &Workspace,
     planning: &mut Planning,
     requests: &[ApplyRequest],
     provider: &dyn Provider,
+    open: &BTreeSet<InstanceAddress>,
 ) {
     let Doubts { found, unseen } = provider.doubts(requests).await;
     planning.warnings.extend(not_looked_up(&unseen));
-    let doubts = judged(found, &provided(&planning.plan));
+    let mut doubts = judged(found, &provided(&planning.plan));
+    doubts.retain(|doubt| !open.contains(&doubt.address));
     let mut told = BTreeSet::new();
     for doubt in doubts {
         let is_certain = doubt.is_certain;
@@ -62,7 +65,7 @@ fn provided(plan: &Plan) -> BTreeSet<InstanceAddress> {
 /// The same for a plan that was saved.
 pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider: &dyn Provider) {
     let requests = requests(&planning.plan);
-    look(workspace, planning, &requests, provider).await;
+    look(workspace, planning, &requests, provider, &BTreeSet::new()).await;
 }
 
 /// That something could not be looked up, in one warning.

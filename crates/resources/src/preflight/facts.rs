@@ -58,15 +58,30 @@ impl<'c> Facts<'c> {
     pub(super) async fn answer(&mut self, path: &str, only: &str) -> Option<Json> {
         let key = format!("{path}?{only}");
         if !self.answers.contains_key(&key) {
-            let params = Some(only).filter(|only| !only.is_empty());
-            let params: Vec<_> = params.map(|only| ("type".into(), only.into())).into_iter().collect();
+            let (place, query) = path.split_once('?').unwrap_or((path, ""));
+            let params = query.split('&').filter_map(|pair| pair.split_once('='));
+            let params = params.chain(Some(("type", only)).filter(|(_, only)| !only.is_empty()));
+            let params: Vec<_> = params.map(|(name, text)| (name.into(), text.into())).collect();
             let answer = match self.is_closed {
                 true => None,
-                false => self.told(self.cluster.api.send(Method::Get, path, &params).await),
+                false => self.told(self.cluster.api.send(Method::Get, place, &params).await),
             };
             self.answers.insert(key.clone(), answer);
         }
         self.answers.get(&key)?.clone()
+    }
+
+    /// Who asks.
+    pub(super) fn user(&self) -> String {
+        self.cluster.api.user()
+    }
+
+    /// Why a GET is refused, where the refusal itself tells something.
+    pub(super) async fn refusal(&self, path: &str) -> Option<String> {
+        if self.is_closed {
+            return None;
+        }
+        self.cluster.api.send(Method::Get, path, &[]).await.err().map(|error| error.message)
     }
 
     /// All guests that whoever asks may see.

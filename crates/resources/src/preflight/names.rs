@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_executor::SENSITIVE;
 use pve_executor::ports::Told;
+use serde_json::Value as Json;
 
 use super::facts::Facts;
 use super::fault::Fault;
@@ -30,7 +31,7 @@ pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Optio
 async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<String>) -> Fault {
     let listing = reference.thing.listing();
     let name = &reference.name;
-    let name = if reference.thing == Thing::Guest { name.clone() } else { format!("{name:?}") };
+    let name = quoted(reference.thing, name);
     let place = reference.node.as_deref().filter(|_| reference.thing.is_of_node());
     let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
     let is_certain = match listing.seen {
@@ -58,8 +59,13 @@ pub(super) fn what_there_is(known: &BTreeSet<String>) -> String {
     }
 }
 
+/// Numbers stand without quotes.
+pub(super) fn quoted(thing: Thing, name: &str) -> String {
+    if thing == Thing::Guest { name.to_string() } else { format!("{name:?}") }
+}
+
 /// The names that there are.
-async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<String>> {
+pub(super) async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<String>> {
     // Of a node that is not there nothing is asked.
     if let Some(node) = reference.node.as_deref().filter(|_| reference.thing.is_of_node()) {
         let nodes = facts.list("/nodes", "").await?;
@@ -71,10 +77,33 @@ async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<
             let guests = facts.guests().await?;
             return Some(guests.iter().map(|guest| guest.vmid.to_string()).collect());
         }
-        Thing::Bridge if reference.node.is_none() => return None,
+        Thing::Bridge | Thing::Interface if reference.node.is_none() => return None,
         _ => {}
     }
     let list = facts.list(&path(reference), listing.only).await?;
+    let text = |part: &Json| part.as_str().map(String::from);
+    match reference.thing {
+        Thing::Privilege => {
+            let whole = list.iter().find(|role| role["roleid"] == "Administrator")?;
+            return Some(whole["privs"].as_str()?.split(',').map(String::from).collect());
+        }
+        Thing::Token => {
+            let of = |user: &Json| -> Vec<String> {
+                let tokens = user["tokens"].as_array().into_iter().flatten();
+                let name = |token: &Json| {
+                    Some(format!("{}!{}", user["userid"].as_str()?, token["tokenid"].as_str()?))
+                };
+                tokens.filter_map(name).collect()
+            };
+            return Some(list.iter().flat_map(of).collect());
+        }
+        // A device may be named by another of its names.
+        Thing::Interface => {
+            let others = list.iter().filter_map(|entry| entry["altnames"].as_array()).flatten();
+            return Some(list.iter().map(|entry| &entry["iface"]).chain(others).filter_map(text).collect());
+        }
+        _ => {}
+    }
     Some(list.iter().filter_map(|entry| entry[listing.key].as_str()).map(String::from).collect())
 }
 

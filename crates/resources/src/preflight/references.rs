@@ -121,7 +121,8 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
             node: None,
             content: None,
             volume: None,
-            used: Used::Later,
+            // Rules are checked against the nodes that there are, other objects are not.
+            used: if kind == "harule" { Used::Now } else { Used::Later },
         }));
         return;
     }
@@ -150,6 +151,16 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
         (Thing::Datastore, "volume") => Some(text_of).filter(|text| !text.contains([':', '/'])),
         // `vm:100`
         (Thing::Guest, "resource_id") => text_of.split_once(':').map(|(_, id)| id.to_string()),
+        (Thing::Guest, "id") => text_of.split_once('-').map(|(id, _)| id.to_string()),
+        (Thing::HaResource, _) => Some(text_of).filter(|text| text.contains(':')),
+        // The pool that another one is in.
+        (Thing::Pool, _) if kind == "pool" => text_of.rsplit_once('/').map(|(whole, _)| whole.to_string()),
+        // What a VLAN is on; those that are used elsewhere are made as they are used.
+        (Thing::Interface, "name") => {
+            let parent = text_of.rsplit_once('.').map(|(parent, _)| parent.to_string());
+            parent.filter(|parent| !parent.contains('.'))
+        }
+        (Thing::Interface, _) => Some(text_of).filter(|text| !text.contains('.')),
         (Thing::Realm, "user_id") => text_of.rsplit_once('@').map(|(_, realm)| realm.to_string()),
         _ => Some(text_of),
     };

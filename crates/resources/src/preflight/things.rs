@@ -11,6 +11,24 @@ pub(super) enum Thing {
     Role,
     Group,
     Realm,
+    User,
+    Token,
+    Privilege,
+    Zone,
+    Vnet,
+    Controller,
+    Fabric,
+    Ipam,
+    Dns,
+    Interface,
+    HaResource,
+    HaRule,
+    Replication,
+    BackupJob,
+    MetricsServer,
+    DirectoryMapping,
+    PciMapping,
+    UsbMapping,
 }
 
 /// How the cluster lists the things of a sort, and to whom it shows all of them.
@@ -37,6 +55,10 @@ pub(super) enum Seen {
     ByNone,
 }
 
+fn sdn(area: &'static str) -> Seen {
+    Seen::With("SDN.Audit", area)
+}
+
 impl Thing {
     pub(super) fn listing(self) -> Listing {
         let listing = |what, path, key, seen| Listing { what, path, only: "", key, seen };
@@ -54,7 +76,39 @@ impl Thing {
             Thing::Group => {
                 listing("group", "/access/groups", "groupid", Seen::With("Group.Allocate", "/access/groups"))
             }
-            Thing::Realm => listing("realm", "/access/domains", "realm", Seen::ByNone),
+            Thing::Realm => listing("realm", "/access/domains", "realm", Seen::ByAll),
+            Thing::User => {
+                listing("user", "/access/users", "userid", Seen::With("Sys.Audit", "/access/groups"))
+            }
+            // Found among the users, see `names`.
+            Thing::Token => {
+                listing("token", "/access/users?full=1", "", Seen::With("Sys.Audit", "/access/groups"))
+            }
+            // Those of the administrator's role.
+            Thing::Privilege => listing("privilege", "/access/roles", "", Seen::ByAll),
+            Thing::Zone => listing("zone", "/cluster/sdn/zones", "zone", sdn("/sdn/zones")),
+            Thing::Vnet => listing("vnet", "/cluster/sdn/vnets", "vnet", sdn("/sdn/zones")),
+            Thing::Controller => {
+                listing("controller", "/cluster/sdn/controllers", "controller", sdn("/sdn/controllers"))
+            }
+            Thing::Fabric => listing("fabric", "/cluster/sdn/fabrics/fabric", "id", sdn("/sdn/fabrics")),
+            Thing::Ipam => listing("IPAM", "/cluster/sdn/ipams", "ipam", sdn("/sdn/ipams")),
+            Thing::Dns => listing("DNS server", "/cluster/sdn/dns", "dns", sdn("/sdn/dns")),
+            Thing::Interface => {
+                listing("interface", "/nodes/{node}/network", "iface", Seen::With("Sys.Audit", "/nodes"))
+            }
+            // Whoever may not see all of these is refused the list.
+            Thing::HaResource => listing("HA resource", "/cluster/ha/resources", "sid", Seen::ByAll),
+            Thing::HaRule => listing("HA rule", "/cluster/ha/rules", "rule", Seen::ByAll),
+            // Those that are only looked at for whether a name is taken.
+            Thing::Replication => listing("replication", "/cluster/replication", "id", Seen::ByNone),
+            Thing::BackupJob => listing("backup job", "/cluster/backup", "id", Seen::ByNone),
+            Thing::MetricsServer => listing("metrics server", "/cluster/metrics/server", "id", Seen::ByNone),
+            Thing::DirectoryMapping => {
+                listing("directory mapping", "/cluster/mapping/dir", "id", Seen::ByNone)
+            }
+            Thing::PciMapping => listing("PCI mapping", "/cluster/mapping/pci", "id", Seen::ByNone),
+            Thing::UsbMapping => listing("USB mapping", "/cluster/mapping/usb", "id", Seen::ByNone),
         }
     }
 

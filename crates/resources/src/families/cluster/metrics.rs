@@ -5,6 +5,7 @@ use pve_model::{Path, Value};
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, problem, text};
+use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read};
 use crate::values::text as text_of;
 
@@ -31,7 +32,7 @@ pub(super) fn server() -> Object {
             ("influx_token_wo_version", number().local()),
             ("influx_verify", flag().param("verify-certificate").absent(true)),
             ("mtu", number().range(512, 65536)),
-            ("name", text().required().replaces().unsent()),
+            ("name", text().required().replaces().unsent().checked(limits::config_id)),
             ("opentelemetry_compression", text().param("otel-compression").one_of(&["none", "gzip"])),
             ("opentelemetry_headers", text().sensitive().param("otel-headers").unread()),
             (
