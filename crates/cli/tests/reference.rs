@@ -36,6 +36,14 @@ fn examples_of_what_is_in_something_else_are_applied_alone() {
         "sdn_subnet",
         "sdn_fabric_node_openfabric",
         "sdn_fabric_node_ospf",
+        "sdn_zone_evpn",
+        "haresource",
+        "harule",
+        "cloned_vm",
+        "realm_sync",
+        "network_linux_bridge",
+        "storage_lvm",
+        "storage_lvmthin",
     ];
     let pages = pve_resources::reference();
     for kind in kinds {

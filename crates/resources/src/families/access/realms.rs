@@ -128,8 +128,16 @@ pub(super) fn sync() -> Object {
         import: "{realm}",
         proof: Proof::Repeated,
         example: r#"
-  realm = "example"
+  realm = proxmox_realm_ldap.directory.realm
   scope = "both"
+"#,
+        beside: r#"
+resource "proxmox_realm_ldap" "directory" {
+  realm     = "directory"
+  server1   = "ldap.example.test"
+  base_dn   = "ou=people,dc=example,dc=test"
+  user_attr = "uid"
+}
 "#,
         ..Object::default()
     }

@@ -16,7 +16,7 @@ pub(super) fn account() -> Object {
     Object {
         names: &["proxmox_acme_account", "proxmox_virtual_environment_acme_account"],
         what: "ACME account",
-        about: "An account at a certificate authority. Only its contact can be changed, another `tos` is recorded only; the API does not tell the keys of \
+        about: "An account at a certificate authority. Only `root@pam` with its password can make one, no API token. Only its contact can be changed, another `tos` is recorded only; the API does not tell the keys of \
                 the external account.",
         fields: vec![
             ("contact", text().required()),

@@ -182,11 +182,24 @@ fn cloned_vm() -> Object {
   name      = "clone-1"
 
   clone = {
-    source_vm_id = 9000
+    source_vm_id = proxmox_virtual_environment_vm.golden.vm_id
   }
   disk = {
     scsi0 = { size_gb = 20 }
   }
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_vm" "golden" {
+  node_name = "pve"
+  template  = true
+  started   = false
+
+  disk {
+    interface    = "scsi0"
+    datastore_id = "local-lvm"
+    size         = 8
+  }
+}
 "#,
         hooks: &hooks::Machine::Cloned,
         ..Object::default()

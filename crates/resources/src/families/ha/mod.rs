@@ -51,10 +51,15 @@ fn resource() -> Object {
         id: "{resource_id}",
         import: "{resource_id}",
         example: r#"
-  resource_id  = "vm:100"
+  resource_id  = "vm:${proxmox_virtual_environment_vm.kept.vm_id}"
   state        = "started"
   max_restart  = 3
   max_relocate = 2
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_vm" "kept" {
+  node_name = "pve"
+}
 "#,
         hooks: &Resource,
         ..Object::default()
@@ -99,7 +104,8 @@ fn group() -> Object {
     Object {
         names: &["proxmox_hagroup", "proxmox_virtual_environment_hagroup"],
         what: "HA group",
-        about: "Nodes that resources run on. Proxmox VE 9 has rules instead once its groups are migrated.",
+        about: "Nodes that resources run on, before version 9: a cluster of Proxmox VE 9 has migrated its groups to rules and \
+                takes no more of them. Use `proxmox_harule` there.",
         fields: vec![
             ("comment", text()),
             ("group", text().required().replaces().only_made().checked(limits::not_empty)),
@@ -154,12 +160,20 @@ fn rule() -> Object {
         example: r#"
   rule      = "prefer-fast"
   type      = "node-affinity"
-  resources = ["vm:100"]
+  resources = [proxmox_haresource.placed.resource_id]
 
   nodes = {
-    pve1 = 2
-    pve2 = 1
+    pve = 1
   }
+"#,
+        beside: r#"
+resource "proxmox_virtual_environment_vm" "placed" {
+  node_name = "pve"
+}
+
+resource "proxmox_haresource" "placed" {
+  resource_id = "vm:${proxmox_virtual_environment_vm.placed.vm_id}"
+}
 "#,
         hooks: &Rule,
         ..Object::default()

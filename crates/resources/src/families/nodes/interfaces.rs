@@ -91,7 +91,6 @@ pub(super) fn bridge() -> Object {
   node_name  = "pve"
   name       = "vmbr5"
   address    = "192.0.2.1/24"
-  ports      = ["eno2"]
   vlan_aware = true
 "#,
         hooks: &Interface { shape: Shape::Bridge },

@@ -129,8 +129,15 @@ fn evpn() -> Object {
         about: "A zone over EVPN, routed by a controller. It is pending until a proxmox_sdn_applier applies it.",
         example: r#"
   id         = "evpn1"
-  controller = "evpn1"
+  controller = proxmox_sdn_controller_evpn.routes.id
   vrf_vxlan  = 4000
+"#,
+        beside: r#"
+resource "proxmox_sdn_controller_evpn" "routes" {
+  id    = "routes"
+  asn   = 65000
+  peers = ["192.0.2.1"]
+}
 "#,
         ..zone(
             &["proxmox_sdn_zone_evpn", "proxmox_virtual_environment_sdn_zone_evpn"],

@@ -141,8 +141,8 @@ fn lvm() -> Object {
     Object {
         about: "A volume group of LVM.",
         example: r#"
-  id           = "san"
-  volume_group = "vg0"
+  id           = "volumes"
+  volume_group = "pve"
 "#,
         ..storage(
             &["proxmox_storage_lvm", "proxmox_virtual_environment_storage_lvm"],
@@ -164,7 +164,7 @@ fn lvmthin() -> Object {
         about: "A thin pool of LVM.",
         example: r#"
   id           = "fast"
-  volume_group = "vg0"
+  volume_group = "pve"
   thin_pool    = "data"
 "#,
         ..storage(
