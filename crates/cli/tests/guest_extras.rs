@@ -236,6 +236,44 @@ fn a_clone_has_the_network_devices_that_it_configures_else_those_of_its_template
     assert_eq!(slots(501), ["net0", "net2"]);
 }
 
+#[test]
+fn what_somebody_sets_where_no_block_is_configured_is_planned_away_or_told_until_it_is_recorded() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    let template = [("vmid", "900"), ("template", "1"), ("memory", "2048"), ("kvm", "0")];
+    cluster.send("POST", "/nodes/pve/qemu", &template);
+    let clone = vm(501, "clone {\n    vm_id = 900\n  }").replace("started = false", "");
+    project.write("main.tf", &format!("{PROVIDER}{}{clone}{}", vm(500, ""), container("")));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    assert_eq!(notes(&project.ok(&["plan", "--json"])), [], "nobody has touched anything");
+    cluster.send("PUT", "/nodes/pve/qemu/500/config", &[("memory", "1024"), ("kvm", "0")]);
+    cluster.send("PUT", "/nodes/pve/qemu/501/config", &[("memory", "1024"), ("watchdog", "ib700")]);
+    cluster.send("PUT", "/nodes/pve/lxc/510/config", &[("swap", "256"), ("timezone", "host")]);
+    let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
+    assert!(code == 2 && plan.contains("Changed outside"), "{code} {plan}");
+    assert!(plan.matches("- memory {").count() == 2, "{plan}");
+    let plan = plan.replace("\n  # ", " ");
+    for note in [
+        "kvm: not set -> 0, changed outside and not in the configuration; left alone",
+        "timezone: not set -> host, changed outside and not in the configuration; left alone",
+        "memory: 2048 -> 1024 with the next start, changed outside and not in the configuration; left alone",
+        "watchdog: not set -> ib700 with the next start, changed outside and not in the configuration; left alone",
+    ] {
+        assert_eq!(plan.matches(note).count(), 1, "{note}: {plan}");
+    }
+    assert!(!plan.contains("waits for a reboot"), "said once: {plan}");
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(cluster.get("/nodes/pve/qemu/500/config")["memory"], "512");
+    assert_eq!(cluster.get("/nodes/pve/lxc/510/config")["swap"].to_string().replace('"', ""), "0");
+    assert_eq!(cluster.get("/nodes/pve/qemu/501/config")["memory"], "1024");
+    // It is recorded now; that it waits is still so.
+    let found = notes(&project.ok(&["plan", "--json"]));
+    let waits = "waits for a reboot: memory (2048 -> 1024), watchdog";
+    assert_eq!(found, [("proxmox_virtual_environment_vm.g501".to_string(), waits.to_string())]);
+    settled(&project);
+}
+
 /// Destroys a guest and waits for the task.
 fn destroy(cluster: &Cluster, path: &str) {
     let task = cluster.send("DELETE", path, &[]);

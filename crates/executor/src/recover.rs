@@ -148,7 +148,9 @@ async fn look(
 fn made(open: &OpenAction, provider: &dyn Provider, records: &dyn Records, value: &Value) -> InstanceRecord {
     let intent = &open.intent;
     let identity = provider.identity(&intent.address).or_else(|| records.identity(intent));
-    InstanceRecord { identity, ..records.made(intent, value) }
+    let made = records.made(intent, value);
+    let unspoken = provider.beside(&intent.address).map(|beside| beside.unspoken).or(made.unspoken);
+    InstanceRecord { identity, unspoken, ..made }
 }
 
 /// What the log alone tells of an action that was cut off among its provisioners.

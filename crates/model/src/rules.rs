@@ -1,6 +1,8 @@
 //! The pure half of a provider: schema, validation and planning of each kind. The other half, which talks to the
 //! cluster, is a port of the executor.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::address::ResourceMode;
 use crate::path::Path;
 use crate::schema::Schema;
@@ -61,6 +63,21 @@ pub struct Beside {
     pub set_aside: Vec<(String, String)>,
     /// Options that take effect with its next start, with their values where those are numbers: `cores (1 -> 2)`.
     pub waits: Vec<String>,
+    /// Options that it has and that none of its values tells, by their names.
+    pub unspoken: BTreeMap<String, String>,
+    /// Those of them that are others than were recorded.
+    pub changed: Vec<OptionChange>,
+}
+
+/// An option that no value tells, as it was recorded and as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionChange {
+    /// Its name, for instance `kvm`.
+    pub name: String,
+    /// What was recorded; `None` where it was not set.
+    pub before: Option<String>,
+    /// What it is; `None` where it is not set.
+    pub after: Option<String>,
 }
 
 /// A part of an object that was never configured.
@@ -75,9 +92,27 @@ pub struct Extra {
 }
 
 impl Beside {
-    /// Whether there is nothing to tell.
+    /// Whether nothing was seen.
     pub fn is_empty(&self) -> bool {
         *self == Beside::default()
+    }
+
+    /// Whether there is nothing to tell but what is as it was recorded.
+    pub fn is_quiet(&self) -> bool {
+        *self == Beside { unspoken: self.unspoken.clone(), ..Beside::default() }
+    }
+
+    /// The same, with what has changed since `recorded`. Where nothing is recorded, nothing is known to have changed.
+    #[must_use]
+    pub fn since(&self, recorded: Option<&BTreeMap<String, String>>) -> Beside {
+        let Some(recorded) = recorded else { return self.clone() };
+        let names: BTreeSet<&String> = recorded.keys().chain(self.unspoken.keys()).collect();
+        let options = names.into_iter().map(|name| OptionChange {
+            name: name.clone(),
+            before: recorded.get(name).cloned(),
+            after: self.unspoken.get(name).cloned(),
+        });
+        Beside { changed: options.filter(|option| option.before != option.after).collect(), ..self.clone() }
     }
 }
 

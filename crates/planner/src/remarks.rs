@@ -13,6 +13,10 @@ pub fn attach(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
         else {
             continue;
         };
+        let beside = beside.since(record.unspoken.as_ref());
+        if beside.is_quiet() {
+            continue;
+        }
         let Some(before) = planner.present(address, record, rules) else { continue };
         let before = before.unmark_deep().0;
         let change = planner.changes.iter_mut().find(|c| c.address == *address && c.deposed.is_none());
@@ -22,7 +26,7 @@ pub fn attach(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
             Some(change) => change.after.as_ref().map(|after| after.unmark_deep().0),
             None => Some(before.clone()),
         };
-        let said = rules.remarks(beside, &before, after.as_ref());
+        let said = rules.remarks(&beside, &before, after.as_ref());
         match change.filter(|change| change.action != Action::NoOp) {
             Some(change) => change.notes.extend(said),
             None => {

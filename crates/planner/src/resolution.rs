@@ -260,6 +260,7 @@ impl<'a> Resolution<'a> {
             keep: self.declaration(&change.address).is_some_and(|(_, resource, _)| resource.lifecycle.keep),
             tainted: false,
             identity: None,
+            unspoken: None,
         }
     }
 

@@ -1,15 +1,16 @@
 //! What a guest has beside its values: drives and network devices that nobody configured, volumes that were set aside,
 //! changes that wait for a reboot. It is told, and left alone: a disk has data, and whoever attached it had a reason.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pve_model::Value;
 use pve_model::rules::{Beside, Extra};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::container::match_mount_points;
 use crate::observed::Observed;
 use crate::property::Properties;
+use crate::unspoken::{changed_options, is_newer, new_volume_in_words, option_in_words, unspoken};
 use crate::values::{all_blocks, text};
 use crate::vm::is_media;
 
@@ -32,7 +33,17 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     extras.extend(network_devices(observed).filter(|_| is_open));
     let named = named_parts(value);
     extras.retain(|extra| !named.contains(&extra.key));
-    Beside { extras, set_aside: set_aside(observed), waits: waits(observed) }
+    let unspoken = unspoken(&observed.config, value, &slots(&extras));
+    Beside { extras, set_aside: set_aside(observed), waits: waits(observed), unspoken, changed: Vec::new() }
+}
+
+/// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds have no extras: their drives
+/// are options among others.
+pub(crate) fn unspoken_of(config: Map<String, Json>, value: &Value) -> BTreeMap<String, String> {
+    if is_newer(value) {
+        return unspoken(&config, value, &BTreeSet::new());
+    }
+    beside_of(&Observed { config, ..Observed::default() }, value, value).unspoken
 }
 
 /// What is worth knowing of a guest on its way from `before` to `after`.
@@ -45,7 +56,10 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         let unused = beside.set_aside.iter();
         let unused =
             unused.map(|(slot, volume)| format!("{slot}: {volume}, set aside; destroyed with the guest"));
-        return lost.chain(unused).collect();
+        let told = slots(&beside.extras);
+        let new = changed_options(&beside.changed, [before, before], &told).into_iter();
+        let new = new.filter_map(new_volume_in_words);
+        return lost.chain(unused).chain(new).collect();
     };
     let named = named_parts(after);
     let extras = beside.extras.iter().map(|Extra { slot, key, said }| match named.contains(key) {
@@ -54,10 +68,31 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
     });
     let mut remarks: Vec<String> = extras.collect();
     remarks.extend(unused_volumes(beside, before, after));
-    if !beside.waits.is_empty() {
-        remarks.push(format!("waits for a reboot: {}", beside.waits.join(", ")));
+    // What is said of a change that waits is said once.
+    let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
+    let waiting: BTreeMap<String, &String> = beside.waits.iter().map(|wait| (name(wait), wait)).collect();
+    let told = slots(&beside.extras);
+    let changed = changed_options(&beside.changed, [before, after], &told);
+    remarks.extend(changed.iter().map(|change| option_in_words(change, waiting.contains_key(&change.name))));
+    let rest = waiting.iter().filter(|(name, _)| changed.iter().all(|change| change.name != **name));
+    let rest: Vec<&str> = rest.map(|(_, wait)| wait.as_str()).collect();
+    if !rest.is_empty() {
+        remarks.push(format!("waits for a reboot: {}", rest.join(", ")));
     }
     remarks
+}
+
+/// What is worth knowing of a machine of the newer kinds, whose drives and devices are options among others.
+pub(crate) fn remarks_on_options(beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+    let changed = changed_options(&beside.changed, [before, after.unwrap_or(before)], &BTreeSet::new());
+    match after {
+        Some(_) => changed.into_iter().map(|change| option_in_words(change, false)).collect(),
+        None => changed.into_iter().filter_map(new_volume_in_words).collect(),
+    }
+}
+
+fn slots(extras: &[Extra]) -> BTreeSet<String> {
+    extras.iter().map(|extra| extra.slot.clone()).collect()
 }
 
 fn is_container(value: &Value) -> bool {

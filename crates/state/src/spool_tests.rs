@@ -163,6 +163,7 @@ fn succeeded(action: Uuid, value: &str) -> Draft {
         keep: false,
         tainted: false,
         identity: None,
+        unspoken: None,
     };
     let payload = Payload::ActionSucceeded(ActionSucceeded { action, record: Some(record) });
     Draft { payload, ..draft("") }

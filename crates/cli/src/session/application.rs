@@ -29,6 +29,7 @@ use crate::failure::Failure;
 use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
+use crate::session::known::{before_moves, identified, unspoken, unspoken_at};
 
 /// Journals through the log's writer.
 pub struct LogJournal {
@@ -73,7 +74,12 @@ impl PlanResolver<'_> {
             Operation::Create => self.provider.identity(address),
             _ => self.provider.identity(address).or_else(known),
         };
-        InstanceRecord { identity, ..record }
+        let known = || self.state.current(address).and_then(|known| known.unspoken.clone());
+        let unspoken = match step.operation {
+            Operation::Create => unspoken(self.provider, address),
+            _ => unspoken(self.provider, address).or_else(known),
+        };
+        InstanceRecord { identity, unspoken, ..record }
     }
 
     /// What told the object that a step is about from others, when it was read for the plan, or was recorded.
@@ -134,43 +140,6 @@ impl Resolver for PlanResolver<'_> {
             _ => record,
         }
     }
-}
-
-/// What tells objects from others with their ids, as they were read for a plan; those that it moves under their new
-/// addresses.
-pub fn identities(
-    planning: &Planning,
-    state: &State,
-    provider: &dyn Provider,
-) -> BTreeMap<InstanceAddress, String> {
-    let moves = &planning.moves;
-    let stays = |address: &&InstanceAddress| moves.iter().all(|(from, _)| from != *address);
-    let imported = planning.plan.changes.iter().filter(|change| change.importing.is_some());
-    let imported = imported.map(|change| &change.address);
-    let read = state.instances.keys().filter(stays).chain(imported).map(|address| (address, address));
-    let read = read.chain(moves.iter().map(|(from, to)| (to, from)));
-    read.filter_map(|(address, read_at)| Some((address.clone(), provider.identity(read_at)?))).collect()
-}
-
-/// Records of objects of which no more is news than what tells them from others with their ids.
-pub fn identified(
-    planning: &Planning,
-    state: &State,
-    identities: &BTreeMap<InstanceAddress, String>,
-) -> Vec<(InstanceAddress, InstanceRecord)> {
-    let drift = || planning.plan.drift.iter().chain(&planning.plan.followed);
-    let untold = identities.iter().filter(|(address, _)| drift().all(|drift| drift.address != **address));
-    let news = untold.filter_map(|(address, identity)| {
-        let known = state.current(before_moves(planning, address))?;
-        let identity = Some(identity.clone()).filter(|identity| known.identity.as_ref() != Some(identity))?;
-        Some((address.clone(), InstanceRecord { identity: Some(identity), ..known.clone() }))
-    });
-    news.collect()
-}
-
-/// The address that the state has an instance at before a plan moves it.
-fn before_moves<'a>(planning: &'a Planning, address: &'a InstanceAddress) -> &'a InstanceAddress {
-    planning.moves.iter().find(|(_, to)| to == address).map_or(address, |(from, _)| from)
 }
 
 /// Everything that applying a plan needs.
@@ -240,7 +209,7 @@ impl Application<'_> {
             changes: plan.step_counts(),
         }))
         .await?;
-        for payload in self.takings(&writer.state()) {
+        for payload in self.takings(&writer.state(), provider) {
             record(payload).await?;
         }
         let state = writer.state();
@@ -278,7 +247,7 @@ impl Application<'_> {
     }
 
     /// What was found and decided before anything is done: moves, changes from outside, imports.
-    fn takings(&self, state: &State) -> Vec<Payload> {
+    fn takings(&self, state: &State, provider: &dyn Provider) -> Vec<Payload> {
         let moves = self.planning.moves.iter();
         let mut payloads: Vec<Payload> = moves
             .map(|(from, to)| Payload::InstanceMoved(InstanceMoved { from: from.clone(), to: to.clone() }))
@@ -291,16 +260,17 @@ impl Application<'_> {
                 continue;
             };
             let Some(known) = state.current(before_moves(self.planning, &address)) else { continue };
-            let record = self.record_of(&address, value, Some(known));
+            let record = self.record_of(&address, value, Some(known), provider);
             payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
         }
         let observed = |(address, record)| {
             Payload::InstanceObserved(InstanceObserved { address, deposed: None, record })
         };
-        payloads.extend(identified(self.planning, state, self.identities).into_iter().map(observed));
+        payloads
+            .extend(identified(self.planning, state, self.identities, provider).into_iter().map(observed));
         for change in self.planning.plan.changes.iter().filter(|change| change.importing.is_some()) {
             let Some(before) = &change.before else { continue };
-            let mut record = self.record_of(&change.address, before, None);
+            let mut record = self.record_of(&change.address, before, None, provider);
             record.provider.clone_from(&change.provider);
             record.dependencies.clone_from(&change.dependencies);
             let address = change.address.clone();
@@ -314,6 +284,7 @@ impl Application<'_> {
         address: &InstanceAddress,
         value: &Value,
         known: Option<&InstanceRecord>,
+        provider: &dyn Provider,
     ) -> InstanceRecord {
         let rules = self.workspace.registry.resource(&address.resource.kind);
         let values = match rules {
@@ -324,7 +295,8 @@ impl Application<'_> {
         match known {
             Some(known) => {
                 let identity = identity.or_else(|| known.identity.clone());
-                InstanceRecord { values, identity, ..known.clone() }
+                let unspoken = unspoken_at(provider, (before_moves(self.planning, address), address), known);
+                InstanceRecord { values, identity, unspoken, ..known.clone() }
             }
             None => InstanceRecord {
                 provider: String::new(),
@@ -336,6 +308,7 @@ impl Application<'_> {
                 keep: false,
                 tainted: false,
                 identity,
+                unspoken: unspoken(provider, address),
             },
         }
     }

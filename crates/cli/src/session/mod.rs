@@ -20,10 +20,12 @@ use crate::project::Workspace;
 
 mod application;
 mod imports;
+mod known;
 mod preflight;
 mod records;
 
-pub use application::{Application, Applied, LogJournal, identified, identities};
+pub use application::{Application, Applied, LogJournal};
+pub use known::{identified, identities};
 pub use preflight::{look_again, refuse_doubted};
 pub use records::StateRecords;
 

@@ -65,5 +65,6 @@ fn recovered_record(workspace: &Workspace, intent: &ActionIntended, value: &Valu
         keep: false,
         tainted: false,
         identity: None,
+        unspoken: None,
     }
 }

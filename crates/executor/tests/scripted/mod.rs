@@ -116,6 +116,7 @@ pub fn record_of(value: &Value) -> InstanceRecord {
         keep: false,
         tainted: false,
         identity: None,
+        unspoken: None,
     }
 }
 

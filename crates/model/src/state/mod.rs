@@ -38,6 +38,9 @@ pub struct InstanceRecord {
     /// What tells it from another object with its id, where the cluster has that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// What it has that no value tells, as it was last read: options by their names. `None` where that was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unspoken: Option<BTreeMap<String, String>>,
 }
 
 /// What is known of one address.

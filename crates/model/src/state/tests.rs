@@ -22,6 +22,7 @@ fn record(name: &str) -> InstanceRecord {
         keep: false,
         tainted: false,
         identity: None,
+        unspoken: None,
     }
 }
 

@@ -6,9 +6,13 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
+use crate::set_outside::taken_in;
 use crate::size::{in_gibibytes, same_size};
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, with};
 use crate::vm::{Extent, MARKER, decode_ip_config, decode_startup};
+
+/// Blocks that are looked at where the configuration has none.
+const LOOKED_AT: &[&str] = &["console", "cpu", "device_passthrough", "features", "memory", "startup"];
 
 /// The values of a container. `guide` has what cannot be read, and decides which blocks are looked at.
 pub(crate) fn decode_container(schema: &Block, observed: &Observed, guide: &Value, extent: Extent) -> Value {
@@ -17,8 +21,10 @@ pub(crate) fn decode_container(schema: &Block, observed: &Observed, guide: &Valu
     decode_blocks(observed, guide, &mut blocks);
     decode_network(observed, guide, extent, &mut blocks);
     decode_volumes(observed, guide, extent, &mut blocks);
-    let wanted = |name: &str| extent == Extent::Everything || !all_blocks(guide, name).is_empty();
-    read.extend(blocks.into_iter().filter(|(name, _)| wanted(name)));
+    read.extend(match extent {
+        Extent::Everything => blocks,
+        Extent::Guided => taken_in(schema, observed, guide, LOOKED_AT, blocks),
+    });
     let value = overlay(schema, guide, read);
     let value = match (guide.get("tags"), value.get("tags")) {
         (Some(before), Some(now)) => with(&value, "tags", settle_tags(before, now)),
@@ -65,6 +71,8 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
         let pairs = variables.split('\0').filter_map(|pair| pair.split_once('='));
         let pairs: Map<String, Json> = pairs.map(|(name, text)| (name.to_string(), json!(text))).collect();
         put("environment_variables", json!(pairs));
+    } else if !cloned {
+        put("environment_variables", Json::Null);
     }
     read
 }

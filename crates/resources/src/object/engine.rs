@@ -16,6 +16,7 @@ use super::plan::settled;
 use super::template::{fill, fill_path, names, parse, plain};
 use super::wire::Field;
 use super::{Delete, Object, Read, Removal};
+use crate::beside::remarks_on_options;
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Definition, problem};
 use crate::families;
@@ -128,6 +129,9 @@ impl Engine {
 
     /// What is worth knowing of an object of which something is staged and which nothing is planned for.
     pub(crate) fn remarks(&self, beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+        if self.object.guest {
+            return remarks_on_options(beside, before, after);
+        }
         if beside.waits.is_empty() || !after.is_some_and(|after| same(before, after)) {
             return Vec::new();
         }

@@ -41,9 +41,8 @@ impl ProxmoxProvider {
             Ok(value) => value.as_ref(),
             Err(error) => error.left.as_ref(),
         };
-        if let Some(vmid) = left.and_then(|value| vmid_of(kind, family, value)) {
-            let identity = connection.cluster.seen(vmid).and_then(|seen| seen.identity);
-            self.take_in(address, Seen { identity, ..Seen::default() });
+        if let Some((value, vmid)) = left.and_then(|value| Some((value, vmid_of(kind, family, value)?))) {
+            self.take_in(address, Seen::settled(connection.cluster.seen(vmid), value));
         }
         done
     }

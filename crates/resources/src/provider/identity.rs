@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_model::Value;
+use serde_json::{Map, Value as Json};
 
 use crate::limits;
 use crate::observed::Observed;
@@ -18,6 +19,8 @@ pub(crate) struct Known {
     addresses: BTreeSet<String>,
     /// What tells it from any other guest with its id.
     pub(crate) identity: Option<String>,
+    /// Its options, as they will be after its next start.
+    pub(crate) options: Map<String, Json>,
 }
 
 impl Known {
@@ -29,6 +32,7 @@ impl Known {
             name: name.map(str::to_string),
             addresses: recorded_addresses(guest),
             identity: identity.map(str::to_string),
+            options: Map::new(),
         }
     }
 
@@ -38,6 +42,7 @@ impl Known {
             name: observed.written("name").or_else(|| observed.written("hostname")),
             addresses: found_addresses(observed),
             identity: identity_of(observed),
+            options: observed.config.clone(),
         }
     }
 

@@ -55,8 +55,7 @@ impl ProxmoxProvider {
             refused(format!("import {id}: there is none"), Some("check the id and the node"))
         })?;
         if let Some(vmid) = vmid_of(kind, family, &found) {
-            let identity = cluster.seen(vmid).and_then(|seen| seen.identity);
-            self.take_in(address.clone(), Seen { identity, ..Seen::default() });
+            self.take_in(address.clone(), Seen::settled(cluster.seen(vmid), &found));
         }
         Ok(found)
     }

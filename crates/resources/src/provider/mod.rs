@@ -32,10 +32,12 @@ use pve_model::state::OpenAction;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
+use crate::beside::unspoken_of;
 use crate::cluster::{Api, Cluster, refused};
 use crate::preflight::Limits;
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
 use crate::{container, download_file, file, null_resource, terraform_data, vm};
+use identity::Known;
 
 /// How the provider uses a cluster.
 #[derive(Clone, Debug)]
@@ -103,6 +105,15 @@ pub(crate) enum Family {
     Plain,
     TerraformData,
     NullResource,
+}
+
+impl Seen {
+    /// A guest with these values, as it was found when it had just been changed, imported or recovered.
+    fn settled(found: Option<Known>, value: &Value) -> Seen {
+        let Some(Known { identity, options, .. }) = found else { return Seen::default() };
+        let beside = Beside { unspoken: unspoken_of(options, value), ..Beside::default() };
+        Seen { identity, beside, ..Seen::default() }
+    }
 }
 
 impl Family {

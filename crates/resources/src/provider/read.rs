@@ -77,7 +77,8 @@ async fn read_machine(
     let node = text(&value, "node_name").unwrap_or_default();
     let known = Known::recorded(prior, request.identity.as_deref());
     refuse_another(known.is_another(&found), &found, (vmid, node))?;
-    Ok((Some(value), Seen { identity: found.identity, ..Seen::default() }))
+    let seen = Seen::settled(Some(found), &value);
+    Ok((Some(value), seen))
 }
 
 /// A guest as it was recorded.

@@ -80,8 +80,7 @@ impl ProxmoxProvider {
         if let Recovery::Exists(value) = &recovery
             && let Some(vmid) = vmid_of(kind, family, value)
         {
-            let identity = cluster.seen(vmid).and_then(|seen| seen.identity);
-            self.take_in(intent.address.clone(), Seen { identity, ..Seen::default() });
+            self.take_in(intent.address.clone(), Seen::settled(cluster.seen(vmid), value));
         }
         Ok(recovery)
     }

@@ -8,12 +8,13 @@ use super::decode_devices::decode_devices;
 use super::encode::key_lines;
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
+use crate::set_outside::taken_in;
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
 
 /// How much of what is there is taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// Only blocks that the guide has: what was never configured is not ours.
+    /// Only blocks that the guide has, and those that somebody set where it has none.
     Guided,
     /// Everything, to import it.
     Everything,
@@ -22,14 +23,38 @@ pub(crate) enum Extent {
 /// The beginning of the text that marks a guest while it is being made.
 pub(crate) const MARKER: &str = "pve:";
 
+/// Blocks that are looked at where the configuration has none. Volumes and network devices are told by themselves, and for
+/// the sake of `amd_sev` no VM is made anew.
+const LOOKED_AT: &[&str] = &[
+    "agent",
+    "audio_device",
+    "cdrom",
+    "cpu",
+    "hostpci",
+    "initialization",
+    "memory",
+    "numa",
+    "operating_system",
+    "rng",
+    "serial_device",
+    "smbios",
+    "startup",
+    "usb",
+    "vga",
+    "virtiofs",
+    "watchdog",
+];
+
 /// The values of a VM. `guide` has what cannot be read, and decides which blocks are looked at.
 pub(crate) fn decode_vm(schema: &Block, observed: &Observed, guide: &Value, extent: Extent) -> Value {
     let mut read = decode_scalars(observed, guide);
     let mut blocks = Map::new();
     decode_blocks(observed, guide, &mut blocks);
     decode_devices(observed, guide, extent, &mut blocks);
-    let wanted = |name: &str| extent == Extent::Everything || !all_blocks(guide, name).is_empty();
-    read.extend(blocks.into_iter().filter(|(name, _)| wanted(name)));
+    read.extend(match extent {
+        Extent::Everything => blocks,
+        Extent::Guided => taken_in(schema, observed, guide, LOOKED_AT, blocks),
+    });
     let value = overlay(schema, guide, read);
     let value = match (guide.get("tags"), value.get("tags")) {
         (Some(before), Some(now)) => with(&value, "tags", settle_tags(before, now)),

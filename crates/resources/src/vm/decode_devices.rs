@@ -20,7 +20,7 @@ pub(super) fn decode_devices(
     blocks.insert("disk".into(), decode_disks(observed, guide, extent));
     blocks.insert("network_device".into(), decode_network(observed, guide, extent));
     decode_special_drives(observed, blocks);
-    blocks.insert("cdrom".into(), decode_cdrom(observed, guide));
+    blocks.insert("cdrom".into(), decode_cdrom(observed, guide, extent));
     let serial = observed.numbered("serial");
     let serial = serial.iter().map(|(_, name)| json!({ "device": observed.text(name) }));
     blocks.insert("serial_device".into(), serial.collect());
@@ -209,11 +209,14 @@ fn decode_special_drives(observed: &Observed, blocks: &mut Map<String, Json>) {
     blocks.insert("tpm_state".into(), tpm.into_iter().collect());
 }
 
-/// The CD-ROM drive of the guide, else the first that there is.
-fn decode_cdrom(observed: &Observed, guide: &Value) -> Json {
+/// The CD-ROM drive of the guide, else the first that there is. Where none is configured only the one where a block would
+/// have it is taken for that.
+fn decode_cdrom(observed: &Observed, guide: &Value, extent: Extent) -> Json {
     let known = block(guide, "cdrom").map(|cdrom| text(cdrom, "interface").unwrap_or("ide3").to_string());
     let is_cdrom = |name: &String| {
-        observed.text(name).is_some_and(|drive| is_media(&drive) && !drive.contains("cloudinit"))
+        let is_looked_at = extent == Extent::Everything || name == "ide3";
+        is_looked_at
+            && observed.text(name).is_some_and(|drive| is_media(&drive) && !drive.contains("cloudinit"))
     };
     let drives = ["ide", "sata", "scsi"].into_iter().flat_map(|bus| observed.numbered(bus));
     let found = known.or_else(|| drives.map(|(_, name)| name).find(is_cdrom));

@@ -142,7 +142,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         None => identities(&planning, &state, &clusters.provider),
     };
     // What is known of objects that nothing else happens to is worth an event.
-    let learns = !identified(&planning, &state, &identities).is_empty();
+    let learns = !identified(&planning, &state, &identities, &clusters.provider).is_empty();
     // That an endpoint leads to the same cluster is worth an event, too.
     let names = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
     if !is_needed && !learns && !clusters.name.split(", ").any(names) {

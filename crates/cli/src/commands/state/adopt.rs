@@ -234,6 +234,7 @@ impl Adoption {
                 keep: false,
                 tainted: instance.status.as_deref() == Some("tainted"),
                 identity: None,
+                unspoken: None,
             };
             self.instances.push((address, record));
         }

@@ -11,6 +11,7 @@ mod meddling;
 mod moves;
 mod newer_vms;
 mod objects;
+mod outside;
 mod power;
 pub(super) mod refused;
 mod samples;
