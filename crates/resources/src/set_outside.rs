@@ -27,12 +27,16 @@ pub(crate) fn is_set_outside(
     let found = overlay(&nested.block, &by_default, read.clone());
     let unwritten =
         UNWRITTEN.iter().filter(|(block, _, option)| *block == name && observed.text(option).is_none());
-    let unwritten: Vec<&str> = unwritten.map(|(_, attribute, _)| *attribute).collect();
+    let mut unasked: Vec<&str> = unwritten.map(|(_, attribute, _)| *attribute).collect();
+    // A container is of the architecture that its template is made for.
+    if observed.config.contains_key("rootfs") {
+        unasked.push("architecture");
+    }
     found.entries().into_iter().flatten().any(|(attribute, part)| {
         let default = by_default.get(attribute);
         let means_nothing = is_unset(part) && default.is_none_or(is_unset);
         !means_nothing
-            && !unwritten.contains(&&**attribute)
+            && !unasked.contains(&&**attribute)
             && !default.is_some_and(|default| same(default, part))
     })
 }
@@ -59,4 +63,36 @@ pub(crate) fn taken_in(
     };
     let taken = blocks.into_iter().filter(|(name, read)| is_taken(name, read));
     taken.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::{Extent, decode_vm};
+    use crate::{container, definition::Definition, vm};
+    use serde_json::json;
+
+    fn observed(config: Json) -> Observed {
+        let Json::Object(config) = config else { unreachable!() };
+        Observed { config, ..Observed::default() }
+    }
+
+    #[test]
+    fn what_a_guest_has_without_being_asked_is_not_set_outside() {
+        let block = Definition::new(vm::fields()).schema.block;
+        let found = observed(json!({
+            "vmgenid": "1", "smbios1": "uuid=2", "meta": "ctime=3", "cores": 1, "memory": "512", "ostype": "other",
+            "agent": "0", "vga": "std", "startup": "",
+        }));
+        let read = decode_vm(&block, &found, &defaults(&block), Extent::Guided);
+        for name in block.blocks.keys() {
+            assert!(all_blocks(&read, name).is_empty(), "{name}");
+        }
+        let block = Definition::new(container::fields()).schema.block;
+        let found = observed(json!({"arch": "arm64", "rootfs": "local:1/vm-1-disk-0.raw", "memory": 512}));
+        let read = container::decode_container(&block, &found, &defaults(&block), Extent::Guided);
+        for name in ["cpu", "memory", "features", "console", "startup", "device_passthrough"] {
+            assert!(all_blocks(&read, name).is_empty(), "{name}");
+        }
+    }
 }
