@@ -172,6 +172,11 @@ pub(crate) fn without_control_characters(text: &str) -> Option<String> {
     text.contains(is_refused).then(|| format!("{text:?} has control characters"))
 }
 
+/// A command line (`pct.conf(5)`, `entrypoint`).
+pub(crate) fn command(text: &str) -> Option<String> {
+    not_empty(text).or_else(|| without_control_characters(text))
+}
+
 /// What is in a CD-ROM drive.
 pub(crate) fn medium(text: &str) -> Option<String> {
     if matches!(text, "none" | "cdrom") {
@@ -388,6 +393,7 @@ mod tests {
                 &["bogus", "q36", "pc-q35", "pc-q35-9", "q35,x=1", "q35,viommu"],
             ),
             (without_control_characters, &["", "a\tb\n"], &["a\0", "\x1b[m", "\x7f"]),
+            (command, &["/sbin/init", "/bin/sh -c\tx"], &["", "a\0"]),
             (medium, &["", "none", "cdrom", "local:iso/a.iso"], &["NONE", "a.iso"]),
             (numa_range, &["0-3", "0-3;8"], &["", "0,1"]),
             (numa_device, &["numa0", "numa7"], &["numa8", "numa", "0"]),

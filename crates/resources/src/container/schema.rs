@@ -122,7 +122,7 @@ fn initialization() -> Fields {
             ])
             .most(1),
         ),
-        ("entrypoint", text().checked(limits::without_control_characters)),
+        ("entrypoint", text().checked(limits::command)),
         ("hostname", text().checked(limits::guest_name)),
         (
             "ip_config",

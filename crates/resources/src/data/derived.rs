@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Cluster, failed, refused};
 use crate::definition::{Fields, flag, object, object_set, text, texts};
+use crate::families::apt;
 use crate::limits;
 use crate::object::{Absent, Object};
 use crate::observed::defaults;
@@ -141,6 +142,13 @@ pub(super) async fn read(
     let what = engine.object.what;
     let found = engine.tell(cluster, &base, derived.absent).await;
     let found = found.map_err(|error| failed(format!("read {what}"), &error))?;
+    let found = match found {
+        Some(found) => Some(to_plain_json(&found)),
+        None => {
+            let told = apt::told_absent(derived.resource, cluster, &base).await;
+            told.map_err(|error| failed(format!("read {what}"), &error))?.map(Json::Object)
+        }
+    };
     let found = found.ok_or_else(|| {
         let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);
         let names: Vec<String> =
@@ -150,7 +158,7 @@ pub(super) async fn read(
             Some("check its name, and that the user may see it"),
         )
     })?;
-    let Json::Object(mut read) = to_plain_json(&found) else { return Ok(Map::new()) };
+    let Json::Object(mut read) = found else { return Ok(Map::new()) };
     for (resource, kind, id) in [
         ("proxmox_virtual_environment_user", "user", "user_id"),
         ("proxmox_virtual_environment_group", "group", "group_id"),

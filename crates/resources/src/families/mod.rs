@@ -1,7 +1,7 @@
 //! The kinds that are described as data, one folder a family.
 
 mod access;
-mod apt;
+pub(crate) mod apt;
 mod certificates;
 mod cluster;
 mod disks;

@@ -43,11 +43,38 @@ fn tar_name(name: &str) -> Option<String> {
     (!good).then(|| format!("{name:?} must end in {ENDING}"))
 }
 
-/// `[REGISTRY/]PATH:TAG`
+/// `[REGISTRY[:PORT]/]PATH:TAG`, as the API takes it (`oci-registry-pull`).
 fn reference(text: &str) -> Option<String> {
-    let tag = text.rsplit('/').next().and_then(|last| last.split_once(':'));
-    let good = tag.is_some_and(|(name, tag)| !name.is_empty() && !tag.is_empty());
+    let good = text.rsplit_once(':').is_some_and(|(path, tag)| {
+        let (first, others) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let is_named = is_part(first) || others.is_some() && is_registry(first);
+        is_named && others.is_none_or(|others| others.split('/').all(is_part)) && is_tag(tag)
+    });
     (!good).then(|| format!("{text:?} is no image with a tag, such as docker.io/library/ubuntu:latest"))
+}
+
+/// Small letters and digits, between which a dot, one or two underscores, or hyphens may be.
+fn is_part(text: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let is_between = |run: &str| matches!(run, "" | "." | "_" | "__") || run.chars().all(|c| c == '-');
+    text.starts_with(is_plain) && text.ends_with(is_plain) && text.split(is_plain).all(is_between)
+}
+
+fn is_registry(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, "0"));
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric();
+    let is_label = |label: &str| {
+        label.starts_with(is_plain)
+            && label.ends_with(is_plain)
+            && label.chars().all(|letter| is_plain(letter) || letter == '-')
+    };
+    host.split('.').all(is_label) && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit())
+}
+
+fn is_tag(text: &str) -> bool {
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let fits = |letter: char| is_word(letter) || ".-".contains(letter);
+    text.len() <= 128 && text.starts_with(is_word) && text.chars().all(fits)
 }
 
 fn claim(planned: &Value) -> Option<String> {
@@ -165,5 +192,38 @@ impl Operations for Kind {
 
     fn proof(&self) -> Proof {
         Proof::Steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_image_is_named_as_the_api_takes_it() {
+        let good = [
+            "ubuntu:latest",
+            "docker.io/library/ubuntu:24.04",
+            "localhost:5000/a__b/c--d.e:V1_x",
+            "Registry.Example/a/b:x",
+        ];
+        let bad = [
+            "",
+            "ubuntu",
+            "ubuntu:",
+            ":x",
+            "aa:bb:cc",
+            "a/b:c/d",
+            "docker.io/Library/x:1",
+            "docker.io/x@sha256:0123",
+            "-a/x:1",
+            "a..b:1",
+            "a___b:1",
+            "host:x/a:1",
+            "a:.1",
+        ];
+        assert_eq!(good.map(super::reference), [const { None }; 4]);
+        for text in bad {
+            assert!(super::reference(text).is_some(), "{text:?}");
+        }
+        assert!(super::reference(&format!("a:{}", "x".repeat(129))).is_some());
     }
 }

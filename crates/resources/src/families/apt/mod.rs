@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use pve_model::Value;
+use pve_model::codec::to_plain_json;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::Method;
+use crate::cluster::{ApiError, Cluster, Method};
 use crate::definition::{flag, number, text, texts};
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
@@ -12,6 +13,29 @@ use crate::operations::Proof;
 use crate::values::{int, text as text_of};
 
 const PLACE: &str = "/nodes/{node}/apt/repositories";
+
+/// What a data source tells of a repository that is not there: null, and of a standard one what the node knows of it.
+/// `None` for other kinds.
+///
+/// # Errors
+/// The repositories of the node cannot be read.
+pub(crate) async fn told_absent(
+    kind: &str,
+    cluster: &Cluster,
+    named: &Value,
+) -> Result<Option<Map<String, Json>>, ApiError> {
+    let Json::Object(mut told) = to_plain_json(named) else { return Ok(None) };
+    match kind {
+        "proxmox_apt_repository" => drop(told.insert("id".into(), json!(repository_id(named)))),
+        "proxmox_apt_standard_repository" => {
+            let node = text_of(named, "node").unwrap_or_default();
+            let answer = cluster.get(&PLACE.replace("{node}", node)).await?;
+            Standard.read(named, &answer, &mut told);
+        }
+        _ => return Ok(None),
+    }
+    Ok(Some(told))
+}
 
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
@@ -95,14 +119,15 @@ impl Hooks for Repository {
         if let Some(comment) = found.get("Comment").and_then(Json::as_str) {
             read.insert("comment".into(), json!(comment.trim_end()));
         }
-        let path = text_of(prior, "file_path").unwrap_or_default().trim_start_matches('/');
-        let node = text_of(prior, "node").unwrap_or_default().to_lowercase();
-        let index = int(prior, "index").unwrap_or_default();
-        read.insert(
-            "id".into(),
-            json!(format!("apt_repository_{node}_{}_{index}", id_part(path).to_lowercase())),
-        );
+        read.insert("id".into(), json!(repository_id(prior)));
     }
+}
+
+fn repository_id(prior: &Value) -> String {
+    let path = text_of(prior, "file_path").unwrap_or_default().trim_start_matches('/');
+    let node = text_of(prior, "node").unwrap_or_default().to_lowercase();
+    let index = int(prior, "index").unwrap_or_default();
+    format!("apt_repository_{node}_{}_{index}", id_part(path).to_lowercase())
 }
 
 /// `proxmox_apt_standard_repository`
@@ -139,11 +164,11 @@ fn standard() -> Object {
 
 struct Standard;
 
-fn standard_of<'j>(prior: &Value, answer: &'j Json) -> Option<&'j Json> {
+/// A standard repository that a node knows, whether it has been added or not.
+fn known_standard<'j>(prior: &Value, answer: &'j Json) -> Option<&'j Json> {
     let handle = text_of(prior, "handle")?;
     let list = answer.get("standard-repos").and_then(Json::as_array)?;
-    let found = list.iter().find(|entry| entry.get("handle").and_then(Json::as_str) == Some(handle))?;
-    found.get("status").filter(|status| !status.is_null()).map(|_| found)
+    list.iter().find(|entry| entry.get("handle").and_then(Json::as_str) == Some(handle))
 }
 
 /// The file and the place in it that have the packages of a handle: the component is named after it, and those of Ceph
@@ -175,11 +200,11 @@ fn place_of<'j>(handle: &str, answer: &'j Json) -> Option<(&'j Json, usize)> {
 #[async_trait]
 impl Hooks for Standard {
     fn is_it(&self, prior: &Value, answer: &Json) -> bool {
-        standard_of(prior, answer).is_some()
+        known_standard(prior, answer).is_some_and(|found| !found["status"].is_null())
     }
 
     fn read(&self, prior: &Value, answer: &Json, read: &mut Map<String, Json>) {
-        let Some(found) = standard_of(prior, answer) else { return };
+        let Some(found) = known_standard(prior, answer) else { return };
         let handle = text_of(prior, "handle").unwrap_or_default();
         let node = text_of(prior, "node").unwrap_or_default().to_lowercase();
         let status = match &found["status"] {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::slots::guided;
 use crate::definition::{Fields, flag, number, text};
+use crate::limits;
 use crate::property::Properties;
 use crate::size::parse_size;
 use crate::values::{flag as flag_of, int, text as text_of};
@@ -19,7 +20,7 @@ pub(super) fn disk() -> Fields {
         ("cache", text()),
         ("datastore_id", text()),
         ("discard", text()),
-        ("file", text()),
+        ("file", text().checked(limits::not_empty)),
         ("format", text()),
         ("import_from", text()),
         ("iothread", flag()),

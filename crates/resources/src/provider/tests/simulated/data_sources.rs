@@ -112,3 +112,21 @@ async fn lists_of_users_groups_roles_pools_and_jobs_are_told() {
     let none = read(&world, "proxmox_virtual_environment_user", json!({"user_id": "b@pve"})).await;
     assert!(none.unwrap_err().contains("there is no user b@pve"));
 }
+
+#[tokio::test]
+async fn a_package_repository_that_a_node_does_not_have_is_told_as_the_reference_does() {
+    let (world, _server) = world(VM).await;
+    let kind = "proxmox_apt_standard_repository";
+    let told = read(&world, kind, json!({"node": "pve", "handle": "test"})).await.unwrap();
+    let wanted = json!({"node": "pve", "handle": "test", "id": "apt_standard_repository_pve_test", "name": "Test",
+        "description": "Test repository", "status": null, "file_path": null, "index": null});
+    assert_eq!(told, wanted);
+    let unknown = read(&world, kind, json!({"node": "pve", "handle": "none"})).await.unwrap();
+    assert_eq!((&unknown["id"], &unknown["name"]), (&Json::Null, &Json::Null));
+    let asked = json!({"node": "pve", "file_path": "/etc/apt/sources.list", "index": 0});
+    let told = read(&world, "proxmox_apt_repository", asked).await.unwrap();
+    assert_eq!(
+        (&told["id"], &told["enabled"], &told["uris"]),
+        (&json!("apt_repository_pve_etc_apt_sources_list_0"), &Json::Null, &Json::Null)
+    );
+}

@@ -130,6 +130,9 @@ async fn flags_of_a_cpu_need_its_type_and_devices_a_slot() {
         let media =
             json!({"virtio0": {"file_id": "none"}, "ide2": {"file_id": "x"}, "ide3": {"file_id": "none"}});
         assert_eq!(problems("cdrom", media), ["cdrom[\"ide2\"].file_id", "cdrom[\"virtio0\"]"]);
+        if kind == CLONED {
+            assert_eq!(problems("disk", json!({"scsi4": {"file": ""}})), ["disk[\"scsi4\"].file"]);
+        }
     }
 }
 
