@@ -115,7 +115,9 @@ fn is_ranges(text: &str, separators: &[char]) -> bool {
 
 /// CPUs of the host: `0,2-5`.
 pub(crate) fn affinity(text: &str) -> Option<String> {
-    (!is_ranges(text, &[','])).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
+    // A comma at the end separates nothing.
+    let list = text.trim_end_matches(',');
+    (!is_ranges(list, &[','])).then(|| format!("{text:?} is no list of CPUs such as 0,2-5"))
 }
 
 /// The CPU models that Proxmox VE or the reference takes (`PVE::QemuServer::CPUConfig`), beside those that a cluster
@@ -270,9 +272,9 @@ pub(crate) fn absolute_path(text: &str) -> Option<String> {
     (!text.starts_with('/')).then(|| format!("{text:?} must begin with /"))
 }
 
-/// Permissions in octal.
+/// Permissions of a device in octal (`pct.conf(5)`, `dev`).
 pub(crate) fn mode(text: &str) -> Option<String> {
-    let good = (3..=4).contains(&text.len()) && text.chars().all(|c| ('0'..='7').contains(&c));
+    let good = text.len() == 4 && text.starts_with('0') && text.chars().all(|c| ('0'..='7').contains(&c));
     (!good).then(|| format!("{text:?} are no permissions such as 0660"))
 }
 
@@ -284,7 +286,8 @@ pub(crate) fn file_mode(text: &str) -> Option<String> {
 
 /// A size with its unit.
 pub(crate) fn size(text: &str) -> Option<String> {
-    let good = text.is_empty() || crate::size::parse_size(text).is_some();
+    let is_size = !text.contains(char::is_whitespace) && crate::size::parse_size(text).is_some();
+    let good = text.is_empty() || is_size;
     (!good).then(|| format!("{text:?} is no size such as 8G"))
 }
 
@@ -363,7 +366,7 @@ mod tests {
         type Limit = fn(&str) -> Option<String>;
         let cases: &[(Limit, &[&str], &[&str])] = &[
             (duration, &["15m", "1h30m", "0", "500ms"], &["", "15", "m", "x", "1ms2"]),
-            (affinity, &["0", "0,2-5"], &["", "a", "0-", "0;1"]),
+            (affinity, &["0", "0,2-5", "0-3,"], &["", ",", "a", "0-", "0;1"]),
             (
                 cpu_type,
                 &[
@@ -413,8 +416,8 @@ mod tests {
             ),
             (network_slot, &["net0", "net31"], &["net32", "net", "eth0"]),
             (some_medium, &["none", "local:iso/a.iso"], &["", "bogus"]),
-            (mode, &["0660", "755"], &["0888", "7"]),
-            (size, &["", "8G", "512M"], &["8X"]),
+            (mode, &["0660", "0777"], &["0888", "7", "660", "7777"]),
+            (size, &["", "8G", "512M", "8.5g"], &["8X", "8 G"]),
             (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),
             (config_id, &["ab", "a-b_1"], &["a", "a b", "1a", "a.b"]),
             (

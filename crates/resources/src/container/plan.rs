@@ -54,9 +54,10 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         }
     }
     for (index, point) in all_blocks(config, "mount_point").iter().enumerate() {
-        if let Some(size) = text(point, "size").filter(|size| size.bytes().all(|byte| byte.is_ascii_digit()))
-            && !size.is_empty()
-        {
+        let is_number = |size: &&str| !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
+        // A number is one of bytes, which nothing this small is meant to be.
+        let is_small = |size: &&str| parse_size(size).is_none_or(|bytes| bytes < 1 << 30);
+        if let Some(size) = text(point, "size").filter(is_number).filter(is_small) {
             let path = Path::attribute("mount_point").child(PathStep::Index(index as u64));
             let path = path.child(PathStep::Attribute("size".to_string()));
             let detail = format!("{size:?} has no unit: write \"{size}G\" for gibibytes");

@@ -38,6 +38,17 @@ fn an_interface_has_an_address_or_none() {
 }
 
 #[test]
+fn a_size_without_a_unit_is_one_of_bytes_and_must_be_large_enough_for_that() {
+    for (size, refused) in
+        [("8", true), ("1073741823", true), ("5368709120", false), ("8G", false), ("", false)]
+    {
+        let point = json!({"path": "/srv", "volume": "lvm", "size": size});
+        let problems = validate(&value(json!({"mount_point": [point]})));
+        assert_eq!(problems.iter().any(|problem| problem.summary.contains("unit")), refused, "{size}");
+    }
+}
+
+#[test]
 fn sizes_of_mount_points_are_compared_as_sizes() {
     let with_size =
         |size: &str| value(json!({"mount_point": [{"path": "/srv", "volume": "lvm", "size": size}]}));

@@ -23,7 +23,7 @@ pub(super) fn network() -> Fields {
         ("queues", number().range(0, 16)),
         ("rate_limit", number().means("MB a second")),
         ("tag", number().range(1, 4094)),
-        ("trunks", of_type(Type::set(Type::Number))),
+        ("trunks", of_type(Type::set(Type::Number)).range(1, 4094)),
     ]
 }
 

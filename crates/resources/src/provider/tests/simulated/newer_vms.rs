@@ -132,6 +132,8 @@ async fn flags_of_a_cpu_need_its_type_and_devices_a_slot() {
         assert_eq!(problems("cdrom", media), ["cdrom[\"ide2\"].file_id", "cdrom[\"virtio0\"]"]);
         if kind == CLONED {
             assert_eq!(problems("disk", json!({"scsi4": {"file": ""}})), ["disk[\"scsi4\"].file"]);
+            let trunks = |list: Json| problems("network", json!({"net1": {"trunks": list}})).len();
+            assert_eq!((trunks(json!([0, 4095])), trunks(json!([1, 4094]))), (2, 0));
         }
     }
 }
