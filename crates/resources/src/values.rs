@@ -120,6 +120,40 @@ pub(crate) fn settle(prior: &Value, planned: &Value) -> Value {
     Value { kind, marks: planned.marks }
 }
 
+/// Planned with each block of a name changed. Blocks that are not known yet stay so.
+pub(crate) fn with_each_block(planned: &Value, name: &str, change: impl Fn(&Value) -> Value) -> Value {
+    if !planned.get(name).is_some_and(Value::is_known) {
+        return planned.clone();
+    }
+    with_elements(planned, name, all_blocks(planned, name).iter().map(change).collect())
+}
+
+/// Planned with an attribute not known that is left empty: an empty text is as if nothing were written.
+pub(crate) fn unknown_if_empty(planned: &Value, name: &str) -> Value {
+    if planned.get(name).is_some_and(is_empty) { with_unknown(planned, name) } else { planned.clone() }
+}
+
+/// Planned with `default` where a text is left empty.
+pub(crate) fn default_if_empty(planned: &Value, name: &str, default: &str) -> Value {
+    match planned.get(name).and_then(Value::as_str) {
+        Some("") => with(planned, name, Value::string(default)),
+        _ => planned.clone(),
+    }
+}
+
+/// Planned with the prior value of an attribute that is left empty.
+pub(crate) fn kept_if_empty(prior: &Value, planned: Value, name: &str) -> Value {
+    match prior.get(name) {
+        Some(before) if planned.get(name).is_some_and(is_empty) => with(&planned, name, before.clone()),
+        _ => planned,
+    }
+}
+
+/// Something is written that says nothing.
+fn is_empty(value: &Value) -> bool {
+    !value.is_null() && is_unset(value)
+}
+
 /// The description as the cluster keeps it: without blanks around it, its lines ended by line feeds, and `end` after it.
 pub(crate) fn with_kept_description(planned: &Value, end: &str) -> Value {
     match text(planned, "description") {

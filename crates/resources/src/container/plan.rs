@@ -11,8 +11,9 @@ use crate::definition::{empty_texts, problem, warning};
 use crate::limits;
 use crate::size::{parse_size, same_size};
 use crate::values::{
-    all_blocks, block, changed, flag, int, is_unset, keep_written_defaults, null_where_empty, origin_reasons,
-    settle, settle_tags, text, with, with_elements, with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, default_if_empty, flag, int, is_unset, keep_written_defaults,
+    null_where_empty, origin_reasons, settle, settle_tags, text, unknown_if_empty, with, with_each_block,
+    with_elements, with_kept_description, with_template_power, with_unknown,
 };
 use notes::notes;
 
@@ -111,6 +112,7 @@ fn stated(request: PlanRequest<'_>) -> Value {
     // A container's description ends with a line feed, a VM's does not.
     let planned = with_template_power(&with_kept_description(request.proposed, "\n"), request.prior);
     let planned = null_where_empty(&planned, "environment_variables");
+    let planned = with_each_block(&planned, "disk", |disk| default_if_empty(disk, "datastore_id", "local"));
     with_elements(&planned, "initialization", stated_initialization(request.proposed))
 }
 
@@ -132,7 +134,8 @@ fn stated_initialization(proposed: &Value) -> Vec<Value> {
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = stated(request);
     let Some(prior) = request.prior else {
-        planned = with_elements(&planned, "disk", plan_cloned_disk(request));
+        planned = with_elements(&planned, "disk", plan_cloned_disk(request, &planned));
+        planned = with_each_block(&planned, "network_interface", |one| unknown_if_empty(one, "mac_address"));
         let problems = nothing_to_make_from(request.config).into_iter().collect();
         return PlanResponse { planned: Some(planned), problems, ..PlanResponse::default() };
     };
@@ -141,7 +144,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
         planned = with(&planned, "tags", settle_tags(before, after));
     }
-    planned = with_elements(&planned, "disk", plan_disk(request, prior));
+    planned = with_elements(&planned, "disk", plan_disk(request, &planned, prior));
     if flag(prior, "template") != Some(true) && flag(&planned, "template") == Some(true) {
         planned = with_renamed_volumes(&planned);
     }
@@ -178,7 +181,7 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let planned = proposed.map(|(interface, config)| {
         let named = |old: &&Value| text(old, "name") == text(interface, "name");
         let old = all_blocks(prior, "network_interface").iter().find(named);
-        if !config.get("mac_address").is_some_and(Value::is_null) {
+        if !config.get("mac_address").is_some_and(is_unset) {
             return interface.clone();
         }
         match old.and_then(|old| old.get("mac_address")) {
@@ -190,8 +193,8 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
 }
 
 /// The root disk of a clone: nobody wrote the default of its datastore, so it stays where the clone is made.
-fn plan_cloned_disk(request: PlanRequest<'_>) -> Vec<Value> {
-    let mut blocks = all_blocks(request.proposed, "disk").to_vec();
+fn plan_cloned_disk(request: PlanRequest<'_>, stated: &Value) -> Vec<Value> {
+    let mut blocks = all_blocks(stated, "disk").to_vec();
     let Some(clone) = block(request.config, "clone").filter(|_| has_no_datastore(request)) else {
         return blocks;
     };
@@ -213,8 +216,8 @@ fn has_no_datastore(request: PlanRequest<'_>) -> bool {
 
 /// The root disk: without a configured size it stays as large as it is, and on another datastore it has another name. That
 /// of a clone stays where it is unless a datastore is written.
-fn plan_disk(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
-    let mut blocks = all_blocks(request.proposed, "disk").to_vec();
+fn plan_disk(request: PlanRequest<'_>, stated: &Value, prior: &Value) -> Vec<Value> {
+    let mut blocks = all_blocks(stated, "disk").to_vec();
     let Some(before) = block(prior, "disk") else { return blocks };
     let unset = block(request.config, "disk").and_then(|disk| disk.get("size")).is_some_and(Value::is_null);
     if let Some(disk) = blocks.first_mut() {

@@ -15,8 +15,9 @@ use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use crate::values::{
-    all_blocks, block, changed, flag, is_unset, keep_written_defaults, same, settle, settle_tags, text, with,
-    with_elements, with_kept_description, with_template_power, with_unknown,
+    all_blocks, block, changed, default_if_empty, flag, is_unset, keep_written_defaults, kept_if_empty, same,
+    settle, settle_tags, text, unknown_if_empty, with, with_each_block, with_elements, with_kept_description,
+    with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -31,23 +32,35 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
     if all_blocks(&planned, "vga").is_empty() {
         planned = with_unknown(&planned, "vga");
     }
+    for name in ["hotplug", "mac_addresses"] {
+        planned = unknown_if_empty(&planned, name);
+    }
+    for (name, part) in [("network_device", "mac_address"), ("smbios", "uuid")] {
+        planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
+    }
     PlanResponse { planned: Some(planned), ..PlanResponse::default() }
 }
 
-/// What is configured, as it will be known of the VM.
+/// What is configured, as it will be known of the VM: an empty text stands for the default.
 fn stated(request: PlanRequest<'_>) -> Value {
-    with_template_power(&with_kept_description(request.proposed, ""), request.prior)
+    let mut planned = with_template_power(&with_kept_description(request.proposed, ""), request.prior);
+    for (name, part, default) in
+        [("disk", "discard", "ignore"), ("initialization", "datastore_id", "local-lvm")]
+    {
+        planned = with_each_block(&planned, name, |block| default_if_empty(block, part, default));
+    }
+    planned
 }
 
 fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     let mut planned = stated(request);
-    planned = with_elements(&planned, "disk", plan_disks(request, prior));
+    planned = with_elements(&planned, "disk", plan_disks(request, &planned, prior));
     planned = with_elements(&planned, "network_device", plan_network(request, prior));
     if let (Some(before), Some(after)) = (prior.get("tags"), planned.get("tags")) {
         planned = with(&planned, "tags", settle_tags(before, after));
     }
     planned = keep_defaults(prior, settle(prior, &planned));
-    planned = keep_pool(prior, planned);
+    planned = keep_told(prior, keep_pool(prior, planned));
     for (name, key, flags) in
         [("hostpci", "device", &["pcie", "rombar", "xvga"][..]), ("usb", "host", &["usb3"])]
     {
@@ -104,6 +117,14 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
     planned
 }
 
+/// What is written empty is the cluster's to tell.
+fn keep_told(prior: &Value, planned: Value) -> Value {
+    let names = ["hotplug", "mac_addresses"];
+    let planned = names.iter().fold(planned, |planned, name| kept_if_empty(prior, planned, name));
+    let Some(before) = block(prior, "smbios") else { return planned };
+    with_each_block(&planned, "smbios", |smbios| kept_if_empty(before, smbios.clone(), "uuid"))
+}
+
 /// Without a configured pool a VM stays in the one it is in: other resources have members of pools, too.
 fn keep_pool(prior: &Value, planned: Value) -> Value {
     match prior.get("pool_id") {
@@ -130,10 +151,10 @@ fn forget_origin(prior: &Value, planned: Value) -> Value {
 }
 
 /// Disks are matched by interface, not by place. A mere change of order is none.
-fn plan_disks(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
+fn plan_disks(request: PlanRequest<'_>, stated: &Value, prior: &Value) -> Vec<Value> {
     let before = all_blocks(prior, "disk");
     let configured = all_blocks(request.config, "disk");
-    let proposed = all_blocks(request.proposed, "disk");
+    let proposed = all_blocks(stated, "disk");
     // The volumes of a template are called differently.
     let is_template = |value: &Value| flag(value, "template") == Some(true);
     let renamed = !is_template(prior) && is_template(request.proposed);
@@ -235,7 +256,7 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
         {
             device = with(&device, "disconnected", known.clone());
         }
-        if !configured[index].get("mac_address").is_some_and(Value::is_null) {
+        if !configured[index].get("mac_address").is_some_and(is_unset) {
             return device;
         }
         match before.and_then(|before| before.get("mac_address")) {
@@ -287,7 +308,7 @@ fn is_connected(disconnected: &Value) -> bool {
 fn same_device(old: &Value, device: &Value, config: &Value) -> bool {
     device.entries().is_some_and(|entries| {
         entries.iter().all(|(name, value)| {
-            let computed = &**name == "mac_address" && config.get(name).is_some_and(Value::is_null);
+            let computed = &**name == "mac_address" && config.get(name).is_some_and(is_unset);
             let none = |part: &Value| is_unset(part) || (&**name == "disconnected" && is_connected(part));
             let absent = none(value) && old.get(name).is_some_and(none);
             computed || absent || old.get(name).is_some_and(|old| same(old, value))

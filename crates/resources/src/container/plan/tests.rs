@@ -270,3 +270,13 @@ fn a_mount_point_that_goes_to_another_path_is_told_to_keep_its_volume() {
     assert_eq!(notes(&["/a", "/b"], &["/c", "/b"]), ["mount point /a becomes /c and keeps its volume"]);
     assert_eq!(notes(&["/a", "/b"], &["/b"]), ["takes away mount point /a; its volume stays as unused"]);
 }
+
+#[test]
+fn an_empty_datastore_of_the_root_disk_stands_for_the_default() {
+    let config = value(json!({"disk": [{"datastore_id": "", "size": 4}], "clone": []}));
+    let prior = value(json!({"disk": [{"datastore_id": "local", "size": 4}], "clone": []}));
+    for prior in [None, Some(&prior)] {
+        let planned = plan(PlanRequest { prior, config: &config, proposed: &config }).planned.unwrap();
+        assert_eq!(block(&planned, "disk").and_then(|disk| text(disk, "datastore_id")), Some("local"));
+    }
+}

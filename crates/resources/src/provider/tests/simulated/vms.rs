@@ -240,3 +240,24 @@ async fn a_configured_boot_order_stays_when_a_cdrom_is_there_or_comes() {
     }
     world.destroy(&made).await;
 }
+
+#[tokio::test]
+async fn what_is_written_empty_is_the_clusters_to_tell() {
+    let (world, _server) = super::world(VM).await;
+    let vm = json!({"node_name": "pve", "started": false, "hotplug": "", "mac_addresses": [],
+        "smbios": [{"uuid": "", "family": "f"}],
+        "disk": [{"interface": "scsi0", "datastore_id": "local-lvm", "size": 1, "discard": ""}],
+        "network_device": [{"mac_address": ""}],
+        "initialization": [{"datastore_id": "", "ip_config": [{"ipv4": [{"address": "dhcp"}]}]}]});
+    let container = json!({"node_name": "pve", "started": false, "disk": [{"datastore_id": "local-lvm", "size": 4}],
+        "network_interface": [{"name": "eth0", "mac_address": ""}],
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}]});
+    let (other, _other_server) = super::world(super::super::lives::CONTAINER).await;
+    for (world, config) in [(&world, vm), (&other, container)] {
+        let made = world.apply(None, config.clone()).await;
+        let read = world.read(&made).await.unwrap();
+        let planned = world.plan(Some(&read), &world.config(config)).planned.unwrap();
+        assert_eq!(crate::values::changed(&read, &planned), Default::default());
+        world.destroy(&read).await;
+    }
+}
