@@ -21,6 +21,7 @@ mod providers;
 mod provision;
 mod render;
 mod replace_file;
+mod secrets;
 mod session;
 mod terraform_json;
 mod trace;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, Module, RecordingFiles, Resource, Seen, SnapshotFiles, VariableInput,
-    VariableSource, collect_variables, load,
+    Configuration, DiskFiles, Folders, Module, RecordingFiles, Resource, Secrets, Seen, SnapshotFiles,
+    VariableInput, VariableSource, collect_variables, load, secrets,
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
@@ -23,6 +23,7 @@ use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::backend::Backend;
 use crate::environments::{RESERVED, is_environment_name, with_variables_of_their_own};
 use crate::failure::Failure;
+use crate::secrets;
 use crate::variables::{Missing, complete, forget_values, missing_policy, variable_inputs};
 
 /// The folder for everything that pve keeps in a project.
@@ -184,6 +185,7 @@ pub struct Workspace {
     /// Kinds.
     pub registry: Registry,
     files: Arc<RecordingFiles>,
+    secrets: Secrets,
     root: PathBuf,
 }
 
@@ -244,8 +246,11 @@ impl Workspace {
         let loaded = load(&*files, &project.root);
         let (configuration, mut sources, mut found) =
             (loaded.configuration, loaded.sources, loaded.diagnostics);
+        let registry = pve_resources::registry();
+        let secrets = secrets(&configuration, &registry);
+        sources.hide(secrets.spans.iter().copied());
         let stop = |found: Vec<Diagnostic>, sources: &SourceMap| Failure::Diagnosed {
-            diagnostics: found,
+            diagnostics: redacted_by(&secrets::written(&secrets), found),
             sources: sources.clone(),
         };
         if found.iter().any(Diagnostic::is_error) {
@@ -253,8 +258,11 @@ impl Workspace {
         }
         let mut functions = Context::new(&project.root, timestamp);
         functions.files = files.clone();
-        let variables = inputs(&configuration.root, &*files, &mut sources)
+        let inputs = inputs(&configuration.root, &*files, &mut sources);
+        secrets::hide_variables(&mut sources, &secrets, inputs.as_deref().ok());
+        let variables = inputs
             .and_then(|inputs| collect_variables(&configuration.root, &inputs, &mut sources, &functions));
+        secrets::hide_given(&mut sources, &secrets);
         let variables = match variables {
             Ok((variables, warnings)) => {
                 found.extend(warnings);
@@ -276,8 +284,9 @@ impl Workspace {
             functions,
             surroundings,
             graph,
-            registry: pve_resources::registry(),
+            registry,
             files,
+            secrets,
             root: project.root.clone(),
         })
     }
@@ -320,9 +329,12 @@ impl Workspace {
         Failure::Diagnosed { diagnostics: self.redacted(diagnostics), sources: self.sources.clone() }
     }
 
-    /// What takes the values of sensitive variables out of messages.
+    /// What takes secrets out of messages: the values of sensitive variables, and what is written out for sensitive
+    /// arguments.
     pub fn redaction(&self) -> Redaction {
-        Redaction::of(self.variables.values())
+        secrets::written(&self.secrets)
+            .with(self.variables.values())
+            .with(&secrets::values(&self.secrets, &self.variables))
     }
 
     /// What went wrong with instances: each with the line of its block, and without what is secret in `values` or the
@@ -353,22 +365,22 @@ impl Workspace {
         module.resource(resource.mode, &resource.kind, &resource.name)
     }
 
-    /// Diagnostics without the values of sensitive variables: what kinds and functions say of a value repeats it.
+    /// Diagnostics without secrets: what kinds and functions say of a value repeats it.
     pub fn redacted(&self, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
-        let redaction = self.redaction();
-        let redacted = |diagnostic: Diagnostic| Diagnostic {
-            summary: redaction.redact(&diagnostic.summary),
-            detail: redaction.redact(&diagnostic.detail),
-            hint: diagnostic.hint.map(|hint| redaction.redact(&hint)),
-            related: diagnostic
-                .related
-                .into_iter()
-                .map(|(span, what)| (span, redaction.redact(&what)))
-                .collect(),
-            ..diagnostic
-        };
-        diagnostics.into_iter().map(redacted).collect()
+        redacted_by(&self.redaction(), diagnostics)
     }
+}
+
+fn redacted_by(redaction: &Redaction, diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let redact = |text: String| redaction.redact(&text);
+    let redacted = |diagnostic: Diagnostic| Diagnostic {
+        summary: redact(diagnostic.summary),
+        detail: redact(diagnostic.detail),
+        hint: diagnostic.hint.map(redact),
+        related: diagnostic.related.into_iter().map(|(span, what)| (span, redact(what))).collect(),
+        ..diagnostic
+    };
+    diagnostics.into_iter().map(redacted).collect()
 }
 
 /// The same with other paths.

@@ -25,8 +25,8 @@ pub fn run(global: &GlobalOptions, options: &VariableOptions) -> Ended {
     let (found, sources) = match Workspace::load(&project, options) {
         Ok(mut workspace) => {
             let found = check(workspace.inputs(), &workspace.graph);
-            workspace.warnings.extend(workspace.redacted(found));
-            (workspace.warnings, workspace.sources)
+            let found = [std::mem::take(&mut workspace.warnings), found].concat();
+            (workspace.redacted(found), workspace.sources)
         }
         Err(Failure::Diagnosed { diagnostics, sources }) => (diagnostics, sources),
         Err(other) => return Err(other),

@@ -5,6 +5,7 @@ use pve_config::syntax::{Diagnostic, Severity, SourceMap, Span};
 use serde_json::{Value as Json, json};
 
 use super::paint::Paint;
+use crate::secrets::is_hidden;
 
 /// Lines of source around a span that the renderer is handed: it looks at no more of a large file.
 const CONTEXT_LINES: usize = 3;
@@ -54,7 +55,7 @@ pub fn hint_line(hint: Option<&str>, paint: Paint) -> String {
 
 /// The lines of source that it is about; of a secret, where they are.
 fn excerpt(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
-    if diagnostic.hides_text {
+    if diagnostic.hides_text || diagnostic.span.is_some_and(|span| is_hidden(sources, span)) {
         let place = diagnostic.span.and_then(|span| sources.place(span));
         return place
             .map(|(name, line, column)| format!(" --> {name}:{line}:{column}\n"))
@@ -62,7 +63,8 @@ fn excerpt(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String
     }
     let at = |span, label| Some((Window::around(span, sources)?, label));
     let primary = diagnostic.span.and_then(|span| at(span, None));
-    let related = diagnostic.related.iter().filter_map(|(span, what)| at(*span, Some(what.as_str())));
+    let related = diagnostic.related.iter().filter(|(span, _)| !is_hidden(sources, *span));
+    let related = related.filter_map(|(span, what)| at(*span, Some(what.as_str())));
     let windows: Vec<_> = primary.into_iter().chain(related).collect();
     if windows.is_empty() {
         return String::new();

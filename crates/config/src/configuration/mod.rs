@@ -10,6 +10,7 @@ mod load;
 mod overrides;
 mod provisioners;
 mod references;
+mod secrets;
 mod type_constraint;
 mod variables;
 mod version;
@@ -28,6 +29,7 @@ pub use installed::{
 };
 pub use load::{Loaded, load, load_with};
 pub use provisioners::Provisioner;
+pub use secrets::{Secrets, secrets};
 pub use type_constraint::parse_type_constraint;
 pub use variables::{
     VariableInput, VariableSource, collect_variables, environment_files, read_variable_file,
@@ -103,6 +105,8 @@ pub struct Variable {
     pub constraint: TypeConstraint,
     /// The value if none is given.
     pub default: Option<Value>,
+    /// The default as it is written.
+    pub written_default: Option<Expr>,
     /// Its conditions.
     pub validations: Vec<Condition>,
     /// Never shown.

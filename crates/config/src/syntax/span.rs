@@ -73,6 +73,7 @@ impl Source {
 #[derive(Debug, Clone, Default)]
 pub struct SourceMap {
     sources: Vec<Source>,
+    hidden: Vec<Span>,
 }
 
 impl SourceMap {
@@ -116,6 +117,25 @@ impl SourceMap {
     /// The text a span covers, or an empty string for a span of another map.
     pub fn slice(&self, span: Span) -> &str {
         self.get(span.source).map_or("", |source| span.slice(&source.text))
+    }
+
+    /// From now on the lines of these spans are never shown: a secret is written there.
+    pub fn hide(&mut self, spans: impl IntoIterator<Item = Span>) {
+        self.hidden.extend(spans);
+    }
+
+    /// Whether something hidden stands on a line of this span.
+    pub fn is_hidden(&self, span: Span) -> bool {
+        let Some(source) = self.get(span.source) else { return false };
+        let text = source.text.as_bytes();
+        let at = |offset: u32| (offset as usize).min(text.len());
+        let start = text[..at(span.start)].iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
+        let end = at(span.end.max(span.start));
+        let end = text[end..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |line| end + line);
+        let overlaps = |hidden: &Span| {
+            hidden.source == span.source && (hidden.start as usize) <= end && start <= hidden.end as usize
+        };
+        self.hidden.iter().any(overlaps)
     }
 
     /// All sources with their ids, in the order they were added.

@@ -63,6 +63,7 @@ fn variable(name: &str, reader: &mut Reader<'_>) -> Variable {
         name: name.into(),
         constraint,
         default: None,
+        written_default: reader.attribute("default").map(|attribute| attribute.expr.clone()),
         validations: validations(name, reader),
         sensitive: reader.flag("sensitive", false),
         ephemeral: reader.flag("ephemeral", false),
