@@ -12,13 +12,14 @@ use sha2::{Digest as _, Sha256};
 
 /// The oldest version of TLS that is spoken.
 ///
-/// It is read from `1.2` or `1.3`. `1.0` and `1.1` are read too and mean 1.2: no older version is supported.
+/// It is read from `1.2` or `1.3`. `1.0` and `1.1` are read too and mean 1.2: no older version is supported. As in the
+/// reference, nothing older than 1.3 is spoken unless it is asked for; Proxmox VE speaks it since 6.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2.
-    #[default]
     V1_2,
     /// TLS 1.3.
+    #[default]
     V1_3,
 }
 

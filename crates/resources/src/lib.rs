@@ -46,7 +46,7 @@ pub use cluster::{Api, ApiError, Content, Method};
 pub use preflight::Limits;
 pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
-    SshConfiguration, SshProxy, half_made_by,
+    SettingPlace, SimulatedConfiguration, SshConfiguration, SshProxy, half_made_by,
 };
 pub use reference::{Page, reference};
 pub use registry::{Registry, registry};

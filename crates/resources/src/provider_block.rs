@@ -9,7 +9,7 @@ pub(crate) fn fields() -> Fields {
         ("csrf_prevention_token", text().sensitive().means("or PROXMOX_VE_CSRF_PREVENTION_TOKEN")),
         ("endpoint", text().means("https://HOST:8006/; or PROXMOX_VE_ENDPOINT")),
         ("insecure", flag().means("accept any certificate; or PROXMOX_VE_INSECURE")),
-        ("min_tls", text().means("1.2 or 1.3; or PROXMOX_VE_MIN_TLS")),
+        ("min_tls", text().means("1.2 or 1.3 (where it is left out); or PROXMOX_VE_MIN_TLS")),
         ("otp", text().deprecated("use an API token")),
         ("password", text().sensitive()),
         ("random_vm_id_end", number().range(100, 999_999_999)),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::print_json;
 use crate::arguments::{GlobalOptions, VariableOptions};
+use crate::connect::faults_of_blocks;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace};
 use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
@@ -25,7 +26,10 @@ pub fn run(global: &GlobalOptions, options: &VariableOptions) -> Ended {
     let (found, sources) = match Workspace::load(&project, options) {
         Ok(mut workspace) => {
             let found = check(workspace.inputs(), &workspace.graph);
-            let found = [std::mem::take(&mut workspace.warnings), found].concat();
+            let mut found = [std::mem::take(&mut workspace.warnings), found].concat();
+            if !found.iter().any(Diagnostic::is_error) {
+                found.extend(faults_of_blocks(&workspace));
+            }
             (workspace.redacted(found), workspace.sources)
         }
         Err(Failure::Diagnosed { diagnostics, sources }) => (diagnostics, sources),

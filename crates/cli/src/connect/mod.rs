@@ -10,13 +10,15 @@ use std::time::Duration;
 use pve_api_client::ssh::{
     ForwardedAgent, HostKeyPolicy, Socks5Proxy, SshAuthentication, SshSettings, SshUploader,
 };
-use pve_api_client::{ApiError, Client, ClientOptions, Credentials, ErrorKind, TlsVersion, Trust};
-use pve_config::configuration::{Module, default_provider};
+use pve_api_client::{ApiError, Client, ClientOptions, Credentials, Trust};
+use pve_config::configuration::{Module, default_provider, span_of};
+use pve_config::syntax::Diagnostic;
 use pve_model::Value;
 use pve_model::event::NO_CLUSTER;
 use pve_model::state::State;
 use pve_resources::{
-    Api, ClusterSettings, Login, ProviderConfiguration, ProxmoxProvider, Secret, SshConfiguration,
+    Api, ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,
+    SettingPlace, SimulatedConfiguration, SshConfiguration,
 };
 use pve_simulator::Server;
 use secrecy::SecretString;
@@ -90,25 +92,19 @@ pub async fn connect(
     for address in used(workspace, state) {
         let absent = Value::object(BTreeMap::new());
         let block = blocks.get(&address).unwrap_or(&absent).unmark_deep().0;
-        let variable = |name: &str| std::env::var(name).ok();
+        let fault = |error| unusable(workspace, &address, &error);
         let (cluster, settings) = if let Some(access) = simulate {
-            let configuration = ProviderConfiguration::from_block(&block, &placeholder_endpoint)
-                .or_else(|_| ProviderConfiguration::from_block(&block, &placeholders));
-            let configuration =
-                configuration.map_err(|error| Failure::plain(format!("provider {address}: {error}")))?;
-            let endpoint = block_endpoint(&configuration);
+            let configuration = SimulatedConfiguration::from_block(&block).map_err(fault)?;
+            let endpoint = configuration.endpoint;
             if !simulated.contains_key(&endpoint) {
                 simulated.insert(endpoint.clone(), simulated::start(project, &endpoint, access).await?);
             }
             endpoints.insert(SIMULATOR.to_string());
-            (
-                simulated_cluster(&simulated[&endpoint], &configuration.login, parallelism),
-                configuration.settings,
-            )
+            let cluster = simulated_cluster(&simulated[&endpoint], configuration.is_user, parallelism);
+            (cluster, configuration.settings)
         } else {
-            let configuration = ProviderConfiguration::from_block(&block, &variable)
-                .and_then(|configuration| configuration.check().map(|()| configuration))
-                .map_err(|error| Failure::hinted(format!("provider {address}: {error}"), error.hint))?;
+            let variable = |name: &str| std::env::var(name).ok();
+            let configuration = ProviderConfiguration::from_block(&block, &variable).map_err(fault)?;
             if !same_cluster && managing.contains(&*address) {
                 refuse_unknown_endpoint(state, &configuration.endpoint)?;
             }
@@ -177,31 +173,51 @@ fn managing(state: &State) -> BTreeSet<&str> {
     records.map(|record| &*record.provider).chain(open).collect()
 }
 
-/// Stands for what a provider block must have and the simulator does not need.
-const PLACEHOLDER: &str = "https://simulator.invalid/";
-
-fn placeholder_endpoint(name: &str) -> Option<String> {
-    (name == "PROXMOX_VE_ENDPOINT").then(|| PLACEHOLDER.into())
+/// Why a provider cannot be used: with the line that is wrong, or the block that lacks it.
+fn unusable(workspace: &Workspace, address: &str, error: &IncompleteConfiguration) -> Failure {
+    let provider = workspace.configuration.root.providers.iter().find(|it| it.address() == address);
+    let span = match (&error.place, provider) {
+        (SettingPlace::Missing, Some(provider)) => Some(provider.span),
+        (SettingPlace::Block(path), Some(provider)) => {
+            Some(span_of(&provider.body, path).unwrap_or(provider.span))
+        }
+        (SettingPlace::Variable, _) | (_, None) => None,
+    };
+    let detail = format!("The provider {address} cannot be used.");
+    let fault = match span {
+        Some(span) => Diagnostic::error(span, error.to_string(), detail),
+        None => Diagnostic::error_without_span(error.to_string(), detail),
+    };
+    workspace.failure(vec![fault.with_hint(error.hint)])
 }
 
-fn placeholders(name: &str) -> Option<String> {
-    (name == "PROXMOX_VE_API_TOKEN").then(|| "-".into()).or_else(|| placeholder_endpoint(name))
-}
-
-/// The endpoint that the block itself names: blocks with other endpoints are other clusters.
-fn block_endpoint(configuration: &ProviderConfiguration) -> String {
-    if configuration.endpoint == PLACEHOLDER { String::new() } else { configuration.endpoint.clone() }
+/// What is wrong with the provider blocks themselves, whatever the environment has.
+pub fn faults_of_blocks(workspace: &Workspace) -> Vec<Diagnostic> {
+    let stands_in = |name: &str| match name {
+        "PROXMOX_VE_ENDPOINT" => Some("https://simulator.invalid/".to_string()),
+        "PROXMOX_VE_API_TOKEN" => Some("root@pam!stand-in=0".to_string()),
+        _ => None,
+    };
+    let Ok(blocks) = provider_values(workspace, &State::default()) else { return Vec::new() };
+    let proxmox = blocks.iter().filter(|(address, _)| is_proxmox(address));
+    let faults = proxmox.filter_map(|(address, value)| {
+        let error = ProviderConfiguration::from_block(&value.unmark_deep().0, &stands_in).err()?;
+        match unusable(workspace, address, &error) {
+            Failure::Diagnosed { diagnostics, .. } => Some(diagnostics),
+            Failure::Plain { .. } => None,
+        }
+    });
+    faults.flatten().collect()
 }
 
 /// Logs in as the configuration would: a user with a password may do what no token may.
-fn simulated_cluster(server: &Server, login: &Login, parallelism: u16) -> Result<RemoteCluster, ApiError> {
+fn simulated_cluster(server: &Server, is_user: bool, parallelism: u16) -> Result<RemoteCluster, ApiError> {
     let client = Client::new(ClientOptions {
         endpoint: server.endpoint.clone(),
-        credentials: match login {
-            Login::Token(_) => Credentials::Token(SecretString::from(server.token.as_str())),
-            Login::Password(..) | Login::Ticket(..) => {
-                Credentials::Password("root@pam".into(), SecretString::from(server.ssh.password.as_str()))
-            }
+        credentials: if is_user {
+            Credentials::Password("root@pam".into(), SecretString::from(server.ssh.password.as_str()))
+        } else {
+            Credentials::Token(SecretString::from(server.token.as_str()))
         },
         trust: Trust::Authority(server.certificate.clone().into_bytes()),
         timeout: Duration::from_secs(60),
@@ -280,21 +296,15 @@ fn used(workspace: &Workspace, state: &State) -> BTreeSet<String> {
     }
     // Whether it exists or not, what became of it is asked of its cluster.
     found.extend(state.open_actions.iter().map(|open| open.intent.provider.clone()));
-    let proxmox = |name: &String| name == "proxmox" || name.starts_with("proxmox.");
-    found.into_iter().filter(proxmox).collect()
+    found.into_iter().filter(|address| is_proxmox(address)).collect()
+}
+
+fn is_proxmox(address: &str) -> bool {
+    address == "proxmox" || address.starts_with("proxmox.")
 }
 
 fn client(configuration: &ProviderConfiguration, parallelism: u16) -> Result<Client, ApiError> {
     let secret = |secret: &pve_resources::Secret| SecretString::from(secret.0.as_str());
-    let oldest = match &configuration.min_tls {
-        None => TlsVersion::default(),
-        Some(text) => text.parse().map_err(|message| ApiError {
-            operation: format!("connect to {}", configuration.endpoint),
-            message: format!("min_tls: {message}"),
-            parameters: BTreeMap::new(),
-            kind: ErrorKind::Unreachable,
-        })?,
-    };
     let options = ClientOptions {
         endpoint: configuration.endpoint.clone(),
         credentials: match &configuration.login {
@@ -309,5 +319,5 @@ fn client(configuration: &ProviderConfiguration, parallelism: u16) -> Result<Cli
         timeout: Duration::from_secs(60),
         parallelism: usize::from(parallelism),
     };
-    Client::with_oldest_tls(options, oldest)
+    Client::with_oldest_tls(options, configuration.min_tls)
 }

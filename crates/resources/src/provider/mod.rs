@@ -18,7 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use configuration::{
-    IncompleteConfiguration, Login, ProviderConfiguration, Secret, SshConfiguration, SshProxy,
+    IncompleteConfiguration, Login, ProviderConfiguration, Secret, SettingPlace, SimulatedConfiguration,
+    SshConfiguration, SshProxy,
 };
 pub use import::half_made_by;
 
