@@ -146,6 +146,20 @@ pub struct Forced {
     pub lost: bool,
 }
 
+impl Forced {
+    /// Why it is replaced, if it is for a reason of its own; `cannot_update` if its values ask for it.
+    fn reason(self, cannot_update: bool) -> Option<ActionReason> {
+        let reasons = [
+            (self.tainted, ActionReason::ReplaceBecauseTainted),
+            (cannot_update, ActionReason::ReplaceBecauseCannotUpdate),
+            (self.requested, ActionReason::ReplaceByRequest),
+            (self.triggered, ActionReason::ReplaceByTriggers),
+            (self.due, ActionReason::ReplaceToApply),
+        ];
+        reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
+    }
+}
+
 /// Plans a managed instance from what it was (`prior`) and what is configured.
 ///
 /// # Errors
@@ -177,27 +191,8 @@ pub fn plan_instance(
         IgnoreChanges::Paths(paths) => ignore_changes(&config, &prior, paths),
     };
     let updated = respond(instance, rules, Some(&prior), &kept)?;
-    let mut paths: Vec<(Path, String)> = replace_paths(&rules.schema().block, &prior, &updated.after)
-        .into_iter()
-        .map(|path| (path, String::new()))
-        .collect();
-    for reason in &updated.response.replace {
-        paths.retain(|(path, _)| *path != reason.path);
-        paths.push((reason.path.clone(), reason.reason.clone()));
-    }
-    let reason = if forced.tainted {
-        Some(ActionReason::ReplaceBecauseTainted)
-    } else if !paths.is_empty() {
-        Some(ActionReason::ReplaceBecauseCannotUpdate)
-    } else if forced.requested {
-        Some(ActionReason::ReplaceByRequest)
-    } else if forced.triggered {
-        Some(ActionReason::ReplaceByTriggers)
-    } else if forced.due {
-        Some(ActionReason::ReplaceToApply)
-    } else {
-        None
-    };
+    let paths = replacing(rules, &prior, &updated);
+    let reason = forced.reason(!paths.is_empty());
     if reason.is_some() || forced.lost {
         // A new object has no value of before to keep.
         let created = respond(instance, rules, None, &config)?;
@@ -214,19 +209,8 @@ pub fn plan_instance(
             notes,
         });
     }
-    let after = remark(updated.after.clone(), rules, configured);
-    // What becomes or stops being a secret must be recorded as such. What the configuration does not set is as secret as
-    // it was: the provider made it of something secret.
-    let is_set = |path: &&Path| config.at(path).is_some_and(|value| !value.is_null());
-    let own_paths = after.sensitive_paths();
-    let marks_differ = prior_paths.iter().filter(is_set).collect::<BTreeSet<_>>()
-        != own_paths.iter().filter(is_set).collect::<BTreeSet<_>>();
-    let kept_paths: Vec<Path> = prior_paths
-        .iter()
-        .filter(|path| !is_set(path) && !marks_differ && prior.at(path) == after.at(path))
-        .cloned()
-        .collect();
-    let after = after.mark_sensitive_at(&kept_paths);
+    let marked = remark(updated.after.clone(), rules, configured);
+    let (after, marks_differ) = keep_marks(marked, &prior, &prior_paths, &config);
     let action = if same(&prior, &updated.after) && !marks_differ { Action::NoOp } else { Action::Update };
     Ok(Planned {
         action,
@@ -235,6 +219,30 @@ pub fn plan_instance(
         replace_paths: Vec::new(),
         notes: if action == Action::NoOp { Vec::new() } else { updated.response.notes },
     })
+}
+
+/// The attributes whose change replaces the object, by the schema and by the rules, which give a reason.
+fn replacing(rules: &dyn KindRules, prior: &Value, updated: &Answer) -> Vec<(Path, String)> {
+    let by_schema = replace_paths(&rules.schema().block, prior, &updated.after).into_iter();
+    let mut paths: Vec<(Path, String)> = by_schema.map(|path| (path, String::new())).collect();
+    for reason in &updated.response.replace {
+        paths.retain(|(path, _)| *path != reason.path);
+        paths.push((reason.path.clone(), reason.reason.clone()));
+    }
+    paths
+}
+
+/// What becomes or stops being a secret must be recorded as such: whether something does. What the configuration does not
+/// set is as secret as it was: the provider made it of something secret.
+fn keep_marks(after: Value, prior: &Value, prior_paths: &[Path], config: &Value) -> (Value, bool) {
+    let is_set = |path: &&Path| config.at(path).is_some_and(|value| !value.is_null());
+    let own_paths = after.sensitive_paths();
+    let marks_differ = prior_paths.iter().filter(is_set).collect::<BTreeSet<_>>()
+        != own_paths.iter().filter(is_set).collect::<BTreeSet<_>>();
+    let kept =
+        prior_paths.iter().filter(|path| !is_set(path) && !marks_differ && prior.at(path) == after.at(path));
+    let kept: Vec<Path> = kept.cloned().collect();
+    (after.mark_sensitive_at(&kept), marks_differ)
 }
 
 struct Answer {
