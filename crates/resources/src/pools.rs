@@ -5,6 +5,7 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 
 use crate::cluster::{Call, Method, Step};
+use crate::families;
 use crate::params::Params;
 
 /// Puts a guest into another pool, or into none.
@@ -18,6 +19,11 @@ pub(crate) async fn change_pool(
         return Ok(());
     }
     let Some(pool) = wanted.or(before) else { return Ok(()) };
+    let leaves = families::concerning(call.cluster, families::guest_leaves(vmid, before, wanted));
+    let _turn = call.cluster.permissions.lock().await;
+    if !leaves.is_empty() {
+        families::guard(call.cluster, &leaves).await?;
+    }
     let mut params = Params::default();
     params.put("poolid", Some(pool));
     params.put("vms", Some(vmid));

@@ -17,6 +17,7 @@ pub(crate) use access::{
     ALLOW_LOCKOUT, Grantor, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
 };
 pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, foreign_changes, is_unfinished};
+pub(crate) use pools::guest_leaves;
 pub(crate) use sdn::{apply_leaving, network, pending_networks, staging};
 
 use crate::object::Object;

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use pve_executor::ports::{ApplyRequest, Doubts, ProviderError};
-use pve_model::InstanceAddress;
+use pve_model::{InstanceAddress, Value};
 
 use super::ProxmoxProvider;
-use crate::families::{PermissionsReview, concerning};
+use super::claims::vmid_of;
+use crate::families::{PermissionChange, PermissionsReview, concerning, guest_leaves};
 use crate::preflight;
+use crate::values::text;
 
 impl ProxmoxProvider {
     /// What the clusters will not take of changes, as far as that can be told.
@@ -41,11 +43,8 @@ impl ProxmoxProvider {
         let mut reviews: BTreeMap<&str, Option<PermissionsReview>> = BTreeMap::new();
         let mut refused = Vec::new();
         for request in changes {
-            let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
-            let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
-                continue;
-            };
-            let made = engine.object.hooks.permissions(request.prior.as_ref(), request.planned.as_ref());
+            let Ok(connection) = self.connection(&request.provider) else { continue };
+            let made = self.permissions(request);
             let made = concerning(&connection.cluster, made);
             if made.is_empty() {
                 continue;
@@ -60,5 +59,20 @@ impl ProxmoxProvider {
             }
         }
         refused
+    }
+
+    /// What a change does to who may do what.
+    fn permissions(&self, request: &ApplyRequest) -> Vec<PermissionChange> {
+        let (prior, planned) = (request.prior.as_ref(), request.planned.as_ref());
+        let Ok((kind, family)) = self.kind(&request.address.resource.kind) else { return Vec::new() };
+        match (kind.engine(), prior, planned) {
+            (Some(engine), ..) => engine.object.hooks.permissions(prior, planned),
+            (None, Some(prior), Some(planned)) if planned.get("pool_id").is_some_and(Value::is_known) => {
+                let pools = (text(prior, "pool_id"), text(planned, "pool_id"));
+                let vmid = vmid_of(kind, family, prior);
+                vmid.map(|vmid| guest_leaves(vmid, pools.0, pools.1)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
     }
 }

@@ -74,7 +74,7 @@ impl Review {
         }
         let known = self.made.len();
         self.made.extend_from_slice(changes);
-        match self.before.loss(&self.made) {
+        match self.before.loss(&self.made).or_else(|| self.before.leaves(&self.held, &self.made)) {
             Some(loss) => {
                 self.made.truncate(known);
                 Err(refuse(self.before.who(), &loss, changes))

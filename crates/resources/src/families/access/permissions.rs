@@ -40,6 +40,11 @@ pub(crate) enum Change {
     Separation(String, bool),
     /// A user or token that can no longer log in, and by what.
     Shut(String, &'static str),
+    /// A guest or a storage, by its path, leaves a pool: what is given on the pool is given on it no longer.
+    Leave {
+        path: String,
+        pool: String,
+    },
 }
 
 impl Change {
@@ -77,6 +82,9 @@ pub(super) type Held = BTreeMap<String, BTreeSet<String>>;
 /// The paths with privileges where a change may take some: that of an entry with what is below it, and the nearest one
 /// above it that is listed; all of them where the change has no path.
 fn reach<'h>(change: &Change, held: &'h Held) -> Vec<&'h str> {
+    if let Change::Leave { .. } = change {
+        return Vec::new();
+    }
     let paths = held.keys().map(String::as_str);
     let (Change::Grant(entry, _) | Change::Revoke(entry)) = change else { return paths.collect() };
     let is_below = |path: &str, above: &str| {
@@ -85,6 +93,14 @@ fn reach<'h>(change: &Change, held: &'h Held) -> Vec<&'h str> {
     };
     let above = paths.clone().filter(|path| is_below(&entry.path, path)).max_by_key(|path| path.len());
     paths.filter(|path| is_below(path, &entry.path)).chain(above).collect()
+}
+
+/// What is held on a path, or on the nearest one above it that is listed.
+fn nearest(held: &Held, path: &str) -> BTreeSet<String> {
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]).filter(|above| !above.is_empty());
+    let mut paths: Vec<&str> = std::iter::once("/").chain(above).chain([path]).collect();
+    paths.reverse();
+    paths.into_iter().find_map(|path| held.get(path)).cloned().unwrap_or_default()
 }
 
 impl Access {
@@ -103,7 +119,7 @@ impl Access {
         match change {
             Change::Grant(entry, _) | Change::Revoke(entry) => holds(&entry.holder),
             Change::Groups(name, _) => name == user,
-            Change::NoGroup(_) | Change::Role(..) | Change::NoRole(_) => true,
+            Change::NoGroup(_) | Change::Role(..) | Change::NoRole(_) | Change::Leave { .. } => true,
             Change::Separation(name, _) => token == Some(name),
             Change::Shut(name, _) => name == user || token == Some(name),
         }
@@ -138,8 +154,24 @@ impl Access {
             Change::Separation(token, separated) if self.token.as_ref() == Some(token) => {
                 self.separated = *separated;
             }
-            Change::Groups(..) | Change::Separation(..) | Change::Shut(..) => {}
+            Change::Groups(..) | Change::Separation(..) | Change::Shut(..) | Change::Leave { .. } => {}
         }
+    }
+
+    /// What is lost on what leaves a pool with the last of `changes`: what is held on it by the pool, and neither above it
+    /// nor by entries of its own.
+    pub(super) fn leaves(&self, held: &Held, changes: &[Change]) -> Option<Loss> {
+        let Change::Leave { path, pool } = changes.last()? else { return None };
+        let mut after = self.clone();
+        changes.iter().for_each(|change| after.change(change));
+        let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+        let [of_pool, above] = [pool.as_str(), parent].map(|path| nearest(held, path));
+        let own = after.privileges(path);
+        let is_lost =
+            |name: &&String| of_pool.contains(*name) && !above.contains(*name) && !own.contains(*name);
+        let mut lost = held.get(path)?.iter().filter(is_lost);
+        let privilege = lost.next()?.clone();
+        Some(Loss::Privilege { privilege, path: path.clone(), more: lost.count() })
     }
 
     /// A privilege that `changes` may take, which is held on a path and which no entry that is known gives: entries may be

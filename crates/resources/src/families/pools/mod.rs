@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Call, Method, refused};
 use crate::definition::{number, object_list, text};
+use crate::families::PermissionChange;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::{int, text as text_of, with};
 
@@ -15,6 +16,16 @@ const PLACE: &str = "/pools?poolid={pool_id}";
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
     vec![pool(), membership()]
+}
+
+fn leaving(path: String, pool: &str) -> PermissionChange {
+    PermissionChange::Leave { path, pool: format!("/pool/{pool}") }
+}
+
+/// What it takes from whoever makes the change that a guest leaves its pool, if it does.
+pub(crate) fn guest_leaves(vmid: u32, before: Option<&str>, wanted: Option<&str>) -> Vec<PermissionChange> {
+    let left = before.filter(|pool| wanted != Some(pool));
+    left.map(|pool| leaving(format!("/vms/{vmid}"), pool)).into_iter().collect()
 }
 
 /// `proxmox_virtual_environment_pool`
@@ -110,6 +121,14 @@ impl Hooks for Membership {
         let storage = text_of(planned, "storage_id").zip(pool);
         let storage = storage.map(|(storage, pool)| format!("storage {storage} in pool {pool}"));
         int(planned, "vm_id").map(|id| format!("pool of guest {id}")).or(storage).into_iter().collect()
+    }
+
+    /// What is in a pool is there for whoever has rights on the pool.
+    fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<PermissionChange> {
+        let (Some(prior), None) = (prior, planned) else { return Vec::new() };
+        let guest = int(prior, "vm_id").map(|id| format!("/vms/{id}"));
+        let path = guest.or(text_of(prior, "storage_id").map(|id| format!("/storage/{id}")));
+        path.zip(text_of(prior, "pool_id")).map(|(path, pool)| leaving(path, pool)).into_iter().collect()
     }
 
     /// Proxmox VE takes a guest that does not exist into a pool, and never shows it there.

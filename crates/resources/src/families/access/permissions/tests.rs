@@ -122,3 +122,24 @@ fn tokens_have_what_is_theirs_and_their_users() {
     let root = Access { user: "root@pam".into(), token: Some("root@pam!t".into()), ..own };
     assert_eq!(lost(&root, &[revoke("/ root@pam Admin"), grant("/ root@pam NoAccess")]), None);
 }
+
+#[test]
+fn what_leaves_a_pool_takes_what_only_the_pool_gives() {
+    let leave = |path: &str| Change::Leave { path: path.into(), pool: "/pool/px".into() };
+    let held = |lines: &[(&str, &[&str])]| -> Held {
+        lines.iter().map(|(path, privileges)| (path.to_string(), set(privileges))).collect()
+    };
+    let by_pool =
+        held(&[("/", &[]), ("/vms", &[]), ("/pool/px", &["VM.Audit"]), ("/vms/100", &["VM.Audit"])]);
+    let access = |entries: &[&str]| access(None, entries);
+    let of_pool = access(&["/pool/px a@pve Audit"]);
+    let lost = of_pool.leaves(&by_pool, &[leave("/vms/100")]);
+    assert!(matches!(&lost, Some(Loss::Privilege { path, .. }) if path == "/vms/100"), "{lost:?}");
+    // What is not held through the pool is not lost.
+    assert_eq!(of_pool.leaves(&by_pool, &[leave("/vms/101")]), None);
+    assert_eq!(of_pool.leaves(&by_pool, &[grant("/vms/100 a@pve Audit"), leave("/vms/100")]), None);
+    let above = held(&[("/vms", &["VM.Audit"]), ("/pool/px", &["VM.Audit"]), ("/vms/100", &["VM.Audit"])]);
+    assert_eq!(of_pool.leaves(&above, &[leave("/vms/100")]), None);
+    let everywhere = held(&[("/", &["VM.Audit"]), ("/vms/100", &["VM.Audit"])]);
+    assert_eq!(of_pool.leaves(&everywhere, &[leave("/vms/100")]), None);
+}

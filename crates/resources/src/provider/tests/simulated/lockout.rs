@@ -298,3 +298,37 @@ async fn an_entry_of_a_block_and_one_of_its_own_are_not_given_in_one_run() {
         assert!(error.message.contains("by a proxmox_acl and by an `acl` block"), "{}", error.message);
     }
 }
+
+#[tokio::test]
+async fn a_guest_does_not_leave_the_pool_by_which_whoever_takes_it_out_has_it() {
+    let privileges = "Pool.Allocate,Pool.Audit,VM.Audit,VM.Allocate,VM.Config.Options";
+    for (elsewhere, refused) in [("", true), ("/vms", false)] {
+        let (root, server) = world("proxmox_pool_membership").await;
+        let send = async |method, path: &str, params: &[(&str, &str)]| {
+            let params: Vec<_> =
+                params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+            root.api.send(method, path, &params).await.unwrap()
+        };
+        send(Method::Post, "/nodes/pve/qemu", &[("vmid", "500")]).await;
+        send(Method::Put, "/pools", &[("poolid", "one"), ("vms", "500")]).await;
+        send(Method::Post, "/access/roles", &[("roleid", "Boss"), ("privs", privileges)]).await;
+        send(Method::Post, "/access/users", &[("userid", "pa@pve")]).await;
+        for path in ["/pool/one", elsewhere].iter().filter(|path| !path.is_empty()) {
+            send(Method::Put, "/access/acl", &[("path", path), ("users", "pa@pve"), ("roles", "Boss")]).await;
+        }
+        let made = send(Method::Post, "/access/users/pa@pve/token/ci", &[("privsep", "0")]).await;
+        let token = format!("pa@pve!ci={}", made["value"].as_str().unwrap());
+        let world = World::over(root.kind, connect(&server, Credentials::Token(token.into())));
+        let known =
+            pve_executor::ports::Provider::import(&world.provider, &world.address, "proxmox", "one/vm/500")
+                .await
+                .unwrap();
+        let request = world.request(Some(&known), None);
+        let told = pve_executor::ports::Provider::review(&world.provider, &[request]).await;
+        assert_eq!(told.len(), usize::from(refused), "{told:?}");
+        let done = world.try_apply(Some(&known), None, &Recorder::default()).await;
+        assert_eq!(done.is_err(), refused, "{done:?}");
+        let held = permissions(&world).await;
+        assert!(held.get("/vms/500").is_some() || !refused, "{held}");
+    }
+}
