@@ -15,6 +15,7 @@ mod storages;
 
 pub(crate) use access::{
     ALLOW_LOCKOUT, Grantor, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
+    sets_password,
 };
 pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, foreign_changes, is_unfinished};
 pub(crate) use pools::guest_leaves;

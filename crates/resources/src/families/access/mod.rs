@@ -11,6 +11,7 @@ mod users;
 pub(crate) use acl_blocks::Grantor;
 pub(crate) use lockout::{OVERRIDE as ALLOW_LOCKOUT, Review as PermissionsReview, concerning, guard};
 pub(crate) use permissions::{Change as PermissionChange, Entry as PermissionEntry};
+pub(crate) use users::sets_password;
 
 use crate::object::Object;
 

@@ -75,6 +75,12 @@ pub(super) fn user() -> Object {
 
 struct User;
 
+/// Whether a change gives a user a new password.
+pub(crate) fn sets_password(prior: &Value, planned: &Value) -> bool {
+    let password = values::text(planned, "password");
+    password.is_some() && values::text(prior, "password") != password
+}
+
 #[async_trait]
 impl Hooks for User {
     fn validate(&self, config: &Value) -> Vec<Problem> {
@@ -122,10 +128,7 @@ impl Hooks for User {
         let Some(planned) = planned else { return Ok(()) };
         let user = values::text(planned, "user_id").unwrap_or_default();
         let password = values::text(planned, "password");
-        if let Some(prior) = prior
-            && password.is_some()
-            && values::text(prior, "password") != password
-        {
+        if prior.is_some_and(|prior| sets_password(prior, planned)) {
             let mut params = Params::default();
             params.put("userid", Some(user));
             params.put("password", password);
