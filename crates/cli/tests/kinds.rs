@@ -535,3 +535,70 @@ resource "proxmox_acl" "own" {
         .filter(|request| request.method == "PUT" && request.path.ends_with("/access/acl"));
     assert!(written.count() <= 1);
 }
+
+#[test]
+fn what_stays_pending_after_everything_is_destroyed_is_told_by_later_plans() {
+    let cluster = Cluster::start(Options::default());
+    let main = r#"
+resource "proxmox_sdn_zone_simple" "s" {
+  id = "simple1"
+}
+resource "proxmox_sdn_applier" "a" {
+  on_destroy = false
+}
+"#;
+    let project = Project::of(&cluster, main);
+    project.ok(&["apply", "--auto-approve"]);
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("No changes.") && !said.contains("pending"), "{said}");
+    let said = project.ok(&["destroy", "--auto-approve"]);
+    assert!(said.contains("it stays pending"), "{said}");
+    let told = "applied by nothing of this plan: zone simple1 (deleted)";
+    let said = project.ok(&["destroy", "--auto-approve"]);
+    assert!(said.contains(told) && said.contains("nothing to destroy"), "{said}");
+    // An applier that stays as it is does not apply what somebody else stages.
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("POST", "/cluster/sdn/vnets", &[("vnet", "theirs"), ("zone", "simple1")]);
+    let said = project.ok(&["plan"]);
+    assert!(
+        said.contains("No changes.") && said.contains("applied by nothing of this plan: vnet theirs (new)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn everything_that_others_have_staged_of_networks_is_named() {
+    let cluster = Cluster::start(Options::default());
+    let staged = [
+        ("/cluster/sdn/zones", vec![("zone", "zone1"), ("type", "simple")]),
+        ("/cluster/sdn/vnets", vec![("vnet", "lab"), ("zone", "zone1")]),
+        ("/cluster/sdn/vnets/lab/subnets", vec![("subnet", "192.0.2.0/24"), ("type", "subnet")]),
+        (
+            "/cluster/sdn/fabrics/fabric",
+            vec![("id", "spine"), ("protocol", "openfabric"), ("ip_prefix", "198.51.100.0/24")],
+        ),
+        (
+            "/cluster/sdn/fabrics/node/spine",
+            vec![
+                ("node_id", "pve"),
+                ("protocol", "openfabric"),
+                ("ip", "198.51.100.1"),
+                ("interfaces", "name=eno1"),
+            ],
+        ),
+    ];
+    for (path, params) in staged {
+        cluster.send("POST", path, &params);
+    }
+    let project = Project::of(&cluster, "resource \"proxmox_sdn_applier\" \"a\" {}\n");
+    let said = project.ok(&["plan"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    for named in [
+        "zone zone1",
+        "vnet lab",
+        "subnet 192.0.2.0/24 of vnet lab",
+        "fabric spine",
+        "node pve of fabric spine",
+    ] {
+        assert!(said.contains(&format!("{named} (new)")), "{named}: {said}");
+    }
+}

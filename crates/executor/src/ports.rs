@@ -168,6 +168,13 @@ pub trait Provider: Send + Sync {
         Vec::new()
     }
 
+    /// What is pending in the cluster that is none of these instances and that nothing of their changes applies. One that
+    /// does not change has the same values before and after.
+    async fn pending(&self, instances: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        let _ = instances;
+        Vec::new()
+    }
+
     /// What the cluster will not take of changes. It asks no more than it has to, and not at all where there are none.
     async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
         let _ = changes;

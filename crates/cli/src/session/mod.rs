@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use futures::StreamExt as _;
 use pve_executor::ports::{ApplyRequest, Provider, ProviderError, ReadRequest};
 use pve_model::event::{Claim, Operation};
-use pve_model::plan::{Action, Plan, PlanMode, Step};
+use pve_model::plan::{Action, Note, Plan, PlanMode, Step};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
-use pve_model::{InstanceAddress, Value};
+use pve_model::{InstanceAddress, ResourceMode, Value};
 use pve_planner::planning::{ImportRequest, Observed, Options, Outcome as Planned, Planning, plan};
 use pve_planner::resolution::{provider_configurations, recorded_value};
 use pve_planner::selection::Selection;
@@ -126,6 +126,7 @@ pub async fn make_plan(
                 imports::refuse_managed(workspace, state, &planning)?;
                 let requests = requests(&planning.plan);
                 review(workspace, &mut planning.plan, &requests, provider).await?;
+                tell_pending(workspace, &mut planning.plan, &requests, provider).await;
                 let open = state.open_actions.iter().map(|open| open.intent.address.clone()).collect();
                 preflight::look(workspace, &mut planning, &requests, provider, &open).await;
                 return Ok(*planning);
@@ -234,6 +235,49 @@ async fn review(
             .for_each(|change| change.notes.push(remark.clone()));
     }
     Ok(())
+}
+
+/// Notes what stays pending in the cluster of an area that the plan, or at least the configuration, has something of.
+async fn tell_pending(
+    workspace: &Workspace,
+    plan: &mut Plan,
+    requests: &[ApplyRequest],
+    provider: &dyn Provider,
+) {
+    let mut instances: Vec<ApplyRequest> = requests.to_vec();
+    for change in plan.changes.iter().filter(|change| change.action == Action::NoOp) {
+        let values = change.before.as_ref().map(|value| value.unmark_deep().0);
+        instances.push(unchanged(change.address.clone(), &change.provider, values));
+    }
+    if plan.changes.is_empty() {
+        // What was destroyed may be left pending.
+        let managed = workspace
+            .configuration
+            .root
+            .resources
+            .iter()
+            .filter(|resource| resource.mode == ResourceMode::Managed);
+        instances.extend(managed.filter_map(|resource| {
+            let address = format!("{}.{}", resource.kind, resource.name).parse().ok()?;
+            Some(unchanged(address, workspace.registry.provider_of(&resource.kind)?, None))
+        }));
+    }
+    let pending = provider.pending(&instances).await;
+    plan.notes.extend(pending.into_iter().map(|(address, text)| Note { address, text }));
+}
+
+fn unchanged(address: InstanceAddress, provider: &str, values: Option<Value>) -> ApplyRequest {
+    ApplyRequest {
+        address,
+        provider: provider.to_string(),
+        operation: Operation::Update,
+        prior: values.clone(),
+        planned: values,
+        config: None,
+        claim: Claim::default(),
+        identity: None,
+        recreated: false,
+    }
 }
 
 /// Whether applying a plan would write anything.

@@ -19,7 +19,7 @@ pub(crate) use access::{
 };
 pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, foreign_changes, is_unfinished};
 pub(crate) use pools::guest_leaves;
-pub(crate) use sdn::{apply_leaving, network, pending_networks, staging};
+pub(crate) use sdn::{apply_leaving, is_of_networks, network, pending_networks, staging};
 
 use crate::object::Object;
 

@@ -235,6 +235,10 @@ impl Provider for ProxmoxProvider {
         self.remarks_on(changes).await
     }
 
+    async fn pending(&self, instances: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        self.pending_beside(instances).await
+    }
+
     async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
         self.doubts_of(changes).await
     }

@@ -39,11 +39,46 @@ impl ProxmoxProvider {
         let mine = changes.iter().filter(|request| request.provider == one.provider);
         let named = mine.flat_map(|request| {
             let kind = self.registry.kind(&request.address.resource.kind);
-            let what = kind.and_then(|kind| families::network(&kind.engine()?.object));
-            let ids = request.prior.iter().chain(&request.planned).filter_map(|value| text(value, "id"));
-            ids.filter_map(move |id| Some(format!("{} {id}", what?)))
+            let object = kind.and_then(|kind| Some(&kind.engine()?.object));
+            let values = request.prior.iter().chain(&request.planned);
+            values.filter_map(move |values| families::network(object?, values))
         });
         named.collect()
+    }
+
+    /// What stays pending of software-defined networks although nothing of `instances` is about it: told of the first
+    /// instance that is of such networks.
+    pub(super) async fn pending_beside(&self, instances: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+        let mut found = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        for one in instances {
+            let engine = self.registry.kind(&one.address.resource.kind).and_then(|kind| kind.engine());
+            let (Some(engine), Ok(connection)) = (engine, self.connection(&one.provider)) else { continue };
+            if !families::is_of_networks(&engine.object) || !seen.insert(&one.provider) {
+                continue;
+            }
+            let applies = |request: &&ApplyRequest| {
+                let kind = self.registry.kind(&request.address.resource.kind);
+                let engine = kind.and_then(|kind| kind.engine());
+                request.provider == one.provider
+                    && request.prior != request.planned
+                    && engine
+                        .is_some_and(|engine| place(&engine.object, request).is_some_and(|at| at.is_empty()))
+            };
+            if instances.iter().find(applies).is_some() {
+                continue;
+            }
+            let pending = families::pending_networks(&connection.cluster, &self.own(instances, one)).await;
+            if !pending.is_empty() {
+                let text = format!(
+                    "pending in the cluster, and applied by nothing of this plan: {}. A proxmox_sdn_applier that is made \
+                     or replaced applies it, or the cluster's settings of software-defined networks",
+                    pending.join(", ")
+                );
+                found.push((one.address.clone(), text));
+            }
+        }
+        found
     }
 }
 

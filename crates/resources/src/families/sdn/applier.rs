@@ -13,7 +13,7 @@ use crate::cluster::{Call, Method, Step};
 use crate::definition::{flag, text};
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::params::Params;
-use crate::values::flag as flag_of;
+use crate::values::{flag as flag_of, text as text_of};
 
 const MOST: Duration = Duration::from_secs(600);
 
@@ -35,9 +35,20 @@ pub(crate) fn staging(object: &Object, value: &Value) -> Option<Staging> {
     object.create.1.starts_with(PLACES).then_some(Staging::Staged(AREA))
 }
 
-/// What sort of network a kind is of, if any: `zone`.
-pub(crate) fn network(object: &Object) -> Option<&'static str> {
-    object.create.1.strip_prefix(PLACES)?.split(['/', '?']).next()?.strip_suffix('s')
+/// Whether a kind is a network that is staged, or applies those.
+pub(crate) fn is_of_networks(object: &Object) -> bool {
+    object.names == NAMES || object.create.1.starts_with(PLACES)
+}
+
+/// The network that an object is, as [`super::pending::pending_networks`] names it: `zone lab`.
+pub(crate) fn network(object: &Object, values: &Value) -> Option<String> {
+    let own = |name| text_of(values, name);
+    match object.create.1.strip_prefix(PLACES)? {
+        "fabrics/fabric" => Some(format!("fabric {}", own("id")?)),
+        "fabrics/node/{fabric_id}" => Some(super::pending::node_of(own("node_id")?, own("fabric_id")?)),
+        "vnets/{vnet}/subnets" => Some(super::pending::subnet_of(own("cidr")?, own("vnet")?)),
+        place => Some(format!("{} {}", place.split('?').next()?.strip_suffix('s')?, own("id")?)),
+    }
 }
 
 const PLACES: &str = "/cluster/sdn/";

@@ -6,7 +6,7 @@ mod pending;
 mod subnets;
 mod zones;
 
-pub(crate) use applier::{apply_leaving, network, staging};
+pub(crate) use applier::{apply_leaving, is_of_networks, network, staging};
 pub(crate) use pending::pending_networks;
 
 use crate::cluster::Method;

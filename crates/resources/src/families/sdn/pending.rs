@@ -7,6 +7,7 @@ use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 use serde_json::{Value as Json, json};
 
+use super::subnets::network;
 use crate::cluster::{ApiError, Cluster};
 use crate::definition::problem;
 use crate::object::Hooks;
@@ -69,19 +70,50 @@ impl Hooks for Pending {
     }
 }
 
-/// What is pending in the cluster, of what is not one's own (`vnet lab`): `vnet lab (deleted)`. What cannot be read is passed over.
+/// A subnet as the plan names it.
+pub(super) fn subnet_of(cidr: &str, vnet: &str) -> String {
+    format!("subnet {cidr} of vnet {vnet}")
+}
+
+/// A node of a fabric as the plan names it.
+pub(super) fn node_of(node: &str, fabric: &str) -> String {
+    format!("node {node} of fabric {fabric}")
+}
+
+/// What is pending in the cluster, of what is not one's own (`vnet lab`): `vnet lab (deleted)`. What cannot be read is
+/// passed over.
 pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) -> Vec<String> {
     let mut found = Vec::new();
-    for (what, key) in [("zone", "zone"), ("vnet", "vnet"), ("controller", "controller")] {
+    let mut take = |entry: &Json, name: Option<String>| {
+        if let (Some(name), Some(state)) = (name, entry.get("state").and_then(Json::as_str))
+            && !own.contains(&name)
+        {
+            found.push(format!("{name} ({state})"));
+        }
+    };
+    let part = |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).map(String::from);
+    for what in ["zone", "vnet", "controller"] {
         let list = cluster.get(&format!("/cluster/sdn/{what}s?pending=1")).await.unwrap_or_default();
         for entry in list.as_array().into_iter().flatten() {
-            let text = |name: &str| entry.get(name).and_then(Json::as_str);
-            if let (Some(name), Some(state)) = (text(key), text("state"))
-                && !own.contains(&format!("{what} {name}"))
-            {
-                found.push(format!("{what} {name} ({state})"));
+            let name = part(entry, what);
+            take(entry, name.as_ref().map(|name| format!("{what} {name}")));
+            let Some(vnet) = name.filter(|_| what == "vnet") else { continue };
+            let place = format!("/cluster/sdn/vnets/{vnet}/subnets?pending=1");
+            let list = cluster.get(&place).await.unwrap_or_default();
+            for subnet in list.as_array().into_iter().flatten() {
+                let cidr = part(subnet, "cidr").or_else(|| network(&part(subnet, "subnet")?));
+                take(subnet, cidr.map(|cidr| subnet_of(&cidr, &vnet)));
             }
         }
+    }
+    let fabrics = cluster.get("/cluster/sdn/fabrics/all?pending=1").await.unwrap_or_default();
+    let list = |name: &str| fabrics.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
+    for fabric in list("fabrics") {
+        take(&fabric, part(&fabric, "id").map(|id| format!("fabric {id}")));
+    }
+    for node in list("nodes") {
+        let name = part(&node, "node_id").zip(part(&node, "fabric_id"));
+        take(&node, name.map(|(node, fabric)| node_of(&node, &fabric)));
     }
     found
 }

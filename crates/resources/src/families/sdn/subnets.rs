@@ -80,7 +80,7 @@ resource "proxmox_sdn_vnet" "office" {
 struct Subnet;
 
 /// The network in an id like `zone1-192.0.2.0-24`.
-fn network(id: &str) -> Option<String> {
+pub(super) fn network(id: &str) -> Option<String> {
     let (rest, bits) = id.rsplit_once('-')?;
     Some(format!("{}/{bits}", rest.split_once('-')?.1))
 }
