@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 use pve_model::codec::to_plain_json;
 use pve_model::event::{
@@ -23,6 +25,7 @@ use crate::ports::{
 };
 use crate::redaction::Redaction;
 use crate::report::Reporter;
+use crate::walk::{Staged, Walk};
 
 /// How to walk.
 #[derive(Clone, Debug)]
@@ -76,6 +79,8 @@ pub(crate) struct Run<'a> {
     options: &'a Options,
     /// The journal takes nothing more: no request may be sent.
     closed: AtomicBool,
+    /// Takes steps that are staged.
+    staged: mpsc::UnboundedSender<Staged>,
 }
 
 /// Carries out the steps of a plan. A failed step stops those that wait for it, not the rest.
@@ -88,6 +93,7 @@ pub async fn execute(
     reporter: &dyn Reporter,
     options: &Options,
 ) -> Outcome {
+    let (staged, waiting) = mpsc::unbounded();
     let run = Run {
         plan,
         provider,
@@ -97,8 +103,9 @@ pub async fn execute(
         reporter,
         options,
         closed: AtomicBool::new(false),
+        staged,
     };
-    run.walk().await
+    run.walk(waiting).await
 }
 
 impl Run<'_> {
@@ -110,43 +117,36 @@ impl Run<'_> {
         !self.is_closed() && !self.options.cancelled.load(Ordering::SeqCst)
     }
 
-    async fn walk(&self) -> Outcome {
+    async fn walk(&self, mut staged: mpsc::UnboundedReceiver<Staged>) -> Outcome {
         let steps = &self.plan.steps;
-        let mut waiting: Vec<usize> = steps.iter().map(|step| step.after.len()).collect();
-        let mut followers: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
-        for (at, step) in steps.iter().enumerate() {
-            step.after.iter().for_each(|before| followers[*before].push(at));
-        }
-        let mut ready: std::collections::VecDeque<usize> =
-            (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
+        let mut walk = Walk::over(steps);
         let mut running = FuturesUnordered::new();
         let mut outcome = Outcome::default();
-        let mut finished = vec![false; steps.len()];
         loop {
-            while self.may_start() && running.len() < self.options.parallelism.max(1) {
-                let Some(at) = ready.pop_front() else { break };
+            while self.may_start() {
+                let Some(at) = walk.next(running.len(), self.options.parallelism.max(1)) else { break };
                 running.push(async move {
                     // Pushed is not begun: the run may have been stopped since.
-                    if self.may_start() { (at, Some(self.step(&steps[at]).await)) } else { (at, None) }
+                    if self.may_start() { (at, Some(self.step(at, &steps[at]).await)) } else { (at, None) }
                 });
             }
-            let Some((at, result)) = running.next().await else { break };
-            let Some(result) = result else { continue };
-            finished[at] = true;
-            match result {
-                Ok(()) => {
-                    *outcome.done.entry(steps[at].operation).or_default() += 1;
-                    for follower in &followers[at] {
-                        waiting[*follower] -= 1;
-                        if waiting[*follower] == 0 {
-                            ready.push_back(*follower);
-                        }
-                    }
+            walk.let_go(!self.may_start());
+            let (at, result) = match select(running.next(), staged.next()).await {
+                Either::Right((Some(one), _)) => {
+                    walk.staged(one);
+                    continue;
                 }
+                Either::Left((Some(ended), _)) => ended,
+                Either::Left((None, _)) | Either::Right((None, _)) => break,
+            };
+            let Some(result) = result else { continue };
+            walk.ended(at, result.is_ok());
+            match result {
+                Ok(()) => *outcome.done.entry(steps[at].operation).or_default() += 1,
                 Err(failure) => outcome.failures.push(failure),
             }
         }
-        for at in (0..steps.len()).filter(|at| !finished[*at]) {
+        for at in (0..steps.len()).filter(|at| !walk.is_ended(*at)) {
             let address = &self.plan.changes[steps[at].change].address;
             if !outcome.skipped.contains(address) {
                 self.reporter.skipped(address);
@@ -158,13 +158,13 @@ impl Run<'_> {
         outcome
     }
 
-    async fn step(&self, step: &Step) -> Result<(), Failure> {
+    async fn step(&self, at: usize, step: &Step) -> Result<(), Failure> {
         let change = &self.plan.changes[step.change];
         self.reporter.started(&change.address, step.operation);
         let result = match step.operation {
             Operation::Forget => self.forget(change).await,
             Operation::Read => self.read(step, change).await,
-            _ => self.act(step, change).await,
+            _ => self.act(at, step, change).await,
         };
         match result {
             Ok(()) => {
@@ -212,7 +212,7 @@ impl Run<'_> {
     }
 
     /// Intent, request, tasks, provisioners, result: each durable before what follows.
-    async fn act(&self, step: &Step, change: &Change) -> Result<(), ProviderError> {
+    async fn act(&self, at: usize, step: &Step, change: &Change) -> Result<(), ProviderError> {
         let resolved = self.resolved(step)?;
         let action = Uuid::now_v7();
         let mut request = ApplyRequest {
@@ -240,7 +240,7 @@ impl Run<'_> {
         if deletes {
             self.provision_doomed(step, change, action).await?;
         }
-        let progress = Progress { run: self, address: &change.address, action };
+        let progress = Progress { run: self, address: &change.address, action, at };
         match self.provider.apply(request, &progress).await {
             Ok(Some(made)) if creates && !step.provisioners.is_empty() => {
                 self.provision_made(step, change, action, &made).await?;
@@ -314,6 +314,8 @@ struct Progress<'r, 'a> {
     run: &'r Run<'a>,
     address: &'r InstanceAddress,
     action: Uuid,
+    /// The place of the step in the plan.
+    at: usize,
 }
 
 #[async_trait]
@@ -326,6 +328,23 @@ impl ActionProgress for Progress<'_, '_> {
     async fn step_completed(&self, step: &str) -> Result<(), ProviderError> {
         let completed = StepCompleted { action: self.action, step: step.into() };
         self.run.record(Payload::StepCompleted(completed)).await.map_err(|error| sent(step, None, error))
+    }
+
+    async fn staged(&self, value: Option<&Value>) {
+        let step = &self.run.plan.steps[self.at];
+        if step.batch.is_none() {
+            return;
+        }
+        let is_as_wanted = {
+            let mut resolver = self.run.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+            resolver.completed(step, value).is_ok()
+        };
+        let (door, opened) = oneshot::channel();
+        let staged = Staged { at: self.at, is_as_wanted, door };
+        if self.run.staged.unbounded_send(staged).is_ok() {
+            // A walk that is at its end lets everybody go.
+            let _ = opened.await;
+        }
     }
 
     fn status(&self, text: &str) {

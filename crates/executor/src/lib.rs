@@ -8,6 +8,7 @@ mod provision;
 mod recover;
 mod redaction;
 mod report;
+mod walk;
 
 pub use execute::{Failure, Options, Outcome, execute};
 pub use recover::{Records, RecoveryReport, recover};

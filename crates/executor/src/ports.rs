@@ -199,6 +199,16 @@ pub trait Provider: Send + Sync {
     /// When the cluster cannot be asked; the action then stays open.
     async fn recover(&self, open: &OpenAction, identity: Option<&str>) -> Result<Recovery, ProviderError>;
 
+    /// What is left of an object that cannot be read any more and whose destruction broke off behind these steps: its
+    /// deletion may be staged and not applied. `None` when it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    async fn remains(&self, request: ReadRequest, done: &[String]) -> Result<Option<Value>, ProviderError> {
+        let _ = (request, done);
+        Ok(None)
+    }
+
     /// Reads an existing object, for an instance, by the id that users import it by.
     ///
     /// # Errors
@@ -225,6 +235,13 @@ pub trait ActionProgress: Send + Sync {
     /// # Errors
     /// When it could not be recorded: the action must send no further request.
     async fn step_completed(&self, step: &str) -> Result<(), ProviderError>;
+
+    /// The change is staged, and reads back as `value` (`None` for a delete): the steps of its batch that need it may
+    /// begin. Returns when all others of the batch are staged too, as far as they will be, and those that it needs are
+    /// at their end: what is staged is to be applied now.
+    async fn staged(&self, value: Option<&Value>) {
+        let _ = value;
+    }
 
     /// A line for the screen, for instance a percentage.
     fn status(&self, text: &str);

@@ -132,7 +132,10 @@ async fn kept(open: &OpenAction, provider: &dyn Provider, records: &dyn Records)
         prior: records.known(intent)?,
         identity: records.identity(intent),
     };
-    let value = provider.read(request).await.ok()??;
+    let value = match provider.read(request.clone()).await.ok()? {
+        Some(value) => value,
+        None => provider.remains(request, &open.completed).await.ok()??,
+    };
     Some(made(open, provider, records, &value))
 }
 

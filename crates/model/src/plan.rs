@@ -122,6 +122,10 @@ pub struct Step {
     /// The provisioners that run with it, by their place in the block: after a create, before a delete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provisioners: Vec<usize>,
+    /// What it is staged with: steps of the same batch are applied by one request, when all of them are staged. One that
+    /// needs another one of its batch waits until that is staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// The steps, by place in [`Plan::steps`], that must have succeeded before.
     pub after: Vec<usize>,
 }

@@ -214,6 +214,13 @@ pub trait KindRules: Send + Sync {
         None
     }
 
+    /// Where its changes are staged until one request applies all of them: `the network of pve1`. `None` where they take
+    /// effect by themselves, or where that is not known yet.
+    fn batch(&self, value: &Value) -> Option<String> {
+        let _ = value;
+        None
+    }
+
     /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
     /// with the same id. Where that object is replaced, so is this.
     fn part_of(&self, present: &Value) -> Option<String> {

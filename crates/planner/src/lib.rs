@@ -1,5 +1,6 @@
 //! Configuration, state and what was observed make a plan. Pure: no I/O, clock or randomness.
 
+mod batches;
 mod deferral;
 pub mod difference;
 pub mod evaluation;

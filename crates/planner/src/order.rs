@@ -64,7 +64,14 @@ struct Graph {
 
 impl Graph {
     fn push(&mut self, change: usize, operation: Operation, deposed: Option<String>) -> usize {
-        self.steps.push(Step { change, operation, deposed, provisioners: Vec::new(), after: Vec::new() });
+        self.steps.push(Step {
+            change,
+            operation,
+            deposed,
+            provisioners: Vec::new(),
+            batch: None,
+            after: Vec::new(),
+        });
         self.steps.len() - 1
     }
 

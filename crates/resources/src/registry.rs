@@ -147,6 +147,10 @@ impl KindRules for Kind {
         crate::families::staging(&self.engine.as_ref()?.object, value)
     }
 
+    fn batch(&self, value: &Value) -> Option<String> {
+        crate::families::batch(&self.engine.as_ref()?.object, value)
+    }
+
     fn shares_claim(&self, planned: &Value) -> bool {
         (self.rules.shares_claim)(planned)
     }

@@ -42,6 +42,8 @@ pub struct Cluster {
     pub fails: BTreeMap<String, Fails>,
     /// Provisioners that fail: `NAME PLACE`.
     pub failing_provisioners: BTreeSet<String>,
+    /// What is made is staged, and started when its batch is.
+    pub stages: bool,
     /// Recovery cannot tell what became of these.
     pub unclear: BTreeSet<String>,
     /// Set when the action of this thing begins.
@@ -92,6 +94,9 @@ impl Cluster {
         }
         progress.task_submitted("make", &format!("UPID:make:{name}")).await?;
         progress.step_completed("make").await?;
+        if self.stages {
+            progress.staged(Some(&thing(name, false))).await;
+        }
         if fails == Some(Fails::Halfway) {
             return Err(Self::error("does not start", Some(thing(name, false)), false));
         }

@@ -157,6 +157,7 @@ pub fn plan(steps: &[(&str, Operation, &[usize])]) -> Plan {
                 operation: *operation,
                 deposed: None,
                 provisioners: vec![],
+                batch: None,
                 after: after.to_vec(),
             })
             .collect(),

@@ -34,6 +34,8 @@ pub(crate) struct Call<'a> {
     pub(crate) recreated: bool,
     /// What no other action has meanwhile, until this one lets go of it or has come to its end.
     pub(crate) turn: Mutex<Option<Turn>>,
+    /// The number of what it has staged of a node's network, until that is applied.
+    pub(crate) staged: Mutex<Option<u64>>,
     /// What told it from another one with its id when it was known last.
     pub(crate) identity: Option<String>,
     done: Mutex<Vec<String>>,
@@ -42,8 +44,8 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
-        let (turn, done) = (Mutex::default(), Mutex::default());
-        Call { cluster, progress, object, recreated: false, identity: None, turn, done }
+        let (turn, staged, done) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Call { cluster, progress, object, recreated: false, identity: None, turn, staged, done }
     }
 
     /// The same, behind these steps.

@@ -123,8 +123,10 @@ impl Engine {
             let is_made = prior.get("id").is_some_and(|id| !id.is_null());
             return Ok(is_made.then(|| (prior.clone(), Vec::new())));
         }
-        let found = self.look(cluster, prior).await?;
-        Ok(found.map(|answer| (self.understood(prior, &answer), self.object.hooks.waits(&answer))))
+        Ok(match self.look(cluster, prior).await? {
+            Some(answer) => Some((self.understood(prior, &answer), self.object.hooks.waits(&answer))),
+            None => self.object.hooks.remains(cluster, prior).await?.map(|value| (value, Vec::new())),
+        })
     }
 
     /// What is worth knowing of an object of which something is staged and which nothing is planned for.
@@ -139,6 +141,16 @@ impl Engine {
         vec![format!(
             "staged in the cluster, not applied yet: {staged}. A proxmox_sdn_applier applies it once it is made or replaced"
         )]
+    }
+
+    /// What is left of an object that cannot be read, and whose deletion broke off behind these steps.
+    pub(crate) async fn remains(
+        &self,
+        cluster: &Cluster,
+        prior: &Value,
+        done: &[String],
+    ) -> Result<Option<Value>, ApiError> {
+        self.object.hooks.remains(cluster, &self.object.hooks.unfinished(prior.clone(), done, &[])).await
     }
 
     pub(super) fn understood(&self, prior: &Value, answer: &Json) -> Value {
@@ -348,6 +360,9 @@ impl Operations for Engine {
             }
             Delete::Stays => {}
         }
+        if self.object.hooks.is_staged(call, Some(prior), None).await? {
+            call.progress.staged(None).await;
+        }
         self.object.hooks.after(call, Some(prior), None).await?;
         families::apply_leaving(call, self.object.update.1).await
     }
@@ -361,7 +376,10 @@ impl Operations for Engine {
     ) -> Result<Option<Value>, ApiError> {
         match planned {
             Some(planned) => self.left_of_change(call, prior, planned).await,
-            None => read_left(self, block, call, [prior, planned]).await,
+            None => match (read_left(self, block, call, [prior, planned]).await?, prior) {
+                (None, Some(prior)) => self.remains(call.cluster, prior, &call.done()).await,
+                (left, _) => Ok(left),
+            },
         }
     }
 

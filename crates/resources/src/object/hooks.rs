@@ -80,6 +80,24 @@ pub(crate) trait Hooks: Send + Sync {
         Map::new()
     }
 
+    /// Whether a change that was requested is only staged, and waits for others of its batch before [`Hooks::after`]
+    /// applies it.
+    async fn is_staged(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<bool, ProviderError> {
+        let _ = (call, prior, planned);
+        Ok(false)
+    }
+
+    /// What is left of an object that is not configured any more: `None` where it is gone, and not only going to be.
+    async fn remains(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        let _ = (cluster, prior);
+        Ok(None)
+    }
+
     /// What follows the request: `prior` is `None` after a create, `planned` after a delete.
     async fn after(
         &self,

@@ -255,6 +255,10 @@ impl Provider for ProxmoxProvider {
         self.recover_action(open, identity).await
     }
 
+    async fn remains(&self, request: ReadRequest, done: &[String]) -> Result<Option<Value>, ProviderError> {
+        self.remains_of(&request, done).await
+    }
+
     async fn import(
         &self,
         address: &InstanceAddress,

@@ -58,6 +58,19 @@ impl ProxmoxProvider {
         };
         read.map_err(|error| failed(format!("read {}", request.address), &error))
     }
+
+    /// What is left of an object that cannot be read, and whose destruction broke off.
+    pub(super) async fn remains_of(
+        &self,
+        request: &ReadRequest,
+        done: &[String],
+    ) -> Result<Option<Value>, ProviderError> {
+        let (kind, _) = self.kind(&request.address.resource.kind)?;
+        let Some(engine) = kind.engine() else { return Ok(None) };
+        let cluster = &self.connection(&request.provider)?.cluster;
+        let left = engine.remains(cluster, &blank(&request.prior), done).await;
+        left.map_err(|error| failed(format!("read {}", request.address), &error))
+    }
 }
 
 /// Reads a machine that is described as data.

@@ -7,7 +7,7 @@ use pve_model::rules::Problem;
 use pve_model::{Path, Type, Value};
 
 use super::reload;
-use crate::cluster::{Call, Method};
+use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{Fields, flag, number, problem, text, texts};
 use crate::firewall::same_network;
 use crate::limits;
@@ -20,6 +20,12 @@ pub(crate) const NODE_NETWORK: &str = "/nodes/{node_name}/network";
 const PLACE: &str = "/nodes/{node_name}/network/{name}";
 
 type Constants = &'static [(&'static str, &'static str)];
+
+/// What is reloaded to apply a change of an interface, where its node is known.
+pub(crate) fn batch(object: &Object, value: &Value) -> Option<String> {
+    let node = text_of(value, "node_name").filter(|_| object.create.1 == NODE_NETWORK)?;
+    Some(format!("the network of {node}"))
+}
 
 /// An interface of one type, with the attributes that all have.
 fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Object {
@@ -84,9 +90,10 @@ pub(super) fn bridge() -> Object {
         ("vlan_aware", flag().computed().param("bridge_vlan_aware").form(Form::Switch)),
     ];
     Object {
-        about: "A bridge of a node. It is staged, and the network of the node is reloaded once for everything that is \
-                changed at the same time (what depends on another interface comes after it, with a reload of its own); \
-                if that fails, what is staged is taken back.",
+        about: "A bridge of a node. It is staged, and the network of the node is reloaded once for all \
+                interfaces of it that a run makes, changes or destroys, whatever they have to do with each other, and \
+                before anything else that needs one of them. If the reload does not begin, what is staged is taken back. \
+                `timeout_reload` is how long it may take: the longest of these interfaces counts.",
         example: r#"
   node_name  = "pve"
   name       = "vmbr5"
@@ -232,6 +239,19 @@ impl Hooks for Interface {
 
     async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
         reload::refuse_foreign(call, Some(prior), None).await
+    }
+
+    async fn is_staged(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<bool, ProviderError> {
+        reload::stage(call, prior, planned).await
+    }
+
+    async fn remains(&self, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+        reload::remains(cluster, prior).await
     }
 
     async fn after(

@@ -14,7 +14,7 @@ use crate::object::Planning;
 use crate::params::Params;
 use crate::values::{changed, int, text, with};
 
-/// How long others may still join before the network is reloaded.
+/// How long others may still join before the network is reloaded, beside those that the plan has put into one batch.
 const GATHER: Duration = Duration::from_millis(150);
 
 /// How long a reload may take where nothing is configured, in seconds.
@@ -34,6 +34,8 @@ struct Reload {
     turn: Arc<tokio::sync::Mutex<Staged>>,
     /// How many changes were staged.
     staged: Mutex<u64>,
+    /// The longest that one of those that are not applied allows, in seconds.
+    patience: Mutex<u64>,
     applied: tokio::sync::Mutex<Applied>,
 }
 
@@ -62,7 +64,9 @@ impl Reload {
         *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stage(&self) -> u64 {
+    fn stage(&self, seconds: u64) -> u64 {
+        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        *patience = seconds.max(*patience);
         let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
         *staged += 1;
         *staged
@@ -112,6 +116,18 @@ pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
 
 pub(crate) fn is_unfinished(prior: &Value) -> bool {
     int(prior, "timeout_reload") == Some(DUE)
+}
+
+/// An interface whose deletion is staged is still there. One that a run has staged is kept until it is applied.
+pub(super) async fn remains(cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
+    let named = (text(prior, "node_name"), text(prior, "name"));
+    let (Some(node), Some(name)) = named else { return Ok(None) };
+    if !is_unfinished(prior) {
+        return Ok(None);
+    }
+    let staged = cluster.api.staged(node).await?.unwrap_or_default();
+    let begin = format!("-iface {name} ");
+    Ok(staged.lines().any(|line| line.starts_with(&begin)).then(|| prior.clone()))
 }
 
 /// Tells of a reload that is due although nothing else changes.
@@ -182,6 +198,30 @@ fn changed_lines(difference: &str) -> Vec<String> {
     difference.lines().filter(is_change).map(String::from).collect()
 }
 
+/// Takes note of a change that is staged: others of the node have their turn. Whether it is one that a reload applies.
+pub(super) async fn stage(
+    call: &Call<'_>,
+    prior: Option<&Value>,
+    planned: Option<&Value>,
+) -> Result<bool, ProviderError> {
+    let Some(values) = planned.or(prior) else { return Ok(false) };
+    let mut turn = call.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let (Some(prior), Some(planned)) = (prior, planned)
+        && !is_unfinished(prior)
+        && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
+    {
+        return Ok(false);
+    }
+    let node = text(values, "node_name").unwrap_or_default();
+    if let Some(turn) = &mut turn {
+        turn.keep(call, node).await?;
+    }
+    let seconds = int(values, "timeout_reload").filter(|seconds| *seconds != DUE).unwrap_or(TIMEOUT);
+    let number = call.cluster.reloads.of(node).stage(seconds.unsigned_abs());
+    *call.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+    Ok(true)
+}
+
 /// Applies a change that is staged, unless the reload of another one has taken it along.
 pub(super) async fn apply(
     call: &Call<'_>,
@@ -189,27 +229,19 @@ pub(super) async fn apply(
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
     let Some(values) = planned.or(prior) else { return Ok(()) };
-    let turn = call.turn.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let (Some(prior), Some(planned)) = (prior, planned)
-        && !is_unfinished(prior)
-        && changed(prior, planned).iter().all(|name| name == "timeout_reload" || name == "id")
-    {
+    let Some(mine) = call.staged.lock().unwrap_or_else(PoisonError::into_inner).take() else {
         return Ok(());
-    }
+    };
     let node = text(values, "node_name").unwrap_or_default();
-    let seconds = int(values, "timeout_reload").unwrap_or(TIMEOUT).unsigned_abs();
     let reload = call.cluster.reloads.of(node);
-    if let Some(mut turn) = turn {
-        turn.keep(call, node).await?;
-    }
-    let mine = reload.stage();
     let mut applied = reload.applied.lock().await;
     if applied.last < mine {
         tokio::time::sleep(GATHER).await;
         // Those that wait for their turn have it first.
         let mut turn = reload.turn.lock().await;
         applied.last = reload.staged();
-        let done = reload_node(call, node, &mut turn, Duration::from_secs(seconds)).await;
+        let most = std::mem::take(&mut *reload.patience.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = reload_node(call, node, &mut turn, Duration::from_secs(most)).await;
         applied.failure = done.as_ref().err().cloned();
         return done;
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use pve_executor::ports::{Provider, ReadRequest};
 use serde_json::{Value as Json, json};
 
 use super::super::simulated::refused::Refusing;
@@ -278,4 +279,32 @@ async fn what_could_not_be_read_afterwards_is_not_staged() {
     let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
     assert!(error.message.contains("Permission check failed") && error.left.is_none(), "{error:?}");
     assert!(store.requests().iter().all(|request| request.starts_with("Get ")), "{:?}", store.requests());
+}
+
+/// A node of which the deletion of `vmbr1` is staged.
+fn leaving() -> (World, Arc<Staging>) {
+    let (inner, _) = world(BRIDGE);
+    let api = Arc::new(Staging::over(inner.api.clone()));
+    api.staged.lock().unwrap().push("-auto vmbr1\n-iface vmbr1 inet manual".to_string());
+    (World::over(BRIDGE, api.clone()), api)
+}
+
+#[tokio::test]
+async fn a_deletion_that_a_crash_left_staged_is_not_done() {
+    let (world, api) = leaving();
+    let prior = world.plan(None, &world.config(bridge("vmbr1"))).planned.unwrap();
+    assert_eq!(world.read(&prior).await, None, "somebody else's is told as gone");
+    let request = ReadRequest {
+        address: world.address.clone(),
+        provider: "proxmox".into(),
+        prior: prior.clone(),
+        identity: None,
+    };
+    let left = world.provider.remains(request.clone(), &["delete".to_string()]).await.unwrap().unwrap();
+    assert_eq!(world.read(&left).await.as_ref(), Some(&left), "it stays until it is applied");
+    // The next run deletes it once more, which is no error, and applies that.
+    world.try_apply(Some(&left), None, &Recorder::default()).await.unwrap();
+    assert!(api.staged.lock().unwrap().is_empty());
+    assert_eq!(world.provider.remains(request, &["delete".to_string()]).await.unwrap(), None);
+    assert_eq!(world.read(&left).await, None);
 }
