@@ -706,3 +706,33 @@ fn everything_that_others_have_staged_of_networks_is_named() {
         assert!(said.contains(&format!("{named} (new)")), "{named}: {said}");
     }
 }
+
+#[test]
+fn a_permission_with_another_role_is_given_before_the_old_one_is_taken() {
+    let refused = FailureRule {
+        method: "PUT".into(),
+        path: "/access/acl".into(),
+        when: When::Nth(2),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    cluster.send("POST", "/access/users", &[("userid", "eve@pve")]);
+    let entry = |role: &str| {
+        format!(
+            "resource \"proxmox_acl\" \"a\" {{\n  user_id = \"eve@pve\"\n  path = \"/vms\"\n  role_id = \"{role}\"\n}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &entry("PVEAuditor"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &entry("PVEVMUser"));
+    project.fails(&["apply", "--auto-approve"]);
+    let roles = || -> Vec<String> {
+        let list = cluster.get("/access/acl");
+        let own = list.as_array().unwrap().iter().filter(|entry| entry["ugid"] == "eve@pve");
+        own.map(|entry| entry["roleid"].as_str().unwrap().to_string()).collect()
+    };
+    assert!(roles().contains(&"PVEVMUser".to_string()), "{:?}", roles());
+    project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(roles(), ["PVEVMUser"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}

@@ -113,7 +113,7 @@ impl KindRules for Kind {
     }
 
     fn makes_room_first(&self) -> bool {
-        self.engine.as_ref().is_some_and(|engine| engine.object.holds_others)
+        self.engine.as_ref().is_some_and(|engine| engine.object.made_first)
     }
 
     fn protection(&self, present: &Value) -> Option<&'static str> {

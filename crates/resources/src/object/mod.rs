@@ -55,8 +55,9 @@ pub(crate) struct Object {
     pub(crate) id: &'static str,
     /// The id that users import it by.
     pub(crate) import: &'static str,
-    /// Whether other objects are in it, and it can go only when they have left it.
-    pub(crate) holds_others: bool,
+    /// Whether one of another name is made before it goes: others are in it until they are in that, or somebody would be
+    /// without it meanwhile.
+    pub(crate) made_first: bool,
     /// Whether it is a virtual machine: known by its `id` in the whole cluster, on whatever node it is.
     pub(crate) guest: bool,
     /// Exactly one of each of these must be set.
@@ -134,7 +135,7 @@ impl Default for Object {
             always: &[],
             id: "",
             import: "",
-            holds_others: false,
+            made_first: false,
             guest: false,
             one_of: &[],
             proof: Proof::Values,

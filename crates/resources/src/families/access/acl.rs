@@ -20,7 +20,7 @@ pub(super) fn acl() -> Object {
         what: "permission",
         about: "A role for a user, a group or a token on a path and, where it propagates, on everything below it. Exactly one \
                 of `user_id`, `group_id` and `token_id` must be set. An entry that an `acl` block had before is taken \
-                over.",
+                over. One with another role is given before the old one is taken.",
         fields: vec![
             ("group_id", text().replaces().param("groups").unread()),
             ("id", text().read_only()),
@@ -41,6 +41,7 @@ pub(super) fn acl() -> Object {
         whole: true,
         id: "{path}?{group_id|token_id|user_id}?{role_id}",
         import: "{path}?{group_id|token_id|user_id}?{role_id}",
+        made_first: true,
         one_of: &[&["group_id", "token_id", "user_id"]],
         example: r#"
   user_id = proxmox_virtual_environment_user.auditor.user_id

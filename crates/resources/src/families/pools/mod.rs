@@ -55,7 +55,7 @@ fn pool() -> Object {
         update: (Method::Put, PLACE),
         delete: Delete::At(PLACE),
         removal: Removal::Empty,
-        holds_others: true,
+        made_first: true,
         id: "{pool_id}",
         import: "{pool_id}",
         example: r#"

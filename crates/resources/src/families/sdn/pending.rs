@@ -91,7 +91,10 @@ pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) 
             found.push(format!("{name} ({state})"));
         }
     };
-    let part = |entry: &Json, name: &str| entry.get(name).and_then(Json::as_str).map(String::from);
+    let part = |entry: &Json, name: &str| {
+        let told = entry.get(name).or_else(|| entry.get("pending")?.get(name));
+        told.and_then(Json::as_str).map(String::from)
+    };
     for what in ["zone", "vnet", "controller"] {
         let list = cluster.get(&format!("/cluster/sdn/{what}s?pending=1")).await.unwrap_or_default();
         for entry in list.as_array().into_iter().flatten() {
