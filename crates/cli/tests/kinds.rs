@@ -736,3 +736,27 @@ fn a_permission_with_another_role_is_given_before_the_old_one_is_taken() {
     assert_eq!(roles(), ["PVEVMUser"]);
     assert!(project.ok(&["plan"]).contains("No changes."));
 }
+
+#[test]
+fn a_permission_of_a_user_and_a_role_that_are_replaced_goes_before_them() {
+    let cluster = Cluster::start(Options::default());
+    let main = |user: &str, role: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_user\" \"u\" {{\n  user_id = \"{user}@pve\"\n}}\n\
+             resource \"proxmox_virtual_environment_role\" \"r\" {{\n  role_id = \"{role}\"\n  privileges = [\"VM.Audit\"]\n}}\n\
+             resource \"proxmox_acl\" \"a\" {{\n  user_id = proxmox_virtual_environment_user.u.user_id\n  path = \"/vms\"\n  \
+             role_id = proxmox_virtual_environment_role.r.role_id\n}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &main("one", "First"));
+    project.ok(&["apply", "--auto-approve"]);
+    for (user, role) in [("two", "First"), ("two", "Second"), ("one", "First")] {
+        project.write("main.tf", &main(user, role));
+        project.ok(&["apply", "--auto-approve"]);
+        assert!(project.ok(&["plan"]).contains("No changes."), "{user} {role}");
+        let entries = cluster.get("/access/acl");
+        let own = |entry: &&serde_json::Value| entry["path"] == "/vms";
+        let own: Vec<_> = entries.as_array().unwrap().iter().filter(own).collect();
+        assert!(own.len() == 1 && own[0]["roleid"] == role, "{entries}");
+    }
+}

@@ -206,7 +206,8 @@ impl<'a> Planner<'a> {
         let mut create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
         let mut planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
         let renamed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
-        if renamed && rules.makes_room_first() {
+        let needs = self.graph.resources_needed(instance.place);
+        if renamed && rules.makes_room_first() && !self.comes_after_replaced(&needs) {
             (planned.action, create_first) = (Action::CreateThenDelete, true);
         }
         if planned.action == Action::CreateThenDelete
@@ -224,9 +225,23 @@ impl<'a> Planner<'a> {
         if problems.iter().any(Diagnostic::is_error) {
             return Err(problems);
         }
-        let needs = self.graph.resources_needed(instance.place);
         self.push(change, needs);
         Ok(after.unwrap_or_else(crate::scope::unevaluated))
+    }
+
+    /// Whether something that is needed is destroyed before it is made anew: what needs it must be gone by then.
+    fn comes_after_replaced(&self, needs: &[ResourceAddress]) -> bool {
+        let (mut open, mut seen) = (needs.to_vec(), BTreeSet::new());
+        while let Some(needed) = open.pop() {
+            let places = (0..self.changes.len()).filter(|at| self.changes[*at].address.resource == needed);
+            for at in places.filter(|at| seen.insert(*at)) {
+                if self.changes[at].action == Action::DeleteThenCreate {
+                    return true;
+                }
+                open.extend(self.needs[at].iter().cloned());
+            }
+        }
+        false
     }
 
     /// Whether it is a part of an object that this plan replaces.
