@@ -29,7 +29,7 @@ fn resource() -> Object {
         fields: vec![
             ("comment", text()),
             ("failback", flag().absent(true)),
-            ("group", text()),
+            ("group", text().checked(limits::config_id)),
             ("id", text().read_only()),
             ("max_relocate", number().range(0, 10).absent(1)),
             ("max_restart", number().range(0, 10).absent(1)),
@@ -108,7 +108,7 @@ fn group() -> Object {
                 takes no more of them. Use `proxmox_harule` there.",
         fields: vec![
             ("comment", text()),
-            ("group", text().required().replaces().only_made().checked(limits::not_empty)),
+            ("group", text().required().replaces().only_made().checked(limits::config_id)),
             ("id", text().read_only()),
             ("no_failback", flag().computed().or(false).param("nofailback")),
             ("nodes", of_type(Type::map(Type::Number)).required().form(Form::Priorities)),
@@ -146,7 +146,7 @@ fn rule() -> Object {
             ("id", text().read_only()),
             ("nodes", of_type(Type::map(Type::Number)).form(Form::Priorities)),
             ("resources", text_set().required()),
-            ("rule", text().required().replaces().only_made().checked(limits::not_empty)),
+            ("rule", text().required().replaces().only_made().checked(limits::config_id)),
             ("strict", flag().computed().or(false)),
             ("type", text().required().replaces().one_of(&["node-affinity", "resource-affinity"])),
         ],

@@ -86,3 +86,22 @@ async fn a_refused_change_of_any_kind_is_done_by_the_next_run() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+#[test]
+fn names_in_high_availability_are_those_that_the_cluster_takes() {
+    for (kind, name) in
+        [("proxmox_hagroup", "group"), ("proxmox_haresource", "group"), ("proxmox_harule", "rule")]
+    {
+        let (world, _) = world(kind);
+        let problems = |text: &str| {
+            let mut config = turns::full(&world);
+            config[name] = Json::from(text);
+            let problems = world.rules().validate(&world.config(config));
+            problems.iter().filter(|problem| problem.path.to_string() == name).count()
+        };
+        assert_eq!((problems("a-1_b"), problems("A1")), (0, 0), "{kind}");
+        for text in ["", "a", "1a", "a b", "a:b", "a.b"] {
+            assert_eq!(problems(text), 1, "{kind} {text:?}");
+        }
+    }
+}
