@@ -98,11 +98,6 @@ pub(crate) fn firewall_name(text: &str) -> Option<String> {
     })
 }
 
-/// What names an object in the cluster's configuration (`pve-configid`).
-pub(crate) fn config_id(text: &str) -> Option<String> {
-    firewall_name(text)
-}
-
 /// A span of time: `15m`, `1h30m`, `90s`.
 pub(crate) fn duration(text: &str) -> Option<String> {
     crate::vm::parse_duration(text)
