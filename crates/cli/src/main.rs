@@ -29,16 +29,17 @@ mod variables;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use arguments::{Arguments, Command, with_double_dashes};
 use render::paint::Paint;
 
 fn main() -> ExitCode {
     pve_api_client::install_crypto_provider();
-    let mut arguments = match Arguments::try_parse_from(with_double_dashes(environment::with_variables(
-        std::env::args_os().collect(),
-    ))) {
+    let words = with_double_dashes(environment::with_variables(std::env::args_os().collect()));
+    let command = Arguments::command().term_width(screen::help_width());
+    let parsed = command.try_get_matches_from(words);
+    let mut arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => return not_run(&error),
     };

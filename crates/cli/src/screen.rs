@@ -29,6 +29,11 @@ fn keep(written: std::io::Result<()>) {
     }
 }
 
+/// How wide help is: as the terminal, up to what is easily read; 80 columns where it goes elsewhere.
+pub fn help_width() -> usize {
+    terminal_width(std::io::stdout().is_terminal()).map_or(80, |width| width.min(100))
+}
+
 /// Writes a line of prose to standard error, in lines that fit where it is a terminal.
 pub fn status_line(text: Arguments<'_>) {
     let width = terminal_width(std::io::stderr().is_terminal());

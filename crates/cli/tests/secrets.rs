@@ -83,3 +83,79 @@ fn a_line_without_a_secret_is_shown() {
         assert!(said.contains(&format!("password = {password}")) && !said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn secrets_reach_neither_disk_nor_screen() {
+    let secret = "hunter2-hunter2-hunter2";
+    let project = Project::new(
+        "variable \"s\" {\n  sensitive = true\n}\nresource \"terraform_data\" \"a\" {\n  input = var.s\n}\noutput \"s\" {\n  value = var.s\n  sensitive = true\n}\n",
+    );
+    let given = format!("s={secret}");
+    let mut said = text(&project.run(&["plan", "-out", "p.plan", "-var", &given]));
+    for words in [&["apply", "p.plan"][..], &["show", "p.plan"], &["show"], &["log", "--events"], &["output"]]
+    {
+        said.push_str(&text(&project.run(words)));
+    }
+    assert!(!said.contains(secret), "{said}");
+    let mut folders = vec![project.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{} has the secret", path.display());
+        }
+    }
+}
+
+/// What kinds, functions and the cluster say of a value repeats it.
+#[test]
+fn what_is_made_of_a_secret_stays_one_and_is_no_change() {
+    let of = |sensitive: bool| {
+        format!(
+            "variable \"s\" {{\n  default = \"hunter2\"\n  sensitive = {sensitive}\n}}\nresource \"terraform_data\" \"a\" \
+             {{\n  input = {{ x = var.s }}\n}}\n"
+        )
+    };
+    let project = Project::new(&of(true));
+    project.ok(&["apply", "-auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert!(!project.ok(&["state", "show", "terraform_data.a"]).contains("hunter2"));
+    project.write("main.tf", &of(false));
+    assert!(project.ok(&["apply", "-auto-approve"]).contains("1 changed"));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert!(project.ok(&["state", "show", "terraform_data.a"]).contains("hunter2"));
+}
+
+#[test]
+fn messages_about_sensitive_values_do_not_show_them() {
+    let secret = "hunter2/hunter2";
+    let guest = |lines: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n{lines}}}\n"
+        )
+    };
+    let disk = "  disk {\n    interface = \"scsi0\"\n    size = 3\n    datastore_id = var.s\n  }\n";
+    let output = |value: &str| format!("output \"o\" {{\n  value = {value}\n  sensitive = true\n}}\n");
+    let wrong = [
+        guest("  name = var.s\n"),
+        guest("  tags = [var.s]\n"),
+        guest(disk),
+        output("cidrhost(var.s, 1)"),
+        output("file(var.s)"),
+        output("{ a = 1 }[var.s]"),
+    ];
+    for body in wrong {
+        let project = Project::new(&format!("variable \"s\" {{\n  sensitive = true\n}}\n{body}"));
+        let given = [("TF_VAR_s", secret)];
+        let applied = project.run_with(&given, &["apply", "--simulate", "-auto-approve"]);
+        assert!(!applied.status.success(), "{body}");
+        let said = text(&applied) + &text(&project.run(&["log"]));
+        assert!(said.contains("(sensitive value)"), "{body}: {said}");
+        assert!(!said.contains(secret), "{body}: {said}");
+    }
+}

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use pve_api_client::ssh::{HostKeyPolicy, SshAuthentication, SshSettings, SshTarget, SshUploader};
-use pve_simulator::{Options, Seed, Server, Simulator, StateFile, serve};
+use pve_simulator::{OpenError, Options, Seed, Server, Simulator, StateFile, serve};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
@@ -32,10 +32,15 @@ struct SealedFile {
     path: PathBuf,
     key: pve_state::Key,
     access: Access,
+    /// What is there is passed over.
+    is_forgotten: bool,
 }
 
 impl StateFile for SealedFile {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        if self.is_forgotten {
+            return Ok(None);
+        }
         let Some(sealed) = self.path.read()? else { return Ok(None) };
         let shown = self.path.display().to_string();
         let plain = self.key.open(&sealed, PLACE, &shown).map_err(io::Error::other)?;
@@ -59,14 +64,26 @@ pub async fn start(project: &Project, endpoint: &str, access: Access) -> Result<
     std::fs::create_dir_all(&folder).map_err(Failure::writing(&folder))?;
     let path = state_path(&folder, endpoint);
     let shown = path.display().to_string();
-    let is_new = !path.exists();
     let seed = match project.root.join(DESCRIPTION) {
         path if path.exists() => read_seed(&path)?,
         _ => Seed::default(),
     };
-    let file = SealedFile { path, key: project.key()?, access };
-    let simulator = Simulator::open(file, options(&seed)).map_err(|error| {
-        let hint = format!("Remove {shown} and the log beside it to start anew.");
+    let open = |is_forgotten| {
+        let file = SealedFile { path: path.clone(), key: project.key()?, access, is_forgotten };
+        Ok::<_, Failure>(Simulator::open(file, options(&seed)))
+    };
+    let mut is_new = !path.exists();
+    let opened = match open(false)? {
+        Err(OpenError::Format(_)) => {
+            // Nothing real is in it, and what the log has of it is planned anew.
+            is_new = true;
+            set_aside(&path, access)?;
+            open(true)?
+        }
+        opened => opened,
+    };
+    let simulator = opened.map_err(|error| {
+        let hint = "Nothing real is in it: remove it to begin with a new simulated cluster.";
         Failure::hinted(format!("{shown}: {}", chain(&error)), hint)
     })?;
     if is_new {
@@ -76,6 +93,21 @@ pub async fn start(project: &Project, endpoint: &str, access: Access) -> Result<
     serve(simulator, listen)
         .await
         .map_err(|error| Failure::plain(format!("the simulator: {}", chain(&error))))
+}
+
+/// Keeps a simulated cluster of another version under another name, where anything is kept.
+fn set_aside(path: &Path, access: Access) -> Result<(), Failure> {
+    let aside = path.with_extension("db.old");
+    if access == Access::Writing {
+        std::fs::rename(path, &aside).map_err(Failure::writing(&aside))?;
+    }
+    eprintln!(
+        "Note: the simulated cluster in {} is of another version of pve and cannot be read. It begins anew (the old one goes \
+         to {}): what the log knows of it is gone, and is planned to be made again.",
+        path.display(),
+        aside.display()
+    );
+    Ok(())
 }
 
 /// Reads a description of a cluster.

@@ -1,9 +1,11 @@
 //! `pve apply`, `pve destroy` and `pve refresh`
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pve_executor::ports::Provider;
+use pve_model::InstanceAddress;
 use pve_model::event::NO_CLUSTER;
 use pve_model::plan::PlanMode;
 use pve_model::state::State;
@@ -96,22 +98,10 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     let lock = project.lock(request.command, parse_wait(&request.planning.lock_timeout)?).await?;
     let cancelled = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&cancelled);
     let is_lost = lock.watch();
-    lock.on_loss(move || {
-        eprintln!("The lock was lost: what runs is finished, nothing more is started.");
-        stop.store(true, Ordering::SeqCst);
-    });
+    lock.on_loss(stopping(&cancelled));
     let (log, state) = project.open_log_for_run(&cancelled).await?;
-    if !request.planning.simulate {
-        refuse_unadopted(&project, &workspace.registry, &state).await?;
-        tell_unadopted(&project, &workspace.registry, &state).await?;
-    }
-    let connecting = Connecting::as_planned(request.planning, Access::Writing);
-    let clusters = connect(&project, &workspace, &state, connecting).await?;
-    if let Some(saved) = &saved {
-        refuse_other_cluster(saved, &clusters.name)?;
-    }
+    let clusters = reach(&project, &workspace, &state, request, saved.as_ref()).await?;
     let writer = Writer::start(Arc::clone(&log), state, actor());
     let journal = LogJournal {
         writer: writer.clone(),
@@ -120,32 +110,13 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
-    let planning = match &saved {
-        Some(saved) => {
-            let mut planning = saved_planning(saved, &state)?;
-            look_again(&workspace, &mut planning, &clusters.provider).await;
-            show_warnings(global, &workspace, &planning);
-            planning
-        }
-        None => {
-            let planning =
-                plan_with(&workspace, &state, &clusters, request.planning, request.keep_protected).await?;
-            show(global, &workspace, &state, &planning)?;
-            planning
-        }
-    };
-    refuse_blocked(&state, &planning)?;
-    refuse_doubted(&workspace, &planning)?;
-    let is_needed = is_needed(&planning);
+    let planning = agreed_plan(global, request, saved.as_ref(), &workspace, &state, &clusters).await?;
     let identities = match &saved {
         Some(saved) => saved.identities.clone(),
         None => identities(&planning, &state, &clusters.provider),
     };
-    // What is known of objects that nothing else happens to is worth an event.
-    let learns = !identified(&planning, &state, &identities, &clusters.provider).is_empty();
-    // That an endpoint leads to the same cluster is worth an event, too.
-    let names = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
-    if !is_needed && !learns && !clusters.name.split(", ").any(names) {
+    let is_needed = is_needed(&planning);
+    if !is_needed && !teaches(request, &planning, &state, &identities, &clusters) {
         report_kept(&planning);
         return Ok(0);
     }
@@ -176,6 +147,76 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
     }
     conclude(global, &project, &application, applied, &writer.state(), paint)
+}
+
+/// What is done when the lock is lost.
+fn stopping(cancelled: &Arc<AtomicBool>) -> impl FnOnce() + Send + 'static {
+    let stop = Arc::clone(cancelled);
+    move || {
+        eprintln!("The lock was lost: what runs is finished, nothing more is started.");
+        stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The clusters, which must be those that the log, and a saved plan, are about.
+async fn reach(
+    project: &Project,
+    workspace: &Workspace,
+    state: &State,
+    request: &Request<'_>,
+    saved: Option<&SavedPlan>,
+) -> Result<Clusters, Failure> {
+    if !request.planning.simulate {
+        refuse_unadopted(project, &workspace.registry, state).await?;
+        tell_unadopted(project, &workspace.registry, state).await?;
+    }
+    let connecting = Connecting::as_planned(request.planning, Access::Writing);
+    let clusters = connect(project, workspace, state, connecting).await?;
+    if let Some(saved) = saved {
+        refuse_other_cluster(saved, &clusters.name)?;
+    }
+    Ok(clusters)
+}
+
+/// The saved plan, looked at again, or one that is made and shown; unless it cannot be begun with.
+async fn agreed_plan(
+    global: &GlobalOptions,
+    request: &Request<'_>,
+    saved: Option<&SavedPlan>,
+    workspace: &Workspace,
+    state: &State,
+    clusters: &Clusters,
+) -> Result<Planning, Failure> {
+    let planning = match saved {
+        Some(saved) => {
+            let mut planning = saved_planning(saved, state)?;
+            look_again(workspace, &mut planning, &clusters.provider).await;
+            show_warnings(global, workspace, &planning);
+            planning
+        }
+        None => {
+            let planning =
+                plan_with(workspace, state, clusters, request.planning, request.keep_protected).await?;
+            show(global, workspace, state, &planning)?;
+            planning
+        }
+    };
+    refuse_blocked(state, &planning)?;
+    refuse_doubted(workspace, &planning)?;
+    Ok(planning)
+}
+
+/// Whether a run without changes is worth an event: for what became known of objects that nothing else happens to, or
+/// that an endpoint leads to the same cluster.
+fn teaches(
+    request: &Request<'_>,
+    planning: &Planning,
+    state: &State,
+    identities: &BTreeMap<InstanceAddress, String>,
+    clusters: &Clusters,
+) -> bool {
+    let is_new = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
+    !identified(planning, state, identities, &clusters.provider).is_empty() || clusters.name.split(", ").any(is_new)
 }
 
 /// The project, and the plan if one was saved.
