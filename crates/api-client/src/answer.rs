@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::error::{ApiError, ErrorKind};
+use crate::error::{ApiError, ErrorKind, NO_COMMON_TLS};
 use crate::tls;
 
 /// What an answer says in `data`.
@@ -95,7 +95,7 @@ fn explain(error: &reqwest::Error) -> (String, ErrorKind) {
     let about_certificate =
         causes.iter().any(|cause| cause.contains("certificate") || cause.contains("UnknownIssuer"));
     if error.is_connect() && causes.iter().any(|cause| cause.contains("ProtocolVersion")) {
-        (format!("the server speaks no version of TLS that is accepted: {root}"), ErrorKind::Unreachable)
+        (format!("{NO_COMMON_TLS}: {root}"), ErrorKind::Unreachable)
     } else if error.is_connect() && about_certificate {
         (format!("the server's certificate is not trusted: {root}"), ErrorKind::Untrusted)
     } else if error.is_connect() || error.is_builder() {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// How the message begins where a server speaks older versions of TLS only.
+pub(crate) const NO_COMMON_TLS: &str = "the server speaks no version of TLS that is accepted";
+
 /// Why a request failed. The text never has a secret in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
@@ -56,11 +59,14 @@ impl ApiError {
     /// What the user can do.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.kind {
+            ErrorKind::Unreachable if self.message.starts_with(NO_COMMON_TLS) => {
+                "update the server or the proxy before it, or set min_tls = \"1.2\" in the provider block"
+            }
             ErrorKind::Unreachable => "check the endpoint and whether the node is up; nothing was sent",
             ErrorKind::Untrusted => {
                 "trust the certificate on this machine, or set insecure = true if you know that this is your server"
             }
-            ErrorKind::Lost => "what became of it is looked up at the next apply",
+            ErrorKind::Lost => "what became of it is looked up by the next apply or destroy",
             ErrorKind::Status(401) if self.operation.ends_with("access/ticket") => {
                 "check username, with its realm (root@pam), and password, and otp if there is a second factor"
             }

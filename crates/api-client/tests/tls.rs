@@ -164,11 +164,13 @@ async fn a_server_that_speaks_only_an_older_version_is_refused() {
         let error = ask(&old, trust, TlsVersion::V1_3).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
         assert!(error.message.contains("no version of TLS that is accepted"), "{error}");
+        assert!(error.hint().unwrap().contains("min_tls"), "{error}");
     }
 }
 
 #[test]
-fn versions_before_1_2_mean_1_2() {
+fn versions_before_1_2_mean_1_2_and_none_means_1_3() {
+    assert_eq!(TlsVersion::default(), TlsVersion::V1_3);
     for (text, version) in [("1.0", TlsVersion::V1_2), ("1.1", TlsVersion::V1_2), ("1.2", TlsVersion::V1_2)] {
         assert_eq!(text.parse(), Ok(version));
     }

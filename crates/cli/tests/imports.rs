@@ -104,3 +104,32 @@ fn a_guest_of_another_address_of_the_log_is_not_imported() {
     assert_eq!(project.ok(&["state", "list"]).trim(), address("other"));
     settled(&project);
 }
+
+#[test]
+fn a_guest_on_another_node_than_the_id_says_is_imported_and_that_is_told() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, &vm("g", 500));
+    project.ok(&["apply", "-auto-approve"]);
+    project.ok(&["state", "rm", &address("g")]);
+    let block = format!("import {{\n  to = {}\n  id = \"pve9/500\"\n}}\n", address("g"));
+    project.write("import.tf", &block);
+    let told = "guest 500 is not on pve9: it is imported from pve";
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && said.contains(told), "{said}");
+    std::fs::remove_file(project.root().join("import.tf")).unwrap();
+    let (code, said) = project.ends(&["import", &address("g"), "pve9/500"]);
+    assert!(code == 0 && said.contains(told), "{said}");
+    settled(&project);
+}
+
+#[test]
+fn what_another_kind_manages_is_not_said_to_be_moved() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, &vm("g", 500));
+    project.ok(&["apply", "-auto-approve"]);
+    let newer = "resource \"proxmox_vm\" \"other\" {\n  node_name = \"pve\"\n  id = 500\n}\n";
+    project.write("main.tf", &format!("{PROVIDER}{newer}"));
+    let refused = project.fails(&["import", "proxmox_vm.other", "pve/500"]);
+    assert!(refused.contains("manages it already") && refused.contains("pve state rm"), "{refused}");
+    assert!(!refused.contains("pve state mv"), "{refused}");
+}

@@ -16,7 +16,10 @@ pub(crate) fn fields() -> Fields {
         ("random_vm_id_start", number().range(100, 999_999_999)),
         ("random_vm_ids", flag()),
         ("ssh", blocks(ssh()).most(1)),
-        ("tmp_dir", text().means("nothing is put there: files go to the cluster as they are read")),
+        (
+            "tmp_dir",
+            text().means("has no effect: nothing is put aside, files go to the cluster as they are read"),
+        ),
         ("username", text()),
     ]
 }

@@ -51,7 +51,7 @@ impl Default for Rules {
 }
 
 impl Kind {
-    fn new(fields: Fields, rules: Rules) -> Kind {
+    pub(crate) fn new(fields: Fields, rules: Rules) -> Kind {
         Kind { definition: Definition::new(fields), rules, operations: None, engine: None }
     }
 

@@ -27,7 +27,7 @@ use crate::edit::refuse_open;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};
 use crate::render::value::quote;
-use crate::session::make_plan;
+use crate::session::{found_elsewhere, make_plan};
 
 /// Takes an existing object into the state, as an `import` block would, and changes nothing else.
 ///
@@ -67,6 +67,9 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
             "Write its resource block first; it may be empty of what is not required.",
         ));
     };
+    if let Some(note) = found_elsewhere(change) {
+        eprintln!("Note: {note}.");
+    }
     let record = imported(&workspace, change, provider.identity(&address));
     let mut record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
     record.unspoken = provider.beside(&address).map(|beside| beside.unspoken);

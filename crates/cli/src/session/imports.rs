@@ -23,11 +23,18 @@ pub fn refuse_managed(workspace: &Workspace, state: &State, planning: &Planning)
         let refused = format!("{} cannot be imported as {id}", change.address);
         if let Some(holder) = holder(workspace, state, planning, change) {
             let message = format!("{refused}: {holder} in this log manages it already");
-            let hint = format!(
-                "Nothing was changed. `pve state mv '{holder}' '{}'` gives it this address; `pve state rm '{holder}'` takes it \
-                 out first.",
-                change.address
-            );
+            let rules = |address: &InstanceAddress| {
+                workspace
+                    .registry
+                    .resource(&address.resource.kind)
+                    .map(|rules| std::ptr::from_ref(rules).cast::<()>())
+            };
+            let moved = if rules(&holder) == rules(&change.address) {
+                format!("`pve state mv '{holder}' '{}'` gives it this address; ", change.address)
+            } else {
+                String::new()
+            };
+            let hint = format!("Nothing was changed. {moved}`pve state rm '{holder}'` takes it out first.");
             return Err(Failure::hinted(message, hint));
         }
         if let Some(maker) = maker(state, change) {
@@ -41,6 +48,14 @@ pub fn refuse_managed(workspace: &Workspace, state: &State, planning: &Planning)
         }
     }
     Ok(())
+}
+
+/// Where a guest is that was looked for on another node: it is found wherever it is, and the id in use says otherwise.
+pub fn found_elsewhere(change: &Change) -> Option<String> {
+    let (named, vmid) = change.importing.as_deref()?.split_once('/')?;
+    let node = change.before.as_ref()?.get("node_name")?.as_str()?;
+    let is_guest = !vmid.is_empty() && vmid.chars().all(|digit| digit.is_ascii_digit());
+    (is_guest && node != named).then(|| format!("guest {vmid} is not on {named}: it is imported from {node}"))
 }
 
 /// The other address that has the object of an import.

@@ -25,6 +25,7 @@ mod preflight;
 mod records;
 
 pub use application::{Application, Applied, LogJournal};
+pub use imports::found_elsewhere;
 pub use known::{identified, identities};
 pub use preflight::{look_again, refuse_doubted};
 pub use records::StateRecords;
@@ -124,6 +125,9 @@ pub async fn make_plan(
         match outcome.map_err(|found| workspace.failure(found))? {
             Planned::Planned(mut planning) => {
                 imports::refuse_managed(workspace, state, &planning)?;
+                for change in &mut planning.plan.changes {
+                    change.notes.extend(imports::found_elsewhere(change));
+                }
                 let requests = requests(&planning.plan);
                 review(workspace, &mut planning.plan, &requests, provider).await?;
                 tell_pending(workspace, &mut planning.plan, &requests, provider).await;

@@ -158,7 +158,7 @@ impl Call<'_> {
     pub(crate) async fn pause(&self, pause: Duration, error: ApiError) -> Result<(), ApiError> {
         tokio::time::sleep(pause).await;
         if self.progress.is_cancelled() {
-            let hint = "interrupted while it was locked: run apply again to finish it";
+            let hint = "interrupted while it was locked: the same command again goes on with it";
             return Err(ApiError { hint: Some(hint.to_string()), ..error });
         }
         Ok(())
@@ -183,7 +183,7 @@ impl Call<'_> {
     pub(crate) fn go_on(&self, step: Step<'_>) -> Result<(), ProviderError> {
         if self.progress.is_cancelled() {
             let message = format!("interrupted before it could {}", step.on(&self.object));
-            return Err(refused(message, Some("run apply again to finish it")));
+            return Err(refused(message, Some("the same command again goes on with it")));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use pve_model::Type;
 
 use crate::data::DERIVED;
-use crate::registry::{Kind, Registry, registry};
+use crate::registry::{Kind, Registry, Rules, registry};
 use attributes::table;
 use older::{Older, older};
 
@@ -33,14 +33,29 @@ pub fn reference() -> Vec<Page> {
         registry.by_kind(true).into_iter().map(|(names, kind)| data_source(&registry, &names, kind));
     pages.extend(sources);
     pages.sort_by(|a, b| a.path.cmp(&b.path));
+    pages.insert(0, provider());
     pages.insert(0, index(&pages));
     pages
+}
+
+/// The provider block.
+fn provider() -> Page {
+    let kind = Kind::new(crate::provider_block::fields(), Rules::default());
+    let example = "provider \"proxmox\" {\n  endpoint = \"https://pve1.example.org:8006/\"\n}\n";
+    let about = "How a cluster is reached. What is left out is taken from environment variables: PROXMOX_VE_ and the name \
+                 in capitals, and PROXMOX_VE_SSH_ for the ssh block. Secrets belong there.";
+    let table = table(&kind, &[], false);
+    let text = format!(
+        "# The proxmox provider\n\n{about}\n\n## Example\n\n```terraform\n{example}```\n\n## Arguments\n\n{table}"
+    );
+    Page { path: "provider.md".into(), text, example: example.into() }
 }
 
 fn index(pages: &[Page]) -> Page {
     let mut text = String::from(
         "# Reference\n\nMade of the definitions of the kinds by `cargo run -p pve-resources --example reference`; a test \
-         compares. What differs from bpg/proxmox on purpose is listed in `crates/resources/docs/schema-differences.txt`.\n",
+         compares. What differs from bpg/proxmox on purpose is listed in `crates/resources/docs/schema-differences.txt`. \
+         The provider block is on [a page of its own](provider.md).\n",
     );
     for (folder, title) in [("resources", "Resources"), ("data-sources", "Data sources")] {
         let _ = write!(text, "\n## {title}\n\n");

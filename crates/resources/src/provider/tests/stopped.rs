@@ -51,7 +51,7 @@ async fn a_request_that_met_a_lock_is_not_sent_again_after_a_stop() {
     world.double.0.lock().unwrap().all_locked = true;
     let stopped = StoppedInStep(AtomicUsize::new(0));
     let error = world.try_apply(None, Some(&config), &stopped).await.unwrap_err();
-    assert!(error.hint.unwrap().contains("run apply again"), "{}", error.message);
+    assert!(error.hint.unwrap().contains("the same command again"), "{}", error.message);
     let requests = world.double.0.lock().unwrap().requests.clone();
     assert_eq!(requests.iter().filter(|request| request.starts_with("Post")).count(), 1, "{requests:?}");
 }
