@@ -280,7 +280,7 @@ resource "proxmox_network_linux_vlan" "v" {
     project.ok(&["plan"]);
     let asked: Vec<_> = cluster.requests().into_iter().map(|request| request.path).collect();
     assert!(
-        !asked.iter().any(|path| ["/access/roles", "/cluster/sdn/zones", "/cluster/ha/resources"]
+        !asked.iter().any(|path| ["/access/roles", "/cluster/sdn/ipams", "/cluster/ha/resources"]
             .iter()
             .any(|list| path.ends_with(list))),
         "{asked:?}"

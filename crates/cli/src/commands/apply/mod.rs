@@ -216,7 +216,8 @@ fn teaches(
     clusters: &Clusters,
 ) -> bool {
     let is_new = |endpoint| request.planning.same_cluster && !state.endpoints.contains(endpoint);
-    !identified(planning, state, identities, &clusters.provider).is_empty() || clusters.name.split(", ").any(is_new)
+    !identified(planning, state, identities, &clusters.provider).is_empty()
+        || clusters.name.split(", ").any(is_new)
 }
 
 /// The project, and the plan if one was saved.

@@ -90,7 +90,7 @@ fn parts_that_contradict_each_other() {
         ),
         (
             "proxmox_harule",
-            json!({"rule": "r", "type": "node-affinity", "resources": ["vm:100"], "nodes": {"pve": 1}}),
+            json!({"rule": "rr", "type": "node-affinity", "resources": ["vm:100"], "nodes": {"pve": 1}}),
             vec![
                 ("nodes", Json::Null, "type"),
                 ("nodes", json!({}), "type"),
@@ -99,7 +99,7 @@ fn parts_that_contradict_each_other() {
         ),
         (
             "proxmox_harule",
-            json!({"rule": "r", "type": "resource-affinity", "resources": ["vm:100", "vm:101"],
+            json!({"rule": "rr", "type": "resource-affinity", "resources": ["vm:100", "vm:101"],
                    "affinity": "positive"}),
             vec![("affinity", Json::Null, "type"), ("resources", json!(["vm:100"]), "resources")],
         ),
