@@ -23,4 +23,5 @@ pub mod resolution;
 pub mod scope;
 pub mod selection;
 mod staging;
+mod succession;
 mod triggers;

@@ -14,6 +14,18 @@ pub struct OrderError(pub Vec<String>);
 /// A resource whatever its module instance: dependencies are kept between blocks, not between instances.
 type BlockKey = (Vec<String>, String, String);
 
+/// By block: the blocks that its instances need.
+type NeedsOfBlocks = BTreeMap<BlockKey, BTreeSet<BlockKey>>;
+
+fn needs_of_blocks(changes: &[Ordered<'_>]) -> NeedsOfBlocks {
+    let mut needs = NeedsOfBlocks::new();
+    for ordered in changes {
+        let of_block = needs.entry(block_key(&ordered.change.address.resource)).or_default();
+        of_block.extend(ordered.needs.iter().map(block_key));
+    }
+    needs
+}
+
 fn block_key(resource: &ResourceAddress) -> BlockKey {
     let module = resource.module.call_names().into_iter().map(String::from).collect();
     (module, resource.kind.clone(), resource.name.clone())
@@ -29,6 +41,8 @@ pub struct Ordered<'a> {
     pub needed: &'a [ResourceAddress],
     /// The changes, by their places, that it is made after wherever that is possible: it applies what they stage.
     pub follows: &'a [usize],
+    /// The changes, by their places, that give up what it takes: a VMID, a name.
+    pub predecessors: &'a BTreeSet<usize>,
 }
 
 /// The steps of all changes, in an order in which every step follows those it waits for.
@@ -37,6 +51,8 @@ pub struct Ordered<'a> {
 /// - A delete follows the deletes of what depended on it, and updates of what no longer will.
 /// - Destroy before create: the create follows its own delete.
 /// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
+/// - What takes a VMID or a name that another one has comes after that gives it up; what used the old one is then changed
+///   after the new one is there.
 /// - What applies what others stage is made (or, if it goes, destroyed) after them, unless they wait for it.
 ///
 /// # Errors
@@ -50,6 +66,7 @@ pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
     }
     graph.connect(changes);
     graph.follow(changes);
+    graph.succeed(changes);
     graph.sorted(changes)
 }
 
@@ -120,6 +137,9 @@ impl Graph {
 
     fn connect(&mut self, changes: &[Ordered<'_>]) {
         let mut edges: BTreeSet<(usize, usize)> = BTreeSet::new();
+        let needs = needs_of_blocks(changes);
+        let succeeded: BTreeSet<usize> =
+            changes.iter().flat_map(|ordered| ordered.predecessors).copied().collect();
         for (at, step) in self.steps.iter().enumerate() {
             let ordered = &changes[step.change];
             let all = |map: &BTreeMap<BlockKey, Vec<usize>>, resource: &ResourceAddress| {
@@ -128,13 +148,15 @@ impl Graph {
             match step.operation {
                 Operation::Create | Operation::Update | Operation::Read => {
                     edges.extend(
-                        self.makes_behind(changes, ordered.needs).into_iter().map(|before| (at, before)),
+                        self.makes_behind(&needs, ordered.needs).into_iter().map(|before| (at, before)),
                     );
                     // What is destroyed and stays destroyed waits for those that stop using it.
                     if step.operation != Operation::Create {
                         for gone in ordered.needed {
                             for remove in all(&self.removes, gone) {
-                                if changes[self.steps[remove].change].change.action == Action::Delete {
+                                let gone = self.steps[remove].change;
+                                let is_gone = changes[gone].change.action == Action::Delete;
+                                if is_gone && !succeeded.contains(&gone) {
                                     edges.insert((remove, at));
                                 }
                             }
@@ -166,20 +188,38 @@ impl Graph {
     }
 
     /// The steps that make what is needed. What stays as it is stands for what it needs itself.
-    fn makes_behind(&self, changes: &[Ordered<'_>], needs: &[ResourceAddress]) -> BTreeSet<usize> {
+    fn makes_behind(&self, of_blocks: &NeedsOfBlocks, needs: &[ResourceAddress]) -> BTreeSet<usize> {
         let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
         let mut open: Vec<BlockKey> = needs.iter().map(block_key).collect();
         while let Some(key) = open.pop() {
-            match self.makes.get(&key) {
-                Some(steps) => found.extend(steps),
-                None if seen.insert(key.clone()) => {
-                    let same = changes.iter().filter(|one| block_key(&one.change.address.resource) == key);
-                    open.extend(same.flat_map(|one| one.needs).map(block_key));
-                }
-                None => {}
+            if let Some(steps) = self.makes.get(&key) {
+                found.extend(steps);
+            } else if let Some((key, needed)) = of_blocks.get_key_value(&key)
+                && seen.insert(key)
+            {
+                open.extend(needed.iter().cloned());
             }
         }
         found
+    }
+
+    /// Lets what takes something follow what gives it up, unless that waits for it.
+    fn succeed(&mut self, changes: &[Ordered<'_>]) {
+        let frees = |operation| matches!(operation, Operation::Delete | Operation::Update);
+        let takes = |operation| matches!(operation, Operation::Create | Operation::Update);
+        for at in 0..self.steps.len() {
+            let predecessors = changes[self.steps[at].change].predecessors;
+            if predecessors.is_empty() || !takes(self.steps[at].operation) {
+                continue;
+            }
+            for before in 0..self.steps.len() {
+                let step = &self.steps[before];
+                if frees(step.operation) && predecessors.contains(&step.change) && !self.waits_for(before, at)
+                {
+                    self.steps[at].after.push(before);
+                }
+            }
+        }
     }
 
     /// Lets creates follow what they apply, and the deletes of what is not made again.
@@ -310,6 +350,15 @@ mod tests {
         }
     }
 
+    fn plain<'a>(
+        change: &'a Change,
+        needs: &'a [ResourceAddress],
+        needed: &'a [ResourceAddress],
+    ) -> Ordered<'a> {
+        static NONE: BTreeSet<usize> = BTreeSet::new();
+        Ordered { change, needs, needed, follows: &[], predecessors: &NONE }
+    }
+
     /// Each line is `ADDRESS ACTION NEEDS... / NEEDED...`; the answer is the order of steps.
     fn check(lines: &[(&str, Action, &[&str], &[&str])], expected: &[&str]) {
         let resource = |text: &&str| text.parse::<InstanceAddress>().unwrap().resource;
@@ -321,10 +370,8 @@ mod tests {
                 (change(address, *action), needs, needed)
             })
             .collect();
-        let ordered: Vec<_> = parts
-            .iter()
-            .map(|(change, needs, needed)| Ordered { change, needs, needed, follows: &[] })
-            .collect();
+        let ordered: Vec<_> =
+            parts.iter().map(|(change, needs, needed)| plain(change, needs, needed)).collect();
         let steps = steps(&ordered).unwrap();
         for (at, step) in steps.iter().enumerate() {
             assert!(step.after.iter().all(|before| *before < at));
@@ -397,10 +444,10 @@ mod tests {
         let (on_applier, on_zone) = ([resource(&applier)], [resource(&zone)]);
         let order = |vm_needs: &[ResourceAddress], vm_needed: &[ResourceAddress]| -> Vec<String> {
             let ordered = [
-                Ordered { change: &applier, needs: &[], needed: &on_zone, follows: &[1, 2] },
-                Ordered { change: &zone, needs: &[], needed: &[], follows: &[] },
-                Ordered { change: &lab, needs: &[], needed: &[], follows: &[] },
-                Ordered { change: &vm, needs: vm_needs, needed: vm_needed, follows: &[] },
+                Ordered { follows: &[1, 2], ..plain(&applier, &[], &on_zone) },
+                plain(&zone, &[], &[]),
+                plain(&lab, &[], &[]),
+                plain(&vm, vm_needs, vm_needed),
             ];
             let steps = steps(&ordered).unwrap();
             let name = |step: &Step| ordered[step.change].change.address.to_string();
@@ -418,12 +465,39 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_an_id_comes_after_what_gives_it_up_and_before_what_used_the_old_one() {
+        let (old, new) = (change("t.old", Action::Delete), change("t.new", Action::Create));
+        let (user, other) = (change("t.user", Action::Update), change("t.other", Action::Update));
+        let [on_old, on_new] = [&old, &new].map(|change| [change.address.resource.clone()]);
+        let [of_old, of_other] = [0, 3].map(|place| BTreeSet::from([place]));
+        let ordered = [
+            plain(&old, &[], &[]),
+            Ordered { predecessors: &of_old, ..plain(&new, &[], &[]) },
+            plain(&user, &on_new, &on_old),
+            plain(&other, &[], &[]),
+        ];
+        let order = |ordered: &[Ordered<'_>]| -> Vec<String> {
+            let steps = steps(ordered).unwrap().into_iter();
+            steps.map(|step| ordered[step.change].change.address.to_string()).collect()
+        };
+        assert_eq!(order(&ordered), ["t.old", "t.new", "t.user", "t.other"]);
+        // Two that take each other's name: one of them is first.
+        let of_user = BTreeSet::from([2]);
+        let swapped = [
+            plain(&old, &[], &[]),
+            plain(&new, &[], &[]),
+            Ordered { predecessors: &of_other, ..plain(&user, &[], &[]) },
+            Ordered { predecessors: &of_user, ..plain(&other, &[], &[]) },
+        ];
+        assert_eq!(order(&swapped), ["t.old", "t.new", "t.other", "t.user"]);
+    }
+
+    #[test]
     fn a_replaced_object_does_not_take_the_name_of_one_that_an_earlier_run_left() {
         let replaced = change("t.a", Action::CreateThenDelete);
         let first = deposed_name(&replaced.address, &BTreeSet::new());
         let left = Change { deposed: Some(first.clone()), ..change("t.a", Action::Delete) };
-        let ordered =
-            [&replaced, &left].map(|change| Ordered { change, needs: &[], needed: &[], follows: &[] });
+        let ordered = [&replaced, &left].map(|change| plain(change, &[], &[]));
         let steps = steps(&ordered).unwrap();
         let names: BTreeSet<_> = steps.iter().filter_map(|step| step.deposed.clone()).collect();
         assert_eq!(names.len(), 2, "{steps:?}");
@@ -434,10 +508,7 @@ mod tests {
     fn steps_that_wait_for_each_other_are_an_error() {
         let (a, b) = (change("t.a", Action::Create), change("t.b", Action::Create));
         let (on_a, on_b) = ([a.address.resource.clone()], [b.address.resource.clone()]);
-        let ordered = [
-            Ordered { change: &a, needs: &on_b, needed: &[], follows: &[] },
-            Ordered { change: &b, needs: &on_a, needed: &[], follows: &[] },
-        ];
+        let ordered = [plain(&a, &on_b, &[]), plain(&b, &on_a, &[])];
         assert_eq!(steps(&ordered), Err(OrderError(vec!["t.a".into(), "t.b".into()])));
     }
 }

@@ -16,7 +16,7 @@ use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
 use crate::selection;
-use crate::{leftovers, moves, protection, remarks, staging};
+use crate::{leftovers, moves, protection, remarks, staging, succession};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -335,10 +335,17 @@ fn assemble(
         .collect();
     let changes: Vec<&Change> = pairs.iter().map(|(change, _)| change).collect();
     let follows = staging::follows(&changes, registry);
+    let predecessors = succession::predecessors(&changes, registry);
     let ordered: Vec<Ordered<'_>> = pairs
         .iter()
-        .zip(needed.iter().zip(&follows))
-        .map(|((change, needs), (needed, follows))| Ordered { change, needs, needed, follows })
+        .zip(needed.iter().zip(follows.iter().zip(&predecessors)))
+        .map(|((change, needs), (needed, (follows, predecessors)))| Ordered {
+            change,
+            needs,
+            needed,
+            follows,
+            predecessors,
+        })
         .collect();
     let steps: Vec<Step> = steps(&ordered).unwrap_or_else(|error| {
         let hint = "Apply in two runs: first without the new references, then with them.";
@@ -347,6 +354,7 @@ fn assemble(
         Vec::new()
     });
     let mut changes: Vec<Change> = pairs.into_iter().map(|(change, _)| change).collect();
+    succession::tell(&mut changes, registry);
     staging::tell_pending(&mut changes, &steps, registry);
     Plan {
         mode: planner.options.mode,
