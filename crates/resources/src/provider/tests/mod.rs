@@ -7,6 +7,7 @@ mod objects;
 mod recovered;
 mod simulated;
 mod stopped;
+mod watched;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

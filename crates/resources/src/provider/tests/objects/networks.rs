@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use pve_executor::ports::{Provider, ReadRequest};
 use serde_json::{Value as Json, json};
 
-use super::super::simulated::refused::Refusing;
+use super::super::simulated::refused::{Refusing, refusal};
+use super::super::watched::{Watch, Watched};
 use super::super::{Recorder, World};
 use super::world;
-use crate::cluster::{Api, ApiError, Content, Method};
+use crate::cluster::{Api, ApiError, Method};
 
 const BRIDGE: &str = "proxmox_network_linux_bridge";
 
@@ -122,7 +123,7 @@ async fn a_node_that_is_cut_off_is_told_of() {
 #[tokio::test(start_paused = true)]
 async fn a_change_is_not_staged_while_another_one_is_applied_or_taken_back() {
     let (inner, store) = world(BRIDGE);
-    let api = Refusing::over(inner.api.clone());
+    let api = Watched::over(&inner.api, Refusing::default());
     *api.reload.lock().unwrap() = Some(Duration::from_millis(300));
     let first = World::over(BRIDGE, api);
     let configs = ["vmbr1", "vmbr2"].map(|name| first.config(bridge(name)));
@@ -144,9 +145,9 @@ async fn a_change_is_not_staged_while_another_one_is_applied_or_taken_back() {
     assert!(agree, "{writes:?}");
 }
 
-/// A node that tells what is staged of its network.
+/// Tells what is staged of a node's network.
+#[derive(Default)]
 struct Staging {
-    inner: Arc<dyn Api>,
     staged: Mutex<Vec<String>>,
     /// The reload does not begin.
     is_refused: bool,
@@ -155,81 +156,44 @@ struct Staging {
 }
 
 impl Staging {
-    fn over(inner: Arc<dyn Api>) -> Staging {
-        Staging { inner, staged: Mutex::default(), is_refused: false, is_late: false }
-    }
-
     fn meddle(&self) {
         self.staged.lock().unwrap().push("+iface theirs".to_string());
     }
 }
 
 #[async_trait]
-impl Api for Staging {
-    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+impl Watch for Staging {
+    async fn before(
+        &self,
+        _: &dyn Api,
+        method: Method,
+        path: &str,
+        params: &[(String, String)],
+    ) -> Result<(), ApiError> {
         match (method, path) {
             (Method::Get, _) => {}
             (Method::Put, "/nodes/pve/network") if self.is_refused => {
                 if self.is_late {
                     self.meddle();
                 }
-                return Err(ApiError {
-                    message: "not now".into(),
-                    hint: None,
-                    status: Some(500),
-                    lost: false,
-                });
+                return Err(refusal());
             }
             (Method::Put | Method::Delete, "/nodes/pve/network") => self.staged.lock().unwrap().clear(),
             _ => self.staged.lock().unwrap().push(format!("+iface own {path} {params:?}")),
         }
-        self.inner.send(method, path, params).await
+        Ok(())
     }
 
-    async fn staged(&self, _: &str) -> Result<Option<String>, ApiError> {
+    async fn staged(&self, _: &dyn Api, _: &str) -> Result<Option<String>, ApiError> {
         let staged = self.staged.lock().unwrap();
         Ok((!staged.is_empty()).then(|| staged.join("\n")))
-    }
-
-    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
-        self.inner.wait(upid, most).await
-    }
-
-    async fn upload(
-        &self,
-        node: &str,
-        store: &str,
-        kind: &str,
-        name: &str,
-        content: Content<'_>,
-        most: Duration,
-    ) -> Result<String, ApiError> {
-        self.inner.upload(node, store, kind, name, content, most).await
-    }
-
-    async fn write_file(
-        &self,
-        node: &str,
-        path: &str,
-        content: Content<'_>,
-        mode: Option<u32>,
-    ) -> Result<(), ApiError> {
-        self.inner.write_file(node, path, content, mode).await
-    }
-
-    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
-        self.inner.run(node, command, most).await
-    }
-
-    fn user(&self) -> String {
-        self.inner.user()
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_somebody_else_stages_in_the_middle_of_a_run_is_neither_applied_nor_thrown_away() {
     let (inner, store) = world(BRIDGE);
-    let api = Arc::new(Staging::over(inner.api.clone()));
+    let api = Watched::over(&inner.api, Staging::default());
     let world = World::over(BRIDGE, api.clone());
     let recorder = Recorder::default();
     let configs = ["vmbr1", "vmbr2", "vmbr3"].map(|name| world.config(bridge(name)));
@@ -259,8 +223,8 @@ async fn what_somebody_else_stages_in_the_middle_of_a_run_is_neither_applied_nor
 async fn taking_back_throws_away_what_is_ones_own_alone() {
     for (is_late, deleted) in [(false, 1), (true, 0)] {
         let (inner, store) = world(BRIDGE);
-        let api = Staging { is_refused: true, is_late, ..Staging::over(inner.api.clone()) };
-        let world = World::over(BRIDGE, Arc::new(api));
+        let refused = Staging { is_refused: true, is_late, ..Staging::default() };
+        let world = World::over(BRIDGE, Watched::over(&inner.api, refused));
         let config = world.config(bridge("vmbr1"));
         let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
         assert!(error.message.contains("not now"), "{}", error.message);
@@ -282,9 +246,9 @@ async fn what_could_not_be_read_afterwards_is_not_staged() {
 }
 
 /// A node of which the deletion of `vmbr1` is staged.
-fn leaving() -> (World, Arc<Staging>) {
+fn leaving() -> (World, Arc<Watched<Staging>>) {
     let (inner, _) = world(BRIDGE);
-    let api = Arc::new(Staging::over(inner.api.clone()));
+    let api = Watched::over(&inner.api, Staging::default());
     api.staged.lock().unwrap().push("-auto vmbr1\n-iface vmbr1 inet manual".to_string());
     (World::over(BRIDGE, api.clone()), api)
 }

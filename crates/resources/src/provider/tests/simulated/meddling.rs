@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use pve_executor::ports::Provider;
 use serde_json::{Value as Json, json};
 
+use super::super::watched::{Watch, Watched};
 use super::super::{Recorder, World};
 use super::world;
 use crate::cluster::{Api, ApiError, Content, Method};
@@ -14,22 +15,22 @@ use crate::cluster::{Api, ApiError, Content, Method};
 /// A request: its method, path and parameters.
 type Request = (Method, &'static str, Vec<(&'static str, &'static str)>);
 
-/// A cluster in which somebody else's request comes just before one that is sent.
+/// Somebody else's request comes just before one that is sent.
+#[derive(Default)]
 struct Meddling {
-    inner: Arc<dyn Api>,
     /// The method and a part of the path of the request that the other one precedes.
     before: Mutex<Option<(Method, &'static str, Request)>>,
 }
 
-impl Meddling {
-    fn over(inner: Arc<dyn Api>) -> Arc<Meddling> {
-        Arc::new(Meddling { inner, before: Mutex::default() })
-    }
-}
-
 #[async_trait]
-impl Api for Meddling {
-    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
+impl Watch for Meddling {
+    async fn before(
+        &self,
+        cluster: &dyn Api,
+        method: Method,
+        path: &str,
+        _: &[(String, String)],
+    ) -> Result<(), ApiError> {
         let other = {
             let mut before = self.before.lock().unwrap();
             let is_it = before.as_ref().is_some_and(|(m, part, _)| *m == method && path.contains(part));
@@ -38,43 +39,9 @@ impl Api for Meddling {
         if let Some((_, _, (method, path, params))) = other {
             let params: Vec<_> =
                 params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
-            self.inner.send(method, path, &params).await.unwrap();
+            cluster.send(method, path, &params).await.unwrap();
         }
-        self.inner.send(method, path, params).await
-    }
-
-    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
-        self.inner.wait(upid, most).await
-    }
-
-    async fn upload(
-        &self,
-        node: &str,
-        store: &str,
-        kind: &str,
-        name: &str,
-        content: Content<'_>,
-        most: Duration,
-    ) -> Result<String, ApiError> {
-        self.inner.upload(node, store, kind, name, content, most).await
-    }
-
-    async fn write_file(
-        &self,
-        node: &str,
-        path: &str,
-        content: Content<'_>,
-        mode: Option<u32>,
-    ) -> Result<(), ApiError> {
-        self.inner.write_file(node, path, content, mode).await
-    }
-
-    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
-        self.inner.run(node, command, most).await
-    }
-
-    fn user(&self) -> String {
-        self.inner.user()
+        Ok(())
     }
 }
 
@@ -101,7 +68,7 @@ async fn a_rule_that_somebody_puts_in_meanwhile_does_not_lose_another_one() {
         (vec!["1", "22", "81"], Method::Post, "/rules", vec!["1", "9", "22", "80"]),
     ] {
         let (inner, _server) = world("proxmox_virtual_environment_firewall_rules").await;
-        let api = Meddling::over(inner.api.clone());
+        let api = Watched::over(&inner.api, Meddling::default());
         let world = World::over(inner.kind, api.clone());
         let made = world.apply(None, json!({"rule": [rule("22"), rule("80")]})).await;
         *api.before.lock().unwrap() = Some((method, part, (Method::Post, RULES, foreign("9"))));
@@ -118,7 +85,7 @@ async fn a_rule_that_somebody_puts_in_meanwhile_does_not_lose_another_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_beside_the_rules_in_their_file_does_not_stop_them() {
     let (inner, _server) = world("proxmox_virtual_environment_cluster_firewall_security_group").await;
-    let api = Meddling::over(inner.api.clone());
+    let api = Watched::over(&inner.api, Meddling::default());
     let world = World::over(inner.kind, api.clone());
     let made = world.apply(None, json!({"name": "web", "rule": [rule("22"), rule("80")]})).await;
     let alias =
@@ -134,7 +101,7 @@ async fn a_device_that_somebody_changes_meanwhile_is_not_overwritten() {
     let params = [("vmid", "900"), ("net0", "virtio,bridge=vmbr0")];
     let params = params.map(|(name, text)| (name.to_string(), text.to_string()));
     inner.api.send(Method::Post, "/nodes/pve/qemu", &params).await.unwrap();
-    let api = Meddling::over(inner.api.clone());
+    let api = Watched::over(&inner.api, Meddling::default());
     let world = World::over(inner.kind, api.clone());
     let config = |bridge: &str| {
         world.config(json!({"node_name": "pve", "id": 600, "clone": {"source_vm_id": 900}, "started": false,

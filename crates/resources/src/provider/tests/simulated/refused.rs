@@ -1,7 +1,7 @@
 //! A request of a change is refused: what took effect before is in the error, and the next run completes it. The kinds
 //! that are written by hand; those described as data have the same test against a store.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,14 +9,15 @@ use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::super::lives::VM;
+use super::super::watched::{Watch, Watched};
 use super::super::{Recorder, World};
 use super::{world, world_with};
-use crate::cluster::{Api, ApiError, Content, Method};
+use crate::cluster::{Api, ApiError, Method};
 use crate::values::{changed, text};
 
-/// A cluster that refuses one request.
+/// Refuses one request.
+#[derive(Default)]
 pub(in super::super) struct Refusing {
-    inner: Arc<dyn Api>,
     /// How many requests are left until one is refused.
     at: Mutex<Option<usize>>,
     /// A part of the path of writes that are refused.
@@ -25,32 +26,29 @@ pub(in super::super) struct Refusing {
     pub(in super::super) reload: Mutex<Option<Duration>>,
 }
 
-impl Refusing {
-    pub(in super::super) fn over(inner: Arc<dyn Api>) -> Arc<Refusing> {
-        let (at, path, reload) = Default::default();
-        Arc::new(Refusing { inner, at, path, reload })
-    }
-
-    fn ask(&self, method: Method, path: &str) -> Result<(), ApiError> {
-        let mut at = self.at.lock().unwrap();
-        *at = at.and_then(|left| left.checked_sub(1));
-        let by_path =
-            method != Method::Get && self.path.lock().unwrap().is_some_and(|part| path.contains(part));
-        if *at != Some(0) && !by_path {
-            return Ok(());
-        }
-        Err(refusal())
-    }
-}
-
-fn refusal() -> ApiError {
+/// Says of a request that it had no effect.
+pub(in super::super) fn refusal() -> ApiError {
     ApiError { message: "not now".into(), hint: None, status: Some(500), lost: false }
 }
 
 #[async_trait]
-impl Api for Refusing {
-    async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError> {
-        self.ask(method, path)?;
+impl Watch for Refusing {
+    async fn before(
+        &self,
+        _: &dyn Api,
+        method: Method,
+        path: &str,
+        _: &[(String, String)],
+    ) -> Result<(), ApiError> {
+        let by_number = {
+            let mut at = self.at.lock().unwrap();
+            *at = at.and_then(|left| left.checked_sub(1));
+            *at == Some(0)
+        };
+        let refused = *self.path.lock().unwrap();
+        if by_number || method != Method::Get && refused.is_some_and(|part| path.contains(part)) {
+            return Err(refusal());
+        }
         if method == Method::Put && path.ends_with("/network") {
             let slow = self.reload.lock().unwrap().take();
             if let Some(slow) = slow {
@@ -58,42 +56,7 @@ impl Api for Refusing {
                 return Err(refusal());
             }
         }
-        self.inner.send(method, path, params).await
-    }
-
-    async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {
-        self.inner.wait(upid, most).await
-    }
-
-    async fn upload(
-        &self,
-        node: &str,
-        store: &str,
-        kind: &str,
-        name: &str,
-        content: Content<'_>,
-        most: Duration,
-    ) -> Result<String, ApiError> {
-        self.ask(Method::Post, "upload")?;
-        self.inner.upload(node, store, kind, name, content, most).await
-    }
-
-    async fn write_file(
-        &self,
-        node: &str,
-        path: &str,
-        content: Content<'_>,
-        mode: Option<u32>,
-    ) -> Result<(), ApiError> {
-        self.inner.write_file(node, path, content, mode).await
-    }
-
-    async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
-        self.inner.run(node, command, most).await
-    }
-
-    fn user(&self) -> String {
-        self.inner.user()
+        Ok(())
     }
 }
 
@@ -210,7 +173,7 @@ async fn refused_at(
 async fn faults_of(kind: &'static str, configs: &[Json]) -> Vec<String> {
     let (world, server) = world(kind).await;
     server.simulator().register_url(URL, b"an image");
-    let api = Refusing::over(world.api.clone());
+    let api = Watched::over(&world.api, Refusing::default());
     let world = World::over(kind, api.clone());
     let whole: Vec<Option<&Json>> = configs.iter().map(Some).chain([None]).collect();
     let mut faults = Vec::new();
@@ -252,7 +215,7 @@ async fn a_clone_that_could_not_be_moved_to_its_node_is_known_where_it_is() {
                         "disk": [{"interface": "scsi0", "size": 4}]});
     let config = template.config(config);
     template.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
-    let api = Refusing::over(template.api.clone());
+    let api = Watched::over(&template.api, Refusing::default());
     let world = World::over(VM, api.clone());
     let config = world.config(json!({"node_name": "pve2", "vm_id": 600, "name": "web", "started": false,
                                      "clone": [{"vm_id": 9000, "node_name": "pve"}]}));
@@ -275,7 +238,7 @@ async fn a_clone_whose_options_were_refused_is_known_without_them() {
     let params = [("vmid", "900"), ("name", "template"), ("memory", "512"), ("cores", "2")];
     let params = params.map(|(name, text)| (name.to_string(), text.to_string()));
     template.api.send(Method::Post, "/nodes/pve/qemu", &params).await.unwrap();
-    let api = Refusing::over(template.api.clone());
+    let api = Watched::over(&template.api, Refusing::default());
     let world = World::over(CLONED, api.clone());
     let config = world.config(json!({"node_name": "pve", "id": 600, "clone": {"source_vm_id": 900},
                                      "started": false, "description": "d", "cpu": {"cores": 4}}));
