@@ -19,11 +19,10 @@ use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
+use crate::errors::{journal_failed, plain_error, sent, unrecorded, without};
 use crate::ports::{
-    ActionProgress, ApplyRequest, Journal, JournalError, Provider, ProviderError, Provisioners, ResolvedStep,
-    Resolver,
+    ActionProgress, ApplyRequest, Journal, Provider, ProviderError, Provisioners, ResolvedStep, Resolver,
 };
-use crate::redaction::Redaction;
 use crate::report::Reporter;
 use crate::walk::{Staged, Walk};
 
@@ -353,51 +352,5 @@ impl ActionProgress for Progress<'_, '_> {
 
     fn is_cancelled(&self) -> bool {
         !self.run.may_start()
-    }
-}
-
-/// An error without what is secret.
-fn without(secrets: &Redaction, error: ProviderError) -> ProviderError {
-    ProviderError {
-        message: secrets.redact(&error.message),
-        hint: error.hint.map(|hint| secrets.redact(&hint)),
-        ..error
-    }
-}
-
-pub(crate) fn plain_error(message: String) -> ProviderError {
-    ProviderError { message, hint: None, left: None, indeterminate: false }
-}
-
-/// The error of a step that was sent and could not be recorded: its user must learn what may be in the cluster now.
-fn sent(step: &str, upid: Option<&str>, error: ProviderError) -> ProviderError {
-    let what = match upid {
-        Some(upid) => format!("the task {upid} ({step}) was started"),
-        None => format!("the step {step:?} was done"),
-    };
-    ProviderError { message: format!("{what}, and {}", error.message), ..error }
-}
-
-/// An error whose recording may have failed, too: what failed first is told in any case.
-pub(crate) fn unrecorded(error: ProviderError, recorded: Result<(), ProviderError>) -> ProviderError {
-    let Err(failed) = recorded else { return error };
-    ProviderError {
-        message: format!("{}; and {}", error.message, failed.message),
-        left: error.left,
-        ..failed
-    }
-}
-
-fn journal_failed(error: &JournalError) -> ProviderError {
-    let hint = if error.lost {
-        "Another run took over. Nothing more was sent; run `pve plan` to see where things stand."
-    } else {
-        "Nothing more was sent. Once the log can be written again, run `pve apply`: it continues from here."
-    };
-    ProviderError {
-        message: format!("the log could not be written: {error}"),
-        hint: Some(hint.into()),
-        left: None,
-        indeterminate: true,
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::result_large_err, reason = "the provider's error says what is left of an object")]
 
+mod errors;
 mod execute;
 pub mod ports;
 mod provision;

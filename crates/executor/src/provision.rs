@@ -9,7 +9,8 @@ use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Value};
 use uuid::Uuid;
 
-use crate::execute::{Run, plain_error, unrecorded};
+use crate::errors::{plain_error, unrecorded};
+use crate::execute::Run;
 use crate::ports::{ProviderError, ProvisionOutput};
 use crate::report::Reporter;
 
