@@ -11,6 +11,7 @@ mod migrate;
 mod noted;
 mod pin;
 mod place;
+mod push;
 mod spool;
 
 use std::collections::BTreeMap;
@@ -31,7 +32,8 @@ pub use lock::{RunLock, is_passed_over, pass_over, tell_terraform_lock, unknown_
 pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};
 pub use migrate::{Moved, migrate};
 pub use pin::log_id;
-pub use spool::{discard_spool, has_spool, push};
+pub use push::push;
+pub use spool::{discard_spool, has_spool};
 
 use crate::failure::Failure;
 use crate::project::Project;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::failure::Failure;
+
 /// The longest that is read, as in Go: some 292 years. It can be added to the time of day without harm.
 const LONGEST: f64 = (i64::MAX / 1_000_000_000) as f64;
 
@@ -28,6 +30,16 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     }
     let is_one = !text.is_empty() && seconds <= LONGEST;
     is_one.then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
+}
+
+/// How long to wait for another run, as `-lock-timeout` says it.
+///
+/// # Errors
+/// When it is no time.
+pub fn parse_wait(text: &str) -> Result<Duration, Failure> {
+    parse_duration(text).ok_or_else(|| {
+        Failure::hinted(format!("{text:?} is no time"), "Write for instance -lock-timeout=30s or 5m.")
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use pve_state::{EventLog, Writer, WriterError};
 
 use crate::arguments::LockOptions;
 use crate::backend::{LogHome, RunLock, log_home};
-use crate::commands::plan::parse_wait;
+use crate::duration::parse_wait;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 

@@ -8,8 +8,8 @@ use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
 use super::copy::place;
-use super::marker::{Marker, path};
-use super::place::{Place, name};
+use super::marker::Marker;
+use super::place::{Place, name, path};
 use super::spool::refuse_unpushed;
 use super::{Backend, Local};
 use crate::failure::Failure;

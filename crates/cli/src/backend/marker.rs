@@ -1,13 +1,13 @@
 //! What is kept beside an environment of its log: where it is, which one, and how far it was seen to go. So a log that
 //! was emptied, replaced or left behind is noticed where it can be.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pve_state::{EventLog, Head, KnownKeys};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::place::Place;
+use super::place::{Place, path};
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -28,11 +28,6 @@ pub(super) struct Marker {
     /// By what its data keys are known again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keys: Option<KnownKeys>,
-}
-
-/// The file.
-pub(super) fn path(project: &Project) -> PathBuf {
-    project.data_folder().join("log.json")
 }
 
 fn hexadecimal(hash: &[u8; 32]) -> String {

@@ -9,8 +9,8 @@ use pve_model::state::State;
 use pve_state::{Draft, EventLog, Head, KnownKeys, LogError, Verification};
 use uuid::Uuid;
 
-use super::marker::{Marker, path};
-use super::place::Place;
+use super::marker::Marker;
+use super::place::{Place, path};
 use crate::failure::Failure;
 use crate::project::Project;
 

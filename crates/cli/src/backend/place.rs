@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::given::{Protected, protected, restored};
-use super::marker::path;
 use super::{Backend, Local, bucket};
 use crate::failure::Failure;
 use crate::project::Project;
+
+/// The file where an environment keeps its place, and how far the log was seen to go.
+pub(super) fn path(project: &Project) -> PathBuf {
+    project.data_folder().join("log.json")
+}
 
 /// Where a log is.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -17,12 +17,12 @@ use pve_resources::{ProxmoxProvider, half_made_by};
 use pve_state::Writer;
 use serde_json::{Value as Json, json};
 
-use super::plan::parse_wait;
 use super::state::refuse_unadopted;
 use super::{parse_instance, print_json};
 use crate::arguments::{GlobalOptions, ImportOptions};
 use crate::backend::log_home;
 use crate::connect::{Access, Connecting, connect};
+use crate::duration::parse_wait;
 use crate::edit::refuse_open;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, Workspace, actor};

@@ -5,12 +5,12 @@ use std::path::Path;
 use pve_config::configuration::{DiskFiles, load};
 
 use super::get;
-use super::plan::parse_wait;
 use crate::arguments::{GlobalOptions, InitOptions};
 use crate::backend::{
     Backend, Leaving, Moved, adopt_copy, keep_to_store, leave_behind, migrate, propose, reach,
     refuse_left_behind, tell_once, tell_terraform_lock,
 };
+use crate::duration::parse_wait;
 use crate::environments::environments;
 use crate::failure::{Ended, Failure};
 use crate::project::{DEFAULT_ENVIRONMENT, Project};

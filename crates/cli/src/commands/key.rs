@@ -7,10 +7,10 @@ use pve_model::event::{KeysChanged, Payload};
 use pve_state::{Identity, Key, Keyring, KeyringChange, recipient_text};
 use serde_json::json;
 
-use super::plan::parse_wait;
 use super::print_json;
 use crate::arguments::{GlobalOptions, KeyCommand, LockOptions};
 use crate::backend::{log_id, open_to_change};
+use crate::duration::parse_wait;
 use crate::failure::{Ended, Failure};
 use crate::project::{Project, actor};
 

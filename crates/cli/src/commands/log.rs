@@ -9,10 +9,10 @@ use pve_state::{KeyError, LogError};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::plan::parse_wait;
 use super::{parse_target, print_json};
 use crate::arguments::{GlobalOptions, LogCommand, LogOptions};
 use crate::backend::{discard_spool, refuse_left_behind};
+use crate::duration::parse_wait;
 use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure, chain, without_address};
 use crate::project::Project;

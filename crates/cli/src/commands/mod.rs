@@ -34,6 +34,7 @@ use serde_json::Value as Json;
 
 use crate::arguments::GlobalOptions;
 use crate::failure::Failure;
+use crate::render::object::render_object;
 
 /// Prints JSON in lines.
 ///
@@ -51,6 +52,20 @@ pub fn decode_record(registry: &Registry, address: &InstanceAddress, record: &In
         Some(rules) => recorded_value(record, rules),
         None => pve_model::codec::from_plain_json(&record.values).mark_sensitive_at(&record.sensitive),
     }
+}
+
+/// An object of the state as it would stand in a configuration.
+pub fn render_record(
+    registry: &Registry,
+    address: &InstanceAddress,
+    record: &InstanceRecord,
+    deposed: Option<&str>,
+) -> String {
+    let value = decode_record(registry, address, record);
+    let block = registry.resource(&address.resource.kind).map(|rules| &rules.schema().block);
+    let deposed = deposed.map(|name| format!(" (deposed object {name})")).unwrap_or_default();
+    let tainted = if record.tainted { " (tainted)" } else { "" };
+    render_object(address, &format!("{deposed}{tainted}"), &value, block)
 }
 
 /// The full name of the provider that a kind belongs to.

@@ -1,7 +1,5 @@
 //! `pve plan`
 
-use std::time::Duration;
-
 use pve_config::syntax::Diagnostic;
 use pve_model::ResourceMode;
 use pve_model::address::Target;
@@ -16,7 +14,6 @@ use super::{decode_record, parse_instance, parse_target, print_json, provider_na
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
 use crate::backend::{Backend, tell_terraform_lock};
 use crate::connect::{Access, Clusters, Connecting, connect};
-use crate::duration::parse_duration;
 use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
 use crate::plan_file::SavedPlan;
@@ -185,14 +182,4 @@ pub fn as_json(workspace: &Workspace, state: &State, planning: &Planning) -> ser
         timestamp: workspace.functions.plan_timestamp.to_string(),
     };
     plan_json(&planning.plan, &context)
-}
-
-/// How long to wait for another run.
-///
-/// # Errors
-/// When it is no time.
-pub fn parse_wait(text: &str) -> Result<Duration, Failure> {
-    parse_duration(text).ok_or_else(|| {
-        Failure::hinted(format!("{text:?} is no time"), "Write for instance -lock-timeout=30s or 5m.")
-    })
 }

@@ -2,19 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::InstanceAddress;
-use pve_model::rules::RulesRegistry as _;
-use pve_model::state::InstanceRecord;
-use pve_resources::Registry;
-
 use super::plan::{as_json, show};
-use super::{decode_record, print_json, provider_name};
+use super::{decode_record, print_json, provider_name, render_record};
 use crate::arguments::{GlobalOptions, ShowOptions};
 use crate::environments::tell_if_none_is_chosen;
 use crate::failure::Ended;
 use crate::plan_file::SavedPlan;
 use crate::project::Project;
-use crate::render::object::render_object;
 use crate::render::value::{render_key, render_value};
 use crate::terraform_json::state_json;
 
@@ -55,10 +49,10 @@ pub fn print_state(global: &GlobalOptions, state: &pve_model::state::State) -> E
     }
     for (address, instance) in &state.instances {
         if let Some(record) = &instance.current {
-            println!("{}", rendered(&registry, address, record, None));
+            println!("{}", render_record(&registry, address, record, None));
         }
         for (name, record) in &instance.deposed {
-            println!("{}", rendered(&registry, address, record, Some(name)));
+            println!("{}", render_record(&registry, address, record, Some(name)));
         }
     }
     if !state.outputs.is_empty() {
@@ -73,18 +67,4 @@ pub fn print_state(global: &GlobalOptions, state: &pve_model::state::State) -> E
         println!("The state is empty.");
     }
     Ok(0)
-}
-
-/// An object of the state as it would stand in a configuration.
-pub fn rendered(
-    registry: &Registry,
-    address: &InstanceAddress,
-    record: &InstanceRecord,
-    deposed: Option<&str>,
-) -> String {
-    let value = decode_record(registry, address, record);
-    let block = registry.resource(&address.resource.kind).map(|rules| &rules.schema().block);
-    let deposed = deposed.map(|name| format!(" (deposed object {name})")).unwrap_or_default();
-    let tainted = if record.tainted { " (tainted)" } else { "" };
-    render_object(address, &format!("{deposed}{tainted}"), &value, block)
 }

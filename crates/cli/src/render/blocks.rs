@@ -1,4 +1,4 @@
-//! Which block of a list is which before and after a change.
+//! The blocks of a value, and which of a list is which before and after a change.
 
 use pve_model::Value;
 use pve_model::schema::Block;
@@ -10,6 +10,17 @@ pub const KEYS: [&str; 4] = ["interface", "path", "device", "name"];
 
 /// A block before and after, by their places: one that is added has no place before, one that is taken out none after.
 pub type Pair = (Option<usize>, Option<usize>);
+
+/// The blocks that a value stands for.
+pub fn elements(value: Option<&Value>) -> Vec<Value> {
+    match value {
+        Some(value) if value.elements().is_some() => {
+            value.elements().map(<[Value]>::to_vec).unwrap_or_default()
+        }
+        Some(value) if value.entries().is_some() => vec![value.clone()],
+        _ => Vec::new(),
+    }
+}
 
 /// Pairs the blocks by the key that all of them have, else those that say the same, and what is between these by place.
 /// Those that are taken out stand where they were.

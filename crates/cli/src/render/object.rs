@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pve_model::schema::Block;
 use pve_model::{InstanceAddress, ResourceMode, Value};
 
-use super::plan::elements;
+use super::blocks::elements;
 use super::value::{render_key, render_value};
 
 /// How far what is inside a block is indented.

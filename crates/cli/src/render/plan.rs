@@ -6,7 +6,7 @@ use pve_model::plan::{Action, ActionReason, Change, OutputChange, Plan, PlanMode
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
-use super::blocks::{KEYS, has_only_moved, pair_blocks, unchanged_note};
+use super::blocks::{KEYS, elements, has_only_moved, pair_blocks, unchanged_note};
 use super::difference::render_difference;
 use super::object::heading;
 use super::paint::Paint;
@@ -335,17 +335,6 @@ fn is_different(before: Option<&Value>, after: Option<&Value>) -> bool {
             !pve_planner::difference::same(before, after)
         }
         _ => is_absent(before) != is_absent(after),
-    }
-}
-
-/// The blocks that a value stands for.
-pub fn elements(value: Option<&Value>) -> Vec<Value> {
-    match value {
-        Some(value) if value.elements().is_some() => {
-            value.elements().map(<[Value]>::to_vec).unwrap_or_default()
-        }
-        Some(value) if value.entries().is_some() => vec![value.clone()],
-        _ => Vec::new(),
     }
 }
 

@@ -9,117 +9,15 @@ use pve_model::rules::RulesRegistry as _;
 use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, PathStep, ResourceAddress, ResourceMode};
 use pve_resources::Registry;
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::super::{parse_instance, parse_target, print_json};
+use super::super::{parse_target, print_json};
+use super::file::{Resource, SensitiveStep};
 use super::found::{self, Found};
 use crate::arguments::{EditOptions, GlobalOptions};
 use crate::edit::Edit;
 use crate::failure::{Ended, Failure};
 use crate::project::Project;
-
-/// The version of the format since Terraform 0.12.
-const VERSION: u64 = 4;
-
-/// A state file, as far as it is read.
-#[derive(Deserialize)]
-pub struct StateFile {
-    version: u64,
-    #[serde(default)]
-    resources: Vec<Resource>,
-    /// Of a state that OpenTofu encrypted.
-    #[serde(default)]
-    encrypted_data: Option<Json>,
-}
-
-#[derive(Deserialize)]
-struct Resource {
-    #[serde(default)]
-    module: String,
-    mode: String,
-    #[serde(rename = "type")]
-    kind: String,
-    name: String,
-    #[serde(default)]
-    provider: String,
-    instances: Vec<Instance>,
-}
-
-#[derive(Deserialize)]
-struct Instance {
-    index_key: Option<Json>,
-    deposed: Option<String>,
-    status: Option<String>,
-    #[serde(default)]
-    attributes: Json,
-    #[serde(default)]
-    sensitive_attributes: Vec<Vec<SensitiveStep>>,
-    #[serde(default)]
-    dependencies: Vec<String>,
-    #[serde(default)]
-    create_before_destroy: bool,
-}
-
-#[derive(Deserialize)]
-struct SensitiveStep {
-    #[serde(rename = "type")]
-    kind: String,
-    value: Json,
-}
-
-impl StateFile {
-    /// Reads what is in a state file; `shown` is how that is called.
-    ///
-    /// # Errors
-    /// When it is none of a version that is known.
-    pub fn parse(shown: &str, bytes: &[u8]) -> Result<StateFile, Failure> {
-        let file: StateFile = serde_json::from_slice(bytes).map_err(|error| {
-            let hint = "It must be a state file of Terraform or OpenTofu: `terraform state pull` prints it.";
-            Failure::hinted(format!("{shown} is no state file: {error}"), hint)
-        })?;
-        if file.encrypted_data.is_some() {
-            let hint = "Print it in plain with `tofu state pull`, adopt that, and remove it.";
-            return Err(Failure::hinted(format!("{shown} is encrypted"), hint));
-        }
-        if file.version != VERSION {
-            let hint = "Write it anew with a present Terraform: `terraform apply -refresh-only`.";
-            let message = format!("{shown} is a state file of version {}, not {VERSION}", file.version);
-            return Err(Failure::hinted(message, hint));
-        }
-        Ok(file)
-    }
-
-    /// How many objects of kinds that pve has it manages.
-    pub fn known_objects(&self, registry: &Registry) -> usize {
-        let known = self.managed().filter(|resource| registry.resource(&resource.kind).is_some());
-        known.map(|resource| resource.instances.len()).sum()
-    }
-
-    /// Where those of them are that are not deposed. What has no address here is nobody's.
-    pub fn addresses(&self, registry: &Registry) -> Vec<InstanceAddress> {
-        let known = self.managed().filter(|resource| registry.resource(&resource.kind).is_some());
-        let instances = known.flat_map(|resource| resource.instances.iter().map(move |one| (resource, one)));
-        let current = instances.filter(|(_, instance)| instance.deposed.is_none());
-        current.filter_map(|(resource, instance)| resource.address(instance).ok()).collect()
-    }
-
-    fn managed(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().filter(|resource| resource.mode == "managed")
-    }
-}
-
-impl Resource {
-    fn block(&self) -> String {
-        let block = format!("{}.{}", self.kind, self.name);
-        if self.module.is_empty() { block } else { format!("{}.{block}", self.module) }
-    }
-
-    fn address(&self, instance: &Instance) -> Result<InstanceAddress, Failure> {
-        let key = instance.index_key.as_ref().map(|key| format!("[{key}]")).unwrap_or_default();
-        parse_instance(&format!("{}{key}", self.block()))
-    }
-}
 
 /// What a state file has for the log, and what of it the log cannot have.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use pve_model::state::State;
 use pve_resources::Registry;
 use pve_state_s3::terraform_state;
 
-use super::adopt::StateFile;
+use super::file::StateFile;
 use crate::backend::{Backend, Local};
 use crate::failure::Failure;
 use crate::project::Project;

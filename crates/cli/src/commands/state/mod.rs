@@ -1,6 +1,7 @@
 //! `pve state`: looks into the state, and edits it by events.
 
 mod adopt;
+mod file;
 mod found;
 mod moves;
 mod pull;
@@ -11,8 +12,7 @@ use pve_model::InstanceAddress;
 use pve_model::state::State;
 use serde_json::json;
 
-use super::show::rendered;
-use super::{decode_record, parse_instance, parse_target, print_json};
+use super::{decode_record, parse_instance, parse_target, print_json, render_record};
 use crate::arguments::{GlobalOptions, StateCommand};
 use crate::environments::tell_if_none_is_chosen;
 use crate::failure::{Ended, Failure};
@@ -77,7 +77,7 @@ fn show(global: &GlobalOptions, state: &State, address: &str) -> Ended {
         let decode = |address: &_, record: &_| decode_record(&registry, address, record);
         print_json(&state_json(&only, &Default::default(), &super::provider_name, &decode))?;
     } else {
-        print!("{}", rendered(&registry, &address, record, None));
+        print!("{}", render_record(&registry, &address, record, None));
     }
     Ok(0)
 }
