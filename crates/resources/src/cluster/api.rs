@@ -76,6 +76,15 @@ impl ApiError {
     }
 }
 
+/// An answer about something that may not be there: `None` when it is not.
+pub(crate) fn if_there<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Content to be uploaded.
 pub enum Content<'a> {
     /// Bytes that are there already.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Mutex;
 
-use super::api::{Api, ApiError, Method};
+use super::api::{Api, ApiError, Method, if_there};
 use crate::observed::{Observed, from_pending};
 use crate::provider::identity::Known;
 
@@ -254,15 +254,11 @@ impl Cluster {
         vmid: u32,
         node: &str,
     ) -> Result<Option<Observed>, ApiError> {
-        match self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await {
-            Ok(config) => {
-                let seen = observed(node, vmid, None, config);
-                self.saw(&seen);
-                Ok(Some(seen))
-            }
-            Err(error) if error.is_missing() => Ok(None),
-            Err(error) => Err(error),
-        }
+        let config = self.get(&format!("/nodes/{node}/{kind}/{vmid}/config")).await;
+        let Some(config) = if_there(config)? else { return Ok(None) };
+        let seen = observed(node, vmid, None, config);
+        self.saw(&seen);
+        Ok(Some(seen))
     }
 
     /// A guest as it is right now, from its own node, past every cache. `None` when it is not there.

@@ -7,6 +7,7 @@ mod listing;
 mod migration;
 mod step;
 
+pub(crate) use api::if_there;
 pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::definition::{Fields, blocks, flag, number, text};
-use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
+use crate::firewall::options::{Holds, Table, decode, encode, names, reset, write};
 use crate::firewall_options::POLICIES;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
@@ -126,8 +126,7 @@ impl Operations for Kind {
     }
 
     async fn delete(&self, call: &Call<'_>, _: &Value) -> Result<(), ProviderError> {
-        let names = OPTIONS.iter().map(|(_, option, _)| *option);
-        reset(call, PATH, names.chain(["log_ratelimit"])).await
+        reset(call, PATH, names(OPTIONS).chain(["log_ratelimit"])).await
     }
 
     fn located(&self, base: &Value, _: &str) -> Option<Value> {

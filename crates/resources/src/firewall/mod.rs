@@ -1,5 +1,6 @@
 //! What the firewall kinds share: whose firewall it is, lists of rules, tables of options, networks.
 
+pub(crate) mod named;
 pub(crate) mod options;
 pub(crate) mod rule_list;
 
@@ -79,12 +80,6 @@ pub(crate) fn owner_of(base: &Value, id: &str) -> Option<Value> {
         ["container", node, vmid] => Some(with(&on(node), "container_id", number(vmid)?)),
         _ => None,
     }
-}
-
-/// The owner and the name of `OWNER/NAME`, put into a value.
-pub(crate) fn named(base: &Value, id: &str) -> Option<Value> {
-    let (owner, name) = id.rsplit_once('/')?;
-    Some(with(&owner_of(base, owner)?, "name", Value::string(name)))
 }
 
 /// Whose firewall it is: `cluster`, `node pve`, `vm 100`, `container 100`. `None` as long as that is not known.

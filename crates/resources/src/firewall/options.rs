@@ -6,10 +6,10 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{Call, Method, Step};
+use crate::cluster::{Call, Method, Step, if_there};
 use crate::params::Params;
 use crate::property::is_true;
-use crate::values::{flag, int, is_unset, text};
+use crate::values::{blank, complete, flag, int, is_unset, text, with};
 
 /// What an option holds, with what is in effect without it, if there is any such value.
 #[derive(Clone, Copy)]
@@ -64,6 +64,29 @@ pub(crate) fn decode(table: &Table, prior: &Value, options: &Json) -> Map<String
     read
 }
 
+/// The options of a table by name.
+pub(crate) fn names(table: &'static Table) -> impl Iterator<Item = &'static str> {
+    table.iter().map(|(_, option, _)| *option)
+}
+
+/// The path of an owner's options.
+pub(crate) fn place(value: &Value) -> String {
+    format!("{}/options", super::path(value))
+}
+
+/// Brings the options of an owner from `prior`, if any were set, to `planned`, and answers with what is there then.
+pub(crate) async fn bring(
+    call: &Call<'_>,
+    table: &Table,
+    prior: Option<&Value>,
+    planned: &Value,
+    id: &str,
+) -> Result<Value, ProviderError> {
+    let before = prior.map(|prior| encode(table, prior));
+    write(call, &place(planned), before, encode(table, planned)).await?;
+    Ok(complete(planned, &with(&blank(planned), "id", Value::string(id))))
+}
+
 /// Sets the options at `path`. Those that are no longer stated go back to what the cluster does without them.
 pub(crate) async fn write(
     call: &Call<'_>,
@@ -84,11 +107,8 @@ pub(crate) async fn reset(
     path: &str,
     names: impl Iterator<Item = &'static str>,
 ) -> Result<(), ProviderError> {
-    let options = match call.cluster.get(path).await {
-        Ok(options) => options,
-        Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(call.failed(Step::READ, &error)),
-    };
+    let options = if_there(call.cluster.get(path).await).map_err(|error| call.failed(Step::READ, &error))?;
+    let Some(options) = options else { return Ok(()) };
     let set: Vec<&str> = names.filter(|name| options.get(name).is_some()).collect();
     if set.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, if_there, refused};
 use crate::definition::{Item, blocks, flag as switch, number, problem, text as word};
 use crate::params::Params;
 use crate::values::{all_blocks, flag, text, with, with_elements, with_unknown};
@@ -236,11 +236,9 @@ fn present_params(rule: &Json) -> Params {
 
 /// Takes all rules away.
 pub(crate) async fn clear(call: &Call<'_>, base: &str) -> Result<(), ProviderError> {
-    let present = match list(call.cluster, base).await {
-        Ok(present) => present,
-        Err(error) if error.is_missing() => return Ok(()),
-        Err(error) => return Err(call.failed(Step::READ, &error)),
-    };
+    let present =
+        if_there(list(call.cluster, base).await).map_err(|error| call.failed(Step::READ, &error))?;
+    let Some(present) = present else { return Ok(()) };
     let mut rules = Rules { call, base, present };
     for position in (0..rules.present.len()).rev() {
         rules.edit(Edit::Delete, position, &Params::default()).await?;

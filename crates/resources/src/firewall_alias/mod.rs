@@ -10,17 +10,16 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, if_there};
 use crate::definition::{Fields, text};
-use crate::firewall::{
-    followed_guest, id, named, owner, owner_fields, part_of_guest, path, same_network, validate_owner,
-};
+use crate::firewall::named::{self, done, name, taken};
+use crate::firewall::{followed_guest, owner_fields, part_of_guest, path, same_network, validate_owner};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
 use crate::params::Params;
 use crate::registry::Rules;
-use crate::values::{self, blank, complete, settle, with};
+use crate::values;
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_alias"];
@@ -41,30 +40,17 @@ pub(crate) fn fields() -> Fields {
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    let claim = |planned: &Value| {
-        let name = values::text(planned, "name")?.to_lowercase();
-        Some(format!("firewall alias {name} of {}", owner(planned)?))
-    };
+    let claim = |planned: &Value| named::claim("alias", planned);
     Rules { validate: validate_owner, plan, claim, part_of: part_of_guest, ..Rules::default() }
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| {
-        let planned = settle(prior, request.proposed);
-        if values::text(prior, "name") == values::text(&planned, "name") {
-            return planned;
-        }
-        values::with_unknown(&planned, "id")
-    });
+    let planned = request.prior.map(|prior| named::planned(prior, request.proposed));
     PlanResponse { planned, ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
 pub(crate) struct Kind;
-
-fn name(value: &Value) -> &str {
-    values::text(value, "name").unwrap_or_default()
-}
 
 fn list(value: &Value) -> String {
     format!("{}/aliases", path(value))
@@ -81,18 +67,10 @@ fn encode(value: &Value) -> Params {
     params
 }
 
-fn done(planned: &Value) -> Value {
-    complete(planned, &with(&blank(planned), "id", Value::string(name(planned))))
-}
-
 #[async_trait]
 impl Operations for Kind {
     async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
-        let alias = match cluster.get(&place(prior)).await {
-            Ok(alias) => alias,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(alias) = if_there(cluster.get(&place(prior)).await)? else { return Ok(None) };
         let found = |key: &str| alias.get(key).and_then(Json::as_str).unwrap_or_default();
         let known = values::text(prior, "cidr").filter(|known| same_network(known, found("cidr")));
         let read = Map::from_iter([
@@ -129,22 +107,10 @@ impl Operations for Kind {
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {
-        named(base, id)
+        named::located(base, id)
     }
 
     fn shape(&self) -> &'static str {
-        "cluster/NAME, vm/NODE/VMID/NAME or container/NODE/VMID/NAME"
+        named::SHAPE
     }
-}
-
-/// An object of that name is there already.
-pub(crate) fn taken(error: ProviderError, planned: &Value) -> ProviderError {
-    if !error.message.contains("already exists") {
-        return error;
-    }
-    let hint = format!(
-        "import it with the id {:?}, or choose another name",
-        format!("{}/{}", id(planned), name(planned))
-    );
-    ProviderError { left: None, ..refused(error.message, Some(&hint)) }
 }

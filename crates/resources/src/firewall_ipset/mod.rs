@@ -12,16 +12,16 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements};
+use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, if_there};
 use crate::definition::{Fields, blocks, flag, text};
-use crate::firewall::{followed_guest, named, owner, owner_fields, part_of_guest, path, validate_owner};
-use crate::firewall_alias::taken;
+use crate::firewall::named::{self, done, name, taken};
+use crate::firewall::{followed_guest, owner_fields, part_of_guest, path, validate_owner};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
 use crate::params::Params;
 use crate::registry::Rules;
-use crate::values::{self, all_blocks, blank, complete, settle, with, with_elements};
+use crate::values::{self, all_blocks, with_elements};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_ipset"];
@@ -47,10 +47,7 @@ pub(crate) fn fields() -> Fields {
 
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
-    let claim = |planned: &Value| {
-        let name = values::text(planned, "name")?.to_lowercase();
-        Some(format!("firewall set {name} of {}", owner(planned)?))
-    };
+    let claim = |planned: &Value| named::claim("set", planned);
     Rules { validate: validate_owner, plan, claim, part_of: part_of_guest, ..Rules::default() }
 }
 
@@ -61,21 +58,13 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
         if entries::are_same(before, after) {
             planned = with_elements(&planned, "cidr", before.to_vec());
         }
-        let planned = settle(prior, &planned);
-        if values::text(prior, "name") == values::text(&planned, "name") {
-            return planned;
-        }
-        values::with_unknown(&planned, "id")
+        named::planned(prior, &planned)
     });
     PlanResponse { planned, ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
 pub(crate) struct Kind;
-
-fn name(value: &Value) -> &str {
-    values::text(value, "name").unwrap_or_default()
-}
 
 fn list(value: &Value) -> String {
     format!("{}/ipset", path(value))
@@ -86,18 +75,10 @@ fn place(value: &Value) -> String {
     format!("{}/{}", list(value), name(value).to_lowercase())
 }
 
-fn done(planned: &Value) -> Value {
-    complete(planned, &with(&blank(planned), "id", Value::string(name(planned))))
-}
-
 #[async_trait]
 impl Operations for Kind {
     async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
-        let sets = match cluster.get(&list(prior)).await {
-            Ok(sets) => sets,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(sets) = if_there(cluster.get(&list(prior)).await)? else { return Ok(None) };
         let is_it = |set: &&Json| {
             set.get("name")
                 .and_then(Json::as_str)
@@ -151,10 +132,10 @@ impl Operations for Kind {
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {
-        named(base, id)
+        named::located(base, id)
     }
 
     fn shape(&self) -> &'static str {
-        "cluster/NAME, vm/NODE/VMID/NAME or container/NODE/VMID/NAME"
+        named::SHAPE
     }
 }

@@ -7,14 +7,14 @@ use pve_model::schema::Block;
 use pve_model::{Path, Value};
 use serde_json::json;
 
-use crate::cluster::{ApiError, Call, Cluster};
+use crate::cluster::{ApiError, Call, Cluster, if_there};
 use crate::definition::{Fields, flag, number, problem, text};
-use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
-use crate::firewall::{followed_guest, id, owner, owner_of, part_of_guest, path};
+use crate::firewall::options::{Holds, Table, bring, decode, names, place, reset};
+use crate::firewall::{followed_guest, id, owner, owner_of, part_of_guest};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{blank, complete, settle, with, with_unknown};
+use crate::values::{settle, with_unknown};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_firewall_options"];
@@ -85,51 +85,30 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
 /// The operations of the kind.
 pub(crate) struct Kind;
 
-fn place(value: &Value) -> String {
-    format!("{}/options", path(value))
-}
-
-impl Kind {
-    async fn set(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: &Value,
-    ) -> Result<Value, ProviderError> {
-        let before = prior.map(|prior| encode(OPTIONS, prior));
-        write(call, &place(planned), before, encode(OPTIONS, planned)).await?;
-        Ok(complete(planned, &with(&blank(planned), "id", Value::string(id(planned)))))
-    }
-}
-
 #[async_trait]
 impl Operations for Kind {
     /// `None` when the guest is gone.
     async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
-        let options = match cluster.get(&place(prior)).await {
-            Ok(options) => options,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(options) = if_there(cluster.get(&place(prior)).await)? else { return Ok(None) };
         let mut read = decode(OPTIONS, prior, &options);
         read.insert("id".into(), json!(id(prior)));
         Ok(Some(in_words_of(prior, &overlay(block, prior, read))))
     }
 
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
-        self.set(call, None, planned).await
+        bring(call, OPTIONS, None, planned, &id(planned)).await
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         if place(prior) != place(planned) && !followed_guest(prior, planned) {
             self.delete(call, prior).await?;
-            return self.set(call, None, planned).await;
+            return bring(call, OPTIONS, None, planned, &id(planned)).await;
         }
-        self.set(call, Some(prior), planned).await
+        bring(call, OPTIONS, Some(prior), planned, &id(planned)).await
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        reset(call, &place(prior), OPTIONS.iter().map(|(_, option, _)| *option)).await
+        reset(call, &place(prior), names(OPTIONS)).await
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

@@ -9,7 +9,7 @@ use pve_model::rules::{PlanRequest, PlanResponse};
 use pve_model::schema::Block;
 use serde_json::{Map, json};
 
-use crate::cluster::{ApiError, Call, Cluster, Step, refused};
+use crate::cluster::{ApiError, Call, Cluster, Step, if_there, refused};
 use crate::definition::{Fields, text};
 use crate::firewall::{followed_guest, id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
 use crate::observed::{in_words_of, overlay};
@@ -79,11 +79,7 @@ async fn with_written(call: &Call<'_>, base: &str, planned: &Value, error: Provi
 impl Operations for Kind {
     /// `None` when there are no rules though some were known, or the owner is gone.
     async fn read(&self, block: &Block, cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
-        let rules = match rule_list::list(cluster, &base(prior)).await {
-            Ok(rules) => rules,
-            Err(error) if error.is_missing() => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(rules) = if_there(rule_list::list(cluster, &base(prior)).await)? else { return Ok(None) };
         if rules.is_empty() && !all_blocks(prior, "rule").is_empty() {
             return Ok(None);
         }

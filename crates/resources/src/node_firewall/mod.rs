@@ -10,14 +10,13 @@ use serde_json::json;
 
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::definition::{Fields, flag, number, text};
-use crate::firewall::options::{Holds, Table, decode, encode, reset, write};
-use crate::firewall::path;
+use crate::firewall::options::{Holds, Table, bring, decode, names, place, reset};
 use crate::firewall_options::LOG_LEVELS;
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
-use crate::values::{self, blank, complete, settle, with};
+use crate::values::{self, settle, with};
 
 /// The names of the kind.
 pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_node_firewall", "proxmox_node_firewall"];
@@ -73,22 +72,8 @@ fn plan(request: PlanRequest<'_>) -> PlanResponse {
 /// The operations of the kind.
 pub(crate) struct Kind;
 
-fn place(value: &Value) -> String {
-    format!("{}/options", path(value))
-}
-
-impl Kind {
-    async fn set(
-        &self,
-        call: &Call<'_>,
-        prior: Option<&Value>,
-        planned: &Value,
-    ) -> Result<Value, ProviderError> {
-        let before = prior.map(|prior| encode(OPTIONS, prior));
-        write(call, &place(planned), before, encode(OPTIONS, planned)).await?;
-        let node = values::text(planned, "node_name").unwrap_or_default();
-        Ok(complete(planned, &with(&blank(planned), "id", Value::string(node))))
-    }
+fn node(value: &Value) -> &str {
+    values::text(value, "node_name").unwrap_or_default()
 }
 
 #[async_trait]
@@ -100,15 +85,15 @@ impl Operations for Kind {
     }
 
     async fn create(&self, call: &Call<'_>, planned: &Value) -> Result<Value, ProviderError> {
-        self.set(call, None, planned).await
+        bring(call, OPTIONS, None, planned, node(planned)).await
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        self.set(call, Some(prior), planned).await
+        bring(call, OPTIONS, Some(prior), planned, node(planned)).await
     }
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
-        reset(call, &place(prior), OPTIONS.iter().map(|(_, option, _)| *option)).await
+        reset(call, &place(prior), names(OPTIONS)).await
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {
