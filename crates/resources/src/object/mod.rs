@@ -7,6 +7,7 @@ mod encode;
 mod engine;
 mod hooks;
 mod plan;
+mod reading;
 mod template;
 mod wire;
 
