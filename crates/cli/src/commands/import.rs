@@ -75,8 +75,8 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     record.unspoken = provider.beside(&address).map(|beside| beside.unspoken);
     let taken = change.before.as_ref().and_then(half_made_by);
     if taken.is_some() {
-        take_over(provider, change, &options.id).await?;
-        record.values["description"] = Json::Null;
+        let told = take_over(provider, change, &options.id).await?;
+        record.values["description"] = told.map_or(Json::Null, Json::String);
     }
     let state_before = state.clone();
     let writer = Writer::start(Arc::clone(&log), state, actor());
@@ -115,9 +115,12 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     Ok(0)
 }
 
-/// Makes a guest nobody else's, before the log says so: whoever is stopped in between imports it again.
-async fn take_over(provider: &ProxmoxProvider, change: &Change, id: &str) -> Result<(), Failure> {
-    let taken = provider.take_over_guest(&change.address.resource.kind, &change.provider, id).await;
+/// Makes a guest nobody else's, before the log says so: whoever is stopped in between imports it again. Returns what its
+/// description is now.
+async fn take_over(provider: &ProxmoxProvider, change: &Change, id: &str) -> Result<Option<String>, Failure> {
+    let actor = actor();
+    let by = format!("{}@{}", actor.user, actor.host);
+    let taken = provider.take_over_guest(&change.address.resource.kind, &change.provider, (id, &by)).await;
     taken.map_err(|error| Failure::Plain {
         message: format!("{} cannot be imported as {id}: {error}", change.address),
         hint: error.hint,

@@ -1,5 +1,6 @@
 //! One action's calls: each task is reported before it is waited for, each step when it is done.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub(crate) struct Call<'a> {
     pub(crate) staged: Mutex<Option<u64>>,
     /// What told it from another one with its id when it was known last.
     pub(crate) identity: Option<String>,
+    /// The marker that the guest carries while this action makes it.
+    pub(crate) marker: Option<String>,
+    /// Whether the guest was found to be without it.
+    pub(crate) taken_over: AtomicBool,
     done: Mutex<Vec<String>>,
 }
 
@@ -45,7 +50,19 @@ impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
         let (turn, staged, done) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Call { cluster, progress, object, recreated: false, identity: None, turn, staged, done }
+        let (marker, taken_over) = (None, AtomicBool::default());
+        Call {
+            cluster,
+            progress,
+            object,
+            recreated: false,
+            turn,
+            staged,
+            identity: None,
+            marker,
+            taken_over,
+            done,
+        }
     }
 
     /// The same, behind these steps.

@@ -40,6 +40,14 @@ impl Target<'_> {
         self.call.existing(self.look().await?)
     }
 
+    /// Before each request about a container that is being made: it may have been taken over during the one before.
+    pub(super) async fn refuse_taken_over(&self) -> Result<(), ProviderError> {
+        match self.call.marker {
+            Some(_) => self.call.refuse_taken_over(&self.look_at_options().await?),
+            None => Ok(()),
+        }
+    }
+
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         self.call.existing(self.call.look_at_options("lxc", self.vmid, &self.node).await?)
@@ -153,6 +161,7 @@ impl Target<'_> {
         cloned: bool,
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_options().await?;
+        self.call.refuse_taken_over(&observed)?;
         let (mut set, mut delete) = match prior {
             Some(prior) => encode_options(planned, Purpose::All).since(&encode_options(prior, Purpose::All)),
             // A clone begins as its template: what is stated is brought about, the rest stays.

@@ -9,7 +9,7 @@ use crate::property::Properties;
 use crate::set_outside::taken_in;
 use crate::size::{in_gibibytes, same_size};
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, with};
-use crate::vm::{Extent, MARKER, decode_ip_config, decode_startup};
+use crate::vm::{Extent, decode_ip_config, decode_startup, is_put_by_a_run};
 
 /// Blocks that are looked at where the configuration has none.
 const LOOKED_AT: &[&str] = &["console", "cpu", "device_passthrough", "features", "memory", "startup"];
@@ -42,7 +42,7 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
     for (attribute, option) in [("description", "description"), ("hook_script_file_id", "hookscript")] {
         let found = observed.written(option);
         let inherited = cloned && guide.get(attribute).is_some_and(is_unset);
-        if !inherited || found.as_deref().is_some_and(|text| text.starts_with(MARKER)) {
+        if !inherited || found.as_deref().is_some_and(is_put_by_a_run) {
             put(attribute, json!(found));
         }
     }

@@ -88,6 +88,7 @@ impl Target<'_> {
         }
         let step = Step::of("write", "idmap");
         self.call.go_on(step)?;
+        self.refuse_taken_over().await?;
         let command = command(&self.node, self.vmid, &wanted);
         let words: Vec<&str> = command.iter().map(String::as_str).collect();
         let run = self.call.cluster.api.run(&self.node, &words, MOST).await;

@@ -34,6 +34,7 @@ impl Target<'_> {
             self.shut_down().await?;
         }
         for (slot, datastore) in moves {
+            self.refuse_taken_over().await?;
             self.move_volume(planned, &slot, &datastore).await?;
         }
         Ok(false)

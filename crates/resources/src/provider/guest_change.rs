@@ -6,7 +6,7 @@ use pve_model::event::Operation;
 
 use super::claims::{RACES, is_taken, record_other_id, vmid_is_free};
 use super::guest::Guest;
-use super::{Connection, Family};
+use super::{Connection, Family, take_over};
 use crate::cluster::{Call, failed, refused};
 use crate::operations::broken_off;
 use crate::registry::Kind;
@@ -32,6 +32,9 @@ impl<'a> GuestChange<'a> {
         let object = format!("{label} {vmid} on {node}");
         let mut call = Call::new(&self.connection.cluster, self.progress, object).behind(done);
         call.identity.clone_from(&self.request.identity);
+        if self.request.operation == Operation::Create {
+            call.marker.clone_from(&self.request.claim.marker);
+        }
         Guest::new(self.family, self.kind, call, (node.to_string(), vmid))
     }
 
@@ -76,11 +79,24 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
+            Err(error) if guest.call().is_taken_over() => Err(error),
             Err(error) => {
+                if let Some(taken) = self.taken_over(guest).await {
+                    return Err(taken);
+                }
                 let left = async { guest.read_unfinished(planned).await.map(Some) };
                 Err(broken_off(guest.call(), error, false, left).await)
             }
         }
+    }
+
+    /// Somebody may have taken the guest over between the look at it and the request that failed. That its marker is gone
+    /// is no proof by then: the request may have had its effect.
+    async fn taken_over(&self, guest: &Guest<'_>) -> Option<ProviderError> {
+        let observed = guest.look().await.ok()??;
+        let description = observed.text("description")?;
+        take_over::taken_over_by(&description, self.request.claim.marker.as_deref()?)?;
+        guest.call().refuse_taken_over(&observed).err()
     }
 
     /// After a failed create: what is there under the id, if our marker is on it, on whatever node: a clone is made beside

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::claims::{other_id, vmid_of};
 use super::guest::Guest;
 use super::identity::Known;
+use super::take_over::taken_over_by;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{Call, Cluster, Method, Step, elements, failed};
 use crate::operations::Proof;
@@ -182,6 +183,13 @@ impl Search<'_> {
         if operation == Operation::Create && was_destroyed(self.cluster, self.open, vmid).await? {
             return Ok(destroyed_since(vmid));
         }
+        let description = observed.text("description").unwrap_or_default();
+        let marker = self.open.intent.claim.marker.as_deref().unwrap_or_default();
+        if let Some(by) = taken_over_by(&description, marker) {
+            return Ok(Recovery::Unclear(format!(
+                "guest {vmid} on {node} was taken over by {by}: it cannot be proved to be from this run any more"
+            )));
+        }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
             let value = guest.read_unfinished(&planned).await?;
@@ -192,7 +200,6 @@ impl Search<'_> {
         }
         if self.open.tasks.is_empty() && self.open.completed.is_empty() {
             // The id was free when it was claimed; a guest without the marker is somebody else's.
-            let marker = self.open.intent.claim.marker.clone().unwrap_or_default();
             let note = format!(
                 "guest {vmid} on {node} exists but does not carry the marker {marker}: if it is yours, import it; \
                  if not, forget this action and apply again"

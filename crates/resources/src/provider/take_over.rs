@@ -1,13 +1,45 @@
 //! Taking over a guest that another run began to make: only what nobody is making at the moment, and so that the other run
-//! sees it.
+//! sees it, whether it still goes on or is to be resumed.
+
+use std::sync::atomic::Ordering;
 
 use pve_executor::ports::ProviderError;
 use serde_json::Value as Json;
 
 use super::{Family, ProxmoxProvider};
-use crate::cluster::{Method, failed, refused};
+use crate::cluster::{Call, Method, failed, refused};
 use crate::observed::Observed;
-use crate::vm::MARKER;
+use crate::vm::{MARKER, TAKEN_OVER};
+
+/// Who took a guest over from the run with this marker, if its description says so.
+pub(crate) fn taken_over_by<'a>(description: &'a str, marker: &str) -> Option<&'a str> {
+    description.trim().strip_prefix(TAKEN_OVER)?.strip_prefix(marker)?.strip_prefix(" by ")
+}
+
+impl Call<'_> {
+    /// Nothing more is written to a guest that is being made and does not carry the marker of this action any more.
+    /// Nothing is refused where none is being made.
+    pub(crate) fn refuse_taken_over(&self, observed: &Observed) -> Result<(), ProviderError> {
+        let Some(marker) = self.marker.as_deref() else { return Ok(()) };
+        let description = observed.text("description").unwrap_or_default();
+        if description.trim() == marker {
+            return Ok(());
+        }
+        self.taken_over.store(true, Ordering::Relaxed);
+        let why = match taken_over_by(&description, marker) {
+            Some(by) => format!("it was taken over by {by} while it was being made"),
+            None => "its marker was taken away while it was being made: somebody else may have taken it over"
+                .into(),
+        };
+        let hint = "it was not touched any more: take the resource out of the configuration, or give it another vm_id";
+        Err(refused(format!("make {}: {why}", self.object), Some(hint)))
+    }
+
+    /// Whether [`Call::refuse_taken_over`] has refused it.
+    pub(crate) fn is_taken_over(&self) -> bool {
+        self.taken_over.load(Ordering::Relaxed)
+    }
+}
 
 /// Refuses a guest that Proxmox VE is making: a task of somebody holds its lock until it is whole.
 pub(super) fn refuse_being_made(observed: &Observed, id: &str) -> Result<(), ProviderError> {
@@ -25,28 +57,34 @@ pub(super) fn refuse_being_made(observed: &Observed, id: &str) -> Result<(), Pro
 }
 
 impl ProxmoxProvider {
-    /// Takes away the marker of the run that began to make a guest: when that run, perhaps of another log, goes on, it finds
-    /// that the guest is not its own any more. Nothing is done where there is no marker.
+    /// Replaces the marker of the run that began to make a guest: when that run, perhaps of another log, goes on, it finds
+    /// that the guest is not its own any more, and `by` whom it was taken. Nothing is done where there is no marker. Returns
+    /// the description that the guest has now.
     ///
     /// # Errors
     /// When the guest is being made, or cannot be read or changed.
-    pub async fn take_over_guest(&self, kind: &str, provider: &str, id: &str) -> Result<(), ProviderError> {
+    pub async fn take_over_guest(
+        &self,
+        kind: &str,
+        provider: &str,
+        (id, by): (&str, &str),
+    ) -> Result<Option<String>, ProviderError> {
         let (_, family) = self.kind(kind)?;
         let api_kind = match family {
             Family::Vm => "qemu",
             Family::Container => "lxc",
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
         let observed = self.guest_to_import(api_kind, provider, id).await?;
-        if !observed.text("description").is_some_and(|text| text.trim().starts_with(MARKER)) {
-            return Ok(());
-        }
-        let mut params = vec![("delete".to_string(), "description".to_string())];
+        let description = observed.text("description").filter(|text| text.trim().starts_with(MARKER));
+        let Some(marker) = description else { return Ok(None) };
+        let told = format!("{TAKEN_OVER}{} by {by}", marker.trim());
+        let mut params = vec![("description".to_string(), told.clone())];
         if let Some(digest) = observed.text("digest") {
             params.push(("digest".into(), digest));
         }
         let path = format!("/nodes/{}/{api_kind}/{}/config", observed.node, observed.vmid);
         let sent = self.connection(provider)?.cluster.api.send(Method::Put, &path, &params).await;
-        sent.map(drop).map_err(|error| failed(format!("take over {id}"), &error))
+        sent.map(|_| Some(told)).map_err(|error| failed(format!("take over {id}"), &error))
     }
 }

@@ -44,6 +44,14 @@ impl Target<'_> {
         self.call.existing(self.look().await?)
     }
 
+    /// Before each request about a guest that is being made: it may have been taken over during the one before.
+    pub(super) async fn refuse_taken_over(&self) -> Result<(), ProviderError> {
+        match self.call.marker {
+            Some(_) => self.call.refuse_taken_over(&self.look_at_options().await?),
+            None => Ok(()),
+        }
+    }
+
     /// Its options only: half the requests.
     pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
         self.call.existing(self.call.look_at_options("qemu", self.vmid, &self.node).await?)
@@ -92,6 +100,7 @@ impl Target<'_> {
         if let Some(prior) = prior {
             self.call.refuse_other(prior, &observed)?;
         }
+        self.call.refuse_taken_over(&observed)?;
         let mut was_running = observed.running == Some(true);
         if prior.is_none() && cloned {
             self.refuse_smaller(&observed, planned)?;
@@ -107,6 +116,7 @@ impl Target<'_> {
         self.import_images(&drives.imports, planned).await?;
         let is_same = drives.moves.is_empty() && drives.imports.is_empty();
         let observed = if is_same { observed } else { self.look_at_options().await? };
+        self.call.refuse_taken_over(&observed)?;
         self.configure(prior, planned, cloned, &drives, &observed).await?;
         self.resize_disks(&drives, planned).await?;
         self.change_pool(prior, planned).await?;

@@ -23,6 +23,14 @@ pub(crate) enum Extent {
 /// The beginning of the text that marks a guest while it is being made.
 pub(crate) const MARKER: &str = "pve:";
 
+/// What a guest that was taken over has as its description in place of the marker, until its new owner writes its own.
+pub(crate) const TAKEN_OVER: &str = "Taken over from ";
+
+/// Whether a description is one that a run put there: not even a clone has it from its template.
+pub(crate) fn is_put_by_a_run(description: &str) -> bool {
+    description.strip_prefix(TAKEN_OVER).unwrap_or(description).starts_with(MARKER)
+}
+
 /// Blocks that are looked at where the configuration has none. Volumes and network devices are told by themselves, and for
 /// the sake of `amd_sev` no VM is made anew.
 const LOOKED_AT: &[&str] = &[
@@ -79,7 +87,7 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
         let found = observed.written(option);
         // What a clone has from its template without being asked for is the template's business.
         let inherited = cloned && guide.get(attribute).is_some_and(is_unset);
-        let marker = found.as_deref().is_some_and(|text| text.starts_with(MARKER));
+        let marker = found.as_deref().is_some_and(is_put_by_a_run);
         if marker || !inherited {
             let known = guide.get(attribute).and_then(Value::as_str);
             let pinned = attribute == "machine" && is_pinned(known, found.as_deref());

@@ -58,6 +58,7 @@ impl Target<'_> {
         for import in imports {
             let step = Step::of("import", &import.interface);
             self.call.go_on(step)?;
+            self.refuse_taken_over().await?;
             if self.call.cluster.api.user() == "root@pam" {
                 self.import_by_path(step, import, most).await?;
             } else {

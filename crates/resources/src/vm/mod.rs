@@ -38,7 +38,9 @@ use crate::registry::Rules;
 pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::{Target, timeout};
 pub(crate) use cloning::is_busy;
-pub(crate) use decode::{Extent, MARKER, decode_ip_config, decode_startup, decode_vm};
+pub(crate) use decode::{
+    Extent, MARKER, TAKEN_OVER, decode_ip_config, decode_startup, decode_vm, is_put_by_a_run,
+};
 pub(crate) use decode_devices::is_media;
 pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use option_changes::{draws_address, surplus_devices};

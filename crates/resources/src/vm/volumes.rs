@@ -21,6 +21,7 @@ impl Target<'_> {
         planned: &Value,
     ) -> Result<(), ProviderError> {
         for moved in &drives.moves {
+            self.refuse_taken_over().await?;
             let mut params = Params::default();
             params.put("disk", Some(&moved.interface));
             params.put("storage", Some(&moved.datastore));

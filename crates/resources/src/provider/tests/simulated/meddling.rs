@@ -116,6 +116,76 @@ async fn a_device_that_somebody_changes_meanwhile_is_not_overwritten() {
     assert!(there["net0"].as_str().unwrap().contains("rate=7"), "{there}");
 }
 
+/// What another log's take-over does to the guest that [`super::super::ACTION`] makes, and taking the marker away by hand.
+const THEIRS: &[(&str, &str, &str)] = &[
+    (
+        "description",
+        "Taken over from pve:00000000-0000-0000-0000-000000000007 by ann@desk",
+        "taken over by ann@desk",
+    ),
+    ("delete", "description", "its marker was taken away"),
+];
+
+/// Nothing is written behind it, and nothing of the guest counts as this log's.
+async fn is_left_alone(
+    kind: &'static str,
+    before: (Method, &'static str),
+    theirs: (&'static str, &'static str),
+    said: &str,
+) {
+    let (inner, _server) = world(kind).await;
+    let api = Meddling::over(inner.api.clone());
+    let world = World::over(kind, api.clone());
+    let (path, config) = match kind.ends_with("vm") {
+        true => ("/nodes/pve/qemu/600/config", json!({"node_name": "pve", "vm_id": 600, "name": "mine"})),
+        false => {
+            let template = json!([{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}]);
+            let disk = json!([{"datastore_id": "local-lvm", "size": 1}]);
+            (
+                "/nodes/pve/lxc/600/config",
+                json!({"node_name": "pve", "vm_id": 600, "operating_system": template, "disk": disk}),
+            )
+        }
+    };
+    *api.before.lock().unwrap() = Some((before.0, before.1, (Method::Put, path, vec![theirs])));
+    let recorder = Recorder::default();
+    let error = world.try_apply(None, Some(&world.config(config)), &recorder).await.unwrap_err();
+    assert!(error.message.contains(said), "{kind}: {}", error.message);
+    assert!(error.left.is_none() && !error.indeterminate, "{error:?}");
+    let steps = recorder
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|step| step.starts_with("done"))
+        .cloned()
+        .collect::<Vec<_>>();
+    assert_eq!(steps, ["done create"]);
+    let there = inner.api.send(Method::Get, path, &[]).await.unwrap();
+    assert_eq!(there["description"].as_str().map(str::trim), (theirs.0 == "description").then_some(theirs.1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_is_taken_over_while_it_is_made_is_let_go() {
+    for kind in ["proxmox_virtual_environment_vm", "proxmox_virtual_environment_container"] {
+        for (name, text, said) in THEIRS {
+            is_left_alone(kind, (Method::Get, "/600/config"), (name, text), said).await;
+        }
+    }
+}
+
+/// The digest refuses the request, and what is there then says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_is_taken_over_just_before_it_is_configured_is_let_go() {
+    let (name, text, said) = THEIRS[0];
+    for (kind, method) in [
+        ("proxmox_virtual_environment_vm", Method::Post),
+        ("proxmox_virtual_environment_container", Method::Put),
+    ] {
+        is_left_alone(kind, (method, "/600/config"), (name, text), said).await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_no_list_is_no_empty_one() {
     for kind in ["proxmox_virtual_environment_firewall_ipset", "proxmox_virtual_environment_firewall_rules"] {
