@@ -78,6 +78,12 @@ pub(crate) fn tag(text: &str) -> Option<String> {
     (!first || !rest).then(|| format!("{text:?} is no tag: only letters, digits and _ + . - are accepted"))
 }
 
+/// The same of each that a text is taken apart into: of that itself [`crate::definition::split_tags`] tells, and the cluster
+/// refuses nothing for it.
+pub(crate) fn tags(text: &str) -> Option<String> {
+    text.split(crate::values::separates_tags).filter(|part| !part.is_empty()).find_map(tag)
+}
+
 /// An address of a guest: `dhcp`, `auto`, `manual` or an address with a prefix length.
 pub(crate) fn address(text: &str) -> Option<String> {
     if matches!(text, "" | "dhcp" | "auto" | "manual") {

@@ -8,6 +8,8 @@ mod vms;
 
 use serde_json::{Value as Json, json};
 
+use super::World;
+
 pub(super) const VM: &str = "proxmox_virtual_environment_vm";
 
 pub(super) fn full_vm() -> Json {
@@ -67,4 +69,27 @@ pub(super) fn full_container() -> Json {
         "operating_system": [{"template_file_id": "local:vztmpl/d.tar.zst", "type": "debian"}],
         "startup": [{"order": 2}],
     })
+}
+
+/// One warning for one fault: what the cluster takes apart it does not refuse, but for a part that is no tag.
+#[test]
+fn a_tag_with_a_separator_is_told_of_once() {
+    for kind in [VM, CONTAINER] {
+        let world = World::new(kind);
+        let told = |tag: &str| -> Vec<String> {
+            let config = world.config(json!({"node_name": "pve", "tags": [tag]}));
+            let problems = world.rules().validate(&config).into_iter();
+            let about = problems.filter(|problem| problem.path.to_string().starts_with("tags"));
+            about.map(|problem| format!("{}: {}", problem.summary, problem.detail)).collect()
+        };
+        let split = told("a;b");
+        assert!(split.len() == 1 && split[0].contains("becomes several tags"), "{kind}: {split:?}");
+        let refused = told("a$");
+        assert!(
+            refused.len() == 1 && refused[0].contains("the cluster will refuse it"),
+            "{kind}: {refused:?}"
+        );
+        assert_eq!(told("a;b$").len(), 2, "{kind}");
+        assert_eq!(told("a.b"), [""; 0], "{kind}");
+    }
 }
