@@ -51,6 +51,37 @@ fn an_init_that_fails_changes_nothing() {
 }
 
 #[test]
+fn a_move_of_several_environments_that_stops_at_one_is_completed_by_the_same_command() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    let path = one.path();
+    let block = backend(server.address(), "one").replace("key = \"one\"", "");
+    set_backend(path, &block);
+    std::fs::create_dir(path.join("staging")).unwrap();
+    std::fs::write(path.join("staging/terraform.tfvars"), "").unwrap();
+    ok(path, &["init", "-backend-config=key=one"]);
+    ok(path, &["apply", "-auto-approve"]);
+    ok(path, &["-e", "staging", "apply", "-auto-approve"]);
+    // Somebody else's log is where that of staging is to go.
+    let occupied = project(server.address(), MAIN);
+    set_backend(occupied.path(), &backend(server.address(), "env:/staging/two"));
+    ok(occupied.path(), &["apply", "-auto-approve"]);
+    let words = ["init", "-migrate", "-backend-config=key=two"];
+    for _ in 0..2 {
+        let refused = fails(path, &words);
+        assert!(refused.contains("there is a log with"), "{refused}");
+    }
+    for key in server.keys().iter().filter(|key| key.starts_with("env:/staging/two")) {
+        assert!(server.request("DELETE", &format!("/team/{key}"), "").0 < 300);
+    }
+    assert!(ok(path, &words).contains("env:/staging/two.pve"));
+    for environment in ["default", "staging"] {
+        assert!(ok(path, &["-e", environment, "plan"]).contains("No changes."), "{environment}");
+        assert!(ok(path, &["-e", environment, "log", "verify"]).contains("none changed"), "{environment}");
+    }
+}
+
+#[test]
 fn what_was_kept_of_a_run_is_pushed_before_its_log_is_moved_and_the_refusals_lead_there() {
     let Some(server) = Server::start() else { return };
     let proxy = Proxy::start(server.address());

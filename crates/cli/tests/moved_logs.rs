@@ -261,6 +261,10 @@ fn a_log_that_was_moved_to_a_machine_is_there_only_and_comes_back_to_its_key() {
         let there = format!(":{}", alice.path().join(".pve/default/log.db").display());
         assert!(refused.contains("was moved to") && refused.contains(&there), "{refused}");
         assert!(!refused.contains("each is there"), "{refused}");
+        // No empty log that looks like the one that went on.
+        let left = ["log.db", "log.db-wal", "log.db-shm"]
+            .map(|name| bob.path().join(".pve/default").join(name).exists());
+        assert_eq!(left, [false; 3]);
     }
     // No false alarm, either.
     let told = fails(bob.path(), &["log", "verify"]);

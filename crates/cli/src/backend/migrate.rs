@@ -1,6 +1,6 @@
 //! `pve init -migrate`: a log from where it is to where the configuration now says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,6 +57,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
         marker.check_log(project, &*from).await?;
     }
     refuse_unnamed(&*from).await?;
+    let made = made_by_opening(project, target);
     let to = open_to_move(project, target, Some(from.id())).await?;
     let way = Way {
         from: &*from,
@@ -65,13 +66,23 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
         to_place: told(project, target),
         here: log_home(project)?,
     };
-    let (events, was_moved) = match moved_to {
-        None => (way.carry(&to_name).await?, false),
+    let was_moved = moved_to.is_some();
+    let went = match moved_to {
+        None => way.carry(&to_name).await,
         // Endpoints were once told with the slash at their end.
         Some(place) if [&*way.to_place, &*to_name].contains(&place.trim_end_matches('/')) => {
-            (way.complete(&from_name, &place).await?, true)
+            way.complete(&from_name, &place).await
         }
-        Some(place) => return Err(elsewhere(&from_name, &place, &to_name)),
+        Some(place) => Err(elsewhere(&from_name, &place, &to_name)),
+    };
+    let events = match went {
+        Ok(events) => events,
+        Err(failure) => {
+            let is_empty = to.head().await.is_ok_and(|events| events == 0);
+            drop(to);
+            made.filter(|_| is_empty).iter().for_each(|file| discard(file));
+            return Err(failure);
+        }
     };
     let state = to.state().await?;
     if let Err(error) = to.save_snapshot(&state).await {
@@ -83,6 +94,24 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
         put_aside(&local.log(project))?;
     }
     Ok(Some(Moved { events, from: from_name, to: to_name, was_moved }))
+}
+
+/// The file that opening a log makes where there is none.
+fn made_by_opening(project: &Project, target: &Backend) -> Option<PathBuf> {
+    match target {
+        Backend::Local(local) => Some(local.log(project)).filter(|file| !file.exists()),
+        Backend::Shared(_) => None,
+    }
+}
+
+/// Takes an empty log away again, with what SQLite keeps beside it. What cannot be taken away is as harmless as before: the
+/// next move goes there.
+fn discard(file: &Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_os_string();
+        name.push(end);
+        let _ = std::fs::remove_file(name);
+    }
 }
 
 /// How a place is called in a log that others read, too: with the machine, if it is on one.
