@@ -1,12 +1,13 @@
 //! What a configuration's `backend "s3"` stands for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pve_state::{Key, LogError};
 use uuid::Uuid;
 
 use crate::aws::{AwsStore, ConnectError, authorized};
-use crate::conditional::read;
+use crate::conditional::{Tries, read};
 use crate::lease::S3Lease;
 use crate::lock_table::LockTable;
 use crate::log::S3Log;
@@ -65,7 +66,8 @@ impl SharedLog {
     /// # Errors
     /// When the store or the table cannot be asked.
     pub async fn terraform_locks(&self) -> Result<Vec<TerraformLock>, StoreError> {
-        read_locks(&*self.store, &self.state_key, self.lock_table.as_ref(), &self.lock_id).await
+        let table = self.lock_table.as_ref().map(|table| (table, Tries::begin()));
+        read_locks(&*self.store, &self.state_key, table, &self.lock_id).await
     }
 }
 
@@ -79,8 +81,11 @@ pub async fn terraform_state(settings: &Settings, environment: &str) -> Result<O
     found.map_err(|error| LogError::Storage { place: key, reason: error.to_string() })
 }
 
-/// The locks that Terraform holds on the state beside a log, which is not opened for it; the error within is of what could
-/// not be asked.
+/// The longest wait for what is only told.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The locks that Terraform holds on the state beside a log, which is not opened for it, to tell of them: what does not
+/// answer within seconds is not waited for. The error within is of what could not be asked.
 ///
 /// # Errors
 /// When the store cannot be used.
@@ -90,7 +95,10 @@ pub async fn terraform_locks(
 ) -> Result<Result<Vec<TerraformLock>, StoreError>, LogError> {
     let (store, table) = connect(settings, environment).await?;
     let (key, id) = (settings.state_key(environment), settings.lock_id(environment));
-    Ok(read_locks(&*store, &key, table.as_ref(), &id).await)
+    let table = table.as_ref().map(|table| (table, Tries::brief()));
+    let looked = tokio::time::timeout(LOOK, read_locks(&*store, &key, table, &id)).await;
+    let late = || StoreError::Unclear(format!("no answer within {} s", LOOK.as_secs()));
+    Ok(looked.unwrap_or_else(|_| Err(late())))
 }
 
 /// Asks the store, once, what it has of the log: an absence can be told by whoever answers, a listing cannot.

@@ -33,19 +33,25 @@ pub(crate) enum Created {
 /// The tries of one request.
 pub(crate) struct Tries {
     made: u32,
+    most: u32,
     until: Instant,
 }
 
 impl Tries {
     pub(crate) fn begin() -> Tries {
-        Tries { made: 0, until: Instant::now() + PATIENCE }
+        Tries { made: 0, most: ATTEMPTS, until: Instant::now() + PATIENCE }
+    }
+
+    /// Two, for what is only told: nobody is to wait for it.
+    pub(crate) fn brief() -> Tries {
+        Tries { most: 2, ..Tries::begin() }
     }
 
     /// Pauses before the next try; `false` when it is given up.
     pub(crate) async fn next(&mut self) -> bool {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.made).min(LONGEST_PAUSE);
         self.made += 1;
-        if self.made == ATTEMPTS || Instant::now() + pause >= self.until {
+        if self.made == self.most || Instant::now() + pause >= self.until {
             return false;
         }
         tokio::time::sleep(pause).await;

@@ -75,12 +75,12 @@ impl LockTable {
         &self.name
     }
 
-    /// What the holder of the lock `id` wrote of itself, if it is held; asked again when there is no answer.
+    /// What the holder of the lock `id` wrote of itself, if it is held; asked again, as often as `tries` has it, when there is
+    /// no answer.
     ///
     /// # Errors
     /// When the table cannot be asked, or is not there: it may be somewhere else, with a lock in it.
-    pub(crate) async fn read(&self, id: &str) -> Result<Option<String>, StoreError> {
-        let mut tries = Tries::begin();
+    pub(crate) async fn read(&self, id: &str, mut tries: Tries) -> Result<Option<String>, StoreError> {
         loop {
             let result = self.ask(id).await;
             match &result {

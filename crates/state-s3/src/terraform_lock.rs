@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::conditional::read;
+use crate::conditional::{Tries, read};
 use crate::lock_table::LockTable;
 use crate::store::{ObjectStore, StoreError};
 
@@ -57,12 +57,12 @@ impl std::fmt::Display for TerraformLock {
 pub(crate) async fn read_locks(
     store: &dyn ObjectStore,
     key: &str,
-    table: Option<&LockTable>,
+    table: Option<(&LockTable, Tries)>,
     id: &str,
 ) -> Result<Vec<TerraformLock>, StoreError> {
     let in_table = async {
-        let Some(table) = table else { return Ok(None) };
-        let found = table.read(id).await?;
+        let Some((table, tries)) = table else { return Ok(None) };
+        let found = table.read(id, tries).await?;
         Ok(found.map(|info| TerraformLock { table: Some(table.name().into()), ..lock(info.as_bytes()) }))
     };
     let (object, item) = futures::try_join!(read_lock(store, key), in_table)?;

@@ -8,6 +8,8 @@ mod server;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pve_model::Value;
 use pve_state::Key;
@@ -191,13 +193,49 @@ async fn a_table_that_does_not_answer_at_once_is_asked_again() {
     assert_eq!(found[0].id, "7d8c");
 }
 
+/// Nobody waits half a minute for a note.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_out_of_reach_is_asked_twice_by_whoever_only_tells() {
+    let Some(server) = Server::start_with_users().await else { return };
+    let ann = user(server.address(), "ann", "dynamodb:GetItem");
+    let told = async |table: SocketAddr| {
+        let url = |address| text(&format!("http://{address}"));
+        let endpoints = [("s3".into(), url(server.address())), ("dynamodb".into(), url(table))];
+        let more = [
+            ("access_key", text(&ann.0)),
+            ("secret_key", text(&ann.1)),
+            ("dynamodb_table", text("locks")),
+            ("endpoints", Value::object(endpoints.into())),
+        ];
+        let locks =
+            pve_state_s3::terraform_locks(&settings(server.address(), &more), "default").await.unwrap();
+        locks.unwrap_err().to_string()
+    };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let failing =
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}".to_string();
+    assert!(told(counting(vec![failing], &asked)).await.contains("500"));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let error = told(silent.local_addr().unwrap()).await;
+    assert!(error.contains("no answer within 5 s"), "{error}");
+}
+
 /// Gives these answers one after the other, the last one for ever.
 fn answering(answers: Vec<String>) -> SocketAddr {
+    counting(answers, &Arc::default())
+}
+
+/// The same, counting what was asked.
+fn counting(answers: Vec<String>, asked: &Arc<AtomicUsize>) -> SocketAddr {
+    let asked = Arc::clone(asked);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let last = answers.len() - 1;
         for (count, mut client) in listener.incoming().flatten().enumerate() {
+            asked.fetch_add(1, Ordering::SeqCst);
             let mut bytes = Vec::new();
             let mut buffer = [0; 4096];
             // The body is an object without a brace in its texts.
