@@ -53,6 +53,24 @@ fn a_secret_is_not_shown_where_it_comes_from_either() {
 }
 
 #[test]
+fn what_is_called_sensitive_is_not_shown_wherever_it_stands() {
+    let faulty = "locals {\n  a = tonumber(sensitive(\"hunter2-local\"))\n}\n";
+    told(&Project::new(faulty), &["validate"], "main.tf:2:");
+    let led = "locals {\n  word = tonumber(\"hunter2-led\")\n  a = sensitive(local.word)\n}\n";
+    told(&Project::new(led), &["validate"], "main.tf:2:");
+    let looped = "locals {\n  a = [for word in [\"hunter2-one\"] : tonumber(sensitive(word))]\n}\n";
+    told(&Project::new(looped), &["validate"], "main.tf:2:");
+    let argument =
+        "resource \"terraform_data\" \"a\" {\n  input = tonumber(sensitive(\"hunter2-input\"))\n}\n";
+    told(&Project::new(argument), &["validate"], "main.tf:2:");
+    let project = Project::new(
+        "module \"m\" {\n  source = \"./m\"\n  n      = tonumber(sensitive(\"hunter2-n\"))\n}\n",
+    );
+    project.write("m/main.tf", "variable \"n\" {}\noutput \"n\" {\n  value = var.n\n}\n");
+    told(&project, &["validate"], "main.tf:3:");
+}
+
+#[test]
 fn a_secret_that_a_module_is_given_is_not_shown_in_the_call() {
     let project =
         Project::new("module \"m\" {\n  source = \"./m\"\n  word   = tonumber(\"hunter2-argument\")\n}\n");

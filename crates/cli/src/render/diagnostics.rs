@@ -55,7 +55,7 @@ pub fn hint_line(hint: Option<&str>, paint: Paint) -> String {
 
 /// The lines of source that it is about; of a secret, where they are.
 fn excerpt(diagnostic: &Diagnostic, sources: &SourceMap, paint: Paint) -> String {
-    if diagnostic.hides_text || diagnostic.span.is_some_and(|span| is_hidden(sources, span)) {
+    if diagnostic.span.is_some_and(|span| is_hidden(sources, span)) {
         let place = diagnostic.span.and_then(|span| sources.place(span));
         return place
             .map(|(name, line, column)| format!(" --> {name}:{line}:{column}\n"))

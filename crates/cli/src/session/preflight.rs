@@ -123,11 +123,10 @@ fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
     let detail = format!("`{place}` of {address}: {detail}{end}");
     let declared = workspace.declared(&address);
     let span = declared.map(|resource| span_of(&resource.body, &place).unwrap_or(resource.span));
-    let warning = match span {
+    match span {
         Some(span) => Diagnostic::warning(span, summary, detail),
         None => Diagnostic { severity: Severity::Warning, ..Diagnostic::error_without_span(summary, detail) },
-    };
-    Diagnostic { hides_text: is_secret, ..warning }
+    }
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ pub struct Secrets {
     pub variables: BTreeMap<String, bool>,
 }
 
-/// Everything that is written out and leads to a sensitive argument, variable or output: through locals, arguments of
-/// modules, loops and functions.
+/// Everything that is written out and leads to a sensitive argument, variable or output, or to the function `sensitive`:
+/// through locals, arguments of modules, loops and functions.
 pub fn secrets(configuration: &Configuration, registry: &dyn RulesRegistry) -> Secrets {
     let mut search = Search { registry, found: Secrets::default(), seen: BTreeSet::new() };
     search.module(&Place { module: &configuration.root, caller: None });
@@ -80,21 +80,37 @@ impl Search<'_> {
         for output in module.outputs.values().filter(|output| output.sensitive) {
             self.expr(&output.value, &[], &plain);
         }
+        let written = module.variables.values().filter_map(|variable| variable.written_default.as_ref());
+        let locals = module.locals.values().map(|local| &local.value);
+        let outputs = module.outputs.values().map(|output| &output.value);
+        self.marked(written.chain(locals).chain(outputs).flat_map(Expr::marked_sensitive), &plain);
         for provider in &module.providers {
+            self.marked(provider.body.marked_sensitive(), &plain);
             if let Some(schema) = self.registry.provider(&provider.name) {
                 self.body(&provider.body, &schema.block, &plain);
             }
         }
         module.resources.iter().for_each(|resource| self.resource(resource, place));
         for call in module.module_calls.values() {
+            let names = Names { place, for_each: call.for_each.as_ref(), bound: None };
+            self.marked(call.for_each.iter().flat_map(Expr::marked_sensitive), &plain);
+            self.marked(call.arguments.marked_sensitive(), &names);
             if let Some(child) = &call.child {
                 self.module(&Place { module: child, caller: Some((place, call)) });
             }
         }
     }
 
+    /// What is called `sensitive` wherever it stands.
+    fn marked<'e>(&mut self, exprs: impl IntoIterator<Item = &'e Expr>, names: &Names<'_, '_>) {
+        exprs.into_iter().for_each(|expr| self.expr(expr, &[], names));
+    }
+
     fn resource(&mut self, resource: &Resource, place: &Place<'_>) {
         let names = Names { place, for_each: resource.for_each.as_ref(), bound: None };
+        let repeated = [&resource.count, &resource.for_each].into_iter().flatten();
+        self.marked(repeated.flat_map(Expr::marked_sensitive), &names);
+        self.marked(resource.body.marked_sensitive(), &names);
         let rules = match resource.mode {
             ResourceMode::Managed => self.registry.resource(&resource.kind),
             ResourceMode::Data => self.registry.data(&resource.kind),

@@ -22,8 +22,6 @@ pub struct Diagnostic {
     pub detail: String,
     /// The text at fault; none for findings about no text, such as a missing variable.
     pub span: Option<Span>,
-    /// The text at fault may be a secret: it is pointed at, and not shown.
-    pub hides_text: bool,
     /// Other places that matter, each with what it is.
     pub related: Vec<(Span, String)>,
     /// What the user can do.
@@ -38,7 +36,6 @@ impl Diagnostic {
             summary: summary.into(),
             detail: detail.into(),
             span: Some(span),
-            hides_text: false,
             related: Vec::new(),
             hint: None,
         }

@@ -23,6 +23,13 @@ impl Expr {
         collector.calls
     }
 
+    /// What this expression calls `sensitive`.
+    pub fn marked_sensitive(&self) -> Vec<&Expr> {
+        let mut collector = Collector::default();
+        collector.expr(self);
+        collector.marked
+    }
+
     /// This expression as a reference, if it is one without anything to evaluate in it.
     pub fn as_static_traversal(&self) -> Option<Traversal> {
         match &self.kind {
@@ -68,6 +75,13 @@ impl Body {
         collector.body(self);
         collector.found
     }
+
+    /// What is called `sensitive` in all attributes of this body and the blocks in it.
+    pub fn marked_sensitive(&self) -> Vec<&Expr> {
+        let mut collector = Collector::default();
+        collector.body(self);
+        collector.marked
+    }
 }
 
 /// The reference that `base` and its first steps are, with the number of steps in it.
@@ -97,15 +111,17 @@ fn literal_step(step: &Step) -> Option<TraversalStep> {
 }
 
 #[derive(Default)]
-struct Collector {
+struct Collector<'e> {
     found: Vec<Traversal>,
     calls: Vec<(Name, Span)>,
-    /// Names bound around the place being looked at.
-    bound: Vec<Name>,
+    /// Arguments of `sensitive`.
+    marked: Vec<&'e Expr>,
+    /// Names bound around the place being looked at, with what they are elements of.
+    bound: Vec<(Name, &'e Expr)>,
 }
 
-impl Collector {
-    fn body(&mut self, body: &Body) {
+impl<'e> Collector<'e> {
+    fn body(&mut self, body: &'e Body) {
         for item in &body.items {
             match item {
                 Item::Attribute(attribute) => self.expr(&attribute.expr),
@@ -114,11 +130,11 @@ impl Collector {
         }
     }
 
-    fn expr(&mut self, expr: &Expr) {
+    fn expr(&mut self, expr: &'e Expr) {
         with_stack(|| self.expr_kind(expr));
     }
 
-    fn expr_kind(&mut self, expr: &Expr) {
+    fn expr_kind(&mut self, expr: &'e Expr) {
         match &expr.kind {
             ExprKind::Literal(_) => {}
             ExprKind::Variable(_) => self.found_traversal(expr, &[]),
@@ -132,6 +148,9 @@ impl Collector {
             }
             ExprKind::FunctionCall(call) => {
                 self.calls.push((call.name.clone(), call.name_span));
+                if call.name.as_str() == "sensitive" {
+                    call.arguments.iter().for_each(|argument| self.mark(argument));
+                }
                 call.arguments.iter().for_each(|argument| self.expr(argument));
             }
             ExprKind::Binary(binary) => {
@@ -164,15 +183,28 @@ impl Collector {
         }
     }
 
-    fn found_traversal(&mut self, base: &Expr, steps: &[Step]) {
+    fn found_traversal(&mut self, base: &'e Expr, steps: &'e [Step]) {
         match literal_prefix(base, steps) {
-            Some((traversal, _)) if !self.bound.contains(&traversal.root.name) => self.found.push(traversal),
+            Some((traversal, _)) if !self.is_bound(&traversal.root.name) => self.found.push(traversal),
             Some(_) => {}
             None => self.expr(base),
         }
     }
 
-    fn steps(&mut self, steps: &[Step]) {
+    fn is_bound(&self, name: &Name) -> bool {
+        self.bound.iter().any(|(bound, _)| bound == name)
+    }
+
+    /// What is sensitive is what stands there, and all that a name in it is an element of.
+    fn mark(&mut self, argument: &'e Expr) {
+        self.marked.push(argument);
+        for traversal in argument.references() {
+            let collection = self.bound.iter().rev().find(|(bound, _)| *bound == traversal.root.name);
+            self.marked.extend(collection.map(|(_, collection)| *collection));
+        }
+    }
+
+    fn steps(&mut self, steps: &'e [Step]) {
         for step in steps {
             match step {
                 Step::Index(key, _) => self.expr(key),
@@ -182,7 +214,7 @@ impl Collector {
         }
     }
 
-    fn parts(&mut self, parts: &[TemplatePart]) {
+    fn parts(&mut self, parts: &'e [TemplatePart]) {
         for part in parts {
             match part {
                 TemplatePart::Literal(..) => {}
@@ -200,11 +232,11 @@ impl Collector {
     }
 
     /// Looks at the collection, and then at what sees the names bound by `intro`.
-    fn bound(&mut self, intro: &ForIntro, look: impl FnOnce(&mut Self)) {
+    fn bound(&mut self, intro: &'e ForIntro, look: impl FnOnce(&mut Self)) {
         self.expr(&intro.collection);
         let before = self.bound.len();
-        self.bound.extend(intro.key.iter().map(|key| key.name.clone()));
-        self.bound.push(intro.value.name.clone());
+        let names = intro.key.iter().chain([&intro.value]);
+        self.bound.extend(names.map(|name| (name.name.clone(), &intro.collection)));
         look(self);
         self.bound.truncate(before);
     }
