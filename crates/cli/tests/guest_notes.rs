@@ -67,3 +67,37 @@ fn a_download_in_the_place_of_a_file_says_that_the_file_goes_first() {
         assert_eq!(plan.contains("the file that is there goes first"), goes_first, "{url} {name}: {plan}");
     }
 }
+
+#[test]
+fn a_pool_that_a_token_may_not_see_is_kept_as_recorded_and_that_is_told() {
+    let cluster = Cluster::start(Options::default());
+    for pool in ["crew", "other"] {
+        cluster.send("POST", "/pools", &[("poolid", pool)]);
+    }
+    let vm = |pool: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"g\" {{\n  node_name = \"pve\"\n  vm_id = 500\n  \
+             started = false\n  pool_id = \"{pool}\"\n}}\n"
+        )
+    };
+    let mut project = project_with(&cluster, "");
+    project.write("main.tf", &vm("crew"));
+    project.ok(&["apply", "--auto-approve"]);
+    // Everything but the right to see pools.
+    let privileges = "VM.Audit,VM.Allocate,VM.Config.Options,Datastore.Audit,Sys.Audit";
+    cluster.send("POST", "/access/roles", &[("roleid", "Blind"), ("privs", privileges)]);
+    cluster.send("POST", "/access/users", &[("userid", "ci@pve")]);
+    cluster.send("PUT", "/access/acl", &[("path", "/"), ("roles", "Blind"), ("users", "ci@pve")]);
+    let token = cluster.send("POST", "/access/users/ci@pve/token/ci", &[("privsep", "0")]);
+    let secret = token["value"].as_str().unwrap_or_else(|| panic!("{token}"));
+    let seeing = cluster.server.token.clone();
+    project.set("PROXMOX_VE_API_TOKEN", &format!("ci@pve!ci={secret}"));
+    let plan = unwrapped(&project.ok(&["plan", "-detailed-exitcode"]));
+    assert!(plan.contains("Pool.Audit on /pool/crew") && plan.contains("kept as recorded"), "{plan}");
+    // Whoever sees pools sees that the guest left its own.
+    project.set("PROXMOX_VE_API_TOKEN", &seeing);
+    assert!(!project.ok(&["plan", "-detailed-exitcode"]).contains("Pool.Audit"));
+    cluster.send("PUT", "/pools", &[("poolid", "crew"), ("vms", "500"), ("delete", "1")]);
+    let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
+    assert!(code == 2 && plan.contains("pool_id"), "{plan}");
+}

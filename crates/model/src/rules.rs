@@ -63,6 +63,8 @@ pub struct Beside {
     pub set_aside: Vec<(String, String)>,
     /// Options that take effect with its next start, with their values where those are numbers: `cores (1 -> 2)`.
     pub waits: Vec<String>,
+    /// Values that whoever reads may not see, and why; they are kept as they were recorded.
+    pub hidden: Vec<String>,
     /// Options that it has and that none of its values tells, by their names.
     pub unspoken: BTreeMap<String, String>,
     /// Those of them that are others than were recorded.

@@ -34,7 +34,8 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     let named = named_parts(value);
     extras.retain(|extra| !named.contains(&extra.key));
     let unspoken = unspoken(&observed.config, value, &slots(&extras));
-    Beside { extras, set_aside: set_aside(observed), waits: waits(observed), unspoken, changed: Vec::new() }
+    let (set_aside, waits) = (set_aside(observed), waits(observed));
+    Beside { extras, set_aside, waits, unspoken, ..Beside::default() }
 }
 
 /// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds have no extras: their drives
@@ -68,6 +69,7 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
     });
     let mut remarks: Vec<String> = extras.collect();
     remarks.extend(unused_volumes(beside, before, after));
+    remarks.extend(beside.hidden.iter().cloned());
     // What is said of a change that waits is said once.
     let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
     let waiting: BTreeMap<String, &String> = beside.waits.iter().map(|wait| (name(wait), wait)).collect();

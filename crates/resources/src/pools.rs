@@ -4,9 +4,32 @@ use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 
-use crate::cluster::{Call, Method, Step};
+use crate::cluster::{Call, Cluster, Method, Step};
 use crate::families;
 use crate::params::Params;
+
+/// The right to see a pool.
+const AUDIT: &str = "Pool.Audit";
+
+/// Which pool a guest was in and, as far as whoever asks may see, still is: without the right to see a pool, the list of
+/// guests looks as if it had none of it (`PVE::API2::Cluster`, `resources`).
+pub(crate) async fn hidden_pool(
+    cluster: &Cluster,
+    recorded: Option<&str>,
+    found: Option<&str>,
+) -> Option<String> {
+    let pool = recorded.filter(|_| found.is_none())?;
+    let path = format!("/pool/{pool}");
+    let params = [("path".to_string(), path.clone())];
+    let held = cluster.api.send(Method::Get, "/access/permissions", &params).await.ok()?;
+    let sees = held.get(&path).and_then(|held| held.get(AUDIT)).is_some();
+    (!sees).then(|| pool.to_string())
+}
+
+/// What is told of a pool that is kept as it was recorded.
+pub(crate) fn told_of_hidden(pool: &str) -> String {
+    format!("pool_id: who is in {pool:?} is seen with {AUDIT} on /pool/{pool} only; kept as recorded")
+}
 
 /// Puts a guest into another pool, or into none.
 pub(crate) async fn change_pool(

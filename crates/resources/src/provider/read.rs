@@ -10,6 +10,7 @@ use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
 use crate::cluster::{Cluster, failed, refused};
 use crate::observed::{Observed, with_waiting};
+use crate::pools::{hidden_pool, told_of_hidden};
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, flag, int, text};
 use crate::vm::Extent;
@@ -119,6 +120,8 @@ impl KnownGuest<'_> {
         if !all_blocks(self.prior, "idmap").is_empty() {
             cluster.add_lists(api_kind, &mut observed).await.map_err(|error| fail(&error))?;
         }
+        let hidden = hidden_pool(cluster, text(self.prior, "pool_id"), observed.pool.as_deref()).await;
+        observed.pool = hidden.clone().or(observed.pool);
         let (value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
         let found = Known::found(&observed);
         let known = Known::recorded(self.prior, self.identity);
@@ -127,7 +130,8 @@ impl KnownGuest<'_> {
         if self.family == Family::Container {
             refuse_another(known.is_another_container(&found), &found, place)?;
         }
-        let beside = beside_of(&observed, self.prior, &value);
+        let mut beside = beside_of(&observed, self.prior, &value);
+        beside.hidden.extend(hidden.as_deref().map(told_of_hidden));
         let seen = Seen { waits, identity: found.identity, beside };
         let agent = block(self.prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
         let addresses = self.prior.get("ipv4_addresses").and_then(Value::elements);
