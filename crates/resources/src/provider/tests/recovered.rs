@@ -158,6 +158,28 @@ async fn a_guest_without_our_marker_is_never_taken_for_ours() {
     assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)));
 }
 
+/// What the log has of a killed run does not matter: the guest tells that it is another's by now.
+#[tokio::test]
+async fn a_guest_that_was_taken_over_from_a_killed_run_is_not_its_own_any_more() {
+    for kind in [VM, CONTAINER] {
+        let world = World::new(kind);
+        let told = format!("Taken over from pve:{ACTION} by ann@desk");
+        let config = world.config(json!({"node_name": "pve", "vm_id": 500, "description": told}));
+        world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
+        let mut open = open_action(&world, &config, &Recorder::default()).await;
+        for completed in [vec![], vec!["create".to_string()]] {
+            open.completed = completed;
+            let found = world.provider.recover(&open, None).await.unwrap();
+            let is_told =
+                matches!(&found, Recovery::Unclear(why) if why.contains("was taken over by ann@desk"));
+            assert!(is_told, "{kind}: {found:?}");
+        }
+        // Another's marker in such a text says nothing of this action.
+        open.intent.claim.marker = Some("pve:other".into());
+        assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)));
+    }
+}
+
 #[tokio::test]
 async fn a_delete_is_recovered_by_looking() {
     let world = World::new(VM);
