@@ -53,7 +53,8 @@ pub(crate) fn acl_path(text: &str) -> Option<String> {
     }
 }
 
-fn is_guest_id(text: &str) -> bool {
+/// The number of a guest.
+pub(crate) fn is_guest_id(text: &str) -> bool {
     text.len() > 2 && !text.starts_with('0') && text.bytes().all(|digit| digit.is_ascii_digit())
 }
 
@@ -63,6 +64,32 @@ const ACL_AREAS: &[&str] = &["access", "mapping", "nodes", "pool", "sdn", "stora
 /// Something must be written.
 pub(crate) fn not_empty(text: &str) -> Option<String> {
     text.trim().is_empty().then(|| "it must not be empty".to_string())
+}
+
+/// A remark on an object: nothing is left out, not written empty.
+pub(crate) fn comment(text: &str) -> Option<String> {
+    (text.is_empty() || text.trim() != text)
+        .then(|| "it must not be empty, nor begin or end with blank space: leave it out".to_string())
+}
+
+/// The address of a web service.
+pub(crate) fn web_address(text: &str) -> Option<String> {
+    let fits = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) && !text.contains('\n');
+    (!fits).then(|| format!("{text:?} is no address of the web: it begins with https:// or http://"))
+}
+
+/// The name of a network interface (`pve-iface`), with a VLAN or the number of an alias behind it.
+pub(crate) fn interface_name(text: &str) -> Option<String> {
+    let (name, number) = text.split_once(['.', ':']).map_or((text, None), |(name, rest)| (name, Some(rest)));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = (2..=20).contains(&text.len())
+        && name.len() > 1
+        && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && number.is_none_or(digits);
+    (!fits).then(|| {
+        format!("{text:?} is no name of an interface: 2 to 20 letters, digits and '_', a letter first, like vmbr0 or eno1.30")
+    })
 }
 
 /// A name in the hosts file, where blanks stand between names.
@@ -357,6 +384,17 @@ mod tests {
             (size, &["", "8G", "512M", "8.5g"], &["8X", "8 G"]),
             (firewall_name, &["ab", "a-b_1"], &["a", "1a", "a b"]),
             (config_id, &["ab", "a-b_1"], &["a", "a b", "1a", "a.b"]),
+            (comment, &["a", "a b", "ü"], &["", " a", "a\n"]),
+            (
+                web_address,
+                &["https://a.test/d", "http://a"],
+                &["", "a.test", "ftp://a", "https:/a", "https://a\nb"],
+            ),
+            (
+                interface_name,
+                &["vmbr0", "eno1.30", "bond_lan", "eno1:0", "vlan1234567890123456"],
+                &["", "a", "1a", "a b", "-x", "a.b", "eno1.", "eno1.3.4", "a/b", "vlan12345678901234567"],
+            ),
             (
                 acl_path,
                 &["/", "/vms", "/vms/100", "/sdn/zones/a/b", "/mapping/pci/x", "/access/realm/pam"],

@@ -52,7 +52,22 @@ impl Engine {
                 problems.push(problem(Path::attribute(group[0]), summary, format!("{set} of them are set")));
             }
         }
+        problems.extend(self.versions_of_nothing(config));
         problems
+    }
+
+    /// A version says when a secret that is never stored is sent anew: there must be one.
+    fn versions_of_nothing(&self, config: &Value) -> Vec<Problem> {
+        let is_set = |name: &str| config.get(name).is_some_and(|part| !part.is_null());
+        let named = self.fields.iter().filter_map(|field| {
+            Some((field.name, field.name.strip_suffix("_version").filter(|name| name.ends_with("_wo"))?))
+        });
+        let alone = named.filter(|(version, secret)| is_set(version) && !is_set(secret));
+        let told = |(version, secret): (&str, &str)| {
+            let detail = format!("it is the version of {secret}: set that, or leave this out");
+            problem(Path::attribute(version), format!("{version} needs {secret}"), detail)
+        };
+        alone.map(told).collect()
     }
 
     /// The answer about an object. `None` when it is not there, or is of another kind.

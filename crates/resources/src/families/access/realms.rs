@@ -1,9 +1,12 @@
 //! Realms of users that others authenticate, and their synchronisation.
 
+use pve_model::rules::Problem;
+use pve_model::{Path, Value};
+
 use crate::cluster::Method;
-use crate::definition::{flag, number, text};
+use crate::definition::{flag, number, problem, text};
 use crate::limits;
-use crate::object::{Delete, Object, Read, Removal};
+use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::operations::Proof;
 
 const PLACE: &str = "/access/domains/{realm}";
@@ -62,8 +65,30 @@ pub(super) fn ldap() -> Object {
   base_dn = "ou=people,dc=example,dc=test"
   mode    = "ldaps"
 "#,
+        hooks: &Ldap,
         ..realm(&["proxmox_realm_ldap", "proxmox_virtual_environment_realm_ldap"], &[("type", "ldap")])
     }
+}
+
+struct Ldap;
+
+impl Hooks for Ldap {
+    /// What is of no use alone.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let is_set = |name| config.get(name).is_some_and(|part| !part.is_null());
+        let pairs =
+            [("bind_password", "bind_dn"), ("cert_key_path", "cert_path"), ("cert_path", "cert_key_path")];
+        let alone = pairs.into_iter().filter(|(name, other)| is_set(name) && !is_set(other));
+        alone.map(|(name, other)| needs(name, other)).collect()
+    }
+}
+
+fn needs(name: &str, other: &str) -> Problem {
+    problem(
+        Path::attribute(name),
+        format!("{name} needs {other}"),
+        format!("set {other}, or leave {name} out"),
+    )
 }
 
 /// `proxmox_realm_openid`

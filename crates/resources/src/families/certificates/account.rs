@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::Method;
 use crate::definition::text;
+use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::text as text_of;
 
@@ -23,7 +24,11 @@ pub(super) fn account() -> Object {
             ("created_at", text().read_only()),
             (
                 "directory",
-                text().replaces().only_made().absent("https://acme-v02.api.letsencrypt.org/directory"),
+                text()
+                    .replaces()
+                    .only_made()
+                    .absent("https://acme-v02.api.letsencrypt.org/directory")
+                    .checked(limits::web_address),
             ),
             ("eab_hmac_key", text().sensitive().replaces().param("eab-hmac-key").only_made().unread()),
             ("eab_kid", text().sensitive().replaces().param("eab-kid").only_made().unread()),

@@ -27,7 +27,7 @@ fn resource() -> Object {
         what: "HA resource",
         about: "A guest that is kept running: `vm:100` or `ct:100`.",
         fields: vec![
-            ("comment", text()),
+            ("comment", text().checked(limits::comment)),
             ("failback", flag().absent(true)),
             ("group", text().checked(limits::config_id)),
             ("id", text().read_only()),
@@ -95,7 +95,7 @@ impl Hooks for Resource {
 fn resource_id(text: &str) -> Option<String> {
     let fits = text
         .split_once(':')
-        .is_some_and(|(kind, id)| ["vm", "ct"].contains(&kind) && id.parse::<u32>().is_ok());
+        .is_some_and(|(kind, id)| ["vm", "ct"].contains(&kind) && limits::is_guest_id(id));
     (!fits).then(|| format!("{text:?} is no HA resource: write it as vm:VMID or ct:VMID"))
 }
 
@@ -107,11 +107,11 @@ fn group() -> Object {
         about: "Nodes that resources run on, before version 9: a cluster of Proxmox VE 9 has migrated its groups to rules and \
                 takes no more of them. Use `proxmox_harule` there.",
         fields: vec![
-            ("comment", text()),
+            ("comment", text().checked(limits::comment)),
             ("group", text().required().replaces().only_made().checked(limits::config_id)),
             ("id", text().read_only()),
             ("no_failback", flag().computed().or(false).param("nofailback")),
-            ("nodes", of_type(Type::map(Type::Number)).required().form(Form::Priorities)),
+            ("nodes", of_type(Type::map(Type::Number)).required().filled().form(Form::Priorities)),
             ("restricted", flag().computed().or(false)),
         ],
         create: (Method::Post, "/cluster/ha/groups"),
@@ -141,11 +141,11 @@ fn rule() -> Object {
         about: "Which nodes resources run on (`node-affinity`), or whether they run together (`resource-affinity`).",
         fields: vec![
             ("affinity", text().one_of(&["positive", "negative"])),
-            ("comment", text()),
+            ("comment", text().checked(limits::comment)),
             ("disable", flag().computed().or(false).form(Form::Switch)),
             ("id", text().read_only()),
             ("nodes", of_type(Type::map(Type::Number)).form(Form::Priorities)),
-            ("resources", text_set().required()),
+            ("resources", text_set().required().checked(resource_id)),
             ("rule", text().required().replaces().only_made().checked(limits::config_id)),
             ("strict", flag().computed().or(false)),
             ("type", text().required().replaces().one_of(&["node-affinity", "resource-affinity"])),
@@ -205,8 +205,12 @@ impl Hooks for Rule {
         if is_set(other) {
             tell(other, format!("This rule has no {other}"));
         }
-        if wanted == "affinity" && count.is_some_and(|count| count < 2) {
-            tell("resources", "This rule needs two resources or more".to_string());
+        match count {
+            Some(count) if wanted == "affinity" && count < 2 => {
+                tell("resources", "This rule needs two resources or more".to_string());
+            }
+            Some(0) => tell("resources", "This rule is about no resource".to_string()),
+            _ => {}
         }
         problems
     }

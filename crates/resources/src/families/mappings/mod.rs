@@ -17,7 +17,7 @@ fn comment() -> Item {
 /// What every mapping has: `map` says what the name means on each node.
 fn fields(map: Fields) -> Fields {
     vec![
-        ("comment", comment()),
+        ("comment", comment().checked(limits::comment)),
         ("id", text().read_only()),
         ("map", object_set(map).required().filled()),
         ("name", text().required().replaces().param("id").only_made().checked(limits::not_empty)),
@@ -51,7 +51,7 @@ fn directory() -> Object {
 fn pci() -> Object {
     const PLACE: &str = "/cluster/mapping/pci/{name}";
     let mut fields = fields(vec![
-        ("comment", comment().checked(limits::part_of_property)),
+        ("comment", comment().checked(remark)),
         ("id", text().required().checked(device_id)),
         ("iommu_group", number().param("iommugroup")),
         ("node", text().required()),
@@ -87,7 +87,7 @@ fn usb() -> Object {
         what: "USB mapping",
         about: "USB devices of nodes.",
         fields: fields(vec![
-            ("comment", comment().checked(limits::part_of_property)),
+            ("comment", comment().checked(remark)),
             ("id", text().required().checked(device_id)),
             ("node", text().required()),
             ("path", text().checked(limits::part_of_property)),
@@ -121,4 +121,8 @@ fn device_id(text: &str) -> Option<String> {
     (!fits).then(|| {
         format!("{text:?} is no id of a device: write it as VENDOR:DEVICE, each of 4 hexadecimal digits")
     })
+}
+
+fn remark(text: &str) -> Option<String> {
+    limits::comment(text).or_else(|| limits::part_of_property(text))
 }

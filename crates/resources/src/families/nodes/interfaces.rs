@@ -38,7 +38,7 @@ fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Ob
         ("gateway6", text().checked(limits::ip).same_as(same_network)),
         ("id", text().read_only()),
         ("mtu", number()),
-        ("name", text().required().replaces().param("iface").only_made().checked(limits::not_empty)),
+        ("name", text().required().replaces().param("iface").only_made().checked(limits::interface_name)),
         ("node_name", text().required().replaces().unsent()),
         (
             "timeout_reload",
@@ -154,7 +154,8 @@ pub(super) fn vlan() -> Object {
     }
 }
 
-/// A name like `vmbr0.61` or `vlan61` says itself what the VLAN is (PVE::INotify, `read_etc_network_interfaces`).
+/// A name like `vmbr0.61` or `vlan61` says itself what the VLAN is (PVE::INotify, `read_etc_network_interfaces`). Proxmox VE
+/// drops an attribute that says something else, and the reference fails once it has made such an interface.
 fn contradicted_name(config: &Value) -> Vec<Problem> {
     let name = text_of(config, "name").unwrap_or_default();
     let numbered = |number: &str| number.parse::<i64>().ok();

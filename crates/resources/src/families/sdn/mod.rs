@@ -29,6 +29,15 @@ fn identifier(text: &str) -> Option<String> {
     (!fits).then(|| format!("{text:?} is no identifier: 2 to 8 letters and digits, a letter first"))
 }
 
+/// What a vnet is called beside its identifier.
+fn alias(text: &str) -> Option<String> {
+    let is_plain = |letter: char| {
+        letter.is_ascii_alphanumeric() || letter.is_ascii_whitespace() || "()._-".contains(letter)
+    };
+    let fits = (1..=256).contains(&text.len()) && text.chars().all(is_plain);
+    (!fits).then(|| format!("{text:?} is no alias: 1 to 256 letters, digits, blanks and any of ()._-"))
+}
+
 /// Names of controllers, which may be longer.
 fn controller_identifier(text: &str) -> Option<String> {
     let fits = (2..=64).contains(&text.len())
@@ -55,12 +64,12 @@ fn vnet() -> Object {
         what: "vnet",
         about: "A virtual network in a zone. It is pending until a proxmox_sdn_applier applies it.",
         fields: vec![
-            ("alias", text()),
+            ("alias", text().checked(alias)),
             ("id", text().required().replaces().param("vnet").only_made().checked(identifier)),
             ("isolate_ports", flag().param("isolate-ports")),
             ("tag", number()),
             ("vlan_aware", flag().param("vlanaware")),
-            ("zone", text().required()),
+            ("zone", text().required().checked(identifier)),
         ],
         create: (Method::Post, "/cluster/sdn/vnets"),
         read: Read::At("/cluster/sdn/vnets/{id}?pending=1"),

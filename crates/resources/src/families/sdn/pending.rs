@@ -54,7 +54,9 @@ impl Hooks for Pending {
         let is_set = |name| config.get(name).is_some_and(|part| !part.is_null());
         let detail = "name the server that has the zone: dns = ...";
         let problem = problem(Path::attribute("dns_zone"), "dns_zone needs dns", detail);
-        (is_set("dns_zone") && !is_set("dns")).then_some(problem).into_iter().collect()
+        let mut problems = empty_names(config);
+        problems.extend((is_set("dns_zone") && !is_set("dns")).then_some(problem));
+        problems
     }
 
     async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
@@ -68,6 +70,16 @@ impl Hooks for Pending {
     fn is_it(&self, _: &Value, answer: &Json) -> bool {
         !is_leaving(answer)
     }
+}
+
+/// Names of nothing among nodes and peers.
+fn empty_names(config: &Value) -> Vec<Problem> {
+    let lists = ["nodes", "peers", "exit_nodes"].into_iter().filter(|name| {
+        let elements = config.get(name).and_then(Value::elements).unwrap_or_default();
+        elements.iter().any(|element| element.as_str() == Some(""))
+    });
+    let told = |name| problem(Path::attribute(name), format!("A name in {name} is empty"), "leave it out");
+    lists.map(told).collect()
 }
 
 /// A subnet as the plan names it.

@@ -42,7 +42,7 @@ pub(super) fn subnet() -> Object {
             ("gateway", text().checked(limits::ip)),
             ("id", text().read_only().replaces().param("subnet")),
             ("snat", flag()),
-            ("vnet", text().required().replaces().unsent()),
+            ("vnet", text().required().replaces().unsent().checked(super::identifier)),
         ],
         create: (Method::Post, "/cluster/sdn/vnets/{vnet}/subnets"),
         read: Read::Among("/cluster/sdn/vnets/{vnet}/subnets?pending=1", &[]),

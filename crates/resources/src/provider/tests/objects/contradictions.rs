@@ -178,3 +178,96 @@ fn content_that_is_not_for_a_type_of_storage_and_empty_maps() {
         ),
     ]);
 }
+
+/// The reference refuses these too (`validators` in its schema).
+#[test]
+fn values_that_have_no_meaning() {
+    let texts = |name, texts: &[&str]| -> Vec<(&'static str, Json, &'static str)> {
+        texts.iter().map(|text| (name, json!(text), name)).collect()
+    };
+    let mut rule = texts("comment", &["", " a"]);
+    rule.extend([
+        ("resources", json!([]), "resources"),
+        ("resources", json!([""]), "resources[0]"),
+        ("resources", json!(["vm:100", "scsi0"]), "resources[0]"),
+        ("resources", json!(["vm:99"]), "resources[0]"),
+    ]);
+    let mut vnet = texts("alias", &["", "a:b", "a,b", "\u{fc}"]);
+    vnet.extend(texts("zone", &["", "a b", "1", "toolongid"]));
+    refused(&[
+        (
+            "proxmox_harule",
+            json!({"rule": "rr", "type": "node-affinity", "resources": ["vm:100", "ct:101"], "nodes": {"pve": 1},
+                   "comment": "a b"}),
+            rule,
+        ),
+        ("proxmox_haresource", json!({"resource_id": "vm:100"}), texts("comment", &[""])),
+        (
+            "proxmox_hagroup",
+            json!({"group": "fast", "nodes": {"pve": 1}}),
+            vec![("nodes", json!({}), "nodes"), ("comment", json!(""), "comment")],
+        ),
+        ("proxmox_sdn_vnet", json!({"id": "lab", "zone": "zone1", "alias": "The (old) lab_1.0-x"}), vnet),
+        (
+            "proxmox_sdn_subnet",
+            json!({"vnet": "lab", "cidr": "192.0.2.0/24"}),
+            texts("vnet", &["", "a-b", "1"]),
+        ),
+        ("proxmox_sdn_zone_simple", json!({"id": "zone1"}), vec![("nodes", json!([""]), "nodes")]),
+        (
+            "proxmox_sdn_zone_vxlan",
+            json!({"id": "zone1", "peers": ["192.0.2.1"]}),
+            vec![("peers", json!(["192.0.2.1", ""]), "peers")],
+        ),
+        (
+            "proxmox_network_linux_bond",
+            json!({"node_name": "pve", "name": "bond0", "slaves": ["eno1"]}),
+            texts("name", &["", "a b", "1", "-x", "a/b", "bond0-1"]),
+        ),
+        (
+            "proxmox_network_linux_bridge",
+            json!({"node_name": "pve", "name": "vm_br"}),
+            texts("name", &["1", "a.b"]),
+        ),
+        (
+            "proxmox_network_linux_vlan",
+            json!({"node_name": "pve", "name": "eno1.30"}),
+            texts("name", &["A", "-x"]),
+        ),
+        (
+            "proxmox_acme_account",
+            json!({"contact": "a@b.test", "directory": "https://a.test/dir"}),
+            texts("directory", &["", "a.test", "/abs", "ftp://a.test"]),
+        ),
+        (
+            "proxmox_hardware_mapping_usb",
+            json!({"name": "u1", "comment": "c", "map": [{"node": "pve", "id": "10c4:ea60"}]}),
+            vec![
+                ("comment", json!(""), "comment"),
+                ("map", json!([{"node": "pve", "id": "10c4:ea60", "comment": ""}]), "map[0].comment"),
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn parts_that_are_of_no_use_alone() {
+    refused(&[
+        (
+            "proxmox_realm_ldap",
+            json!({"realm": "corp", "server1": "s", "base_dn": "dc=x", "bind_dn": "cn=a", "bind_password": "p",
+                   "cert_path": "/c", "cert_key_path": "/k"}),
+            vec![
+                ("bind_dn", Json::Null, "bind_password"),
+                ("cert_path", Json::Null, "cert_key_path"),
+                ("cert_key_path", Json::Null, "cert_path"),
+            ],
+        ),
+        (
+            "proxmox_realm_openid",
+            json!({"realm": "sso", "issuer_url": "https://l.test", "client_id": "pve", "client_key_wo": "k",
+                   "client_key_wo_version": 1}),
+            vec![("client_key_wo", Json::Null, "client_key_wo_version")],
+        ),
+    ]);
+}

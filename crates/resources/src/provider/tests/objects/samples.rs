@@ -143,6 +143,8 @@ pub(super) fn needed(kind: &str, path: &str) -> bool {
         ("proxmox_harule", "nodes"),
         ("proxmox_sdn_vnet", "tag"),
         ("proxmox_sdn_controller_evpn", "peers"),
+        ("proxmox_realm_ldap", "cert_path"),
+        ("proxmox_realm_ldap", "cert_key_path"),
     ];
     NEEDED.contains(&(kind, path))
 }
@@ -176,6 +178,7 @@ pub(super) fn is_secret(name: &str) -> bool {
 pub(super) fn apart(kind: &str, path: &str) -> &'static [&'static str] {
     match (kind, path) {
         ("proxmox_network_linux_bridge", "vlan_aware") => &["vids"],
+        ("proxmox_realm_ldap", "bind_dn") => &["bind_password"],
         _ => &[],
     }
 }
