@@ -11,6 +11,8 @@ use super::subnets::network;
 use crate::cluster::{ApiError, Cluster};
 use crate::definition::problem;
 use crate::object::Hooks;
+use crate::params::Params;
+use crate::values::text;
 
 /// An object as it will be.
 pub(super) struct Pending;
@@ -57,6 +59,13 @@ impl Hooks for Pending {
         let mut problems = empty_names(config);
         problems.extend((is_set("dns_zone") && !is_set("dns")).then_some(problem));
         problems
+    }
+
+    /// A zone's name in DNS is taken with its server alone, be that one known already.
+    fn params(&self, params: &mut Params, _: Option<&Value>, planned: &Value) {
+        if params.0.contains_key("dnszone") && !params.0.contains_key("dns") {
+            params.put("dns", text(planned, "dns"));
+        }
     }
 
     async fn complete(&self, _: &Cluster, _: &Value, answer: Json) -> Result<Json, ApiError> {
