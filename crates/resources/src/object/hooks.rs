@@ -1,5 +1,7 @@
 //! What a kind does beyond its description.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
@@ -7,7 +9,7 @@ use pve_model::rules::{Problem, ReplaceReason};
 use serde_json::{Map, Value as Json};
 
 use crate::cluster::{ApiError, Call, Cluster};
-use crate::families::PermissionChange;
+use crate::families::{Grantor, PermissionChange, PermissionEntry};
 use crate::params::Params;
 
 /// What is planned of an object, to be looked over.
@@ -67,6 +69,12 @@ pub(crate) trait Hooks: Send + Sync {
     async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
         let _ = (call, prior);
         Ok(())
+    }
+
+    /// Whether another object of this run has become what this one is, and deleting this one would take it away.
+    fn is_given_anew(&self, prior: &Value, granted: &BTreeMap<PermissionEntry, Grantor>) -> bool {
+        let _ = (prior, granted);
+        false
     }
 
     /// Looks over the parameters that are sent.

@@ -1,5 +1,7 @@
 //! Entries of the access control list.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
@@ -89,6 +91,11 @@ impl Hooks for Acl {
             granted.insert(entry, Grantor::Object);
         }
         Ok(())
+    }
+
+    /// Two objects may swap their roles: each entry is then the other one's.
+    fn is_given_anew(&self, prior: &Value, granted: &BTreeMap<Entry, Grantor>) -> bool {
+        entry(prior).is_some_and(|(entry, _)| granted.contains_key(&entry))
     }
 
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {

@@ -105,3 +105,48 @@ fn names_in_high_availability_are_those_that_the_cluster_takes() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_a_zone_in_dns_is_sent_with_its_server() {
+    let (world, store) = world("proxmox_sdn_zone_simple");
+    let zone = |name: &str| {
+        world.config(serde_json::json!({"id": "zone1", "dns": "main", "dns_zone": name, "ipam": "pve"}))
+    };
+    let recorder = Recorder::default();
+    let made = world.try_apply(None, Some(&zone("old.test")), &recorder).await.unwrap();
+    let from = store.requests().len();
+    world.try_apply(made.as_ref(), Some(&zone("new.test")), &recorder).await.unwrap();
+    let changes: Vec<String> =
+        store.requests().split_off(from).into_iter().filter(|request| request.starts_with("Put ")).collect();
+    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert!(changes[0].contains("new.test") && changes[0].contains("main"), "{changes:?}");
+    assert!(!changes[0].contains("ipam"), "what stays is not sent: {changes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_permissions_that_swap_their_roles_do_not_take_each_others_entry() {
+    let (world, store) = world("proxmox_acl");
+    let entry = |role: &str| {
+        world.config(serde_json::json!({"path": "/vms/100", "group_id": "ops", "role_id": role}))
+    };
+    let recorder = Recorder::default();
+    let configs = [entry("PVEAdmin"), entry("PVEAuditor")];
+    let mut old = Vec::new();
+    for config in &configs {
+        old.push(world.try_apply(None, Some(config), &recorder).await.unwrap());
+    }
+    // The next run knows nothing of what this one gave.
+    let next = World::over("proxmox_acl", world.api.clone());
+    let [one, two] = [1, 0].map(|index| next.try_apply(None, Some(&configs[index]), &recorder));
+    let (one, two) = tokio::join!(one, two);
+    for prior in &old {
+        next.try_apply(prior.as_ref(), None, &recorder).await.unwrap();
+    }
+    for made in [one, two] {
+        assert!(next.read(&made.unwrap().unwrap()).await.is_some(), "{:?}", store.requests());
+    }
+    // Without another one that has it, an entry goes.
+    let last = World::over("proxmox_acl", world.api.clone());
+    last.try_apply(old[0].as_ref(), None, &recorder).await.unwrap();
+    assert_eq!(last.read(old[0].as_ref().unwrap()).await, None);
+}
