@@ -74,7 +74,11 @@ fn faults() -> Vec<(String, &'static str, bool)> {
             "\"local:snippets/no.yaml\"",
             true,
         ),
-        (vm("it", "  network_device {\n    bridge = \"vmbr77\"\n  }"), "There is no bridge \"vmbr77\"", true),
+        (
+            vm("it", "  network_device {\n    bridge = \"vmbr77\"\n  }"),
+            "another file than /etc/network/interfaces",
+            false,
+        ),
         (
             vm("it", "  started = false\n  network_device {\n    bridge = \"vmbr77\"\n  }"),
             "There is no bridge \"vmbr77\"",

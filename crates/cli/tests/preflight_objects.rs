@@ -35,6 +35,7 @@ fn cluster() -> Cluster {
         ("/cluster/sdn/zones", &[("zone", "plain"), ("type", "simple")]),
         ("/cluster/sdn/zones", &[("zone", "tagged"), ("type", "vlan"), ("bridge", "vmbr0")]),
         ("/cluster/sdn/vnets", &[("vnet", "lab"), ("zone", "plain")]),
+        ("/cluster/sdn/vnets", &[("vnet", "five"), ("zone", "tagged"), ("tag", "5")]),
         ("/cluster/ha/resources", &[("sid", "vm:101")]),
         ("/cluster/backup", &[("id", "nightly"), ("schedule", "02:30"), ("storage", "local"), ("all", "1")]),
     ] {
@@ -85,6 +86,7 @@ fn what_access_does_not_have() {
             "no privilege \"VM.Monitor\"",
         ),
         case("virtual_environment_pool", r#"pool_id = "none/b" # here"#, "no pool \"none\""),
+        case("pool_membership", r#"pool_id = "crew"; vm_id = 999 # here"#, "no guest 999"),
     ]);
 }
 
@@ -113,6 +115,11 @@ fn what_is_there_already() {
             r#"node_name = "pve"; name = "vmbr0" # here"#,
             "The interface \"vmbr0\" is on pve already",
         ),
+        case(
+            "sdn_zone_simple",
+            r#"mtu = 1400; id = "plain" # here"#,
+            "pve import proxmox_sdn_zone_simple.it plain",
+        ),
         case("sdn_zone_simple", r#"id = "plain" # here"#, "The zone \"plain\" is there already"),
         case("sdn_vnet", r#"zone = "plain"; id = "lab" # here"#, "The vnet \"lab\" is there already"),
         case("haresource", r#"resource_id = "vm:101" # here"#, "The HA resource \"vm:101\" is there already"),
@@ -134,6 +141,11 @@ fn what_networks_need() {
     refused(&[
         case("sdn_vnet", r#"id = "va"; zone = "none" # here"#, "no zone \"none\""),
         case("sdn_vnet", r#"id = "va"; zone = "plain"; tag = 7 # here"#, "does not take this tag"),
+        case(
+            "sdn_vnet",
+            r#"id = "va"; zone = "tagged"; tag = 5 # here"#,
+            "Two vnets have the tag 5 in the zone \"tagged\"",
+        ),
         case("sdn_subnet", r#"cidr = "192.0.2.0/24"; vnet = "none" # here"#, "no vnet \"none\""),
         case(
             "sdn_zone_evpn",
@@ -329,4 +341,32 @@ resource "proxmox_storage_lvm" "s" {
     assert!(said.contains("5 to add"), "{said}");
     let said = project.fails(&["apply", "--auto-approve"]);
     assert!(!said.contains("would refuse this on the way"), "{said}");
+}
+
+#[test]
+fn vnets_of_one_plan_have_tags_of_their_own() {
+    let cluster = cluster();
+    let project = Project::of(&cluster, PROVIDER);
+    let vnet = |id: &str, zone: &str, tag: i64| {
+        format!(
+            "resource \"proxmox_sdn_vnet\" \"{id}\" {{\n  id = \"{id}\"\n  zone = \"{zone}\"\n  tag = {tag}\n}}\n"
+        )
+    };
+    let zones: String = ["vx1", "vx2"]
+        .map(|id| {
+            format!("resource \"proxmox_sdn_zone_vxlan\" \"{id}\" {{\n  id = \"{id}\"\n  peers = [\"192.0.2.1\"]\n}}\n")
+        })
+        .concat();
+    for (vnets, told) in [
+        (vnet("va", "tagged", 7) + &vnet("vb", "tagged", 7), Some("zone \"tagged\"")),
+        // The numbers of VXLAN are those of the whole cluster.
+        (vnet("va", "vx1", 7) + &vnet("vb", "vx2", 7), Some("zone \"vx2\"")),
+        (vnet("va", "tagged", 7) + &vnet("vb", "vx2", 7) + &vnet("vc", "tagged", 8), None),
+    ] {
+        project.write("main.tf", &format!("{PROVIDER}{zones}{vnets}"));
+        let (code, said) = project.ends(&["plan"]);
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(said.matches("Two vnets have the tag 7").count(), told.iter().count(), "{said}");
+        assert!(told.is_none_or(|told| said.contains(told)), "{said}");
+    }
 }

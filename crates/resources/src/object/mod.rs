@@ -21,9 +21,9 @@ pub(crate) use decode::{Absent, nothing};
 pub(crate) use encode::SEVERAL;
 pub(crate) use engine::Engine;
 pub(crate) use hooks::{Hooks, NoHooks, Planning};
-pub(crate) use template::plain;
+pub(crate) use template::{fill, plain};
 #[cfg(test)]
-pub(crate) use template::{fill, names, parse};
+pub(crate) use template::{names, parse};
 pub(crate) use wire::{Field, Form, Wire};
 
 /// One kind. Templates name attributes in braces: `/access/users/{user_id}`; what follows a `?` are parameters.

@@ -43,9 +43,10 @@ pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
             Named::of(Thing::Bridge).used(Used::AtStart)
         }
         (_, ["clone", "node_name" | "source_node_name"]) => Named::of(Thing::Node),
-        (_, ["clone", "vm_id" | "source_vm_id"]) | ("haresource", ["resource_id"]) => Named::of(Thing::Guest),
-        // A firewall and a pool may have what is yet to come.
-        ("pool_membership", ["vm_id"]) => Named::of(Thing::Guest).for_later(),
+        (_, ["clone", "vm_id" | "source_vm_id"])
+        | ("haresource", ["resource_id"])
+        | ("pool_membership", ["vm_id"]) => Named::of(Thing::Guest),
+        // A firewall may be of what is yet to come.
         (kind, ["vm_id" | "container_id"]) if kind.starts_with("firewall_") => {
             Named::of(Thing::Guest).for_later()
         }

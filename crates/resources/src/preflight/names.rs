@@ -42,6 +42,9 @@ async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<
     if let (Seen::With(privilege, area), false) = (listing.seen, is_certain) {
         others += &format!("; more may be hidden from this user, who sees all with {privilege} on {area}");
     }
+    if reference.thing == Thing::Bridge {
+        others += "; one that another file than /etc/network/interfaces has is not listed";
+    }
     let told = |name: &str| Told {
         summary: format!("There is no {} {name}{place}", listing.what),
         detail: others.clone(),

@@ -51,7 +51,7 @@ pub(super) enum Seen {
     ByAll,
     /// Who has this privilege, below this path.
     With(&'static str, &'static str),
-    /// It may be needed later only.
+    /// It may be needed later only, or there may be more than are listed.
     ByNone,
 }
 
@@ -66,8 +66,11 @@ impl Thing {
             Thing::Node => listing("node", "/nodes", "node", Seen::ByAll),
             Thing::Datastore => listing("datastore", "/nodes/{node}/storage", "storage", Seen::ByAll),
             Thing::Pool => listing("pool", "/pools", "poolid", Seen::With("Pool.Audit", "/pool")),
+            // As the dialogue of a guest lists them: of /etc/network/interfaces and software-defined networks
+            // (PVE::API2::Network). What that file sources, and what was made by other means, is not read, and is used
+            // all the same where the kernel has it (PVE::Network, `tap_plug`).
             Thing::Bridge => {
-                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Seen::ByAll);
+                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Seen::ByNone);
                 Listing { only: "any_bridge", ..bridges }
             }
             // Not asked for by this path: the list of guests is shared with whoever reads them.

@@ -10,7 +10,8 @@ use super::super::names::{names, quoted};
 use super::super::references::{Reference, Used, short};
 use super::super::things::Thing;
 use super::makes;
-use crate::object::plain;
+use crate::families;
+use crate::object::{fill, plain};
 use crate::values::text;
 
 /// Pools on disks are not what they are to others.
@@ -48,11 +49,20 @@ pub(super) async fn look(
     let place = reference.node.filter(|_| thing.is_of_node()).map(|node| format!("on {node}"));
     let place = place.unwrap_or_else(|| "there".into());
     let detail = format!(
-        "it is not one that this configuration manages: `pve import {} ID` takes it in, another name makes one beside it",
-        change.address
+        "it is not one that this configuration manages: `pve import {} {}` takes it in, another name makes one beside it",
+        change.address,
+        import_id(&change.address.resource.kind, planned).unwrap_or_else(|| "ID".into())
     );
     let summary = |name: &str| format!("The {what} {name} is {place} already");
     Some(Fault::certain(&quoted(*thing, &name), summary, detail).at(change, path))
+}
+
+/// What the object that is there is imported by, where its name alone tells that.
+fn import_id(kind: &str, planned: &Value) -> Option<String> {
+    let objects = families::objects();
+    let object = objects.iter().find(|object| object.names.contains(&kind))?;
+    let template = if object.import.is_empty() { object.id } else { object.import };
+    fill(template, planned).filter(|id| !id.is_empty() && !id.contains(char::is_whitespace))
 }
 
 /// Whether the plan destroys one of that name: whoever makes another waits for that.

@@ -23,10 +23,67 @@ pub(super) async fn look(
         ("simple", Some(_)) => "vnets of a simple zone have none: leave it out",
         ("vlan" | "vxlan" | "evpn", None) => "it needs one",
         ("vlan" | "qinq", Some(tag)) if tag > 4096 => "VLANs have tags from 1 to 4094",
-        _ => return None,
+        (_, tag) => {
+            let other = holder(facts, changes, change, &kind, tag).await?;
+            let tag = tag.map_or_else(|| "no tag".to_string(), |tag| format!("the tag {tag}"));
+            let detail = format!("the vnet {other} has {tag}: choose another one");
+            let summary = |zone: &str| format!("Two vnets have {tag} in the zone {zone}");
+            let fault = Fault::certain(&format!("{zone:?}"), summary, detail);
+            return Some(fault.at(change, Path::attribute("tag")));
+        }
     };
     let summary = |zone: &str| format!("The zone {zone} of type {kind} does not take this tag");
     Some(Fault::certain(&format!("{zone:?}"), summary, detail).at(change, Path::attribute("tag")))
+}
+
+/// The vnet that has the tag of another one already. Tags are of one zone, or of all zones over VXLAN; a zone of QinQ has
+/// one vnet without any. Those that the plan changes are as it makes them.
+async fn holder(
+    facts: &mut Facts<'_>,
+    changes: &[&ApplyRequest],
+    change: &ApplyRequest,
+    kind: &str,
+    tag: Option<i64>,
+) -> Option<String> {
+    let planned = change.planned.as_ref()?;
+    let (zone, id) = (text(planned, "zone")?, text(planned, "id")?);
+    let prior = change.prior.as_ref();
+    if prior.is_some_and(|prior| int(prior, "tag") == tag && text(prior, "zone") == Some(zone)) {
+        return None;
+    }
+    let is_vxlan = |kind: &str| matches!(kind, "vxlan" | "evpn");
+    if kind == "simple" || tag.is_none() && kind != "qinq" {
+        return None;
+    }
+    let vnets: Vec<&ApplyRequest> =
+        changes.iter().copied().filter(|other| short(&other.address.resource.kind) == "sdn_vnet").collect();
+    let own = |name: &str| {
+        let values = vnets.iter().flat_map(|other| other.prior.iter().chain(&other.planned));
+        values.into_iter().any(|value| text(value, "id") == Some(name))
+    };
+    let mut others: Vec<(String, String, Option<i64>)> = Vec::new();
+    for entry in facts.list(Thing::Vnet.listing().path, "").await.unwrap_or_default() {
+        let (Some(name), Some(zone)) = (entry["vnet"].as_str(), entry["zone"].as_str()) else { continue };
+        if !own(name) {
+            others.push((name.into(), zone.into(), entry["tag"].as_i64()));
+        }
+    }
+    // Of two that are planned, the second one is told of.
+    let before = vnets.iter().take_while(|other| other.address != change.address);
+    let planned = before.filter_map(|other| other.planned.as_ref());
+    let planned = planned.filter(|other| other.get("tag").is_none_or(pve_model::Value::is_known));
+    others.extend(planned.filter_map(|other| {
+        Some((text(other, "id")?.to_string(), text(other, "zone")?.to_string(), int(other, "tag")))
+    }));
+    let same = others.into_iter().filter(|(name, _, its_tag)| name != id && *its_tag == tag);
+    for (name, its_zone, _) in same {
+        let shares = its_zone == zone
+            || is_vxlan(kind) && zone_type(facts, changes, &its_zone).await.as_deref().is_some_and(is_vxlan);
+        if shares {
+            return Some(name);
+        }
+    }
+    None
 }
 
 /// Of what type a zone is, or will be.
