@@ -195,6 +195,32 @@ fn warnings_are_in_the_plan_for_programs_and_say_whether_they_stop_an_apply() {
 }
 
 #[test]
+fn warnings_of_a_saved_plan_are_in_what_its_apply_tells_programs() {
+    let cluster = cluster();
+    let bridge = vm("b", "  started = false\n  network_device {\n    bridge = \"vmbr77\"\n  }");
+    let project = Project::of(&cluster, &format!("{PROVIDER}{bridge}"));
+    let applied = |plan: &str| -> serde_json::Value {
+        let output = project.command(&["apply", "--json", plan]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let warnings = |told: &serde_json::Value, words: &str| -> Vec<serde_json::Value> {
+        let told = told["diagnostics"].as_array().unwrap();
+        told.iter().filter(|it| it["summary"].as_str().unwrap().contains(words)).cloned().collect()
+    };
+    project.ok(&["plan", "-out", "a.plan"]);
+    let told = applied("a.plan");
+    assert_eq!(warnings(&told, "vmbr77").len(), 1, "{told}");
+    assert!(told["complete"].is_boolean() && told["added"].is_number(), "{told}");
+    let disk =
+        vm("a", "  started = false\n  disk {\n    interface = \"scsi0\"\n    datastore_id = \"off\"\n  }");
+    project.write("main.tf", &format!("{PROVIDER}{disk}"));
+    project.ok(&["plan", "-out", "b.plan"]);
+    let refused = applied("b.plan");
+    assert_eq!(refused["complete"], false);
+    assert_eq!(warnings(&refused, "\"off\" is disabled")[0]["stops_apply"], true, "{refused}");
+}
+
+#[test]
 fn a_plan_that_could_not_be_compared_with_the_cluster_says_so_in_one_warning() {
     let cluster = cluster();
     let vms = vm("a", "  started = false") + &vm("b", "  started = false\n  pool_id = \"crew\"");

@@ -147,8 +147,9 @@ pub fn show(
     Ok(())
 }
 
-/// The warnings in the form in which `validate` gives them to programs. Those that an apply does not begin with say so.
-fn add_diagnostics(told: &mut Json, workspace: &Workspace, planning: &Planning) {
+/// Adds the warnings to a document, in the form in which `validate` gives them to programs. Those that an apply does not
+/// begin with say so.
+pub fn add_diagnostics(told: &mut Json, workspace: &Workspace, planning: &Planning) {
     let warnings: Vec<Diagnostic> = distinct(&warnings(workspace, planning)).into_iter().cloned().collect();
     let doubts = workspace.redacted(planning.doubts.clone());
     let mut listed = diagnostics_json(&warnings, &workspace.sources);

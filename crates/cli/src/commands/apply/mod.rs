@@ -11,15 +11,16 @@ use pve_model::plan::PlanMode;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
 use pve_state::Writer;
+use serde_json::json;
 
 mod outcome;
 mod saved;
 
-use self::outcome::{conclude, report_kept};
+use self::outcome::{Told, conclude, report_kept};
 use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
-use super::is_approved;
-use super::plan::{plan_with, show, show_warnings};
+use super::plan::{add_diagnostics, plan_with, show, show_warnings};
 use super::state::{refuse_unadopted, tell_unadopted};
+use super::{is_approved, print_json};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::backend::log_home;
 use crate::connect::{Access, Clusters, Connecting, SIMULATOR, connect};
@@ -147,7 +148,8 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     if let Err(error) = log.save_snapshot(&writer.state()).await {
         eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
     }
-    conclude(global, &project, &application, applied, &writer.state(), paint)
+    let told = if saved.is_some() { Told::Nothing } else { Told::Plan };
+    conclude(global, &project, (&application, told), applied, &writer.state(), paint)
 }
 
 /// What is done when the lock is lost.
@@ -203,7 +205,15 @@ async fn agreed_plan(
         }
     };
     refuse_blocked(state, &planning)?;
-    refuse_doubted(workspace, &planning)?;
+    refuse_doubted(workspace, &planning).or_else(|refused| {
+        // A plan that was made here is told already, with what is wrong.
+        if global.json && saved.is_some() {
+            let mut told = json!({"format_version": "1.0", "complete": false});
+            add_diagnostics(&mut told, workspace, &planning);
+            print_json(&told)?;
+        }
+        Err(refused)
+    })?;
     Ok(planning)
 }
 

@@ -4,9 +4,10 @@ use pve_executor::Outcome;
 use pve_model::event::Operation;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::super::output::render_outputs;
+use super::super::plan::add_diagnostics;
 use super::super::print_json;
 use crate::arguments::GlobalOptions;
 use crate::backend::has_spool;
@@ -14,6 +15,15 @@ use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
 use crate::project::{Project, Workspace};
 use crate::render::paint::Paint;
 use crate::session::{Application, Applied};
+
+/// What a program that reads along was told before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The plan with its warnings.
+    Plan,
+    /// Nothing: the plan was saved.
+    Nothing,
+}
 
 /// Says what was not destroyed although everything was to be.
 pub(super) fn report_kept(planning: &Planning) {
@@ -26,19 +36,23 @@ pub(super) fn report_kept(planning: &Planning) {
 pub(super) fn conclude(
     global: &GlobalOptions,
     project: &Project,
-    application: &Application<'_>,
+    (application, told): (&Application<'_>, Told),
     applied: Applied,
     state: &State,
     paint: Paint,
 ) -> Ended {
     let Applied { outcome, problems, unrecorded } = applied;
     let (workspace, command) = (application.workspace, application.command);
+    let mut document = json!({"format_version": "1.0"});
+    if told == Told::Nothing {
+        add_diagnostics(&mut document, workspace, application.planning);
+    }
     report_kept(application.planning);
     let is_kept = has_spool(project);
     let changes = application.planning.plan.changes.iter();
     let imported = changes.filter(|change| change.importing.is_some()).count();
     let is_unrecorded = is_kept || unrecorded.is_some();
-    let code = report(global, workspace, command, (&outcome, imported), paint, is_unrecorded)?;
+    let code = report(global, workspace, command, (&outcome, imported, document), paint, is_unrecorded)?;
     if is_kept {
         return Err(Failure::hinted(
             "what happened since the log went away, or was taken over, is not in it: it is kept here",
@@ -71,7 +85,7 @@ fn report(
     global: &GlobalOptions,
     workspace: &Workspace,
     command: &str,
-    (outcome, imported): (&Outcome, usize),
+    (outcome, imported, document): (&Outcome, usize, Json),
     paint: Paint,
     is_kept: bool,
 ) -> Ended {
@@ -93,11 +107,19 @@ fn report(
     }
     let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
     if global.json {
-        print_json(&json!({
-            "format_version": "1.0", "complete": outcome.is_complete(), "interrupted": outcome.interrupted,
-            "added": done(Operation::Create), "changed": done(Operation::Update),
-            "destroyed": done(Operation::Delete), "failed": failed, "not_started": skipped,
-        }))?;
+        let mut document = document;
+        for (name, value) in [
+            ("complete", json!(outcome.is_complete())),
+            ("interrupted", json!(outcome.interrupted)),
+            ("added", json!(done(Operation::Create))),
+            ("changed", json!(done(Operation::Update))),
+            ("destroyed", json!(done(Operation::Delete))),
+            ("failed", json!(failed)),
+            ("not_started", json!(skipped)),
+        ] {
+            document[name] = value;
+        }
+        print_json(&document)?;
     } else if outcome.is_complete() {
         println!("Done: {counts}.");
     } else {
@@ -109,8 +131,11 @@ fn report(
     if !is_kept {
         // `apply` would make again what was destroyed.
         let again = if command == "destroy" { "destroy" } else { "apply" };
+        // What a failure asks for comes first.
+        let asks = outcome.failures.iter().any(|failure| failure.hint.is_some());
+        let once = if asks { "Once what failed is settled, " } else { "" };
         eprintln!(
-            "{} What was done is recorded. `pve {again}` again continues from here.",
+            "{} What was done is recorded. {once}`pve {again}` again continues from here.",
             paint.cyan("Hint:")
         );
     }
