@@ -52,16 +52,26 @@ impl Engine {
         prior: &Value,
         planned: &Value,
     ) -> Result<(), ProviderError> {
-        let (method, template) = self.object.update;
+        let is_leaving = self.is_leaving(call, prior).await?;
+        let (method, template) = if is_leaving { self.object.create } else { self.object.update };
         // A guest has been migrated by then.
         let (path, query) = fill_path(template, if self.object.guest { planned } else { prior });
         self.object.hooks.before(call, Some(prior), planned).await?;
-        let mut params = self.sent(Some(prior), planned);
+        let mut params = self.sent(Some(prior).filter(|_| !is_leaving), planned);
         if !template.is_empty() && !params.0.is_empty() {
             params.0.extend(query);
             self.send_change(call, prior, method, &path, params).await?;
         }
         Ok(())
+    }
+
+    /// Whether the object still is, and its deletion is staged: asked for anew, it stays.
+    async fn is_leaving(&self, call: &Call<'_>, prior: &Value) -> Result<bool, ProviderError> {
+        let asked = async {
+            let remains = self.object.hooks.remains(call.cluster, prior).await?.is_some();
+            Ok(remains && self.look(call.cluster, prior).await?.is_none())
+        };
+        asked.await.map_err(|error: ApiError| call.failed(Step::READ, &error))
     }
 
     /// Sends a change. Where the digest is that of a file which others are in too, only a change of the object itself is

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use super::super::simulated::refused::{Refusing, refusal};
 use super::super::watched::{Watch, Watched};
 use super::super::{Recorder, World};
+use super::store::Store;
 use super::world;
 use crate::cluster::{Api, ApiError, Method};
 
@@ -246,16 +247,16 @@ async fn what_could_not_be_read_afterwards_is_not_staged() {
 }
 
 /// A node of which the deletion of `vmbr1` is staged.
-fn leaving() -> (World, Arc<Watched<Staging>>) {
-    let (inner, _) = world(BRIDGE);
+fn leaving() -> (World, Arc<Watched<Staging>>, Arc<Store>) {
+    let (inner, store) = world(BRIDGE);
     let api = Watched::over(&inner.api, Staging::default());
     api.staged.lock().unwrap().push("-auto vmbr1\n-iface vmbr1 inet manual".to_string());
-    (World::over(BRIDGE, api.clone()), api)
+    (World::over(BRIDGE, api.clone()), api, store)
 }
 
 #[tokio::test]
 async fn a_deletion_that_a_crash_left_staged_is_not_done() {
-    let (world, api) = leaving();
+    let (world, api, _) = leaving();
     let prior = world.plan(None, &world.config(bridge("vmbr1"))).planned.unwrap();
     assert_eq!(world.read(&prior).await, None, "somebody else's is told as gone");
     let request = ReadRequest {
@@ -271,4 +272,27 @@ async fn a_deletion_that_a_crash_left_staged_is_not_done() {
     assert!(api.staged.lock().unwrap().is_empty());
     assert_eq!(world.provider.remains(request, &["delete".to_string()]).await.unwrap(), None);
     assert_eq!(world.read(&left).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interface_whose_deletion_a_crash_left_staged_is_asked_for_anew_when_it_is_wanted_again() {
+    for config in [bridge("vmbr1"), json!({"node_name": "pve", "name": "vmbr1", "comment": "again"})] {
+        let (world, api, store) = leaving();
+        let config = world.config(config);
+        let prior = world.plan(None, &world.config(bridge("vmbr1"))).planned.unwrap();
+        let request =
+            ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior, identity: None };
+        let left = world.provider.remains(request, &["delete".to_string()]).await.unwrap().unwrap();
+        let response = world.plan(Some(&left), &config);
+        assert!(response.replace.is_empty() && response.planned.as_ref() != Some(&left));
+        let done = world.try_apply(Some(&left), Some(&config), &Recorder::default()).await.unwrap().unwrap();
+        let mut writes = store.requests();
+        writes.retain(|request| !request.starts_with("Get "));
+        assert!(writes[0].starts_with("Post /nodes/pve/network "), "{writes:?}");
+        assert!(writes[0].contains("vmbr1") && writes[0].contains("bridge"), "all of it: {writes:?}");
+        assert!(writes[1].starts_with("Put /nodes/pve/network ") && writes.len() == 2, "{writes:?}");
+        assert!(api.staged.lock().unwrap().is_empty());
+        let read = world.read(&done).await.unwrap();
+        assert!(crate::values::same(&read, &world.plan(Some(&read), &config).planned.unwrap()));
+    }
 }
