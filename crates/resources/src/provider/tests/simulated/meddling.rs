@@ -134,7 +134,7 @@ async fn is_left_alone(
     said: &str,
 ) {
     let (inner, _server) = world(kind).await;
-    let api = Meddling::over(inner.api.clone());
+    let api = Watched::over(&inner.api, Meddling::default());
     let world = World::over(kind, api.clone());
     let (path, config) = match kind.ends_with("vm") {
         true => ("/nodes/pve/qemu/600/config", json!({"node_name": "pve", "vm_id": 600, "name": "mine"})),
