@@ -313,6 +313,11 @@ fn a_saved_plan_does_not_touch_a_guest_that_took_the_place_of_the_one_it_was_mad
         cluster.forget_requests();
         let said = project.fails(&["apply", "saved.plan"]);
         assert_eq!(said.matches("may be another guest").count(), 3, "{said}");
+        // What each of them asks for comes first.
+        assert!(
+            said.contains("Once what failed is settled, `pve apply` again continues from here"),
+            "{said}"
+        );
         assert!(cluster.requests().iter().all(|request| request.method == "GET"), "{said}");
     }
 }
