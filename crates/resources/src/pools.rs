@@ -43,9 +43,10 @@ pub(crate) async fn change_pool(
     }
     let Some(pool) = wanted.or(before) else { return Ok(()) };
     let leaves = families::concerning(call.cluster, families::guest_leaves(vmid, before, wanted));
-    let _turn = call.cluster.permissions.lock().await;
+    let mut turn = None;
     if !leaves.is_empty() {
-        families::guard(call.cluster, &leaves).await?;
+        let kept = turn.insert(call.cluster.permissions.lock().await);
+        families::guard(call.cluster, kept, &leaves).await?;
     }
     let mut params = Params::default();
     params.put("poolid", Some(pool));

@@ -41,8 +41,9 @@ pub(crate) struct Cluster {
     pub(crate) agent_wait: Duration,
     /// Whether a change may take permissions from whoever makes it.
     pub(crate) allow_lockout: bool,
-    /// Held while the permissions of whoever makes requests are being changed.
-    pub(crate) permissions: Mutex<()>,
+    /// Held while the permissions of whoever makes requests are being changed; with what was read of them, where that still
+    /// holds.
+    pub(crate) permissions: Mutex<Option<crate::families::PermissionsReview>>,
     /// Entries of the access control list that were given in this run, and what gave them.
     pub(crate) granted: Mutex<BTreeMap<crate::families::PermissionEntry, crate::families::Grantor>>,
     /// Whether an object of a software-defined network that goes now is applied at once.

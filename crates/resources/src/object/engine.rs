@@ -201,13 +201,13 @@ impl Engine {
         call: &Call<'c>,
         prior: Option<&Value>,
         planned: Option<&Value>,
-    ) -> Result<Option<MutexGuard<'c, ()>>, ProviderError> {
+    ) -> Result<Option<MutexGuard<'c, Option<families::PermissionsReview>>>, ProviderError> {
         let changes = families::concerning(call.cluster, self.object.hooks.permissions(prior, planned));
         if changes.is_empty() {
             return Ok(None);
         }
-        let turn = call.cluster.permissions.lock().await;
-        families::guard(call.cluster, &changes).await?;
+        let mut turn = call.cluster.permissions.lock().await;
+        families::guard(call.cluster, &mut turn, &changes).await?;
         Ok(Some(turn))
     }
 }

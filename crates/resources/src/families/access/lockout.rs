@@ -32,16 +32,28 @@ pub(crate) fn concerning(cluster: &Cluster, changes: Vec<Change>) -> Vec<Change>
     changes.into_iter().filter(|change| Access::concerns(&user, token.as_deref(), change)).collect()
 }
 
-/// Refuses what takes a privilege on any path, or the login.
+/// Refuses what takes a privilege on any path, or the login. What was read is kept for what only leaves a pool after
+/// it: that changes nothing of what decides.
 ///
 /// # Errors
 /// Also when the permissions cannot be read.
-pub(crate) async fn guard(cluster: &Cluster, changes: &[Change]) -> Result<(), ProviderError> {
+pub(crate) async fn guard(
+    cluster: &Cluster,
+    kept: &mut Option<Review>,
+    changes: &[Change],
+) -> Result<(), ProviderError> {
     // Whatever else there is to know.
     if let Some(how) = changes.iter().find_map(Change::shuts) {
         return Err(refuse(&cluster.api.user(), &Loss::Login(how), changes));
     }
-    Review::start(cluster).await?.look_at(changes)
+    let only_leaves = changes.iter().all(|change| matches!(change, Change::Leave { .. }));
+    let mut review = match kept.take().filter(|_| only_leaves) {
+        Some(review) => review,
+        None => Review::start(cluster).await?,
+    };
+    let told = review.look_at(changes);
+    *kept = only_leaves.then_some(review);
+    told
 }
 
 /// Changes one after the other, none of which may take away what was there before the first.
@@ -79,7 +91,10 @@ impl Review {
                 self.made.truncate(known);
                 Err(refuse(self.before.who(), &loss, changes))
             }
-            None => Ok(()),
+            None => {
+                self.made.retain(|change| !matches!(change, Change::Leave { .. }));
+                Ok(())
+            }
         }
     }
 }

@@ -40,10 +40,12 @@ pub(crate) enum Change {
     Separation(String, bool),
     /// A user or token that can no longer log in, and by what.
     Shut(String, &'static str),
-    /// A guest or a storage, by its path, leaves a pool: what is given on the pool is given on it no longer.
+    /// A guest or a storage, by its path, leaves a pool, perhaps for another: what is given on the pool is given on it no
+    /// longer, and what is given on the other is.
     Leave {
         path: String,
         pool: String,
+        joins: Option<String>,
     },
 }
 
@@ -103,6 +105,13 @@ fn nearest(held: &Held, path: &str) -> BTreeSet<String> {
     paths.into_iter().find_map(|path| held.get(path)).cloned().unwrap_or_default()
 }
 
+/// Whether a privilege is asked for on what a pool may have: all that its roles give counts there, but most of it for
+/// nothing (PVE::API2::Qemu, PVE::API2::Storage::Config, PVE::RPCEnvironment `check_perm_modify`).
+fn matters_on(path: &str, privilege: &str) -> bool {
+    let own = if path.starts_with("/storage/") { "Datastore." } else { "VM." };
+    privilege == "Permissions.Modify" || privilege.starts_with(own)
+}
+
 impl Access {
     /// Who acts, as the API names it.
     pub(super) fn who(&self) -> &str {
@@ -119,7 +128,8 @@ impl Access {
         match change {
             Change::Grant(entry, _) | Change::Revoke(entry) => holds(&entry.holder),
             Change::Groups(name, _) => name == user,
-            Change::NoGroup(_) | Change::Role(..) | Change::NoRole(_) | Change::Leave { .. } => true,
+            Change::NoGroup(_) | Change::Role(..) | Change::NoRole(_) => true,
+            Change::Leave { .. } => user != "root@pam" || token.is_some(),
             Change::Separation(name, _) => token == Some(name),
             Change::Shut(name, _) => name == user || token == Some(name),
         }
@@ -159,16 +169,24 @@ impl Access {
     }
 
     /// What is lost on what leaves a pool with the last of `changes`: what is held on it by the pool, and neither above it
-    /// nor by entries of its own.
+    /// nor by entries of its own nor by the pool that it joins.
     pub(super) fn leaves(&self, held: &Held, changes: &[Change]) -> Option<Loss> {
-        let Change::Leave { path, pool } = changes.last()? else { return None };
+        let Change::Leave { path, pool, joins } = changes.last()? else { return None };
         let mut after = self.clone();
         changes.iter().for_each(|change| after.change(change));
         let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
         let [of_pool, above] = [pool.as_str(), parent].map(|path| nearest(held, path));
-        let own = after.privileges(path);
-        let is_lost =
-            |name: &&String| of_pool.contains(*name) && !above.contains(*name) && !own.contains(*name);
+        let mut kept = after.privileges(path);
+        if let Some(joined) = joins {
+            kept.extend(nearest(held, joined));
+            kept.extend(after.privileges(joined));
+        }
+        let is_lost = |name: &&String| {
+            matters_on(path, name)
+                && of_pool.contains(*name)
+                && !above.contains(*name)
+                && !kept.contains(*name)
+        };
         let mut lost = held.get(path)?.iter().filter(is_lost);
         let privilege = lost.next()?.clone();
         Some(Loss::Privilege { privilege, path: path.clone(), more: lost.count() })

@@ -18,14 +18,15 @@ pub(super) fn objects() -> Vec<Object> {
     vec![pool(), membership()]
 }
 
-fn leaving(path: String, pool: &str) -> PermissionChange {
-    PermissionChange::Leave { path, pool: format!("/pool/{pool}") }
+fn leaving(path: String, pool: &str, joins: Option<&str>) -> PermissionChange {
+    let path_of = |pool: &str| format!("/pool/{pool}");
+    PermissionChange::Leave { path, pool: path_of(pool), joins: joins.map(path_of) }
 }
 
 /// What it takes from whoever makes the change that a guest leaves its pool, if it does.
 pub(crate) fn guest_leaves(vmid: u32, before: Option<&str>, wanted: Option<&str>) -> Vec<PermissionChange> {
     let left = before.filter(|pool| wanted != Some(pool));
-    left.map(|pool| leaving(format!("/vms/{vmid}"), pool)).into_iter().collect()
+    left.map(|pool| leaving(format!("/vms/{vmid}"), pool, wanted)).into_iter().collect()
 }
 
 /// `proxmox_virtual_environment_pool`
@@ -128,7 +129,10 @@ impl Hooks for Membership {
         let (Some(prior), None) = (prior, planned) else { return Vec::new() };
         let guest = int(prior, "vm_id").map(|id| format!("/vms/{id}"));
         let path = guest.or(text_of(prior, "storage_id").map(|id| format!("/storage/{id}")));
-        path.zip(text_of(prior, "pool_id")).map(|(path, pool)| leaving(path, pool)).into_iter().collect()
+        path.zip(text_of(prior, "pool_id"))
+            .map(|(path, pool)| leaving(path, pool, None))
+            .into_iter()
+            .collect()
     }
 
     /// Proxmox VE takes a guest that does not exist into a pool, and never shows it there.

@@ -125,7 +125,12 @@ fn tokens_have_what_is_theirs_and_their_users() {
 
 #[test]
 fn what_leaves_a_pool_takes_what_only_the_pool_gives() {
-    let leave = |path: &str| Change::Leave { path: path.into(), pool: "/pool/px".into() };
+    let leave = |path: &str| Change::Leave { path: path.into(), pool: "/pool/px".into(), joins: None };
+    let move_to = |pool: &str| Change::Leave {
+        path: "/vms/100".into(),
+        pool: "/pool/px".into(),
+        joins: Some(pool.into()),
+    };
     let held = |lines: &[(&str, &[&str])]| -> Held {
         lines.iter().map(|(path, privileges)| (path.to_string(), set(privileges))).collect()
     };
@@ -140,6 +145,20 @@ fn what_leaves_a_pool_takes_what_only_the_pool_gives() {
     assert_eq!(of_pool.leaves(&by_pool, &[grant("/vms/100 a@pve Audit"), leave("/vms/100")]), None);
     let above = held(&[("/vms", &["VM.Audit"]), ("/pool/px", &["VM.Audit"]), ("/vms/100", &["VM.Audit"])]);
     assert_eq!(of_pool.leaves(&above, &[leave("/vms/100")]), None);
+    // The pool that it joins gives it as well, or does by then; one that does not is none the better for being another.
+    let both = held(&[
+        ("/pool/px", &["VM.Audit"]),
+        ("/pool/py", &["VM.Audit"]),
+        ("/pool/pz", &["Pool.Audit"]),
+        ("/vms/100", &["VM.Audit"]),
+    ]);
+    assert_eq!(of_pool.leaves(&both, &[move_to("/pool/py")]), None);
+    assert_eq!(of_pool.leaves(&both, &[grant("/pool/new a@pve Audit"), move_to("/pool/new")]), None);
+    assert!(of_pool.leaves(&both, &[move_to("/pool/pz")]).is_some());
+    // What means nothing on a guest is not lost on it.
+    let pool_only =
+        held(&[("/pool/px", &["Pool.Allocate"]), ("/vms", &[]), ("/vms/100", &["Pool.Allocate"])]);
+    assert_eq!(of_pool.leaves(&pool_only, &[leave("/vms/100")]), None);
     let everywhere = held(&[("/", &["VM.Audit"]), ("/vms/100", &["VM.Audit"])]);
     assert_eq!(of_pool.leaves(&everywhere, &[leave("/vms/100")]), None);
 }

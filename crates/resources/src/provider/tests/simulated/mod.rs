@@ -12,6 +12,7 @@ mod moves;
 mod newer_vms;
 mod objects;
 mod outside;
+mod pool_rights;
 mod power;
 pub(super) mod refused;
 mod samples;
