@@ -45,8 +45,8 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// A guest, volume or storage is not there, in the words of Proxmox VE: with status 500, with 400 where a parameter
-    /// names it, and with 404 for notifications. Without a status nothing was answered, and a proxy in front of the
+    /// A guest, volume, storage or Ceph pool is not there, in the words of Proxmox VE: with status 500, with 400 where a
+    /// parameter names it, and with 404 for notifications. Without a status nothing was answered, and a proxy in front of the
     /// cluster has other words for what it does not know.
     pub fn is_missing(&self) -> bool {
         matches!(self.status, Some(400 | 404 | 500))
@@ -58,6 +58,7 @@ impl ApiError {
                 "unable to find",
                 "not found",
                 "not defined",
+                "unrecognized pool",
             ]
             .iter()
             .any(|text| self.message.contains(text))

@@ -86,6 +86,16 @@ async fn a_change_of_another_object_in_the_same_file_is_no_collision() {
 }
 
 #[tokio::test]
+async fn a_ceph_pool_that_somebody_removed_is_gone() {
+    let (world, _server) = world("proxmox_ceph_pool").await;
+    let made = world.apply(None, json!({"node_name": "pve", "name": "vms"})).await;
+    assert!(world.read(&made).await.is_some());
+    world.api.send(Method::Delete, "/nodes/pve/ceph/pool/vms", &[]).await.unwrap();
+    assert_eq!(world.read(&made).await, None);
+    assert_eq!(world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn what_pages_allow_settles_or_is_refused_while_planning() {
     let (world, _server) = world("proxmox_storage_directory").await;
     let storage = |content: serde_json::Value| json!({"id": "more", "path": "/srv/more", "content": content, "backups": {}});
