@@ -94,6 +94,32 @@ fn values_of_secret_variables_are_not_shown_in_files_and_options() {
 }
 
 #[test]
+fn words_beside_a_secret_are_no_secrets_and_those_that_get_into_it_are() {
+    let rest = "locals {\n  words = { webserver = \"hunter2-word\" }\n}\n\
+                resource \"proxmox_virtual_environment_pool\" \"webserver\" {\n  pool_id = 1 + [\"webserver\"]\n}\n";
+    for password in [
+        "lookup(local.words, \"webserver\", \"hunter2-else\")",
+        "replace(\"hunter2-of-webserver\", \"webserver\", \"hunter2-it\")",
+        "trimsuffix(\"hunter2-webserver\", \"webserver\")",
+    ] {
+        let project = Project::new(&account(password, rest));
+        let said = project.fails(&["validate"]);
+        assert!(said.contains("webserver") && !said.contains("hunter2"), "{password}: {said}");
+    }
+    // The line is hidden all the same.
+    told(
+        &Project::new(&account("tonumber(lookup({}, \"hunter2-key\", \"hunter2\"))", "")),
+        &["validate"],
+        "main.tf:3:",
+    );
+    told(
+        &Project::new(&account("tonumber(format(\"hunter2-%s\", \"hunter2\"))", "")),
+        &["validate"],
+        "main.tf:3:",
+    );
+}
+
+#[test]
 fn a_line_without_a_secret_is_shown() {
     for password in ["var.absent", "tolist(local.word)"] {
         let project = Project::new(&account(password, "locals {\n  word = \"hunter2-local\"\n}\n"));

@@ -25,7 +25,7 @@ pub struct Secrets {
 /// Everything that is written out and leads to a sensitive argument, variable or output, or to the function `sensitive`:
 /// through locals, arguments of modules, loops and functions.
 pub fn secrets(configuration: &Configuration, registry: &dyn RulesRegistry) -> Secrets {
-    let mut search = Search { registry, found: Secrets::default(), seen: BTreeSet::new() };
+    let mut search = Search { registry, found: Secrets::default(), is_beside: false, seen: BTreeSet::new() };
     search.module(&Place { module: &configuration.root, caller: None });
     search.found
 }
@@ -66,8 +66,10 @@ enum Part {
 struct Search<'s> {
     registry: &'s dyn RulesRegistry,
     found: Secrets,
-    /// Expressions by their places, with the parts that were followed.
-    seen: BTreeSet<(Span, Vec<Part>)>,
+    /// Nothing of what is looked at is in the value itself: places are hidden, and messages may have the same words.
+    is_beside: bool,
+    /// Expressions by their places, with the parts that were followed and whether beside the value.
+    seen: BTreeSet<(Span, Vec<Part>, bool)>,
 }
 
 impl Search<'_> {
@@ -176,7 +178,13 @@ impl Search<'_> {
             }
             ExprKind::Traversal(base, steps) => self.reference(base, steps, parts, names),
             ExprKind::FunctionCall(call) => {
-                without_path(call).iter().for_each(|argument| self.expr(argument, &[], names));
+                let outer = self.is_beside;
+                for (at, argument) in call.arguments.iter().enumerate().filter(|(at, _)| !is_path(call, *at))
+                {
+                    self.is_beside = outer || is_beside(&call.name, at);
+                    self.expr(argument, &[], names);
+                }
+                self.is_beside = outer;
             }
             ExprKind::Unary(_, operand) => self.expr(operand, &[], names),
             ExprKind::Binary(binary) => {
@@ -198,7 +206,9 @@ impl Search<'_> {
     fn text(&mut self, text: &str, span: Span) {
         if !text.trim().is_empty() {
             self.found.spans.insert(span);
-            self.found.texts.insert(text.to_string());
+            if !self.is_beside {
+                self.found.texts.insert(text.to_string());
+            }
         }
     }
 
@@ -243,7 +253,7 @@ impl Search<'_> {
             "var" => self.variable(name, rest, names.place),
             "local" => {
                 if let Some(local) = names.place.module.locals.get(name)
-                    && self.seen.insert((local.value.span, rest.to_vec()))
+                    && self.seen.insert((local.value.span, rest.to_vec(), self.is_beside))
                 {
                     self.expr(&local.value, rest, &plain);
                 }
@@ -264,7 +274,7 @@ impl Search<'_> {
             self.expr(default, parts, &Names { place, for_each: None, bound: None });
         }
         let Some((caller, call)) = place.caller else {
-            *self.found.variables.entry(name.to_string()).or_default() |= parts.is_empty();
+            *self.found.variables.entry(name.to_string()).or_default() |= parts.is_empty() && !self.is_beside;
             return;
         };
         if let Some(argument) = call.arguments.attribute(name) {
@@ -282,7 +292,7 @@ impl Search<'_> {
             Part::Any => None,
         });
         if let Some((at, output)) = found
-            && self.seen.insert((output.value.span, parts[at + 1..].to_vec()))
+            && self.seen.insert((output.value.span, parts[at + 1..].to_vec(), self.is_beside))
         {
             let place = Place { module: child, caller: Some((place, call)) };
             self.expr(&output.value, &parts[at + 1..], &Names { place: &place, for_each: None, bound: None });
@@ -301,11 +311,20 @@ fn sensitive_parts(block: &BlockSchema) -> Vec<Vec<Part>> {
     own.chain(nested).collect()
 }
 
-/// The arguments of a call but for the path of a file.
-fn without_path(call: &FunctionCall) -> &[Expr] {
-    match call.name.as_str() {
-        "file" | "filebase64" | "templatefile" => call.arguments.get(1..).unwrap_or_default(),
-        _ => &call.arguments,
+/// Whether an argument of a call is the path of a file.
+fn is_path(call: &FunctionCall, at: usize) -> bool {
+    at == 0 && matches!(call.name.as_str(), "file" | "filebase64" | "templatefile")
+}
+
+/// Whether nothing of an argument gets into what a function gives: keys, patterns, formats, separators, places.
+fn is_beside(function: &str, at: usize) -> bool {
+    match function {
+        "lookup" | "replace" => at == 1,
+        "element" | "slice" | "substr" | "trim" | "trimprefix" | "trimsuffix" | "matchkeys" => at >= 1,
+        "format" | "formatdate" | "formatlist" | "indent" | "join" | "regex" | "regexall" | "split" => {
+            at == 0
+        }
+        _ => false,
     }
 }
 
