@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
+use pve_config::configuration::Module;
 use pve_executor::ports::{ApplyRequest, Provider, ProviderError, ReadRequest};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Note, Plan, PlanMode, Step};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
-use pve_model::{InstanceAddress, ResourceMode, Value};
+use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 use pve_planner::planning::{ImportRequest, Observed, Options, Outcome as Planned, Planning, plan};
 use pve_planner::resolution::{provider_configurations, recorded_value};
 use pve_planner::selection::Selection;
@@ -248,26 +249,42 @@ async fn tell_pending(
     requests: &[ApplyRequest],
     provider: &dyn Provider,
 ) {
-    let mut instances: Vec<ApplyRequest> = requests.to_vec();
+    let is_staged = |kind: &str| {
+        workspace
+            .registry
+            .resource(kind)
+            .is_some_and(|rules| rules.staging(&Value::null(Type::Dynamic)).is_some())
+    };
+    let of_changes = requests.iter().filter(|request| is_staged(&request.address.resource.kind));
+    let mut instances: Vec<ApplyRequest> = of_changes.cloned().collect();
     for change in plan.changes.iter().filter(|change| change.action == Action::NoOp) {
-        let values = change.before.as_ref().map(|value| value.unmark_deep().0);
-        instances.push(unchanged(change.address.clone(), &change.provider, values));
+        if is_staged(&change.address.resource.kind) {
+            let values = change.before.as_ref().map(|value| value.unmark_deep().0);
+            instances.push(unchanged(change.address.clone(), &change.provider, values));
+        }
     }
     if plan.changes.is_empty() {
         // What was destroyed may be left pending.
-        let managed = workspace
-            .configuration
-            .root
-            .resources
-            .iter()
-            .filter(|resource| resource.mode == ResourceMode::Managed);
-        instances.extend(managed.filter_map(|resource| {
-            let address = format!("{}.{}", resource.kind, resource.name).parse().ok()?;
-            Some(unchanged(address, workspace.registry.provider_of(&resource.kind)?, None))
+        instances.extend(managed(&workspace.configuration.root).into_iter().filter_map(|address| {
+            let kind = &address.resource.kind;
+            let provider = workspace.registry.provider_of(kind).filter(|_| is_staged(kind))?;
+            Some(unchanged(address.clone(), provider, None))
         }));
+    }
+    if instances.is_empty() {
+        return;
     }
     let pending = provider.pending(&instances).await;
     plan.notes.extend(pending.into_iter().map(|(address, text)| Note { address, text }));
+}
+
+/// What a module and those that it calls manage, without the keys of instances.
+fn managed(module: &Module) -> Vec<InstanceAddress> {
+    let lead: String = module.path.iter().map(|call| format!("module.{call}.")).collect();
+    let own = module.resources.iter().filter(|resource| resource.mode == ResourceMode::Managed);
+    let own = own.filter_map(|resource| format!("{lead}{}.{}", resource.kind, resource.name).parse().ok());
+    let children = module.module_calls.values().filter_map(|call| call.child.as_ref());
+    own.chain(children.flat_map(managed)).collect()
 }
 
 fn unchanged(address: InstanceAddress, provider: &str, values: Option<Value>) -> ApplyRequest {

@@ -160,6 +160,22 @@ resource "proxmox_sdn_applier" "a" {
 }
 
 #[test]
+fn what_a_module_left_pending_is_told() {
+    let cluster = Cluster::start(Options::default());
+    let project = Project::of(&cluster, "module \"net\" {\n  source = \"./net\"\n}\n");
+    project.write(
+        "net/main.tf",
+        "resource \"proxmox_sdn_zone_simple\" \"s\" {\n  count = 1\n  id = \"simple1\"\n}\n",
+    );
+    project.ok(&["init"]);
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("PUT", "/cluster/sdn", &[]);
+    project.ok(&["destroy", "--auto-approve"]);
+    let said = project.ok(&["destroy", "--auto-approve"]);
+    assert!(said.contains("applied by nothing of this plan: zone simple1 (deleted)"), "{said}");
+}
+
+#[test]
 fn everything_that_others_have_staged_of_networks_is_named() {
     let cluster = Cluster::start(Options::default());
     let staged = [

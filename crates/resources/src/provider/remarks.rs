@@ -7,13 +7,13 @@ use pve_model::rules::Staging;
 use pve_model::{InstanceAddress, Value};
 
 use super::ProxmoxProvider;
-use crate::cluster::Cluster;
+use crate::cluster::{ApiError, Cluster};
 use crate::families;
 use crate::object::Object;
 use crate::values::text;
 
 impl ProxmoxProvider {
-    /// What others have staged of what these changes apply. What cannot be read shows during apply.
+    /// What others have staged of what these changes apply. Of nodes, what cannot be read shows during apply.
     pub(super) async fn remarks_on(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
         let mut remarks = Vec::new();
         let mut told: BTreeMap<(&str, String), Option<String>> = BTreeMap::new();
@@ -68,15 +68,17 @@ impl ProxmoxProvider {
             if instances.iter().find(applies).is_some() {
                 continue;
             }
-            let pending = families::pending_networks(&connection.cluster, &self.own(instances, one)).await;
-            if !pending.is_empty() {
-                let text = format!(
+            let own = self.own(instances, one);
+            let text = match families::pending_networks(&connection.cluster, &own).await {
+                Ok(pending) if pending.is_empty() => continue,
+                Ok(pending) => format!(
                     "pending in the cluster, and applied by nothing of this plan: {}. A proxmox_sdn_applier that is made \
                      or replaced applies it, or the cluster's settings of software-defined networks",
                     pending.join(", ")
-                );
-                found.push((one.address.clone(), text));
-            }
+                ),
+                Err(error) => unseen(&error),
+            };
+            found.push((one.address.clone(), text));
         }
         found
     }
@@ -100,11 +102,21 @@ fn place(object: &Object, request: &ApplyRequest) -> Option<String> {
     applies.then(String::new)
 }
 
+/// Nobody knows of what could not be read that nothing of it is pending.
+fn unseen(error: &ApiError) -> String {
+    format!(
+        "what is pending of software-defined networks in the cluster could not be looked up: {}",
+        error.message
+    )
+}
+
 async fn staged(cluster: &Cluster, place: &str, own: &BTreeSet<String>) -> Option<String> {
     if place.is_empty() {
-        let pending = families::pending_networks(cluster, own).await;
         let applied = "it also applies what is pending in the cluster already";
-        return (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", ")));
+        return match families::pending_networks(cluster, own).await {
+            Ok(pending) => (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", "))),
+            Err(error) => Some(unseen(&error)),
+        };
     }
     let staged = families::foreign_changes(cluster, place).await?;
     Some(format!(

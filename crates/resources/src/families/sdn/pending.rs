@@ -1,14 +1,15 @@
 //! Objects with pending changes: what will be once they are applied counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 use serde_json::{Value as Json, json};
+use tokio::task::JoinSet;
 
 use super::subnets::network;
-use crate::cluster::{ApiError, Cluster};
+use crate::cluster::{ApiError, Cluster, Method};
 use crate::definition::problem;
 use crate::object::Hooks;
 use crate::params::Params;
@@ -101,9 +102,14 @@ pub(super) fn node_of(node: &str, fabric: &str) -> String {
     format!("node {node} of fabric {fabric}")
 }
 
-/// What is pending in the cluster, of what is not one's own (`vnet lab`): `vnet lab (deleted)`. What cannot be read is
-/// passed over.
-pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) -> Vec<String> {
+/// What is pending in the cluster, of what is not one's own (`vnet lab`): `vnet lab (deleted)`.
+///
+/// # Errors
+/// When something cannot be read, but for what the cluster does not have at all.
+pub(crate) async fn pending_networks(
+    cluster: &Cluster,
+    own: &BTreeSet<String>,
+) -> Result<Vec<String>, ApiError> {
     let mut found = Vec::new();
     let mut take = |entry: &Json, name: Option<String>| {
         if let (Some(name), Some(state)) = (name, entry.get("state").and_then(Json::as_str))
@@ -117,20 +123,21 @@ pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) 
         told.and_then(Json::as_str).map(String::from)
     };
     for what in ["zone", "vnet", "controller"] {
-        let list = cluster.get(&format!("/cluster/sdn/{what}s?pending=1")).await.unwrap_or_default();
-        for entry in list.as_array().into_iter().flatten() {
-            let name = part(entry, what);
+        let list = there(cluster.get(&format!("/cluster/sdn/{what}s?pending=1")).await)?;
+        let entries = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let names: Vec<Option<String>> = entries.iter().map(|entry| part(entry, what)).collect();
+        let vnets = names.iter().flatten().filter(|_| what == "vnet");
+        let mut subnets = subnets(cluster, vnets).await?;
+        for (entry, name) in entries.iter().zip(names) {
             take(entry, name.as_ref().map(|name| format!("{what} {name}")));
-            let Some(vnet) = name.filter(|_| what == "vnet") else { continue };
-            let place = format!("/cluster/sdn/vnets/{vnet}/subnets?pending=1");
-            let list = cluster.get(&place).await.unwrap_or_default();
+            let Some((vnet, list)) = name.and_then(|name| subnets.remove_entry(&name)) else { continue };
             for subnet in list.as_array().into_iter().flatten() {
                 let cidr = part(subnet, "cidr").or_else(|| network(&part(subnet, "subnet")?));
                 take(subnet, cidr.map(|cidr| subnet_of(&cidr, &vnet)));
             }
         }
     }
-    let fabrics = cluster.get("/cluster/sdn/fabrics/all?pending=1").await.unwrap_or_default();
+    let fabrics = there(cluster.get("/cluster/sdn/fabrics/all?pending=1").await)?;
     let list = |name: &str| fabrics.get(name).and_then(Json::as_array).cloned().unwrap_or_default();
     for fabric in list("fabrics") {
         take(&fabric, part(&fabric, "id").map(|id| format!("fabric {id}")));
@@ -139,5 +146,36 @@ pub(crate) async fn pending_networks(cluster: &Cluster, own: &BTreeSet<String>) 
         let name = part(&node, "node_id").zip(part(&node, "fabric_id"));
         take(&node, name.map(|(node, fabric)| node_of(&node, &fabric)));
     }
-    found
+    Ok(found)
+}
+
+/// The subnets of vnets, asked for together.
+async fn subnets(
+    cluster: &Cluster,
+    vnets: impl Iterator<Item = &String>,
+) -> Result<BTreeMap<String, Json>, ApiError> {
+    let mut asked = JoinSet::new();
+    for vnet in vnets.cloned() {
+        let api = cluster.api.clone();
+        asked.spawn(async move {
+            let place = format!("/cluster/sdn/vnets/{vnet}/subnets?pending=1");
+            let answer = there(api.send(Method::Get, &place, &[]).await)?;
+            Ok((vnet, answer))
+        });
+    }
+    let mut found = BTreeMap::new();
+    // The first failure ends the others.
+    while let Some(answer) = asked.join_next().await {
+        let Ok(answer) = answer else { continue };
+        found.extend([answer?]);
+    }
+    Ok(found)
+}
+
+/// What older versions do not have (501), and what has gone meanwhile, has nothing that is pending.
+fn there(answer: Result<Json, ApiError>) -> Result<Json, ApiError> {
+    match answer {
+        Err(error) if matches!(error.status, Some(404 | 501)) || error.is_missing() => Ok(Json::Null),
+        answer => answer,
+    }
 }
