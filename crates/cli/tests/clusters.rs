@@ -128,6 +128,7 @@ fn an_imported_secret_shows_no_change_until_the_configuration_changes_it() {
     assert!(plan.contains("1 to change") && !plan.contains("password-two"), "{plan}");
     let (_, said) = project.ends(&["-e", "dev", "plan"]);
     assert!(said.contains("No token may set the password of a user that is there"), "{said}");
+    assert_eq!(said.matches("log in with username and password").count(), 1, "told once: {said}");
     assert!(!said.contains("password-two"), "{said}");
 }
 
@@ -210,4 +211,19 @@ fn a_user_and_a_password_log_in_at_the_api_and_at_the_nodes() {
     // The same server in other words is the same cluster.
     project.write("main.tf", &format!("{}{snippet}", provider.replace(&endpoint, &cluster.server.endpoint)));
     assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn what_is_pending_and_cannot_be_looked_up_is_not_told_to_be_nothing() {
+    let cluster = Cluster::start(Options::default());
+    let project = plain(&cluster, "resource \"proxmox_sdn_applier\" \"a\" {}\n");
+    cluster.server.simulator().set_failures(vec![FailureRule {
+        method: "GET".into(),
+        path: "/cluster/sdn/vnets".into(),
+        when: When::Always,
+        how: How::Disconnect,
+    }]);
+    let said = project.ok(&["-e", "dev", "plan"]);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("in the cluster could not be looked up"), "{said}");
 }

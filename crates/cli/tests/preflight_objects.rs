@@ -5,7 +5,7 @@
 
 mod simulated;
 
-use pve_simulator::Options;
+use pve_simulator::{Options, RequestRecord};
 use simulated::{Cluster, PROVIDER, Project};
 
 /// A block of which the marked line is no good, and what is told of it.
@@ -60,7 +60,10 @@ fn refused(cases: &[Case]) {
         let writes = cluster.requests().into_iter().filter(|request| request.method != "GET");
         assert_eq!(writes.count(), 0, "{block}");
         project.set("PVE_PREFLIGHT", "off");
-        project.fails(&["apply", "--auto-approve"]);
+        cluster.forget_requests();
+        let said = project.fails(&["apply", "--auto-approve"]);
+        let refuses = |request: &RequestRecord| request.method != "GET" && request.status >= 400;
+        assert!(cluster.requests().iter().any(refuses), "{block}\n{said}\n{:#?}", cluster.requests());
     }
 }
 
@@ -369,4 +372,42 @@ fn vnets_of_one_plan_have_tags_of_their_own() {
         assert_eq!(said.matches("Two vnets have the tag 7").count(), told.iter().count(), "{said}");
         assert!(told.is_none_or(|told| said.contains(told)), "{said}");
     }
+}
+
+#[test]
+fn whether_there_are_groups_is_asked_once() {
+    let cluster = cluster();
+    let group = |name: &str, id: u32| {
+        format!(
+            "resource \"proxmox_haresource\" \"{name}\" {{\n  resource_id = \"vm:{id}\"\n  group = \"{name}\"\n}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &format!("{PROVIDER}{}{}", group("one", 100), group("two", 101)));
+    cluster.forget_requests();
+    let (_, said) = project.ends(&["plan"]);
+    assert_eq!(said.matches("no HA groups any more").count(), 2, "{said}");
+    let asked = cluster.requests().into_iter().filter(|request| request.path.ends_with("/cluster/ha/groups"));
+    assert_eq!(asked.count(), 1);
+}
+
+#[test]
+fn a_gateway_that_an_interface_of_the_plan_keeps_is_taken() {
+    let cluster = cluster();
+    let bridge = |label: &str, rest: &str| {
+        format!("resource \"proxmox_network_linux_bridge\" \"{label}\" {{\n  node_name = \"pve\"\n{rest}}}\n")
+    };
+    let kept = |comment: &str| {
+        let own = "  name = \"vmbr7\"\n  address = \"192.0.2.2/24\"\n  gateway6 = \"2001:db8::1\"\n  address6 = \"2001:db8::2/64\"\n";
+        bridge("z", &format!("{own}{comment}"))
+    };
+    let project = Project::of(&cluster, &format!("{PROVIDER}{}", kept("")));
+    project.ok(&["apply", "--auto-approve"]);
+    let taker =
+        bridge("a", "  name = \"vmbr8\"\n  address6 = \"2001:db8::3/64\"\n  gateway6 = \"2001:db8::1\"\n");
+    project.write("main.tf", &format!("{PROVIDER}{taker}{}", kept("  comment = \"kept\"\n")));
+    let (_, said) = project.ends(&["plan"]);
+    assert!(
+        said.contains("a default IPv6 gateway on pve already") && said.contains("vmbr7 has it"),
+        "{said}"
+    );
 }

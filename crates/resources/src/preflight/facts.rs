@@ -1,17 +1,37 @@
 //! Answers of a cluster, each asked for once and only when a rule needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::things::Seen;
+use super::things::{Seen, Thing};
 use crate::cluster::{ApiError, Cluster, Guest, Method};
+
+/// All names of a sort that there are, read out of a list once.
+pub(super) type Names = Arc<BTreeSet<String>>;
+
+/// The elements of an answer; none where it is no list.
+#[derive(Default)]
+pub(super) struct List(Arc<Json>);
+
+impl Deref for List {
+    type Target = [Json];
+
+    fn deref(&self) -> &[Json] {
+        self.0.as_array().map_or(&[], Vec::as_slice)
+    }
+}
 
 /// Answers of a cluster. `None` where it did not answer.
 pub(super) struct Facts<'c> {
     cluster: &'c Cluster,
-    answers: BTreeMap<String, Option<Json>>,
+    answers: BTreeMap<String, Option<Arc<Json>>>,
+    /// Why a GET is refused, where its refusal was asked for.
+    refusals: BTreeMap<String, Option<String>>,
+    /// By sort and path of the list.
+    names: BTreeMap<(Thing, String), Names>,
     guests: Option<Option<Arc<Vec<Guest>>>>,
     contents: BTreeMap<(String, String), Option<Arc<Vec<Json>>>>,
     /// Why something could not be asked.
@@ -25,6 +45,8 @@ impl<'c> Facts<'c> {
         Facts {
             cluster,
             answers: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            names: BTreeMap::new(),
             guests: None,
             contents: BTreeMap::new(),
             unseen: BTreeSet::new(),
@@ -50,12 +72,24 @@ impl<'c> Facts<'c> {
     }
 
     /// The elements of a list.
-    pub(super) async fn list(&mut self, path: &str, only: &str) -> Option<Vec<Json>> {
-        self.answer(path, only).await?.as_array().cloned()
+    pub(super) async fn list(&mut self, path: &str, only: &str) -> Option<List> {
+        self.answer(path, only).await.filter(|answer| answer.is_array()).map(List)
+    }
+
+    /// The names that were read out of the list at a path.
+    pub(super) fn known_names(&self, thing: Thing, path: &str) -> Option<Names> {
+        self.names.get(&(thing, path.to_string())).cloned()
+    }
+
+    /// Keeps the names that were read out of the list at a path.
+    pub(super) fn keep_names(&mut self, thing: Thing, path: &str, names: BTreeSet<String>) -> Names {
+        let names = Arc::new(names);
+        self.names.insert((thing, path.to_string()), names.clone());
+        names
     }
 
     /// One GET, for objects of the type `only` if that is not empty.
-    pub(super) async fn answer(&mut self, path: &str, only: &str) -> Option<Json> {
+    pub(super) async fn answer(&mut self, path: &str, only: &str) -> Option<Arc<Json>> {
         let key = format!("{path}?{only}");
         if !self.answers.contains_key(&key) {
             let (place, query) = path.split_once('?').unwrap_or((path, ""));
@@ -64,7 +98,7 @@ impl<'c> Facts<'c> {
             let params: Vec<_> = params.map(|(name, text)| (name.into(), text.into())).collect();
             let answer = match self.is_closed {
                 true => None,
-                false => self.told(self.cluster.api.send(Method::Get, place, &params).await),
+                false => self.told(self.cluster.api.send(Method::Get, place, &params).await).map(Arc::new),
             };
             self.answers.insert(key.clone(), answer);
         }
@@ -77,11 +111,19 @@ impl<'c> Facts<'c> {
     }
 
     /// Why a GET is refused, where the refusal itself tells something.
-    pub(super) async fn refusal(&self, path: &str) -> Option<String> {
+    pub(super) async fn refusal(&mut self, path: &str) -> Option<String> {
+        if let Some(known) = self.refusals.get(path) {
+            return known.clone();
+        }
         if self.is_closed {
             return None;
         }
-        self.cluster.api.send(Method::Get, path, &[]).await.err().map(|error| error.message)
+        let answer = self.cluster.api.send(Method::Get, path, &[]).await;
+        let refusal = answer.as_ref().err().filter(|error| error.status.is_some());
+        let refusal = refusal.map(|error| error.message.clone());
+        self.is_closed |= answer.is_err_and(|error| closes(&error));
+        self.refusals.insert(path.to_string(), refusal.clone());
+        refusal
     }
 
     /// All guests that whoever asks may see.
@@ -104,13 +146,18 @@ impl<'c> Facts<'c> {
 
     fn told<T>(&mut self, answer: Result<T, ApiError>) -> Option<T> {
         let Err(error) = &answer else { return answer.ok() };
-        self.is_closed |= matches!(error.status, None | Some(401));
+        self.is_closed |= closes(error);
         // What is not there is an answer.
         if !error.is_missing() {
             self.unseen.insert(error.message.clone());
         }
         None
     }
+}
+
+/// Nobody answers, or not to this user.
+fn closes(error: &ApiError) -> bool {
+    matches!(error.status, None | Some(401))
 }
 
 /// Whether a privilege holds for all paths below `area`. The API has every path with an entry of its own; a privilege that

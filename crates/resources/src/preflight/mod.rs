@@ -16,10 +16,9 @@ mod volumes;
 use pve_executor::SENSITIVE;
 use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Told};
 use pve_model::event::Operation;
-use pve_model::{Path, Value};
+use pve_model::{Path, PathStep, Value};
 
 use crate::cluster::Cluster;
-use crate::families::sets_password;
 use crate::object::Engine;
 use crate::values::{all_blocks, flag, text};
 use facts::Facts;
@@ -41,7 +40,6 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| change.operation != Operation::Delete) {
         let Some(planned) = &change.planned else { continue };
-        found.extend(password_by_token(cluster, change));
         for reference in references::of(&change.address.resource.kind, planned) {
             if made.has(reference.thing, &reference.name) || !is_looked_at(change, planned, &reference) {
                 continue;
@@ -59,22 +57,6 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
     found.extend(guests::look(&mut facts, changes).await);
     found.extend(objects::look(&mut facts, changes, &made).await);
     Doubts { found, unseen: facts.unseen() }
-}
-
-/// The password of a user that is there is set by a request that no token may make.
-fn password_by_token(cluster: &Cluster, change: &ApplyRequest) -> Option<Doubt> {
-    let (prior, planned) = change.prior.as_ref().zip(change.planned.as_ref())?;
-    let who = Some(cluster.api.user()).filter(|who| who.contains('!'))?;
-    if change.address.resource.kind != "proxmox_virtual_environment_user" || !sets_password(prior, planned) {
-        return None;
-    }
-    let told = Told {
-        summary: "No token may set the password of a user that is there".into(),
-        detail: format!("requests are made by the token {who}: log in with username and password"),
-    };
-    let paths = vec![Path::attribute("password")];
-    let address = change.address.clone();
-    Some(Doubt { address, paths, hidden: told.clone(), told, is_certain: true, may_come: false })
 }
 
 async fn fault(
@@ -99,8 +81,7 @@ async fn fault(
 /// Whether a change touches what is named: what stays as it is was looked at when it was made.
 fn is_looked_at(change: &ApplyRequest, planned: &Value, reference: &Reference) -> bool {
     let Some(prior) = &change.prior else { return true };
-    let place = reference.path.to_string();
-    if place.starts_with("clone") {
+    if matches!(reference.path.0.first(), Some(PathStep::Attribute(block)) if block == "clone") {
         return false;
     }
     let is_same = prior.at(&reference.path) == planned.at(&reference.path);

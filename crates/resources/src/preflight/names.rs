@@ -6,7 +6,7 @@ use pve_executor::SENSITIVE;
 use pve_executor::ports::Told;
 use serde_json::Value as Json;
 
-use super::facts::Facts;
+use super::facts::{Facts, Names};
 use super::fault::Fault;
 use super::references::Reference;
 use super::things::{Seen, Thing};
@@ -68,24 +68,30 @@ pub(super) fn quoted(thing: Thing, name: &str) -> String {
 }
 
 /// The names that there are.
-pub(super) async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<BTreeSet<String>> {
+pub(super) async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Option<Names> {
     // Of a node that is not there nothing is asked.
     if let Some(node) = reference.node.as_deref().filter(|_| reference.thing.is_of_node()) {
         let nodes = facts.list("/nodes", "").await?;
         nodes.iter().find(|entry| entry["node"] == node)?;
     }
-    let listing = reference.thing.listing();
-    match reference.thing {
-        Thing::Guest => {
-            let guests = facts.guests().await?;
-            return Some(guests.iter().map(|guest| guest.vmid.to_string()).collect());
-        }
-        Thing::Bridge | Thing::Interface if reference.node.is_none() => return None,
-        _ => {}
+    if matches!(reference.thing, Thing::Bridge | Thing::Interface) && reference.node.is_none() {
+        return None;
     }
-    let list = facts.list(&path(reference), listing.only).await?;
+    let path = path(reference);
+    if let Some(known) = facts.known_names(reference.thing, &path) {
+        return Some(known);
+    }
+    let listed = match reference.thing {
+        Thing::Guest => facts.guests().await?.iter().map(|guest| guest.vmid.to_string()).collect(),
+        thing => listed(thing, &*facts.list(&path, thing.listing().only).await?)?,
+    };
+    Some(facts.keep_names(reference.thing, &path, listed))
+}
+
+/// The names in a list of a sort.
+fn listed(thing: Thing, list: &[Json]) -> Option<BTreeSet<String>> {
     let text = |part: &Json| part.as_str().map(String::from);
-    match reference.thing {
+    match thing {
         Thing::Privilege => {
             let whole = list.iter().find(|role| role["roleid"] == "Administrator")?;
             return Some(whole["privs"].as_str()?.split(',').map(String::from).collect());
@@ -107,7 +113,7 @@ pub(super) async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Optio
         }
         _ => {}
     }
-    Some(list.iter().filter_map(|entry| entry[listing.key].as_str()).map(String::from).collect())
+    Some(list.iter().filter_map(|entry| entry[thing.listing().key].as_str()).map(String::from).collect())
 }
 
 /// Where the list is. Without a node, datastores are those of the cluster.

@@ -24,17 +24,16 @@ pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Optio
         return None;
     }
     let content_list = facts.content(node, datastore).await?;
-    let ids = content_list.iter().filter_map(|entry| entry["volid"].as_str());
-    let known: BTreeSet<String> = ids.map(String::from).collect();
-    if known.contains(volume) {
+    let ids = || content_list.iter().filter_map(|entry| entry["volid"].as_str());
+    if ids().any(|id| id == volume) {
         return None;
     }
     let sees_all = SEEN.contains(&content) || {
         facts.holds("Datastore.Allocate", &format!("/storage/{datastore}")).await
     };
     let begins = format!("{datastore}:{content}/");
-    let alike: BTreeSet<String> =
-        known.into_iter().filter(|id| content == "images" || id.starts_with(&begins)).collect();
+    let alike = ids().filter(|id| content == "images" || id.starts_with(&begins));
+    let alike: BTreeSet<String> = alike.map(String::from).collect();
     if !sees_all && alike.is_empty() {
         return None;
     }

@@ -20,7 +20,8 @@ pub(in super::super) async fn unfit(
     let clone = if clone.elements().is_some() { block(planned, "clone")? } else { clone };
     let id = &reference.name;
     let guests = facts.guests().await?;
-    let guest = guests.iter().find(|guest| guest.vmid.to_string() == *id)?;
+    let number: u32 = id.parse().ok()?;
+    let guest = guests.iter().find(|guest| guest.vmid == number)?;
     let is_container = short(&change.address.resource.kind) == "container";
     if is_container != (guest.kind == "lxc") {
         let (is, wants) = if is_container { ("VM", "container") } else { ("container", "VM") };

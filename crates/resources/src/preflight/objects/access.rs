@@ -4,13 +4,11 @@ use pve_executor::ports::{ApplyRequest, Doubt};
 use pve_model::Path;
 
 use super::super::fault::Fault;
+use crate::families::sets_password;
 
 /// Attributes that only `root@pam` itself may set (PVE::API2::Backup, PVE::API2::ACMEAccount).
 const OF_ROOT: &[(&str, &str)] =
     &[("acme_account", "contact"), ("backup_job", "script"), ("backup_job", "tmpdir")];
-
-/// Attributes that no API token may change (PVE::API2::AccessControl).
-const OF_SESSIONS: &[(&str, &str)] = &[("user", "password")];
 
 /// The attribute of a change that whoever asks may not set.
 pub(super) fn look(user: &str, change: &ApplyRequest, kind: &str) -> Option<Doubt> {
@@ -19,20 +17,21 @@ pub(super) fn look(user: &str, change: &ApplyRequest, kind: &str) -> Option<Doub
         let part = planned.get(attribute).filter(|part| part.is_known() && !part.is_null());
         part.is_some() && part != prior.and_then(|prior| prior.get(attribute))
     };
-    let find = |table: &'static [(&str, &str)]| {
-        table
-            .iter()
-            .find(|(of, attribute)| *of == kind && is_changed(attribute))
-            .map(|(_, attribute)| *attribute)
-    };
-    if let Some(attribute) = find(OF_ROOT).filter(|_| user != "root@pam") {
+    let only_root = OF_ROOT.iter().find(|(of, attribute)| *of == kind && is_changed(attribute));
+    if let Some(&(_, attribute)) = only_root.filter(|_| user != "root@pam") {
         let detail =
             format!("this is {user}; root logs in with a password (username and password), not with a token");
         let summary = |_: &str| format!("Only root@pam itself may set {attribute}");
         return Some(Fault::certain("", summary, detail).at(change, Path::attribute(attribute)));
     }
-    let attribute = find(OF_SESSIONS).filter(|_| user.contains('!') && prior.is_some())?;
-    let detail = format!("this is {user}; log in with username and password to change it");
-    let summary = |_: &str| format!("No API token may change a {attribute}");
-    Some(Fault::certain("", summary, detail).at(change, Path::attribute(attribute)))
+    let is_set = kind == "user" && prior.is_some_and(|prior| sets_password(prior, planned));
+    (is_set && user.contains('!')).then(|| password_by_token(user, change))
+}
+
+/// The password of a user that is there is set by a request that no token may make (PVE::API2::AccessControl).
+fn password_by_token(user: &str, change: &ApplyRequest) -> Doubt {
+    let detail = format!("requests are made by the token {user}: log in with username and password");
+    let summary = |_: &str| "No token may set the password of a user that is there".to_string();
+    let doubt = Fault::certain("", summary, detail).at(change, Path::attribute("password"));
+    Doubt { may_come: false, ..doubt }
 }

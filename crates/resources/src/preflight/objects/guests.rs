@@ -19,10 +19,10 @@ pub(super) async fn look(
 ) -> Option<Doubt> {
     let planned = change.planned.as_ref()?;
     match kind {
-        "hagroup" => without_groups(facts, change, "group").await,
+        "hagroup" => without_groups(facts, change).await,
         "haresource" => {
             if text(planned, "group").is_some() {
-                return without_groups(facts, change, "group").await;
+                return without_groups(facts, change).await;
             }
             let (kind, id) = text(planned, "resource_id")?.split_once(':')?;
             let guest = guest(facts, id, made).await?;
@@ -53,9 +53,9 @@ async fn guest(facts: &mut Facts<'_>, id: &str, made: &Made) -> Option<Guest> {
 }
 
 /// Proxmox VE 9 has rules in the place of groups; only its refusal says whether a cluster has come so far.
-async fn without_groups(facts: &Facts<'_>, change: &ApplyRequest, attribute: &str) -> Option<Doubt> {
+async fn without_groups(facts: &mut Facts<'_>, change: &ApplyRequest) -> Option<Doubt> {
     let refusal = facts.refusal("/cluster/ha/groups").await?;
     let detail = "its groups have been migrated to rules: use proxmox_harule";
     let fault = Fault::certain("", |_| "This cluster has no HA groups any more".to_string(), detail);
-    refusal.contains("migrated to rules").then(|| fault.at(change, Path::attribute(attribute)))
+    refusal.contains("migrated to rules").then(|| fault.at(change, Path::attribute("group")))
 }

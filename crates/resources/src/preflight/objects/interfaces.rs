@@ -33,10 +33,10 @@ pub(super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest], index
         let other =
             others.iter().find(|entry| entry[attribute].as_str().is_some_and(|text| !text.is_empty()));
         let other = other.and_then(|entry| entry["iface"].as_str()).map(String::from);
-        let earlier = || planned_before(&changes[..index], node, name, attribute);
+        let by_then = || planned_with(changes, index, attribute);
         if text(planned, attribute).is_some()
             && is_changed(attribute)
-            && let Some(other) = other.or_else(earlier)
+            && let Some(other) = other.or_else(by_then)
         {
             let detail = format!("{other} has it: a node has one");
             let fault = Fault::certain(node, |node| format!("There is a {what} on {node} already"), detail);
@@ -65,18 +65,21 @@ fn own_interfaces(changes: &[&ApplyRequest], node: &str) -> Vec<String> {
     of_node.filter_map(|value| text(value, "name")).map(String::from).collect()
 }
 
-/// The interface of the plan that comes to have the gateway before this one.
-fn planned_before(changes: &[&ApplyRequest], node: &str, name: &str, attribute: &str) -> Option<String> {
+/// Another interface of the plan that has the gateway by then: one that keeps it, or comes to have it before this one.
+fn planned_with(changes: &[&ApplyRequest], index: usize, attribute: &str) -> Option<String> {
+    let own = changes[index].planned.as_ref()?;
+    let others = changes.iter().enumerate().filter(|(at, change)| {
+        let had_it = change.prior.as_ref().is_some_and(|prior| text(prior, attribute).is_some());
+        (*at < index || *at > index && had_it)
+            && short(&change.address.resource.kind).starts_with("network_linux_")
+    });
+    let mut planned = others.filter_map(|(_, change)| change.planned.as_ref());
     let has_it = |planned: &&Value| {
-        text(planned, "node_name") == Some(node)
-            && text(planned, "name").is_some_and(|other| other != name)
+        text(planned, "node_name") == text(own, "node_name")
+            && text(planned, "name").is_some_and(|other| Some(other) != text(own, "name"))
             && text(planned, attribute).is_some()
     };
-    let planned = changes
-        .iter()
-        .filter(|change| short(&change.address.resource.kind).starts_with("network_linux_"))
-        .filter_map(|change| change.planned.as_ref());
-    planned.into_iter().find(has_it).and_then(|planned| text(planned, "name")).map(String::from)
+    planned.find(has_it).and_then(|planned| text(planned, "name")).map(String::from)
 }
 
 fn has(entry: &Json, device: &str) -> bool {

@@ -28,7 +28,7 @@ pub(super) async fn look(
         return None;
     }
     let (group, name) = (text(planned, "volume_group")?, text(planned, attribute)?);
-    for node in facts.list("/nodes", "").await? {
+    for node in facts.list("/nodes", "").await?.iter() {
         let path = format!("/nodes/{}/disks/{list}", node["node"].as_str()?);
         let answer = facts.answer(&path, "").await?;
         let entries = answer.get("children").unwrap_or(&answer).as_array()?;

@@ -62,7 +62,7 @@ async fn holder(
         values.into_iter().any(|value| text(value, "id") == Some(name))
     };
     let mut others: Vec<(String, String, Option<i64>)> = Vec::new();
-    for entry in facts.list(Thing::Vnet.listing().path, "").await.unwrap_or_default() {
+    for entry in facts.list(Thing::Vnet.listing().path, "").await.unwrap_or_default().iter() {
         let (Some(name), Some(zone)) = (entry["vnet"].as_str(), entry["zone"].as_str()) else { continue };
         if !own(name) {
             others.push((name.into(), zone.into(), entry["tag"].as_i64()));
