@@ -1,7 +1,6 @@
 //! Resource kinds: schemas, planning rules, and what they become in calls to the Proxmox VE API.
 
-// The error of the executor's port is as large as it is.
-#![allow(clippy::result_large_err)]
+#![allow(clippy::result_large_err, reason = "the error of the executor's port is as large as it is")]
 
 mod base64;
 mod beside;

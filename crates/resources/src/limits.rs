@@ -306,7 +306,7 @@ fn is_name(text: &str) -> bool {
 
 /// The name of an API token.
 pub(crate) fn token_name(text: &str) -> Option<String> {
-    (!is_name(text)).then(|| format!("{text:?} is no name of a token: letters, digits, '.', '-' and '_'"))
+    (!is_name(text)).then(|| format!("{text:?} is no name of a token: a letter first, then letters, digits, '.', '-' and '_', at least two together"))
 }
 
 /// The name of a section of a configuration file (`pve-configid`).

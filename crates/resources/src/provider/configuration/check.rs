@@ -27,11 +27,19 @@ pub(super) fn endpoint(setting: Setting) -> Result<String, IncompleteConfigurati
     match origin(&setting.text) {
         Some(_) => Ok(setting.text),
         None => {
-            let what = format!("is {:?}: it must be a URL such as https://HOST:8006/", setting.text);
+            let what = format!("is {:?}: it must be a URL such as https://HOST:8006/", shown(&setting.text));
             Err(setting
                 .fault(&what, "Proxmox VE answers over https, at port 8006 where nothing else is set up"))
         }
     }
+}
+
+/// A URL without the login in it.
+fn shown(endpoint: &str) -> String {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    let Some((_, host)) = rest.rsplit_once('@') else { return endpoint.to_string() };
+    let lead = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    format!("{lead}...@{host}")
 }
 
 /// `USER@REALM!NAME=SECRET`, without blanks.

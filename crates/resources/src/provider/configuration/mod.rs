@@ -128,8 +128,9 @@ impl SimulatedConfiguration {
     /// The configuration of a provider block; the environment is about real clusters.
     ///
     /// # Errors
-    /// When no id is in the range of random ones.
+    /// When the values are none that the block takes, or no id is in the range of random ones.
     pub fn from_block(value: &Value) -> Result<SimulatedConfiguration, IncompleteConfiguration> {
+        check::by_schema(value)?;
         let settings = Settings { block: value, environment: &|_| None };
         let has = |name: &str| settings.text(name).is_some();
         let is_user =
