@@ -16,6 +16,7 @@ mod mount_points;
 mod plan;
 mod power;
 mod schema;
+mod validate;
 mod volumes;
 
 use crate::beside::remarks_on_guest;
@@ -33,7 +34,7 @@ pub(crate) const NAMES: &[&str] = &["proxmox_virtual_environment_container"];
 /// The rules of the kind.
 pub(crate) fn rules() -> Rules {
     Rules {
-        validate: plan::validate,
+        validate: validate::validate,
         plan: plan::plan,
         claim: claim_guest,
         protection: guest_protection,

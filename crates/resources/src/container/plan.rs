@@ -7,8 +7,7 @@ use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
 use super::mount_points::{keeps_volume, match_mount_points, stays};
-use crate::definition::{empty_texts, problem, warning};
-use crate::limits;
+use crate::definition::problem;
 use crate::size::{parse_size, same_size};
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, int, is_unset, keep_written_defaults,
@@ -17,86 +16,8 @@ use crate::values::{
 };
 use notes::notes;
 
-pub(super) fn validate(config: &Value) -> Vec<Problem> {
-    let mut problems = empty_texts(config, &Path::default(), "tags");
-    problems.extend(unfit_variables(config));
-    for (index, disk) in all_blocks(config, "disk").iter().enumerate() {
-        let at = Path::attribute("disk").child(PathStep::Index(index as u64));
-        problems.extend(empty_texts(disk, &at, "mount_options"));
-    }
-    for (name, key) in
-        [("network_interface", "name"), ("mount_point", "path"), ("device_passthrough", "path")]
-    {
-        let mut seen = std::collections::BTreeSet::new();
-        for (index, part) in all_blocks(config, name).iter().enumerate() {
-            if let Some(label) = text(part, key)
-                && !seen.insert(label.to_string())
-            {
-                let path = Path::attribute(name).child(PathStep::Index(index as u64));
-                let path = path.child(PathStep::Attribute(key.to_string()));
-                problems.push(problem(path, "Used twice", format!("{label} is given twice")));
-            }
-        }
-    }
-    for (index, interface) in all_blocks(config, "network_interface").iter().enumerate() {
-        if let Some(detail) = text(interface, "mac_address").and_then(limits::mac_address) {
-            let path = Path::attribute("network_interface").child(PathStep::Index(index as u64));
-            let path = path.child(PathStep::Attribute("mac_address".to_string()));
-            problems.push(problem(path, "Invalid MAC address", detail));
-        }
-    }
-    for (index, initialization) in all_blocks(config, "initialization").iter().enumerate() {
-        let dns = block(initialization, "dns").and_then(|dns| dns.get("servers"));
-        if dns.and_then(Value::elements).is_some_and(<[Value]>::is_empty) {
-            let at = |path: Path, name: &str| path.child(PathStep::Attribute(name.to_string()));
-            let path = Path::attribute("initialization").child(PathStep::Index(index as u64));
-            let path = at(at(path, "dns").child(PathStep::Index(0)), "servers");
-            problems.push(problem(path, "No server", "name one server at least, or leave servers out"));
-        }
-    }
-    for (index, point) in all_blocks(config, "mount_point").iter().enumerate() {
-        let is_number = |size: &&str| !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit());
-        // A number is one of bytes, which nothing this small is meant to be.
-        let is_small = |size: &&str| parse_size(size).is_none_or(|bytes| bytes < 1 << 30);
-        if let Some(size) = text(point, "size").filter(is_number).filter(is_small) {
-            let path = Path::attribute("mount_point").child(PathStep::Index(index as u64));
-            let path = path.child(PathStep::Attribute("size".to_string()));
-            let detail = format!("{size:?} has no unit: write \"{size}G\" for gibibytes");
-            problems.push(problem(path, "A size without a unit", detail));
-        }
-    }
-    problems.extend(crate::definition::split_tags(config));
-    let addresses = block(config, "initialization").map_or(0, |init| all_blocks(init, "ip_config").len());
-    let known = config.get("network_interface").is_none_or(Value::is_known);
-    // A clone may have interfaces of its template.
-    if known && addresses > all_blocks(config, "network_interface").len() && is_left_out(config, "clone") {
-        let detail =
-            "each ip_config belongs to the network_interface in the same place: there are fewer of those";
-        let path = Path::attribute("initialization").child(PathStep::Index(0));
-        let path = path.child(PathStep::Attribute("ip_config".to_string()));
-        problems.push(warning(path, "An address without an interface", detail));
-    }
-    problems
-}
-
-/// Variables whose name or value the API refuses (`pct.conf(5)`, `env`).
-fn unfit_variables(config: &Value) -> Vec<Problem> {
-    let variables = config.get("environment_variables").and_then(Value::entries);
-    let unfit = variables.into_iter().flatten().filter_map(|(name, value)| {
-        let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let is_clean = value.as_str().is_none_or(|text| limits::without_control_characters(text).is_none());
-        let detail = match (is_word, is_clean) {
-            (false, _) => format!("{name:?}: a name has letters, digits and underscores only"),
-            (true, false) => format!("{name}: a value has no control characters"),
-            (true, true) => return None,
-        };
-        let path = Path::attribute("environment_variables").child(PathStep::Key(name.to_string()));
-        Some(problem(path, "Invalid environment variable", detail))
-    });
-    unfit.collect()
-}
-
-fn is_left_out(config: &Value, name: &str) -> bool {
+/// Whether nothing is said of a block.
+pub(super) fn is_left_out(config: &Value, name: &str) -> bool {
     config.get(name).is_none_or(|part| part.is_known() && all_blocks(config, name).is_empty())
 }
 

@@ -3,6 +3,7 @@
 use pve_model::codec::decode;
 use serde_json::{Value as Json, json};
 
+use super::super::validate::validate;
 use super::*;
 use crate::definition::Definition;
 
