@@ -54,10 +54,9 @@ impl Call<'_> {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use pve_executor::ports::ActionProgress;
     use serde_json::{Value as Json, json};
 
-    use super::super::{Api, ApiError, Cluster, Content};
+    use super::super::{Api, ApiError, Cluster, Content, Silent};
     use super::*;
 
     /// A guest that never arrives, and a task that may go on for ever.
@@ -108,22 +107,6 @@ mod tests {
 
         fn user(&self) -> String {
             "root@pam".into()
-        }
-    }
-
-    struct Silent;
-
-    #[async_trait]
-    impl ActionProgress for Silent {
-        async fn task_submitted(&self, _: &str, _: &str) -> Result<(), ProviderError> {
-            Ok(())
-        }
-        async fn step_completed(&self, _: &str) -> Result<(), ProviderError> {
-            Ok(())
-        }
-        fn status(&self, _: &str) {}
-        fn is_cancelled(&self) -> bool {
-            false
         }
     }
 

@@ -5,12 +5,14 @@ mod asking;
 mod call;
 mod listing;
 mod migration;
+mod silent;
 mod step;
 
 pub(crate) use api::if_there;
 pub use api::{Api, ApiError, Content, Method};
 pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};
+pub(crate) use silent::Silent;
 pub(crate) use step::Step;
 
 use pve_executor::ports::ProviderError;

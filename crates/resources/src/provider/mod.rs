@@ -12,6 +12,7 @@ mod recovery;
 mod remarks;
 mod review;
 mod take_over;
+mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
