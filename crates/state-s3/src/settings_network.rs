@@ -126,13 +126,20 @@ impl Reader<'_> {
 /// # Errors
 /// When it cannot be used; `name` says where it stands.
 pub(crate) fn checked_endpoint(name: &str, url: &str) -> Result<String, SettingsError> {
-    let reason = if !url.starts_with("https://") && !url.starts_with("http://") {
+    // Two ways to write one are one name of the store.
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let (scheme, rest) = (scheme.to_ascii_lowercase(), rest.trim_end_matches('/'));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix(port).unwrap_or(&host);
+    let reason = if !["https", "http"].contains(&&*scheme) {
         "must be a URL that begins with https:// or http://"
-    } else if url.split('/').nth(2).is_some_and(|host| host.contains('@')) {
+    } else if host.contains('@') {
         // It is told in messages and kept where the place of the log is.
         "must be without a user: credentials are found as the AWS tools find them"
     } else {
-        return Ok(url.trim_end_matches('/').to_string());
+        return Ok(format!("{scheme}://{host}{path}"));
     };
     Err(SettingsError::Invalid { argument: name.into(), reason: reason.into() })
 }

@@ -3,7 +3,9 @@
 mod keyrings;
 mod lock;
 mod log;
+mod peek;
 mod rows;
 
 pub use lock::{Holder, LockError, WriterLock};
 pub use log::SqliteLog;
+pub use peek::log_id;
