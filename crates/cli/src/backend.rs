@@ -12,6 +12,7 @@ mod noted;
 mod pin;
 mod place;
 mod push;
+mod same_store;
 mod spool;
 
 use std::collections::BTreeMap;
@@ -24,9 +25,9 @@ use pve_config::syntax::{Body, Diagnostic, Item};
 use pve_model::Value;
 use pve_state_s3::{Settings, SettingsError};
 
-pub use copy::{LogHome, adopt_copy, keep_to_store, log_home};
+pub use copy::{ADOPT, LogHome, Recorded, adopt_copy, keep_to_store, log_home, refuse_copied};
 pub use given::{propose, tell_once};
-pub use left_behind::{Leaving, leave_behind, refuse_left_behind};
+pub use left_behind::{leave_behind, refuse_left_behind};
 pub use local::Local;
 pub use lock::{RunLock, is_passed_over, pass_over, tell_terraform_lock, unknown_lock};
 pub use logs::{open_all, open_to_change, open_without_key, reach, unlike_remembered};

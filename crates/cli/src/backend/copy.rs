@@ -7,19 +7,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pve_model::event::{LogMoved, Payload};
 use pve_model::state::State;
-use pve_state::{Draft, EventLog, Key};
+use pve_state::{Draft, EventLog};
 use pve_state_s3::{Settings, SharedLog};
-use pve_state_sqlite::SqliteLog;
+use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
+use super::left_behind::renamed;
 use super::marker::Marker;
 use super::noted::NotedLog;
+use super::same_store::is_same_store;
 use super::{Backend, Local, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
 
 /// How the store without an endpoint of its own is recorded: names of buckets are unique in it.
-const AWS: &str = "AWS";
+pub(super) const AWS: &str = "AWS";
 
 /// Where the environment's log is, as its runs record it; nothing of one on this machine, whose folder may be moved.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +51,7 @@ pub(super) fn place(settings: &Settings, project: &Project) -> String {
 }
 
 /// The name of the store.
-fn store(settings: &Settings) -> String {
+pub(super) fn store(settings: &Settings) -> String {
     let Some(endpoint) = &settings.endpoint else { return AWS.into() };
     let host = endpoint.split('/').nth(2).unwrap_or_default();
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -110,38 +112,78 @@ pub(super) fn refuse_copy(settings: &Settings, project: &Project, state: &State)
 pub async fn adopt_copy(project: &Project, wait: Duration) -> Result<Option<String>, Failure> {
     match project.backend()? {
         Backend::Local(local) => adopt_file(project, local, wait).await,
-        Backend::Shared(bucket) => go_on_here(project, bucket, "init -adopt-copy", wait).await,
+        Backend::Shared(bucket) => {
+            let Some(going) = go_on_here(project, bucket, ADOPT, wait).await? else { return Ok(None) };
+            Ok(Some(going.keep().await.known))
+        }
     }
 }
 
-/// Records that the endpoint is another name of the store that the log is in, and says which ones were known; `None` when
-/// it is one of them.
+/// Records that the endpoint is another name of the store that the log is in, for a command of this name. It is refused
+/// where one of the names that were known leads to another store; `None` when it is one of them.
 ///
 /// # Errors
-/// When the log is of another place, cannot be used, or somebody works on it.
-pub async fn keep_to_store(project: &Project, wait: Duration) -> Result<Option<String>, Failure> {
+/// When the log is of another place, a copy, cannot be used, or somebody works on it.
+pub async fn keep_to_store(
+    project: &Project,
+    command: &'static str,
+    wait: Duration,
+) -> Result<Option<GoingOn>, Failure> {
     let Backend::Shared(bucket) = project.backend()? else { return Ok(None) };
-    go_on_here(project, bucket, "init -same-store", wait).await
+    go_on_here(project, bucket, command, wait).await
 }
 
-/// Records where the log goes on. By the second command under all its names, by the other under the one of now alone.
+/// The command that makes a copy the log that goes on.
+pub const ADOPT: &str = "init -adopt-copy";
+
+/// A log that goes on here, which is recorded in it and not yet beside the environment.
+pub struct GoingOn {
+    noted: NotedLog,
+    recorded: Recorded,
+}
+
+/// What was recorded of a log.
+pub struct Recorded {
+    /// By what it was known before.
+    pub known: String,
+    /// Whether a name that was known was seen to lead here.
+    pub is_proved: bool,
+}
+
+impl GoingOn {
+    /// Keeps beside the environment how far the log was seen to go.
+    pub async fn keep(self) -> Recorded {
+        self.noted.note().await;
+        self.recorded
+    }
+}
+
+/// Records where the log goes on: as the copy that it was by the name of now alone, else by all its names.
 async fn go_on_here(
     project: &Project,
     bucket: &Settings,
     command: &'static str,
     wait: Duration,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<GoingOn>, Failure> {
     let here = place(bucket, project);
     let _lock = RunLock::take(project, project.backend()?, command, wait).await?;
-    let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
-    let state = log.state().await?;
-    let Some(home) = elsewhere(bucket, project, &state) else { return Ok(None) };
+    let shared = SharedLog::connect(bucket, project.stream(), project.key()?).await?;
+    let state = shared.log.state().await?;
+    // What an older version wrote names no store: what is remembered does.
+    let remembered =
+        renamed(project, project.backend()?)?.filter(|_| state.stores.is_empty() && command != ADOPT);
+    let home = elsewhere(bucket, project, &state)
+        .or_else(|| remembered.as_ref().map(|known| known.place(project.stream())));
+    let Some(home) = home else { return Ok(None) };
     let mut stores = vec![store(bucket)];
+    stores.extend(remembered.map(|known| store(&known)));
     let mut place = home.clone();
-    if command == "init -same-store" {
+    let mut is_proved = false;
+    if command != ADOPT {
         if state.place.as_ref().is_some_and(|home| *home != here) {
             refuse_copy(bucket, project, &state)?;
         }
+        is_proved = is_same_store(project, bucket, &shared, &state.stores, command).await?;
         stores.extend(state.stores);
         place.clone_from(&here);
     }
@@ -152,10 +194,10 @@ async fn go_on_here(
         actor: actor(),
         payload: Payload::LogMoved(LogMoved { place, arrived: true, here: Some(here), stores }),
     };
-    log.append(state.sequence, vec![draft]).await?;
-    log.settle().await;
-    NotedLog::new(project, log)?.note().await;
-    Ok(Some(home))
+    shared.log.append(state.sequence, vec![draft]).await?;
+    shared.log.settle().await;
+    let noted = NotedLog::new(project, shared.log)?;
+    Ok(Some(GoingOn { noted, recorded: Recorded { known: home, is_proved } }))
 }
 
 /// Refuses a file that was copied while the log that it is of is still there.
@@ -178,21 +220,32 @@ pub(super) fn refuse_copied_file(project: &Project, local: &Local) -> Result<(),
     ))
 }
 
-/// The file that the log was in when it was last used, if it is still that log's and not the one here.
+/// Refuses a log on this machine that was copied, before anything is asked of it.
+///
+/// # Errors
+/// As [`refuse_copied_file`].
+pub fn refuse_copied(project: &Project) -> Result<(), Failure> {
+    match project.backend()? {
+        Backend::Local(local) => refuse_copied_file(project, local),
+        Backend::Shared(_) => Ok(()),
+    }
+}
+
+/// The file that the log was in when it was last used, if that log is still there and the file here is another one.
 fn original(project: &Project, local: &Local) -> Result<Option<PathBuf>, Failure> {
     let Some(marker) = Marker::read(project)? else { return Ok(None) };
-    let Some(before) = marker.place.file.clone().filter(|file| file.exists()) else { return Ok(None) };
+    let Some(before) = marker.place.file.clone() else { return Ok(None) };
     let here = local.log(project);
     if !here.exists() || is_same_file(&before, &here) {
         return Ok(None);
     }
-    // One that cannot be opened is nobody's.
-    let other = SqliteLog::open(&before, Key::from_bytes([0; 32])).ok();
-    Ok(other.is_some_and(|log| log.id() == marker.log).then_some(before))
+    // One that cannot be looked at is there: perhaps somebody works on it, who makes everything twice.
+    let is_there = log_id(&before).map_or(true, |found| found == Some(marker.log));
+    Ok(is_there.then_some(before))
 }
 
 /// Whether two paths lead to one file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -208,6 +261,9 @@ async fn adopt_file(project: &Project, local: &Local, wait: Duration) -> Result<
     let _lock = RunLock::take(project, project.backend()?, "init -adopt-copy", wait).await?;
     let log = SqliteLog::open(&local.log(project), project.key()?)?;
     log.state().await?;
+    if let Some(marker) = Marker::read(project)? {
+        marker.check_log(project, &log).await?;
+    }
     NotedLog::new(project, std::sync::Arc::new(log))?.note().await;
     Ok(Some(original.display().to_string()))
 }

@@ -53,6 +53,13 @@ pub(super) struct Protected {
     sealed: Option<String>,
 }
 
+impl Protected {
+    /// Whether an argument that is no secret is among them.
+    pub(super) fn names(&self, argument: &str) -> bool {
+        self.arguments.get(argument).is_some_and(|value| !value.is_null())
+    }
+}
+
 /// Seals the secrets among arguments.
 ///
 /// # Errors

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use pve_state::{EventLog as _, Head, Key};
 use pve_state_s3::SharedLog;
-use pve_state_sqlite::SqliteLog;
+use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
-use super::copy::place;
+use super::copy::{is_same_file, place, refuse_copy, store};
 use super::marker::Marker;
 use super::place::{Place, name, path};
+use super::same_store::LOOK;
 use super::spool::refuse_unpushed;
-use super::{Backend, Local};
+use super::{Backend, Bucket, Local};
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -42,23 +43,60 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
     ))
 }
 
-/// What is kept of the log, if it is in the same bucket, at the same key, of another endpoint than the backend says: that
+/// Where the log was last used, if that is the same bucket, the same key, and another endpoint than the backend says: that
 /// may be another name of the same store.
-fn renamed(project: &Project, here: &Backend) -> Result<Option<Marker>, Failure> {
+pub(super) fn renamed(project: &Project, here: &Backend) -> Result<Option<Box<Bucket>>, Failure> {
     let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
-    let same = match marker.place.backend(project)? {
-        Backend::Shared(known) => place(&known, project) == place(wanted, project),
-        Backend::Local(_) => false,
+    if marker.place.name == wanted.place(project.stream()) {
+        return Ok(None);
+    }
+    match marker.place.backend(project)? {
+        Backend::Shared(known) if place(&known, project) == place(wanted, project) => Ok(Some(known)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a log on this machine came here without `pve`: what is kept of it was renamed or copied with it, as the folder
+/// of an environment is, or its file is here and not where it was. Whether it is whole, and a copy, is seen when it is opened.
+fn came_here(project: &Project, marker: &Marker, local: &Local) -> Result<bool, Failure> {
+    let Some(before) = marker.place.local(project)? else { return Ok(false) };
+    let here = local.log(project);
+    if before == here {
+        return Ok(true);
+    }
+    let is_there = before.exists()
+        || marker.place.file.as_ref().is_some_and(|file| file.exists() && !is_same_file(file, &here));
+    Ok(!is_there && matches!(log_id(&here), Ok(Some(id)) if id == marker.log))
+}
+
+/// Whether the log says itself that its store is reached by the name of now, too.
+async fn is_recorded(project: &Project, marker: &Marker, bucket: &Bucket) -> Result<bool, Failure> {
+    if renamed(project, project.backend()?)?.is_none() {
+        return Ok(false);
+    }
+    let look = async {
+        let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
+        let state = log.state().await?;
+        marker.check_log(project, &*log).await?;
+        Ok::<bool, Failure>(
+            state.stores.contains(&store(bucket)) && refuse_copy(bucket, project, &state).is_ok(),
+        )
     };
-    Ok(same.then_some(marker))
+    // What cannot be asked, or is another log, is told of as one that is elsewhere.
+    Ok(matches!(tokio::time::timeout(LOOK, look).await, Ok(Ok(true))))
 }
 
 /// The name of a log with events that is not where the backend is, and how many it has.
 async fn elsewhere(project: &Project, here: &Backend) -> Result<Option<(String, u64)>, Failure> {
     let wanted = name(project, here);
     if let Some(marker) = Marker::read(project)? {
-        let other = marker.place.name != wanted && marker.sequence > 0;
-        return Ok(other.then_some((marker.place.name, marker.sequence)));
+        let is_here = marker.place.name == wanted
+            || marker.sequence == 0
+            || match here {
+                Backend::Local(local) => came_here(project, &marker, local)?,
+                Backend::Shared(bucket) => is_recorded(project, &marker, bucket).await?,
+            };
+        return Ok((!is_here).then_some((marker.place.name, marker.sequence)));
     }
     // A log of before there were markers.
     let before = Local::default();
@@ -116,7 +154,8 @@ pub async fn leave_behind(project: &Project) -> Result<Option<Leaving>, Failure>
     let here = project.backend()?;
     let Some((found, _)) = elsewhere(project, here).await? else { return Ok(None) };
     let place = Place::of(project, here)?;
-    let (marker, left) = match (renamed(project, here)?, here) {
+    let is_renamed = renamed(project, here)?.is_some();
+    let (marker, left) = match (Marker::read(project)?.filter(|_| is_renamed), here) {
         (Some(marker), Backend::Shared(bucket)) => {
             let marker = marker.moved_to(place);
             let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
@@ -125,11 +164,30 @@ pub async fn leave_behind(project: &Project) -> Result<Option<Leaving>, Failure>
             (marker, None)
         }
         _ => {
+            if let Backend::Local(local) = here {
+                refuse_to_take_along(project, local, &found)?;
+            }
             refuse_unpushed(project, &found, "init -reconfigure")?;
             (Marker::new(place, Uuid::nil(), Head::default(), 0), Some(found))
         }
     };
     Ok(Some(Leaving { marker, path: path(project), left }))
+}
+
+/// Refuses to leave a log behind for a copy of it.
+fn refuse_to_take_along(project: &Project, local: &Local, left: &str) -> Result<(), Failure> {
+    let here = local.log(project);
+    let Some(marker) = Marker::read(project)?.filter(|marker| marker.place.file.is_some()) else {
+        return Ok(());
+    };
+    if log_id(&here)? != Some(marker.log) {
+        return Ok(());
+    }
+    Err(Failure::hinted(
+        format!("the log {} is a copy of {left}, which would be left behind", local.name(project)),
+        "Nothing was changed. Two logs that go on from one make everything twice. If nobody will use the other one again, \
+         `pve init -adopt-copy` makes this one the log that goes on; for a log that begins anew, take its file away.",
+    ))
 }
 
 /// Refuses to make a local log anew where one was.
@@ -142,7 +200,10 @@ pub(super) fn refuse_vanished(project: &Project) -> Result<(), Failure> {
         return Ok(());
     }
     match Marker::read(project)? {
-        Some(marker) if marker.place.name == local.name(project) => {
+        Some(marker)
+            if marker.place.name == local.name(project)
+                || marker.place.local(project)? == Some(local.log(project)) =>
+        {
             marker.check(project, marker.log, Head::default())
         }
         _ => Ok(()),

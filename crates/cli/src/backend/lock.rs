@@ -195,7 +195,8 @@ pub async fn tell_terraform_lock(project: &Project) -> Result<(), Failure> {
         Ok(locks) => {
             for lock in locks.iter().filter(|lock| !is_passed_over(project, lock)) {
                 eprintln!(
-                    "Note: Terraform holds its lock on the state beside this log: {lock}. `pve apply` waits for it."
+                    "Note: Terraform holds its lock on the state beside this log: {lock}. `pve apply` is refused until it is \
+                     given back (-lock-timeout=5m waits)."
                 );
             }
         }

@@ -41,6 +41,7 @@ pub async fn migrate(project: &Project, wait: Duration) -> Result<Option<Moved>,
     let Some(source) = left_behind(project).await? else { return Ok(None) };
     let target = project.backend()?;
     let (from_name, to_name) = (name(project, &source), name(project, target));
+    refuse_gone(project, &source, &to_name)?;
     let _leaving = RunLock::take(project, &source, "init -migrate", wait).await?;
     // No lease in the new place: the copy is one append to an empty log, and of two that begin one only one succeeds.
     let _arriving = match target {
@@ -206,6 +207,20 @@ fn refused(error: TransferError, to_name: &str) -> Failure {
         TransferError::Different(_) => "The log that it was copied from is as it was. Try again.",
     };
     Failure::hinted(format!("{to_name}: {error}"), hint)
+}
+
+/// Refuses to move a log whose file is gone: to open it would make one.
+fn refuse_gone(project: &Project, source: &Backend, to_name: &str) -> Result<(), Failure> {
+    match source {
+        Backend::Local(local) if !local.log(project).exists() => Err(Failure::hinted(
+            format!("the log {} is not there any more", local.name(project)),
+            format!(
+                "Nothing was changed. Put it back from a copy: without it nothing is known of what is managed. `pve init \
+                 -reconfigure` goes on with {to_name} without it."
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// A file that was moved is kept under another name: what comes back to this machine needs its place.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use pve_model::event::Event;
@@ -13,6 +14,9 @@ use super::marker::Marker;
 use super::place::{Place, path};
 use crate::failure::Failure;
 use crate::project::Project;
+
+/// Whether this process told that a marker cannot be written.
+static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// A log with a marker beside it that follows every append.
 pub(super) struct NotedLog {
@@ -34,7 +38,15 @@ impl NotedLog {
         {
             let keys = self.log.known_keys(None).await.ok().flatten();
             let marker = Marker::new(self.place.clone(), self.log.id(), end, keyring);
-            let _ = marker.with_keys(keys).write(&self.path);
+            let written = marker.with_keys(keys).write(&self.path);
+            if let Err(error) = written
+                && !TOLD.swap(true, Ordering::SeqCst)
+            {
+                eprintln!(
+                    "Note: {} cannot be written ({error}): a log that is emptied or replaced is not noticed here.",
+                    self.path.display()
+                );
+            }
         }
     }
 }

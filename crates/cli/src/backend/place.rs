@@ -57,6 +57,20 @@ impl Place {
         bucket(arguments)
     }
 
+    /// The file to which the arguments of a log on this machine lead for the environment of now.
+    ///
+    /// # Errors
+    /// As [`Place::backend`].
+    pub(super) fn local(&self, project: &Project) -> Result<Option<PathBuf>, Failure> {
+        if self.kind != "local" {
+            return Ok(None);
+        }
+        Ok(match self.backend(project)? {
+            Backend::Local(local) => Some(local.log(project)),
+            Backend::Shared(_) => None,
+        })
+    }
+
     /// The same, to go there: refused where it leads somewhere else by now.
     pub(super) fn reached(&self, project: &Project) -> Result<Backend, Failure> {
         let backend = self.backend(project)?;
@@ -69,7 +83,12 @@ impl Place {
                 "the log was last used as {}, and what is remembered of that leads to {found} now",
                 self.name
             ),
-            "The environment has changed since, or the profile: set AWS_ENDPOINT_URL_S3 as it was. Nothing was changed.",
+            if self.arguments.names("endpoints") {
+                "The environment has changed since, or the profile: set AWS_ENDPOINT_URL_S3 as it was. Nothing was changed."
+            } else {
+                "It was at AWS itself, and the environment or the profile names an endpoint since: take AWS_ENDPOINT_URL_S3, \
+                 AWS_ENDPOINT_URL or endpoint_url away. Nothing was changed."
+            },
         ))
     }
 }

@@ -1,14 +1,15 @@
 //! `pve init`
 
 use std::path::Path;
+use std::time::Duration;
 
 use pve_config::configuration::{DiskFiles, load};
 
 use super::get;
 use crate::arguments::{GlobalOptions, InitOptions};
 use crate::backend::{
-    Backend, Leaving, Moved, adopt_copy, keep_to_store, leave_behind, migrate, propose, reach,
-    refuse_left_behind, tell_once, tell_terraform_lock,
+    ADOPT, Backend, Moved, Recorded, adopt_copy, keep_to_store, leave_behind, migrate, propose, reach,
+    refuse_copied, refuse_left_behind, tell_once, tell_terraform_lock,
 };
 use crate::duration::parse_wait;
 use crate::environments::environments;
@@ -114,48 +115,87 @@ fn environments_with_logs(project: &Project) -> Vec<Project> {
 
 /// Makes sure that logs are where the configuration says: moves those that are elsewhere, leaves them behind, or refuses.
 async fn settle(project: &Project, logs: &[Project], options: &InitOptions) -> Result<(), Failure> {
+    let wait = parse_wait(&options.lock.lock_timeout)?;
+    // A file that was copied counts as the log here only from then on.
+    for project in logs.iter().filter(|_| options.adopt_copy) {
+        if matches!(project.backend()?, Backend::Local(_))
+            && let Some(home) = adopt_copy(project, wait).await?
+        {
+            tell_adopted(&home);
+        }
+    }
     if !options.migrate && !options.reconfigure {
         for project in logs {
             refuse_left_behind(project).await?;
         }
     }
     reach(project).await?;
-    let wait = parse_wait(&options.lock.lock_timeout)?;
     if options.migrate {
         for project in logs {
             tell_moved(migrate(project, wait).await?);
         }
     }
     if options.reconfigure {
-        let mut leaving = Vec::new();
-        for project in logs {
-            let Some(found) = leave_behind(project).await? else { continue };
-            if found.is_same_log() {
-                keep_to_store(project, wait).await?;
-            }
-            leaving.push(found);
-        }
-        // All or none.
-        for left in leaving.into_iter().map(Leaving::keep) {
-            if let Some(left) = left? {
-                eprintln!("Note: the log {left} is left behind.");
-            }
-        }
+        reconfigure(logs, options.adopt_copy, wait).await?;
     }
     for project in logs {
         refuse_left_behind(project).await?;
         if options.same_store
-            && let Some(known) = keep_to_store(project, wait).await?
+            && let Some(going) = keep_to_store(project, "init -same-store", wait).await?
         {
-            eprintln!("Note: recorded as another name of the store of {known}.");
+            tell_recorded(&going.keep().await, false);
         }
         if options.adopt_copy
             && let Some(home) = adopt_copy(project, wait).await?
         {
-            eprintln!("Note: the log here goes on. Whoever still works on {home} makes everything twice.");
+            tell_adopted(&home);
         }
+        refuse_copied(project)?;
     }
     Ok(())
+}
+
+/// Leaves logs that are elsewhere behind, or follows them to another name. Every environment is looked at before one is
+/// changed, and what is kept beside them comes last.
+async fn reconfigure(logs: &[Project], adopt: bool, wait: Duration) -> Result<(), Failure> {
+    let mut leaving = Vec::new();
+    for project in logs {
+        leaving.extend(leave_behind(project).await?.map(|left| (project, left)));
+    }
+    let mut going_on = Vec::new();
+    let command = if adopt { ADOPT } else { "init -reconfigure" };
+    for (project, _) in leaving.iter().filter(|(_, left)| left.is_same_log()) {
+        going_on.extend(keep_to_store(project, command, wait).await?);
+    }
+    for (_, left) in leaving {
+        if let Some(left) = left.keep()? {
+            eprintln!("Note: the log {left} is left behind.");
+        }
+    }
+    for going in going_on {
+        tell_recorded(&going.keep().await, adopt);
+    }
+    Ok(())
+}
+
+fn tell_recorded(recorded: &Recorded, adopted: bool) {
+    let known = &recorded.known;
+    match recorded {
+        _ if adopted => tell_adopted(known),
+        Recorded { is_proved: true, .. } => {
+            eprintln!(
+                "Note: recorded as another name of the store of {known}: what is written here is there."
+            );
+        }
+        Recorded { .. } => eprintln!(
+            "Note: recorded as another name of the store of {known}, which could not be asked. If this is a copy, whoever \
+             works on the other one makes everything twice."
+        ),
+    }
+}
+
+fn tell_adopted(home: &str) {
+    eprintln!("Note: the log here goes on. Whoever still works on {home} makes everything twice.");
 }
 
 fn tell_moved(moved: Option<Moved>) {

@@ -33,14 +33,14 @@ pub async fn status(global: &GlobalOptions, _: &LockCommand) -> Ended {
             None
         }
     };
-    let who = if locks.as_ref().is_none_or(Vec::is_empty) { "Nobody" } else { "No run of pve" };
+    let (who, begun) = match locks.as_ref().is_none_or(Vec::is_empty) {
+        true => ("Nobody", "nobody"),
+        false => ("No run of pve", "no run of pve"),
+    };
     let environment = project.stream();
     let mut text = match &holder {
         None if shared.log.head().await? == 0 => {
-            format!(
-                "The environment {environment} has no log yet: {} works on it.",
-                who.replacen('N', "n", 1)
-            )
+            format!("The environment {environment} has no log yet: {begun} works on it.")
         }
         None => format!("{who} works on the environment {environment}."),
         Some(holder) => format!("Held: {holder}"),
