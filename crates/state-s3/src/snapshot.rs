@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pve_model::state::State;
+use pve_model::state::{FORM, State};
 use pve_state::{Head, LogError, Seal, StoredEvent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,8 +14,6 @@ use crate::batch::{decode_batch, encode_batch};
 use crate::layout::Layout;
 use crate::store::ObjectStore;
 
-/// The form of the projection. Snapshots of another one are passed over; raise it when `State` changes.
-const FORMAT: u32 = 2;
 /// Snapshots that are kept: as many as a reader tries before it reads the log instead.
 pub(crate) const KEPT: usize = 3;
 /// Snapshots that are removed at a time. Only a store from before they were removed has more.
@@ -69,14 +67,14 @@ pub(crate) fn encode_snapshot(
     let sealed = STANDARD.encode(seal.seal(&json, &place(seal.log(), &head))?);
     let event = encode_batch(writer, std::slice::from_ref(&last.event))?;
     let event = serde_json::from_slice(&event).map_err(failed)?;
-    let stored = Stored { format: FORMAT, writer, head, before: last.before, last: event, sealed };
+    let stored = Stored { format: FORM, writer, head, before: last.before, last: event, sealed };
     serde_json::to_vec(&stored).map_err(failed)
 }
 
 /// Reads a snapshot; `None` when it cannot be used, for whatever reason.
 pub(crate) fn decode_snapshot(seal: &Seal, body: &[u8]) -> Option<Snapshot> {
     let snapshot: Stored = serde_json::from_slice(body).ok()?;
-    if snapshot.format != FORMAT || !ends_with_its_event(seal, &snapshot) {
+    if snapshot.format != FORM || !ends_with_its_event(seal, &snapshot) {
         return None;
     }
     let sealed = STANDARD.decode(&snapshot.sealed).ok()?;

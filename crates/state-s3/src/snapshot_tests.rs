@@ -110,6 +110,26 @@ async fn snapshots_and_the_hint_can_be_removed_changed_or_old() {
     }
 }
 
+/// A version of before knows nothing of what its projection lacks.
+#[tokio::test]
+async fn a_snapshot_of_another_form_is_passed_over() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let whole = with_snapshot(&store).await;
+    let object = layout().snapshot(20);
+    let (log, _) = open(&store).await;
+    let mut forged = log.state().await.unwrap();
+    forged.stores.insert("another".into());
+    log.save_snapshot(&forged).await.unwrap();
+    assert_eq!(open(&store).await.0.state().await.unwrap(), forged);
+    for object in [object, layout().snapshot(30)] {
+        let body = String::from_utf8(store.get(&object).await.unwrap().unwrap().body).unwrap();
+        let old = body.replacen("\"format\":3", "\"format\":2", 1);
+        assert_ne!(old, body);
+        store.put(&object, old.into_bytes()).await.unwrap();
+    }
+    assert_eq!(open(&store).await.0.state().await.unwrap(), whole);
+}
+
 #[tokio::test]
 async fn a_snapshot_of_another_place_is_not_taken() {
     let store: Arc<MemoryStore> = Arc::default();

@@ -20,8 +20,9 @@ pub use self::instances::{
 pub use self::logs::{EventsMerged, KeysChanged, LeaseTakenOver, LogMoved, PassedOver, UnknownPayload};
 pub use self::runs::{ConfigurationRecorded, NO_CLUSTER, PlanApproved, RunFinished, RunResult, RunStarted};
 
-/// The newest version of the payloads that this program writes and reads.
-pub const PAYLOAD_VERSION: u32 = 1;
+/// The newest version of the payloads that this program writes and reads. A program of before stops at a newer one: raise
+/// it with each field that must not be passed over. Version 2 has names of stores and options that no value tells.
+pub const PAYLOAD_VERSION: u32 = 2;
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,10 @@ use crate::event::{ActionIntended, Event, NO_CLUSTER, Operation, Payload};
 use crate::path::Path;
 use crate::types::Type;
 
+/// The form in which a projection is kept. What another version kept lacks fields or has others: it is passed over, and the
+/// events are read. Raise it with every change of [`State`] and what it holds.
+pub const FORM: u32 = 3;
+
 /// One object in the cluster as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceRecord {

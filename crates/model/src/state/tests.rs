@@ -129,3 +129,70 @@ fn a_log_is_where_it_arrived_and_a_run_that_is_told_of_late_does_not_take_it_bac
     assert_eq!(home(6), (Some("new".into()), "four three".into()));
     assert_eq!(home(8), (None, String::new()));
 }
+
+/// Names of all fields, down to those of records.
+fn fields(value: &serde_json::Value) -> Vec<String> {
+    let serde_json::Value::Object(object) = value else { return Vec::new() };
+    let of = |(name, value): (&String, &serde_json::Value)| {
+        let inner = fields(value).into_iter().map(|inner| format!("{name}.{inner}")).collect::<Vec<_>>();
+        if inner.is_empty() { vec![name.clone()] } else { inner }
+    };
+    let mut all: Vec<String> = object.iter().flat_map(of).collect();
+    all.sort();
+    all
+}
+
+/// Without `..`, so that whoever adds a field comes by here.
+#[test]
+fn what_is_kept_of_a_projection_has_another_form_when_it_has_other_fields() {
+    let record = InstanceRecord {
+        provider: "p".into(),
+        schema_version: 1,
+        values: json!(null),
+        sensitive: vec![Path::attribute("a")],
+        dependencies: vec!["a.b".parse::<InstanceAddress>().unwrap().resource],
+        create_before_destroy: true,
+        keep: true,
+        tainted: true,
+        identity: Some("i".into()),
+        unspoken: Some(BTreeMap::from([("o".into(), "v".into())])),
+    };
+    let kept = serde_json::to_value(&record).unwrap();
+    assert_eq!(
+        fields(&kept).join(" "),
+        "create_before_destroy dependencies identity keep provider schema_version sensitive tainted unspoken.o values"
+    );
+    let state = State {
+        sequence: 1,
+        cluster: Some("c".into()),
+        endpoints: BTreeSet::new(),
+        instances: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+        open_actions: Vec::new(),
+        configuration: Some("d".into()),
+        moved_to: Some("m".into()),
+        place: Some("p".into()),
+        stores: BTreeSet::from(["s".into()]),
+    };
+    assert_eq!(
+        fields(&serde_json::to_value(&state).unwrap()).join(" "),
+        "cluster configuration endpoints instances moved_to open_actions outputs place sequence stores"
+    );
+    assert_eq!(FORM, 3, "the lists above are those of this form");
+}
+
+#[test]
+fn a_program_of_before_does_not_pass_over_what_an_event_has_since() {
+    let written = serde_json::to_value(started(Some("here"), "one")).unwrap();
+    assert_eq!(written["version"], 2);
+    // What was written before is read.
+    let mut old = serde_json::to_value(started(Some("here"), "one")).unwrap();
+    old["version"] = json!(1);
+    old["body"].as_object_mut().unwrap().remove("store");
+    let Payload::RunStarted(read) = serde_json::from_value(old).unwrap() else { panic!("unknown") };
+    assert_eq!((read.place.as_deref(), read.store), (Some("here"), None));
+    let mut newer = written;
+    newer["version"] = json!(crate::event::PAYLOAD_VERSION + 1);
+    let newer = event(1, serde_json::from_value(newer).unwrap());
+    assert!(matches!(State::project([&newer]), Err(ProjectionError::UnknownKind { version: 3, .. })));
+}
