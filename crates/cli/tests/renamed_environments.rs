@@ -135,3 +135,18 @@ fn a_log_is_not_left_behind_for_a_copy_of_it() {
     assert!(ok(path, &["init", "-adopt-copy"]).contains("makes everything twice"));
     assert!(ok(path, &["apply", "-auto-approve"]).contains("No changes."));
 }
+
+#[test]
+fn a_copy_that_lacks_what_was_seen_is_not_adopted() {
+    let folder = local(&["dev", "prod"]);
+    let path = folder.path();
+    ok(path, &["apply", "-e", "dev", "-auto-approve"]);
+    let before = std::fs::read(path.join(".pve/dev/log.db")).unwrap();
+    ok(path, &["taint", "-e", "dev", "terraform_data.a[0]"]);
+    copy_folder(&path.join(".pve/dev"), &path.join(".pve/prod"));
+    std::fs::write(path.join(".pve/prod/log.db"), before).unwrap();
+    let kept = std::fs::read(path.join(".pve/prod/log.json")).unwrap();
+    let refused = fails(path, &["init", "-e", "prod", "-adopt-copy"]);
+    assert!(refused.contains("but it went up to event"), "{refused}");
+    assert_eq!(std::fs::read(path.join(".pve/prod/log.json")).unwrap(), kept);
+}

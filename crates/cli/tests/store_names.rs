@@ -171,3 +171,58 @@ fn a_profile_that_cannot_be_read_does_not_lead_to_another_store() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("profile cannot be looked up"), "{}", text(&output));
 }
+
+#[test]
+fn neither_a_copy_nor_a_name_is_recorded_in_a_log_that_is_not_the_one_that_is_named_or_was_seen() {
+    let (Some(one), Some(other)) = (Server::start(), Server::start()) else { return };
+    let first = project(one.address(), MAIN);
+    ok(first.path(), &["apply", "-auto-approve"]);
+    copy_all(&one, &other);
+    let late = project(other.address(), MAIN);
+    let there = batches(&other);
+    for option in ["-adopt-copy", "-same-store"] {
+        let output = pve(late.path(), &["init", option]).env("PVE_LOG_ID", "another").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains("and PVE_LOG_ID names another"), "{}", text(&output));
+    }
+    assert_eq!(batches(&other), there);
+    // What was adopted is put back to what it was a copy of.
+    ok(late.path(), &["init", "-adopt-copy"]);
+    ok(late.path(), &["taint", "terraform_data.a[0]"]);
+    for key in other.keys() {
+        other.request("DELETE", &format!("/team/{key}"), "");
+    }
+    copy_all(&one, &other);
+    let kept = marker(late.path(), "default");
+    let refused = fails(late.path(), &["init", "-adopt-copy"]);
+    assert!(refused.contains("but it went up to event"), "{refused}");
+    assert_eq!((marker(late.path(), "default"), batches(&other)), (kept, there));
+}
+
+/// As a version wrote it that did not keep the endpoint of a profile.
+#[test]
+fn a_place_without_an_endpoint_is_where_the_profile_leads_if_the_log_is_there() {
+    let (Some(one), Some(other)) = (Server::start(), Server::start()) else { return };
+    let folder = project(one.address(), MAIN);
+    let path = folder.path();
+    let block = backend(one.address(), KEY);
+    set_backend(
+        path,
+        &block.lines().filter(|line| !line.contains("endpoints")).collect::<Vec<_>>().join("\n"),
+    );
+    let file = path.join("aws");
+    let run = |server: &Server, words: &[&str]| {
+        std::fs::write(&file, format!("[default]\nendpoint_url = http://{}\n", server.address())).unwrap();
+        let output = pve(path, words).env("AWS_CONFIG_FILE", &file).output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    assert_eq!(run(&one, &["apply", "-auto-approve"]).0, Some(0));
+    let mut known: serde_json::Value = serde_json::from_str(&marker(path, "default")).unwrap();
+    known["place"]["name"] = format!("s3://team/{KEY}.pve").into();
+    assert!(known["place"]["arguments"].as_object_mut().unwrap().remove("endpoints").is_some());
+    std::fs::write(path.join(".pve/default/log.json"), known.to_string()).unwrap();
+    let (code, told) = run(&other, &["plan"]);
+    assert!(code == Some(1) && told.contains("and the configuration now names"), "{told}");
+    let (code, told) = run(&one, &["plan"]);
+    assert!(code == Some(0) && told.contains("No changes."), "{told}");
+}

@@ -13,8 +13,10 @@ use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
 use super::left_behind::renamed;
+use super::logs::refuse_moved;
 use super::marker::Marker;
 use super::noted::NotedLog;
+use super::pin::refuse_unnamed;
 use super::same_store::is_same_store;
 use super::{Backend, Local, RunLock};
 use crate::failure::Failure;
@@ -169,6 +171,7 @@ async fn go_on_here(
     let _lock = RunLock::take(project, project.backend()?, command, wait).await?;
     let shared = SharedLog::connect(bucket, project.stream(), project.key()?).await?;
     let state = shared.log.state().await?;
+    refuse_unlike(project, &*shared.log, &state).await?;
     // What an older version wrote names no store: what is remembered does.
     let remembered =
         renamed(project, project.backend()?)?.filter(|_| state.stores.is_empty() && command != ADOPT);
@@ -198,6 +201,15 @@ async fn go_on_here(
     shared.log.settle().await;
     let noted = NotedLog::new(project, shared.log)?;
     Ok(Some(GoingOn { noted, recorded: Recorded { known: home, is_proved } }))
+}
+
+/// Refuses, as every opening does, what is not the log that was seen or named: before it is written to.
+async fn refuse_unlike(project: &Project, log: &dyn EventLog, state: &State) -> Result<(), Failure> {
+    if let Some(marker) = Marker::read(project)? {
+        marker.check_log(project, log).await?;
+    }
+    refuse_moved(state)?;
+    refuse_unnamed(log).await
 }
 
 /// Refuses a file that was copied while the log that it is of is still there.
@@ -260,10 +272,7 @@ async fn adopt_file(project: &Project, local: &Local, wait: Duration) -> Result<
     let Some(original) = original(project, local)? else { return Ok(None) };
     let _lock = RunLock::take(project, project.backend()?, "init -adopt-copy", wait).await?;
     let log = SqliteLog::open(&local.log(project), project.key()?)?;
-    log.state().await?;
-    if let Some(marker) = Marker::read(project)? {
-        marker.check_log(project, &log).await?;
-    }
+    refuse_unlike(project, &log, &log.state().await?).await?;
     NotedLog::new(project, std::sync::Arc::new(log))?.note().await;
     Ok(Some(original.display().to_string()))
 }

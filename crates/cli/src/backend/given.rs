@@ -54,6 +54,10 @@ pub(super) struct Protected {
 }
 
 impl Protected {
+    fn is_anything(&self) -> bool {
+        self.sealed.is_some() || self.arguments.as_object().is_some_and(|all| !all.is_empty())
+    }
+
     /// Whether an argument that is no secret is among them.
     pub(super) fn names(&self, argument: &str) -> bool {
         self.arguments.get(argument).is_some_and(|value| !value.is_null())
@@ -142,6 +146,16 @@ pub(super) fn given(project: &Project, kind: &str) -> Result<Arguments, Failure>
         all.extend(restored(project, &remembered.arguments, &path(project))?);
     }
     with_environment(project, all)
+}
+
+/// What to add to a hint of `-reconfigure`, where that forgets something.
+pub(super) fn to_give_again(project: &Project) -> &'static str {
+    match read(project) {
+        Ok(Some(remembered)) if remembered.arguments.is_anything() => {
+            " It forgets what -backend-config gave: give that with it."
+        }
+        _ => "",
+    }
 }
 
 fn with_environment(project: &Project, mut all: Arguments) -> Result<Arguments, Failure> {

@@ -8,6 +8,7 @@ use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
 use super::copy::{is_same_file, place, refuse_copy, store};
+use super::given::to_give_again;
 use super::marker::Marker;
 use super::place::{Place, name, path};
 use super::same_store::LOOK;
@@ -24,14 +25,17 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
     let here = project.backend()?;
     let wanted = name(project, here);
     let Some((found, events)) = elsewhere(project, here).await? else { return Ok(()) };
+    let again = to_give_again(project);
     if renamed(project, here)?.is_some() {
         return Err(Failure::hinted(
             format!(
                 "the log of the environment {} is {found}, and the configuration now names {wanted}",
                 project.stream()
             ),
-            "If that is another name of the same store, `pve init -reconfigure` goes on with it, and the log there has to be \
-             this one. If it is another store, `pve init -migrate` moves the log there. Nothing was read or written.",
+            format!(
+                "If that is another name of the same store, `pve init -reconfigure` goes on with it, and the log there has to \
+                 be this one.{again} If it is another store, `pve init -migrate` moves the log there. Nothing was written."
+            ),
         ));
     }
     Err(Failure::hinted(
@@ -39,7 +43,9 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
             "the log of the environment {} is {found} ({events} events), and the configuration now names {wanted}",
             project.stream()
         ),
-        "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind. Nothing was read or written.",
+        format!(
+            "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind.{again} Nothing was read or written."
+        ),
     ))
 }
 
@@ -69,18 +75,17 @@ fn came_here(project: &Project, marker: &Marker, local: &Local) -> Result<bool, 
     Ok(!is_there && matches!(log_id(&here), Ok(Some(id)) if id == marker.log))
 }
 
-/// Whether the log says itself that its store is reached by the name of now, too.
+/// Whether the log says itself that its store is reached by the name of now, too. One that names no store is of an older
+/// version, which did not keep an endpoint of a profile: there it is enough that what was kept leads here.
 async fn is_recorded(project: &Project, marker: &Marker, bucket: &Bucket) -> Result<bool, Failure> {
-    if renamed(project, project.backend()?)?.is_none() {
-        return Ok(false);
-    }
+    let Some(known) = renamed(project, project.backend()?)? else { return Ok(false) };
+    let leads_here = known.place(project.stream()) == bucket.place(project.stream());
     let look = async {
         let log = SharedLog::connect(bucket, project.stream(), project.key()?).await?.log;
         let state = log.state().await?;
         marker.check_log(project, &*log).await?;
-        Ok::<bool, Failure>(
-            state.stores.contains(&store(bucket)) && refuse_copy(bucket, project, &state).is_ok(),
-        )
+        let is_known = state.stores.contains(&store(bucket)) || (state.stores.is_empty() && leads_here);
+        Ok::<bool, Failure>(is_known && refuse_copy(bucket, project, &state).is_ok())
     };
     // What cannot be asked, or is another log, is told of as one that is elsewhere.
     Ok(matches!(tokio::time::timeout(LOOK, look).await, Ok(Ok(true))))

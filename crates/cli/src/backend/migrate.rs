@@ -202,8 +202,10 @@ async fn record(log: &dyn MovableLog, place: &str, arrived: bool, here: LogHome)
 fn refused(error: TransferError, to_name: &str) -> Failure {
     let hint = match &error {
         TransferError::Log(_) => return Failure::plain(crate::failure::chain(&error)),
-        TransferError::Occupied { .. } => "Nothing was changed. Choose another key in the `backend` block.",
-        TransferError::OtherLog { .. } => "Nothing was changed. Remove it, or choose another key.",
+        TransferError::Occupied { .. } => "The log is as it was. Choose another key in the `backend` block.",
+        TransferError::OtherLog { .. } => {
+            "The log is as it was. Remove the one there, or choose another key."
+        }
         TransferError::Different(_) => "The log that it was copied from is as it was. Try again.",
     };
     Failure::hinted(format!("{to_name}: {error}"), hint)

@@ -45,7 +45,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
         // A request more for a shared log: apply sends it.
         if matches!(project.backend()?, Backend::Local(_)) {
-            tell_unadopted(&project, &workspace.registry, &state).await?;
+            tell_unadopted(&project, &workspace.registry, &state).await;
         }
         tell_terraform_lock(&project).await?;
     }

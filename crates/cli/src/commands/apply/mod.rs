@@ -171,7 +171,7 @@ async fn reach(
 ) -> Result<Clusters, Failure> {
     if !request.planning.simulate {
         refuse_unadopted(project, &workspace.registry, state).await?;
-        tell_unadopted(project, &workspace.registry, state).await?;
+        tell_unadopted(project, &workspace.registry, state).await;
     }
     let connecting = Connecting::as_planned(request.planning, Access::Writing);
     let clusters = connect(project, workspace, state, connecting).await?;

@@ -1,5 +1,6 @@
 //! States that Terraform left where a project keeps its own log: looked for before anything is planned on an empty log.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pve_model::state::State;
@@ -88,22 +89,20 @@ pub async fn refuse_unadopted(project: &Project, registry: &Registry, state: &St
 
 /// Says, once for each object, what the backend's Terraform manages and a log that has begun does not: Terraform may have
 /// made it since. What was adopted and then destroyed or renamed here stays in that state, too, so nothing is refused.
-///
-/// # Errors
-/// When the backend cannot be used.
-pub async fn tell_unadopted(project: &Project, registry: &Registry, state: &State) -> Result<(), Failure> {
+pub async fn tell_unadopted(project: &Project, registry: &Registry, state: &State) {
     if state.sequence == 0 {
-        return Ok(());
+        return;
     }
     // A state that cannot be read is in nobody's way where a log has begun.
-    let Ok(Some(found)) = of_backend(project).await else { return Ok(()) };
+    let Ok(Some(found)) = of_backend(project).await else { return };
     let told_before = project.data_folder().join("terraform-state");
     let mut told = std::fs::read_to_string(&told_before).unwrap_or_default();
     let unmanaged = found.file.addresses(registry).into_iter();
     let unmanaged = unmanaged.filter(|address| !state.instances.contains_key(address));
     let names: Vec<String> = unmanaged.map(|address| address.to_string()).collect();
-    let news: Vec<&String> = names.iter().filter(|name| !told.lines().any(|line| line == **name)).collect();
-    let Some(first) = news.first() else { return Ok(()) };
+    let known: BTreeSet<String> = told.lines().map(String::from).collect();
+    let news: Vec<&String> = names.iter().filter(|name| !known.contains(*name)).collect();
+    let Some(first) = news.first() else { return };
     let others = match news.len() {
         1 => String::new(),
         count => format!(" and {} more", count - 1),
@@ -118,7 +117,6 @@ pub async fn tell_unadopted(project: &Project, registry: &Registry, state: &Stat
     }
     // Else it is told again.
     let _ = replace_file(&told_before, told.as_bytes());
-    Ok(())
 }
 
 fn refuse(found: Option<Found>, command: &str, registry: &Registry) -> Result<(), Failure> {
