@@ -231,7 +231,10 @@ pub fn known_storage_hint(reason: &str) -> Option<&'static str> {
 impl From<pve_state::LogError> for Failure {
     fn from(error: pve_state::LogError) -> Failure {
         let hint = match &error {
-            pve_state::LogError::Newer { .. } => "Update pve. Nothing was changed.",
+            pve_state::LogError::Newer { .. }
+            | pve_state::LogError::Projection(pve_model::state::ProjectionError::UnknownKind { .. }) => {
+                "Update pve. Nothing was changed."
+            }
             pve_state::LogError::Key(error) => key_hint(error),
             pve_state::LogError::Damaged(text) if text.starts_with("the lease ") => {
                 "`pve unlock -force` makes it anew."

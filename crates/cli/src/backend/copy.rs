@@ -235,7 +235,7 @@ pub(super) fn refuse_copied_file(project: &Project, local: &Local) -> Result<(),
 /// Refuses a log on this machine that was copied, before anything is asked of it.
 ///
 /// # Errors
-/// As [`refuse_copied_file`].
+/// When it was, or what is kept of the log cannot be read.
 pub fn refuse_copied(project: &Project) -> Result<(), Failure> {
     match project.backend()? {
         Backend::Local(local) => refuse_copied_file(project, local),
