@@ -329,10 +329,10 @@ impl ActionProgress for Progress<'_, '_> {
         self.run.record(Payload::StepCompleted(completed)).await.map_err(|error| sent(step, None, error))
     }
 
-    async fn staged(&self, value: Option<&Value>) {
+    async fn staged(&self, value: Option<&Value>) -> bool {
         let step = &self.run.plan.steps[self.at];
         if step.batch.is_none() {
-            return;
+            return true;
         }
         let is_as_wanted = {
             let mut resolver = self.run.resolver.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,10 +340,8 @@ impl ActionProgress for Progress<'_, '_> {
         };
         let (door, opened) = oneshot::channel();
         let staged = Staged { at: self.at, is_as_wanted, door };
-        if self.run.staged.unbounded_send(staged).is_ok() {
-            // A walk that is at its end lets everybody go.
-            let _ = opened.await;
-        }
+        // A walk that is at its end lets everybody go.
+        self.run.staged.unbounded_send(staged).is_ok() && opened.await.unwrap_or(false)
     }
 
     fn status(&self, text: &str) {

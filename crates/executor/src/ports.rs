@@ -236,11 +236,13 @@ pub trait ActionProgress: Send + Sync {
     /// When it could not be recorded: the action must send no further request.
     async fn step_completed(&self, step: &str) -> Result<(), ProviderError>;
 
-    /// The change is staged, and reads back as `value` (`None` for a delete): the steps of its batch that need it may
+    /// The change is staged, and reads back as `value` (`None` for a delete): the steps of its round that need it may
     /// begin. Returns when all others of the batch are staged too, as far as they will be, and those that it needs are
-    /// at their end: what is staged is to be applied now.
-    async fn staged(&self, value: Option<&Value>) {
+    /// at their end: what is staged is to be applied now. Whether that is the whole batch: otherwise something of it
+    /// failed, or will not begin.
+    async fn staged(&self, value: Option<&Value>) -> bool {
         let _ = value;
+        true
     }
 
     /// A line for the screen, for instance a percentage.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use futures::channel::oneshot;
-use pve_model::plan::Step;
+use pve_model::plan::{Batch, Step};
 
 /// A step whose change is staged.
 pub(crate) struct Staged {
@@ -11,8 +11,8 @@ pub(crate) struct Staged {
     pub(crate) at: usize,
     /// Whether what needs it may go on: its postconditions hold.
     pub(crate) is_as_wanted: bool,
-    /// Opened when what is staged is to be applied.
-    pub(crate) door: oneshot::Sender<()>,
+    /// Opened when what is staged is to be applied. Told whether all of its batch is staged.
+    pub(crate) door: oneshot::Sender<bool>,
 }
 
 /// How far the steps of a plan are.
@@ -23,8 +23,24 @@ pub(crate) struct Walk<'a> {
     waiting: Vec<usize>,
     ready: VecDeque<usize>,
     far: Vec<Far>,
+    /// The batch of each step.
+    batch: Vec<Option<usize>>,
+    batches: Vec<Members>,
     /// Those that wait for their batch.
-    doors: BTreeMap<usize, oneshot::Sender<()>>,
+    doors: BTreeMap<usize, oneshot::Sender<bool>>,
+}
+
+/// How many steps of a batch are where.
+#[derive(Default)]
+struct Members {
+    /// Those that will perhaps be staged yet.
+    ahead: usize,
+    /// Those that will not be: they failed, or something that they need has.
+    lacking: usize,
+    /// Those that are staged and not at their end.
+    staged: usize,
+    /// The batches of the same place that are to be applied before.
+    earlier: Vec<usize>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,11 +48,12 @@ enum Far {
     Ahead,
     /// It will not begin, since something that it needs failed.
     Stopped,
-    /// Staged; what needs it and is of its batch waits for it no longer.
+    /// Staged; what needs it and is of its round waits for it no longer.
     Staged,
-    /// Staged, and not as it was wanted: what needs it will not begin.
+    /// Staged, and not as it was wanted: what needs it begins when it is applied and then is.
     Unwanted,
-    Ended,
+    Done,
+    Failed,
 }
 
 impl<'a> Walk<'a> {
@@ -47,27 +64,39 @@ impl<'a> Walk<'a> {
             step.after.iter().for_each(|before| followers[*before].push(at));
         }
         let ready = (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
-        Walk { steps, followers, waiting, ready, far: vec![Far::Ahead; steps.len()], doors: BTreeMap::new() }
+        let (batch, batches) = numbered(steps);
+        let far = vec![Far::Ahead; steps.len()];
+        Walk { steps, followers, waiting, ready, far, batch, batches, doors: BTreeMap::new() }
     }
 
-    /// The next step that may begin, while fewer than `most` of those that run do something.
+    /// The next step that may begin, while fewer than `most` of those that run do something. One whose place has an
+    /// earlier batch waits for that: it would be applied with it, without the others of its own.
     pub(crate) fn next(&mut self, running: usize, most: usize) -> Option<usize> {
-        if running.saturating_sub(self.doors.len()) < most { self.ready.pop_front() } else { None }
+        if running.saturating_sub(self.doors.len()) >= most {
+            return None;
+        }
+        let may_begin = |at: &usize| {
+            let earlier = self.batch[*at].map(|batch| &self.batches[batch].earlier);
+            let is_over = |batch: &usize| self.batches[*batch].ahead + self.batches[*batch].staged == 0;
+            earlier.into_iter().flatten().all(is_over)
+        };
+        let place = self.ready.iter().position(may_begin)?;
+        self.ready.remove(place)
     }
 
     pub(crate) fn is_ended(&self, at: usize) -> bool {
-        self.far[at] == Far::Ended
+        matches!(self.far[at], Far::Done | Far::Failed)
     }
 
-    /// A step waits for its batch. What needs it and is of its batch waits for it no longer.
+    /// A step waits for its batch. What needs it and is of its round waits for it no longer.
     pub(crate) fn staged(&mut self, one: Staged) {
         self.doors.insert(one.at, one.door);
         if one.is_as_wanted {
-            self.far[one.at] = Far::Staged;
+            self.set(one.at, Far::Staged);
             let (companions, _) = self.followers_of(one.at);
             self.release(&companions);
         } else {
-            self.far[one.at] = Far::Unwanted;
+            self.set(one.at, Far::Unwanted);
             self.stop(one.at);
         }
     }
@@ -75,9 +104,13 @@ impl<'a> Walk<'a> {
     /// A step is at its end.
     pub(crate) fn ended(&mut self, at: usize, is_done: bool) {
         self.doors.remove(&at);
-        let before = std::mem::replace(&mut self.far[at], Far::Ended);
+        let before = self.far[at];
+        self.set(at, if is_done { Far::Done } else { Far::Failed });
         if !is_done {
             return self.stop(at);
+        }
+        if before == Far::Unwanted {
+            self.resume(at);
         }
         let (companions, others) = self.followers_of(at);
         if before != Far::Staged {
@@ -86,13 +119,22 @@ impl<'a> Walk<'a> {
         self.release(&others);
     }
 
-    /// What needs a step: what is of its batch, and the rest.
-    fn followers_of(&self, at: usize) -> (Vec<usize>, Vec<usize>) {
-        self.followers[at].iter().partition(|other| self.are_together(at, **other))
+    fn set(&mut self, at: usize, far: Far) {
+        let before = std::mem::replace(&mut self.far[at], far);
+        let Some(batch) = self.batch[at] else { return };
+        let members = &mut self.batches[batch];
+        if let Some(count) = members.those(before) {
+            *count -= 1;
+        }
+        if let Some(count) = members.those(far) {
+            *count += 1;
+        }
     }
 
-    fn are_together(&self, one: usize, other: usize) -> bool {
-        self.steps[one].batch.is_some() && self.steps[one].batch == self.steps[other].batch
+    /// What needs a step: what needs it staged, and what needs it to be at its end.
+    fn followers_of(&self, at: usize) -> (Vec<usize>, Vec<usize>) {
+        let round = |at: usize| self.steps[at].batch.as_ref().map(|batch| batch.round);
+        self.followers[at].iter().partition(|other| round(at).is_some() && round(at) == round(**other))
     }
 
     fn release(&mut self, followers: &[usize]) {
@@ -108,11 +150,22 @@ impl<'a> Walk<'a> {
     fn stop(&mut self, at: usize) {
         let mut open = vec![at];
         while let Some(at) = open.pop() {
-            for follower in &self.followers[at] {
-                if self.far[*follower] == Far::Ahead {
-                    self.far[*follower] = Far::Stopped;
-                    open.push(*follower);
+            for follower in self.followers[at].clone() {
+                if self.far[follower] == Far::Ahead {
+                    self.set(follower, Far::Stopped);
+                    open.push(follower);
                 }
+            }
+        }
+    }
+
+    /// What was stopped for this step alone may begin after all.
+    fn resume(&mut self, at: usize) {
+        for later in at + 1..self.steps.len() {
+            let lacks =
+                |before: &usize| matches!(self.far[*before], Far::Stopped | Far::Unwanted | Far::Failed);
+            if self.far[later] == Far::Stopped && !self.steps[later].after.iter().any(lacks) {
+                self.set(later, Far::Ahead);
             }
         }
     }
@@ -121,15 +174,51 @@ impl<'a> Walk<'a> {
     /// that they need are at their end, so that results are recorded in the order of the steps.
     pub(crate) fn let_go(&mut self, is_stopped: bool) {
         let may_go = |at: &usize| {
-            let mut together = (0..self.steps.len()).filter(|other| self.are_together(*at, *other));
-            let is_whole = is_stopped || together.all(|other| self.far[other] != Far::Ahead);
-            let mut needed = self.steps[*at].after.iter().filter(|other| self.are_together(*at, **other));
-            is_whole && needed.all(|other| self.is_ended(*other))
+            let is_settled = is_stopped || self.members(*at).is_none_or(|members| members.ahead == 0);
+            is_settled && self.steps[*at].after.iter().all(|other| self.is_ended(*other))
         };
         let open: Vec<usize> = self.doors.keys().copied().filter(may_go).collect();
-        for door in open.iter().filter_map(|at| self.doors.remove(at)) {
-            // Whoever waited may be gone.
-            let _ = door.send(());
+        for at in open {
+            let is_whole = self.members(at).is_none_or(|members| members.ahead + members.lacking == 0);
+            if let Some(door) = self.doors.remove(&at) {
+                // Whoever waited may be gone.
+                let _ = door.send(is_whole);
+            }
         }
     }
+
+    fn members(&self, at: usize) -> Option<&Members> {
+        self.batch[at].map(|batch| &self.batches[batch])
+    }
+}
+
+impl Members {
+    fn those(&mut self, far: Far) -> Option<&mut usize> {
+        match far {
+            Far::Ahead => Some(&mut self.ahead),
+            Far::Stopped | Far::Failed => Some(&mut self.lacking),
+            Far::Staged | Far::Unwanted => Some(&mut self.staged),
+            Far::Done => None,
+        }
+    }
+}
+
+/// The batch of each step, and the batches.
+fn numbered(steps: &[Step]) -> (Vec<Option<usize>>, Vec<Members>) {
+    let mut numbers: BTreeMap<&Batch, usize> = BTreeMap::new();
+    steps.iter().filter_map(|step| step.batch.as_ref()).for_each(|batch| {
+        numbers.insert(batch, 0);
+    });
+    let mut batches: Vec<Members> = Vec::new();
+    let mut of_place: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    // Those of a place by their rounds.
+    for (batch, number) in &mut numbers {
+        *number = batches.len();
+        let earlier = of_place.entry(&batch.place).or_default();
+        batches.push(Members { earlier: earlier.clone(), ..Members::default() });
+        earlier.push(*number);
+    }
+    let batch: Vec<Option<usize>> = steps.iter().map(|step| Some(numbers[step.batch.as_ref()?])).collect();
+    batch.iter().flatten().for_each(|number| batches[*number].ahead += 1);
+    (batch, batches)
 }

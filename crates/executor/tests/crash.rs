@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use pve_executor::{Outcome, RecoveryReport, recover};
 use pve_model::event::Operation;
-use pve_model::plan::{Plan, Step};
+use pve_model::plan::{Batch, Plan, Step};
 use pve_model::state::State;
 use scripted::{
     Accepts, Cluster, Fails, KillPoints, Known, MemoryJournal, ScriptedResolver, address, carry_out, creates,
@@ -48,12 +48,15 @@ fn put_into_batches(plan: &mut Plan) {
     let places: Vec<Option<&str>> = plan.steps.iter().map(place).collect();
     let mut rounds: Vec<usize> = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
-        let waits = |before: &usize| places[*before].is_some() && places[*before] != places[at];
+        // Of those of the other place every second one needs no more than staged.
+        let needs_more = |before: &usize| places[at].is_none() || (before + at) % 2 == 0;
+        let waits =
+            |before: &usize| places[*before].is_some() && places[*before] != places[at] && needs_more(before);
         let before = step.after.iter().map(|before| rounds[*before] + usize::from(waits(before)));
         rounds.push(before.max().unwrap_or(0));
     }
     for (step, (place, round)) in plan.steps.iter_mut().zip(places.iter().zip(rounds)) {
-        step.batch = place.map(|place| format!("{place} {round}"));
+        step.batch = place.map(|place| Batch { place: place.to_string(), round });
     }
 }
 

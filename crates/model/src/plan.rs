@@ -123,11 +123,20 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provisioners: Vec<usize>,
     /// What it is staged with: steps of the same batch are applied by one request, when all of them are staged. One that
-    /// needs another one of its batch waits until that is staged.
+    /// needs another one of the same round waits until that is staged, and no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<String>,
+    pub batch: Option<Batch>,
     /// The steps, by place in [`Plan::steps`], that must have succeeded before.
     pub after: Vec<usize>,
+}
+
+/// What is staged and applied together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Batch {
+    /// Where it is staged: `proxmox: the network of pve1`.
+    pub place: String,
+    /// How many batches, of whatever place, must have been applied before it.
+    pub round: usize,
 }
 
 /// What was asked for.

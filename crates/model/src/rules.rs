@@ -223,6 +223,13 @@ pub trait KindRules: Send + Sync {
         None
     }
 
+    /// What only one of those that are staged at its place may have at a time, even while they are staged: `the device
+    /// eno1`. What gives it up is staged before what takes it.
+    fn holds(&self, value: &Value) -> Vec<String> {
+        let _ = value;
+        Vec::new()
+    }
+
     /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
     /// with the same id. Where that object is replaced, so is this.
     fn part_of(&self, present: &Value) -> Option<String> {

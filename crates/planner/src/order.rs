@@ -12,7 +12,7 @@ use pve_model::{InstanceAddress, ResourceAddress};
 pub struct OrderError(pub Vec<String>);
 
 /// A resource whatever its module instance: dependencies are kept between blocks, not between instances.
-type BlockKey = (Vec<String>, String, String);
+pub(crate) type BlockKey = (Vec<String>, String, String);
 
 /// By block: the blocks that its instances need.
 type NeedsOfBlocks = BTreeMap<BlockKey, BTreeSet<BlockKey>>;
@@ -26,7 +26,7 @@ fn needs_of_blocks(changes: &[Ordered<'_>]) -> NeedsOfBlocks {
     needs
 }
 
-fn block_key(resource: &ResourceAddress) -> BlockKey {
+pub(crate) fn block_key(resource: &ResourceAddress) -> BlockKey {
     let module = resource.module.call_names().into_iter().map(String::from).collect();
     (module, resource.kind.clone(), resource.name.clone())
 }

@@ -189,7 +189,7 @@ fn plan_with(
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
-    crate::batches::assign(&mut plan, registry);
+    found.extend(crate::batches::assign(&mut plan, registry));
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }

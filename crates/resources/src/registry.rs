@@ -151,6 +151,10 @@ impl KindRules for Kind {
         crate::families::batch(&self.engine.as_ref()?.object, value)
     }
 
+    fn holds(&self, value: &Value) -> Vec<String> {
+        self.engine.as_ref().map(|engine| crate::families::holds(&engine.object, value)).unwrap_or_default()
+    }
+
     fn shares_claim(&self, planned: &Value) -> bool {
         (self.rules.shares_claim)(planned)
     }

@@ -95,7 +95,9 @@ impl Cluster {
         progress.task_submitted("make", &format!("UPID:make:{name}")).await?;
         progress.step_completed("make").await?;
         if self.stages {
-            progress.staged(Some(&thing(name, false))).await;
+            let is_whole = progress.staged(Some(&thing(name, false))).await;
+            let batch = if is_whole { "whole" } else { "part" };
+            self.trace.add(format!("{batch} batch of {name}"));
         }
         if fails == Some(Fails::Halfway) {
             return Err(Self::error("does not start", Some(thing(name, false)), false));

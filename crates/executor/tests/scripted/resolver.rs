@@ -21,6 +21,8 @@ pub struct ScriptedResolver {
     trace: Trace,
     /// Things whose postcondition fails.
     pub complains_of: BTreeSet<String>,
+    /// Things whose postcondition fails until they run.
+    pub complains_until_it_runs: BTreeSet<String>,
     /// Things whose provisioners may fail.
     pub forgiven: BTreeSet<String>,
     /// Things whose provisioners have secrets.
@@ -41,6 +43,7 @@ impl ScriptedResolver {
             steps: plan.steps.clone(),
             trace: cluster.trace.clone(),
             complains_of: BTreeSet::new(),
+            complains_until_it_runs: BTreeSet::new(),
             forgiven: BTreeSet::new(),
             secret: BTreeSet::new(),
             secrets: Redaction::default(),
@@ -87,7 +90,8 @@ impl Resolver for ScriptedResolver {
     fn completed(&mut self, step: &Step, after: Option<&Value>) -> Result<Option<InstanceRecord>, String> {
         let name = self.names[step.change].clone();
         self.trace.add(format!("completed {name}"));
-        if self.complains_of.contains(&name) {
+        let runs = after == Some(&thing(&name, true));
+        if self.complains_of.contains(&name) || self.complains_until_it_runs.contains(&name) && !runs {
             return Err("the postcondition does not hold".into());
         }
         self.done.insert(self.place(step));

@@ -1,6 +1,6 @@
 //! One action's calls: each task is reported before it is waited for, each step when it is done.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct Call<'a> {
     pub(crate) turn: Mutex<Option<Turn>>,
     /// The number of what it has staged of a node's network, until that is applied.
     pub(crate) staged: Mutex<Option<u64>>,
+    /// Whether others of its batch are not staged and will not be, or were not waited for.
+    pub(crate) is_partial: AtomicBool,
     /// What told it from another one with its id when it was known last.
     pub(crate) identity: Option<String>,
     /// The marker that the guest carries while this action makes it.
@@ -51,6 +53,7 @@ impl<'a> Call<'a> {
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
         let (turn, staged, done) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (marker, taken_over) = (None, AtomicBool::default());
+        let is_partial = AtomicBool::default();
         Call {
             cluster,
             progress,
@@ -58,6 +61,7 @@ impl<'a> Call<'a> {
             recreated: false,
             turn,
             staged,
+            is_partial,
             identity: None,
             marker,
             taken_over,
@@ -75,6 +79,16 @@ impl Call<'_> {
     /// The steps that are known to be done.
     pub(crate) fn done(&self) -> Vec<String> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until what is staged is to be applied. `value` is how it reads back; what cannot be read is not built upon,
+    /// and does not wait for those that would be.
+    pub(crate) async fn wait_for_batch(&self, value: Result<Option<&Value>, ProviderError>) {
+        let is_whole = match value {
+            Ok(value) => self.progress.staged(value).await,
+            Err(_) => false,
+        };
+        self.is_partial.store(!is_whole, Ordering::SeqCst);
     }
 
     /// Reports a step that is done.
@@ -165,10 +179,20 @@ impl Call<'_> {
         for pause in lock_pauses() {
             match self.cluster.api.send(method, path, &pairs).await {
                 Err(error) if error.is_locked() && !error.lost => self.pause(pause, error).await?,
-                answer => return answer,
+                answer => return self.noted(answer),
             }
         }
-        self.cluster.api.send(method, path, &pairs).await
+        self.noted(self.cluster.api.send(method, path, &pairs).await)
+    }
+
+    /// A change whose answer was lost may be staged.
+    fn noted(&self, answer: Result<Json, ApiError>) -> Result<Json, ApiError> {
+        if answer.as_ref().is_err_and(|error| error.lost)
+            && let Some(turn) = self.turn.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        {
+            turn.lose_track();
+        }
+        answer
     }
 
     /// Waits before a further try of a request that met a lock. None is made after an interrupt.

@@ -111,11 +111,9 @@ impl Engine {
         prior: Option<&Value>,
         planned: &Value,
     ) -> Result<Value, ProviderError> {
-        // What cannot be read is not built upon: it is applied without the others.
-        if self.object.hooks.is_staged(call, prior, Some(planned)).await?
-            && let Ok(staged) = self.finished(call, planned).await
-        {
-            call.progress.staged(Some(&staged)).await;
+        if self.object.hooks.is_staged(call, prior, Some(planned)).await? {
+            let staged = self.finished(call, planned).await;
+            call.wait_for_batch(staged.as_ref().map(Some).map_err(Clone::clone)).await;
         }
         self.object.hooks.after(call, prior, Some(planned)).await?;
         self.finished(call, planned).await

@@ -300,7 +300,7 @@ impl Operations for Engine {
             Delete::Stays => {}
         }
         if self.object.hooks.is_staged(call, Some(prior), None).await? {
-            call.progress.staged(None).await;
+            call.wait_for_batch(Ok(None)).await;
         }
         self.object.hooks.after(call, Some(prior), None).await?;
         families::apply_leaving(call, self.object.update.1).await

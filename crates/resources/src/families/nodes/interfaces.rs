@@ -27,6 +27,27 @@ pub(crate) fn batch(object: &Object, value: &Value) -> Option<String> {
     Some(format!("the network of {node}"))
 }
 
+/// What Proxmox VE refuses to a second interface of a node, staged or not (PVE::API2::Network): a name, a default gateway,
+/// and to be in a bridge or bond, which nothing is that has an address.
+pub(crate) fn holds(object: &Object, value: &Value) -> Vec<String> {
+    if object.create.1 != NODE_NETWORK {
+        return Vec::new();
+    }
+    let is_set = |attribute: &&str| text_of(value, attribute).is_some_and(|text| !text.is_empty());
+    let name = text_of(value, "name");
+    let gateways = [("gateway", "the default gateway"), ("gateway6", "the default IPv6 gateway")];
+    let gateways = gateways.into_iter().filter(|(attribute, _)| is_set(attribute));
+    let mut held: Vec<String> = name.iter().map(|name| format!("the name {name}")).collect();
+    held.extend(gateways.map(|(_, what)| what.to_string()));
+    let mut devices: Vec<String> =
+        ["ports", "slaves"].into_iter().flat_map(|list| texts_of(value, list)).collect();
+    if ["address", "address6"].iter().any(is_set) {
+        devices.extend(name.map(String::from));
+    }
+    held.extend(devices.into_iter().map(|device| format!("the device {device}")));
+    held
+}
+
 /// An interface of one type, with the attributes that all have.
 fn interface(names: &'static [&'static str], kind: Constants, own: Fields) -> Object {
     let mut fields = vec![

@@ -5,7 +5,7 @@ mod interfaces;
 mod reload;
 mod settings;
 
-pub(crate) use interfaces::{NODE_NETWORK, batch};
+pub(crate) use interfaces::{NODE_NETWORK, batch, holds};
 pub(crate) use reload::{Reloads, Turn, foreign_changes, is_unfinished};
 
 use crate::object::Object;

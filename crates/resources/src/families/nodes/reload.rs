@@ -1,8 +1,9 @@
 //! Applying what is staged of a node's network: once for all changes that come at the same time. What is staged is taken
-//! back where the reload does not begin; once it has begun, Proxmox VE has written the change and offers no way back
+//! back where the reload does not begin, or where it would only take away, since something of the batch failed; once it has begun, Proxmox VE has written the change and offers no way back
 //! (PVE::API2::Network, `reload_network_config`), so that a failure, or a node that is cut off, is told of.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,9 +40,29 @@ struct Reload {
     applied: tokio::sync::Mutex<Applied>,
 }
 
-/// What is staged of a node by this run: the difference as it was after the last change. `None` before it was looked.
+/// What is staged of a node by this run.
 #[derive(Default)]
-pub(crate) struct Staged(Option<Option<String>>);
+pub(crate) struct Staged {
+    /// The difference as it was after the last change. `None` before it was looked, or where there is none.
+    own: Option<String>,
+    /// How far that is known.
+    known: Known,
+    /// Whether any of it takes something away.
+    takes_away: bool,
+    /// Whether what is being staged does.
+    would_take_away: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Known {
+    /// It was not looked yet.
+    #[default]
+    NotYet,
+    /// As it was after the last change.
+    Looked,
+    /// A change of this run may be staged beside it: its answer was lost, or nobody could look afterwards.
+    Unsure,
+}
 
 /// The right to stage changes of a node.
 pub(crate) type Turn = tokio::sync::OwnedMutexGuard<Staged>;
@@ -75,12 +96,17 @@ impl Reload {
 
 impl Staged {
     /// What is staged now, if it is more or less than this run has staged.
-    async fn foreign(&self, call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
+    async fn foreign(&mut self, call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
         let now = look(call, node).await?;
+        if self.known == Known::Unsure {
+            (self.own, self.known) = (now, Known::Looked);
+            self.takes_away |= self.would_take_away;
+            return Ok(None);
+        }
         // What is applied or reverted already is nobody's.
         let Some(lines) = now.map(|now| changed_lines(&now)) else { return Ok(None) };
         // The head of a difference has times of files.
-        let own = self.0.iter().flatten().flat_map(|own| changed_lines(own)).collect::<Vec<_>>();
+        let own = self.own.iter().flat_map(|own| changed_lines(own)).collect::<Vec<_>>();
         if lines == own {
             return Ok(None);
         }
@@ -89,9 +115,39 @@ impl Staged {
     }
 
     async fn keep(&mut self, call: &Call<'_>, node: &str) -> Result<(), ProviderError> {
-        self.0 = Some(look(call, node).await?);
+        self.own = look(call, node).await?;
+        self.known = Known::Looked;
         Ok(())
     }
+
+    /// A change may be staged that this run does not see. It is this run's own.
+    pub(crate) fn lose_track(&mut self) {
+        self.known = Known::Unsure;
+    }
+
+    /// Nothing is staged any more.
+    fn settle(&mut self) {
+        *self = Staged { known: Known::Looked, ..Staged::default() };
+    }
+}
+
+/// Whether a change takes something away from a node, by which it may be reached: all but making an interface, and
+/// setting or extending what one has.
+fn takes_away(prior: Option<&Value>, planned: Option<&Value>) -> bool {
+    let (Some(prior), Some(planned)) = (prior, planned) else { return prior.is_some() };
+    let is_less = |name: &String| {
+        let harmless = ["comment", "id", "timeout_reload"].contains(&name.as_str());
+        let Some(before) = prior.get(name).filter(|before| !before.is_null() && !harmless) else {
+            return false;
+        };
+        let lists = (before.elements(), planned.get(name).and_then(Value::elements));
+        match lists {
+            (Some(before), Some(after)) => !before.iter().all(|one| after.contains(one)),
+            (Some(before), None) => !before.is_empty(),
+            _ => true,
+        }
+    };
+    is_unfinished(prior) || changed(prior, planned).iter().any(is_less)
 }
 
 async fn look(call: &Call<'_>, node: &str) -> Result<Option<String>, ProviderError> {
@@ -151,7 +207,7 @@ pub(super) async fn refuse_foreign(
     let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
     let mut turn = call.cluster.reloads.of(node).turn.clone().lock_owned().await;
     // What an earlier run left is not somebody else's.
-    if turn.0.is_none() && prior.is_some_and(is_unfinished) {
+    if turn.known == Known::NotYet && prior.is_some_and(is_unfinished) {
         turn.keep(call, node).await?;
     }
     if let Some(foreign) = turn.foreign(call, node).await? {
@@ -160,6 +216,7 @@ pub(super) async fn refuse_foreign(
     if prior.is_none() {
         refuse_unreadable(call, node, planned).await?;
     }
+    turn.would_take_away = takes_away(prior, planned);
     *call.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
     Ok(())
 }
@@ -213,12 +270,14 @@ pub(super) async fn stage(
         return Ok(false);
     }
     let node = text(values, "node_name").unwrap_or_default();
-    if let Some(turn) = &mut turn {
-        turn.keep(call, node).await?;
-    }
     let seconds = int(values, "timeout_reload").filter(|seconds| *seconds != DUE).unwrap_or(TIMEOUT);
     let number = call.cluster.reloads.of(node).stage(seconds.unsigned_abs());
     *call.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
+    if let Some(turn) = &mut turn {
+        turn.takes_away |= turn.would_take_away;
+        turn.lose_track();
+        turn.keep(call, node).await?;
+    }
     Ok(true)
 }
 
@@ -263,6 +322,9 @@ async fn reload_node(
     if let Some(foreign) = staged.foreign(call, node).await? {
         return Err(beside_foreign(node, &foreign));
     }
+    if staged.takes_away && call.is_partial.load(Ordering::SeqCst) {
+        return Err(not_by_half(call, node, staged).await);
+    }
     let path = format!("/nodes/{node}/network");
     let began = match call.send(Method::Put, &path, &Params::default()).await {
         Ok(task) => task,
@@ -274,8 +336,21 @@ async fn reload_node(
         }
     };
     after_begin(call, node, &began, most).await?;
-    staged.0 = Some(None);
+    staged.settle();
     Ok(())
+}
+
+/// What is staged takes something away, and what was to take its place is not staged.
+async fn not_by_half(call: &Call<'_>, node: &str, staged: &mut Staged) -> ProviderError {
+    let message = format!(
+        "{}: not all changes of it could be staged, and the others would take something away from the node",
+        APPLY.on(node)
+    );
+    let hint = match take_back(call, node, staged).await {
+        true => "what was staged on the node was taken back: put right what failed, and apply again",
+        false => NOT_TAKEN_BACK,
+    };
+    refused(message, Some(hint))
 }
 
 /// The end of a reload that has begun.
@@ -318,16 +393,8 @@ async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiEr
 /// The failure of a reload that did not begin, as far as is known. What is still staged would be applied by the next
 /// one, whoever asks for it. What somebody else has staged meanwhile is not thrown away with it.
 async fn taken_back(call: &Call<'_>, node: &str, staged: &mut Staged, error: &ApiError) -> ProviderError {
-    let path = format!("/nodes/{node}/network");
-    let is_own = matches!(staged.foreign(call, node).await, Ok(None));
-    let reverted = is_own && call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
-    if reverted {
-        staged.0 = Some(None);
-    }
-    let hint = match (reverted, error.lost) {
-        (false, _) => {
-            "what was staged on the node could not be taken back: revert it in the node's network settings"
-        }
+    let hint = match (take_back(call, node, staged).await, error.lost) {
+        (false, _) => NOT_TAKEN_BACK,
         (true, false) => {
             "what was staged on the node was taken back: put the configuration right and apply again"
         }
@@ -336,6 +403,20 @@ async fn taken_back(call: &Call<'_>, node: &str, staged: &mut Staged, error: &Ap
         }
     };
     ProviderError { hint: Some(hint.to_string()), ..failed(APPLY.on(node), error) }
+}
+
+const NOT_TAKEN_BACK: &str =
+    "what was staged on the node could not be taken back: revert it in the node's network settings";
+
+/// Throws away what is staged, if all of it is of this run. Whether it is gone.
+async fn take_back(call: &Call<'_>, node: &str, staged: &mut Staged) -> bool {
+    let path = format!("/nodes/{node}/network");
+    let is_own = matches!(staged.foreign(call, node).await, Ok(None));
+    let is_gone = is_own && call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
+    if is_gone {
+        staged.settle();
+    }
+    is_gone
 }
 
 fn cut_off(node: &str, most: Duration) -> ProviderError {

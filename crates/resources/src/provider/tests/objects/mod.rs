@@ -1,6 +1,7 @@
 //! The kinds that are described as data, against a store that keeps what it is told: every attribute is set, changed and
 //! taken out again, and nothing is planned in between; what is there is imported without changes.
 
+mod batches;
 mod contradictions;
 mod data_sources;
 mod networks;

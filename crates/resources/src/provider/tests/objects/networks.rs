@@ -14,13 +14,13 @@ use super::store::Store;
 use super::world;
 use crate::cluster::{Api, ApiError, Method};
 
-const BRIDGE: &str = "proxmox_network_linux_bridge";
+pub(super) const BRIDGE: &str = "proxmox_network_linux_bridge";
 
 fn bridge(name: &str) -> Json {
     json!({"node_name": "pve", "name": name, "timeout_reload": 5})
 }
 
-fn count(requests: &[String], begin: &str) -> usize {
+pub(super) fn count(requests: &[String], begin: &str) -> usize {
     requests.iter().filter(|request| request.starts_with(begin)).count()
 }
 
@@ -146,10 +146,18 @@ async fn a_change_is_not_staged_while_another_one_is_applied_or_taken_back() {
     assert!(agree, "{writes:?}");
 }
 
+fn broken() -> ApiError {
+    ApiError { message: "it broke".into(), hint: None, status: None, lost: true }
+}
+
 /// Tells what is staged of a node's network.
 #[derive(Default)]
-struct Staging {
-    staged: Mutex<Vec<String>>,
+pub(super) struct Staging {
+    pub(super) staged: Mutex<Vec<String>>,
+    /// The next change is staged, and its answer lost.
+    pub(super) loses: Mutex<bool>,
+    /// How often it tells what is staged until it fails to, once.
+    pub(super) tells: Mutex<Option<usize>>,
     /// The reload does not begin.
     is_refused: bool,
     /// Somebody else stages something as the reload is asked for.
@@ -182,10 +190,18 @@ impl Watch for Staging {
             (Method::Put | Method::Delete, "/nodes/pve/network") => self.staged.lock().unwrap().clear(),
             _ => self.staged.lock().unwrap().push(format!("+iface own {path} {params:?}")),
         }
-        Ok(())
+        match method != Method::Get && std::mem::take(&mut *self.loses.lock().unwrap()) {
+            true => Err(broken()),
+            false => Ok(()),
+        }
     }
 
     async fn staged(&self, _: &dyn Api, _: &str) -> Result<Option<String>, ApiError> {
+        let left = self.tells.lock().unwrap().take();
+        *self.tells.lock().unwrap() = left.and_then(|left| left.checked_sub(1));
+        if left == Some(0) {
+            return Err(broken());
+        }
         let staged = self.staged.lock().unwrap();
         Ok((!staged.is_empty()).then(|| staged.join("\n")))
     }
