@@ -7,6 +7,7 @@ use pve_executor::ports::{ActionProgress, ProviderError};
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
+use super::super::watched::Watched;
 use super::super::{Recorder, World};
 use super::networks::{BRIDGE, Staging, count};
 use super::store::Store;
@@ -44,9 +45,9 @@ fn with(attribute: &str, value: Json) -> Json {
     config
 }
 
-fn staging() -> (World, Arc<Staging>, Arc<Store>) {
+fn staging() -> (World, Arc<Watched<Staging>>, Arc<Store>) {
     let (inner, store) = world(BRIDGE);
-    let api = Arc::new(Staging::over(inner.api.clone()));
+    let api = Watched::over(&inner.api, Staging::default());
     (World::over(BRIDGE, api.clone()), api, store)
 }
 
