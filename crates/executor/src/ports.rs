@@ -193,11 +193,17 @@ pub trait Provider: Send + Sync {
     ) -> Result<Option<Value>, ProviderError>;
 
     /// Finds out what became of an action without a result: by its tasks, else by the object and its marker. Waits
-    /// for tasks that still run. Changes nothing. `identity` is what told the object from another one with its id before.
+    /// for tasks that still run. Changes nothing. `identity` is what told the object from another one with its id before,
+    /// `prior` what was known of it: what an update was to remove and may not have removed is still there.
     ///
     /// # Errors
     /// When the cluster cannot be asked; the action then stays open.
-    async fn recover(&self, open: &OpenAction, identity: Option<&str>) -> Result<Recovery, ProviderError>;
+    async fn recover(
+        &self,
+        open: &OpenAction,
+        identity: Option<&str>,
+        prior: Option<&Value>,
+    ) -> Result<Recovery, ProviderError>;
 
     /// What is left of an object that cannot be read any more and whose destruction broke off behind these steps: its
     /// deletion may be staged and not applied. `None` when it is gone.

@@ -144,7 +144,8 @@ async fn look(
     provider: &dyn Provider,
     records: &dyn Records,
 ) -> Result<Recovery, ProviderError> {
-    provider.recover(open, records.identity(&open.intent).as_deref()).await
+    let (identity, prior) = (records.identity(&open.intent), records.known(&open.intent));
+    provider.recover(open, identity.as_deref(), prior.as_ref()).await
 }
 
 /// The record of an object that was found, with what tells it from another one with its id.

@@ -181,8 +181,10 @@ fn unused_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String>
     let attached = attached_volumes(after);
     let is_free =
         |volume: &str| !attached.iter().any(|name| name == volume || volume.ends_with(&format!(":{name}")));
-    let unused: Vec<_> = beside.set_aside.iter().filter(|(_, volume)| is_free(volume)).collect();
     let known = named_parts(before);
+    // One that is known was to be destroyed: the plan tells it.
+    let unused = beside.set_aside.iter().filter(|(slot, volume)| is_free(volume) && !known.contains(slot));
+    let unused: Vec<_> = unused.collect();
     let made = new_volumes(before, after)
         .into_iter()
         .filter(|key| !known.contains(key) && beside.extras.iter().all(|extra| extra.key != *key));

@@ -181,7 +181,12 @@ impl Provider for Cluster {
         result
     }
 
-    async fn recover(&self, open: &OpenAction, _: Option<&str>) -> Result<Recovery, ProviderError> {
+    async fn recover(
+        &self,
+        open: &OpenAction,
+        _: Option<&str>,
+        _: Option<&Value>,
+    ) -> Result<Recovery, ProviderError> {
         let name = name_of(&open.intent.address);
         if self.unclear.contains(&name) {
             return Ok(Recovery::Unclear("nobody knows".into()));

@@ -5,6 +5,7 @@ use pve_model::{Type, Value};
 
 use super::Family;
 use super::identity::Known;
+use super::unfinished::{with_set_aside, with_unremoved};
 use crate::cluster::Call;
 use crate::observed::Observed;
 use crate::registry::Kind;
@@ -63,10 +64,26 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// The values of a guest whose change broke off. A password cannot be read back, so it counts as not set: setting
-    /// it once more does no harm.
-    pub(super) async fn read_unfinished(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let value = self.read(planned).await?;
+    /// The values of a guest whose change from `prior` to `planned` broke off.
+    pub(super) async fn read_left(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
+        let guide = with_unremoved(prior, planned);
+        match self.look().await? {
+            Some(observed) => self.read(&with_set_aside(&guide, planned, &observed)).await,
+            None => self.read(&guide).await,
+        }
+    }
+
+    /// Such a guest, or one that is being made (without `prior`), where passwords may not have been set. A password cannot
+    /// be read back, so it counts as not set: setting it once more does no harm.
+    pub(super) async fn read_unfinished(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<Value, ProviderError> {
+        let value = match prior {
+            Some(prior) => self.read_left(prior, planned).await?,
+            None => self.read(planned).await?,
+        };
         Ok(match self {
             Guest::Vm(_) => without_password(&value),
             Guest::Container(_) => value,

@@ -84,7 +84,7 @@ impl<'a> GuestChange<'a> {
                 if let Some(taken) = self.taken_over(guest).await {
                     return Err(taken);
                 }
-                let left = async { guest.read_unfinished(planned).await.map(Some) };
+                let left = async { guest.read_unfinished(None, planned).await.map(Some) };
                 Err(broken_off(guest.call(), error, false, left).await)
             }
         }
@@ -125,7 +125,7 @@ impl<'a> GuestChange<'a> {
         let description = observed.text("description");
         match self.request.claim.marker.as_deref() {
             Some(marker) if description.is_some_and(|text| text.trim() == marker) => {
-                guest.read_unfinished(planned).await.map(Some)
+                guest.read_unfinished(None, planned).await.map(Some)
             }
             _ => Ok(None),
         }
@@ -164,8 +164,11 @@ impl<'a> GuestChange<'a> {
             Err(error) => {
                 let same = passwords(prior) == passwords(planned);
                 let left = async {
-                    if same { guest.read(planned).await } else { guest.read_unfinished(planned).await }
-                        .map(Some)
+                    let left = match same {
+                        true => guest.read_left(prior, planned).await,
+                        false => guest.read_unfinished(Some(prior), planned).await,
+                    };
+                    left.map(Some)
                 };
                 if guest.call().done().is_empty() {
                     // What was refused may have had a part of its effect.

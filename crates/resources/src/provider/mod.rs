@@ -13,6 +13,7 @@ mod remarks;
 mod review;
 mod take_over;
 mod tasks;
+mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -252,8 +253,13 @@ impl Provider for ProxmoxProvider {
         self.apply_change(request, progress).await
     }
 
-    async fn recover(&self, open: &OpenAction, identity: Option<&str>) -> Result<Recovery, ProviderError> {
-        self.recover_action(open, identity).await
+    async fn recover(
+        &self,
+        open: &OpenAction,
+        identity: Option<&str>,
+        prior: Option<&Value>,
+    ) -> Result<Recovery, ProviderError> {
+        self.recover_action(open, identity, prior).await
     }
 
     async fn remains(&self, request: ReadRequest, done: &[String]) -> Result<Option<Value>, ProviderError> {

@@ -25,6 +25,7 @@ impl ProxmoxProvider {
         &self,
         open: &OpenAction,
         identity: Option<&str>,
+        prior: Option<&Value>,
     ) -> Result<Recovery, ProviderError> {
         let intent = &open.intent;
         let (kind, family) = self.kind(&intent.address.resource.kind)?;
@@ -43,7 +44,7 @@ impl ProxmoxProvider {
         let went_well = await_tasks(cluster, open).await?;
         let recovery = match family {
             Family::Vm | Family::Container => {
-                let search = Search { cluster, kind, family, open, identity };
+                let search = Search { cluster, kind, family, open, identity, prior };
                 search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await?
             }
             _ => {
@@ -103,6 +104,8 @@ struct Search<'a> {
     open: &'a OpenAction,
     /// What told it from another one with its id before.
     identity: Option<&'a str>,
+    /// What was known of it before the action.
+    prior: Option<&'a Value>,
 }
 
 impl Search<'_> {
@@ -150,7 +153,8 @@ impl Search<'_> {
         }
         let planned = with(&planned, "vm_id", Value::number(i64::from(vmid)));
         if operation == Operation::Update || self.is_ours(observed.text("description"), vmid) {
-            let value = guest.read_unfinished(&planned).await?;
+            let prior = self.prior.filter(|_| operation == Operation::Update);
+            let value = guest.read_unfinished(prior, &planned).await?;
             return Ok(match another(self.cluster, (self.open, self.identity), &planned, (vmid, &node)) {
                 Some(why) => Recovery::Unclear(why),
                 None => Recovery::Exists(value),

@@ -79,7 +79,7 @@ async fn crash_in_turn(
         }
         let open = open_action(&world, &config, &recorder).await;
         let before = world.double.0.lock().unwrap().guests.len();
-        match world.provider.recover(&open, None).await.unwrap() {
+        match world.provider.recover(&open, None, None).await.unwrap() {
             Recovery::NothingDone => assert_eq!(
                 (fail_at, lose_response),
                 (1, false),
@@ -153,9 +153,9 @@ async fn a_guest_without_our_marker_is_never_taken_for_ours() {
     let world = World::new(VM);
     let config = world.config(json!({"node_name": "pve", "vm_id": 500, "name": "mine"}));
     let open = open_action(&world, &config, &Recorder::default()).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::NothingDone));
     world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "theirs"})).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Unclear(_)));
 }
 
 /// What the log has of a killed run does not matter: the guest tells that it is another's by now.
@@ -169,14 +169,14 @@ async fn a_guest_that_was_taken_over_from_a_killed_run_is_not_its_own_any_more()
         let mut open = open_action(&world, &config, &Recorder::default()).await;
         for completed in [vec![], vec!["create".to_string()]] {
             open.completed = completed;
-            let found = world.provider.recover(&open, None).await.unwrap();
+            let found = world.provider.recover(&open, None, None).await.unwrap();
             let is_told =
                 matches!(&found, Recovery::Unclear(why) if why.contains("was taken over by ann@desk"));
             assert!(is_told, "{kind}: {found:?}");
         }
         // Another's marker in such a text says nothing of this action.
         open.intent.claim.marker = Some("pve:other".into());
-        assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)));
+        assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Exists(_)));
     }
 }
 
@@ -186,10 +186,10 @@ async fn a_delete_is_recovered_by_looking() {
     let made = world.apply(None, json!({"node_name": "pve", "vm_id": 500, "name": "x"})).await;
     let mut open = open_action(&world, &made, &Recorder::default()).await;
     open.intent.operation = Operation::Delete;
-    let found = world.provider.recover(&open, None).await.unwrap();
+    let found = world.provider.recover(&open, None, None).await.unwrap();
     assert!(matches!(&found, Recovery::Kept(how) if how == "it still exists and runs"), "{found:?}");
     world.destroy(&made).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Gone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Gone));
     assert!(changed(&made, &made).is_empty());
 }
 
@@ -203,16 +203,16 @@ async fn a_file_whose_upload_broke_off_is_uploaded_again() {
     };
     let made = world.try_apply(None, Some(&config("one")), &Recorder::default()).await.unwrap().unwrap();
     let mut open = open_action(&world, &config("two"), &Recorder::default()).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::NothingDone));
     open.intent.operation = Operation::Update;
-    let Recovery::Exists(value) = world.provider.recover(&open, None).await.unwrap() else {
+    let Recovery::Exists(value) = world.provider.recover(&open, None, None).await.unwrap() else {
         panic!("it exists")
     };
     assert!(
         changed(&value, &world.plan(Some(&value), &config("two")).planned.unwrap()).contains("source_raw")
     );
     open.completed.push("upload".into());
-    let Recovery::Exists(value) = world.provider.recover(&open, None).await.unwrap() else {
+    let Recovery::Exists(value) = world.provider.recover(&open, None, None).await.unwrap() else {
         panic!("it exists")
     };
     assert!(
@@ -245,22 +245,22 @@ async fn a_plain_object_is_ours_by_a_step_or_by_its_values() {
     let entries = json!([{"name": "192.0.2.0/24"}, {"name": "198.51.100.1"}]);
     let config = world.config(json!({"name": "home", "comment": "c", "cidr": entries}));
     let mut open = open_action(&world, &config, &Recorder::default()).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::NothingDone));
     let half = world.config(json!({"name": "home", "comment": "c", "cidr": [entries[0]]}));
     let made = world.try_apply(None, Some(&half), &Recorder::default()).await.unwrap();
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Unclear(_)));
     open.completed.push("create".into());
-    let Recovery::Exists(left) = world.provider.recover(&open, None).await.unwrap() else {
+    let Recovery::Exists(left) = world.provider.recover(&open, None, None).await.unwrap() else {
         panic!("it exists")
     };
     let names = changed(&left, &world.plan(Some(&left), &config).planned.unwrap());
     assert_eq!(names.into_iter().collect::<Vec<_>>(), ["cidr"], "the rest is still to be done");
     let planned = std::mem::replace(&mut open.intent.planned, json!("of another version"));
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Unclear(_)));
     open.intent.planned = planned;
     open.completed.clear();
     world.try_apply(made.as_ref(), Some(&config), &Recorder::default()).await.unwrap();
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Exists(_)));
 }
 
 #[tokio::test]
@@ -269,17 +269,17 @@ async fn an_image_that_cannot_be_proved_to_be_ours_stays_open() {
     let config = world.config(json!({
         "node_name": "pve", "datastore_id": "local", "reference": "docker.io/library/ubuntu:24.04"}));
     let mut open = open_action(&world, &config, &Recorder::default()).await;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::NothingDone));
     world.double.0.lock().unwrap().volumes.insert("local:vztmpl/ubuntu_24.04.tar".into(), 1);
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Unclear(_)));
     open.tasks.push(("pull".into(), "UPID:pve:00000001:00000002:00000003:ociregistrypull::root@pam:".into()));
     world.double.0.lock().unwrap().tasks_failed = true;
     assert!(
-        matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Unclear(_)),
+        matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Unclear(_)),
         "its task failed"
     );
     world.double.0.lock().unwrap().tasks_failed = false;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Exists(_)));
 }
 
 /// The cluster is gone right after a refusal: what is there is not known, so nothing may be said about it.
@@ -327,7 +327,7 @@ async fn a_clone_that_still_runs_is_looked_for_on_the_node_of_its_template() {
     let ours = "UPID:other:00000001:00000002:00000003:qmclone:9000:root@pam:";
     let theirs = "UPID:other:00000001:00000002:00000003:qmclone:9000:root@pa:";
     world.double.0.lock().unwrap().tasks = vec![task(ours, "root@pam"), task(theirs, "root@pa")];
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::NothingDone));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::NothingDone));
     let requests = world.double.0.lock().unwrap().requests.clone();
     assert!(requests.contains(&"Get /nodes/other/tasks".to_string()), "{requests:?}");
     assert!(requests.contains(&format!("wait for {ours}")), "{requests:?}");
@@ -344,11 +344,11 @@ async fn a_task_without_a_record_is_waited_for_whatever_the_clocks_say() {
     let mut open = open_action(&world, &config, &Recorder::default()).await;
     // The clock of the machine that died was years ahead.
     open.since = 200_000_000;
-    world.provider.recover(&open, None).await.unwrap();
+    world.provider.recover(&open, None, None).await.unwrap();
     let requests = world.double.0.lock().unwrap().requests.clone();
     assert!(requests.contains(&format!("wait for {upid}")), "{requests:?}");
     world.double.0.lock().unwrap().tasks_lost = true;
-    world.provider.recover(&open, None).await.unwrap_err();
+    world.provider.recover(&open, None, None).await.unwrap_err();
 }
 
 #[tokio::test]
@@ -365,7 +365,7 @@ async fn nothing_is_gone_because_of_an_answer_that_is_no_list() {
     };
     let error = world.provider.read(request).await.unwrap_err();
     assert!(error.message.contains("is no list"), "{error}");
-    assert!(world.provider.recover(&open, None).await.unwrap_err().message.contains("is no list"));
+    assert!(world.provider.recover(&open, None, None).await.unwrap_err().message.contains("is no list"));
 }
 
 /// Somebody destroyed the guest while its change was open, and made another one with its VMID.
@@ -376,13 +376,13 @@ async fn an_open_change_does_not_take_another_guest_for_its_own() {
     let made = world.apply(None, config).await;
     let mut open = open_action(&world, &made, &Recorder::default()).await;
     open.intent.operation = Operation::Update;
-    assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)));
+    assert!(matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Exists(_)));
     {
         let mut double = world.double.0.lock().unwrap();
         let config = &mut double.guests.get_mut(&500).unwrap().config;
         config.insert("name".into(), json!("theirs"));
         config.insert("net0".into(), json!("virtio=BC:24:11:99:99:99,bridge=vmbr0"));
     }
-    let found = world.provider.recover(&open, None).await.unwrap();
+    let found = world.provider.recover(&open, None, None).await.unwrap();
     assert!(matches!(&found, Recovery::Unclear(why) if why.contains("it is named theirs")), "{found:?}");
 }

@@ -17,7 +17,7 @@ pub(super) async fn recovered(
     recorder: &Recorder,
 ) -> Result<Option<Value>, String> {
     let open = open_action(world, config, recorder).await;
-    match world.provider.recover(&open, None).await.map_err(|error| error.message)? {
+    match world.provider.recover(&open, None, None).await.map_err(|error| error.message)? {
         Recovery::NothingDone => Ok(None),
         Recovery::Exists(value) => Ok(Some(value)),
         Recovery::Unclear(note) => Err(note),

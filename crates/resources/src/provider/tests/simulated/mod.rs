@@ -15,6 +15,7 @@ mod outside;
 mod pool_rights;
 mod power;
 pub(super) mod refused;
+mod removals;
 mod samples;
 mod turns;
 mod vms;

@@ -365,7 +365,10 @@ async fn what_has_the_id_of_a_machine_that_was_destroyed_is_not_recovered_as_tha
         world.try_apply(None, Some(&config), &recorder).await.unwrap();
         let mut open = open_action(&world, &config, &recorder).await;
         open.intent.claim.vmid = Some(720);
-        assert!(matches!(world.provider.recover(&open, None).await.unwrap(), Recovery::Exists(_)), "{kind}");
+        assert!(
+            matches!(world.provider.recover(&open, None, None).await.unwrap(), Recovery::Exists(_)),
+            "{kind}"
+        );
         world.api.send(Method::Delete, "/nodes/pve/qemu/720", &[]).await.unwrap();
         while world.api.send(Method::Get, "/nodes/pve/qemu/720/config", &[]).await.is_ok() {}
         send(&world, "/nodes/pve/qemu", &[("vmid", "720"), ("name", "theirs")]).await;
@@ -376,7 +379,7 @@ async fn what_has_the_id_of_a_machine_that_was_destroyed_is_not_recovered_as_tha
             *upid = parts.join(":");
         }
         assert!(!open.tasks.is_empty() && !open.completed.is_empty(), "{kind}");
-        match world.provider.recover(&open, None).await {
+        match world.provider.recover(&open, None, None).await {
             Ok(Recovery::Unclear(why)) => assert!(why.contains("was destroyed after this run"), "{why}"),
             other => panic!("{kind}: {other:?}"),
         }

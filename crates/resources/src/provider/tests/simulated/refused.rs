@@ -26,6 +26,23 @@ pub(in super::super) struct Refusing {
     pub(in super::super) reload: Mutex<Option<Duration>>,
 }
 
+impl Refusing {
+    /// Refuses the request of this number, counted from now.
+    pub(super) fn refuse_from_now(&self, at: Option<usize>) {
+        *self.at.lock().unwrap() = at;
+    }
+
+    /// Refuses writes with this part in their path, or no more.
+    pub(super) fn refuse_path(&self, part: Option<&'static str>) {
+        *self.path.lock().unwrap() = part;
+    }
+
+    /// Whether that request was asked.
+    pub(super) fn is_past(&self) -> bool {
+        self.at.lock().unwrap().take().is_none_or(|left| left == 0)
+    }
+}
+
 /// Says of a request that it had no effect.
 pub(in super::super) fn refusal() -> ApiError {
     ApiError { message: "not now".into(), hint: None, status: Some(500), lost: false }
@@ -137,9 +154,9 @@ async fn refused_at(
         prior = made.map_err(|error| format!("begin: {}", error.message))?;
     }
     let config = last.map(|config| world.config(config.clone()));
-    *api.at.lock().unwrap() = Some(at);
+    api.refuse_from_now(Some(at));
     let done = world.try_apply(prior.as_ref(), config.as_ref(), &Recorder::default()).await;
-    let was_refused = api.at.lock().unwrap().take().is_none_or(|left| left == 0);
+    let was_refused = api.is_past();
     let known = match done {
         Ok(after) => after,
         Err(error) if error.indeterminate => return Err(format!("it is left open: {}", error.message)),

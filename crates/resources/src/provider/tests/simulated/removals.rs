@@ -1,0 +1,147 @@
+//! A change that takes parts of a guest out breaks off: the next run takes out what is left of them.
+
+use pve_executor::ports::{Provider, Recovery};
+use pve_model::Value;
+use pve_model::event::Operation;
+use serde_json::{Value as Json, json};
+
+use super::super::lives::{CONTAINER, VM};
+use super::super::recovered::open_action;
+use super::super::watched::Watched;
+use super::super::{Recorder, World};
+use super::refused::Refusing;
+use super::world;
+use crate::cluster::Method;
+
+fn disk(interface: &str) -> Json {
+    json!({"interface": interface, "size": 1})
+}
+
+fn vm(parts: Json) -> Json {
+    let mut config = json!({"node_name": "pve", "vm_id": 600, "name": "v", "started": false,
+                            "disk": [disk("scsi0")], "network_device": [{"bridge": "vmbr0"}]});
+    config.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+    config
+}
+
+fn extras() -> Json {
+    json!({
+        "disk": [disk("scsi0"), disk("scsi1")], "description": "dd",
+        "cpu": [{"cores": 3}], "cdrom": [{"interface": "ide3", "file_id": "none"}],
+        "network_device": [{"bridge": "vmbr0"}, {"bridge": "vmbr1"}],
+    })
+}
+
+/// What a run knows of the guest whose change broke off: by the error, or by what the next run finds.
+async fn known_after(
+    world: &World,
+    prior: &Value,
+    config: &Value,
+    recorder: &Recorder,
+    left: Option<Value>,
+    is_crash: bool,
+) -> Value {
+    if !is_crash {
+        return left.unwrap_or_else(|| prior.clone());
+    }
+    let mut open = open_action(world, config, recorder).await;
+    let planned = world.request(Some(prior), Some(config)).planned.unwrap();
+    open.intent.operation = Operation::Update;
+    open.intent.planned = pve_model::codec::encode(&planned, &planned.ty());
+    match world.provider.recover(&open, None, Some(prior)).await.unwrap() {
+        Recovery::Exists(value) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Breaks the change off at each of its requests in turn, and lets the next run finish it. Every time the guest becomes
+/// what it becomes undisturbed.
+async fn break_off_in_turn(
+    kind: &'static str,
+    api_kind: &str,
+    with: &Json,
+    without: &Json,
+    prepare: Option<&Json>,
+) {
+    for is_crash in [false, true] {
+        let mut undisturbed = None;
+        for at in (1..).map(|at| (at > 1).then_some(at - 1)) {
+            let (plain, _server) = world(kind).await;
+            if let Some(template) = prepare {
+                let config = plain.config(template.clone());
+                plain.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
+            }
+            let api = Watched::over(&plain.api, Refusing::default());
+            let world = World::over(kind, api.clone());
+            let made = world.config(with.clone());
+            let made = world.try_apply(None, Some(&made), &Recorder::default()).await.unwrap().unwrap();
+            let config = world.config(without.clone());
+            let recorder = Recorder::default();
+            api.refuse_from_now(at);
+            let done = world.try_apply(Some(&made), Some(&config), &recorder).await;
+            let was_refused = api.is_past();
+            if let Err(error) = done {
+                let known = known_after(&world, &made, &config, &recorder, error.left, is_crash).await;
+                let read = world.read(&known).await.unwrap();
+                let done = world.try_apply(Some(&read), Some(&config), &Recorder::default()).await;
+                done.unwrap_or_else(|error| panic!("request {at:?}: {}", error.message));
+            } else if at.is_some() && !was_refused {
+                break;
+            }
+            let path = format!("/nodes/pve/{api_kind}/600/config");
+            let mut now = plain.api.send(Method::Get, &path, &[]).await.unwrap();
+            for name in ["digest", "smbios1", "vmgenid", "meta", "net0"] {
+                now.as_object_mut().unwrap().remove(name);
+            }
+            let expected = undisturbed.get_or_insert_with(|| now.clone());
+            assert_eq!(&now, expected, "request {at:?}, crash {is_crash}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_vm_was_to_lose_is_lost_whatever_request_was_refused() {
+    break_off_in_turn(VM, "qemu", &vm(extras()), &vm(json!({})), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_clone_was_to_lose_is_lost_whatever_request_was_refused() {
+    let mut template = vm(json!({"vm_id": 9000, "name": "tpl", "template": true}));
+    template.as_object_mut().unwrap().remove("network_device");
+    let clone = json!([{"vm_id": 9000}]);
+    let (mut with, mut without) = (vm(extras()), vm(json!({})));
+    (with["clone"], without["clone"]) = (clone.clone(), clone);
+    break_off_in_turn(VM, "qemu", &with, &without, Some(&template)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_container_was_to_lose_is_lost_whatever_request_was_refused() {
+    let without = json!({
+        "node_name": "pve", "vm_id": 600, "started": false,
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}],
+        "disk": [{"datastore_id": "local-lvm", "size": 1}],
+    });
+    let mut with = without.clone();
+    with["description"] = json!("dd");
+    with["mount_point"] = json!([{"path": "/data", "volume": "local-lvm", "size": "1G"}]);
+    break_off_in_turn(CONTAINER, "lxc", &with, &without, None).await;
+}
+
+/// No value tells the volume of an EFI disk: it is known as long as it is in its place.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_efi_disk_whose_removal_was_refused_is_still_known() {
+    let (plain, _server) = world(VM).await;
+    let api = Watched::over(&plain.api, Refusing::default());
+    let world = World::over(VM, api.clone());
+    let made = world.config(vm(json!({"efi_disk": [{"type": "4m"}]})));
+    let made = world.try_apply(None, Some(&made), &Recorder::default()).await.unwrap().unwrap();
+    let config = world.config(vm(json!({})));
+    api.refuse_path(Some("/600/config"));
+    let recorder = Recorder::default();
+    let error = world.try_apply(Some(&made), Some(&config), &recorder).await.unwrap_err();
+    api.refuse_path(None);
+    for is_crash in [false, true] {
+        let known = known_after(&world, &made, &config, &recorder, error.left.clone(), is_crash).await;
+        assert_eq!(crate::values::all_blocks(&known, "efi_disk").len(), 1, "crash {is_crash}");
+    }
+}
