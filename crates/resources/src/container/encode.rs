@@ -174,8 +174,9 @@ pub(super) fn new_volume(point: &Value) -> String {
     if volume.starts_with('/') || volume.contains(':') {
         return volume.to_string();
     }
-    let size = text(point, "size").and_then(crate::size::in_gibibytes).unwrap_or(8);
-    format!("{volume}:{size}")
+    // A part of a gibibyte may be asked for, too (`PVE::LXC::NEW_DISK_RE`).
+    let bytes = text(point, "size").and_then(crate::size::parse_size).unwrap_or(8 << 30);
+    format!("{volume}:{}", bytes as f64 / f64::from(1 << 30))
 }
 
 /// Everything that a new container from a template file needs.

@@ -39,7 +39,13 @@ pub(super) fn stays(old: &Value, new: &Value) -> bool {
 
 /// Whether a mount point keeps its volume or takes it along to another datastore.
 pub(super) fn keeps_volume(old: &Value, new: &Value) -> bool {
-    stays(old, new) || text(new, "volume").is_some_and(|volume| !volume.contains([':', '/']))
+    stays(old, new)
+        || !is_of_the_node(old) && text(new, "volume").is_some_and(|volume| !volume.contains([':', '/']))
+}
+
+/// Whether a mount point is a directory or a device of the node: it has no volume that could go along.
+fn is_of_the_node(point: &Value) -> bool {
+    text(point, "volume").is_some_and(|volume| volume.starts_with('/'))
 }
 
 /// Whether a running container takes the planned mount points only when it restarts: new ones it takes at once.
@@ -76,7 +82,7 @@ pub(super) fn moves(observed: &Observed, planned: &Value) -> Vec<(String, String
     let points = all_blocks(planned, "mount_point").iter().filter_map(|point| {
         let slot = slot_of(observed, point)?;
         let wanted = text(point, "volume").filter(|volume| !volume.contains([':', '/']))?;
-        let now = observed.text(&slot)?;
+        let now = observed.text(&slot).filter(|now| !now.starts_with('/'))?;
         let (datastore, _) = now.split_once(':')?;
         (datastore != wanted).then(|| (slot, wanted.to_string()))
     });
@@ -106,6 +112,10 @@ pub(super) fn change_mount_points(
         let now = Properties::parse(&observed.text(&slot).unwrap_or_default());
         let present = now.first_or("volume").unwrap_or_default();
         let named = text(point, "volume").filter(|volume| volume.contains([':', '/']));
+        if named.is_none() && present.starts_with('/') {
+            set.put(&slot, Some(encode_mount_point(point, &new_volume(point))));
+            continue;
+        }
         let volume = named.unwrap_or(present);
         let options = encode_mount_point(point, volume);
         let differs = match old {

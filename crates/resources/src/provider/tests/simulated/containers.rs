@@ -3,8 +3,8 @@
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
-use super::super::Recorder;
 use super::super::lives::CONTAINER;
+use super::super::{Recorder, World};
 use super::turns::{Kind, Samples, every_attribute};
 use super::world;
 use crate::cluster::Method;
@@ -158,4 +158,39 @@ async fn a_container_that_took_the_place_and_the_name_of_another_is_not_taken_fo
         let error = world.try_apply(Some(&made), config.as_ref(), &Recorder::default()).await.unwrap_err();
         assert!(error.message.contains("it may be another guest"), "{}", error.message);
     }
+}
+
+fn mounting(point: Json) -> Json {
+    json!({
+        "node_name": "pve", "vm_id": 630, "started": false,
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}],
+        "disk": [{"datastore_id": "local-lvm", "size": 1}], "mount_point": [point],
+    })
+}
+
+async fn mount_point(world: &World) -> String {
+    let config = world.api.send(Method::Get, "/nodes/pve/lxc/630/config", &[]).await.unwrap();
+    config["mp0"].as_str().unwrap().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_point_may_be_smaller_than_a_gibibyte() {
+    let (world, _server) = world(CONTAINER).await;
+    let point = |size: &str| mounting(json!({"path": "/m", "volume": "local-lvm", "size": size}));
+    let made = world.apply(None, point("512M")).await;
+    assert!(mount_point(&world).await.contains("size=512M"));
+    world.apply(Some(&made), point("1536M")).await;
+    assert!(mount_point(&world).await.contains("size=1536M"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_the_node_gives_way_to_a_volume_and_back() {
+    let (world, _server) = world(CONTAINER).await;
+    let bind = mounting(json!({"path": "/m", "volume": "/mnt/bind/x"}));
+    let made = world.apply(None, bind.clone()).await;
+    let volume = mounting(json!({"path": "/m", "volume": "local-lvm", "size": "1G"}));
+    let made = world.apply(Some(&made), volume).await;
+    assert!(mount_point(&world).await.starts_with("local-lvm:vm-630-disk-1,"));
+    world.apply(Some(&made), bind).await;
+    assert!(mount_point(&world).await.starts_with("/mnt/bind/x,"));
 }
