@@ -2,6 +2,7 @@
 
 #![allow(clippy::result_large_err, reason = "the error of the executor's port is as large as it is")]
 
+mod adoption;
 mod base64;
 mod beside;
 mod cluster;

@@ -33,6 +33,7 @@ pub(crate) struct Rules {
     pub(crate) of_cluster: fn(&Value, &Value) -> Value,
     pub(crate) protection: fn(&Value) -> Option<&'static str>,
     pub(crate) remarks: fn(&Beside, &Value, Option<&Value>) -> Vec<String>,
+    pub(crate) adopted: fn(&Block, &Value, &Value) -> Value,
 }
 
 impl Default for Rules {
@@ -46,6 +47,7 @@ impl Default for Rules {
             of_cluster: |_, read| read.clone(),
             protection: |_| None,
             remarks: |_, _, _| Vec::new(),
+            adopted: |_, imported, _| imported.clone(),
         }
     }
 }
@@ -108,7 +110,7 @@ impl KindRules for Kind {
     fn adopted(&self, imported: &Value, config: &Value) -> Value {
         match &self.engine {
             Some(engine) => engine.adopted(imported, config),
-            None => imported.clone(),
+            None => (self.rules.adopted)(&self.definition.schema.block, imported, config),
         }
     }
 

@@ -19,6 +19,7 @@ mod schema;
 mod validate;
 mod volumes;
 
+use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
 use crate::registry::Rules;
 use crate::vm::{claim_guest, guest_protection};
@@ -39,6 +40,7 @@ pub(crate) fn rules() -> Rules {
         claim: claim_guest,
         protection: guest_protection,
         remarks: remarks_on_guest,
+        adopted: adopted_clone,
         ..Rules::default()
     }
 }

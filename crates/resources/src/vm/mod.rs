@@ -3,8 +3,8 @@
 //! Where it departs from the reference: another node is a migration, cloud-init files and `clone.retries` change in
 //! place, disks are known by interface, removed tags, disks and network devices are taken away, a smaller disk is
 //! refused while planning, `clone` added to a VM that is there changes nothing, and a template is replaced when it is to
-//! be a VM again. How a VM was made cannot be read: one that was imported does not tell, and `clone`, `file_id` and
-//! `import_from` are no changes of it. A block that is left out means its defaults, but for the display. A VM keeps its
+//! be a VM again. How a VM was made cannot be read: one that was imported does not tell, and `file_id` and `import_from` are
+//! no changes of it; a `clone` is taken for its origin, as its configuration has it. A block that is left out means its defaults, but for the display. A VM keeps its
 //! UUID when other details of `smbios` change. Disks that nobody configured are told and left alone: they have data, and
 //! whoever attached one had a reason. Network devices are taken for what the configuration has wholly, as by the
 //! reference, where it has any: others are planned to go, since a device more changes what a guest is reached by, and
@@ -32,6 +32,7 @@ mod volumes;
 
 use pve_model::Value;
 
+use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
 use crate::registry::Rules;
 
@@ -58,6 +59,7 @@ pub(crate) fn rules() -> Rules {
         claim: claim_guest,
         protection: guest_protection,
         remarks: remarks_on_guest,
+        adopted: adopted_clone,
         ..Rules::default()
     }
 }

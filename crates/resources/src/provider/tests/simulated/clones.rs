@@ -1,5 +1,6 @@
 //! Clones, templates and power against the simulator.
 
+use pve_executor::ports::Provider;
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
@@ -158,4 +159,57 @@ async fn a_container_is_cloned_and_changed() {
     assert_eq!(volume(&now), volume(&then), "another path, the same volume");
     assert!(then["mp0"].as_str().unwrap().contains("mp=/data"), "{then}");
     world.try_apply(Some(&updated), None, &Recorder::default()).await.unwrap();
+}
+
+/// What the next run knows of a clone that was taken out of the state and imported again, by the same configuration.
+async fn imported_again(world: &World, vmid: u32, json: Json) {
+    let made = must(world, None, json.clone()).await;
+    let config = world.config(json);
+    let found = world.provider.import(&world.address, "proxmox", &format!("pve/{vmid}")).await.unwrap();
+    let adopted = world.rules().adopted(&found, &config);
+    let read = world.read(&adopted).await.unwrap();
+    let planned = world.plan(Some(&read), &config);
+    let names = crate::values::changed(&read, planned.planned.as_ref().unwrap());
+    assert!(names.is_empty() && planned.replace.is_empty(), "{names:?}, replaced {:?}", planned.replace);
+    // What each disk was made from no import tells, and the display is the cluster's to tell.
+    let mut names = crate::values::changed(&made, &adopted);
+    names.retain(|name| !matches!(name.as_str(), "disk" | "vga"));
+    assert!(names.is_empty(), "{names:?} are not as they were made");
+    let interfaces = |value: &Value| {
+        let disks = all_blocks(value, "disk").iter().map(|disk| text(disk, "interface").map(str::to_string));
+        disks.collect::<Vec<_>>()
+    };
+    assert_eq!(interfaces(&made), interfaces(&adopted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_imported_clone_is_what_its_configuration_made() {
+    let (world, _server) = world(VM).await;
+    must(&world, None, template()).await;
+    let bare = json!({"node_name": "pve", "vm_id": 601, "name": "a", "clone": [{"vm_id": 9000}]});
+    imported_again(&world, 601, bare.clone()).await;
+    let mut more = bare;
+    more["vm_id"] = json!(602);
+    more["started"] = json!(false);
+    more["memory"] = json!([{"dedicated": 1024}]);
+    more["disk"] = json!([{"interface": "scsi1", "size": 2}]);
+    imported_again(&world, 602, more).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_imported_clone_of_a_container_is_what_its_configuration_made() {
+    let (world, _server) = world(CONTAINER).await;
+    let template = json!({
+        "node_name": "pve", "vm_id": 9100, "template": true, "started": false, "unprivileged": true,
+        "description": "t", "tags": ["tpl"], "memory": [{"dedicated": 1024}],
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}],
+        "disk": [{"datastore_id": "local-lvm", "size": 2}],
+        "mount_point": [{"path": "/data", "volume": "local-lvm", "size": "1G"}],
+        "network_interface": [{"name": "eth0"}],
+        "initialization": [{"hostname": "t", "ip_config": [{"ipv4": [{"address": "dhcp"}]}]}],
+    });
+    must(&world, None, template).await;
+    let clone = json!({"node_name": "pve", "vm_id": 603, "started": false, "clone": [{"vm_id": 9100}],
+                       "initialization": [{"hostname": "cc"}]});
+    imported_again(&world, 603, clone).await;
 }
