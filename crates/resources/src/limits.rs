@@ -219,6 +219,18 @@ pub(crate) fn serial_device(text: &str) -> Option<String> {
     (!good).then(|| format!("{text:?} must be socket or a device such as /dev/ttyS0"))
 }
 
+/// The address of a server of a container: one of its own link comes with an interface (`pct.conf(5)`, `nameserver`).
+pub(crate) fn server_of_container(text: &str) -> Option<String> {
+    let is_local =
+        |address: &str| address.parse::<std::net::Ipv6Addr>().is_ok_and(|ip| ip.is_unicast_link_local());
+    let with_interface = text.split_once('%');
+    let is_on_link = with_interface.is_some_and(|(address, name)| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        is_local(address) && !name.is_empty() && name.chars().all(is_name)
+    });
+    if is_on_link { None } else { server(text) }
+}
+
 /// The address of a server.
 pub(crate) fn server(text: &str) -> Option<String> {
     (text.parse::<std::net::IpAddr>().is_err()).then(|| format!("{text:?} is no address"))
@@ -369,7 +381,12 @@ mod tests {
             (disk_serial, &["12345678901234567890"], &["123456789012345678901"]),
             (hotplug, &["0", "network,disk,usb,cloudinit"], &["network,sound", "2"]),
             (serial_device, &["socket", "/dev/ttyS0"], &["ttyS0"]),
-            (server, &["192.0.2.1", "2001:db8::1"], &["dns.example.test"]),
+            (server, &["192.0.2.1", "2001:db8::1"], &["dns.example.test", "fe80::1%eth0"]),
+            (
+                server_of_container,
+                &["192.0.2.1", "fe80::1", "fe80::1%eth0"],
+                &["dns.example.test", "fe80::1%", "2001:db8::1%eth0", "192.0.2.1%eth0"],
+            ),
             (file_id, &["", "local:snippets/u.yaml"], &["u.yaml", ":x"]),
             (absolute_path, &["/dev/fuse"], &["dev/fuse"]),
             (file_mode, &["0700", "755", "1"], &["", "0", "0888", "+7"]),

@@ -118,7 +118,7 @@ fn initialization() -> Fields {
             blocks(vec![
                 ("domain", text()),
                 ("server", text().deprecated("use servers")),
-                ("servers", texts().checked(limits::server)),
+                ("servers", texts().checked(limits::server_of_container)),
             ])
             .most(1),
         ),
