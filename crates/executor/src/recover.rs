@@ -153,7 +153,7 @@ fn made(open: &OpenAction, provider: &dyn Provider, records: &dyn Records, value
     let intent = &open.intent;
     let identity = provider.identity(&intent.address).or_else(|| records.identity(intent));
     let made = records.made(intent, value);
-    let unspoken = provider.beside(&intent.address).map(|beside| beside.unspoken).or(made.unspoken);
+    let unspoken = provider.beside(&intent.address).and_then(|beside| beside.unspoken).or(made.unspoken);
     InstanceRecord { identity, unspoken, ..made }
 }
 

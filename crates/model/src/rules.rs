@@ -65,8 +65,8 @@ pub struct Beside {
     pub waits: Vec<String>,
     /// Values that whoever reads may not see, and why; they are kept as they were recorded.
     pub hidden: Vec<String>,
-    /// Options that it has and that none of its values tells, by their names.
-    pub unspoken: BTreeMap<String, String>,
+    /// Options that it has and that none of its values tells, by their names. `None` where that was not looked at.
+    pub unspoken: Option<BTreeMap<String, String>>,
     /// Those of them that are others than were recorded.
     pub changed: Vec<OptionChange>,
 }
@@ -107,12 +107,12 @@ impl Beside {
     /// The same, with what has changed since `recorded`. Where nothing is recorded, nothing is known to have changed.
     #[must_use]
     pub fn since(&self, recorded: Option<&BTreeMap<String, String>>) -> Beside {
-        let Some(recorded) = recorded else { return self.clone() };
-        let names: BTreeSet<&String> = recorded.keys().chain(self.unspoken.keys()).collect();
+        let Some((recorded, seen)) = recorded.zip(self.unspoken.as_ref()) else { return self.clone() };
+        let names: BTreeSet<&String> = recorded.keys().chain(seen.keys()).collect();
         let options = names.into_iter().map(|name| OptionChange {
             name: name.clone(),
             before: recorded.get(name).cloned(),
-            after: self.unspoken.get(name).cloned(),
+            after: seen.get(name).cloned(),
         });
         Beside { changed: options.filter(|option| option.before != option.after).collect(), ..self.clone() }
     }

@@ -10,15 +10,14 @@ use serde_json::{Map, Value as Json};
 use crate::container::match_mount_points;
 use crate::observed::Observed;
 use crate::property::Properties;
-use crate::unspoken::{changed_options, is_newer, new_volume_in_words, option_in_words, unspoken};
+use crate::unspoken::{Shape, changed_options, new_volume_in_words, option_in_words, unspoken};
 use crate::values::{all_blocks, text};
 use crate::vm::is_media;
 
 /// What was seen of a guest beside `value`, which was read with `recorded` as its guide.
 pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) -> Beside {
     // A clone that configures none of a kind has those of its template.
-    let inherits =
-        |name: &str| !all_blocks(recorded, "clone").is_empty() && all_blocks(recorded, name).is_empty();
+    let inherits = |name: &str| is_clone(recorded) && all_blocks(recorded, name).is_empty();
     let mut extras = Vec::new();
     if is_container(value) {
         extras.extend(mount_points(observed).filter(|_| !inherits("mount_point")));
@@ -33,16 +32,22 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     extras.extend(network_devices(observed).filter(|_| is_open));
     let named = named_parts(value);
     extras.retain(|extra| !named.contains(&extra.key));
-    let unspoken = unspoken(&observed.config, value, &slots(&extras));
+    // What a clone has from its template is recorded: it is none of the configuration's, and no news.
+    let told = if is_clone(recorded) { BTreeSet::new() } else { slots(&extras) };
+    let unspoken = Some(unspoken(&observed.config, value, Shape::Blocks, &told));
     let (set_aside, waits) = (set_aside(observed), waits(observed));
     Beside { extras, set_aside, waits, unspoken, ..Beside::default() }
 }
 
 /// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds have no extras: their drives
 /// are options among others.
-pub(crate) fn unspoken_of(config: Map<String, Json>, value: &Value) -> BTreeMap<String, String> {
-    if is_newer(value) {
-        return unspoken(&config, value, &BTreeSet::new());
+pub(crate) fn unspoken_of(
+    config: Map<String, Json>,
+    value: &Value,
+    shape: Shape,
+) -> Option<BTreeMap<String, String>> {
+    if shape == Shape::Attributes {
+        return Some(unspoken(&config, value, shape, &BTreeSet::new()));
     }
     beside_of(&Observed { config, ..Observed::default() }, value, value).unspoken
 }
@@ -58,12 +63,16 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         let unused =
             unused.map(|(slot, volume)| format!("{slot}: {volume}, set aside; destroyed with the guest"));
         let told = slots(&beside.extras);
-        let new = changed_options(&beside.changed, [before, before], &told).into_iter();
+        let new = changed_options(&beside.changed, [before, before], Shape::Blocks, &told).into_iter();
         let new = new.filter_map(new_volume_in_words);
         return lost.chain(unused).chain(new).collect();
     };
     let named = named_parts(after);
-    let extras = beside.extras.iter().map(|Extra { slot, key, said }| match named.contains(key) {
+    let is_news = |slot: &str| beside.changed.iter().any(|change| change.name == slot);
+    let extras = beside.extras.iter();
+    let extras =
+        extras.filter(|extra| !is_clone(before) || named.contains(&extra.key) || is_news(&extra.slot));
+    let extras = extras.map(|Extra { slot, key, said }| match named.contains(key) {
         true => format!("{slot}: {said}, is there already; it is taken in, not made"),
         false => format!("{slot}: {said}, not in the configuration; left alone"),
     });
@@ -74,7 +83,7 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
     let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
     let waiting: BTreeMap<String, &String> = beside.waits.iter().map(|wait| (name(wait), wait)).collect();
     let told = slots(&beside.extras);
-    let changed = changed_options(&beside.changed, [before, after], &told);
+    let changed = changed_options(&beside.changed, [before, after], Shape::Blocks, &told);
     remarks.extend(changed.iter().map(|change| option_in_words(change, waiting.contains_key(&change.name))));
     let rest = waiting.iter().filter(|(name, _)| changed.iter().all(|change| change.name != **name));
     let rest: Vec<&str> = rest.map(|(_, wait)| wait.as_str()).collect();
@@ -86,7 +95,8 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
 
 /// What is worth knowing of a machine of the newer kinds, whose drives and devices are options among others.
 pub(crate) fn remarks_on_options(beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
-    let changed = changed_options(&beside.changed, [before, after.unwrap_or(before)], &BTreeSet::new());
+    let values = [before, after.unwrap_or(before)];
+    let changed = changed_options(&beside.changed, values, Shape::Attributes, &BTreeSet::new());
     match after {
         Some(_) => changed.into_iter().map(|change| option_in_words(change, false)).collect(),
         None => changed.into_iter().filter_map(new_volume_in_words).collect(),
@@ -95,6 +105,10 @@ pub(crate) fn remarks_on_options(beside: &Beside, before: &Value, after: Option<
 
 fn slots(extras: &[Extra]) -> BTreeSet<String> {
     extras.iter().map(|extra| extra.slot.clone()).collect()
+}
+
+fn is_clone(value: &Value) -> bool {
+    !all_blocks(value, "clone").is_empty()
 }
 
 fn is_container(value: &Value) -> bool {
@@ -270,10 +284,42 @@ mod tests {
         overlay(&block, &defaults(&block), json)
     }
 
-    fn remarks(observed: Json, before: &Value, after: Option<&Value>) -> Vec<String> {
+    fn seen(observed: Json, before: &Value) -> Beside {
         let Json::Object(config) = observed else { unreachable!() };
-        let observed = Observed { config, ..Observed::default() };
-        remarks_on_guest(&beside_of(&observed, before, before), before, after)
+        beside_of(&Observed { config, ..Observed::default() }, before, before)
+    }
+
+    fn remarks(observed: Json, before: &Value, after: Option<&Value>) -> Vec<String> {
+        remarks_on_guest(&seen(observed, before), before, after)
+    }
+
+    #[test]
+    fn a_disk_of_the_template_is_told_when_it_changed_and_when_it_is_lost() {
+        let clone = guest(false, json!({"clone": [{"vm_id": 9}], "disk": [{"interface": "scsi1"}]}));
+        let config =
+            |size: &str| json!({"scsi0": format!("lvm:vm-1-disk-0,size={size}"), "scsi1": "lvm:vm-1-disk-1"});
+        let recorded = seen(config("8G"), &clone).unspoken;
+        let told = |config: Json, after: Option<&Value>| {
+            remarks_on_guest(&seen(config, &clone).since(recorded.as_ref()), &clone, after)
+        };
+        assert_eq!(told(config("8G"), Some(&clone)), Vec::<String>::new());
+        assert_eq!(
+            told(config("9G"), Some(&clone)),
+            ["scsi0: 9G on lvm, not in the configuration; left alone"]
+        );
+        let lost = ["scsi0: 8G on lvm, not in the configuration; destroyed with the guest"];
+        assert_eq!(told(config("8G"), None), lost);
+        let mut more = config("8G");
+        more["scsi5"] = json!("lvm:vm-1-disk-2,size=1G");
+        assert_eq!(told(more, Some(&clone)), ["scsi5: 1G on lvm, not in the configuration; left alone"]);
+        let both = guest(
+            false,
+            json!({"clone": [{"vm_id": 9}], "disk": [{"interface": "scsi0"}, {"interface": "scsi1"}]}),
+        );
+        assert_eq!(
+            told(config("8G"), Some(&both)),
+            ["scsi0: 8G on lvm, is there already; it is taken in, not made"]
+        );
     }
 
     #[test]

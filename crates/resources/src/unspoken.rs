@@ -126,6 +126,15 @@ const NEWER_PARTS: &[(&str, &[(&str, &str)])] = &[
     ),
 ];
 
+/// How the kinds of guests have their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// In blocks: what has none is at its default.
+    Blocks,
+    /// In attributes: whatever is not configured is left alone.
+    Attributes,
+}
+
 /// The options that a value tells.
 struct Spoken {
     names: BTreeSet<String>,
@@ -135,9 +144,10 @@ struct Spoken {
 }
 
 impl Spoken {
-    fn by(value: &Value) -> Spoken {
-        let mut spoken = if is_newer(value) { by_newer(value) } else { by_blocks(value) };
-        let is_clone = is_newer(value) || !all_blocks(value, "clone").is_empty();
+    fn by(value: &Value, shape: Shape) -> Spoken {
+        let is_newer = shape == Shape::Attributes;
+        let mut spoken = if is_newer { by_newer(value) } else { by_blocks(value) };
+        let is_clone = is_newer || !all_blocks(value, "clone").is_empty();
         let told = ATTRIBUTES
             .iter()
             .filter(|(attribute, _)| value.get(attribute).is_some_and(|part| !is_clone || !is_unset(part)));
@@ -153,11 +163,6 @@ impl Spoken {
             || is_numbered(name, "mp")
                 && Properties::parse(option).get("mp").is_some_and(|path| self.paths.contains(path))
     }
-}
-
-/// Whether a guest is of the newer kinds, which leave alone whatever is not configured.
-pub(crate) fn is_newer(value: &Value) -> bool {
-    value.get("timeouts").is_some()
 }
 
 fn by_blocks(value: &Value) -> Spoken {
@@ -219,9 +224,10 @@ fn is_cloud_init(name: &str, option: &str) -> bool {
 pub(crate) fn unspoken(
     config: &Map<String, Json>,
     value: &Value,
+    shape: Shape,
     told: &BTreeSet<String>,
 ) -> BTreeMap<String, String> {
-    let spoken = Spoken::by(value);
+    let spoken = Spoken::by(value, shape);
     let options = config.iter().filter_map(|(name, option)| match option {
         Json::String(text) => Some((name.clone(), text.clone())),
         Json::Number(_) | Json::Bool(_) => Some((name.clone(), option.to_string())),
@@ -237,9 +243,10 @@ pub(crate) fn unspoken(
 pub(crate) fn changed_options<'a>(
     changes: &'a [OptionChange],
     values: [&Value; 2],
+    shape: Shape,
     told: &BTreeSet<String>,
 ) -> Vec<&'a OptionChange> {
-    let spoken = values.map(Spoken::by);
+    let spoken = values.map(|value| Spoken::by(value, shape));
     let is_told = |change: &OptionChange| {
         let mut options = [&change.before, &change.after].into_iter().flatten();
         told.contains(&change.name)
@@ -248,10 +255,19 @@ pub(crate) fn changed_options<'a>(
     changes.iter().filter(|change| !is_told(change)).collect()
 }
 
+/// Options whose values may be or hold secrets that no configuration knows, so that nothing else hides them.
+const NOT_SHOWN: &[&str] = &["args", "cipassword", "description", "env", "sshkeys"];
+
 /// A change of an option, and that nothing is done about it.
 pub(crate) fn option_in_words(change: &OptionChange, waits: bool) -> String {
-    let shown = |option: &Option<String>| option.as_deref().map_or("not set".to_string(), shortened);
-    let (name, before, after) = (&change.name, shown(&change.before), shown(&change.after));
+    let name = &change.name;
+    let is_hidden = NOT_SHOWN.contains(&name.as_str());
+    let shown = |option: &Option<String>, hidden: &str| match option {
+        None => "not set".to_string(),
+        Some(_) if is_hidden => hidden.to_string(),
+        Some(option) => shortened(option),
+    };
+    let (before, after) = (shown(&change.before, "a value"), shown(&change.after, "another value"));
     let when = if waits { " with the next start" } else { "" };
     format!("{name}: {before} -> {after}{when}, changed outside and not in the configuration; left alone")
 }
@@ -273,5 +289,26 @@ fn shortened(option: &str) -> String {
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_told_without_its_value() {
+        let told = |name: &str, before: Option<&str>, after: Option<&str>| {
+            let (before, after) = (before.map(String::from), after.map(String::from));
+            option_in_words(&OptionChange { name: name.to_string(), before, after }, false)
+        };
+        let rest = ", changed outside and not in the configuration; left alone";
+        for name in NOT_SHOWN {
+            assert_eq!(told(name, None, Some("S3CRET")), format!("{name}: not set -> another value{rest}"));
+            assert_eq!(told(name, Some("S3CRET"), None), format!("{name}: a value -> not set{rest}"));
+            let both = told(name, Some("S3CRET"), Some("0THER"));
+            assert_eq!(both, format!("{name}: a value -> another value{rest}"));
+        }
+        assert_eq!(told("kvm", None, Some("0")), format!("kvm: not set -> 0{rest}"));
     }
 }

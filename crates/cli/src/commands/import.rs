@@ -72,7 +72,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     }
     let record = imported(&workspace, change, provider.identity(&address));
     let mut record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
-    record.unspoken = provider.beside(&address).map(|beside| beside.unspoken);
+    record.unspoken = provider.beside(&address).and_then(|beside| beside.unspoken);
     let taken = change.before.as_ref().and_then(half_made_by);
     if taken.is_some() {
         let told = take_over(provider, change, &options.id).await?;

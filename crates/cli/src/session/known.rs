@@ -23,12 +23,12 @@ pub fn identities(
     read.filter_map(|(address, read_at)| Some((address.clone(), provider.identity(read_at)?))).collect()
 }
 
-/// What the object of an instance has that no value tells, as it was seen last.
+/// What the object of an instance has that no value tells, as it was seen last. Nothing is something that is known, too.
 pub(super) fn unspoken(
     provider: &dyn Provider,
     address: &InstanceAddress,
 ) -> Option<BTreeMap<String, String>> {
-    Some(provider.beside(address)?.unspoken).filter(|unspoken| !unspoken.is_empty())
+    provider.beside(address)?.unspoken
 }
 
 /// The same of one that moves from one address to another. Another kind tells other values: what was recorded by those of

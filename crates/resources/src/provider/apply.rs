@@ -42,7 +42,7 @@ impl ProxmoxProvider {
             Err(error) => error.left.as_ref(),
         };
         if let Some((value, vmid)) = left.and_then(|value| Some((value, vmid_of(kind, family, value)?))) {
-            self.take_in(address, Seen::settled(connection.cluster.seen(vmid), value));
+            self.take_in(address, Seen::settled(connection.cluster.seen(vmid), family, value));
         }
         done
     }

@@ -39,6 +39,7 @@ use crate::beside::unspoken_of;
 use crate::cluster::{Api, Cluster, refused};
 use crate::preflight::Limits;
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
+use crate::unspoken::Shape;
 use crate::{container, download_file, file, null_resource, terraform_data, vm};
 use identity::Known;
 
@@ -112,9 +113,10 @@ pub(crate) enum Family {
 
 impl Seen {
     /// A guest with these values, as it was found when it had just been changed, imported or recovered.
-    fn settled(found: Option<Known>, value: &Value) -> Seen {
+    fn settled(found: Option<Known>, family: Family, value: &Value) -> Seen {
         let Some(Known { identity, options, .. }) = found else { return Seen::default() };
-        let beside = Beside { unspoken: unspoken_of(options, value), ..Beside::default() };
+        let shape = if family == Family::Plain { Shape::Attributes } else { Shape::Blocks };
+        let beside = Beside { unspoken: unspoken_of(options, value, shape), ..Beside::default() };
         Seen { identity, beside, ..Seen::default() }
     }
 }

@@ -91,7 +91,7 @@ async fn read_machine(
     let node = text(&value, "node_name").unwrap_or_default();
     let known = Known::recorded(prior, request.identity.as_deref());
     refuse_another(known.is_another(&found), &found, (vmid, node))?;
-    let seen = Seen::settled(Some(found), &value);
+    let seen = Seen::settled(Some(found), Family::Plain, &value);
     Ok((Some(value), seen))
 }
 

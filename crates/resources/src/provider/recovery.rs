@@ -58,7 +58,7 @@ impl ProxmoxProvider {
         if let Recovery::Exists(value) = &recovery
             && let Some(vmid) = vmid_of(kind, family, value)
         {
-            self.take_in(intent.address.clone(), Seen::settled(cluster.seen(vmid), value));
+            self.take_in(intent.address.clone(), Seen::settled(cluster.seen(vmid), family, value));
         }
         Ok(recovery)
     }

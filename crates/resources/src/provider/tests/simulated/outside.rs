@@ -61,7 +61,7 @@ async fn options(world: &World, path: &str) -> Json {
 }
 
 fn unspoken(world: &World) -> BTreeMap<String, String> {
-    world.provider.beside(&world.address).unwrap().unspoken
+    world.provider.beside(&world.address).unwrap().unspoken.unwrap()
 }
 
 /// What a plan without changes says when options are no more as `recorded`.
@@ -228,4 +228,23 @@ async fn what_a_machine_of_the_newer_kinds_leaves_open_is_told_and_left() {
     let read = world.read(&made).await.unwrap();
     assert_eq!(changed(&made, &read).into_iter().collect::<Vec<_>>(), ["cpu"]);
     assert!(remarks(&world, &recorded, &read).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_option_of_a_container_that_is_configured_wholly_is_told() {
+    let (world, _server) = world(CONTAINER).await;
+    let config = json!({
+        "node_name": "pve", "vm_id": 500, "started": false, "disk": [{"datastore_id": "local-lvm"}],
+        "cpu": [{"cores": 1}], "memory": [{"dedicated": 512}], "console": [{}], "features": [{"nesting": true}],
+        "initialization": [{"hostname": "whole"}], "network_interface": [{"name": "eth0"}],
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}],
+    });
+    let made = world.apply(None, config).await;
+    let recorded = unspoken(&world);
+    assert_eq!(recorded, BTreeMap::new(), "every option is configured");
+    assert_eq!(world.read(&made).await.as_ref(), Some(&made));
+    assert_eq!(unspoken(&world), BTreeMap::new());
+    set(&world, "/nodes/pve/lxc/500/config", "timezone", "host").await;
+    let read = world.read(&made).await.unwrap();
+    assert_eq!(remarks(&world, &recorded, &read), [in_words("timezone", None, "host")]);
 }
