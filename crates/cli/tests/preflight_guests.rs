@@ -285,3 +285,48 @@ fn a_local_file_that_is_not_there_is_told_before_it_is_to_be_uploaded_and_not_af
     let (code, said) = project.ends(&["plan"]);
     assert!(code == 0 && !said.contains(told), "{said}");
 }
+
+/// A cluster that takes disks to import, and a VM that is stopped, with disks.
+fn importing(file: &str) -> Cluster {
+    let cluster = cluster();
+    cluster.send("PUT", "/storage/local", &[("content", "iso,vztmpl,snippets,import,backup")]);
+    cluster.server.simulator().add_file(file, b"disk");
+    cluster
+}
+
+fn vm_with(disks: &[&str]) -> String {
+    let disks: String = disks.iter().map(|lines| format!("  disk {{\n{lines}\n  }}\n")).collect();
+    vm("it", &format!("  vm_id = 702\n  started = false\n{disks}"))
+}
+
+#[test]
+fn a_disk_of_an_appliance_is_looked_for_by_its_archive() {
+    let cluster = importing("local:import/app.ova");
+    let main = |file: &str| {
+        let disk = format!("    interface = \"scsi0\"\n    import_from = \"local:import/{file}/disk0.vmdk\"");
+        format!("{PROVIDER}{}", vm_with(&[&disk]))
+    };
+    let project = Project::of(&cluster, &main("none.ova"));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("There is no volume \"local:import/none.ova\""), "{said}");
+    project.write("main.tf", &main("app.ova"));
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(!said.contains("There is no volume"), "{said}");
+    let now = cluster.get("/nodes/pve/qemu/702/config");
+    assert!(now["scsi0"].as_str().unwrap().starts_with("local-lvm:vm-702-disk-"), "{now}");
+}
+
+#[test]
+fn what_a_disk_was_made_of_is_not_missed_when_another_comes_before_it() {
+    let cluster = importing("local:import/deb.qcow2");
+    let imported = "    interface = \"scsi0\"\n    size = 3\n    import_from = \"local:import/deb.qcow2\"";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{}", vm_with(&[imported])));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("DELETE", "/nodes/pve/storage/local/content/local:import/deb.qcow2", &[]);
+    while cluster.get("/nodes/pve/storage/local/content").to_string().contains("deb.qcow2") {}
+    let more = vm_with(&["    interface = \"scsi1\"\n    size = 2", imported]);
+    project.write("main.tf", &format!("{PROVIDER}{more}"));
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && !said.contains("There is no volume"), "{said}");
+    project.ok(&["apply", "--auto-approve"]);
+}

@@ -9,6 +9,16 @@ use serde_json::Value as Json;
 use crate::cluster::{ApiError, Call, Cluster, Content, Method, Step, refused};
 use crate::params::Params;
 
+/// The file that a volume is in: a disk of an appliance is written behind its archive, as `local:import/x.ova/disk.vmdk`,
+/// and only the archive is listed (PVE::Storage::Plugin, `parse_volname`).
+pub(crate) fn file_of(id: &str) -> &str {
+    let archive = id.split_once(":import/").and_then(|(_, name)| name.split_once('/')).map(|(file, _)| file);
+    match archive.filter(|file| file.ends_with(".ova")) {
+        Some(file) => &id[..id.find(":import/").unwrap_or_default() + ":import/".len() + file.len()],
+        None => id,
+    }
+}
+
 /// A file in a datastore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Volume {

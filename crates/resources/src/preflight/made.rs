@@ -8,7 +8,7 @@ use pve_model::Value;
 use super::references::{self, Reference};
 use super::things::Thing;
 use crate::object::plain;
-use crate::volumes::Volume;
+use crate::volumes::{Volume, file_of};
 use crate::{download_file, file, oci_image};
 
 /// What the values of objects are to others.
@@ -73,14 +73,60 @@ impl Made {
     /// Whether the volume of a reference, or the guest that it is a disk of, is one of these.
     pub(super) fn has_volume(&self, reference: &Reference) -> bool {
         let Some(volume) = &reference.volume else { return false };
-        let mut words = volume.split(['-', '/', ':', '.']).filter(|word| word.parse::<u32>().is_ok());
-        let is_file =
-            [":iso/", ":vztmpl/", ":snippets/", ":import/"].iter().any(|part| volume.contains(part));
-        self.volumes.contains(volume) || !is_file && words.any(|id| self.names_it(Thing::Guest, id))
+        self.volumes.contains(file_of(volume))
+            || guests_of(volume).iter().any(|id| self.names_it(Thing::Guest, id))
     }
 
     /// The same, or one of these has a name that is not known yet.
     pub(super) fn may_have_volume(&self, reference: &Reference) -> bool {
         reference.volume.is_some() && self.has_open_volumes || self.has_volume(reference)
+    }
+}
+
+/// The guests that a disk is one of, and is a linked clone of: `STORE:100/vm-100-disk-0.qcow2`, or
+/// `STORE:base-9000-disk-0/vm-100-disk-0`. Files are nobody's, whatever numbers their names have.
+fn guests_of(volume: &str) -> Vec<&str> {
+    let parts = volume.split_once(':').map(|(_, path)| path.split('/')).into_iter().flatten();
+    let mut found = Vec::new();
+    for part in parts {
+        let name =
+            ["basevol-", "base-", "subvol-", "vm-"].iter().find_map(|prefix| part.strip_prefix(prefix));
+        let id = name.and_then(|name| name.split_once('-')).map_or(part, |(id, _)| id);
+        if id.parse::<u32>().is_err() {
+            break;
+        }
+        found.push(id);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_disks_are_of_guests() {
+        for (volume, guests) in [
+            ("nas-100:base-9000-disk-0/vm-101-disk-0", &["9000", "101"][..]),
+            ("nas-100:iso/vm-100-x.iso", &[]),
+            ("local:backup/vzdump-lxc-100-2026_01_01.tar.zst", &[]),
+            ("local:102/vm-102-disk-0.qcow2", &["102", "102"]),
+            ("local-zfs:subvol-103-disk-0", &["103"]),
+            ("local:import/100.ova/vm-100-disk-0.vmdk", &[]),
+        ] {
+            assert_eq!(guests_of(volume), guests, "{volume}");
+        }
+    }
+
+    #[test]
+    fn the_disk_of_an_appliance_is_in_its_archive() {
+        for (volume, file) in [
+            ("local:import/a.ova/d.vmdk", "local:import/a.ova"),
+            ("local:import/a.qcow2", "local:import/a.qcow2"),
+            ("local:100/x.ova/d.vmdk", "local:100/x.ova/d.vmdk"),
+            ("local-lvm:vm-100-disk-0", "local-lvm:vm-100-disk-0"),
+        ] {
+            assert_eq!(file_of(volume), file);
+        }
     }
 }

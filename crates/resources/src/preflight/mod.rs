@@ -9,6 +9,7 @@ mod limits;
 mod made;
 mod names;
 mod objects;
+mod pairs;
 mod references;
 mod things;
 mod volumes;
@@ -84,7 +85,8 @@ fn is_looked_at(change: &ApplyRequest, planned: &Value, reference: &Reference) -
     if matches!(reference.path.0.first(), Some(PathStep::Attribute(block)) if block == "clone") {
         return false;
     }
-    let is_same = prior.at(&reference.path) == planned.at(&reference.path);
+    let before = pairs::before(prior, planned, &reference.path);
+    let is_same = before.is_some_and(|path| prior.at(&path) == planned.at(&reference.path));
     // Each node has bridges and datastores of its own.
     let moves = text(prior, "node_name") != text(planned, "node_name");
     !is_same || moves && reference.thing.is_of_node() && reference.volume.is_none()
@@ -99,7 +101,9 @@ fn is_used(change: &ApplyRequest, planned: &Value, reference: &Reference) -> boo
         Used::Made => {
             let steps = &reference.path.0;
             let block = Path(steps[..steps.len().saturating_sub(1)].to_vec());
-            let is_new = change.prior.as_ref().is_none_or(|prior| prior.at(&block).is_none());
+            let before =
+                |prior: &Value| pairs::before(prior, planned, &block).filter(|at| prior.at(at).is_some());
+            let is_new = change.prior.as_ref().is_none_or(|prior| before(prior).is_none());
             is_new && all_blocks(planned, "clone").is_empty()
         }
     }

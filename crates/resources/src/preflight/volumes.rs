@@ -6,13 +6,14 @@ use super::facts::Facts;
 use super::fault::Fault;
 use super::names::what_there_is;
 use super::references::Reference;
+use crate::volumes::file_of;
 
 /// Types of content of which whoever may use a datastore sees all (`PVE::Storage`, `check_volume_access`).
 const SEEN: &[&str] = &["iso", "vztmpl", "import"];
 
 /// Why the volume cannot be had. `None` when it is there, or the cluster does not tell.
 pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
-    let (volume, node) = (reference.volume.as_deref()?, reference.node.as_deref()?);
+    let (volume, node) = (file_of(reference.volume.as_deref()?), reference.node.as_deref()?);
     let (datastore, rest) = volume.split_once(':')?;
     let content =
         rest.split_once('/').map(|(content, _)| content).filter(|name| name.parse::<u32>().is_err());

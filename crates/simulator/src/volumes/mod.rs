@@ -263,6 +263,14 @@ pub(crate) fn by_path(state: &State, wanted: &str) -> Option<String> {
     state.volumes.keys().find(|id| path(state, id) == wanted).cloned()
 }
 
+/// The archive that a disk to be imported is in, and the disk's format (PVE::Storage::Plugin, `parse_volname`).
+pub(crate) fn archived(volume_id: &str) -> Option<(&str, &str)> {
+    let (at, _) = volume_id.match_indices('/').nth(1)?;
+    let (archive, format) = (&volume_id[..at], volume_id.rsplit_once('.')?.1);
+    let is_import = split(archive)?.1.starts_with("import/") && archive.ends_with(".ova");
+    (is_import && matches!(format, "qcow2" | "raw" | "vmdk")).then_some((archive, format))
+}
+
 /// A volume's size as `qemu-img` tells it: files are rounded up to a sector.
 pub(crate) fn image_size(volume: &Volume) -> u64 {
     volume.size.div_ceil(512) * 512

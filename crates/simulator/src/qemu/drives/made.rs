@@ -123,17 +123,21 @@ pub(crate) fn import_disk(
     format: Option<&str>,
     source: &str,
 ) -> Result<(String, u64), Failure> {
+    // A disk in an archive has the size of that, which is all that is known of it.
+    let archived = volumes::archived(source);
+    let file = archived.map_or(source, |(archive, _)| archive);
     let id = if source.starts_with('/') {
         volumes::by_path(request.state, source)
     } else {
-        volumes::is_on(request.state, source, &request.node).then(|| source.to_owned())
+        volumes::is_on(request.state, file, &request.node).then(|| file.to_owned())
     };
     let path = volumes::path(request.state, source);
     let volume: Option<Volume> = id.as_ref().and_then(|id| request.state.volumes.get(id).cloned());
     let volume = volume.ok_or_else(|| Failure::died(format!("failed to stat '{path}'")))?;
     let size = volumes::image_size(&volume);
     let block = volumes::is_block(volumes::storage(request.state, storage)?);
-    let format = if block { "raw" } else { format.unwrap_or(&volume.format) };
+    let own = archived.map_or(&*volume.format, |(_, format)| format);
+    let format = if block { "raw" } else { format.unwrap_or(own) };
     let drive = attached_as(request, source).map(|drive| format!("{drive} ")).unwrap_or_default();
     outcome.say(format!("create full clone of drive {drive}({source})"));
     let (new, _) = new_disk(request, outcome, vmid, name, storage, Some(format), size, &Values::new())?;
