@@ -83,7 +83,7 @@ pub(super) async fn names(facts: &mut Facts<'_>, reference: &Reference) -> Optio
     }
     let listed = match reference.thing {
         Thing::Guest => facts.guests().await?.iter().map(|guest| guest.vmid.to_string()).collect(),
-        thing => listed(thing, &*facts.list(&path, thing.listing().only).await?)?,
+        thing => listed(thing, &facts.list(&path, thing.listing().only).await?)?,
     };
     Some(facts.keep_names(reference.thing, &path, listed))
 }
