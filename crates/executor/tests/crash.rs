@@ -49,7 +49,7 @@ fn put_into_batches(plan: &mut Plan) {
     let mut rounds: Vec<usize> = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
         // Of those of the other place every second one needs no more than staged.
-        let needs_more = |before: &usize| places[at].is_none() || (before + at) % 2 == 0;
+        let needs_more = |before: &usize| places[at].is_none() || (before + at).is_multiple_of(2);
         let waits =
             |before: &usize| places[*before].is_some() && places[*before] != places[at] && needs_more(before);
         let before = step.after.iter().map(|before| rounds[*before] + usize::from(waits(before)));
