@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::decode::{Extent, decode_vm};
-use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
+use super::drive_changes::{DriveChanges, drive_changes, in_the_way, initial_drives};
 use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
@@ -106,6 +106,13 @@ impl Target<'_> {
             self.refuse_smaller(&observed, planned)?;
         }
         let drives = drive_changes(&observed, prior, planned);
+        if let Some((interface, has_it)) = in_the_way(&observed, prior, planned, &drives) {
+            let message = format!(
+                "{}: the cloud-init drive would take {interface}, which has {has_it}",
+                self.call.object
+            );
+            return Err(refused(message, Some("write a free one as interface of its initialization block")));
+        }
         // Whatever moves goes faster, and is taken in any case, where nothing uses it.
         let stops = !drives.moves.is_empty() && flag(planned, "started") == Some(false);
         if was_running && (stops || drives.need_a_stop(&observed)) {

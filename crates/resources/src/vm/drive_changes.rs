@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_model::Value;
 
+use super::decode_devices::is_media;
 use super::drives::{
-    Volume, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk,
-    encode_tpm_state,
+    Volume, at_cloud_init, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk,
+    encode_efi_disk, encode_tpm_state,
 };
 use super::image_import::ImageImport;
 use crate::observed::Observed;
@@ -212,6 +213,23 @@ fn change_small_drives(
             changes.set.put(&interface, Some(drive));
         }
     }
+}
+
+/// What nobody asked to take out, where a new cloud-init drive would go.
+pub(super) fn in_the_way(
+    observed: &Observed,
+    prior: Option<&Value>,
+    planned: &Value,
+    changes: &DriveChanges,
+) -> Option<(String, String)> {
+    let interface = cloud_init_interface(block(planned, "initialization")?);
+    let is_new = changes.set.0.get(&interface).is_some_and(|drive| drive.contains(":cloudinit"));
+    let goes = prior.is_some_and(|prior| {
+        all_blocks(prior, "disk").iter().any(|disk| text(disk, "interface") == Some(&*interface))
+    });
+    let present = || observed.text(&interface).filter(|drive| !goes && !is_media(drive));
+    let has_it = at_cloud_init(planned).map(str::to_string).or_else(present).filter(|_| is_new)?;
+    Some((interface, has_it))
 }
 
 /// There may be only one cloud-init drive, so one at another place goes first.

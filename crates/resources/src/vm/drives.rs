@@ -90,10 +90,13 @@ pub(super) fn encode_tpm_state(state: &Value) -> Properties {
         .with("version", text(state, "version"))
 }
 
+/// The interface of the CD-ROM drive where none is configured.
+pub(super) const DEFAULT_CDROM: &str = "ide3";
+
 /// The CD-ROM drive: its interface and what is in it.
 pub(super) fn encode_cdrom(value: &Value) -> Option<(String, Properties)> {
     let cdrom = block(value, "cdrom")?;
-    let interface = text(cdrom, "interface").unwrap_or("ide3").to_string();
+    let interface = text(cdrom, "interface").unwrap_or(DEFAULT_CDROM).to_string();
     let file = text(cdrom, "file_id").unwrap_or("cdrom");
     Some((interface, Properties::starting(file).with("media", Some("cdrom"))))
 }
@@ -104,6 +107,15 @@ pub(super) const DEFAULT_CLOUD_INIT: &str = "ide2";
 /// The interface of the cloud-init drive.
 pub(super) fn cloud_init_interface(initialization: &Value) -> String {
     text(initialization, "interface").unwrap_or(DEFAULT_CLOUD_INIT).to_string()
+}
+
+/// What else is to be where the cloud-init drive goes.
+pub(super) fn at_cloud_init(value: &Value) -> Option<&'static str> {
+    let interface = cloud_init_interface(block(value, "initialization")?);
+    if all_blocks(value, "disk").iter().any(|disk| text(disk, "interface") == Some(&*interface)) {
+        return Some("a disk");
+    }
+    encode_cdrom(value).is_some_and(|(cdrom, _)| cdrom == interface).then_some("the CD-ROM drive")
 }
 
 /// The cloud-init drive of a new VM.

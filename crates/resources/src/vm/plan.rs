@@ -3,7 +3,7 @@
 mod notes;
 mod replacements;
 
-use pve_model::rules::{PlanRequest, PlanResponse};
+use pve_model::rules::{PlanRequest, PlanResponse, Problem};
 use pve_model::{Type, Value};
 
 pub(crate) use notes::files_of_node;
@@ -11,9 +11,10 @@ use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
 use super::decode::{MARKER, is_pinned};
-use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order};
+use super::drives::{DEFAULT_CLOUD_INIT, at_cloud_init, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
+use super::validate::used_twice;
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, is_unset, keep_written_defaults, kept_if_empty, same,
     settle, settle_tags, text, unknown_if_empty, with, with_each_block, with_elements, with_kept_description,
@@ -38,7 +39,19 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
     for (name, part) in [("network_device", "mac_address"), ("smbios", "uuid")] {
         planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
     }
-    PlanResponse { planned: Some(planned), ..PlanResponse::default() }
+    let problems = taken_by_default(None, &planned);
+    PlanResponse { problems, planned: Some(planned), ..PlanResponse::default() }
+}
+
+/// A cloud-init drive without an interface of its own would come to where another drive is. That of a template may be
+/// elsewhere, which is seen when there is a clone.
+fn taken_by_default(prior: Option<&Value>, planned: &Value) -> Vec<Problem> {
+    let Some(initialization) = block(planned, "initialization") else { return Vec::new() };
+    let may_be_inherited = prior.is_none_or(|prior| block(prior, "initialization").is_none())
+        && !all_blocks(prior.unwrap_or(planned), "clone").is_empty();
+    let is_open = initialization.get("interface").is_some_and(Value::is_null);
+    let taken = at_cloud_init(planned).filter(|_| is_open && !may_be_inherited);
+    taken.map(|has_it| used_twice("initialization", DEFAULT_CLOUD_INIT, has_it)).into_iter().collect()
 }
 
 /// What is configured, as it will be known of the VM: an empty text stands for the default.
@@ -74,7 +87,8 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     let changes = changed(prior, &planned);
     // Another VM has disks of its own.
     let is_another = !replace.is_empty() || ["vm_id", "amd_sev"].iter().any(|name| changes.contains(*name));
-    let problems = if is_another { Vec::new() } else { shrinking_disks(request, prior) };
+    let mut problems = if is_another { Vec::new() } else { shrinking_disks(request, prior) };
+    problems.extend(taken_by_default(Some(prior), &planned));
     PlanResponse { problems, replace, notes: notes(prior, &planned), planned: Some(planned) }
 }
 

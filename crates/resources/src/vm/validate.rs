@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Value};
 
-use super::drives::{BUS_OPTIONS, has_option};
+use super::drives::{BUS_OPTIONS, DEFAULT_CDROM, has_option};
 use crate::definition::{empty_texts, problem, warning};
 use crate::limits;
 use crate::values::{all_blocks, block, flag, int, is_unset, text};
@@ -56,13 +56,33 @@ fn check_disks(config: &Value, problems: &mut Vec<Problem>) {
             problems.push(problem(in_block("disk", index, "file_id"), "A device is no file", detail));
         }
     }
-    for name in ["cdrom", "initialization"] {
-        let interface = block(config, name).and_then(|block| text(block, "interface"));
-        if let Some(interface) = interface.filter(|interface| seen.contains(*interface)) {
-            let detail = format!("{interface} is the interface of a disk already");
-            problems.push(problem(in_block(name, 0, "interface"), "Interface used twice", detail));
-        }
+    problems.extend(taken_interfaces(config, &seen));
+}
+
+/// The drives for media that share an interface. Where none is written for cloud-init, its drive may be elsewhere than at
+/// the default already: only the plan knows.
+fn taken_interfaces(config: &Value, disks: &BTreeSet<String>) -> Vec<Problem> {
+    let interface = |name: &str| block(config, name).and_then(|block| block.get("interface"));
+    let cdrom = interface("cdrom").filter(|interface| interface.is_known());
+    let cdrom = cdrom.map(|interface| interface.as_str().unwrap_or(DEFAULT_CDROM));
+    let cloud_init = interface("initialization").and_then(Value::as_str);
+    let mut problems = Vec::new();
+    for (name, interface) in [("cdrom", cdrom), ("initialization", cloud_init)] {
+        let Some(interface) = interface else { continue };
+        let has_it = match disks.contains(interface) {
+            true => "a disk",
+            false if name == "initialization" && cdrom == Some(interface) => "the CD-ROM drive",
+            false => continue,
+        };
+        problems.push(used_twice(name, interface, has_it));
     }
+    problems
+}
+
+/// The interface of a block is that of another drive.
+pub(super) fn used_twice(name: &str, interface: &str, has_it: &str) -> Problem {
+    let detail = format!("{interface} is the interface of {has_it} already");
+    problem(in_block(name, 0, "interface"), "Interface used twice", detail)
 }
 
 /// What is on in a disk and not in the API's schema of its bus. Queues are refused by the reference, too; the others it
@@ -173,6 +193,15 @@ mod tests {
         assert_eq!(problems(json!({"hostpci": [twice, twice]})), ["hostpci[1].device"]);
         let disks = json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi0", "file_id": "a:b", "import_from": "c:d"}]});
         assert_eq!(problems(disks), ["disk[1].interface", "disk[1].import_from"]);
+        let drives = |cdrom: Json, cloud_init: Json| {
+            json!({"disk": [{"interface": "ide2"}, {"interface": "ide3"}], "cdrom": [{"interface": cdrom}],
+                   "initialization": [{"interface": cloud_init}]})
+        };
+        assert_eq!(problems(drives(json!("ide2"), Json::Null)), ["cdrom[0].interface"]);
+        assert_eq!(problems(drives(json!("ide0"), json!("ide2"))), ["initialization[0].interface"]);
+        assert_eq!(problems(drives(json!("ide0"), json!("ide0"))), ["initialization[0].interface"]);
+        assert_eq!(problems(drives(json!("ide0"), Json::Null)), none, "it may be elsewhere");
+        assert_eq!(problems(drives(Json::Null, Json::Null)), ["cdrom[0].interface"]);
         let disks =
             json!({"disk": [{"interface": "scsi0", "queues": 1}, {"interface": "scsi1", "queues": 2}]});
         assert_eq!(problems(disks), ["disk[0].queues"]);

@@ -330,3 +330,27 @@ fn no_rate_is_below_none() {
         assert_eq!(problems(fields(), name, -1.0), [format!("{name}[0].rate_limit")]);
     }
 }
+
+#[test]
+fn a_cloud_init_drive_without_an_interface_does_not_come_to_where_another_drive_is() {
+    let with =
+        |part: &str, block: Json| json!({part: [block], "initialization": [{"datastore_id": "local-lvm"}]});
+    let create = |config: Json| {
+        let config = value(config);
+        let problems = plan(PlanRequest { prior: None, config: &config, proposed: &config }).problems;
+        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.detail)).collect::<Vec<_>>()
+    };
+    let taken =
+        |by: &str| vec![format!("initialization[0].interface: ide2 is the interface of {by} already")];
+    let disk = || with("disk", json!({"interface": "ide2"}));
+    assert_eq!(create(disk()), taken("a disk"));
+    assert_eq!(create(with("cdrom", json!({"interface": "ide2"}))), taken("the CD-ROM drive"));
+    assert_eq!(create(with("disk", json!({"interface": "ide0"}))), Vec::<String>::new());
+    let mut clone = disk();
+    clone["clone"] = json!([{"vm_id": 9}]);
+    assert_eq!(create(clone), Vec::<String>::new(), "the template's may be elsewhere");
+    assert_eq!(update(json!({"disk": [{"interface": "ide2"}]}), disk()).1.problems.len(), 1);
+    let elsewhere = json!({"disk": [{"interface": "ide2"}],
+                           "initialization": [{"datastore_id": "local-lvm", "interface": "ide0"}]});
+    assert_eq!(update(elsewhere, disk()).1.problems, vec![]);
+}

@@ -213,3 +213,20 @@ async fn an_imported_clone_of_a_container_is_what_its_configuration_made() {
                        "initialization": [{"hostname": "cc"}]});
     imported_again(&world, 603, clone).await;
 }
+
+#[tokio::test]
+async fn a_cloud_init_drive_takes_no_disk_of_the_template_away() {
+    let (world, _server) = world(VM).await;
+    let template = json!({"node_name": "pve", "vm_id": 9000, "template": true, "started": false,
+                          "disk": [{"interface": "ide2", "size": 1}]});
+    must(&world, None, template).await;
+    let clone = |interface: Json| {
+        json!({"node_name": "pve", "vm_id": 600, "started": false, "clone": [{"vm_id": 9000}],
+               "initialization": [{"interface": interface}]})
+    };
+    let refused = step(&world, None, &clone(Json::Null)).await.unwrap_err();
+    assert!(refused.contains("the cloud-init drive would take ide2, which has"), "{refused}");
+    let now = config(&world, "qemu", 600).await;
+    assert!(now["ide2"].as_str().unwrap().contains("vm-600-disk"), "{now}");
+    assert_eq!(now.get("unused0"), None);
+}
