@@ -260,6 +260,7 @@ impl Workspace {
         functions.files = files.clone();
         let inputs = inputs(&configuration.root, &*files, &mut sources);
         secrets::hide_variables(&mut sources, &secrets, inputs.as_deref().ok());
+        let words = secrets::words_of_variables(&sources, &secrets, inputs.as_deref().ok());
         let variables = inputs
             .and_then(|inputs| collect_variables(&configuration.root, &inputs, &mut sources, &functions));
         secrets::hide_given(&mut sources, &secrets);
@@ -268,7 +269,7 @@ impl Workspace {
                 found.extend(warnings);
                 variables
             }
-            Err(errors) => return Err(stop([found, errors].concat(), &sources)),
+            Err(errors) => return Err(stop(redacted_by(&words, [found, errors].concat()), &sources)),
         };
         let graph = Graph::build(&configuration).map_err(|errors| stop(errors, &sources))?;
         let surroundings = Surroundings {

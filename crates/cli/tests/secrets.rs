@@ -87,6 +87,20 @@ fn values_of_secret_variables_are_not_shown_in_files_and_options() {
     told(&project, &["plan"], "a.auto.tfvars:1:");
     project.write("a.auto.tfvars", "word = \"hunter2-open\n");
     told(&project, &["plan"], "a.auto.tfvars:1:");
+    // A text that has no end, no quotes or no sign before it.
+    let text = "variable \"word\" {\n  type      = any\n  sensitive = true\n}\n";
+    let project = Project::new(text);
+    for (file, values) in [
+        ("a.auto.tfvars", "word = 'hunter2-quotes'\n"),
+        ("a.auto.tfvars", "word = hunter2-bare\n"),
+        ("a.auto.tfvars", "word \"hunter2-sign\"\n"),
+        ("a.auto.tfvars", "word = {\n  a = \"b\"\n  c \"hunter2-nested\"\n}\n"),
+        ("a.auto.tfvars.json", "{\"word\": {\"a\": \"hunter2-json\", \"b\": x}}"),
+    ] {
+        project.write(file, values);
+        told(&project, &["plan"], file);
+        std::fs::remove_file(project.path().join(file)).unwrap();
+    }
     // What becomes a password is as secret as one that is called so.
     let project = Project::new(&account("var.word", "variable \"word\" {\n  type = string\n}\n"));
     project.write("a.auto.tfvars", "word = [\"hunter2-file\"]\n");

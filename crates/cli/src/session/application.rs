@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{Journal, JournalError, Provider, Provisioners, ResolvedStep, Resolver};
-use pve_executor::{Outcome, Redaction, Reporter};
+use pve_executor::{Outcome, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
     ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation, OutputsRecorded,
@@ -107,7 +107,10 @@ impl Resolver for PlanResolver<'_> {
     fn resolve(&mut self, step: &Step) -> Result<ResolvedStep, String> {
         match self.resolution.resolve(step) {
             Ok(values) => Ok(ResolvedStep {
-                secrets: Redaction::of(values.prior.iter().chain(&values.planned).chain(&values.config)),
+                secrets: self
+                    .workspace
+                    .redaction()
+                    .with(values.prior.iter().chain(&values.planned).chain(&values.config)),
                 prior: values.prior.map(|value| value.unmark_deep().0),
                 planned: values.planned,
                 config: values.config.map(|value| value.unmark_deep().0),
