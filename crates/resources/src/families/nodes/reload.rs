@@ -1,6 +1,7 @@
 //! Applying what is staged of a node's network: once for all changes that come at the same time. What is staged is taken
-//! back where the reload does not begin, or where it would only take away, since something of the batch failed; once it has begun, Proxmox VE has written the change and offers no way back
-//! (PVE::API2::Network, `reload_network_config`), so that a failure, or a node that is cut off, is told of.
+//! back where the reload does not begin, or where it would only take away since something of the batch failed. Once it has
+//! begun, Proxmox VE has written the change and offers no way back (PVE::API2::Network, `reload_network_config`), so that
+//! a failure, or a node that is cut off, is told of.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
