@@ -4,9 +4,11 @@ mod hosts;
 mod interfaces;
 mod reload;
 mod settings;
+mod staged;
 
 pub(crate) use interfaces::{NODE_NETWORK, batch, holds};
-pub(crate) use reload::{Reloads, Turn, foreign_changes, is_unfinished};
+pub(crate) use reload::Reloads;
+pub(crate) use staged::{Turn, foreign_changes, is_unfinished};
 
 use crate::object::Object;
 
