@@ -244,6 +244,7 @@ impl Provider for ProxmoxProvider {
     }
 
     async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
+        self.expect_interfaces(changes);
         self.doubts_of(changes).await
     }
 

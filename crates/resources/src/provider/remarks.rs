@@ -34,6 +34,20 @@ impl ProxmoxProvider {
         remarks
     }
 
+    /// Takes note of the interfaces of nodes that a plan is about: what is staged of others is not its own.
+    pub(super) fn expect_interfaces(&self, changes: &[ApplyRequest]) {
+        for request in changes {
+            let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
+            let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
+                continue;
+            };
+            if engine.object.create.1 == families::NODE_NETWORK {
+                let values = request.prior.iter().chain(&request.planned);
+                values.for_each(|value| connection.cluster.reloads.expect(value));
+            }
+        }
+    }
+
     /// The networks that the changes of one provider are about: `zone lab`.
     fn own(&self, changes: &[ApplyRequest], one: &ApplyRequest) -> BTreeSet<String> {
         let mine = changes.iter().filter(|request| request.provider == one.provider);

@@ -3,7 +3,7 @@
 //! begun, Proxmox VE has written the change and offers no way back (PVE::API2::Network, `reload_network_config`), so that
 //! a failure, or a node that is cut off, is told of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,7 +28,11 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The state of every node whose network is changed.
 #[derive(Default)]
-pub(crate) struct Reloads(Mutex<BTreeMap<String, Arc<Reload>>>);
+pub(crate) struct Reloads {
+    nodes: Mutex<BTreeMap<String, Arc<Reload>>>,
+    /// The interfaces that the plan changes, by their nodes.
+    planned: Mutex<BTreeMap<String, BTreeSet<String>>>,
+}
 
 /// How far the changes of one node have come.
 #[derive(Default)]
@@ -51,7 +55,21 @@ struct Applied {
 
 impl Reloads {
     fn of(&self, node: &str) -> Arc<Reload> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(node.to_string()).or_default().clone()
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.entry(node.to_string()).or_default().clone()
+    }
+
+    /// Takes note of an interface that the plan changes, by its values before or after that.
+    pub(crate) fn expect(&self, interface: &Value) {
+        if let (Some(node), Some(name)) = (text(interface, "node_name"), text(interface, "name")) {
+            let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+            planned.entry(node.to_string()).or_default().insert(name.to_string());
+        }
+    }
+
+    fn planned(&self, node: &str) -> BTreeSet<String> {
+        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        planned.get(node).cloned().unwrap_or_default()
     }
 }
 
@@ -112,9 +130,14 @@ pub(super) async fn refuse_foreign(
 ) -> Result<(), ProviderError> {
     let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
     let mut turn = call.cluster.reloads.of(node).turn.clone().lock_owned().await;
-    // What an earlier run left is not somebody else's.
+    // What an earlier run left is not somebody else's, as far as this plan is about it.
     if turn.known == Known::NotYet && prior.is_some_and(is_unfinished) {
         turn.keep(call, node).await?;
+        let others = turn.beside(&call.cluster.reloads.planned(node));
+        if !others.is_empty() {
+            *turn = Staged::default();
+            return Err(beside_foreign(node, &others.join("\n")));
+        }
     }
     if let Some(foreign) = turn.foreign(call, node).await? {
         return Err(beside_foreign(node, &foreign));

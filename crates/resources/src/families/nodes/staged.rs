@@ -1,5 +1,7 @@
 //! What is staged of a node's network, and how much of it is this run's own.
 
+use std::collections::BTreeSet;
+
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
@@ -70,6 +72,20 @@ impl Staged {
         self.own = look(call, node).await?;
         self.known = Known::Looked;
         Ok(())
+    }
+
+    /// Of what is staged: interfaces that are none of `planned` and go, or come with an address. Proxmox VE writes down
+    /// ports by itself, without one. None where no plan was looked at. Of what is changed within an interface the difference does not say whose it is.
+    pub(super) fn beside(&self, planned: &BTreeSet<String>) -> Vec<String> {
+        let lines = self.own.iter().flat_map(|own| changed_lines(own));
+        let is_others = |line: &String| {
+            let mut words = line.get(1..).unwrap_or_default().split_whitespace();
+            let (Some("iface"), Some(name)) = (words.next(), words.next()) else { return false };
+            !planned.is_empty()
+                && !planned.contains(name)
+                && (line.starts_with('-') || words.last() != Some("manual"))
+        };
+        lines.filter(is_others).collect()
     }
 
     /// A change may be staged that this run does not see. It is this run's own.

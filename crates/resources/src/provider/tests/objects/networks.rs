@@ -291,6 +291,31 @@ async fn a_deletion_that_a_crash_left_staged_is_not_done() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_crash_left_staged_is_not_applied_by_a_plan_that_is_about_less() {
+    for (others, is_refused) in [
+        ("-auto vmbr0\n-iface vmbr0 inet static", true),
+        ("+auto vmbr9\n+iface vmbr9 inet static", true),
+        ("+iface eno1 inet manual", false),
+    ] {
+        let (world, api, store) = leaving();
+        api.staged.lock().unwrap().push(others.to_string());
+        let config = world.config(bridge("vmbr1"));
+        let prior = world.plan(None, &config).planned.unwrap();
+        let request =
+            ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior, identity: None };
+        let left = world.provider.remains(request, &["delete".to_string()]).await.unwrap().unwrap();
+        world.provider.doubts(&[world.request(Some(&left), Some(&config))]).await;
+        let done = world.try_apply(Some(&left), Some(&config), &Recorder::default()).await;
+        assert_eq!(done.is_err(), is_refused, "{others}");
+        if let Err(error) = done {
+            let line = others.lines().last().unwrap();
+            assert!(error.message.contains("not of this run") && error.message.ends_with(line), "{error:?}");
+            assert!(store.requests().iter().all(|request| request.starts_with("Get ")));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interface_whose_deletion_a_crash_left_staged_is_asked_for_anew_when_it_is_wanted_again() {
     for config in [bridge("vmbr1"), json!({"node_name": "pve", "name": "vmbr1", "comment": "again"})] {
         let (world, api, store) = leaving();
