@@ -131,8 +131,8 @@ fn report(
     if !is_kept {
         // `apply` would make again what was destroyed.
         let again = if command == "destroy" { "destroy" } else { "apply" };
-        // What a failure asks for comes first.
-        let asks = outcome.failures.iter().any(|failure| failure.hint.is_some());
+        // What a failure asks for comes first; a step that was stopped asks for no more than the next run.
+        let asks = !outcome.interrupted && outcome.failures.iter().any(|failure| failure.hint.is_some());
         let once = if asks { "Once what failed is settled, " } else { "" };
         eprintln!(
             "{} What was done is recorded. {once}`pve {again}` again continues from here.",
