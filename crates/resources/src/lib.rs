@@ -19,6 +19,7 @@ mod firewall_alias;
 mod firewall_ipset;
 mod firewall_options;
 mod firewall_rules;
+mod guest;
 mod limits;
 mod node_firewall;
 mod null_resource;

@@ -138,7 +138,7 @@ impl KindRules for Kind {
 
     fn excludes_its_like(&self, present: &Value) -> bool {
         let id = ["vm_id", "id"].iter().find_map(|name| crate::values::int(present, name));
-        id.is_some_and(|id| self.claim(present) == Some(crate::vm::guest_claim(id)))
+        id.is_some_and(|id| self.claim(present) == Some(crate::guest::guest_claim(id)))
     }
 
     fn further_claims(&self, planned: &Value) -> Vec<String> {

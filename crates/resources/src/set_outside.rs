@@ -68,7 +68,8 @@ pub(crate) fn taken_in(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vm::{Extent, decode_vm};
+    use crate::guest::Extent;
+    use crate::vm::decode_vm;
     use crate::{container, definition::Definition, vm};
     use serde_json::json;
 

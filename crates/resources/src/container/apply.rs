@@ -5,65 +5,45 @@ use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
+use pve_model::schema::Block;
 
 use super::addresses::with_addresses;
 use super::decode::decode_container;
 use super::encode::{Purpose, encode_new, encode_options};
 use super::volumes::change_volumes;
-use crate::cluster::{Call, Method, Step, refused};
+use crate::cluster::{Method, Step, refused};
+use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::registry::Kind;
 use crate::values::{blank, block, complete, flag, int, text};
-use crate::vm::{Extent, MARKER, UNPROTECT, draws_address, surplus_devices, timeout};
+use crate::vm::{draws_address, surplus_devices};
 
-/// The container that an action is about.
-pub(crate) struct Target<'a> {
-    pub(crate) call: Call<'a>,
-    pub(crate) kind: &'a Kind,
-    pub(crate) node: String,
-    pub(crate) vmid: u32,
-}
+/// Containers as a type of guests.
+pub(crate) struct Container;
 
-impl Target<'_> {
-    pub(super) fn path(&self, rest: &str) -> String {
-        format!("/nodes/{}/lxc/{}{rest}", self.node, self.vmid)
+impl GuestType for Container {
+    const API: &'static str = "lxc";
+
+    fn decode(schema: &Block, observed: &Observed, guide: &Value) -> Value {
+        decode_container(schema, observed, guide, Extent::Guided)
     }
 
-    /// The container as it is now.
-    pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
-        self.call.look("lxc", self.vmid, &self.node).await
-    }
-
-    async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        self.call.existing(self.look().await?)
-    }
-
-    /// Before each request about a container that is being made: it may have been taken over during the one before.
-    pub(super) async fn refuse_taken_over(&self) -> Result<(), ProviderError> {
-        match self.call.marker {
-            Some(_) => self.call.refuse_taken_over(&self.look_at_options().await?),
-            None => Ok(()),
+    fn limits(value: &Value) -> Limits {
+        Limits {
+            start: Duration::from_secs(300),
+            shut_down: Duration::from_secs(60),
+            stop: Duration::from_secs(60),
+            reboot: None,
+            destroy: timeout(value, "timeout_delete").max(Duration::from_secs(60)),
         }
     }
+}
 
-    /// Its options only: half the requests.
-    pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
-        self.call.existing(self.call.look_at_options("lxc", self.vmid, &self.node).await?)
-    }
+/// The container that an action is about.
+pub(crate) type Target<'a> = guest::Target<'a, Container>;
 
-    /// The values of the container as it is now, in the words of the plan.
-    pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let mut observed = self.look_at_existing().await?;
-        observed.pool = text(planned, "pool_id").map(str::to_string);
-        Ok(self.decode(&observed, planned))
-    }
-
-    fn decode(&self, observed: &Observed, planned: &Value) -> Value {
-        decode_container(self.kind.block(), observed, &blank(planned), Extent::Guided)
-    }
-
+impl Target<'_> {
     /// Makes the container from a template file.
     pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
         let mut params = encode_new(planned);
@@ -121,14 +101,11 @@ impl Target<'_> {
         if prior.is_some() || cloned {
             self.resize_volumes(planned).await?;
         }
-        if let Some(prior) = prior {
-            let pools = (text(prior, "pool_id"), text(planned, "pool_id"));
-            crate::pools::change_pool(&self.call, self.vmid, pools.0, pools.1).await?;
-        }
+        self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
             if self.look_at_options().await?.flag("template") != Some(true) {
                 if was_running {
-                    self.shut_down().await?;
+                    self.shut_down(planned).await?;
                 }
                 let most = timeout(planned, "timeout_create");
                 self.call
@@ -213,24 +190,6 @@ impl Target<'_> {
         self.call.step(Step::CONFIGURE, Method::Put, &self.path("/config"), &set, most).await
     }
 
-    /// Destroys the container.
-    pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
-        let Some(observed) = self.look().await? else { return Ok(()) };
-        self.call.refuse_other(prior, &observed)?;
-        if observed.flag("protection") == Some(true) {
-            let message = format!("destroy {}: it is protected", self.call.object);
-            return Err(refused(message, Some(UNPROTECT)));
-        }
-        if observed.running == Some(true) {
-            self.shut_down().await?;
-        }
-        let mut params = Params::default();
-        params.put_flag("purge", Some(true));
-        params.put_flag("destroy-unreferenced-disks", Some(true));
-        let most = timeout(prior, "timeout_delete").max(Duration::from_secs(60));
-        self.call.step(Step::DESTROY, Method::Delete, &self.path(""), &params, most).await
-    }
-
     /// Moves the container to the planned node; a running one restarts there.
     pub(crate) async fn migrate(
         &self,
@@ -251,8 +210,7 @@ impl Target<'_> {
     /// The values after everything is done.
     pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
         // Whether it runs is as planned: its tasks went well.
-        let mut observed = self.look_at_options().await?;
-        observed.pool = text(planned, "pool_id").map(str::to_string);
+        let observed = self.look_at_options().await?;
         let mut read = self.decode(&observed, planned);
         if flag(planned, "started") != Some(false) && flag(planned, "template") != Some(true) {
             read = with_addresses(self, planned, read).await;

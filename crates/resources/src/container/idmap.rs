@@ -84,7 +84,7 @@ impl Target<'_> {
             return Ok(was_running);
         }
         if was_running {
-            self.shut_down().await?;
+            self.shut_down(planned).await?;
         }
         let step = Step::of("write", "idmap");
         self.call.go_on(step)?;

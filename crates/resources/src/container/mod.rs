@@ -14,15 +14,14 @@ mod encode;
 mod idmap;
 mod mount_points;
 mod plan;
-mod power;
 mod schema;
 mod validate;
 mod volumes;
 
 use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
+use crate::guest::{claim_guest, guest_protection};
 use crate::registry::Rules;
-use crate::vm::{claim_guest, guest_protection};
 
 pub(crate) use apply::Target;
 pub(crate) use decode::decode_container;

@@ -9,12 +9,12 @@ use super::apply::Target;
 use super::encode::encode_root_disk;
 use super::mount_points::{change_mount_points, is_other, moves, slot_of};
 use crate::cluster::{Method, Step};
+use crate::guest::timeout;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::size::parse_size;
 use crate::values::{all_blocks, block, int, text};
-use crate::vm::timeout;
 
 impl Target<'_> {
     /// Moves volumes that are planned on another datastore. A running container is shut down before: the API refuses to move
@@ -31,7 +31,7 @@ impl Target<'_> {
             return Ok(was_running);
         }
         if was_running {
-            self.shut_down().await?;
+            self.shut_down(planned).await?;
         }
         for (slot, datastore) in moves {
             self.refuse_taken_over().await?;

@@ -40,7 +40,7 @@ fn guest(value: &Value) -> Option<(&'static str, &'static str, i64)> {
 
 /// The guest whose firewall it is, as guests claim their ids; `None` for nodes and the cluster.
 pub(crate) fn part_of_guest(value: &Value) -> Option<String> {
-    guest(value).map(|(_, _, id)| crate::vm::guest_claim(id))
+    guest(value).map(|(_, _, id)| crate::guest::guest_claim(id))
 }
 
 /// Whether the firewall has gone along with its guest to another node: it is the guest's wherever that is.

@@ -74,7 +74,7 @@ impl Engine {
     /// Something that may exist only once. What the cluster does not keep, such as an act, may be asked for repeatedly.
     pub(crate) fn claim(&self, planned: &Value) -> Option<String> {
         if self.object.guest {
-            return crate::values::int(planned, "id").map(crate::vm::guest_claim);
+            return crate::values::int(planned, "id").map(crate::guest::guest_claim);
         }
         let template = if self.object.import.is_empty() { self.object.id } else { self.object.import };
         if template.is_empty() {

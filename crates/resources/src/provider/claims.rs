@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Method, failed, refused};
+use crate::guest::MARKER;
 use crate::registry::Kind;
 use crate::values::{int, text};
-use crate::vm::MARKER;
 
 /// The largest VMID.
 const LAST_VMID: u32 = 999_999_999;

@@ -26,8 +26,8 @@ impl<'a> Guest<'a> {
         (node, vmid): (String, u32),
     ) -> Guest<'a> {
         match family {
-            Family::Vm => Guest::Vm(vm::Target { call, kind, node, vmid }),
-            _ => Guest::Container(container::Target { call, kind, node, vmid }),
+            Family::Vm => Guest::Vm(vm::Target::new(call, kind, node, vmid)),
+            _ => Guest::Container(container::Target::new(call, kind, node, vmid)),
         }
     }
 

@@ -8,10 +8,10 @@ use super::claims::vmid_of;
 use super::take_over::refuse_being_made;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{ApiError, failed, refused};
+use crate::guest::{Extent, MARKER};
 use crate::observed::{Observed, defaults};
 use crate::registry::Kind;
 use crate::values::{text, with};
-use crate::vm::{Extent, MARKER};
 use crate::volumes::{Volume, size_of};
 use crate::{container, download_file, file, vm};
 

@@ -9,11 +9,11 @@ use super::identity::Known;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
 use crate::cluster::{Cluster, failed, refused};
+use crate::guest::Extent;
 use crate::observed::{Observed, with_waiting};
 use crate::pools::{hidden_pool, told_of_hidden};
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, flag, int, text};
-use crate::vm::Extent;
 use crate::{container, download_file, file, vm};
 
 impl ProxmoxProvider {

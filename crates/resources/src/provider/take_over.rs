@@ -8,8 +8,8 @@ use serde_json::Value as Json;
 
 use super::{Family, ProxmoxProvider};
 use crate::cluster::{Call, Method, failed, refused};
+use crate::guest::{MARKER, TAKEN_OVER};
 use crate::observed::Observed;
-use crate::vm::{MARKER, TAKEN_OVER};
 
 /// Who took a guest over from the run with this marker, if its description says so.
 pub(crate) fn taken_over_by<'a>(description: &'a str, marker: &str) -> Option<&'a str> {

@@ -1,73 +1,46 @@
 //! Making, changing and destroying VMs.
 
-use std::time::Duration;
-
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
+use pve_model::schema::Block;
 
-use super::decode::{Extent, decode_vm};
+use super::decode::decode_vm;
 use super::drive_changes::{DriveChanges, drive_changes, in_the_way, initial_drives};
 use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, surplus_devices, with_uuid};
-use crate::cluster::{Call, Method, Step, refused};
+use crate::cluster::{Method, Step, refused};
+use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
-use crate::registry::Kind;
-use crate::values::{blank, complete, flag, int, text, texts};
+use crate::values::{blank, complete, flag, text, texts};
 
-/// The VM that an action is about.
-pub(crate) struct Target<'a> {
-    pub(crate) call: Call<'a>,
-    pub(crate) kind: &'a Kind,
-    pub(crate) node: String,
-    pub(crate) vmid: u32,
-}
+/// VMs as a type of guests.
+pub(crate) struct Vm;
 
-/// The configured limit of an operation, in seconds.
-pub(crate) fn timeout(value: &Value, name: &str) -> Duration {
-    Duration::from_secs(int(value, name).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1800))
-}
+impl GuestType for Vm {
+    const API: &'static str = "qemu";
 
-impl Target<'_> {
-    pub(super) fn path(&self, rest: &str) -> String {
-        format!("/nodes/{}/qemu/{}{rest}", self.node, self.vmid)
+    fn decode(schema: &Block, observed: &Observed, guide: &Value) -> Value {
+        decode_vm(schema, observed, guide, Extent::Guided)
     }
 
-    /// The VM as it is now.
-    pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
-        self.call.look("qemu", self.vmid, &self.node).await
-    }
-
-    async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
-        self.call.existing(self.look().await?)
-    }
-
-    /// Before each request about a guest that is being made: it may have been taken over during the one before.
-    pub(super) async fn refuse_taken_over(&self) -> Result<(), ProviderError> {
-        match self.call.marker {
-            Some(_) => self.call.refuse_taken_over(&self.look_at_options().await?),
-            None => Ok(()),
+    fn limits(value: &Value) -> Limits {
+        Limits {
+            start: timeout(value, "timeout_start_vm"),
+            shut_down: timeout(value, "timeout_shutdown_vm"),
+            stop: timeout(value, "timeout_stop_vm"),
+            reboot: Some(timeout(value, "timeout_reboot")),
+            destroy: timeout(value, "timeout_stop_vm"),
         }
     }
+}
 
-    /// Its options only: half the requests.
-    pub(super) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
-        self.call.existing(self.call.look_at_options("qemu", self.vmid, &self.node).await?)
-    }
+/// The VM that an action is about.
+pub(crate) type Target<'a> = guest::Target<'a, Vm>;
 
-    /// The values of the VM as it is now, in the words of the plan.
-    pub(crate) async fn read(&self, planned: &Value) -> Result<Value, ProviderError> {
-        let mut observed = self.look_at_existing().await?;
-        observed.pool = text(planned, "pool_id").map(str::to_string);
-        Ok(self.decode(&observed, planned))
-    }
-
-    fn decode(&self, observed: &Observed, planned: &Value) -> Value {
-        decode_vm(self.kind.block(), observed, &blank(planned), Extent::Guided)
-    }
-
+impl Target<'_> {
     /// Makes the VM from nothing. The marker is its description until it is finished.
     pub(crate) async fn create(&self, planned: &Value, marker: Option<&str>) -> Result<(), ProviderError> {
         let mut params = encode_options(planned, true);
@@ -172,7 +145,7 @@ impl Target<'_> {
             set.put("cipassword", encode_options(planned, false).0.get("cipassword"));
         }
         delete.extend(drives.delete.iter().cloned());
-        let marked = observed.text("description").is_some_and(|text| text.starts_with(super::decode::MARKER));
+        let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));
         match text(planned, "description") {
             Some(description) if marked => set.put("description", Some(description)),
             None if marked => {
@@ -217,39 +190,7 @@ impl Target<'_> {
             .await
     }
 
-    async fn change_pool(&self, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
-        let Some(prior) = prior else { return Ok(()) };
-        crate::pools::change_pool(&self.call, self.vmid, text(prior, "pool_id"), text(planned, "pool_id"))
-            .await
-    }
-
-    /// Destroys the VM.
-    pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
-        let Some(observed) = self.look().await? else { return Ok(()) };
-        self.call.refuse_other(prior, &observed)?;
-        if observed.flag("protection") == Some(true) {
-            let message = format!("destroy {}: it is protected", self.call.object);
-            return Err(refused(message, Some(super::UNPROTECT)));
-        }
-        if observed.running == Some(true) {
-            if flag(prior, "stop_on_destroy") == Some(true) {
-                let most = timeout(prior, "timeout_stop_vm");
-                self.call
-                    .step(Step::STOP, Method::Post, &self.path("/status/stop"), &Params::default(), most)
-                    .await?;
-            } else {
-                self.shut_down(prior).await?;
-            }
-        }
-        let mut params = Params::default();
-        params.put_flag("purge", Some(flag(prior, "purge_on_destroy") != Some(false)));
-        let unreferenced = flag(prior, "delete_unreferenced_disks_on_destroy") != Some(false);
-        params.put_flag("destroy-unreferenced-disks", Some(unreferenced));
-        let most = timeout(prior, "timeout_stop_vm");
-        self.call.step(Step::DESTROY, Method::Delete, &self.path(""), &params, most).await
-    }
-
-    /// Moves the VM to the planned node. Returns the target there.
+    /// Moves the VM to the planned node.
     pub(crate) async fn migrate(
         &self,
         prior: &Value,
@@ -270,8 +211,7 @@ impl Target<'_> {
     /// The values after everything is done: known parts as planned, the others as read.
     pub(crate) async fn finish(&self, planned: &Value) -> Result<Value, ProviderError> {
         // Whether it runs is as planned: its tasks went well.
-        let mut observed = self.look_at_options().await?;
-        observed.pool = text(planned, "pool_id").map(str::to_string);
+        let observed = self.look_at_options().await?;
         let mut read = self.decode(&observed, planned);
         if flag(planned, "started") != Some(false) && flag(planned, "template") != Some(true) {
             read = super::agent::with_addresses(self, planned, read).await;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::apply::{Target, timeout};
+use super::apply::Target;
 use crate::cluster::{Method, Step, refused};
+use crate::guest::timeout;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;

@@ -6,30 +6,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::decode_devices::decode_devices;
 use super::encode::key_lines;
+use crate::guest::{Extent, is_put_by_a_run};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::set_outside::taken_in;
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
-
-/// How much of what is there is taken in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Only blocks that the guide has, and those that somebody set where it has none.
-    Guided,
-    /// Everything, to import it.
-    Everything,
-}
-
-/// The beginning of the text that marks a guest while it is being made.
-pub(crate) const MARKER: &str = "pve:";
-
-/// What a guest that was taken over has as its description in place of the marker, until its new owner writes its own.
-pub(crate) const TAKEN_OVER: &str = "Taken over from ";
-
-/// Whether a description is one that a run put there: not even a clone has it from its template.
-pub(crate) fn is_put_by_a_run(description: &str) -> bool {
-    description.strip_prefix(TAKEN_OVER).unwrap_or(description).starts_with(MARKER)
-}
 
 /// Blocks that are looked at where the configuration has none. Volumes and network devices are told by themselves, and for
 /// the sake of `amd_sev` no VM is made anew.

@@ -3,9 +3,9 @@
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use super::decode::Extent;
 use super::drives::{SPEEDS, has_option};
 use super::encode_devices::trunks;
+use crate::guest::Extent;
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::size::in_gibibytes;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::apply::{Target, timeout};
+use super::apply::Target;
 use super::drives::{Volume, encode_disk};
 use crate::cluster::{ApiError, Method, Step, lock_pauses};
+use crate::guest::timeout;
 use crate::params::Params;
 use crate::values::{all_blocks, block, is_unset, text, with};
 

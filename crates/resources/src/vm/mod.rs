@@ -23,25 +23,21 @@ mod encode_devices;
 mod image_import;
 mod option_changes;
 mod plan;
-mod power;
 #[cfg(test)]
 mod round_trips;
 mod schema;
 mod validate;
 mod volumes;
 
-use pve_model::Value;
-
 use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
+use crate::guest::{claim_guest, guest_protection};
 use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
-pub(crate) use apply::{Target, timeout};
+pub(crate) use apply::Target;
 pub(crate) use cloning::is_busy;
-pub(crate) use decode::{
-    Extent, MARKER, TAKEN_OVER, decode_ip_config, decode_startup, decode_vm, is_put_by_a_run,
-};
+pub(crate) use decode::{decode_ip_config, decode_startup, decode_vm};
 pub(crate) use decode_devices::is_media;
 pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use option_changes::{draws_address, surplus_devices};
@@ -62,22 +58,4 @@ pub(crate) fn rules() -> Rules {
         adopted: adopted_clone,
         ..Rules::default()
     }
-}
-
-/// VMs and containers share one space of ids in a cluster.
-pub(crate) fn claim_guest(planned: &Value) -> Option<String> {
-    crate::values::int(planned, "vm_id").map(guest_claim)
-}
-
-/// A guest with `protection` is not destroyed by Proxmox VE.
-pub(crate) fn guest_protection(present: &Value) -> Option<&'static str> {
-    (crate::values::flag(present, "protection") == Some(true)).then_some(UNPROTECT)
-}
-
-/// How a protected guest comes to be destroyed.
-pub(crate) const UNPROTECT: &str = "Set protection = false and apply that first, with everything else of it as it was; then it can be destroyed.";
-
-/// How the claim of an id is written.
-pub(crate) fn guest_claim(id: i64) -> String {
-    format!("vm {id}")
 }

@@ -10,11 +10,12 @@ pub(crate) use notes::files_of_node;
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
-use super::decode::{MARKER, is_pinned};
+use super::decode::is_pinned;
 use super::drives::{DEFAULT_CLOUD_INIT, at_cloud_init, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use super::validate::used_twice;
+use crate::guest::MARKER;
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, is_unset, keep_written_defaults, kept_if_empty, same,
     settle, settle_tags, text, unknown_if_empty, with, with_each_block, with_elements, with_kept_description,

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use super::decode::{Extent, decode_vm};
+use super::decode::decode_vm;
 use super::encode::encode_options;
 use crate::definition::Definition;
+use crate::guest::Extent;
 use crate::observed::{Observed, defaults, overlay};
 use crate::values::{block as block_of, changed, texts};
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::apply::{Target, timeout};
+use super::apply::Target;
 use super::drive_changes::DriveChanges;
 use crate::cluster::{Method, Step};
+use crate::guest::timeout;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;

@@ -7,8 +7,8 @@ use pve_model::{Path, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::super::references::short;
+use crate::guest::MARKER;
 use crate::values::int;
-use crate::vm::MARKER;
 
 /// The ids that are not free.
 pub(in super::super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest]) -> Vec<Doubt> {
