@@ -289,31 +289,6 @@ fn a_log_that_was_moved_to_a_machine_is_there_only_and_comes_back_to_its_key() {
     assert!(ok(bob.path(), &["plan"]).contains("No changes."));
 }
 
-#[test]
-fn another_name_of_the_same_store_leads_to_the_same_log_and_another_store_does_not() {
-    let (Some(server), Some(other)) = (Server::start(), Server::start()) else { return };
-    let one = project(server.address(), MAIN);
-    let path = one.path();
-    ok(path, &["apply", "-auto-approve"]);
-    let named = backend(server.address(), "infra/terraform.tfstate").replace("127.0.0.1", "localhost");
-    set_backend(path, &named);
-    let refused = fails(path, &["plan"]);
-    assert!(refused.contains("another name of the same store, `pve init -reconfigure`"), "{refused}");
-    let told = ok(path, &["init", "-reconfigure"]);
-    assert!(!told.contains("left behind"), "{told}");
-    assert!(ok(path, &["apply", "-auto-approve"]).contains("No changes."));
-    assert!(ok(path, &["log", "verify"]).contains("none changed"));
-    // What was seen there is still known: it is no log that begins anew.
-    set_backend(path, &backend(other.address(), "infra/terraform.tfstate"));
-    for _ in 0..2 {
-        let refused = fails(path, &["init", "-reconfigure"]);
-        assert!(refused.contains("is empty, but it went up to event"), "{refused}");
-        assert!(fails(path, &["plan"]).contains("another name of the same store"));
-    }
-    set_backend(path, &named);
-    assert!(ok(path, &["plan"]).contains("No changes."));
-}
-
 /// A log is where it was seen, whatever the environment says when it is moved.
 #[test]
 fn a_log_whose_endpoint_came_from_the_environment_moves_from_where_it_was() {
@@ -387,20 +362,4 @@ fn what_was_kept_is_not_pushed_to_a_log_that_was_moved_but_to_where_it_went_on()
     ok(other.path(), &["apply", "-auto-approve"]);
     assert_eq!(ok(one.path(), &["state", "list"]).lines().count(), 12);
     assert!(ok(one.path(), &["log", "verify"]).contains("none changed"));
-}
-
-/// Names of places were once kept with the slash that an endpoint had at its end.
-#[test]
-fn a_place_is_the_same_with_a_slash_at_its_end() {
-    let Some(server) = Server::start() else { return };
-    let folder = local();
-    let path = folder.path();
-    set_backend(path, &backend(server.address(), "infra/slash"));
-    ok(path, &["apply", "-auto-approve"]);
-    let marker = path.join(".pve/default/log.json");
-    let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&marker).unwrap()).unwrap();
-    let name = format!("{}/", known["place"]["name"].as_str().unwrap());
-    known["place"]["name"] = name.into();
-    std::fs::write(&marker, known.to_string()).unwrap();
-    assert!(ok(path, &["plan"]).contains("No changes."));
 }

@@ -226,3 +226,43 @@ fn a_place_without_an_endpoint_is_where_the_profile_leads_if_the_log_is_there() 
     let (code, told) = run(&one, &["plan"]);
     assert!(code == Some(0) && told.contains("No changes."), "{told}");
 }
+
+#[test]
+fn another_name_of_the_same_store_leads_to_the_same_log_and_another_store_does_not() {
+    let (Some(server), Some(other)) = (Server::start(), Server::start()) else { return };
+    let one = project(server.address(), MAIN);
+    let path = one.path();
+    ok(path, &["apply", "-auto-approve"]);
+    let named = named_localhost(&server);
+    set_backend(path, &named);
+    let refused = fails(path, &["plan"]);
+    assert!(refused.contains("another name of the same store, `pve init -reconfigure`"), "{refused}");
+    let told = ok(path, &["init", "-reconfigure"]);
+    assert!(!told.contains("left behind"), "{told}");
+    assert!(ok(path, &["apply", "-auto-approve"]).contains("No changes."));
+    assert!(ok(path, &["log", "verify"]).contains("none changed"));
+    // What was seen there is still known: it is no log that begins anew.
+    set_backend(path, &backend(other.address(), KEY));
+    for _ in 0..2 {
+        let refused = fails(path, &["init", "-reconfigure"]);
+        assert!(refused.contains("is empty, but it went up to event"), "{refused}");
+        assert!(fails(path, &["plan"]).contains("another name of the same store"));
+    }
+    set_backend(path, &named);
+    assert!(ok(path, &["plan"]).contains("No changes."));
+}
+
+/// Names of places were once kept with the slash that an endpoint had at its end.
+#[test]
+fn a_place_is_the_same_with_a_slash_at_its_end() {
+    let Some(server) = Server::start() else { return };
+    let folder = project(server.address(), MAIN);
+    let path = folder.path();
+    ok(path, &["apply", "-auto-approve"]);
+    let marker = path.join(".pve/default/log.json");
+    let mut known: serde_json::Value = serde_json::from_slice(&std::fs::read(&marker).unwrap()).unwrap();
+    let name = format!("{}/", known["place"]["name"].as_str().unwrap());
+    known["place"]["name"] = name.into();
+    std::fs::write(&marker, known.to_string()).unwrap();
+    assert!(ok(path, &["plan"]).contains("No changes."));
+}
