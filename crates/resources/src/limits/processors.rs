@@ -1,6 +1,6 @@
 //! Limits on what a VM computes with: CPUs, their models, NUMA nodes, and the machine they are in.
 
-use super::numbered;
+use super::devices::numbered;
 
 fn is_ranges(text: &str, separators: &[char]) -> bool {
     let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());

@@ -1,0 +1,48 @@
+//! Limits on files of datastores and what is in drives, sizes, paths and permissions.
+
+use super::texts::not_empty;
+
+/// What is in a CD-ROM drive.
+pub(crate) fn medium(text: &str) -> Option<String> {
+    if matches!(text, "none" | "cdrom") {
+        return None;
+    }
+    file_id(text)
+        .map(|_| format!("{text:?} is neither none nor cdrom, nor a file such as local:iso/debian.iso"))
+}
+
+/// What is in a CD-ROM drive that is named.
+pub(crate) fn some_medium(text: &str) -> Option<String> {
+    not_empty(text).or_else(|| medium(text))
+}
+
+/// A file in a datastore, or nothing.
+pub(crate) fn file_id(text: &str) -> Option<String> {
+    let good = text.is_empty()
+        || text.split_once(':').is_some_and(|(store, file)| !store.is_empty() && !file.is_empty());
+    (!good).then(|| format!("{text:?} is no file such as local:snippets/user.yaml"))
+}
+
+/// A path from the root.
+pub(crate) fn absolute_path(text: &str) -> Option<String> {
+    (!text.starts_with('/')).then(|| format!("{text:?} must begin with /"))
+}
+
+/// Permissions of a device in octal (`pct.conf(5)`, `dev`).
+pub(crate) fn mode(text: &str) -> Option<String> {
+    let good = text.len() == 4 && text.starts_with('0') && text.chars().all(|c| ('0'..='7').contains(&c));
+    (!good).then(|| format!("{text:?} are no permissions such as 0660"))
+}
+
+/// Permissions of a file in octal.
+pub(crate) fn file_mode(text: &str) -> Option<String> {
+    let good = u32::from_str_radix(text, 8).is_ok_and(|mode| mode > 0) && !text.starts_with('+');
+    (!good).then(|| format!("{text:?} are no permissions such as 0700"))
+}
+
+/// A size with its unit.
+pub(crate) fn size(text: &str) -> Option<String> {
+    let is_size = !text.contains(char::is_whitespace) && crate::size::parse_size(text).is_some();
+    let good = text.is_empty() || is_size;
+    (!good).then(|| format!("{text:?} is no size such as 8G"))
+}
