@@ -67,17 +67,24 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
     faults
 }
 
+/// Whom the blocks of a user or group give permissions; `None` while that is not known.
+fn holder(value: &Value) -> Option<Holder> {
+    let group = || text_of(value, "group_id").map(|name| Holder::Group(name.into()));
+    text_of(value, "user_id").map(|name| Holder::User(name.into())).or_else(group)
+}
+
 fn entry(holder: &Holder, block: &Value) -> Option<Entry> {
     let (path, role) = (text_of(block, "path")?.to_string(), text_of(block, "role_id")?.to_string());
     Some(Entry { path, holder: holder.clone(), role })
 }
 
 /// What the blocks change, in order: nobody is without permissions in between.
-pub(super) fn changes(holder: &Holder, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+pub(super) fn changes(prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
+    let Some(holder) = planned.or(prior).and_then(holder) else { return Vec::new() };
     let blocks = |value: Option<&Value>| -> BTreeMap<Entry, bool> {
         let blocks = value.map(|value| all_blocks(value, "acl")).unwrap_or_default().iter();
         let propagate = |block| flag_of(block, "propagate") == Some(true);
-        blocks.filter_map(|block| Some((entry(holder, block)?, propagate(block)))).collect()
+        blocks.filter_map(|block| Some((entry(&holder, block)?, propagate(block)))).collect()
     };
     let (before, after) = (blocks(prior), blocks(planned));
     let new = after.iter().filter(|(entry, propagate)| before.get(entry) != Some(propagate));
@@ -89,11 +96,10 @@ pub(super) fn changes(holder: &Holder, prior: Option<&Value>, planned: Option<&V
 /// Sets what is planned and takes out what is not.
 pub(super) async fn bring(
     call: &Call<'_>,
-    holder: &Holder,
     prior: Option<&Value>,
     planned: &Value,
 ) -> Result<(), ProviderError> {
-    let changes = changes(holder, prior, Some(planned));
+    let changes = changes(prior, Some(planned));
     // What a run that broke off has not taken out is still known then.
     for change in &changes {
         if let Change::Revoke(entry) = change {
@@ -119,7 +125,7 @@ pub(super) async fn bring(
         params.put("roles", Some(&entry.role));
         params.put_flag("propagate", propagate);
         params.put_flag("delete", propagate.is_none().then_some(true));
-        let (kind, name) = parameter(holder);
+        let (kind, name) = parameter(&entry.holder);
         params.put(kind, Some(name));
         call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
     }
@@ -155,14 +161,10 @@ fn parameter(holder: &Holder) -> (&'static str, &str) {
 
 /// The answer with the entries that are those of the blocks: others are somebody else's matter. Of what is imported, all
 /// are looked at.
-pub(super) async fn complete(
-    cluster: &Cluster,
-    holder: &Holder,
-    prior: &Value,
-    mut answer: Json,
-) -> Result<Json, ApiError> {
+pub(super) async fn complete(cluster: &Cluster, prior: &Value, mut answer: Json) -> Result<Json, ApiError> {
+    let Some(holder) = holder(prior) else { return Ok(answer) };
     let own: BTreeSet<Entry> =
-        all_blocks(prior, "acl").iter().filter_map(|block| entry(holder, block)).collect();
+        all_blocks(prior, "acl").iter().filter_map(|block| entry(&holder, block)).collect();
     let is_imported = prior.get("id").is_none_or(Value::is_null);
     let is_own = |path: &str, role: &str| {
         let entry = Entry { path: path.to_string(), holder: holder.clone(), role: role.to_string() };
@@ -172,7 +174,7 @@ pub(super) async fn complete(
         answer["acl"] = json!([]);
         return Ok(answer);
     }
-    let (kind, name) = match holder {
+    let (kind, name) = match &holder {
         Holder::User(name) => ("user", name),
         Holder::Group(name) => ("group", name),
         Holder::Token(name) => ("token", name),
@@ -187,9 +189,11 @@ pub(super) async fn complete(
 }
 
 /// What only one object may have, in the words of `proxmox_acl`.
-pub(super) fn claims(holder: &Holder, planned: &Value) -> Vec<String> {
-    let entries = all_blocks(planned, "acl").iter().filter_map(|block| entry(holder, block));
-    entries.map(|entry| format!("permission {}?{}?{}", entry.path, parameter(holder).1, entry.role)).collect()
+pub(super) fn claims(planned: &Value) -> Vec<String> {
+    let Some(holder) = holder(planned) else { return Vec::new() };
+    let entries = all_blocks(planned, "acl").iter().filter_map(|block| entry(&holder, block));
+    let claim = |entry: Entry| format!("permission {}?{}?{}", entry.path, parameter(&holder).1, entry.role);
+    entries.map(claim).collect()
 }
 
 /// Of the entries of an imported holder, those that blocks are configured for.

@@ -9,7 +9,7 @@ use pve_model::rules::Problem;
 use pve_model::{Type, Value};
 use serde_json::{Value as Json, json};
 
-use super::permissions::{Change, Holder};
+use super::permissions::Change;
 use super::{acl_blocks, lockout};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{block_set, flag, text, text_set};
@@ -88,8 +88,7 @@ impl Hooks for User {
     }
 
     fn claims(&self, planned: &Value) -> Vec<String> {
-        let name = values::text(planned, "user_id");
-        name.map(|name| acl_blocks::claims(&Holder::User(name.into()), planned)).unwrap_or_default()
+        acl_blocks::claims(planned)
     }
 
     fn adopted(&self, imported: Value, config: &Value) -> Value {
@@ -115,7 +114,7 @@ impl Hooks for User {
                 changes.push(Change::Groups(user.into(), after));
             }
         }
-        changes.extend(acl_blocks::changes(&Holder::User(user.into()), prior, planned));
+        changes.extend(acl_blocks::changes(prior, planned));
         changes
     }
 
@@ -134,7 +133,7 @@ impl Hooks for User {
             params.put("password", password);
             call.step(PASSWORD, Method::Put, "/access/password", &params, MOST).await?;
         }
-        acl_blocks::bring(call, &Holder::User(user.into()), prior, planned).await
+        acl_blocks::bring(call, prior, planned).await
     }
 
     /// A new password is a request of its own.
@@ -147,8 +146,7 @@ impl Hooks for User {
     }
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
-        let user = values::text(prior, "user_id").unwrap_or_default();
-        acl_blocks::complete(cluster, &Holder::User(user.into()), prior, answer).await
+        acl_blocks::complete(cluster, prior, answer).await
     }
 }
 
@@ -195,8 +193,7 @@ impl Hooks for Group {
     }
 
     fn claims(&self, planned: &Value) -> Vec<String> {
-        let name = values::text(planned, "group_id");
-        name.map(|name| acl_blocks::claims(&Holder::Group(name.into()), planned)).unwrap_or_default()
+        acl_blocks::claims(planned)
     }
 
     fn adopted(&self, imported: Value, config: &Value) -> Value {
@@ -204,12 +201,9 @@ impl Hooks for Group {
     }
 
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<Change> {
-        let Some(group) = planned.or(prior).and_then(|value| values::text(value, "group_id")) else {
-            return Vec::new();
-        };
-        match planned {
-            Some(_) => acl_blocks::changes(&Holder::Group(group.into()), prior, planned),
-            None => vec![Change::NoGroup(group.into())],
+        match (planned, prior.and_then(|prior| values::text(prior, "group_id"))) {
+            (None, Some(group)) => vec![Change::NoGroup(group.into())],
+            _ => acl_blocks::changes(prior, planned),
         }
     }
 
@@ -220,13 +214,11 @@ impl Hooks for Group {
         planned: Option<&Value>,
     ) -> Result<(), ProviderError> {
         let Some(planned) = planned else { return Ok(()) };
-        let group = values::text(planned, "group_id").unwrap_or_default();
-        acl_blocks::bring(call, &Holder::Group(group.into()), prior, planned).await
+        acl_blocks::bring(call, prior, planned).await
     }
 
     async fn complete(&self, cluster: &Cluster, prior: &Value, answer: Json) -> Result<Json, ApiError> {
-        let group = values::text(prior, "group_id").unwrap_or_default();
-        acl_blocks::complete(cluster, &Holder::Group(group.into()), prior, answer).await
+        acl_blocks::complete(cluster, prior, answer).await
     }
 }
 
