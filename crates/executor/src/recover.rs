@@ -51,67 +51,16 @@ pub async fn recover(
 ) -> Result<RecoveryReport, JournalError> {
     let mut report = RecoveryReport::default();
     for open in open_actions {
-        let (action, address) = (open.intent.action, &open.intent.address);
-        let unclear = |reason: String| Payload::ActionIndeterminate(ActionIndeterminate { action, reason });
-        if let Some((payload, line)) = cut_off(open) {
-            report.resolved.push((address.clone(), line.to_string()));
-            journal.record(payload).await?;
-            continue;
-        }
-        let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
-        let secrets = Redaction::of([&planned]);
-        let (payload, line): (_, Result<Cow<'static, str>, String>) =
-            match look(open, provider, records).await {
-                Ok(Recovery::Exists(value))
-                    if open.intent.operation == Operation::Create && open.intent.provisioners > 0 =>
-                {
-                    let made = made(open, provider, records, &value);
-                    (
-                        unprovisioned(action, made),
-                        Ok("it exists, but its provisioners did not run: it is tainted".into()),
-                    )
-                }
-                Ok(Recovery::Exists(value)) => {
-                    let record = Some(made(open, provider, records, &value));
-                    let payload = if open.intent.operation == Operation::Create {
-                        Payload::ActionSucceeded(ActionSucceeded { action, record })
-                    } else {
-                        // That it exists does not tell that all of the change took effect.
-                        let error = "interrupted before it was known to be done".to_string();
-                        Payload::ActionFailed(ActionFailed { action, error, record })
-                    };
-                    (payload, Ok("it exists; the next plan completes it".into()))
-                }
-                Ok(Recovery::Gone) => (
-                    Payload::ActionSucceeded(ActionSucceeded { action, record: None }),
-                    Ok(match open.intent.operation {
-                        Operation::Delete => "it is gone, as was wanted".into(),
-                        _ => "it is gone: the next plan makes it anew".into(),
-                    }),
-                ),
-                Ok(Recovery::Kept(found)) => {
-                    let found = secrets.redact(&found);
-                    let error = format!("interrupted before it was destroyed: {found}");
-                    let record = kept(open, provider, records).await;
-                    (Payload::ActionFailed(ActionFailed { action, error, record }), Ok(found.into()))
-                }
-                Ok(Recovery::NothingDone) => {
-                    let error = "interrupted before it took effect".to_string();
-                    (
-                        Payload::ActionFailed(ActionFailed { action, error, record: None }),
-                        Ok("nothing came of it".into()),
-                    )
-                }
-                Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
-                    let reason = secrets.redact(&reason);
-                    (unclear(reason.clone()), Err(reason))
-                }
-            };
-        match line {
-            Ok(line) => report.resolved.push((address.clone(), line.into_owned())),
+        let address = open.intent.address.clone();
+        let (payload, finding) = match cut_off(open) {
+            Some((payload, line)) => (payload, Ok(Cow::from(line))),
+            None => found(open, provider, records).await,
+        };
+        match finding {
+            Ok(line) => report.resolved.push((address, line.into_owned())),
             Err(reason) => {
                 let is_known = open.indeterminate.as_ref() == Some(&reason);
-                report.unclear.push((address.clone(), reason));
+                report.unclear.push((address, reason));
                 if is_known {
                     continue;
                 }
@@ -120,6 +69,57 @@ pub async fn recover(
         journal.record(payload).await?;
     }
     Ok(report)
+}
+
+/// What became of an action, as it is told, or why that cannot be told.
+type Finding = Result<Cow<'static, str>, String>;
+
+/// Looks for what became of an action: what is recorded of it, and what is told.
+async fn found(open: &OpenAction, provider: &dyn Provider, records: &dyn Records) -> (Payload, Finding) {
+    let (action, operation) = (open.intent.action, open.intent.operation);
+    let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
+    let secrets = Redaction::of([&planned]);
+    let failed = |error: String, record| Payload::ActionFailed(ActionFailed { action, error, record });
+    let succeeded = |record| Payload::ActionSucceeded(ActionSucceeded { action, record });
+    match look(open, provider, records).await {
+        Ok(Recovery::Exists(value)) => {
+            let made = made(open, provider, records, &value);
+            match operation {
+                Operation::Create if open.intent.provisioners > 0 => (
+                    unprovisioned(action, made),
+                    Ok("it exists, but its provisioners did not run: it is tainted".into()),
+                ),
+                Operation::Create => {
+                    (succeeded(Some(made)), Ok("it exists; the next plan completes it".into()))
+                }
+                // That it exists does not tell that all of the change took effect.
+                _ => (
+                    failed("interrupted before it was known to be done".into(), Some(made)),
+                    Ok("it exists; the next plan completes it".into()),
+                ),
+            }
+        }
+        Ok(Recovery::Gone) => (
+            succeeded(None),
+            Ok(match operation {
+                Operation::Delete => "it is gone, as was wanted".into(),
+                _ => "it is gone: the next plan makes it anew".into(),
+            }),
+        ),
+        Ok(Recovery::Kept(found)) => {
+            let found = secrets.redact(&found);
+            let record = kept(open, provider, records).await;
+            (failed(format!("interrupted before it was destroyed: {found}"), record), Ok(found.into()))
+        }
+        Ok(Recovery::NothingDone) => {
+            (failed("interrupted before it took effect".into(), None), Ok("nothing came of it".into()))
+        }
+        Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
+            let reason = secrets.redact(&reason);
+            let unclear = ActionIndeterminate { action, reason: reason.clone() };
+            (Payload::ActionIndeterminate(unclear), Err(reason))
+        }
+    }
 }
 
 /// What is left of an object that was not destroyed. What the delete did to it before, for instance a shutdown, is no

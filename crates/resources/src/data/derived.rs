@@ -133,45 +133,15 @@ pub(super) async fn read(
     cluster: &Cluster,
     config: &Value,
 ) -> Result<Map<String, Json>, ProviderError> {
-    let Some(engine) = resource.engine() else { return Ok(Map::new()) };
-    let named = |base: Value, name: &&str| match config.get(name) {
-        Some(part) => with(&base, name, part.clone()),
-        None => base,
+    let Some(Json::Object(mut read)) = found(derived, resource, cluster, config).await? else {
+        return Ok(Map::new());
     };
-    let base = derived.needs.iter().fold(blank_object(resource), named);
-    let what = engine.object.what;
-    let found = engine.tell(cluster, &base, derived.absent).await;
-    let found = found.map_err(|error| failed(format!("read {what}"), &error))?;
-    let found = match found {
-        Some(found) => Some(to_plain_json(&found)),
-        None => {
-            let told = apt::told_absent(derived.resource, cluster, &base).await;
-            told.map_err(|error| failed(format!("read {what}"), &error))?.map(Json::Object)
+    match derived.resource {
+        "proxmox_virtual_environment_user" => add_permissions(&mut read, cluster, "user", "user_id").await?,
+        "proxmox_virtual_environment_group" => {
+            add_permissions(&mut read, cluster, "group", "group_id").await?;
         }
-    };
-    let found = found.ok_or_else(|| {
-        let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);
-        let names: Vec<String> =
-            names.map(|name| name.as_str().map_or(name.to_string(), str::to_string)).collect();
-        refused(
-            format!("there is no {what} {}", names.join(", ")),
-            Some("check its name, and that the user may see it"),
-        )
-    })?;
-    let Json::Object(mut read) = found else { return Ok(Map::new()) };
-    for (resource, kind, id) in [
-        ("proxmox_virtual_environment_user", "user", "user_id"),
-        ("proxmox_virtual_environment_group", "group", "group_id"),
-    ] {
-        if resource == derived.resource {
-            let list =
-                cluster.get("/access/acl").await.map_err(|error| failed("read permissions", &error))?;
-            let own = list.as_array().into_iter().flatten();
-            let own = own.filter(|entry| entry["type"] == kind && entry["ugid"] == read[id]).map(|entry| {
-                json!({"path": entry["path"], "role_id": entry["roleid"], "propagate": entry["propagate"] != json!(0)})
-            });
-            read.insert("acl".into(), own.collect());
-        }
+        _ => {}
     }
     // What names it stays as it is written, wherever a guest is.
     for name in derived.needs {
@@ -179,7 +149,64 @@ pub(super) async fn read(
             read.insert((*name).to_string(), to_plain_json(part));
         }
     }
-    match derived.resource {
+    tell_as_reference(derived.resource, cluster, &mut read).await?;
+    Ok(read)
+}
+
+/// What the API tells of the object; `None` for a resource that is no plain object of the API.
+async fn found(
+    derived: &Derived,
+    resource: &Kind,
+    cluster: &Cluster,
+    config: &Value,
+) -> Result<Option<Json>, ProviderError> {
+    let Some(engine) = resource.engine() else { return Ok(None) };
+    let named = |base: Value, name: &&str| match config.get(name) {
+        Some(part) => with(&base, name, part.clone()),
+        None => base,
+    };
+    let base = derived.needs.iter().fold(blank_object(resource), named);
+    let what = engine.object.what;
+    let fail = |error: &_| failed(format!("read {what}"), error);
+    if let Some(found) = engine.tell(cluster, &base, derived.absent).await.map_err(|error| fail(&error))? {
+        return Ok(Some(to_plain_json(&found)));
+    }
+    let told = apt::told_absent(derived.resource, cluster, &base).await.map_err(|error| fail(&error))?;
+    told.map(|told| Some(Json::Object(told))).ok_or_else(|| {
+        let names = derived.needs.iter().filter_map(|name| config.get(name)).map(to_plain_json);
+        let names: Vec<String> =
+            names.map(|name| name.as_str().map_or(name.to_string(), str::to_string)).collect();
+        refused(
+            format!("there is no {what} {}", names.join(", ")),
+            Some("check its name, and that the user may see it"),
+        )
+    })
+}
+
+/// Adds the permissions of a user or a group, which `id` names.
+async fn add_permissions(
+    read: &mut Map<String, Json>,
+    cluster: &Cluster,
+    kind: &str,
+    id: &str,
+) -> Result<(), ProviderError> {
+    let list = cluster.get("/access/acl").await.map_err(|error| failed("read permissions", &error))?;
+    let own = list.as_array().into_iter().flatten();
+    let own = own.filter(|entry| entry["type"] == kind && entry["ugid"] == read[id]).map(|entry| {
+        json!({"path": entry["path"], "role_id": entry["roleid"], "propagate": entry["propagate"] != json!(0)})
+    });
+    let own = own.collect();
+    read.insert("acl".into(), own);
+    Ok(())
+}
+
+/// Changes what the reference tells in another way than the resource has it.
+async fn tell_as_reference(
+    resource: &str,
+    cluster: &Cluster,
+    read: &mut Map<String, Json>,
+) -> Result<(), ProviderError> {
+    match resource {
         "proxmox_acme_dns_plugin" => drop(read.insert("type".into(), json!("dns"))),
         "proxmox_virtual_environment_user" if read["expiration_date"] == "" => {
             read.insert("expiration_date".into(), json!("1970-01-01T00:00:00Z"));
@@ -208,7 +235,7 @@ pub(super) async fn read(
         }
         _ => {}
     }
-    Ok(read)
+    Ok(())
 }
 
 /// Whether a machine runs, from its own node: the list of the cluster is behind.
