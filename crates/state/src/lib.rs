@@ -1,5 +1,5 @@
 //! The event log: its port, an in-memory log, the seal on payloads and whom it is for, the writer that commits events in groups, the lease
-//! that keeps runs apart, the spool for when a shared log is away, and moving a log.
+//! that keeps runs apart, logs around others, the spool for when a shared log is away, and moving a log.
 
 mod chain;
 #[cfg(any(test, feature = "conformance"))]
@@ -7,6 +7,7 @@ pub mod conformance;
 mod key;
 mod key_file;
 mod keyring;
+mod layer;
 mod lease;
 mod log;
 mod memory;
@@ -19,6 +20,7 @@ mod writer;
 pub use chain::{Fault, StoredEvent, Verification, check_following, verify_chain};
 pub use key::{Key, KeyError};
 pub use keyring::{Identity, Keyring, KeyringChange, Recipient, recipient_text};
+pub use layer::Layer;
 pub use lease::{
     Lease, LeaseError, LeaseHolder, LeaseOptions, LeaseRecord, LeaseStore, LeaseWatch, LeaseWrite,
     StoredLease, break_lease, lease_status,

@@ -13,10 +13,8 @@ use pve_model::state::State;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::chain::Verification;
-use crate::log::{Draft, EventLog, Head, LogError};
+use crate::log::{Draft, EventLog, LogError};
 use crate::merge::Merged;
-use crate::seal::KnownKeys;
 
 /// Opens an empty log at hand for the events after the given one of the shared log with this id; it has the same id.
 pub type OpenSpool = Box<dyn Fn(Uuid, u64) -> Result<Arc<dyn EventLog>, LogError> + Send + Sync>;
@@ -55,10 +53,11 @@ impl SpooledLog {
     }
 }
 
+// Not named by `use`: with both traits in scope, calls of the log would be ambiguous.
 #[async_trait]
-impl EventLog for SpooledLog {
-    fn id(&self) -> Uuid {
-        self.log.id()
+impl crate::layer::Layer for SpooledLog {
+    fn inner(&self) -> &dyn EventLog {
+        &*self.log
     }
 
     async fn head(&self) -> Result<u64, LogError> {
@@ -134,37 +133,13 @@ impl EventLog for SpooledLog {
 
     async fn state(&self) -> Result<State, LogError> {
         let away = self.spool.lock().await.is_some();
-        if away { Ok(State::project(&self.read(0).await?)?) } else { self.log.state().await }
+        if away { Ok(State::project(&EventLog::read(self, 0).await?)?) } else { self.log.state().await }
     }
 
     /// None while there is a spool: a snapshot is of the log.
     async fn save_snapshot(&self, state: &State) -> Result<(), LogError> {
         let away = self.spool.lock().await.is_some();
         if away { Ok(()) } else { self.log.save_snapshot(state).await }
-    }
-
-    async fn settle(&self) {
-        self.log.settle().await;
-    }
-
-    async fn known_end(&self) -> Result<Head, LogError> {
-        self.log.known_end().await
-    }
-
-    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
-        self.log.known_hash(sequence).await
-    }
-
-    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
-        self.log.keyring_revision(hoped).await
-    }
-
-    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
-        self.log.known_keys(count).await
-    }
-
-    async fn verify(&self) -> Result<Verification, LogError> {
-        self.log.verify().await
     }
 }
 

@@ -23,27 +23,15 @@ struct Unreliable {
 }
 
 #[async_trait]
-impl EventLog for Unreliable {
-    fn id(&self) -> Uuid {
-        self.log.id()
-    }
-    async fn head(&self) -> Result<u64, LogError> {
-        self.log.head().await
+impl crate::Layer for Unreliable {
+    fn inner(&self) -> &dyn EventLog {
+        &*self.log
     }
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
         let away = self.away.load(Ordering::Relaxed);
         let result =
             if !away || self.lands { self.log.append(expected_head, batch).await } else { Ok(Vec::new()) };
         if away { Err(LogError::Storage { place: "far".into(), reason: "timeout".into() }) } else { result }
-    }
-    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        self.log.read(after).await
-    }
-    async fn known_end(&self) -> Result<Head, LogError> {
-        self.log.known_end().await
-    }
-    async fn verify(&self) -> Result<Verification, LogError> {
-        self.log.verify().await
     }
 }
 

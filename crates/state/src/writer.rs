@@ -191,12 +191,9 @@ mod tests {
     struct Full(MemoryLog, AtomicBool, AtomicU32);
 
     #[async_trait::async_trait]
-    impl EventLog for Full {
-        fn id(&self) -> Uuid {
-            self.0.id()
-        }
-        async fn head(&self) -> Result<u64, LogError> {
-            self.0.head().await
+    impl crate::Layer for Full {
+        fn inner(&self) -> &dyn EventLog {
+            &self.0
         }
         async fn append(
             &self,
@@ -208,15 +205,6 @@ mod tests {
                 return self.0.append(head, batch).await;
             }
             Err(LogError::Storage { place: "log.db".into(), reason: "the disk is full".into() })
-        }
-        async fn read(&self, after: u64) -> Result<Vec<pve_model::event::Event>, LogError> {
-            self.0.read(after).await
-        }
-        async fn known_end(&self) -> Result<crate::Head, LogError> {
-            self.0.known_end().await
-        }
-        async fn verify(&self) -> Result<crate::Verification, LogError> {
-            self.0.verify().await
         }
     }
 

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use pve_model::event::Event;
-use pve_model::state::State;
-use pve_state::{Draft, EventLog, Head, KnownKeys, LogError, Verification};
-use uuid::Uuid;
+use pve_state::{Draft, EventLog, Layer, LogError};
 
 use super::marker::Marker;
 use super::place::{Place, path};
@@ -52,58 +50,14 @@ impl NotedLog {
 }
 
 #[async_trait]
-impl EventLog for NotedLog {
-    fn id(&self) -> Uuid {
-        self.log.id()
-    }
-
-    async fn head(&self) -> Result<u64, LogError> {
-        self.log.head().await
+impl Layer for NotedLog {
+    fn inner(&self) -> &dyn EventLog {
+        &*self.log
     }
 
     async fn append(&self, expected_head: u64, batch: Vec<Draft>) -> Result<Vec<Event>, LogError> {
         let events = self.log.append(expected_head, batch).await?;
         self.note().await;
         Ok(events)
-    }
-
-    async fn keep(&self, batch: Vec<Draft>) {
-        self.log.keep(batch).await;
-    }
-
-    async fn read(&self, after: u64) -> Result<Vec<Event>, LogError> {
-        self.log.read(after).await
-    }
-
-    async fn state(&self) -> Result<State, LogError> {
-        self.log.state().await
-    }
-
-    async fn save_snapshot(&self, state: &State) -> Result<(), LogError> {
-        self.log.save_snapshot(state).await
-    }
-
-    async fn settle(&self) {
-        self.log.settle().await;
-    }
-
-    async fn known_end(&self) -> Result<Head, LogError> {
-        self.log.known_end().await
-    }
-
-    async fn known_hash(&self, sequence: u64) -> Result<Option<[u8; 32]>, LogError> {
-        self.log.known_hash(sequence).await
-    }
-
-    async fn keyring_revision(&self, hoped: u64) -> Result<u64, LogError> {
-        self.log.keyring_revision(hoped).await
-    }
-
-    async fn known_keys(&self, count: Option<usize>) -> Result<Option<KnownKeys>, LogError> {
-        self.log.known_keys(count).await
-    }
-
-    async fn verify(&self) -> Result<Verification, LogError> {
-        self.log.verify().await
     }
 }
