@@ -16,8 +16,6 @@ mod same_store;
 mod spool;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use pve_config::configuration::{DiskFiles, constant, load};
@@ -149,27 +147,4 @@ fn arguments(body: &Body) -> Result<Arguments, Vec<Diagnostic>> {
         }
     }
     Ok(values)
-}
-
-/// Writes a file beside its place and moves it there, readable by its owner alone. Durable on return if it must be.
-fn write_private(path: &Path, bytes: &[u8], durable: bool) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let temporary = path.with_extension(format!("{}.new", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    let mut file = options.open(&temporary)?;
-    let written = file.write_all(bytes).and_then(|()| if durable { file.sync_all() } else { Ok(()) });
-    let written = written.and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // It is not there where it could not be made.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
 }

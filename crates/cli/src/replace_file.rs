@@ -35,6 +35,32 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes a file beside its place and moves it there, readable by its owner alone. Durable on return if it must be.
+///
+/// # Errors
+/// When the file cannot be written; it is then as it was.
+pub fn write_private(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    let mut file = options.open(&temporary)?;
+    let written = file.write_all(bytes).and_then(|()| if durable { file.sync_all() } else { Ok(()) });
+    let written = written.and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // It is not there where it could not be made.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
 /// A name that no reader of configuration takes for one of its files.
 fn beside(place: &Path) -> PathBuf {
     let mut name = place.file_name().unwrap_or_default().to_owned();

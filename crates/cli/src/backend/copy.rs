@@ -12,18 +12,14 @@ use pve_state_s3::{Settings, SharedLog};
 use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
-use super::left_behind::renamed;
-use super::logs::refuse_moved;
 use super::marker::Marker;
 use super::noted::NotedLog;
 use super::pin::refuse_unnamed;
-use super::same_store::is_same_store;
+use super::place::{place, store};
+use super::same_store::{is_same_store, renamed};
 use super::{Backend, Local, RunLock};
 use crate::failure::Failure;
 use crate::project::{Project, actor};
-
-/// How the store without an endpoint of its own is recorded: names of buckets are unique in it.
-pub(super) const AWS: &str = "AWS";
 
 /// Where the environment's log is, as its runs record it; nothing of one on this machine, whose folder may be moved.
 #[derive(Clone, Debug, Default)]
@@ -45,20 +41,6 @@ pub fn log_home(project: &Project) -> Result<LogHome, Failure> {
             LogHome { place: Some(place(bucket, project)), store: Some(store(bucket)) }
         }
     })
-}
-
-/// The bucket and the place in it.
-pub(super) fn place(settings: &Settings, project: &Project) -> String {
-    format!("s3://{}/{}", settings.bucket, settings.layout(project.stream()).prefix())
-}
-
-/// The name of the store.
-pub(super) fn store(settings: &Settings) -> String {
-    let Some(endpoint) = &settings.endpoint else { return AWS.into() };
-    let host = endpoint.split('/').nth(2).unwrap_or_default();
-    let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    let is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
-    if is_aws { AWS.into() } else { endpoint.to_ascii_lowercase() }
 }
 
 /// Where the log says that it is, if that is not here.
@@ -104,6 +86,15 @@ pub(super) fn refuse_copy(settings: &Settings, project: &Project, state: &State)
             "Two logs that go on from one make everything twice. Name {home} in the `backend` block; if that one is gone, \
              or nobody will use it again, `pve init -adopt-copy` makes this one the log that goes on."
         ),
+    ))
+}
+
+/// A log that was moved goes on elsewhere.
+pub(super) fn refuse_moved(state: &State) -> Result<(), Failure> {
+    let Some(place) = &state.moved_to else { return Ok(()) };
+    Err(Failure::hinted(
+        format!("this log was moved: it goes on as {place}"),
+        "Name that place in the `backend` block, as whoever moved it did, and run `pve init -migrate`.",
     ))
 }
 

@@ -18,6 +18,7 @@ use super::{Arguments, arguments};
 use crate::environment::split_words;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::replace_file::write_private;
 
 /// The newest format of the file.
 const FORMAT: u32 = 1;
@@ -213,7 +214,7 @@ fn read(project: &Project) -> Result<Option<Remembered>, Failure> {
 fn write(project: &Project, remembered: &Remembered) -> Result<(), Failure> {
     let path = path(project);
     let text = serde_json::to_vec_pretty(remembered).map_err(|error| Failure::plain(error.to_string()))?;
-    super::write_private(&path, &text, true).map_err(Failure::writing(&path))
+    write_private(&path, &text, true).map_err(Failure::writing(&path))
 }
 
 /// Arguments as they are typed: `KEY=VALUE`, or files of them.

@@ -7,11 +7,11 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::{SqliteLog, log_id};
 use uuid::Uuid;
 
-use super::copy::{is_same_file, place, refuse_copy, store};
+use super::copy::{is_same_file, refuse_copy};
 use super::given::to_give_again;
 use super::marker::Marker;
-use super::place::{Place, name, path};
-use super::same_store::LOOK;
+use super::place::{Place, name, path, store};
+use super::same_store::{LOOK, renamed};
 use super::spool::refuse_unpushed;
 use super::{Backend, Bucket, Local};
 use crate::failure::Failure;
@@ -47,19 +47,6 @@ pub async fn refuse_left_behind(project: &Project) -> Result<(), Failure> {
             "`pve init -migrate` moves it there; `pve init -reconfigure` leaves it behind.{again} Nothing was read or written."
         ),
     ))
-}
-
-/// Where the log was last used, if that is the same bucket, the same key, and another endpoint than the backend says: that
-/// may be another name of the same store.
-pub(super) fn renamed(project: &Project, here: &Backend) -> Result<Option<Box<Bucket>>, Failure> {
-    let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
-    if marker.place.name == wanted.place(project.stream()) {
-        return Ok(None);
-    }
-    match marker.place.backend(project)? {
-        Backend::Shared(known) if place(&known, project) == place(wanted, project) => Ok(Some(known)),
-        _ => Ok(None),
-    }
 }
 
 /// Whether a log on this machine came here without `pve`: what is kept of it was renamed or copied with it, as the folder

@@ -11,6 +11,7 @@ use pve_state_sqlite::{Holder, LockError, WriterLock};
 use super::Backend;
 use crate::failure::Failure;
 use crate::project::{Project, actor};
+use crate::replace_file::write_private;
 
 /// The pause between looks at a lock on this machine.
 const LOOK: Duration = Duration::from_millis(200);
@@ -243,7 +244,7 @@ pub fn pass_over(project: &Project, locks: &[TerraformLock]) -> Result<(), Failu
     }
     let path = passed_over(project);
     let ids: String = locks.iter().map(|lock| format!("{}\n", lock.id)).collect();
-    super::write_private(&path, ids.as_bytes(), true).map_err(Failure::writing(&path))
+    write_private(&path, ids.as_bytes(), true).map_err(Failure::writing(&path))
 }
 
 impl From<LeaseError> for Failure {

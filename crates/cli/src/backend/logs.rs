@@ -10,7 +10,7 @@ use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 use uuid::Uuid;
 
-use super::copy::{refuse_copied_file, refuse_copy};
+use super::copy::{refuse_copied_file, refuse_copy, refuse_moved};
 use super::left_behind::{refuse_left_behind, refuse_vanished};
 use super::marker::Marker;
 use super::noted::NotedLog;
@@ -133,15 +133,6 @@ impl Project {
         }
         RunLock::take(self, self.backend()?, command, wait).await
     }
-}
-
-/// A log that was moved goes on elsewhere.
-pub(super) fn refuse_moved(state: &State) -> Result<(), Failure> {
-    let Some(place) = &state.moved_to else { return Ok(()) };
-    Err(Failure::hinted(
-        format!("this log was moved: it goes on as {place}"),
-        "Name that place in the `backend` block, as whoever moved it did, and run `pve init -migrate`.",
-    ))
 }
 
 /// Opens the log in a backend to move it. Where there is none, one is made with this id.

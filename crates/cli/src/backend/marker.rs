@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::place::{Place, path};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::replace_file::write_private;
 
 /// The newest format of the file.
 const FORMAT: u32 = 1;
@@ -96,7 +97,7 @@ impl Marker {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
-        super::write_private(path, &serde_json::to_vec_pretty(self)?, !path.exists())
+        write_private(path, &serde_json::to_vec_pretty(self)?, !path.exists())
     }
 
     /// How the event at this place, if there is one, differs from what was seen.

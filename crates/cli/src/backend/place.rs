@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use pve_state_s3::Settings;
 use serde::{Deserialize, Serialize};
 
 use super::given::{Protected, protected, restored};
 use super::{Backend, Local, bucket};
 use crate::failure::Failure;
 use crate::project::Project;
+
+/// How the store without an endpoint of its own is recorded: names of buckets are unique in it.
+pub(super) const AWS: &str = "AWS";
 
 /// The file where an environment keeps its place, and how far the log was seen to go.
 pub(super) fn path(project: &Project) -> PathBuf {
@@ -99,4 +103,18 @@ pub(super) fn name(project: &Project, backend: &Backend) -> String {
         Backend::Local(local) => local.name(project),
         Backend::Shared(bucket) => bucket.place(project.stream()),
     }
+}
+
+/// The bucket and the place in it.
+pub(super) fn place(settings: &Settings, project: &Project) -> String {
+    format!("s3://{}/{}", settings.bucket, settings.layout(project.stream()).prefix())
+}
+
+/// The name of the store.
+pub(super) fn store(settings: &Settings) -> String {
+    let Some(endpoint) = &settings.endpoint else { return AWS.into() };
+    let host = endpoint.split('/').nth(2).unwrap_or_default();
+    let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let is_aws = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+    if is_aws { AWS.into() } else { endpoint.to_ascii_lowercase() }
 }

@@ -6,9 +6,8 @@ use pve_state::{EventLog as _, PushError, Pushed, push_spool};
 use pve_state_s3::SharedLog;
 use pve_state_sqlite::SqliteLog;
 
-use super::copy::refuse_copy;
+use super::copy::{refuse_copy, refuse_moved};
 use super::left_behind::refuse_left_behind;
-use super::logs::refuse_moved;
 use super::marker::Marker;
 use super::noted::NotedLog;
 use super::pin::{is_named, refuse_unnamed};

@@ -7,8 +7,9 @@ use std::time::Duration;
 use pve_state::{EventLog as _, LeaseStore as _};
 use pve_state_s3::{Settings, SharedLog};
 
-use super::copy::{AWS, place, store};
-use super::left_behind::renamed;
+use super::marker::Marker;
+use super::place::{AWS, place, store};
+use super::{Backend, Bucket};
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -50,6 +51,19 @@ pub(super) async fn is_same_store(
              block. If nobody will use that one again, `pve {adopt}` makes this one the log that goes on."
         ),
     ))
+}
+
+/// Where the log was last used, if that is the same bucket, the same key, and another endpoint than the backend says: that
+/// may be another name of the same store.
+pub(super) fn renamed(project: &Project, here: &Backend) -> Result<Option<Box<Bucket>>, Failure> {
+    let (Some(marker), Backend::Shared(wanted)) = (Marker::read(project)?, here) else { return Ok(None) };
+    if marker.place.name == wanted.place(project.stream()) {
+        return Ok(None);
+    }
+    match marker.place.backend(project)? {
+        Backend::Shared(known) if place(&known, project) == place(wanted, project) => Ok(Some(known)),
+        _ => Ok(None),
+    }
 }
 
 /// What leads to the log by the names that were known: as this machine last went there, and as the log itself says.

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use pve_config::configuration::Module;
 use pve_executor::ports::{ApplyRequest, Provider, ProviderError, ReadRequest};
 use pve_model::event::{Claim, Operation};
-use pve_model::plan::{Action, Note, Plan, PlanMode, Step};
+use pve_model::plan::{Action, Note, Plan, PlanMode};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
@@ -129,7 +129,7 @@ pub async fn make_plan(
                 for change in &mut planning.plan.changes {
                     change.notes.extend(imports::found_elsewhere(change));
                 }
-                let requests = requests(&planning.plan);
+                let requests = preflight::requests(&planning.plan);
                 review(workspace, &mut planning.plan, &requests, provider).await?;
                 tell_pending(workspace, &mut planning.plan, &requests, provider).await;
                 let open = state.open_actions.iter().map(|open| open.intent.address.clone()).collect();
@@ -193,29 +193,6 @@ fn refuse_half_made(
          makes it any more: pve import -take-over '{address}' {id}"
     );
     Err(workspace.failure_about([(address.clone(), said)], Some(hint), []))
-}
-
-/// What the provider will be asked to do, as far as it is known.
-fn requests(plan: &Plan) -> Vec<ApplyRequest> {
-    let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
-    let request = |step: &Step| {
-        let change = &plan.changes[step.change];
-        let (makes, takes) = (step.operation != Operation::Delete, step.operation != Operation::Create);
-        ApplyRequest {
-            address: change.address.clone(),
-            provider: change.provider.clone(),
-            operation: step.operation,
-            prior: known(&change.before).filter(|_| takes),
-            planned: known(&change.after).filter(|_| makes),
-            config: None,
-            claim: Claim::default(),
-            identity: None,
-            recreated: step.operation == Operation::Delete && change.action == Action::DeleteThenCreate,
-        }
-    };
-    let changes =
-        |step: &&Step| matches!(step.operation, Operation::Create | Operation::Update | Operation::Delete);
-    plan.steps.iter().filter(changes).map(request).collect()
 }
 
 /// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.

@@ -5,16 +5,39 @@ use std::collections::BTreeSet;
 use pve_config::configuration::span_of;
 use pve_config::syntax::{Diagnostic, Severity};
 use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Told};
-use pve_model::plan::Plan;
+use pve_model::event::{Claim, Operation};
+use pve_model::plan::{Action, Plan, Step};
 use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::planning::Planning;
 
-use super::requests;
 use crate::failure::Failure;
 use crate::project::Workspace;
 
 /// The environment variable that lets a run begin all the same, when it is `off`.
 const OVERRIDE: &str = "PVE_PREFLIGHT";
+
+/// What the provider will be asked to do, as far as it is known.
+pub(super) fn requests(plan: &Plan) -> Vec<ApplyRequest> {
+    let known = |value: &Option<Value>| value.as_ref().map(|value| value.unmark_deep().0);
+    let request = |step: &Step| {
+        let change = &plan.changes[step.change];
+        let (makes, takes) = (step.operation != Operation::Delete, step.operation != Operation::Create);
+        ApplyRequest {
+            address: change.address.clone(),
+            provider: change.provider.clone(),
+            operation: step.operation,
+            prior: known(&change.before).filter(|_| takes),
+            planned: known(&change.after).filter(|_| makes),
+            config: None,
+            claim: Claim::default(),
+            identity: None,
+            recreated: step.operation == Operation::Delete && change.action == Action::DeleteThenCreate,
+        }
+    };
+    let changes =
+        |step: &&Step| matches!(step.operation, Operation::Create | Operation::Update | Operation::Delete);
+    plan.steps.iter().filter(changes).map(request).collect()
+}
 
 /// Adds what the provider doubts of a plan to it. Of what a run broke off (`open`) nothing is told: apply settles it first,
 /// and plans with what came of it.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::parts::{known_parts, module_tree, naming, sensitive_parts, unknown_parts};
 use super::state::state_json;
-use super::{LANGUAGE_VERSION, PLAN_FORMAT};
+use super::versions::{LANGUAGE_VERSION, PLAN_FORMAT};
 
 /// What a plan is shown with.
 pub struct PlanContext<'a> {

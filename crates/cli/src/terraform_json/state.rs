@@ -8,7 +8,7 @@ use pve_model::{InstanceAddress, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::parts::{known_parts, module_tree, naming, sensitive_parts};
-use super::{LANGUAGE_VERSION, STATE_FORMAT};
+use super::versions::{LANGUAGE_VERSION, STATE_FORMAT};
 
 /// The state as JSON, with data sources that were read beside it.
 pub fn state_json(
