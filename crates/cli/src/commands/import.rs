@@ -6,16 +6,18 @@ use std::sync::Arc;
 use pve_config::configuration::Import;
 use pve_config::syntax::{Expr, SourceMap, parse_expression};
 use pve_executor::ports::Provider as _;
+use pve_model::InstanceAddress;
 use pve_model::address::Target;
 use pve_model::codec::encode;
 use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
 use pve_model::plan::Change;
 use pve_model::rules::RulesRegistry as _;
-use pve_model::state::{InstanceRecord, OpenAction};
-use pve_planner::planning::{Observed, Options};
+use pve_model::state::{InstanceRecord, OpenAction, State};
+use pve_planner::planning::{Observed, Options, Planning};
 use pve_resources::{ProxmoxProvider, half_made_by};
 use pve_state::Writer;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use super::state::refuse_unadopted;
 use super::{parse_instance, print_json};
@@ -37,19 +39,10 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     let address = parse_instance(&options.address)?;
     let project = Project::find(global)?;
     let mut workspace = Workspace::load(&project, &options.variables)?;
-    let to = parsed(&address.to_string(), &mut workspace.sources)?;
-    let id = parsed(&quote(&options.id), &mut workspace.sources)?;
-    let import = Import { span: to.span, to, id, for_each: None };
-    workspace.configuration.root.imports.insert(0, import);
+    write_block(&mut workspace, &address, &options.id)?;
     let _lock = project.lock("import", parse_wait(&options.lock.lock_timeout)?).await?;
     let (log, state) = project.open_log().await?;
-    if state.instances.contains_key(&address) {
-        return Err(Failure::hinted(
-            format!("{address} is managed already"),
-            "To import another object there, take this one out of the state first: pve state rm",
-        ));
-    }
-    refuse_open(&state, std::slice::from_ref(&address))?;
+    refuse_managed(&state, &address)?;
     if !options.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
     }
@@ -60,27 +53,16 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
     let wanted = Options { targets: vec![Target::Instance(address.clone())], ..Options::default() };
     let (observed, provider) = (Observed::default(), &clusters.provider);
     let planning = make_plan(&workspace, &state, observed, provider, &wanted, options.take_over).await?;
-    let change = planning.plan.changes.iter().find(|change| change.address == address);
-    let Some(change) = change.filter(|change| change.importing.is_some()) else {
-        return Err(Failure::hinted(
-            format!("the configuration has no {address}"),
-            "Write its resource block first; it may be empty of what is not required.",
-        ));
-    };
+    let change = importing(&planning, &address)?;
     if let Some(note) = found_elsewhere(change) {
         eprintln!("Note: {note}.");
     }
-    let record = imported(&workspace, change, provider.identity(&address));
-    let mut record = record.ok_or_else(|| Failure::plain("there is nothing to import"))?;
-    record.unspoken = provider.beside(&address).and_then(|beside| beside.unspoken);
+    let mut record = imported(&workspace, change, provider)?;
     let taken = change.before.as_ref().and_then(half_made_by);
     if taken.is_some() {
         let told = take_over(provider, change, &options.id).await?;
         record.values["description"] = told.map_or(Json::Null, Json::String);
     }
-    let state_before = state.clone();
-    let writer = Writer::start(Arc::clone(&log), state, actor());
-    let seen = InstanceObserved { address: address.clone(), deposed: None, record };
     let home = log_home(&project)?;
     let started = RunStarted {
         command: "import".into(),
@@ -89,19 +71,19 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         place: home.place,
         store: home.store,
     };
-    let finished = RunFinished { result: RunResult::Succeeded, done: BTreeMap::new(), failed: 0 };
-    let is_settled = |open: &&OpenAction| {
-        // What is taken over is this address's from now on: nothing completes it under another one.
-        let taken = taken == Some(open.intent.action);
-        taken || open.intent.address == address && open.indeterminate.is_some()
-    };
-    let settled = state_before.open_actions.iter().filter(is_settled).map(|open| {
-        let error = format!("settled by importing {}", options.id);
-        Payload::ActionFailed(ActionFailed { action: open.intent.action, error, record: None })
-    });
     let mut events = vec![Payload::RunStarted(started)];
-    events.extend(settled);
-    events.extend([Payload::InstanceImported(seen), Payload::RunFinished(finished)]);
+    events.extend(settled(&state, &address, taken, &options.id));
+    events.push(Payload::InstanceImported(InstanceObserved {
+        address: address.clone(),
+        deposed: None,
+        record,
+    }));
+    events.push(Payload::RunFinished(RunFinished {
+        result: RunResult::Succeeded,
+        done: BTreeMap::new(),
+        failed: 0,
+    }));
+    let writer = Writer::start(Arc::clone(&log), state, actor());
     writer.record_all(events).await.map_err(|error| {
         let message = format!("the log could not be written: {}", error.message);
         Failure::hinted(message, "Nothing is lost: try again.")
@@ -113,6 +95,54 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         println!("{address} is managed now. `pve plan` shows how it differs from the configuration.");
     }
     Ok(0)
+}
+
+/// Adds the `import` block to the configuration that stands for what was asked for.
+fn write_block(workspace: &mut Workspace, address: &InstanceAddress, id: &str) -> Result<(), Failure> {
+    let to = parsed(&address.to_string(), &mut workspace.sources)?;
+    let id = parsed(&quote(id), &mut workspace.sources)?;
+    let import = Import { span: to.span, to, id, for_each: None };
+    workspace.configuration.root.imports.insert(0, import);
+    Ok(())
+}
+
+/// Refuses an address that has an object, or may have one.
+fn refuse_managed(state: &State, address: &InstanceAddress) -> Result<(), Failure> {
+    if state.instances.contains_key(address) {
+        return Err(Failure::hinted(
+            format!("{address} is managed already"),
+            "To import another object there, take this one out of the state first: pve state rm",
+        ));
+    }
+    refuse_open(state, std::slice::from_ref(address))
+}
+
+/// The change of the plan that imports the object.
+fn importing<'a>(planning: &'a Planning, address: &InstanceAddress) -> Result<&'a Change, Failure> {
+    let change = planning.plan.changes.iter().find(|change| change.address == *address);
+    change.filter(|change| change.importing.is_some()).ok_or_else(|| {
+        Failure::hinted(
+            format!("the configuration has no {address}"),
+            "Write its resource block first; it may be empty of what is not required.",
+        )
+    })
+}
+
+/// What ends actions that are open: those of the address of which it cannot be told what became, and the one that made what
+/// is `taken` over, which is this address's from now on. Nothing completes it under another one.
+fn settled<'a>(
+    state: &'a State,
+    address: &'a InstanceAddress,
+    taken: Option<Uuid>,
+    id: &'a str,
+) -> impl Iterator<Item = Payload> + 'a {
+    let is_settled = move |open: &&OpenAction| {
+        taken == Some(open.intent.action) || open.intent.address == *address && open.indeterminate.is_some()
+    };
+    state.open_actions.iter().filter(is_settled).map(move |open| {
+        let error = format!("settled by importing {id}");
+        Payload::ActionFailed(ActionFailed { action: open.intent.action, error, record: None })
+    })
 }
 
 /// Makes a guest nobody else's, before the log says so: whoever is stopped in between imports it again. Returns what its
@@ -135,10 +165,17 @@ fn parsed(text: &str, sources: &mut SourceMap) -> Result<Expr, Failure> {
         .ok_or_else(|| Failure::Diagnosed { diagnostics: parsed.diagnostics, sources: sources.clone() })
 }
 
-fn imported(workspace: &Workspace, change: &Change, identity: Option<String>) -> Option<InstanceRecord> {
-    let rules = workspace.registry.resource(&change.address.resource.kind)?;
-    let value = change.before.as_ref()?;
-    Some(InstanceRecord {
+/// The record of the object as it was found.
+fn imported(
+    workspace: &Workspace,
+    change: &Change,
+    provider: &ProxmoxProvider,
+) -> Result<InstanceRecord, Failure> {
+    let rules = workspace.registry.resource(&change.address.resource.kind);
+    let (Some(rules), Some(value)) = (rules, &change.before) else {
+        return Err(Failure::plain("there is nothing to import"));
+    };
+    Ok(InstanceRecord {
         provider: change.provider.clone(),
         schema_version: rules.schema().version,
         values: encode(value, &rules.schema().block.implied_type()),
@@ -147,7 +184,7 @@ fn imported(workspace: &Workspace, change: &Change, identity: Option<String>) ->
         create_before_destroy: false,
         keep: false,
         tainted: false,
-        identity,
-        unspoken: None,
+        identity: provider.identity(&change.address),
+        unspoken: provider.beside(&change.address).and_then(|beside| beside.unspoken),
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pve_model::InstanceAddress;
+use pve_model::address::Target;
 use pve_model::event::{ActionIntended, ActionSucceeded, Event, Operation, Payload, RunResult};
 use pve_model::state::State;
 use pve_state::{KeyError, LogError};
@@ -50,31 +51,50 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
         eprintln!("The log of the environment {} has no events yet.", project.stream());
     }
     let target = options.address.as_deref().map(parse_target).transpose()?;
+    let lines = lines(&events, target.as_ref(), options, global.json)?;
+    let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
+    print_lines(global, options, &lines[skip..])?;
+    Ok(0)
+}
+
+/// The events that are shown, each with its text. Where a run was cut off is told to people only, and in the whole log.
+fn lines<'a>(
+    events: &'a [Event],
+    target: Option<&Target>,
+    options: &LogOptions,
+    is_json: bool,
+) -> Result<Vec<(&'a Event, Described)>, Failure> {
+    let is_json = is_json || options.jsonl;
+    let tells_cuts = target.is_none() && !is_json;
     let mut history = History::default();
     let mut lines = Vec::new();
-    for event in &events {
-        if let Some(cut) =
-            history.cut_off(event).filter(|_| target.is_none() && !global.json && !options.jsonl)
-        {
+    for event in events {
+        if let Some(cut) = history.cut_off(event).filter(|_| tells_cuts) {
             lines.push((cut.last, plain(cut.text, true)));
         }
         let described = history.describe(event);
-        let wanted = match (&target, &described.address) {
+        let wanted = match (target, &described.address) {
             (None, _) => true,
             (Some(target), Some(address)) => target.contains(address),
             (Some(_), None) => false,
         };
-        if wanted && (options.events || global.json || options.jsonl || described.is_short) {
+        if wanted && (options.events || is_json || described.is_short) {
             lines.push((event, described));
         }
         history.state.apply(event).map_err(|error| Failure::plain(error.to_string()))?;
     }
-    if let Some(cut) = history.run.take().filter(|_| target.is_none() && !global.json && !options.jsonl) {
+    if let Some(cut) = history.run.take().filter(|_| tells_cuts) {
         let text = "the run has no end yet: it goes on, or it was interrupted".to_string();
         lines.push((cut.last, plain(text, true)));
     }
-    let skip = options.last.map_or(0, |last| lines.len().saturating_sub(last));
-    let shown = &lines[skip..];
+    Ok(lines)
+}
+
+fn print_lines(
+    global: &GlobalOptions,
+    options: &LogOptions,
+    shown: &[(&Event, Described)],
+) -> Result<(), Failure> {
     if options.jsonl {
         for (event, described) in shown {
             let mut json = event_json(event, described);
@@ -93,7 +113,7 @@ pub async fn run(global: &GlobalOptions, options: &LogOptions) -> Ended {
             println!("{}", paint.prose_behind(&format!("{:>5} ", event.sequence), &line));
         }
     }
-    Ok(0)
+    Ok(())
 }
 
 fn event_json(event: &Event, described: &Described) -> Json {
