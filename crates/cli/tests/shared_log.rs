@@ -1,6 +1,6 @@
 //! A team's log in a bucket, through the binary, on a real server that this test starts (see `.ci/run`).
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod store;
 
@@ -283,6 +283,22 @@ fn the_state_that_terraform_keeps_in_the_bucket_is_not_planned_anew_but_taken_ov
         let (_, left) = server.request("GET", &format!("/team/{object}"), "");
         assert_eq!(left, STATE, "it is left there");
     }
+}
+
+#[test]
+fn what_terraform_made_since_is_looked_for_in_the_bucket_only_where_something_is_made() {
+    let Some(server) = Server::start() else { return };
+    let one = project(server.address(), MAIN);
+    let apply = || text(&pve(one.path(), &["apply", "-auto-approve"]).output().unwrap());
+    apply();
+    server.request("PUT", "/team/infra/terraform.tfstate", &STATE.replace("\"a\"", "\"b\""));
+    assert!(!apply().contains("terraform.tfstate"));
+    ok(one.path(), &["taint", "terraform_data.a[0]"]);
+    let told = apply();
+    assert!(
+        told.contains("s3://team/infra/terraform.tfstate has terraform_data.b[0], which this log"),
+        "{told}"
+    );
 }
 
 #[test]

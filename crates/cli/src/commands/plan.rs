@@ -12,7 +12,6 @@ use serde_json::{Value as Json, json};
 use super::state::{refuse_unadopted, tell_unadopted};
 use super::{decode_record, parse_instance, parse_target, print_json, provider_name};
 use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
-use crate::backend::Backend;
 use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
@@ -43,10 +42,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     }
     if !options.planning.simulate {
         refuse_unadopted(&project, &workspace.registry, &state).await?;
-        // A request more for a shared log: apply sends it.
-        if matches!(project.backend()?, Backend::Local(_)) {
-            tell_unadopted(&project, &workspace.registry, &state).await;
-        }
+        tell_unadopted(&project, &workspace.registry, &state).await;
     }
     let connecting = Connecting::as_planned(&options.planning, Access::Reading);
     let clusters = connect(&project, &workspace, &state, connecting).await?;

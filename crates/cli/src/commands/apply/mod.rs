@@ -10,7 +10,7 @@ use pve_model::event::NO_CLUSTER;
 use pve_model::plan::PlanMode;
 use pve_model::state::State;
 use pve_planner::planning::Planning;
-use pve_state::Writer;
+use pve_state::{EventLog, Writer};
 use serde_json::json;
 
 mod outcome;
@@ -19,7 +19,7 @@ mod saved;
 use self::outcome::{Told, conclude, report_kept};
 use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
 use super::plan::{add_diagnostics, plan_with, show, show_warnings};
-use super::state::{refuse_unadopted, tell_unadopted};
+use super::state::{refuse_unadopted, tell_unadopted, tell_unadopted_in_bucket};
 use super::{is_approved, print_json};
 use crate::arguments::{ApplyOptions, DestroyOptions, GlobalOptions, PlanningOptions, RefreshOptions};
 use crate::backend::log_home;
@@ -113,6 +113,9 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
     let planning = agreed_plan(global, request, saved.as_ref(), &workspace, &state, &clusters).await?;
+    if !request.planning.simulate {
+        tell_unadopted_in_bucket(&project, &workspace.registry, &state, &planning).await;
+    }
     let identities = match &saved {
         Some(saved) => saved.identities.clone(),
         None => identities(&planning, &state, &clusters.provider),
@@ -145,11 +148,16 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let paint = Paint::for_stream(&std::io::stderr(), global.no_color);
     let progress = Progress::new(paint, planning.plan.steps.len());
     let applied = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
-    if let Err(error) = log.save_snapshot(&writer.state()).await {
-        eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
-    }
+    keep_snapshot(&*log, &writer.state()).await;
     let told = if saved.is_some() { Told::Nothing } else { Told::Plan };
     conclude(global, &project, (&application, told), applied, &writer.state(), paint)
+}
+
+/// Keeps where the log leads, for who opens it next.
+async fn keep_snapshot(log: &dyn EventLog, state: &State) {
+    if let Err(error) = log.save_snapshot(state).await {
+        eprintln!("Note: no snapshot was kept ({error}); the log is complete without it.");
+    }
 }
 
 /// What is done when the lock is lost.

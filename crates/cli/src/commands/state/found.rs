@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use pve_model::event::Operation;
 use pve_model::state::State;
+use pve_planner::planning::Planning;
 use pve_resources::Registry;
 use pve_state_s3::terraform_state;
 
@@ -87,9 +89,29 @@ pub async fn refuse_unadopted(project: &Project, registry: &Registry, state: &St
     Ok(())
 }
 
-/// Says, once for each object, what the backend's Terraform manages and a log that has begun does not: Terraform may have
-/// made it since. What was adopted and then destroyed or renamed here stays in that state, too, so nothing is refused.
+/// Says, once for each object, what Terraform manages in the file that a local backend names and a log that has begun does
+/// not.
 pub async fn tell_unadopted(project: &Project, registry: &Registry, state: &State) {
+    if matches!(project.backend(), Ok(Backend::Local(_))) {
+        tell(project, registry, state).await;
+    }
+}
+
+/// The same of a state in a bucket, for a request more: only before something is made, which Terraform may have made since.
+pub async fn tell_unadopted_in_bucket(
+    project: &Project,
+    registry: &Registry,
+    state: &State,
+    planning: &Planning,
+) {
+    let makes = planning.plan.steps.iter().any(|step| step.operation == Operation::Create);
+    if makes && matches!(project.backend(), Ok(Backend::Shared(_))) {
+        tell(project, registry, state).await;
+    }
+}
+
+/// What was adopted and then destroyed or renamed here stays in that state, too, so nothing is refused.
+async fn tell(project: &Project, registry: &Registry, state: &State) {
     if state.sequence == 0 {
         return;
     }

@@ -7,7 +7,7 @@ mod moves;
 mod pull;
 mod remove;
 
-pub use found::{refuse_unadopted, tell_unadopted};
+pub use found::{refuse_unadopted, tell_unadopted, tell_unadopted_in_bucket};
 use pve_model::InstanceAddress;
 use pve_model::state::State;
 use serde_json::json;
