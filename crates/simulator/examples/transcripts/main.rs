@@ -3,6 +3,7 @@
 //! `cargo run -p pve-simulator --example transcripts -- FOLDER [FILE...] [-v]`: one row a file, with `-v` every
 //! difference. The files are played at the same time, each on a simulator whose clock only the player moves. Ends with 1 if a step differs, 2 if the recordings cannot be read.
 
+mod answer;
 mod compare;
 mod environment;
 mod log;
