@@ -1,7 +1,5 @@
 //! The crates depend on each other as `ARCHITECTURE.md` says, and in no other way.
 
-#![allow(clippy::expect_used)]
-
 use std::process::Command;
 
 use serde_json::Value;

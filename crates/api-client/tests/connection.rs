@@ -1,6 +1,6 @@
 //! The client against a server that answers as recorded ones do: certificates, logins, lost answers, tasks.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

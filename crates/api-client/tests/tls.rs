@@ -1,6 +1,6 @@
 //! Certificates that are trusted by their fingerprint, and the oldest version of TLS, against TLS servers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

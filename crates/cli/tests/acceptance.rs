@@ -1,7 +1,7 @@
 //! `pve validate` accepts and refuses what OpenTofu does: the configurations of `config/tests/acceptance`, with what it
 //! says of them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 #[path = "common/binary.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]

@@ -1,7 +1,5 @@
 //! State files of Terraform: noticed, taken over, compared with the cluster.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, text};

@@ -1,6 +1,6 @@
 //! What stands beside a `backend` block: `-backend-config`, what is kept of it, and the environment.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

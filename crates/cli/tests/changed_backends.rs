@@ -1,7 +1,7 @@
 //! A `backend` block or its arguments that change while there is a log: what fails changes nothing, and every refusal says
 //! what leads on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod store;
 

@@ -1,6 +1,6 @@
 //! How runs deal with clusters: what was left open there, what a simulated one keeps, what is shown of requests.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

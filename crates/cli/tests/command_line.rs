@@ -1,7 +1,5 @@
 //! The binary as a user runs it, on configurations that need no cluster: what it says, what it changes, how it ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, TWO, text};

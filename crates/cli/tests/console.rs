@@ -1,6 +1,6 @@
 //! `pve console` against what Terraform 1.11.4 prints for the same expressions in the same configuration.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! An apply that is killed at any moment, followed by another: nothing lost, nothing twice, and then nothing to do.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 #[path = "common/binary.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]

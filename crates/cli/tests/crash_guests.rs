@@ -1,6 +1,6 @@
 //! An apply of prod that is killed while it talks to the cluster, and another: no guest twice, none orphaned.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

@@ -1,7 +1,7 @@
 //! `pve fmt` and the files it writes.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A guest is known again by more than its id and its name, through the binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

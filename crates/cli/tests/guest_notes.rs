@@ -1,6 +1,6 @@
 //! What plans say before something stays behind or goes away, through the binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

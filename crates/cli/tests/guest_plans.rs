@@ -1,6 +1,6 @@
 //! What a plan says of changes of guests, and what is found after a destroy that broke off, through the binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

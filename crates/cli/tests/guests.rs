@@ -1,6 +1,6 @@
 //! `environments/` on a simulated cluster, through the binary, HTTPS and SSH: the whole life, the second run, refusals.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

@@ -1,6 +1,6 @@
 //! Imports of guests that somebody has already: another address of the log, an interrupted run, another log.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

@@ -1,6 +1,6 @@
 //! Who can open a log: several recipients, passphrases, rotation.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! What constructs of the language mean in a plan and an apply, as a user sees it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, text};

@@ -1,6 +1,6 @@
 //! `pve init` and `pve get` as a user runs them, with a git repository and a registry of the test's own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 #[path = "common/binary.rs"]
 mod binary;

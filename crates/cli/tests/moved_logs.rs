@@ -1,6 +1,6 @@
 //! Logs that are moved between places, left behind, emptied or replaced.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod store;
 

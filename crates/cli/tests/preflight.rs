@@ -1,6 +1,6 @@
 //! What a cluster will not take is told by the plan, with its place, and an apply does not begin with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

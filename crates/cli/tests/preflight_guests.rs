@@ -1,6 +1,6 @@
 //! What a plan tells of guests, files and datastores that the cluster will not take.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

@@ -1,7 +1,5 @@
 //! What is wrong with a provider block is told with its line, and of the environment by the name of the variable.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, text};

@@ -1,7 +1,5 @@
 //! The examples on the reference pages: every resource is planned, every data source is checked.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::Project;

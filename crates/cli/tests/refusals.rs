@@ -1,7 +1,5 @@
 //! What is refused before anything happens, and how it is told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, TWO, text};

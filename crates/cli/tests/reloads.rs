@@ -1,7 +1,7 @@
 //! Interfaces of simulated nodes, through the binary: how often a node is reloaded, and that it is never cut off by half of
 //! what was asked for.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

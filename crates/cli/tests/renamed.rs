@@ -1,7 +1,7 @@
 //! Resources that are renamed in the configuration without a `moved` block, through the binary: what had the id or the name
 //! goes before the other one takes it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

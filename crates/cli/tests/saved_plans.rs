@@ -1,7 +1,5 @@
 //! Saved plans through the binary: applied as they are, or not at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, TWO};

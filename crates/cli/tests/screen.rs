@@ -1,7 +1,5 @@
 //! How things look on the screen.
 
-#![allow(clippy::unwrap_used)]
-
 mod common;
 
 use common::{Project, text};

@@ -1,7 +1,5 @@
 //! What is said of a configuration repeats no secret of it, however it is written and wherever it comes from.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod common;
 
 use common::{Project, text};

@@ -1,6 +1,6 @@
 //! What a cluster repeats of a secret is neither shown nor kept, also where only a part of an argument is one.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

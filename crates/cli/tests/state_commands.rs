@@ -1,6 +1,6 @@
 //! The commands that edit the state, and those that tell of it: what they record, and how they refuse.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A store that goes away in the middle of an apply, and an apply that is killed or stopped, at moments by a seed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod store;
 

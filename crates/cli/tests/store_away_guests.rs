@@ -1,8 +1,8 @@
 //! An apply of prod whose store goes away while guests are made: tasks are followed to their end and kept, nothing is
 //! begun anew, and after a push the next apply completes it: no guest twice, none orphaned.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::duplicate_mod, reason = "what is simulated and the store bring the same binary along")]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
+#![expect(clippy::duplicate_mod, reason = "what is simulated and the store bring the same binary along")]
 
 mod simulated;
 mod store;

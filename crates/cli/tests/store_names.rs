@@ -1,6 +1,6 @@
 //! A store that is reached by another name than before, and a copy in another store that looks the same.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod store;
 

@@ -1,6 +1,6 @@
 //! `pve validate`: what is wrong for any values of variables, and which kinds pve does not have.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! How fast a large file is parsed, and how much memory that takes: `cargo bench -p pve-config --bench parse`. Times are
 //! the best of a few runs; the ratio tells whether time grows with the size.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![expect(clippy::unwrap_used, reason = "what fails should end it")]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Which configurations are refused as they are loaded. `acceptance/*.txt` has small configurations with what OpenTofu
 //! 1.12.6 and Terraform 1.11.4 say of each, written down by `acceptance/judge.py`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
 //! Bodies of blocks as values.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use pve_config::configuration::decode_body;
 use pve_config::evaluate::{Resolved, Scope, ScopeError};

@@ -1,5 +1,5 @@
 //! What expressions mean.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use pve_config::convert::{Defaults, TypeConstraint, convert, unify};
 use pve_config::evaluate::{Resolved, Scope, ScopeError, evaluate};

@@ -1,6 +1,6 @@
 //! Loading of modules that come from elsewhere, by a manifest.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::path::{Path, PathBuf};
 

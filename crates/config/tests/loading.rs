@@ -1,6 +1,6 @@
 //! What is said about a configuration as it is loaded: which text, what is wrong, what may have been meant.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,8 +1,6 @@
 //! Expressions at the edges of functions, operators and conversion. `reference_values.txt` has each with the value and
 //! type that OpenTofu 1.12.6 gives it beneath, or `error`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 use pve_config::evaluate::{Resolved, Scope, ScopeError, evaluate};
 use pve_config::functions::Context;
 use pve_config::syntax::{SourceId, parse_expression};

@@ -1,5 +1,5 @@
 //! Bodies of the native syntax: structure, spans, and what is parsed of faulty files.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod show;
 

@@ -1,5 +1,5 @@
 //! What expressions and templates of the native syntax parse to, shown as s-expressions.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod show;
 

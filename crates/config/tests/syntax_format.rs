@@ -1,5 +1,5 @@
 //! The canonical layout. Expected texts are what `terraform fmt` 1.11 prints.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::expect_used, reason = "what fails should end the test")]
 
 use pve_config::syntax::{SourceId, format};
 

@@ -1,5 +1,5 @@
 //! The JSON form: reading, blocks by schema, strings as templates.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod show;
 

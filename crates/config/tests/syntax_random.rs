@@ -1,5 +1,4 @@
 //! Random texts: nothing panics, spans stay within the text, and formatting settles at once.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
 

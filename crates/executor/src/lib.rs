@@ -1,6 +1,6 @@
 //! Carries a plan out: schedules its steps, records intents, tasks and results, and resolves what a crash left open.
 
-#![allow(clippy::result_large_err, reason = "the provider's error says what is left of an object")]
+#![expect(clippy::result_large_err, reason = "the provider's error says what is left of an object")]
 
 mod errors;
 mod execute;

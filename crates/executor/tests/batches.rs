@@ -1,6 +1,6 @@
 //! Steps of one batch are staged each, and applied together.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod scripted;
 

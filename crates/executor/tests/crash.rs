@@ -1,6 +1,6 @@
 //! Runs that are killed at every point, and the runs after them: nothing twice, nothing lost, nothing guessed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod scripted;
 

@@ -1,6 +1,6 @@
 //! Provisioners in a walk: when they run, what their failures leave, and what becomes of a process that dies among them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod scripted;
 

@@ -1,6 +1,6 @@
 //! The walk over a plan: order, parallelism, failures that stay where they are, and what is recorded when.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end the test")]
 
 mod scripted;
 

@@ -1,7 +1,5 @@
 //! Modules from git repositories that the tests make with the system's git.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod support;
 
 use support::{Project, Repository, has_git};

@@ -1,7 +1,5 @@
 //! Modules from registries and web servers that the tests start on this machine.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 mod support;
 
 use std::sync::Arc;

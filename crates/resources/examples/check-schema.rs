@@ -1,6 +1,6 @@
 //! Compares the schemas of this crate with a JSON description of the provider's own: `check-schema FILE`. What differs on
 //! purpose is listed with the reason in `docs/schema-differences.txt`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails should end it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Prints a table of the resource kinds: the lines of their definitions, whether every attribute is set, changed and taken
 //! out against the simulator by a test, and the id that they are imported by.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end it")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
 //! Writes the reference pages: `reference [FOLDER]`, by default `docs/reference`.
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end it")]
 
 use std::path::PathBuf;
 

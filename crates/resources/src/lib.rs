@@ -1,6 +1,6 @@
 //! Resource kinds: schemas, planning rules, and what they become in calls to the Proxmox VE API.
 
-#![allow(clippy::result_large_err, reason = "the error of the executor's port is as large as it is")]
+#![expect(clippy::result_large_err, reason = "the error of the executor's port is as large as it is")]
 
 mod adoption;
 mod base64;

@@ -1,7 +1,6 @@
 //! The log and the lease on real servers, which these tests start. Without them the tests say that they were skipped.
-#![allow(clippy::unwrap_used, reason = "tests: what fails should end them")]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
-#[allow(dead_code)]
 #[path = "server/mod.rs"]
 mod server;
 

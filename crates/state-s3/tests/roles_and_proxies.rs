@@ -1,9 +1,8 @@
 //! Roles, tokens of other places, accounts and proxies, on real servers and proxies which these tests start.
-#![allow(clippy::unwrap_used, reason = "tests: what fails should end them")]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 #[path = "server/recorder.rs"]
 mod recorder;
-#[allow(dead_code)]
 #[path = "server/mod.rs"]
 mod server;
 

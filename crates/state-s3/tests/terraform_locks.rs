@@ -1,8 +1,7 @@
 //! Locks that Terraform holds in a bucket and in a table of DynamoDB, on a real server which these tests start. It checks
 //! signatures and rights of users.
-#![allow(clippy::unwrap_used, reason = "tests: what fails should end them")]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
-#[allow(dead_code)]
 #[path = "server/mod.rs"]
 mod server;
 

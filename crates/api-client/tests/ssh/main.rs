@@ -1,7 +1,7 @@
 //! Files over SSH: against OpenSSH's own server, agent, keys and `known_hosts` where they are; passwords against a server
 //! in this process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 #[cfg(unix)]
 mod host_keys;

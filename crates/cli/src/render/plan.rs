@@ -233,7 +233,7 @@ impl BodyRenderer<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one line")]
+    #[expect(clippy::too_many_arguments, reason = "one call site; the parts of one line")]
     fn attribute(
         &self,
         name: &str,
@@ -260,7 +260,7 @@ impl BodyRenderer<'_> {
         let _ = writeln!(text, "{pad}{sign} {:<width$} = {shown}{mark}", render_key(name));
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call site; the parts of one block")]
+    #[expect(clippy::too_many_arguments, reason = "one call site; the parts of one block")]
     fn blocks(
         &self,
         name: &str,

@@ -1,6 +1,6 @@
 //! A project in a folder of its own, and the binary run in it as a user would.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 mod binary;

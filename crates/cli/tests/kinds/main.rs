@@ -1,6 +1,6 @@
 //! Kinds that are described as data on a simulated cluster, through the binary: what others do there meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod interfaces;
 mod permissions;

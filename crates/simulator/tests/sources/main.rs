@@ -1,7 +1,7 @@
 //! What the API answers where the recordings say nothing: every expectation is from the Perl source that the test
 //! names, none from the simulator. Texts are those of the status line, or of the one parameter that is refused.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! S3 servers that tests start on 127.0.0.1 and stop.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 pub mod proxy;
 
 use std::io::Write as _;

@@ -62,7 +62,7 @@ pub(crate) fn realise(
     Ok(text)
 }
 
-#[allow(clippy::too_many_arguments, reason = "one call a drive: where, how large, and in which words")]
+#[expect(clippy::too_many_arguments, reason = "one call a drive: where, how large, and in which words")]
 fn new_disk(
     request: &mut Request<'_>,
     outcome: &mut Outcome,
