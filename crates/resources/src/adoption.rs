@@ -8,7 +8,7 @@ use crate::observed::defaults;
 use crate::values::{all_blocks, is_unset, text, with, with_elements};
 
 /// Attributes that a clone has from its template where the configuration says nothing of them.
-const INHERITED: &[&str] = &[
+pub(crate) const INHERITED: &[&str] = &[
     "description",
     "environment_variables",
     "hook_script_file_id",

@@ -228,15 +228,20 @@ pub(crate) fn unspoken(
     told: &BTreeSet<String>,
 ) -> BTreeMap<String, String> {
     let spoken = Spoken::by(value, shape);
+    let mut options = own_options(config);
+    options.retain(|name, option| !told.contains(name) && !spoken.tells(name, option));
+    options
+}
+
+/// All options of a guest but those that Proxmox VE writes for itself.
+pub(crate) fn own_options(config: &Map<String, Json>) -> BTreeMap<String, String> {
     let options = config.iter().filter_map(|(name, option)| match option {
         Json::String(text) => Some((name.clone(), text.clone())),
         Json::Number(_) | Json::Bool(_) => Some((name.clone(), option.to_string())),
         _ => None,
     });
     let is_own = |name: &String| !OF_THE_CLUSTER.contains(&name.as_str()) && !is_numbered(name, "unused");
-    options
-        .filter(|(name, option)| is_own(name) && !told.contains(name) && !spoken.tells(name, option))
-        .collect()
+    options.filter(|(name, _)| is_own(name)).collect()
 }
 
 /// What somebody else changed of what neither of the values tells, except the slots that are told as extras.

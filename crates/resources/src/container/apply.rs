@@ -16,8 +16,8 @@ use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{blank, block, complete, flag, int, text};
-use crate::vm::{draws_address, surplus_devices};
+use crate::values::{all_blocks, blank, block, complete, flag, int, text};
+use crate::vm::{draws_address, encode_ip_config, surplus_devices, with_inherited};
 
 /// Containers as a type of guests.
 pub(crate) struct Container;
@@ -139,8 +139,9 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_options().await?;
         self.call.refuse_taken_over(&observed)?;
-        let (mut set, mut delete) = match prior {
-            Some(prior) => encode_options(planned, Purpose::All).since(&encode_options(prior, Purpose::All)),
+        let known = prior.map(|prior| with_inherited(prior, &self.decode(&observed, planned)));
+        let (mut set, mut delete) = match &known {
+            Some(known) => encode_options(planned, Purpose::All).since(&encode_options(known, Purpose::All)),
             // A clone begins as its template: what is stated is brought about, the rest stays.
             None if cloned => {
                 let now = encode_options(&self.decode(&observed, planned), Purpose::Clone);
@@ -163,13 +164,17 @@ impl Target<'_> {
             }
             _ => {}
         }
-        let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
+        if cloned && all_blocks(planned, "network_interface").is_empty() {
+            set.0.extend(addressed_interfaces(&observed, planned).0);
+        }
+        let is_drawn = prior.is_some_and(|prior| !all_blocks(prior, "network_interface").is_empty());
+        let drawn = if is_drawn { planned.clone() } else { blank(planned) };
         keep_addresses(&observed, &drawn, &mut set);
-        delete.extend(surplus_devices(&observed, prior, planned, "network_interface", &set));
-        // These are settled when the container is made.
+        delete.extend(surplus_devices(&observed, known.as_ref(), planned, "network_interface", &set));
+        // These are settled when the container is made, but for the type of a clone.
         for fixed in ["ostype", "arch"] {
             let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
-            if same || prior.is_none() {
+            if same || prior.is_none() && (!cloned || fixed == "arch") {
                 set.0.remove(fixed);
             }
         }
@@ -217,6 +222,25 @@ impl Target<'_> {
         }
         Ok(complete(planned, &read))
     }
+}
+
+/// The interfaces that a clone has from its template, with the addresses that are configured for them in turn.
+fn addressed_interfaces(observed: &Observed, planned: &Value) -> Params {
+    let configs =
+        block(planned, "initialization").map(|part| all_blocks(part, "ip_config")).unwrap_or_default();
+    let mut set = Params::default();
+    for (index, config) in configs.iter().enumerate() {
+        let slot = format!("net{index}");
+        let Some(now) = observed.text(&slot).map(|now| Properties::parse(&now)) else { continue };
+        let is_address = |key: &str| ["gw", "gw6", "ip", "ip6"].contains(&key);
+        let rest = now.pairs().iter().filter(|(key, _)| !is_address(key));
+        let wanted = rest.fold(Properties::default(), |all, (key, value)| all.with(key, Some(value)));
+        let wanted = wanted.joined(&encode_ip_config(config));
+        let is_same = now.pairs().len() == wanted.pairs().len()
+            && now.pairs().iter().all(|(key, value)| wanted.get(key) == Some(value));
+        set.put(&slot, (!is_same).then_some(wanted));
+    }
+    set
 }
 
 /// Puts the present MAC address into each interface that is to be sent without one, except into a new one that takes the

@@ -2,12 +2,14 @@
 
 mod clones;
 mod ids;
+mod templates;
 
 use super::references::{Named, Used};
 use super::things::Thing;
 
 pub(super) use clones::unfit;
 pub(super) use ids::look;
+pub(super) use templates::look as look_at_templates;
 
 /// What objects of a kind are to others, and the attribute with their name.
 pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {

@@ -56,6 +56,7 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
         }
     }
     found.extend(guests::look(&mut facts, changes).await);
+    found.extend(guests::look_at_templates(&mut facts, changes).await);
     found.extend(objects::look(&mut facts, changes, &made).await);
     Doubts { found, unseen: facts.unseen() }
 }

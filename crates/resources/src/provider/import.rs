@@ -55,7 +55,7 @@ impl ProxmoxProvider {
             refused(format!("import {id}: there is none"), Some("check the id and the node"))
         })?;
         if let Some(vmid) = vmid_of(kind, family, &found) {
-            self.take_in(address.clone(), Seen::settled(cluster.seen(vmid), family, &found));
+            self.take_in(address.clone(), Seen::imported(cluster.seen(vmid)));
         }
         Ok(found)
     }

@@ -39,7 +39,7 @@ use crate::beside::unspoken_of;
 use crate::cluster::{Api, Cluster, refused};
 use crate::preflight::Limits;
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
-use crate::unspoken::Shape;
+use crate::unspoken::{Shape, own_options};
 use crate::{container, download_file, file, null_resource, terraform_data, vm};
 use identity::Known;
 
@@ -112,7 +112,17 @@ pub(crate) enum Family {
 }
 
 impl Seen {
-    /// A guest with these values, as it was found when it had just been changed, imported or recovered.
+    /// A guest as it was found when it was imported: its configuration decides afterwards which of its options values tell.
+    fn imported(found: Option<Known>) -> Seen {
+        let Some(Known { identity, options, .. }) = found else { return Seen::default() };
+        Seen {
+            identity,
+            beside: Beside { unspoken: Some(own_options(&options)), ..Beside::default() },
+            ..Seen::default()
+        }
+    }
+
+    /// A guest with these values, as it was found when it had just been changed or recovered.
     fn settled(found: Option<Known>, family: Family, value: &Value) -> Seen {
         let Some(Known { identity, options, .. }) = found else { return Seen::default() };
         let shape = if family == Family::Plain { Shape::Attributes } else { Shape::Blocks };

@@ -14,7 +14,7 @@ use crate::cluster::{Method, Step, refused};
 use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
-use crate::values::{blank, complete, flag, text, texts};
+use crate::values::{all_blocks, blank, complete, flag, text, texts};
 
 /// VMs as a type of guests.
 pub(crate) struct Vm;
@@ -76,9 +76,10 @@ impl Target<'_> {
         self.call.refuse_taken_over(&observed)?;
         let mut was_running = observed.running == Some(true);
         if prior.is_none() && cloned {
-            self.refuse_smaller(&observed, planned)?;
+            self.refuse_unlike(&observed, planned)?;
         }
-        let drives = drive_changes(&observed, prior, planned);
+        let known = self.known(prior, &observed, planned, cloned);
+        let drives = drive_changes(&observed, known.as_ref(), planned);
         if let Some((interface, has_it)) = in_the_way(&observed, prior, planned, &drives) {
             let message = format!(
                 "{}: the cloud-init drive would take {interface}, which has {has_it}",
@@ -94,10 +95,11 @@ impl Target<'_> {
         }
         self.move_disks(&drives, planned).await?;
         self.import_images(&drives.imports, planned).await?;
-        let is_same = drives.moves.is_empty() && drives.imports.is_empty();
+        self.free_cloud_init(&drives, planned).await?;
+        let is_same = drives.moves.is_empty() && drives.imports.is_empty() && drives.freed.is_none();
         let observed = if is_same { observed } else { self.look_at_options().await? };
         self.call.refuse_taken_over(&observed)?;
-        self.configure(prior, planned, cloned, &drives, &observed).await?;
+        self.configure((prior, known.as_ref()), planned, cloned, &drives, &observed).await?;
         self.resize_disks(&drives, planned).await?;
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
@@ -123,16 +125,14 @@ impl Target<'_> {
     /// Sends the options that differ. The description comes with them, in place of the marker.
     async fn configure(
         &self,
-        prior: Option<&Value>,
+        (prior, known): (Option<&Value>, Option<&Value>),
         planned: &Value,
         cloned: bool,
         drives: &DriveChanges,
         observed: &Observed,
     ) -> Result<(), ProviderError> {
-        let (mut set, mut delete) = match prior {
-            Some(prior) => changed_options(prior, planned),
-            // A clone begins as its template: what is stated is brought about, the rest stays.
-            None if cloned => changed_options(&self.decode(observed, planned), planned),
+        let (mut set, mut delete) = match known {
+            Some(known) => changed_options(known, planned),
             None => {
                 let mut set = Params::default();
                 set.put("description", text(planned, "description"));
@@ -157,10 +157,12 @@ impl Target<'_> {
             set.put("boot", boot_order(planned));
         }
         keep_uuid(observed, &mut set, &delete);
-        // A clone's devices get their MAC addresses from the clone; sending a device without one draws another.
-        let drawn = if prior.is_none() { blank(planned) } else { planned.clone() };
+        // Devices that are there and that nothing was said of so far, as those of a clone, keep their MAC addresses;
+        // sending a device without one draws another.
+        let is_drawn = prior.is_some_and(|prior| !all_blocks(prior, "network_device").is_empty());
+        let drawn = if is_drawn { planned.clone() } else { blank(planned) };
         keep_addresses(observed, &drawn, &mut set);
-        delete.extend(surplus_devices(observed, prior, planned, "network_device", &set));
+        delete.extend(surplus_devices(observed, known, planned, "network_device", &set));
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());

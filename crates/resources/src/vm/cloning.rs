@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{Path, PathStep, Value};
 
 use super::apply::Target;
+use super::drive_changes::present_cloud_init;
+use super::drives::encode_cloud_init;
+use crate::adoption::INHERITED;
 use crate::cluster::{Method, Step, refused};
 use crate::guest::timeout;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::size::in_gibibytes;
-use crate::values::{all_blocks, flag, int, text};
+use crate::values::{all_blocks, block, flag, int, is_unset, text, with};
 
 impl Target<'_> {
     /// Makes the VM as a clone.
@@ -94,27 +97,97 @@ impl Target<'_> {
         Ok(self.node.clone())
     }
 
-    /// A disk of the template does not become smaller in its clone.
-    pub(super) fn refuse_smaller(&self, observed: &Observed, planned: &Value) -> Result<(), ProviderError> {
-        for disk in all_blocks(planned, "disk") {
-            let (Some(interface), Some(size)) = (text(disk, "interface"), int(disk, "size")) else {
-                continue;
-            };
-            let now = observed.text(interface).map(|drive| Properties::parse(&drive));
-            let now = now.as_ref().and_then(|now| now.get("size")).and_then(in_gibibytes);
-            if let Some(now) = now.filter(|now| *now > size) {
-                let message = format!(
-                    "clone {}: its template's {interface} is {now}G, and a clone of it cannot have {size}G",
-                    self.call.object
-                );
-                return Err(refused(
-                    message,
-                    Some("disks only grow: set a size that is at least the template's"),
-                ));
-            }
+    /// What is known of the VM before it is changed. A clone begins as its template: what is stated is brought about, the
+    /// rest stays.
+    pub(super) fn known(
+        &self,
+        prior: Option<&Value>,
+        observed: &Observed,
+        planned: &Value,
+        cloned: bool,
+    ) -> Option<Value> {
+        let mut observed = observed.clone();
+        // Without a drive the options of cloud-init say nothing; with the new one those of the template will.
+        if present_cloud_init(&observed).is_none()
+            && let Some((interface, drive)) = encode_cloud_init(planned)
+        {
+            observed.config.entry(interface).or_insert(drive.to_string().into());
         }
-        Ok(())
+        match prior {
+            Some(prior) => Some(with_inherited(prior, &self.decode(&observed, planned))),
+            None => cloned.then(|| self.decode(&observed, planned)),
+        }
     }
+
+    /// What the template has and cannot be changed in its clone.
+    pub(super) fn refuse_unlike(&self, observed: &Observed, planned: &Value) -> Result<(), ProviderError> {
+        let Some(unlike) = unlike_template(observed, planned).into_iter().next() else { return Ok(()) };
+        let Unlike { name, has, wants, hint, .. } = unlike;
+        let object = &self.call.object;
+        let message =
+            format!("clone {object}: its template's {name} is {has}, and a clone of it cannot have {wants}");
+        Err(refused(message, Some(hint)))
+    }
+}
+
+/// Something that a template has otherwise than its clone is to have it, and that cannot be changed.
+pub(crate) struct Unlike {
+    /// Where it is planned.
+    pub(crate) path: Path,
+    /// What it is, for instance `scsi0`.
+    pub(crate) name: String,
+    pub(crate) has: String,
+    pub(crate) wants: String,
+    pub(crate) hint: &'static str,
+}
+
+/// What of a clone cannot be as it is planned: disks only grow, and firmware keeps its form.
+pub(crate) fn unlike_template(template: &Observed, planned: &Value) -> Vec<Unlike> {
+    let drive = |name: &str| template.text(name).map(|drive| Properties::parse(&drive));
+    let path = |block: &str, index: usize, part: &str| {
+        let block = Path::attribute(block).child(PathStep::Index(index as u64));
+        block.child(PathStep::Attribute(part.to_string()))
+    };
+    let disks = all_blocks(planned, "disk").iter().enumerate().filter_map(|(index, disk)| {
+        let (interface, size) = (text(disk, "interface")?, int(disk, "size")?);
+        let has = drive(interface).as_ref().and_then(|drive| drive.get("size")).and_then(in_gibibytes)?;
+        let hint = "disks only grow: set a size that is at least the template's";
+        let (path, name) = (path("disk", index, "size"), interface.to_string());
+        let (has, wants) = (has > size).then(|| (format!("{has}G"), format!("{size}G")))?;
+        Some(Unlike { path, name, has, wants, hint })
+    });
+    let firmware = [
+        ("efi_disk", "efidisk0", "type", "efitype", "2m", "an EFI disk keeps the type that it is made with"),
+        (
+            "tpm_state",
+            "tpmstate0",
+            "version",
+            "version",
+            "v1.2",
+            "a TPM state keeps the version that it is made with",
+        ),
+    ];
+    let firmware = firmware.into_iter().filter_map(|(name, slot, part, key, default, hint)| {
+        let wants = text(block(planned, name)?, part)?.to_string();
+        let has = drive(slot)?.get(key).unwrap_or(default).to_string();
+        (has != wants).then(|| Unlike { path: path(name, 0, part), name: slot.to_string(), has, wants, hint })
+    });
+    disks.chain(firmware).collect()
+}
+
+/// What is known of a guest before a change, with what a clone has from its template where the configuration said nothing of
+/// it so far: `read` is the guest in the words of the plan.
+pub(crate) fn with_inherited(prior: &Value, read: &Value) -> Value {
+    if all_blocks(prior, "clone").is_empty() {
+        return prior.clone();
+    }
+    let is_block =
+        |part: &Value| part.elements().is_some_and(|all| all.iter().all(|one| one.entries().is_some()));
+    let parts = read.entries().into_iter().flatten().filter(|(name, part)| {
+        let is_inherited = !is_unset(part) && (is_block(part) || INHERITED.contains(&&***name));
+        is_inherited && prior.get(name).is_none_or(is_unset)
+    });
+    parts.fold(prior.clone(), |known, (name, part)| with(&known, name, part.clone()))
 }
 
 /// The task failed for reasons that pass: another clone held the template or its storage.

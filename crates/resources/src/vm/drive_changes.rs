@@ -6,14 +6,14 @@ use pve_model::Value;
 
 use super::decode_devices::is_media;
 use super::drives::{
-    Volume, at_cloud_init, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk,
-    encode_efi_disk, encode_tpm_state,
+    Volume, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk,
+    encode_tpm_state, is_cloud_init_drive, other_drive_at,
 };
 use super::image_import::ImageImport;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{all_blocks, block, flag, int, same, text};
+use crate::values::{all_blocks, block, flag, int, text};
 
 /// A disk that goes to another datastore.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,9 @@ pub(super) struct DriveChanges {
     /// changes it.
     pub(super) set: Params,
     pub(super) delete: BTreeSet<String>,
+    /// The cloud-init drive that goes by a request of its own, while the VM does not run: the API refuses another one as long
+    /// as it is there, be it deleted by the same request or pending (PVE::API2::Qemu, `create_disks`).
+    pub(super) freed: Option<String>,
     /// Drives that get another volume in place of the one they have.
     pub(super) renewed: BTreeSet<String>,
     /// Sizes in gibibytes.
@@ -39,12 +42,13 @@ pub(super) struct DriveChanges {
 }
 
 impl DriveChanges {
-    /// Whether the API refuses a part of it while the VM runs: the TPM state does not move, and a disk that the VM boots
-    /// from does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`).
+    /// Whether the API refuses a part of it while the VM runs: the TPM state does not move, a disk that the VM boots from
+    /// does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`), and no second cloud-init drive comes.
     pub(super) fn need_a_stop(&self, observed: &Observed) -> bool {
         let boot = observed.text("boot").unwrap_or_default();
         let mut order = boot.strip_prefix("order=").unwrap_or_default().split(';');
-        self.moves.iter().any(|moved| moved.interface == "tpmstate0")
+        self.freed.is_some()
+            || self.moves.iter().any(|moved| moved.interface == "tpmstate0")
             || order.any(|device| self.delete.contains(device) || self.renewed.contains(device))
     }
 }
@@ -68,7 +72,7 @@ pub(super) fn initial_drives(planned: &Value) -> Params {
     params
 }
 
-/// What has to become of the drives of a VM that exists. `prior` is `None` for one that was just made.
+/// What has to become of the drives of a VM that exists. `prior` is `None` for one that was just made from nothing.
 pub(super) fn drive_changes(observed: &Observed, prior: Option<&Value>, planned: &Value) -> DriveChanges {
     let mut changes = DriveChanges::default();
     for disk in all_blocks(planned, "disk") {
@@ -100,7 +104,9 @@ fn change_disk(
     changes: &mut DriveChanges,
 ) {
     let size = int(disk, "size");
-    let Some(now) = observed.text(interface).map(|drive| Properties::parse(&drive)) else {
+    // A drive for media that a template has there has no data: it makes room.
+    let now = observed.text(interface).filter(|drive| !is_media(drive));
+    let Some(now) = now.map(|drive| Properties::parse(&drive)) else {
         match ImageImport::of(disk) {
             Some(import) => changes.imports.push(import),
             None => changes.set.put(interface, Some(encode_disk(disk, Volume::New))),
@@ -222,14 +228,29 @@ pub(super) fn in_the_way(
     planned: &Value,
     changes: &DriveChanges,
 ) -> Option<(String, String)> {
-    let interface = cloud_init_interface(block(planned, "initialization")?);
+    let initialization = block(planned, "initialization")?;
+    let interface = cloud_init_place(observed, initialization);
+    if let Some(has_it) = other_drive_at(planned, &interface) {
+        return Some((interface, has_it.to_string()));
+    }
     let is_new = changes.set.0.get(&interface).is_some_and(|drive| drive.contains(":cloudinit"));
     let goes = prior.is_some_and(|prior| {
         all_blocks(prior, "disk").iter().any(|disk| text(disk, "interface") == Some(&*interface))
     });
-    let present = || observed.text(&interface).filter(|drive| !goes && !is_media(drive));
-    let has_it = at_cloud_init(planned).map(str::to_string).or_else(present).filter(|_| is_new)?;
+    let has_it = observed.text(&interface).filter(|drive| is_new && !goes && !is_media(drive))?;
     Some((interface, has_it))
+}
+
+/// The cloud-init drive that there is.
+pub(crate) fn present_cloud_init(observed: &Observed) -> Option<String> {
+    let mut names = observed.config.keys();
+    names.find(|name| observed.text(name).is_some_and(|drive| is_cloud_init_drive(name, &drive))).cloned()
+}
+
+/// Where the cloud-init drive is to be: that of a template stays where it is unless the configuration names another place.
+fn cloud_init_place(observed: &Observed, initialization: &Value) -> String {
+    let named = text(initialization, "interface").map(str::to_string);
+    named.or_else(|| present_cloud_init(observed)).unwrap_or_else(|| cloud_init_interface(initialization))
 }
 
 /// There may be only one cloud-init drive, so one at another place goes first.
@@ -239,43 +260,32 @@ fn change_cloud_init(
     planned: &Value,
     changes: &mut DriveChanges,
 ) {
-    let present = observed.config.keys().find(|name| {
-        let buses = ["ide", "sata", "scsi", "virtio"];
-        buses.iter().any(|bus| name.strip_prefix(bus).is_some_and(|n| n.parse::<u8>().is_ok()))
-            && observed.text(name).is_some_and(|drive| drive.contains("cloudinit"))
-    });
+    let present = present_cloud_init(observed);
     let before = prior.and_then(|prior| block(prior, "initialization"));
     let Some(initialization) = block(planned, "initialization") else {
         if before.is_some() {
-            changes.delete.extend(present.cloned());
+            changes.delete.extend(present);
         }
         return;
     };
-    let interface = cloud_init_interface(initialization);
     let format = text(initialization, "file_format");
     let reformatted = before.is_some_and(|before| format.is_some() && text(before, "file_format") != format);
     let datastore = text(initialization, "datastore_id").unwrap_or("local-lvm");
     match present {
-        // A drive of the template stays where it is unless the configuration names another place.
-        Some(name)
-            if *name == interface && !reformatted
-                || (before.is_none_or(|before| same(before, initialization))
-                    && text(initialization, "interface").is_none()) =>
-        {
-            let drive = observed.text(name).unwrap_or_default();
+        Some(name) if name == cloud_init_place(observed, initialization) && !reformatted => {
+            let drive = observed.text(&name).unwrap_or_default();
             if drive.split_once(':').is_some_and(|(now, _)| now != datastore) {
                 changes.moves.push(Move {
-                    interface: name.clone(),
+                    interface: name,
                     datastore: datastore.to_string(),
-                    format: None,
+                    format: format.map(str::to_string),
                 });
             }
         }
         present => {
-            changes.delete.extend(present.cloned());
-            if let Some((interface, drive)) = encode_cloud_init(planned) {
-                changes.set.put(&interface, Some(drive));
-            }
+            let place = cloud_init_place(observed, initialization);
+            changes.freed = present.filter(|name| *name != place);
+            changes.set.put(&place, encode_cloud_init(planned).map(|(_, drive)| drive));
         }
     }
 }

@@ -102,17 +102,22 @@ pub(super) fn encode_cdrom(value: &Value) -> Option<(String, Properties)> {
 }
 
 /// The interface of the cloud-init drive where none is configured.
-pub(super) const DEFAULT_CLOUD_INIT: &str = "ide2";
+pub(crate) const DEFAULT_CLOUD_INIT: &str = "ide2";
+
+/// Whether an option of a VM is a cloud-init drive.
+pub(super) fn is_cloud_init_drive(name: &str, option: &str) -> bool {
+    let number = ["ide", "sata", "scsi", "virtio"].into_iter().find_map(|bus| name.strip_prefix(bus));
+    number.is_some_and(|number| number.parse::<u8>().is_ok()) && option.contains("cloudinit")
+}
 
 /// The interface of the cloud-init drive.
 pub(super) fn cloud_init_interface(initialization: &Value) -> String {
     text(initialization, "interface").unwrap_or(DEFAULT_CLOUD_INIT).to_string()
 }
 
-/// What else is to be where the cloud-init drive goes.
-pub(super) fn at_cloud_init(value: &Value) -> Option<&'static str> {
-    let interface = cloud_init_interface(block(value, "initialization")?);
-    if all_blocks(value, "disk").iter().any(|disk| text(disk, "interface") == Some(&*interface)) {
+/// What else than the cloud-init drive is to be at an interface.
+pub(crate) fn other_drive_at(value: &Value, interface: &str) -> Option<&'static str> {
+    if all_blocks(value, "disk").iter().any(|disk| text(disk, "interface") == Some(interface)) {
         return Some("a disk");
     }
     encode_cdrom(value).is_some_and(|(cdrom, _)| cdrom == interface).then_some("the CD-ROM drive")

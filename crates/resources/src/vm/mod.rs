@@ -9,6 +9,10 @@
 //! whoever attached one had a reason. Network devices are taken for what the configuration has wholly, as by the
 //! reference, where it has any: others are planned to go, since a device more changes what a guest is reached by, and
 //! one is made again without loss. With or without pre-enrolled keys, the EFI disk is made anew in place.
+//!
+//! A clone has from its template whatever its configuration says nothing of. Without an interface of its own its cloud-init
+//! drive is where the template has it, which is told where another drive is to be there; a template's drive for media makes
+//! room for a drive that is configured in its place.
 
 mod agent;
 mod apply;
@@ -36,9 +40,11 @@ use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::Target;
-pub(crate) use cloning::is_busy;
+pub(crate) use cloning::{is_busy, unlike_template, with_inherited};
 pub(crate) use decode::{decode_ip_config, decode_startup, decode_vm};
 pub(crate) use decode_devices::is_media;
+pub(crate) use drive_changes::present_cloud_init;
+pub(crate) use drives::{DEFAULT_CLOUD_INIT, other_drive_at};
 pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use option_changes::{draws_address, surplus_devices};
 pub(crate) use plan::files_of_node;

@@ -11,7 +11,7 @@ use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
 use super::decode::is_pinned;
-use super::drives::{DEFAULT_CLOUD_INIT, at_cloud_init, encode_cdrom, following_boot_order};
+use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order, other_drive_at};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use super::validate::used_twice;
@@ -40,18 +40,29 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
     for (name, part) in [("network_device", "mac_address"), ("smbios", "uuid")] {
         planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
     }
+    if !all_blocks(&planned, "clone").is_empty() {
+        planned = with_inherited_place(&planned);
+    }
     let problems = taken_by_default(None, &planned);
     PlanResponse { problems, planned: Some(planned), ..PlanResponse::default() }
 }
 
+/// Without an interface of its own the cloud-init drive of a clone is where its template has it: only the clone tells.
+fn with_inherited_place(planned: &Value) -> Value {
+    with_each_block(planned, "initialization", |block| match block.get("interface").is_some_and(is_unset) {
+        true => with_unknown(block, "interface"),
+        false => block.clone(),
+    })
+}
+
 /// A cloud-init drive without an interface of its own would come to where another drive is. That of a template may be
-/// elsewhere, which is seen when there is a clone.
+/// elsewhere, which is for the cluster to tell (`preflight`).
 fn taken_by_default(prior: Option<&Value>, planned: &Value) -> Vec<Problem> {
     let Some(initialization) = block(planned, "initialization") else { return Vec::new() };
     let may_be_inherited = prior.is_none_or(|prior| block(prior, "initialization").is_none())
         && !all_blocks(prior.unwrap_or(planned), "clone").is_empty();
     let is_open = initialization.get("interface").is_some_and(Value::is_null);
-    let taken = at_cloud_init(planned).filter(|_| is_open && !may_be_inherited);
+    let taken = other_drive_at(planned, DEFAULT_CLOUD_INIT).filter(|_| is_open && !may_be_inherited);
     taken.map(|has_it| used_twice("initialization", DEFAULT_CLOUD_INIT, has_it)).into_iter().collect()
 }
 
@@ -284,11 +295,13 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
 
 /// A cloud-init drive on another datastore may have another format.
 fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value) -> Vec<Value> {
+    let before = block(prior, "initialization");
+    let is_new_to_clone = before.is_none() && !all_blocks(prior, "clone").is_empty();
+    let planned = if is_new_to_clone { &with_inherited_place(planned) } else { planned };
     let mut blocks = all_blocks(planned, "initialization").to_vec();
     let free = |name: &str| {
         block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
     };
-    let before = block(prior, "initialization");
     // The drive stays where it is; a state of the reference names that even where the configuration does not. Where
     // neither does, it is at the default interface.
     let at_default =

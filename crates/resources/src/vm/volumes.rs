@@ -35,6 +35,21 @@ impl Target<'_> {
         Ok(())
     }
 
+    /// Takes out the cloud-init drive that another one replaces.
+    pub(super) async fn free_cloud_init(
+        &self,
+        drives: &DriveChanges,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        let Some(interface) = &drives.freed else { return Ok(()) };
+        self.refuse_taken_over().await?;
+        let mut params = Params::default();
+        params.put("delete", Some(interface));
+        let most = timeout(planned, "timeout_create");
+        let step = Step::of("take out", interface);
+        self.call.step(step, Method::Post, &self.path("/config"), &params, most).await
+    }
+
     /// Grows disks that are smaller than planned.
     pub(super) async fn resize_disks(
         &self,

@@ -12,9 +12,8 @@ use crate::cluster::log;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
-use crate::schema::property_string;
 use crate::schema::{self};
-use crate::state::Options;
+use crate::state::{Guest, Options};
 
 /// What a change of the configuration is about.
 struct Change {
@@ -199,6 +198,7 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
     // A boot order that waits does not count (`device_bootorder` of the running configuration).
     let boot = boot_order(&request.guest(KIND)?.config);
     let mut order = boot.clone();
+    check_cloud_init(request.guest(KIND)?, &change.set)?;
     for name in &change.delete {
         let guest = request.guest(KIND)?;
         if !guest.config.contains_key(name) && !guest.pending.get(name).is_some_and(Option::is_some) {
@@ -214,7 +214,6 @@ fn apply(request: &mut Request<'_>, outcome: &mut Outcome, change: Change) -> Re
     for (name, text) in change.set {
         let text = match drives::parse(&name, &text).filter(|_| drives::is_drive(&name)) {
             Some(values) => {
-                check_cloud_init(request, &name, &values)?;
                 let allocates = drives::allocates(&values);
                 let text = drives::realise(request, outcome, vmid, &name, values)?;
                 // A new disk of a template becomes a base volume at once.
@@ -277,26 +276,25 @@ fn print_boot(order: &[String]) -> String {
     if order.is_empty() { " ".to_owned() } else { format!("order={}", order.join(";")) }
 }
 
-fn check_cloud_init(
-    request: &Request<'_>,
-    name: &str,
-    values: &property_string::Values,
-) -> Result<(), Failure> {
-    if values.get("file").is_none_or(|file| !file.ends_with(":cloudinit")) {
-        return Ok(());
-    }
-    let config = request.guest(KIND)?.effective();
-    let other = config.iter().find(|(key, text)| {
-        *key != name
-            && drives::is_drive(key)
-            && drives::parse(key, text).is_some_and(|v| drives::is_cloud_init(&v))
-    });
-    match other {
-        Some((key, _)) => {
-            Err(Failure::died(format!("{name} - cloud-init drive is already attached at '{key}'")))
+/// There is one cloud-init drive at most. One that is deleted by the same request, or whose deletion waits, is still there
+/// (`create_disks`).
+fn check_cloud_init(guest: &Guest, set: &Options) -> Result<(), Failure> {
+    let is_cloud_init =
+        |key: &str, text: &str| drives::parse(key, text).is_some_and(|values| drives::is_cloud_init(&values));
+    let waiting = guest.pending.iter().filter_map(|(key, text)| Some((key, text.as_ref()?)));
+    for (name, text) in set.iter().filter(|(name, _)| drives::is_drive(name)) {
+        let values = drives::parse(name, text).unwrap_or_default();
+        if values.get("file").is_none_or(|file| !file.ends_with(":cloudinit")) {
+            continue;
         }
-        None => Ok(()),
+        let mut present = guest.config.iter().chain(waiting.clone());
+        let other =
+            present.find(|(key, text)| *key != name && drives::is_drive(key) && is_cloud_init(key, text));
+        if let Some((key, _)) = other {
+            return Err(Failure::died(format!("{name} - cloud-init drive is already attached at '{key}'")));
+        }
     }
+    Ok(())
 }
 
 fn apply_if_stopped(request: &mut Request<'_>) -> Result<(), Failure> {

@@ -210,3 +210,19 @@ fn a_clone_goes_to_another_node_by_way_of_a_shared_storage_only() {
     calls.ok("POST", "/nodes/pve/qemu/100/clone", &clone("nas"));
     assert!(calls.get("/nodes/pve2/qemu/101/config")["smbios1"].is_string());
 }
+
+#[test]
+fn a_cloud_init_drive_that_is_deleted_by_the_same_request_is_still_in_the_way() {
+    let calls = running();
+    calls.ok("POST", "/nodes/pve/qemu/100/status/stop", &[]);
+    calls.ok("PUT", CONFIG, &[("ide2", "local-lvm:cloudinit")]);
+    let refused = calls.refused("PUT", CONFIG, &[("delete", "ide2"), ("ide0", "local-lvm:cloudinit")]);
+    assert_eq!(refused, "500 ide0 - cloud-init drive is already attached at 'ide2'");
+    calls.ok("PUT", CONFIG, &[("delete", "ide2")]);
+    calls.ok("PUT", CONFIG, &[("ide0", "local-lvm:cloudinit")]);
+    calls.ok("POST", "/nodes/pve/qemu/100/status/start", &[]);
+    // Of a running machine the deletion waits, and the drive is in the way until then.
+    calls.ok("PUT", CONFIG, &[("delete", "ide0")]);
+    let refused = calls.refused("PUT", CONFIG, &[("ide2", "local-lvm:cloudinit")]);
+    assert_eq!(refused, "500 ide2 - cloud-init drive is already attached at 'ide0'");
+}

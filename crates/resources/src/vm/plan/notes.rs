@@ -6,6 +6,7 @@ use pve_model::Value;
 
 use super::is_untold;
 use crate::values::{all_blocks, block, changed, flag, same, text, texts};
+use crate::vm::drives::cloud_init_interface;
 
 /// Changes of these take effect without a restart of a running VM.
 const HOT: &[&str] = &[
@@ -111,7 +112,10 @@ fn stop(prior: &Value, planned: &Value) -> Option<String> {
     let place = |value: &Value| Some(text(block(value, "tpm_state")?, "datastore_id")?.to_string());
     let is_moved = place(prior).is_some_and(|old| place(planned).is_some_and(|new| old != new));
     let moved = is_moved.then(|| "the TPM state does not move while it runs".to_string());
-    let reasons: Vec<String> = gone.into_iter().chain(moved).collect();
+    let drive = |value: &Value| block(value, "initialization").map(cloud_init_interface);
+    let is_elsewhere = drive(prior).is_some_and(|old| drive(planned).is_some_and(|new| old != new));
+    let elsewhere = is_elsewhere.then(|| "its cloud-init drive goes to another interface".to_string());
+    let reasons: Vec<String> = gone.into_iter().chain(moved).chain(elsewhere).collect();
     (!reasons.is_empty()).then(|| reasons.join(", and "))
 }
 

@@ -6,6 +6,7 @@ mod containers;
 mod data_sources;
 mod files;
 mod firewalls;
+mod inherited;
 mod lockout;
 mod meddling;
 mod moves;

@@ -1,0 +1,238 @@
+//! Clones of templates that have everything: whatever part a configuration names, at once or later, or names no more, one
+//! apply brings it about, and nothing is left to do or to tell.
+
+use std::time::Duration;
+
+use pve_executor::ports::Provider;
+use pve_model::Value;
+use serde_json::{Value as Json, json};
+
+use super::super::lives::{CONTAINER, VM};
+use super::super::{Recorder, World};
+use super::turns::step;
+use super::world;
+use crate::cluster::Method;
+
+/// Makes a guest by hand, and a template of it.
+async fn template(world: &World, kind: &str, vmid: u32, options: &str) {
+    let pairs = options.split(' ').filter_map(|pair| pair.split_once('='));
+    let mut pairs: Vec<_> = pairs.map(|(name, text)| (name.to_string(), text.to_string())).collect();
+    pairs.push(("vmid".to_string(), vmid.to_string()));
+    let path = format!("/nodes/pve/{kind}");
+    for (path, pairs) in [(path.clone(), pairs), (format!("{path}/{vmid}/template"), Vec::new())] {
+        let upid = world.api.send(Method::Post, &path, &pairs).await.unwrap();
+        if let Some(upid) = upid.as_str() {
+            world.api.wait(upid, Duration::from_secs(10)).await.unwrap();
+        }
+    }
+}
+
+/// Applies, and looks for anything that is left to do or to tell.
+async fn quiet(world: &World, prior: Option<&Value>, json: &Json) -> Result<Value, String> {
+    let recorded = |world: &World| world.provider.beside(&world.address).and_then(|beside| beside.unspoken);
+    let config = world.config(json.clone());
+    let applied = world.try_apply(prior, Some(&config), &Recorder::default()).await;
+    let after = applied.map_err(|error| error.message)?.unwrap();
+    let recorded = recorded(world);
+    let planned = world.planned(Some(&after), &config).planned.unwrap();
+    let names = crate::values::changed(&after, &planned);
+    if !names.is_empty() {
+        return Err(format!("{names:?} would change at once"));
+    }
+    let read = world.read(&after).await.ok_or("it is gone")?;
+    let beside = world.provider.beside(&world.address).unwrap_or_default().since(recorded.as_ref());
+    let mut told = world.rules().remarks(&beside, &read, Some(&read));
+    // The volume of a mount point that is taken out stays, which the plan says.
+    told.retain(|remark| !remark.ends_with("set aside; left alone"));
+    // Once more, which changes nothing: what was read is what was recorded.
+    let after = step(world, Some(&after), json).await?;
+    if told.is_empty() { Ok(after) } else { Err(format!("told: {told:?}")) }
+}
+
+/// The faults of one part: made with the clone, added to one that has only its template's, taken out again.
+async fn take_part(world: &World, base: &Json, vmid: u32, part: &Json) -> Vec<String> {
+    let mut bare = base.clone();
+    bare["vm_id"] = json!(vmid);
+    let mut full = bare.clone();
+    for (name, value) in part.as_object().unwrap() {
+        full[name] = value.clone();
+    }
+    let mut faults = Vec::new();
+    let mut prior = None;
+    for (way, json) in [("at once", &full), ("taken out", &bare), ("added", &full), ("again", &bare)] {
+        match quiet(world, prior.as_ref(), json).await {
+            Ok(after) => prior = Some(after),
+            Err(fault) => {
+                faults.push(format!("{vmid} {part} {way}: {fault}"));
+                break;
+            }
+        }
+    }
+    if let Some(prior) = prior {
+        world.try_apply(Some(&prior), None, &Recorder::default()).await.unwrap();
+        let mut json = bare.clone();
+        json["vm_id"] = json!(vmid + 5000);
+        full["vm_id"] = json["vm_id"].clone();
+        let mut prior = None;
+        for (way, json) in [("bare", &json), ("added to a bare one", &full)] {
+            match quiet(world, prior.as_ref(), json).await {
+                Ok(after) => prior = Some(after),
+                Err(fault) => {
+                    faults.push(format!("{vmid} {part} {way}: {fault}"));
+                    break;
+                }
+            }
+        }
+    }
+    faults
+}
+
+const RICH: &str = "name=tpl scsi0=local-lvm:4,discard=on,ssd=1 scsi1=local-lvm:1 ide0=local:iso/a.iso,media=cdrom \
+    efidisk0=local-lvm:1,efitype=4m,pre-enrolled-keys=1 tpmstate0=local-lvm:1,version=v2.0 bios=ovmf machine=q35 \
+    cores=2 sockets=2 cpu=host cpulimit=2 cpuunits=200 numa=1 memory=2048 balloon=1024 shares=500 \
+    net0=virtio,bridge=vmbr0,tag=5 net1=e1000,bridge=vmbr1 serial0=socket serial1=socket vga=serial0 agent=1,type=isa \
+    ostype=l26 tags=tpl description=template args=-no-hpet hookscript=local:snippets/a.sh startup=order=3,up=10 \
+    rng0=source=/dev/urandom,max_bytes=1024 watchdog=model=i6300esb,action=reset audio0=device=intel-hda,driver=spice \
+    usb0=host=1234:5678 hotplug=disk,network onboot=1 tablet=0 acpi=1 keyboard=de scsihw=virtio-scsi-single localtime=1 \
+    ciuser=tpl nameserver=192.0.2.1 searchdomain=example.net ipconfig0=ip=dhcp ipconfig1=ip=192.0.2.5/24 ciupgrade=0 \
+    boot=order=scsi0;net0";
+
+fn parts_of_a_vm() -> Vec<Json> {
+    vec![
+        json!({}),
+        json!({"memory": [{"dedicated": 2048}]}),
+        json!({"memory": [{"dedicated": 1024, "floating": 512}]}),
+        json!({"cpu": [{"cores": 2}]}),
+        json!({"cpu": [{"cores": 4, "type": "host", "numa": true}]}),
+        json!({"agent": [{"enabled": true}]}),
+        json!({"agent": [{"enabled": false}]}),
+        json!({"vga": [{"type": "std"}]}),
+        json!({"vga": [{"type": "qxl", "memory": 32}]}),
+        json!({"serial_device": [{}]}),
+        json!({"serial_device": [{}, {}, {}]}),
+        json!({"network_device": [{}]}),
+        json!({"network_device": [{"bridge": "vmbr1", "model": "e1000"}, {}]}),
+        json!({"network_device": [{}, {}, {}]}),
+        json!({"operating_system": [{"type": "win11"}]}),
+        json!({"operating_system": [{}]}),
+        json!({"startup": [{"order": 2}]}),
+        json!({"startup": [{}]}),
+        json!({"rng": [{"source": "/dev/urandom"}]}),
+        json!({"watchdog": [{"enabled": true}]}),
+        json!({"watchdog": [{"enabled": false}]}),
+        json!({"audio_device": [{}]}),
+        json!({"audio_device": [{"enabled": false}]}),
+        json!({"usb": [{"host": "spice"}]}),
+        json!({"usb": [{"host": "1234:5678"}, {"host": "spice"}]}),
+        json!({"smbios": [{"serial": "s"}]}),
+        json!({"numa": [{"device": "numa0", "cpus": "0", "memory": 512}], "cpu": [{"numa": true}]}),
+        json!({"efi_disk": [{"type": "4m"}]}),
+        json!({"efi_disk": [{"type": "4m", "datastore_id": "other", "pre_enrolled_keys": true}]}),
+        json!({"tpm_state": [{"version": "v2.0"}]}),
+        json!({"tpm_state": [{"version": "v2.0", "datastore_id": "other"}]}),
+        json!({"disk": [{"interface": "scsi0", "size": 4}]}),
+        json!({"disk": [{"interface": "scsi0", "size": 6, "datastore_id": "other", "iothread": true}]}),
+        json!({"disk": [{"interface": "scsi0", "size": 4, "datastore_id": "files", "file_format": "qcow2"}]}),
+        json!({"disk": [{"interface": "scsi1", "size": 1}, {"interface": "scsi0", "size": 4}]}),
+        json!({"disk": [{"interface": "virtio0", "size": 1}]}),
+        json!({"disk": [{"interface": "ide0", "size": 1}]}),
+        json!({"disk": [{"interface": "scsi0"}]}),
+        json!({"cdrom": [{}]}),
+        json!({"cdrom": [{"interface": "ide0"}]}),
+        json!({"cdrom": [{"interface": "ide0", "file_id": "none"}]}),
+        json!({"cdrom": [{"interface": "ide0", "file_id": "local:iso/a.iso"}]}),
+        json!({"cdrom": [{"interface": "ide2", "file_id": "local:iso/b.iso"}]}),
+        json!({"initialization": [{"ip_config": [{"ipv4": [{"address": "dhcp"}]}]}]}),
+        json!({"initialization": [{}]}),
+        json!({"initialization": [{"datastore_id": "other"}]}),
+        json!({"initialization": [{"datastore_id": "files", "file_format": "qcow2"}]}),
+        json!({"initialization": [{"interface": "ide3"}]}),
+        json!({"initialization": [{"interface": "ide2", "user_account": [{"username": "u", "password": "p"}]}]}),
+        json!({"initialization": [{"interface": "ide3"}], "cdrom": [{"interface": "ide2"}]}),
+        json!({"initialization": [{"interface": "ide3"}], "disk": [{"interface": "ide2", "size": 1}]}),
+        json!({"initialization": [{"interface": "ide3"}], "disk": [{"interface": "scsi5", "size": 1}]}),
+        json!({"description": "d", "tags": ["b", "a"]}),
+        json!({"machine": "pc", "bios": "seabios"}),
+        json!({"kvm_arguments": "-no-reboot"}),
+        json!({"hook_script_file_id": "local:snippets/b.sh"}),
+        json!({"boot_order": ["scsi0"]}),
+        json!({"hotplug": "usb"}),
+        json!({"on_boot": false, "tablet_device": true, "keyboard_layout": "en-us", "scsi_hardware": "lsi"}),
+        json!({"name": "n", "pool_id": "one"}),
+    ]
+}
+
+/// Parts of clones of a template whose cloud-init drive is here.
+async fn vms(drive: &str, parts: &[Json]) {
+    let (world, _server) = world(VM).await;
+    template(&world, "qemu", 9000, &format!("{RICH} {drive}")).await;
+    let base = json!({"node_name": "pve", "started": false, "clone": [{"vm_id": 9000}]});
+    let mut faults = Vec::new();
+    for (vmid, part) in (1000..).zip(parts) {
+        faults.extend(take_part(&world, &base, vmid, part).await);
+    }
+    assert!(faults.is_empty(), "{drive}: {} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_whose_template_has_everything() {
+    vms("ide2=local-lvm:cloudinit", &parts_of_a_vm()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vm_whose_template_has_cloud_init_elsewhere_or_not_at_all() {
+    let mut parts = parts_of_a_vm();
+    parts.retain(|part| ["cdrom", "disk", "initialization"].iter().any(|name| part.get(name).is_some()));
+    for drive in ["scsi5=local-lvm:cloudinit", "ide3=local-lvm:cloudinit", "sata5=none,media=cdrom"] {
+        vms(drive, &parts).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container() {
+    let (world, _server) = world(CONTAINER).await;
+    let options = "ostemplate=local:vztmpl/t.tar.zst rootfs=local-lvm:4 mp0=local-lvm:1,mp=/srv,backup=1 hostname=tpl \
+        cores=2 cpulimit=1 cpuunits=200 memory=1024 swap=256 net0=name=eth0,bridge=vmbr0,ip=dhcp,tag=5 \
+        net1=name=eth1,bridge=vmbr1,ip=192.0.2.7/24 features=nesting=1 tags=tpl description=template \
+        startup=order=3,up=10 onboot=1 nameserver=192.0.2.1 searchdomain=example.net tty=1 cmode=shell unprivileged=1 \
+        dev0=path=/dev/null,mode=0600 hookscript=local:snippets/a.sh";
+    template(&world, "lxc", 9100, options).await;
+    let parts = vec![
+        json!({}),
+        json!({"memory": [{}]}),
+        json!({"memory": [{"dedicated": 512, "swap": 0}]}),
+        json!({"cpu": [{}]}),
+        json!({"cpu": [{"cores": 1}]}),
+        json!({"console": [{}]}),
+        json!({"console": [{"type": "shell"}]}),
+        json!({"features": [{"keyctl": true}]}),
+        json!({"features": [{"nesting": true}]}),
+        json!({"startup": [{"order": 3}]}),
+        json!({"device_passthrough": [{"path": "/dev/zero"}]}),
+        json!({"disk": [{"size": 4}]}),
+        json!({"disk": [{"size": 6, "datastore_id": "other"}]}),
+        json!({"disk": [{"size": 4, "datastore_id": "local-lvm", "acl": true}]}),
+        json!({"mount_point": [{"path": "/srv", "volume": "local-lvm", "size": "1G"}]}),
+        json!({"mount_point": [{"path": "/srv", "volume": "other", "size": "2G", "backup": true}]}),
+        json!({"mount_point": [{"path": "/data", "volume": "local-lvm", "size": "1G"}]}),
+        json!({"network_interface": [{"name": "eth0"}]}),
+        json!({"network_interface": [{"name": "eth0", "bridge": "vmbr1"}, {"name": "eth1"}]}),
+        json!({"network_interface": [{"name": "eth1"}]}),
+        json!({"network_interface": [{"name": "eth0"}, {"name": "eth1"}, {"name": "eth2"}]}),
+        json!({"initialization": [{"hostname": "c"}]}),
+        json!({"initialization": [{"dns": [{"servers": ["192.0.2.9"]}]}]}),
+        json!({"initialization": [{"hostname": "c", "ip_config": [{"ipv4": [{"address": "192.0.2.8/24"}]}]}]}),
+        json!({"network_interface": [{"name": "eth0"}],
+               "initialization": [{"hostname": "c", "ip_config": [{"ipv4": [{"address": "192.0.2.8/24"}]}]}]}),
+        json!({"operating_system": [{"type": "debian"}]}),
+        json!({"description": "d", "tags": ["b", "a"]}),
+        json!({"hook_script_file_id": "local:snippets/b.sh"}),
+        json!({"start_on_boot": false, "pool_id": "one", "unprivileged": true}),
+    ];
+    let mut faults = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let base = json!({"node_name": "pve", "started": false, "clone": [{"vm_id": 9100}]});
+        faults.extend(take_part(&world, &base, 1000 + u32::try_from(index).unwrap(), part).await);
+    }
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
