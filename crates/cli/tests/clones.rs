@@ -17,6 +17,8 @@ fn cluster(interface: &str) -> (Cluster, Project) {
         ("scsi0", "local-lvm:4"),
         (interface, "local-lvm:cloudinit"),
         ("ciuser", "tpl"),
+        ("efidisk0", "local-lvm:1,efitype=4m"),
+        ("tpmstate0", "local-lvm:1,version=v2.0"),
         ("memory", "2048"),
         ("balloon", "1024"),
         ("cores", "2"),
@@ -94,9 +96,6 @@ fn a_drive_where_the_template_has_its_cloud_init_drive_is_told_before_anything_i
 #[test]
 fn what_a_clone_cannot_have_otherwise_than_its_template_is_told_before_it_is_made() {
     let (cluster, project) = cluster("ide2");
-    let set =
-        [("efidisk0", "local-lvm:1,efitype=4m"), ("bios", "ovmf"), ("tpmstate0", "local-lvm:1,version=v2.0")];
-    cluster.send("PUT", "/nodes/pve/qemu/9000/config", &set);
     for (blocks, said) in [
         (
             "disk {\n    interface = \"scsi0\"\n    size = 2\n  }",
