@@ -9,7 +9,7 @@ use pve_model::event::Operation;
 use pve_model::plan::{Batch, Change, Plan, Step};
 use pve_model::rules::RulesRegistry;
 
-use crate::order::{BlockKey, block_key};
+use crate::order::{BlockKey, block_key, sorted, waits_for};
 
 /// Puts every step that is staged into a batch with the others of its place. What needs a step of a batch, and is none of
 /// its place, needs the whole batch to be applied: steps behind that are of the next one.
@@ -163,48 +163,7 @@ fn give_up_first(mut steps: Vec<Step>, stagings: &[Staging]) -> (Vec<Step>, Vec<
             }
         }
     }
-    if is_same { (steps, late) } else { (sorted(steps), late) }
-}
-
-/// Whether a step waits for another one, be it through others.
-fn waits_for(steps: &[Step], step: usize, other: usize) -> bool {
-    let (mut open, mut seen) = (vec![step], BTreeSet::new());
-    while let Some(at) = open.pop() {
-        if at == other {
-            return true;
-        }
-        if seen.insert(at) {
-            open.extend(&steps[at].after);
-        }
-    }
-    false
-}
-
-/// The same steps, each behind those it waits for, and otherwise as they were.
-fn sorted(steps: Vec<Step>) -> Vec<Step> {
-    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
-    for (at, step) in steps.iter().enumerate() {
-        step.after.iter().for_each(|before| followers[*before].push(at));
-    }
-    let mut waiting: Vec<usize> = steps.iter().map(|step| step.after.len()).collect();
-    let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
-    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut order = Vec::with_capacity(steps.len());
-    while let Some(at) = ready.pop_first() {
-        places.insert(at, order.len());
-        order.push(at);
-        for follower in &followers[at] {
-            waiting[*follower] -= 1;
-            if waiting[*follower] == 0 {
-                ready.insert(*follower);
-            }
-        }
-    }
-    let moved = |step: &Step| {
-        let after: BTreeSet<usize> = step.after.iter().map(|before| places[before]).collect();
-        Step { after: after.into_iter().collect(), ..step.clone() }
-    };
-    order.into_iter().map(|at| moved(&steps[at])).collect()
+    if is_same { (steps, late) } else { (sorted(&steps).unwrap_or(steps), late) }
 }
 
 #[cfg(test)]

@@ -67,7 +67,10 @@ pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
     graph.connect(changes);
     graph.follow(changes);
     graph.succeed(changes);
-    graph.sorted(changes)
+    sorted(&graph.steps).map_err(|stuck| {
+        let names = stuck.iter().map(|at| changes[graph.steps[*at].change].change.address.to_string());
+        OrderError(names.collect::<BTreeSet<String>>().into_iter().collect())
+    })
 }
 
 #[derive(Default)]
@@ -214,7 +217,9 @@ impl Graph {
             }
             for before in 0..self.steps.len() {
                 let step = &self.steps[before];
-                if frees(step.operation) && predecessors.contains(&step.change) && !self.waits_for(before, at)
+                if frees(step.operation)
+                    && predecessors.contains(&step.change)
+                    && !waits_for(&self.steps, before, at)
                 {
                     self.steps[at].after.push(before);
                 }
@@ -238,62 +243,62 @@ impl Graph {
             let before =
                 (0..self.steps.len()).filter(|before| followed.contains(&self.steps[*before].change));
             for before in before.collect::<Vec<_>>() {
-                if !self.waits_for(before, at) {
+                if !waits_for(&self.steps, before, at) {
                     self.steps[at].after.push(before);
                 }
             }
         }
     }
+}
 
-    /// Whether a step waits for another one, be it through others.
-    fn waits_for(&self, step: usize, other: usize) -> bool {
-        let (mut open, mut seen) = (vec![step], BTreeSet::new());
-        while let Some(at) = open.pop() {
-            if at == other {
-                return true;
-            }
-            if seen.insert(at) {
-                open.extend(&self.steps[at].after);
-            }
+/// Whether a step waits for another one, be it through others.
+pub(crate) fn waits_for(steps: &[Step], step: usize, other: usize) -> bool {
+    let (mut open, mut seen) = (vec![step], BTreeSet::new());
+    while let Some(at) = open.pop() {
+        if at == other {
+            return true;
         }
-        false
+        if seen.insert(at) {
+            open.extend(&steps[at].after);
+        }
     }
+    false
+}
 
-    /// Kahn's algorithm, by place among steps that are equally ready, so that equal plans have equal order.
-    fn sorted(self, changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
-        let count = self.steps.len();
-        let mut waiting: Vec<usize> = Vec::with_capacity(count);
-        let mut followers: Vec<Vec<usize>> = vec![Vec::new(); count];
-        for (at, step) in self.steps.iter().enumerate() {
-            let before: BTreeSet<usize> = step.after.iter().copied().collect();
-            waiting.push(before.len());
-            before.into_iter().for_each(|b| followers[b].push(at));
-        }
-        let mut ready: BTreeSet<usize> = (0..count).filter(|at| waiting[*at] == 0).collect();
-        let mut order = Vec::with_capacity(count);
-        while let Some(at) = ready.pop_first() {
-            order.push(at);
-            for follower in &followers[at] {
-                waiting[*follower] -= 1;
-                if waiting[*follower] == 0 {
-                    ready.insert(*follower);
-                }
+/// The same steps, each behind those it waits for, and otherwise as they were, so that equal plans have equal order (Kahn's
+/// algorithm).
+///
+/// # Errors
+/// With those that wait for each other.
+pub(crate) fn sorted(steps: &[Step]) -> Result<Vec<Step>, Vec<usize>> {
+    let mut waiting: Vec<usize> = Vec::with_capacity(steps.len());
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); steps.len()];
+    for (at, step) in steps.iter().enumerate() {
+        let before: BTreeSet<usize> = step.after.iter().copied().collect();
+        waiting.push(before.len());
+        before.into_iter().for_each(|before| followers[before].push(at));
+    }
+    let mut ready: BTreeSet<usize> = (0..steps.len()).filter(|at| waiting[*at] == 0).collect();
+    let mut places: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut order = Vec::with_capacity(steps.len());
+    while let Some(at) = ready.pop_first() {
+        places.insert(at, order.len());
+        order.push(at);
+        for follower in &followers[at] {
+            waiting[*follower] -= 1;
+            if waiting[*follower] == 0 {
+                ready.insert(*follower);
             }
         }
-        if order.len() < count {
-            let stuck = (0..count).filter(|at| waiting[*at] > 0);
-            let names: BTreeSet<String> =
-                stuck.map(|at| changes[self.steps[at].change].change.address.to_string()).collect();
-            return Err(OrderError(names.into_iter().collect()));
-        }
-        let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
-        let mut steps: Vec<Step> = order.iter().map(|old| self.steps[*old].clone()).collect();
-        for step in &mut steps {
-            let after: BTreeSet<usize> = step.after.iter().map(|old| place[old]).collect();
-            step.after = after.into_iter().collect();
-        }
-        Ok(steps)
     }
+    if order.len() < steps.len() {
+        return Err((0..steps.len()).filter(|at| waiting[*at] > 0).collect());
+    }
+    let moved = |step: &Step| {
+        let after: BTreeSet<usize> = step.after.iter().map(|before| places[before]).collect();
+        Step { after: after.into_iter().collect(), ..step.clone() }
+    };
+    Ok(order.into_iter().map(|at| moved(&steps[at])).collect())
 }
 
 /// The name of a deposed object: eight hexadecimal digits as Terraform has, from the address, so that planning stays
