@@ -6,7 +6,7 @@ pub(crate) mod rule_list;
 
 use std::net::IpAddr;
 
-use pve_model::rules::Problem;
+use pve_model::rules::{Problem, ReplaceReason};
 use pve_model::{Path, Value};
 
 use crate::definition::{Fields, number, problem, text};
@@ -43,9 +43,17 @@ pub(crate) fn part_of_guest(value: &Value) -> Option<String> {
     guest(value).map(|(_, _, id)| crate::guest::guest_claim(id))
 }
 
-/// Whether the firewall has gone along with its guest to another node: it is the guest's wherever that is.
-pub(crate) fn followed_guest(prior: &Value, planned: &Value) -> bool {
-    guest(prior).is_some() && guest(prior) == guest(planned)
+/// Why it is replaced, if it becomes another one's: the firewall of another guest, node or of the cluster may be somebody
+/// else's until that gives it up. With its guest it goes to any node.
+pub(crate) fn moves(prior: &Value, planned: &Value) -> Vec<ReplaceReason> {
+    let differs = |name: &&str| prior.get(name) != planned.get(name);
+    let differing = ["vm_id", "container_id", "node_name"].into_iter().find(differs);
+    let moved = differing.filter(|_| owner(prior) != owner(planned));
+    let reason = |name| ReplaceReason {
+        path: Path::attribute(name),
+        reason: "the firewall of another is another one".into(),
+    };
+    moved.map(reason).into_iter().collect()
 }
 
 /// The path of an owner's firewall.

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, if_there};
 use crate::definition::{Fields, text};
 use crate::firewall::named::{self, done, name, taken};
-use crate::firewall::{followed_guest, owner_fields, part_of_guest, path, same_network, validate_owner};
+use crate::firewall::{moves, owner_fields, part_of_guest, path, same_network, validate_owner};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
@@ -45,8 +45,9 @@ pub(crate) fn rules() -> Rules {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| named::planned(prior, request.proposed));
-    PlanResponse { planned, ..PlanResponse::default() }
+    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let planned = named::planned(prior, request.proposed);
+    PlanResponse { replace: moves(prior, &planned), planned: Some(planned), ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
@@ -90,11 +91,6 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if list(prior) != list(planned) && !followed_guest(prior, planned) {
-            let made = self.create(call, planned).await?;
-            self.delete(call, prior).await?;
-            return Ok(made);
-        }
         let mut params = encode(planned);
         params.put("rename", (name(prior) != name(planned)).then(|| name(planned)));
         let place = format!("{}/{}", list(planned), name(prior));

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, elements, if_there};
 use crate::definition::{Fields, blocks, flag, text};
 use crate::firewall::named::{self, done, name, taken};
-use crate::firewall::{followed_guest, owner_fields, part_of_guest, path, validate_owner};
+use crate::firewall::{moves, owner_fields, part_of_guest, path, validate_owner};
 use crate::limits;
 use crate::observed::{in_words_of, overlay};
 use crate::operations::Operations;
@@ -52,15 +52,14 @@ pub(crate) fn rules() -> Rules {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| {
-        let (before, after) = (all_blocks(prior, "cidr"), all_blocks(request.proposed, "cidr"));
-        let mut planned = request.proposed.clone();
-        if entries::are_same(before, after) {
-            planned = with_elements(&planned, "cidr", before.to_vec());
-        }
-        named::planned(prior, &planned)
-    });
-    PlanResponse { planned, ..PlanResponse::default() }
+    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let (before, after) = (all_blocks(prior, "cidr"), all_blocks(request.proposed, "cidr"));
+    let mut planned = request.proposed.clone();
+    if entries::are_same(before, after) {
+        planned = with_elements(&planned, "cidr", before.to_vec());
+    }
+    let planned = named::planned(prior, &planned);
+    PlanResponse { replace: moves(prior, &planned), planned: Some(planned), ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
@@ -106,11 +105,6 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if list(prior) != list(planned) && !followed_guest(prior, planned) {
-            let made = self.create(call, planned).await?;
-            self.delete(call, prior).await?;
-            return Ok(made);
-        }
         let comments = (values::text(prior, "comment"), values::text(planned, "comment"));
         if name(prior) != name(planned) || comments.0 != comments.1 {
             let mut params = Params::default();

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cluster::{ApiError, Call, Cluster, if_there};
 use crate::definition::{Fields, flag, number, problem, text};
 use crate::firewall::options::{Holds, Table, bring, decode, names, place, reset};
-use crate::firewall::{followed_guest, id, owner, owner_of, part_of_guest};
+use crate::firewall::{id, moves, owner, owner_of, part_of_guest};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
@@ -75,11 +75,11 @@ fn validate(config: &Value) -> Vec<Problem> {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let planned = request.prior.map(|prior| {
-        let planned = settle(prior, request.proposed);
-        if id(prior) == id(&planned) { planned } else { with_unknown(&planned, "id") }
-    });
-    PlanResponse { planned, ..PlanResponse::default() }
+    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let planned = settle(prior, request.proposed);
+    let replace = moves(prior, &planned);
+    let planned = if id(prior) == id(&planned) { planned } else { with_unknown(&planned, "id") };
+    PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
@@ -100,10 +100,6 @@ impl Operations for Kind {
     }
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if place(prior) != place(planned) && !followed_guest(prior, planned) {
-            self.delete(call, prior).await?;
-            return bring(call, OPTIONS, None, planned, &id(planned)).await;
-        }
         bring(call, OPTIONS, Some(prior), planned, &id(planned)).await
     }
 

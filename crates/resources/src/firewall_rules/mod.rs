@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 
 use crate::cluster::{ApiError, Call, Cluster, Step, if_there, refused};
 use crate::definition::{Fields, text};
-use crate::firewall::{followed_guest, id, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
+use crate::firewall::{id, moves, owner, owner_fields, owner_of, part_of_guest, path, rule_list};
 use crate::observed::{in_words_of, overlay};
 use crate::operations::{Operations, Proof};
 use crate::registry::Rules;
@@ -40,13 +40,15 @@ pub(crate) fn rules() -> Rules {
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = rule_list::planned_positions(request.proposed, request.prior);
+    let mut replace = Vec::new();
     if let Some(prior) = request.prior {
         planned = settle(prior, &planned);
+        replace = moves(prior, &planned);
         if id(prior) != id(&planned) {
             planned = with_unknown(&planned, "id");
         }
     }
-    PlanResponse { planned: Some(planned), ..PlanResponse::default() }
+    PlanResponse { planned: Some(planned), replace, ..PlanResponse::default() }
 }
 
 /// The operations of the kind.
@@ -103,12 +105,7 @@ impl Operations for Kind {
         }
     }
 
-    async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
-        if base(prior) != base(planned) && !followed_guest(prior, planned) {
-            let made = self.create(call, planned).await?;
-            self.delete(call, prior).await?;
-            return Ok(made);
-        }
+    async fn update(&self, call: &Call<'_>, _: &Value, planned: &Value) -> Result<Value, ProviderError> {
         rule_list::write(call, &base(planned), planned).await?;
         Ok(done(planned))
     }
