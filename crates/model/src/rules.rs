@@ -134,6 +134,28 @@ pub enum Staging {
     },
 }
 
+/// Something that an object names by its text, whether the configuration refers to it or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named {
+    /// What it is, in the words of [`KindRules::known_as`].
+    pub what: String,
+    /// The attribute that names it.
+    pub path: Path,
+    /// What that means to it.
+    pub hold: Hold,
+}
+
+/// Whether something that is named can be destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The cluster destroys it all the same.
+    No,
+    /// The cluster refuses to.
+    Keeps,
+    /// The same, and what names it is nothing but settings that can as well be made anew.
+    RestsOn,
+}
+
 /// The rules of one resource kind or data source.
 pub trait KindRules: Send + Sync {
     /// The schema.
@@ -208,6 +230,23 @@ pub trait KindRules: Send + Sync {
     fn shares_claim(&self, planned: &Value) -> bool {
         let _ = planned;
         false
+    }
+
+    /// Whether it can be made while another instance has what it claims: it is that one's then, and stays when that goes.
+    fn takes_over(&self) -> bool {
+        false
+    }
+
+    /// What others name it by: `pool lab`, `interface vmbr5 of pve1`.
+    fn known_as(&self, value: &Value) -> Vec<String> {
+        let _ = value;
+        Vec::new()
+    }
+
+    /// What it names of others, as far as that is known.
+    fn named(&self, value: &Value) -> Vec<Named> {
+        let _ = value;
+        Vec::new()
     }
 
     /// What it has to do with changes that are only staged until something applies them. That is planned after them.

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_config::syntax::{Diagnostic, Severity};
 use pve_model::Value;
 use pve_model::event::Operation;
 use pve_model::plan::{Batch, Change, Plan, Step};
@@ -17,13 +16,9 @@ use crate::order::{BlockKey, block_key, sorted, waits_for};
 /// The batches of all places are counted together, so that no two of them can wait for each other. Dependencies are
 /// between blocks: an instance at one place is also after those at the others of a block that it needs. Where that block
 /// has an instance at its own place it needs that one, and the others no more than staged.
-///
-/// Returns warnings of what is taken before it is given up.
-pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
-    let stagings = plan.steps.iter().map(|step| Staging::of(step, &plan.changes[step.change], registry));
-    let stagings: Vec<Staging> = stagings.collect();
-    let (steps, late) = give_up_first(std::mem::take(&mut plan.steps), &stagings);
-    plan.steps = steps;
+pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry) {
+    let stagings = stagings(&plan.steps, &plan.changes, registry);
+    plan.steps = give_up_first(std::mem::take(&mut plan.steps), &stagings);
     let places = plan.steps.iter().map(|step| place(step, &plan.changes[step.change], registry));
     let places: Vec<Option<String>> = places.collect();
     let homes = homes(&plan.changes, registry);
@@ -34,7 +29,11 @@ pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> 
     for (step, (place, round)) in plan.steps.iter_mut().zip(places.into_iter().zip(rounds)) {
         step.batch = place.map(|place| Batch { place, round });
     }
-    late.iter().map(|late| late.warning(&plan.changes)).collect()
+}
+
+/// What is taken before it is given up.
+pub fn late(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Late> {
+    late_among(&plan.steps, &stagings(&plan.steps, &plan.changes, registry))
 }
 
 /// How many batches, of whatever place, must have been applied before each step. `is_at` says whether the block of a step
@@ -115,55 +114,57 @@ impl Staging {
 
 /// Something that one change takes before another one gives it up. Changes by their places in the plan.
 #[derive(Debug, PartialEq, Eq)]
-struct Late {
-    taken_by: usize,
-    given_up_by: usize,
-    what: String,
+pub struct Late {
+    /// The change that takes it.
+    pub taken_by: usize,
+    /// The one that has it.
+    pub given_up_by: usize,
+    /// What it is.
+    pub what: String,
 }
 
-impl Late {
-    fn warning(&self, changes: &[Change]) -> Diagnostic {
-        let [taker, giver] = [self.taken_by, self.given_up_by].map(|change| &changes[change].address);
-        let summary = format!("{taker} takes {} before it is free", self.what);
-        let (detail, hint) = if taker == giver {
-            let detail =
-                "The object that it replaces has it until this one is made, so that it will be refused.";
-            (detail.to_string(), "Leave create_before_destroy out.".to_string())
-        } else {
-            let detail = format!(
-                "{giver} gives it up, and waits for what takes it, so that it will be refused to {taker}."
-            );
-            (detail, format!("Apply in two runs: first let {giver} give it up, without what takes it."))
-        };
-        let found = Diagnostic::error_without_span(summary, detail).with_hint(hint);
-        Diagnostic { severity: Severity::Warning, ..found }
-    }
+fn stagings(steps: &[Step], changes: &[Change], registry: &dyn RulesRegistry) -> Vec<Staging> {
+    steps.iter().map(|step| Staging::of(step, &changes[step.change], registry)).collect()
 }
 
-/// Lets what takes something at a place follow what gives it up there, and tells where that waits for the other.
-fn give_up_first(mut steps: Vec<Step>, stagings: &[Staging]) -> (Vec<Step>, Vec<Late>) {
+/// What goes from one step to another at a place: who takes it, who gives it up, and what it is.
+fn handovers(stagings: &[Staging]) -> Vec<(usize, usize, &str)> {
     let mut givers: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for (at, staging) in stagings.iter().enumerate() {
         let Some(place) = &staging.place else { continue };
         staging.gives_up.iter().for_each(|what| givers.entry((place, what)).or_default().push(at));
     }
-    let mut late = Vec::new();
-    let mut is_same = true;
+    let mut found = Vec::new();
     for (taker, staging) in stagings.iter().enumerate() {
         let Some(place) = &staging.place else { continue };
         for what in &staging.takes {
-            for giver in givers.get(&(place.as_str(), what.as_str())).into_iter().flatten() {
-                if waits_for(&steps, *giver, taker) {
-                    let (taken_by, given_up_by) = (steps[taker].change, steps[*giver].change);
-                    late.push(Late { taken_by, given_up_by, what: what.clone() });
-                } else if !steps[taker].after.contains(giver) {
-                    steps[taker].after.push(*giver);
-                    is_same = false;
-                }
-            }
+            let from = givers.get(&(place.as_str(), what.as_str())).into_iter().flatten();
+            found.extend(from.map(|giver| (taker, *giver, what.as_str())));
         }
     }
-    if is_same { (steps, late) } else { (sorted(&steps).unwrap_or(steps), late) }
+    found
+}
+
+/// Lets what takes something at a place follow what gives it up there, unless that waits for it.
+fn give_up_first(mut steps: Vec<Step>, stagings: &[Staging]) -> Vec<Step> {
+    let mut is_same = true;
+    for (taker, giver, _) in handovers(stagings) {
+        if !waits_for(&steps, giver, taker) && !steps[taker].after.contains(&giver) {
+            steps[taker].after.push(giver);
+            is_same = false;
+        }
+    }
+    if is_same { steps } else { sorted(&steps).unwrap_or(steps) }
+}
+
+fn late_among(steps: &[Step], stagings: &[Staging]) -> Vec<Late> {
+    let late = handovers(stagings).into_iter().filter(|(taker, giver, _)| waits_for(steps, *giver, *taker));
+    let named = |(taker, giver, what): (usize, usize, &str)| Late {
+        taken_by: steps[taker].change,
+        given_up_by: steps[giver].change,
+        what: what.to_string(),
+    };
+    late.map(named).collect()
 }
 
 #[cfg(test)]
@@ -257,20 +258,19 @@ mod tests {
     /// Steps by `PLACE -GIVEN_UP +TAKEN` and what each is after. The answer is the order of steps, and what is late as
     /// `TAKER WHAT GIVER`.
     fn order_of(lines: &[(&str, &[usize])]) -> (Vec<usize>, Vec<String>) {
-        let stagings: Vec<Staging> = lines
-            .iter()
-            .map(|(line, _)| {
-                let mut words = line.split(' ');
-                let place = words.next().map(String::from);
-                let with = |sign: char| {
-                    words.clone().filter_map(|w| w.strip_prefix(sign)).map(String::from).collect()
-                };
-                Staging { place, gives_up: with('-'), takes: with('+') }
-            })
-            .collect();
+        let staging = |change: usize| {
+            let mut words = lines[change].0.split(' ');
+            let place = words.next().map(String::from);
+            let with =
+                |sign: char| words.clone().filter_map(|w| w.strip_prefix(sign)).map(String::from).collect();
+            Staging { place, gives_up: with('-'), takes: with('+') }
+        };
         let steps = lines.iter().enumerate();
         let steps = steps.map(|(at, (_, after))| step(at, Operation::Update, after, false)).collect();
-        let (steps, late) = give_up_first(steps, &stagings);
+        let stagings: Vec<Staging> = (0..lines.len()).map(staging).collect();
+        let steps = give_up_first(steps, &stagings);
+        let stagings: Vec<Staging> = steps.iter().map(|step| staging(step.change)).collect();
+        let late = late_among(&steps, &stagings);
         assert!(steps.iter().enumerate().all(|(at, step)| step.after.iter().all(|before| *before < at)));
         let late = late.iter().map(|late| format!("{} {} {}", late.taken_by, late.what, late.given_up_by));
         (steps.iter().map(|step| step.change).collect(), late.collect())

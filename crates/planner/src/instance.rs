@@ -22,6 +22,8 @@ pub struct Configured {
     pub sensitive: Vec<Path>,
     /// What is worth a warning.
     pub warnings: Vec<Diagnostic>,
+    /// The attributes that do not stay as they are where they are not configured.
+    pub leaves: BTreeSet<Path>,
 }
 
 /// Decodes and validates the configuration of an instance.
@@ -66,7 +68,7 @@ pub fn configure(
         return Err(found);
     }
     let sensitive = config.sensitive_paths();
-    Ok(Configured { config, sensitive, warnings: found })
+    Ok(Configured { config, sensitive, warnings: found, leaves: BTreeSet::new() })
 }
 
 /// A trigger that names an attribute which the other resource's kind does not have.
@@ -142,8 +144,8 @@ pub struct Forced {
     pub triggered: bool,
     /// Made anew, it applies what others stage.
     pub due: bool,
-    /// It goes away with an object that is replaced.
-    pub lost: bool,
+    /// It goes away with something that is replaced, and why.
+    pub lost: Option<&'static str>,
 }
 
 impl Forced {
@@ -190,17 +192,15 @@ pub fn plan_instance(
         IgnoreChanges::All => prior.clone(),
         IgnoreChanges::Paths(paths) => ignore_changes(&config, &prior, paths),
     };
-    let updated = respond(instance, rules, Some(&prior), &kept)?;
+    let updated = respond(instance, rules, Some(&without(&prior, &configured.leaves)), &kept)?;
     let paths = replacing(rules, &prior, &updated);
     let reason = forced.reason(!paths.is_empty());
-    if reason.is_some() || forced.lost {
+    if reason.is_some() || forced.lost.is_some() {
         // A new object has no value of before to keep.
         let created = respond(instance, rules, None, &config)?;
         // What is said of a change in place does not hold for a new object.
         let mut notes = created.response.notes;
-        if forced.lost {
-            notes.push("it goes away with what it is a part of, which is replaced".into());
-        }
+        notes.extend(forced.lost.map(String::from));
         return Ok(Planned {
             action: if create_first { Action::CreateThenDelete } else { Action::DeleteThenCreate },
             reason,
@@ -219,6 +219,18 @@ pub fn plan_instance(
         replace_paths: Vec::new(),
         notes: if action == Action::NoOp { Vec::new() } else { updated.response.notes },
     })
+}
+
+/// The value without the attributes at these paths: what is not configured is not kept.
+fn without(value: &Value, paths: &BTreeSet<Path>) -> Value {
+    let none = |path: &Path, part: &Value| (path.clone(), Value::null(part.ty()));
+    let cleared: Vec<_> = paths.iter().filter_map(|path| Some(none(path, value.at(path)?))).collect();
+    let Some(entries) = value.entries().filter(|_| !cleared.is_empty()) else { return value.clone() };
+    let kept = entries.iter().map(|(name, part)| {
+        let cleared = cleared.iter().find(|(path, _)| *path == Path::attribute(&**name));
+        (name.clone(), cleared.map_or_else(|| part.clone(), |(_, none)| none.clone()))
+    });
+    Value::object(kept.collect()).with_marks(value.marks)
 }
 
 /// The attributes whose change replaces the object, by the schema and by the rules, which give a reason.

@@ -43,6 +43,10 @@ pub struct Ordered<'a> {
     pub follows: &'a [usize],
     /// The changes, by their places, that give up what it takes: a VMID, a name.
     pub predecessors: &'a BTreeSet<usize>,
+    /// Those that make what it names.
+    pub makers: &'a BTreeSet<usize>,
+    /// Those that name what it destroys, and stop that.
+    pub leavers: &'a BTreeSet<usize>,
 }
 
 /// The steps of all changes, in an order in which every step follows those it waits for.
@@ -53,6 +57,8 @@ pub struct Ordered<'a> {
 /// - Create before destroy: the delete follows its own create and the creates and updates of all dependants.
 /// - What takes a VMID or a name that another one has comes after that gives it up; what used the old one is then changed
 ///   after the new one is there.
+/// - What names by its text what the plan makes comes after that, and what is destroyed goes when nothing names it any more,
+///   unless they wait for it.
 /// - What applies what others stage is made (or, if it goes, destroyed) after them, unless they wait for it.
 ///
 /// # Errors
@@ -67,6 +73,7 @@ pub fn steps(changes: &[Ordered<'_>]) -> Result<Vec<Step>, OrderError> {
     graph.connect(changes);
     graph.follow(changes);
     graph.succeed(changes);
+    graph.name(changes);
     sorted(&graph.steps).map_err(|stuck| {
         let names = stuck.iter().map(|at| changes[graph.steps[*at].change].change.address.to_string());
         OrderError(names.collect::<BTreeSet<String>>().into_iter().collect())
@@ -222,6 +229,26 @@ impl Graph {
                     && !waits_for(&self.steps, before, at)
                 {
                     self.steps[at].after.push(before);
+                }
+            }
+        }
+    }
+
+    /// Lets what names something follow what makes it, and go before that goes, unless they wait for it.
+    fn name(&mut self, changes: &[Ordered<'_>]) {
+        let mut of_change: Vec<Vec<usize>> = vec![Vec::new(); changes.len()];
+        self.steps.iter().enumerate().for_each(|(at, step)| of_change[step.change].push(at));
+        for at in 0..self.steps.len() {
+            let ordered = &changes[self.steps[at].change];
+            let (others, operations) = match self.steps[at].operation {
+                Operation::Create | Operation::Update => (ordered.makers, [Operation::Create; 2]),
+                Operation::Delete => (ordered.leavers, [Operation::Delete, Operation::Update]),
+                _ => continue,
+            };
+            for before in others.iter().flat_map(|other| &of_change[*other]) {
+                if operations.contains(&self.steps[*before].operation) && !waits_for(&self.steps, *before, at)
+                {
+                    self.steps[at].after.push(*before);
                 }
             }
         }

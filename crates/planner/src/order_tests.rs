@@ -22,7 +22,7 @@ fn change(address: &str, action: Action) -> Change {
 
 fn plain<'a>(change: &'a Change, needs: &'a [ResourceAddress], needed: &'a [ResourceAddress]) -> Ordered<'a> {
     static NONE: BTreeSet<usize> = BTreeSet::new();
-    Ordered { change, needs, needed, follows: &[], predecessors: &NONE }
+    Ordered { change, needs, needed, follows: &[], predecessors: &NONE, makers: &NONE, leavers: &NONE }
 }
 
 /// Each line is `ADDRESS ACTION NEEDS... / NEEDED...`; the answer is the order of steps.
@@ -152,6 +152,26 @@ fn what_takes_an_id_comes_after_what_gives_it_up_and_before_what_used_the_old_on
         Ordered { predecessors: &of_user, ..plain(&other, &[], &[]) },
     ];
     assert_eq!(order(&swapped), ["t.old", "t.new", "t.other", "t.user"]);
+}
+
+#[test]
+fn what_names_something_comes_after_it_is_made_and_goes_before_it_goes() {
+    let order = |action: Action, waits: &[ResourceAddress]| -> Vec<String> {
+        let (user, permission) = (change("t.z_user", action), change("t.permission", action));
+        let (of_user, of_permission) = (BTreeSet::from([0]), BTreeSet::from([1]));
+        let ordered = [
+            Ordered { leavers: &of_permission, ..plain(&user, waits, waits) },
+            Ordered { makers: &of_user, ..plain(&permission, &[], &[]) },
+        ];
+        let steps = steps(&ordered).unwrap().into_iter();
+        steps.map(|step| ordered[step.change].change.address.to_string()).collect()
+    };
+    assert_eq!(order(Action::Create, &[]), ["t.z_user", "t.permission"]);
+    assert_eq!(order(Action::Delete, &[]), ["t.permission", "t.z_user"]);
+    // A reference counts for more than a name.
+    let on_permission = [change("t.permission", Action::Create).address.resource];
+    assert_eq!(order(Action::Create, &on_permission), ["t.permission", "t.z_user"]);
+    assert_eq!(order(Action::Delete, &on_permission), ["t.z_user", "t.permission"]);
 }
 
 #[test]

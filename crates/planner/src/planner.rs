@@ -17,6 +17,7 @@ use crate::kinds::rules_of;
 use crate::order::propagate_create_before_destroy;
 use crate::planning::{DataRequest, ImportRequest, Observed, Options};
 use crate::protection;
+use crate::revision::Revision;
 use crate::selection::Selection;
 use crate::triggers::is_triggered;
 
@@ -32,8 +33,8 @@ pub struct Planner<'a> {
     pub selection: Selection,
     /// What `removed` blocks leave in the cluster.
     forgotten: Vec<pve_model::address::Target>,
-    /// What is made anew since it applies what others stage.
-    due: &'a BTreeSet<InstanceAddress>,
+    /// What is planned otherwise than it asks for.
+    revision: &'a Revision,
     /// Blocks that are replaced by creating first.
     create_first: BTreeSet<ResourceAddress>,
     /// Changes so far.
@@ -60,7 +61,7 @@ impl<'a> Planner<'a> {
         state: &'a State,
         observed: &'a Observed,
         options: &'a Options,
-        due: &'a BTreeSet<InstanceAddress>,
+        revision: &'a Revision,
     ) -> Planner<'a> {
         let mut own = BTreeMap::new();
         let mut needs = BTreeMap::new();
@@ -84,7 +85,7 @@ impl<'a> Planner<'a> {
             options,
             selection: Selection::new(graph, options),
             forgotten: inputs.configuration.forgotten(),
-            due,
+            revision,
             create_first: propagate_create_before_destroy(&own, &needs),
             changes: Vec::new(),
             needs: Vec::new(),
@@ -171,7 +172,8 @@ impl<'a> Planner<'a> {
         if problems.iter().any(Diagnostic::is_error) {
             return Err(problems);
         }
-        let configured = configure(evaluation, instance, rules)?;
+        let mut configured = configure(evaluation, instance, rules)?;
+        configured.leaves = self.revision.leaving.get(address).cloned().unwrap_or_default();
         self.warnings.extend(configured.warnings.iter().map(|found| (address.clone(), found.clone())));
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
         let importing = match self.importing(evaluation, address, present.is_some()) {
@@ -197,10 +199,8 @@ impl<'a> Planner<'a> {
             tainted: record.is_some_and(|record| record.tainted),
             requested: self.options.replace.contains(address),
             triggered: is_triggered(&self.changes, evaluation, instance),
-            due: self.due.contains(address),
-            lost: before
-                .as_ref()
-                .is_some_and(|before| self.goes_with_a_replaced(evaluation, before, &provider, rules)),
+            due: self.revision.due.contains(address),
+            lost: self.revision.lost.get(address).copied(),
         };
         let block = self.graph.nodes[instance.place].resource_address();
         let mut create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
@@ -242,25 +242,6 @@ impl<'a> Planner<'a> {
             }
         }
         false
-    }
-
-    /// Whether it is a part of an object that this plan replaces.
-    fn goes_with_a_replaced(
-        &self,
-        evaluation: &Evaluation<'_>,
-        before: &Value,
-        provider: &str,
-        rules: &dyn KindRules,
-    ) -> bool {
-        let Some(whole) = rules.part_of(&before.unmark_deep().0) else { return false };
-        let claim = |change: &Change| {
-            let rules = evaluation.inputs.registry.resource(&change.address.resource.kind)?;
-            rules.claim(&change.before.as_ref()?.unmark_deep().0)
-        };
-        self.changes.iter().any(|change| {
-            let replaced = matches!(change.action, Action::DeleteThenCreate | Action::CreateThenDelete);
-            replaced && change.provider == provider && claim(change).as_ref() == Some(&whole)
-        })
     }
 
     fn keep_dependencies(&self, place: usize, change: &mut Change) {

@@ -15,8 +15,9 @@ use crate::evaluation::{Evaluation, Inputs};
 use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
+use crate::revision::{Revision, revised};
 use crate::selection;
-use crate::{leftovers, moves, protection, remarks, staging, succession};
+use crate::{leftovers, moves, naming, obstacles, protection, remarks, staging, succession};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -112,8 +113,8 @@ pub struct Planning {
     pub plan: Plan,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
-    /// Warnings about what the cluster is bound to refuse. Whoever makes the plan asks for them; nothing is begun that has
-    /// one.
+    /// Warnings about what the cluster is bound to refuse: those that the plan itself tells, and what whoever makes it asks
+    /// the cluster for. Nothing is begun that has one.
     pub doubts: Vec<Diagnostic>,
     /// Instances that move before anything else: from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
@@ -132,17 +133,17 @@ pub fn plan(
     observed: &Observed,
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    plan_with(inputs, graph, state, observed, options, &BTreeSet::new())
+    plan_with(inputs, graph, state, observed, options, &Revision::default())
 }
 
-/// As [`plan`], with what is made anew since it applies what others stage: that shows when everything else is planned.
+/// As [`plan`], with what is planned otherwise than it asks for: that shows when everything else is planned.
 fn plan_with(
     inputs: Inputs<'_>,
     graph: &Graph,
     present: &State,
     observed: &Observed,
     options: &Options,
-    due: &BTreeSet<InstanceAddress>,
+    revision: &Revision,
 ) -> Result<Outcome, Vec<Diagnostic>> {
     let (state, moved, mut found) = moves::apply(inputs.configuration, present);
     if !options.targets.is_empty() && !options.excludes.is_empty() {
@@ -154,7 +155,7 @@ fn plan_with(
     }
     let registry = inputs.registry;
     let observed_there = observed.moved(&moved, registry);
-    let mut planner = Planner::new(graph, &inputs, &state, &observed_there, options, due);
+    let mut planner = Planner::new(graph, &inputs, &state, &observed_there, options, revision);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
     found.append(&mut evaluation.diagnostics);
@@ -169,11 +170,10 @@ fn plan_with(
         return Err(found);
     }
     leftovers::plan(&mut planner, &evaluation);
-    let still_due = staging::due(&planner, &evaluation);
-    if due.is_empty() && !still_due.is_empty() {
-        return plan_with(inputs, graph, present, observed, options, &still_due);
+    if let Some(revision) = revised(revision, &planner, &evaluation) {
+        return plan_with(inputs, graph, present, observed, options, &revision);
     }
-    staging::tell_due(&mut planner, due, registry);
+    staging::tell_due(&mut planner, &revision.due, registry);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
@@ -189,11 +189,12 @@ fn plan_with(
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
-    found.extend(crate::batches::assign(&mut plan, registry));
+    crate::batches::assign(&mut plan, registry);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
-    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, doubts: Vec::new(), moves: moved, kept })))
+    let doubts = obstacles::obstacles(&plan, registry);
+    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, doubts, moves: moved, kept })))
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown
@@ -203,7 +204,7 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
     let inputs = Inputs { only_checked: true, ..inputs };
     let (_, _, mut found) = moves::apply(inputs.configuration, &state);
     let registry = inputs.registry;
-    let none = BTreeSet::new();
+    let none = Revision::default();
     let mut planner = Planner::new(graph, &inputs, &state, &observed, &options, &none);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
@@ -336,15 +337,18 @@ fn assemble(
     let changes: Vec<&Change> = pairs.iter().map(|(change, _)| change).collect();
     let follows = staging::follows(&changes, registry);
     let predecessors = succession::predecessors(&changes, registry);
+    let naming = naming::naming(&changes, registry);
     let ordered: Vec<Ordered<'_>> = pairs
         .iter()
-        .zip(needed.iter().zip(follows.iter().zip(&predecessors)))
-        .map(|((change, needs), (needed, (follows, predecessors)))| Ordered {
+        .enumerate()
+        .map(|(at, (change, needs))| Ordered {
             change,
             needs,
-            needed,
-            follows,
-            predecessors,
+            needed: &needed[at],
+            follows: &follows[at],
+            predecessors: &predecessors[at],
+            makers: &naming.makers[at],
+            leavers: &naming.leavers[at],
         })
         .collect();
     let steps: Vec<Step> = steps(&ordered).unwrap_or_else(|error| {

@@ -7,9 +7,9 @@ use pve_model::codec::encode;
 use pve_model::event::Operation;
 use pve_model::plan::{Action, Change, Plan, Step};
 use pve_model::provisioner::Provision;
-use pve_model::rules::KindRules;
+use pve_model::rules::{Hold, KindRules};
 use pve_model::state::{InstanceRecord, OutputRecord, State};
-use pve_model::{InstanceAddress, ResourceMode, Value};
+use pve_model::{InstanceAddress, Path, ResourceMode, Value};
 
 use crate::difference::contradiction;
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
@@ -60,6 +60,13 @@ impl ResourceValues for RealValues {
             }
         }
     }
+}
+
+/// The attributes by which a planned change lets something go that is to be destroyed.
+fn given_up(change: &Change, rules: &dyn KindRules) -> BTreeSet<Path> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return BTreeSet::new() };
+    let held = rules.named(&before.unmark_deep().0).into_iter().filter(|named| named.hold == Hold::Keeps);
+    held.map(|named| named.path).filter(|path| after.at(path).is_some_and(Value::is_null)).collect()
 }
 
 impl<'a> Resolution<'a> {
@@ -121,7 +128,8 @@ impl<'a> Resolution<'a> {
         let instance =
             Instance { address: change.address.clone(), resource, module, repetition: &repetition, place };
         let rules = rules_of(&self.evaluation, &instance)?;
-        let configured = configure(&self.evaluation, &instance, rules)?;
+        let mut configured = configure(&self.evaluation, &instance, rules)?;
+        configured.leaves = given_up(change, rules);
         if step.operation == Operation::Read {
             let config = Some(mark_secrets(&configured.config, rules));
             return Ok(Values { prior: None, planned: None, config });

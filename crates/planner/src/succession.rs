@@ -7,6 +7,8 @@ use pve_model::Value;
 use pve_model::plan::{Action, Change};
 use pve_model::rules::RulesRegistry;
 
+use crate::naming::is_destroyed;
+
 /// By change: the places of those that have what it will have, and give it up in the same plan.
 pub fn predecessors(changes: &[&Change], registry: &dyn RulesRegistry) -> Vec<BTreeSet<usize>> {
     let mut given_up: BTreeMap<(&str, String), Vec<usize>> = BTreeMap::new();
@@ -60,10 +62,6 @@ pub fn tell(changes: &mut [Change], registry: &dyn RulesRegistry) {
     for (at, note) in notes {
         changes[at].notes.push(note);
     }
-}
-
-fn is_destroyed(change: &Change) -> bool {
-    matches!(change.action, Action::Delete | Action::DeleteThenCreate | Action::CreateThenDelete)
 }
 
 /// What only one instance can have at a time, by this value. What several may write goes with the one that is destroyed, too.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use pve_model::rules::{Beside, KindRules, PlanRequest, PlanResponse, Problem, RulesRegistry, Staging};
+use pve_model::rules::{
+    Beside, KindRules, Named, PlanRequest, PlanResponse, Problem, RulesRegistry, Staging,
+};
 use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
 use crate::definition::{Definition, Fields};
-use crate::object::{Engine, Object};
+use crate::object::{Delete, Engine, Object};
 use crate::operations::Operations;
 use crate::{
     cluster_firewall, cluster_firewall_security_group, firewall_alias, firewall_ipset, firewall_options,
@@ -17,6 +19,7 @@ use crate::{families, provider_block, terraform_data, vm};
 
 /// One resource kind or data source with its rules.
 pub(crate) struct Kind {
+    name: &'static str,
     definition: Definition,
     rules: Rules,
     operations: Option<&'static dyn Operations>,
@@ -53,8 +56,8 @@ impl Default for Rules {
 }
 
 impl Kind {
-    pub(crate) fn new(fields: Fields, rules: Rules) -> Kind {
-        Kind { definition: Definition::new(fields), rules, operations: None, engine: None }
+    pub(crate) fn new(name: &'static str, fields: Fields, rules: Rules) -> Kind {
+        Kind { name, definition: Definition::new(fields), rules, operations: None, engine: None }
     }
 
     /// What it does, if it is a plain object.
@@ -145,6 +148,19 @@ impl KindRules for Kind {
         self.engine.as_ref().map(|engine| engine.object.hooks.claims(planned)).unwrap_or_default()
     }
 
+    fn takes_over(&self) -> bool {
+        let is_kept = |object: &Object| matches!(object.delete, Delete::Stays) || object.hooks.takes_over();
+        self.engine.as_ref().is_some_and(|engine| is_kept(&engine.object))
+    }
+
+    fn known_as(&self, value: &Value) -> Vec<String> {
+        crate::preflight::known_as(self.name, value)
+    }
+
+    fn named(&self, value: &Value) -> Vec<Named> {
+        crate::preflight::named(self.name, value)
+    }
+
     fn staging(&self, value: &Value) -> Option<Staging> {
         crate::families::staging(&self.engine.as_ref()?.object, value)
     }
@@ -218,7 +234,7 @@ pub fn registry() -> Registry {
     registry.add_resource(null_resource::NAMES, null_resource::fields(), Rules::default());
     for (names, fields) in data::sources() {
         let index = registry.kinds.len();
-        registry.kinds.push(Kind::new(fields, Rules::default()));
+        registry.kinds.push(Kind::new(names.first().copied().unwrap_or_default(), fields, Rules::default()));
         registry.data.extend(names.iter().map(|name| (*name, index)));
     }
     registry
@@ -227,7 +243,7 @@ pub fn registry() -> Registry {
 impl Registry {
     fn add_resource(&mut self, names: &[&'static str], fields: Fields, rules: Rules) {
         let index = self.kinds.len();
-        self.kinds.push(Kind::new(fields, rules));
+        self.kinds.push(Kind::new(names.first().copied().unwrap_or_default(), fields, rules));
         self.resources.extend(names.iter().map(|name| (*name, index)));
     }
 
@@ -248,7 +264,13 @@ impl Registry {
         let names = object.names;
         let (engine, definition) = Engine::new(object);
         let index = self.kinds.len();
-        let kind = Kind { definition, rules: Rules::default(), operations: None, engine: Some(engine) };
+        let kind = Kind {
+            name: names[0],
+            definition,
+            rules: Rules::default(),
+            operations: None,
+            engine: Some(engine),
+        };
         self.kinds.push(kind);
         self.resources.extend(names.iter().map(|name| (*name, index)));
     }

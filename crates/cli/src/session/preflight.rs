@@ -8,6 +8,7 @@ use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Told};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Plan, Step};
 use pve_model::{InstanceAddress, Path, Value};
+use pve_planner::obstacles::obstacles;
 use pve_planner::planning::Planning;
 
 use crate::failure::Failure;
@@ -87,6 +88,7 @@ fn provided(plan: &Plan) -> BTreeSet<InstanceAddress> {
 
 /// The same for a plan that was saved.
 pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider: &dyn Provider) {
+    planning.doubts = obstacles(&planning.plan, &workspace.registry);
     let requests = requests(&planning.plan);
     look(workspace, planning, &requests, provider, &BTreeSet::new()).await;
 }

@@ -71,6 +71,12 @@ pub(crate) trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// Whether it can be made while another one is what it will be, and stays when that goes, see
+    /// [`Hooks::is_given_anew`].
+    fn takes_over(&self) -> bool {
+        false
+    }
+
     /// Whether another object of this run has become what this one is, and deleting this one would take it away.
     fn is_given_anew(&self, prior: &Value, granted: &BTreeMap<PermissionEntry, Grantor>) -> bool {
         let _ = (prior, granted);

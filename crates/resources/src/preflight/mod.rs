@@ -11,6 +11,7 @@ mod names;
 mod objects;
 mod pairs;
 mod references;
+mod relations;
 mod things;
 mod volumes;
 
@@ -26,6 +27,7 @@ use facts::Facts;
 use fault::Fault;
 use made::Made;
 use references::{Reference, Used};
+pub(crate) use relations::{known_as, named};
 use things::Thing;
 
 /// Why the API refuses a value of a parameter, by method, path (with `{...}` for its variable parts), parameter and text.

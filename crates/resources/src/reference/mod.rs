@@ -40,7 +40,7 @@ pub fn reference() -> Vec<Page> {
 
 /// The provider block.
 fn provider() -> Page {
-    let kind = Kind::new(crate::provider_block::fields(), Rules::default());
+    let kind = Kind::new("", crate::provider_block::fields(), Rules::default());
     let example = "provider \"proxmox\" {\n  endpoint = \"https://pve1.example.org:8006/\"\n}\n";
     let about = "How a cluster is reached. What is left out is taken from environment variables: PROXMOX_VE_ and the name \
                  in capitals, and PROXMOX_VE_SSH_ for the ssh block. Secrets belong there.";

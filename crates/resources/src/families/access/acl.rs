@@ -93,6 +93,10 @@ impl Hooks for Acl {
         Ok(())
     }
 
+    fn takes_over(&self) -> bool {
+        true
+    }
+
     /// Two objects may swap their roles: each entry is then the other one's.
     fn is_given_anew(&self, prior: &Value, granted: &BTreeMap<Entry, Grantor>) -> bool {
         entry(prior).is_some_and(|(entry, _)| granted.contains_key(&entry))

@@ -1,0 +1,288 @@
+//! Changes that hinge on each other without a reference, through the binary: they are made in the one order in which the
+//! cluster takes them, and where there is none the plan says so and apply does not begin.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use pve_simulator::Options;
+use simulated::{Cluster, PROVIDER, Project, project_with, settled};
+
+/// The second configuration is applied over the first one by one apply, and nothing is left to do.
+fn one_apply(first: &str, second: &str) -> (Cluster, Project) {
+    let (cluster, project) = changed(first, second);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    (cluster, project)
+}
+
+/// The first configuration is applied, the second one is written.
+fn changed(first: &str, second: &str) -> (Cluster, Project) {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, first);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("main.tf", &format!("{PROVIDER}{second}"));
+    cluster.forget_requests();
+    (cluster, project)
+}
+
+/// The plan says why it cannot be carried out, and nothing is done of it, be it saved or not.
+fn is_refused(cluster: &Cluster, project: &Project, why: &[&str]) {
+    project.ok(&["plan", "-out", "saved"]);
+    for command in [&["plan"][..], &["apply", "--auto-approve"], &["apply", "saved"]] {
+        let (code, said) = project.ends(command);
+        assert_eq!(code, i32::from(command[0] == "apply"), "{said}");
+        for why in why {
+            assert!(said.contains(why), "{command:?} does not say {why:?}: {said}");
+        }
+    }
+    assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+}
+
+fn guests() -> &'static str {
+    r#"
+resource "proxmox_virtual_environment_vm" "v" {
+  for_each  = toset(["601", "602"])
+  node_name = "pve"
+  vm_id     = each.key
+  name      = "v${each.key}"
+  started   = false
+}
+"#
+}
+
+#[test]
+fn firewalls_of_two_guests_change_places() {
+    let firewalls = |places: &str, needs: &str| {
+        let common =
+            format!("  for_each  = {places}\n  node_name = \"pve\"\n  vm_id     = each.value\n{needs}");
+        let kind = |kind: &str, own: &str| {
+            format!("resource \"proxmox_virtual_environment_firewall_{kind}\" \"f\" {{\n{common}{own}}}\n")
+        };
+        let rule = "  rule {\n    type    = \"in\"\n    action  = \"DROP\"\n    comment = each.key\n  }\n";
+        [
+            guests().to_string(),
+            kind("options", "  enabled   = true\n  log_level_in = each.key == \"a\" ? \"info\" : \"err\"\n"),
+            kind("rules", rule),
+            kind("alias", "  name = \"own\"\n  cidr = each.key == \"a\" ? \"192.0.2.1\" : \"192.0.2.2\"\n"),
+            kind("ipset", "  name = \"own\"\n  comment = each.key\n"),
+        ]
+        .concat()
+    };
+    for needs in ["", "  depends_on = [proxmox_virtual_environment_vm.v]\n"] {
+        let first = firewalls("{ a = 601, b = 602 }", needs);
+        let (cluster, project) = one_apply(&first, &firewalls("{ a = 602, b = 601 }", needs));
+        for (vmid, level, comment, cidr) in [(601, "err", "b", "192.0.2.2"), (602, "info", "a", "192.0.2.1")]
+        {
+            let get = |what: &str| cluster.get(&format!("/nodes/pve/qemu/{vmid}/firewall/{what}"));
+            assert_eq!(
+                (&get("options")["enable"], &get("options")["log_level_in"]),
+                (&1.into(), &level.into())
+            );
+            assert_eq!(get("rules")[0]["comment"], comment);
+            assert_eq!(get("aliases")[0]["cidr"], cidr);
+            assert_eq!(get("ipset")[0]["comment"], comment);
+        }
+        drop(project);
+    }
+}
+
+#[test]
+fn a_firewall_is_made_again_with_the_guest_that_takes_the_id_of_another() {
+    let guest = |name: &str| {
+        format!(
+            r#"
+resource "proxmox_virtual_environment_vm" "{name}" {{
+  node_name = "pve"
+  vm_id     = 530
+  name      = "{name}"
+  started   = false
+}}
+resource "proxmox_virtual_environment_firewall_options" "o" {{
+  node_name = "pve"
+  vm_id     = 530
+  enabled   = true
+}}
+"#
+        )
+    };
+    let (cluster, _project) = one_apply(&guest("web"), &guest("shop"));
+    assert_eq!(cluster.get("/nodes/pve/qemu/530/firewall/options")["enable"], 1);
+}
+
+fn pool(label: &str, guest: &str) -> String {
+    format!(
+        r#"
+resource "proxmox_virtual_environment_pool" "{label}" {{ pool_id = "pp" }}
+resource "proxmox_virtual_environment_vm" "m" {{
+  node_name = "pve"
+  vm_id     = 530
+  name      = "m"
+  started   = false
+  {guest}
+}}
+"#
+    )
+}
+
+#[test]
+fn a_pool_that_is_renamed_with_a_guest_in_it_is_refused_with_the_block_that_keeps_it() {
+    let inside =
+        |label: &str| pool(label, &format!("pool_id = proxmox_virtual_environment_pool.{label}.pool_id"));
+    for second in [inside("w"), pool("w", "pool_id = \"pp\"")] {
+        let (cluster, project) = changed(&inside("v"), &second);
+        let why = [
+            "proxmox_virtual_environment_pool.v cannot be destroyed",
+            "moved { from = proxmox_virtual_environment_pool.v, to = proxmox_virtual_environment_pool.w }",
+        ];
+        is_refused(&cluster, &project, &why);
+        let block = "moved {\n  from = proxmox_virtual_environment_pool.v\n  to = proxmox_virtual_environment_pool.w\n}\n";
+        project.write("moved.tf", block);
+        project.ok(&["apply", "--auto-approve"]);
+        settled(&project);
+    }
+}
+
+#[test]
+fn a_guest_leaves_the_pool_that_is_taken_out_together_with_its_pool_id() {
+    let plain =
+        pool("p", "").replace("resource \"proxmox_virtual_environment_pool\" \"p\" { pool_id = \"pp\" }", "");
+    for inside in ["pool_id = proxmox_virtual_environment_pool.p.pool_id", "pool_id = \"pp\""] {
+        let (cluster, _project) = one_apply(&pool("p", inside), &plain);
+        assert!(!cluster.get("/pools").to_string().contains("\"pp\""));
+        assert_eq!(cluster.get("/nodes/pve/qemu/530/config")["name"], "m");
+    }
+    // One that a membership had put there leaves by that.
+    let member = r#"
+resource "proxmox_pool_membership" "m" {
+  pool_id = "pp"
+  vm_id   = proxmox_virtual_environment_vm.m.vm_id
+}
+"#;
+    let (cluster, _project) = one_apply(&(pool("p", "") + member), &plain);
+    assert!(!cluster.get("/pools").to_string().contains("\"pp\""));
+}
+
+#[test]
+fn a_vnet_goes_before_its_zone_becomes_one_of_another_type() {
+    let zone = |kind: &str| {
+        format!(
+            r#"
+resource "proxmox_sdn_zone_{kind}" "z" {{
+  id = "z1"
+  {}
+}}
+resource "proxmox_sdn_vnet" "v" {{
+  id   = "v1"
+  zone = proxmox_sdn_zone_{kind}.z.id
+  tag  = {}
+}}
+resource "proxmox_sdn_applier" "a" {{
+  depends_on = [proxmox_sdn_vnet.v]
+}}
+"#,
+            if kind == "vlan" { "bridge = \"vmbr0\"" } else { "" },
+            if kind == "vlan" { "7" } else { "null" },
+        )
+    };
+    let (cluster, _project) = one_apply(&zone("simple"), &zone("vlan"));
+    assert_eq!(cluster.get("/cluster/sdn/zones/z1")["type"], "vlan");
+    assert_eq!(cluster.get("/cluster/sdn/vnets/v1")["zone"], "z1");
+}
+
+#[test]
+fn a_vlan_goes_from_a_bridge_to_the_one_that_it_becomes() {
+    let bridge = |name: &str, more: &str| {
+        format!(
+            r#"
+resource "proxmox_network_linux_bridge" "b" {{
+  node_name = "pve"
+  name      = "{name}"
+  {more}
+}}
+resource "proxmox_network_linux_vlan" "v" {{
+  node_name = "pve"
+  name      = "vlan7"
+  interface = proxmox_network_linux_bridge.b.name
+}}
+"#
+        )
+    };
+    for more in ["", "address = \"10.9.0.1/24\"\n  gateway6 = \"2001:db8::1\""] {
+        let (cluster, _project) = one_apply(&bridge("vmbr7", more), &bridge("vmbr8", more));
+        assert_eq!(cluster.get("/nodes/pve/network/vlan7")["vlan-raw-device"], "vmbr8");
+        let reloads = cluster.requests();
+        let reloads =
+            reloads.iter().filter(|it| it.method == "PUT" && it.path.ends_with("/nodes/pve/network"));
+        assert_eq!(reloads.count(), 1);
+    }
+}
+
+#[test]
+fn a_port_that_goes_below_a_bond_under_its_bridge_is_refused_until_the_bridge_goes_first() {
+    let bridge = |ports: &str| {
+        format!(
+            "resource \"proxmox_network_linux_bridge\" \"b\" {{\n  node_name = \"pve\"\n  name = \"vmbr7\"\n  ports = [{ports}]\n}}\n"
+        )
+    };
+    let bond = "resource \"proxmox_network_linux_bond\" \"n\" {\n  node_name = \"pve\"\n  name = \"bond0\"\n  slaves = [\"eno2\"]\n  bond_mode = \"active-backup\"\n}\n";
+    let cluster = Cluster::start(Options::default());
+    let device = [("iface", "eno2"), ("type", "eth")];
+    cluster.send("POST", "/nodes/pve/network", &device);
+    cluster.send("PUT", "/nodes/pve/network", &[]);
+    let project = project_with(&cluster, &bridge("\"eno2\""));
+    project.ok(&["apply", "--auto-approve"]);
+    let second = bridge("proxmox_network_linux_bond.n.name") + bond;
+    project.write("main.tf", &format!("{PROVIDER}{second}"));
+    cluster.forget_requests();
+    let replacing = "-replace=proxmox_network_linux_bridge.b";
+    is_refused(&cluster, &project, &["takes the device eno2 before it is free", replacing]);
+    project.ok(&["apply", "--auto-approve", replacing]);
+    settled(&project);
+}
+
+#[test]
+fn a_permission_goes_before_its_user_and_comes_after_it() {
+    let user = r#"
+resource "proxmox_virtual_environment_user" "z" { user_id = "bob@pve" }
+"#;
+    let acl = |name: &str, path: &str| {
+        format!(
+            "resource \"proxmox_acl\" \"{name}\" {{\n  path = \"{path}\"\n  user_id = \"bob@pve\"\n  role_id = \"PVEVMUser\"\n}}\n"
+        )
+    };
+    let all = format!("{user}{}{}", acl("a", "/vms"), acl("zz", "/pool"));
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, &all);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.ok(&["destroy", "--auto-approve"]);
+}
+
+#[test]
+fn what_cannot_be_there_twice_is_not_made_before_the_old_one_goes() {
+    let zone = |kind: &str| {
+        format!(
+            r#"
+resource "proxmox_virtual_environment_metrics_server" "m" {{
+  name   = "graph"
+  server = "192.0.2.1"
+  port   = 2003
+  type   = "{kind}"
+  {}
+  lifecycle {{
+    create_before_destroy = true
+  }}
+}}
+"#,
+            if kind == "influxdb" { "influx_db_proto = \"udp\"" } else { "" }
+        )
+    };
+    let (cluster, project) = changed(&zone("graphite"), &zone("influxdb"));
+    is_refused(
+        &cluster,
+        &project,
+        &["takes metrics server graph before it is free", "`create_before_destroy`"],
+    );
+}

@@ -1,0 +1,57 @@
+//! What objects are to each other, by the names that they use: the order of a plan follows it.
+
+use pve_model::Value;
+use pve_model::rules::{Hold, Named};
+
+use super::references::{self, short};
+use super::things::Thing;
+use crate::object::plain;
+use crate::values::text;
+
+/// What others name an object by.
+pub(crate) fn known_as(kind: &str, value: &Value) -> Vec<String> {
+    let node = text(value, "node_name");
+    let made = references::makes(kind).iter();
+    made.filter_map(|(thing, name)| words(*thing, &plain(value.get(name)?)?, node)).collect()
+}
+
+/// What an object names.
+pub(crate) fn named(kind: &str, value: &Value) -> Vec<Named> {
+    let mut found = Vec::new();
+    for reference in references::of(kind, value) {
+        // What takes a bridge takes a vnet as well.
+        let things = match reference.thing {
+            Thing::Bridge => vec![Thing::Bridge, Thing::Vnet],
+            thing => vec![thing],
+        };
+        let words = things.into_iter().filter_map(|it| words(it, &reference.name, reference.node.as_deref()));
+        found.extend(words.map(|what| Named {
+            what,
+            path: reference.path.clone(),
+            hold: hold(short(kind), reference.thing),
+        }));
+    }
+    found
+}
+
+/// Each node has interfaces of its own; what else has a name has it in the whole cluster.
+fn words(thing: Thing, name: &str, node: Option<&str>) -> Option<String> {
+    let what = thing.listing().what;
+    match thing {
+        Thing::Interface | Thing::Bridge => Some(format!("{what} {name} of {}", node?)),
+        _ => Some(format!("{what} {name}")),
+    }
+}
+
+/// What the cluster does not destroy as long as it is named: `PVE::API2::Pool`, `PVE::Network::SDN` and `PVE::INotify`.
+fn hold(kind: &str, thing: Thing) -> Hold {
+    match (kind, thing) {
+        ("sdn_vnet", Thing::Zone)
+        | ("sdn_subnet", Thing::Vnet)
+        | ("network_linux_vlan", Thing::Interface) => Hold::RestsOn,
+        (_, Thing::Pool) if kind != "backup_job" => Hold::Keeps,
+        ("network_linux_bridge" | "network_linux_bond", Thing::Interface)
+        | ("sdn_zone_evpn", Thing::Controller) => Hold::Keeps,
+        _ => Hold::No,
+    }
+}
