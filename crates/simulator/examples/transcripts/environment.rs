@@ -275,6 +275,9 @@ fn left_over_of((file, vmid): (&str, u32), size: &str) -> Preparation {
 
 /// What happened on the server before a step, without the API.
 pub fn meanwhile(name: &str, number: usize, simulator: &Simulator) {
+    if (name, number) == ("lvmthin-errors.json", 101) {
+        simulator.add_thin_pool("pve", "pve", "tiny");
+    }
     if (name, number) == ("lvmthin-errors.json", 109) {
         simulator.fill_storage("tiny");
     }

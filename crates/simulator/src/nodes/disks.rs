@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
 use crate::schema::formats::split_list;
+use crate::state::{Options, State};
 use crate::volumes;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -46,6 +47,9 @@ pub(crate) struct Pool {
     pub options: BTreeMap<String, String>,
 }
 
+/// The kind of a thin pool in a volume group of others, by `GROUP/NAME`.
+const BY_HAND: &str = "thin pool";
+
 /// By name.
 pub(crate) type Pools = BTreeMap<String, Pool>;
 
@@ -55,6 +59,12 @@ const SIZE: u64 = 500 << 30;
 fn made<'a>(request: &'a Request<'_>) -> &'a Pools {
     static NONE: Pools = Pools::new();
     request.state.disk_pools.get(&request.node).unwrap_or(&NONE)
+}
+
+/// A thin pool that somebody made on a node itself, beside the API.
+pub(crate) fn add_thin_pool(state: &mut State, node: &str, group: &str, name: &str) {
+    let pool = Pool { kind: BY_HAND.to_owned(), devices: Vec::new(), options: BTreeMap::new() };
+    state.disk_pools.entry(node.to_owned()).or_default().insert(format!("{group}/{name}"), pool);
 }
 
 /// The names of what was made of one kind.
@@ -296,7 +306,43 @@ pub(super) fn thin_pools(request: &Request<'_>) -> Vec<Value> {
     let mine = made(request).iter().filter(|(_, pool)| pool.kind == "lvmthin");
     let mut rows = vec![thin_pool("data", "pve", request.options.storage_size)];
     rows.extend(mine.map(|(name, _)| thin_pool(name, name, SIZE)));
+    let by_hand = made(request).iter().filter(|(_, pool)| pool.kind == BY_HAND);
+    let by_hand = by_hand.filter_map(|(name, _)| name.split_once('/'));
+    rows.extend(by_hand.map(|(group, name)| thin_pool(name, group, request.options.storage_size)));
     rows
+}
+
+/// Whether there is a thin pool: those of the node, and those that storages are of.
+pub(crate) fn has_thin_pool(request: &Request<'_>, group: &str, name: &str) -> bool {
+    let is_it = |options: &Options| {
+        options.get("vgname").is_some_and(|own| own == group)
+            && options.get("thinpool").is_some_and(|own| own == name)
+    };
+    thin_pools(request).iter().any(|pool| pool["vg"] == group && pool["lv"] == name)
+        || request.state.storages.values().any(is_it)
+}
+
+/// Whether a node, or any, has the volume group of a storage of type `lvm`; storages of other types need none.
+pub(crate) fn has_volume_group(state: &State, node: Option<&str>, storage: &Options) -> bool {
+    let group = storage.get("vgname").map(String::as_str).unwrap_or_default();
+    let is_of_disks = |pool: &Pool| matches!(pool.kind.as_str(), "lvm" | "lvmthin");
+    storage.get("type").is_none_or(|kind| kind != "lvm")
+        || group == "pve"
+        || state.disk_pools.iter().any(|(own, pools)| {
+            node.is_none_or(|node| node == own) && pools.get(group).is_some_and(is_of_disks)
+        })
+}
+
+/// Whether there is the ZFS pool of a dataset: those of the node, and those that storages are of.
+pub(crate) fn has_zfs_pool(request: &Request<'_>, dataset: &str) -> bool {
+    let pool_of = |dataset: &str| dataset.split('/').next().map(str::to_owned);
+    let of_storages = request
+        .state
+        .storages
+        .values()
+        .filter(|options| options.get("type").is_some_and(|kind| kind == "zfspool"));
+    let known = of_storages.filter_map(|options| options.get("pool")).cloned();
+    known.chain(names(request, "zfs")).any(|name| pool_of(&name) == pool_of(dataset))
 }
 
 fn directories(request: &mut Request<'_>) -> Answer {

@@ -27,7 +27,9 @@ pub(crate) use ceph::ROUTES as CEPH_ROUTES;
 pub(crate) use ceph_services::ROUTES as CEPH_SERVICE_ROUTES;
 pub(crate) use certificates::ROUTES as CERTIFICATE_ROUTES;
 pub(crate) use consoles::ROUTES as CONSOLE_ROUTES;
-pub(crate) use disks::{Pools as DiskPools, ROUTES as DISK_ROUTES};
+pub(crate) use disks::{
+    Pools as DiskPools, ROUTES as DISK_ROUTES, add_thin_pool, has_thin_pool, has_volume_group, has_zfs_pool,
+};
 pub(crate) use hardware::ROUTES as HARDWARE_ROUTES;
 pub(crate) use network::{Network, ROUTES as NETWORK_ROUTES, has_bridge};
 pub(crate) use reports::ROUTES as REPORT_ROUTES;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Simulator, now};
+use crate::nodes;
 use crate::options::FailureRule;
 use crate::state::RemoteFile;
 use crate::storage;
@@ -77,6 +78,13 @@ impl Simulator {
     pub fn fill_storage(&self, storage: &str) {
         let mut inner = self.lock();
         inner.state.full_storages.insert(storage.to_owned());
+        let _ = inner.save();
+    }
+
+    /// Makes a thin pool in a volume group of a node, as by `lvcreate` there.
+    pub fn add_thin_pool(&self, node: &str, group: &str, name: &str) {
+        let mut inner = self.lock();
+        nodes::add_thin_pool(&mut inner.state, node, group, name);
         let _ = inner.save();
     }
 

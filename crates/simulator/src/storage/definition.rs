@@ -5,7 +5,9 @@ use sha1::Digest as _;
 
 use crate::failure::Failure;
 use crate::guests::hex;
+use crate::nodes::{has_thin_pool, has_zfs_pool};
 use crate::request::{Answer, Request};
+use crate::schema::formats::split_list;
 use crate::schema::{self, Kind};
 use crate::state::Options;
 use crate::volumes;
@@ -179,15 +181,8 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     if request.state.storages.contains_key(&name) {
         return Err(Failure::died(format!("create storage failed: storage ID '{name}' already defined")));
     }
-    if matches!(kind.as_str(), "lvmthin" | "lvm") && options.get("vgname").is_none_or(|group| group != "pve")
-    {
-        let group = options.get("vgname").cloned().unwrap_or_default();
-        let text = match options.get("thinpool") {
-            Some(pool) => format!("create storage failed: no such logical volume {group}/{pool}"),
-            None => format!("create storage failed: no such volume group '{group}'"),
-        };
-        return Err(Failure::died(text));
-    }
+    activate(request, &name, &options)
+        .map_err(|text| Failure::died(format!("create storage failed: {text}")))?;
     let mut answer = short(&name, &kind);
     if kind == "pbs" {
         let key = request.get("encryption-key").map(encryption_key).transpose();
@@ -197,6 +192,29 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     }
     request.state.storages.insert(name.clone(), options);
     Ok(answer)
+}
+
+/// Looks for what a new storage is made of, on the node that is asked and where it is enabled there
+/// (PVE::API2::Storage::Config, `create`). A volume group is not missed until something is to be written to it.
+fn activate(request: &Request<'_>, name: &str, options: &Options) -> Result<(), String> {
+    let text = |key: &str| options.get(key).map(String::as_str).unwrap_or_default();
+    let nodes = options.get("nodes").map(String::as_str);
+    if text("disable") == "1" || nodes.is_some_and(|nodes| split_list(nodes).all(|node| node != request.node))
+    {
+        return Ok(());
+    }
+    let (group, thin, pool) = (text("vgname"), text("thinpool"), text("pool"));
+    match text("type") {
+        "lvmthin" if !has_thin_pool(request, group, thin) => {
+            Err(format!("no such logical volume {group}/{thin}"))
+        }
+        "zfspool" if !has_zfs_pool(request, pool) => {
+            let pool = pool.split('/').next().unwrap_or_default();
+            let reason = format!("cannot import '{pool}': no such pool available");
+            Err(format!("could not activate storage '{name}', zfs error: {reason}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The key of a backup storage, made where `autogen` asks for it, with its fingerprint (PVE::Storage::PBSPlugin,
@@ -270,7 +288,7 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         .filter(|(key, _)| !call.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    for key in schema::formats::split_list(request.get("delete").unwrap_or_default()) {
+    for key in split_list(request.get("delete").unwrap_or_default()) {
         if set.contains_key(key) {
             return Err(failed(format!("cannot set and delete property '{key}' at the same time!")));
         }

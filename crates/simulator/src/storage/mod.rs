@@ -9,6 +9,7 @@ mod transfer;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::nodes::has_volume_group;
 use crate::request::{Answer, Request};
 use crate::router::Route;
 use crate::schema::formats::split_list;
@@ -109,12 +110,13 @@ pub(crate) fn used(request: &Request<'_>, name: &str, options: &Options) -> u64 
 
 fn row(request: &Request<'_>, name: &str, options: &Options) -> Value {
     let enabled = is_usable(request, options);
-    let total = if enabled { request.options.storage_size } else { 0 };
+    let is_active = enabled && has_volume_group(request.state, Some(&request.node), options);
+    let total = if is_active { request.options.storage_size } else { 0 };
     let used = used(request, name, options).min(total);
     let text = |key: &str| options.get(key).cloned().unwrap_or_default();
     json!({
         "type": text("type"), "content": text("content"),
-        "active": u8::from(enabled), "enabled": u8::from(enabled), "shared": u8::from(text("shared") == "1"),
+        "active": u8::from(is_active), "enabled": u8::from(enabled), "shared": u8::from(text("shared") == "1"),
         "total": total, "used": used, "avail": total - used,
     })
 }

@@ -4,6 +4,7 @@ use super::{EXTENT, free_number, is_block, owner, real_size, split, storage, vol
 use std::collections::BTreeSet;
 
 use crate::failure::Failure;
+use crate::nodes::has_volume_group;
 use crate::request::Outcome;
 use crate::state::{GuestKind, Options, State, Volume};
 
@@ -36,7 +37,11 @@ pub(crate) fn allocate_named(
     wanted: &Allocation<'_>,
     stem: &str,
 ) -> Result<String, Failure> {
-    let block = is_block(storage(state, wanted.storage)?);
+    let options = storage(state, wanted.storage)?;
+    if !has_volume_group(state, None, options) {
+        return Err(Failure::died(format!("no such volume group '{}'", group(options))));
+    }
+    let block = is_block(options);
     let format = wanted.format.unwrap_or("raw");
     if block && format != "raw" {
         return Err(unsupported_format(format));

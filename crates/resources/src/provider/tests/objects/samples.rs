@@ -78,9 +78,11 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
             "/access/domains",
             "realm=alpha&type=ldap&server1=a.example.test&base_dn=dc=a&user_attr=uid",
         )],
-        "proxmox_pool_membership" => {
-            &[(Method::Post, "/pools", "poolid=alpha"), (Method::Post, "/nodes/pve/qemu", "vmid=500")]
-        }
+        "proxmox_pool_membership" => &[
+            (Method::Post, "/pools", "poolid=alpha"),
+            (Method::Post, "/pools", "poolid=beta"),
+            (Method::Post, "/nodes/pve/qemu", "vmid=500"),
+        ],
         "proxmox_network_linux_bridge" | "proxmox_network_linux_bond" => &[
             (Method::Post, "/nodes/pve/network", "iface=eno7&type=eth"),
             (Method::Post, "/nodes/pve/network", "iface=eno8&type=eth"),
@@ -104,7 +106,11 @@ pub(super) fn prepared(kind: &str) -> &'static [(Method, &'static str, &'static 
             (Method::Post, "/cluster/ha/resources", "sid=vm:100"),
             (Method::Post, "/cluster/ha/resources", "sid=vm:101"),
         ],
+        "proxmox_storage_zfspool" => {
+            &[(Method::Post, "/nodes/pve/disks/zfs", "name=alpha&raidlevel=single&devices=/dev/sdb")]
+        }
         "proxmox_replication" => &[
+            (Method::Post, "/nodes/pve/disks/zfs", "name=tank&raidlevel=single&devices=/dev/sdb"),
             (Method::Post, "/storage", "storage=tank&type=zfspool&pool=tank&content=images"),
             (Method::Post, "/nodes/pve/qemu", "vmid=100&scsi0=tank:1"),
         ],

@@ -79,7 +79,7 @@ pub(super) const VALUES: &[(&str, &str, &str, &str)] = &[
     ("proxmox_storage_directory", "path", r#""/srv/one""#, r#""/srv/two""#),
     ("proxmox_storage_lvm*", "content", r#"["images"]"#, r#"["images", "rootdir"]"#),
     ("proxmox_storage_lvm*", "volume_group", r#""pve""#, r#""other""#),
-    ("proxmox_storage_lvmthin", "thin_pool", r#""spare""#, r#""other""#),
+    ("proxmox_storage_lvmthin", "thin_pool", r#""data""#, r#""other""#),
     ("proxmox_storage_zfspool", "content", r#"["images"]"#, r#"["images", "rootdir"]"#),
     ("proxmox_storage_zfspool", "blocksize", r#""8k""#, r#""16k""#),
     ("proxmox_storage_*", "backups.keep_all", "false", "false"),

@@ -126,6 +126,7 @@ async fn world_with(kind: &'static str, options: Options) -> (World, Server) {
     for file in ["a.yaml", "b.yaml", "a.sh", "b.sh"] {
         simulator.add_file(&format!("local:snippets/{file}"), b"content");
     }
+    simulator.add_thin_pool("pve", "pve", "more");
     let server = serve(simulator, "127.0.0.1:0".parse().unwrap()).await.unwrap();
     let api = connect(&server, Credentials::Password("root@pam".into(), password.into()));
     for (path, params) in [
