@@ -130,7 +130,13 @@ impl Engine {
         let wanted = self.with_id(&blank(&self.stored(planned)));
         let there = match self.read_known(call.cluster, &wanted).await? {
             Some(there) => there,
-            None => return Ok(None),
+            // It may have kept the name that was to change.
+            None => {
+                match prior.filter(|prior| fill(self.object.id, prior) != fill(self.object.id, &wanted)) {
+                    Some(prior) => return self.read_known(call.cluster, prior).await,
+                    None => return Ok(None),
+                }
+            }
         };
         let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
         let kept: Vec<&str> =

@@ -49,6 +49,12 @@ impl ProxmoxProvider {
             }
             _ => {
                 let found = recover_other(cluster, kind, family, (open, went_well), planned.as_ref()).await?;
+                let found = match (found, prior) {
+                    (Recovery::Gone, Some(prior)) if intent.operation == Operation::Update => {
+                        by_its_former_name(cluster, kind, open, prior).await?
+                    }
+                    (found, _) => found,
+                };
                 match planned.filter(|_| kind.is_described_guest()) {
                     Some(planned) => unless_another(cluster, kind, (open, identity), &planned, found),
                     None => found,
@@ -306,6 +312,20 @@ async fn recover_other(
         }
         (operation, Some(value)) => Recovery::Exists(unfinished(kind, open, operation, value)),
     })
+}
+
+/// A plain object that does not have the name that it was to get: it may have kept the one that it had.
+async fn by_its_former_name(
+    cluster: &Cluster,
+    kind: &Kind,
+    open: &OpenAction,
+    prior: &Value,
+) -> Result<Recovery, ProviderError> {
+    let Some(operations) = kind.operations() else { return Ok(Recovery::Gone) };
+    let read = operations.read(kind.block(), cluster, prior).await;
+    let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
+    Ok(read
+        .map_or(Recovery::Gone, |value| Recovery::Exists(unfinished(kind, open, Operation::Update, value))))
 }
 
 /// A plain object whose change broke off. One that has every value that it was to be made with has them all: they came

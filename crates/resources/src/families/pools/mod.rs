@@ -2,13 +2,15 @@
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::rules::ReplaceReason;
+use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::{Call, Method, refused};
 use crate::definition::{number, object_list, text};
 use crate::families::PermissionChange;
-use crate::object::{Delete, Hooks, Object, Read, Removal};
+use crate::object::{Delete, Hooks, Object, Planning, Read, Removal};
+use crate::params::Params;
 use crate::values::{int, text as text_of, with};
 
 const PLACE: &str = "/pools?poolid={pool_id}";
@@ -79,17 +81,18 @@ fn membership() -> Object {
     Object {
         names: &["proxmox_pool_membership", "proxmox_virtual_environment_pool_membership"],
         what: "membership in pool",
-        about: "A guest or a storage in a pool. One that is in another pool already is refused.",
+        about: "A guest or a storage in a pool. A guest that is in another pool already is refused. With another `pool_id` a \
+                guest goes there in one step, and a storage is replaced.",
         fields: vec![
             ("id", text().read_only()),
-            ("pool_id", text().required().replaces().param("poolid").only_made().unread()),
+            ("pool_id", text().required().param("poolid").only_made().unread()),
             ("storage_id", text().replaces().param("storage").only_made().unread()),
             ("type", text().read_only()),
             ("vm_id", number().replaces().param("vms").only_made().unread()),
         ],
         create: (Method::Put, "/pools"),
         read: Read::At(PLACE),
-        update: (Method::Put, ""),
+        update: (Method::Put, "/pools"),
         delete: Delete::By(Method::Put, "/pools?poolid={pool_id}&vms={vm_id}&storage={storage_id}&delete=1"),
         id: "{pool_id}/{type}/{vm_id|storage_id}",
         import: "{pool_id}/{type}/{vm_id|storage_id}",
@@ -124,9 +127,36 @@ impl Hooks for Membership {
         int(planned, "vm_id").map(|id| format!("pool of guest {id}")).or(storage).into_iter().collect()
     }
 
+    /// A storage may be in several pools: it comes into one and leaves the other.
+    fn plan(&self, planning: &mut Planning<'_>) {
+        let pool = |value: &Value| value.get("pool_id").cloned();
+        let goes = planning.prior.is_some_and(|prior| pool(prior) != pool(&planning.planned));
+        if goes && int(&planning.planned, "vm_id").is_none() {
+            let reason = "a storage does not go from pool to pool".to_string();
+            planning.replace.push(ReplaceReason { path: Path::attribute("pool_id"), reason });
+        }
+    }
+
+    /// A guest leaves one pool as it joins the other (PVE::API2::Pool, `update_pool`).
+    fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {
+        let pool = text_of(planned, "pool_id");
+        if prior.is_none_or(|prior| text_of(prior, "pool_id") == pool) {
+            return;
+        }
+        params.put("poolid", pool);
+        params.put("vms", int(planned, "vm_id"));
+        params.put_flag("allow-move", Some(true));
+    }
+
     /// What is in a pool is there for whoever has rights on the pool.
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<PermissionChange> {
-        let (Some(prior), None) = (prior, planned) else { return Vec::new() };
+        let Some(prior) = prior else { return Vec::new() };
+        if let Some(planned) = planned {
+            let known = planned.get("pool_id").is_some_and(Value::is_known);
+            let vmid = int(prior, "vm_id").and_then(|id| u32::try_from(id).ok()).filter(|_| known);
+            let [before, wanted] = [prior, planned].map(|value| text_of(value, "pool_id"));
+            return vmid.map(|vmid| guest_leaves(vmid, before, wanted)).unwrap_or_default();
+        }
         let guest = int(prior, "vm_id").map(|id| format!("/vms/{id}"));
         let path = guest.or(text_of(prior, "storage_id").map(|id| format!("/storage/{id}")));
         path.zip(text_of(prior, "pool_id"))

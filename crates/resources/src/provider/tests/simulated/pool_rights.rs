@@ -72,3 +72,26 @@ async fn whoever_manages_guests_and_pools_takes_a_guest_out_of_a_pool() {
     assert!(told.is_empty(), "{told:?}");
     assert_eq!(world.try_apply(Some(&known), None, &Recorder::default()).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_membership_goes_to_another_pool_that_gives_the_same() {
+    const PRIVILEGES: &str = "Pool.Allocate,Pool.Audit,VM.Audit,VM.Allocate,VM.PowerMgmt";
+    const KIND: &str = "proxmox_pool_membership";
+    let pool_alone = ("/pool/two", "PVEPoolAdmin");
+    for (second, refused) in [(("/pool/two", "Tenant"), false), (pool_alone, true)] {
+        let (world, root, _server) = as_tenant(KIND, PRIVILEGES, &[("/pool/one", "Tenant"), second]).await;
+        let known = world.provider.import(&world.address, "proxmox", "one/vm/500").await.unwrap();
+        let config = world.config(json!({"pool_id": "two", "vm_id": 500}));
+        let planned = world.plan(Some(&known), &config);
+        assert!(planned.replace.is_empty(), "{:?}", planned.replace);
+        let told = world.provider.review(&[world.request(Some(&known), Some(&config))]).await;
+        assert_eq!(told.len(), usize::from(refused), "{told:?}");
+        let done = world.try_apply(Some(&known), Some(&config), &Recorder::default()).await;
+        match done {
+            Ok(done) => assert_eq!(done.unwrap().get("id"), Some(&pve_model::Value::string("two/vm/500"))),
+            Err(error) => assert!(refused && error.message.contains("very change"), "{}", error.message),
+        }
+        let members = root.api.send(Method::Get, "/pools/two", &[]).await.unwrap();
+        assert_eq!(members["members"].as_array().unwrap().len(), usize::from(!refused), "{members}");
+    }
+}
