@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
+use pve_model::Value;
 use serde_json::Value as Json;
 
 use crate::cluster::{ApiError, Call, Cluster, Content, Method, Step, refused};
 use crate::params::Params;
+use crate::values::with;
 
 /// The file that a volume is in: a disk of an appliance is written behind its archive, as `local:import/x.ova/disk.vmdk`,
 /// and only the archive is listed (PVE::Storage::Plugin, `parse_volname`).
@@ -32,6 +34,15 @@ impl Volume {
     /// `local:iso/x.iso`
     pub(crate) fn id(&self) -> String {
         format!("{}:{}/{}", self.datastore, self.content, self.name)
+    }
+
+    /// What is planned of a file with its id, where it is known by then what the file will be.
+    pub(crate) fn named_in(planned: &Value, volume: Option<Volume>) -> Value {
+        let is_open = planned.get("id").is_some_and(|id| !id.is_known());
+        match volume.filter(|_| is_open) {
+            Some(volume) => with(planned, "id", Value::string(volume.id())),
+            None => planned.clone(),
+        }
     }
 
     /// The volume of an id such as `local:iso/x.iso`.

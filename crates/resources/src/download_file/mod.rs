@@ -9,6 +9,7 @@ use pve_model::{Path, Value};
 use crate::definition::problem;
 use crate::registry::Rules;
 use crate::values::{flag, reasons, settle, text, with, with_unknown};
+use crate::volumes::Volume;
 
 pub(crate) use io::{create, imported, read, update, volume};
 pub(crate) use schema::fields;
@@ -43,7 +44,10 @@ fn validate(config: &Value) -> Vec<Problem> {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let Some(prior) = request.prior else {
+        let planned = Volume::named_in(request.proposed, volume(request.proposed));
+        return PlanResponse { planned: Some(planned), ..PlanResponse::default() };
+    };
     let planned = settle(prior, request.proposed);
     // An imported file does not tell where it came from.
     let mut planned = planned;

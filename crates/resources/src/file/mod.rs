@@ -10,6 +10,7 @@ use pve_model::{Path, PathStep, Value};
 use crate::definition::{problem, warning};
 use crate::registry::Rules;
 use crate::values::{all_blocks, block, changed, flag, settle, text, with, with_unknown};
+use crate::volumes::Volume;
 
 pub(crate) use io::{imported, read, read_again, volume, write};
 pub(crate) use schema::fields;
@@ -68,7 +69,7 @@ fn unfit_name(config: &Value) -> Option<Problem> {
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let Some(prior) = request.prior else {
         return PlanResponse {
-            planned: Some(with_content_type(request.proposed)),
+            planned: Some(named(&with_content_type(request.proposed))),
             ..PlanResponse::default()
         };
     };
@@ -101,6 +102,10 @@ fn of_cluster(recorded: &Value, read: &Value) -> Value {
         Some(source) => with(read, "source_file", source.clone()),
         None => read.clone(),
     }
+}
+
+fn named(planned: &Value) -> Value {
+    Volume::named_in(planned, volume(planned))
 }
 
 /// Without a configured content type it follows from the name.

@@ -88,7 +88,10 @@ pub(crate) fn rules() -> Rules {
 }
 
 fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let Some(prior) = request.prior else { return PlanResponse::default() };
+    let Some(prior) = request.prior else {
+        let planned = Volume::named_in(request.proposed, volume(request.proposed));
+        return PlanResponse { planned: Some(planned), ..PlanResponse::default() };
+    };
     let mut planned = settle(prior, request.proposed);
     let mut replace = Vec::new();
     match values::text(prior, "reference") {
