@@ -41,7 +41,8 @@ impl Settings<'_> {
         }
     }
 
-    /// An argument of the `ssh` block; `variable` is the end of its variable's name.
+    /// An argument of the `ssh` block; `variable` is the end of its variable's name. Other than outside of it an empty text
+    /// says nothing there, as for the reference (`proxmoxtf/provider`, the half of it that connects by SSH).
     pub fn ssh_text(&self, argument: &str, variable: &str) -> Option<Setting> {
         let ssh = block(self.block, "ssh").and_then(|ssh| ssh.get(argument)?.as_str());
         match ssh.filter(|text| !text.is_empty()) {

@@ -103,6 +103,11 @@ fn who_logs_in_at_the_api_with_a_password_logs_in_at_the_nodes() {
     let block = json!({"ssh": [{"username": "deploy", "password": "other"}]});
     let ssh = configure(block, &login).unwrap().ssh;
     assert_eq!((ssh.username.as_deref(), ssh.password), (Some("deploy"), Some(Secret("other".into()))));
+    // An empty text in this block says nothing.
+    let block = json!({"ssh": [{"username": "", "password": ""}]});
+    let variables = [login[0], login[1], login[2], ("PROXMOX_VE_SSH_USERNAME", "env")];
+    let ssh = configure(block, &variables).unwrap().ssh;
+    assert_eq!((ssh.username.as_deref(), ssh.password), (Some("env"), Some(Secret("hunter2".into()))));
     // A token has no password that could be used, whatever else is set.
     let token = [login[0], login[1], login[2], ("PROXMOX_VE_API_TOKEN", "ops@pve!t=s")];
     let ssh = configure(json!({}), &token).unwrap().ssh;
