@@ -101,7 +101,7 @@ impl Operations for Kind {
     }
 
     fn shape(&self) -> &'static str {
-        "NODE"
+        "NODE_NAME"
     }
 
     fn proof(&self) -> Proof {

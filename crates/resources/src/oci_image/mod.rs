@@ -1,5 +1,5 @@
 //! `proxmox_virtual_environment_oci_image`: an image that a node pulls from a registry, to make containers from. It can be
-//! imported (the reference cannot) by `NODE/DATASTORE:vztmpl/FILE`; it does not tell then where it came from.
+//! imported (the reference cannot) by `NODE_NAME/DATASTORE_ID:vztmpl/FILE_NAME`; it does not tell then where it came from.
 
 use std::time::Duration;
 
@@ -190,7 +190,7 @@ impl Operations for Kind {
     }
 
     fn shape(&self) -> &'static str {
-        "NODE/DATASTORE:vztmpl/FILE"
+        "NODE_NAME/DATASTORE_ID:vztmpl/FILE_NAME"
     }
 
     fn proof(&self) -> Proof {

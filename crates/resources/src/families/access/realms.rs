@@ -91,13 +91,24 @@ fn needs(name: &str, other: &str) -> Problem {
     )
 }
 
+/// What stands in an address as it is (PVE::Auth::OpenId, after RFC 2396).
+fn in_addresses(text: &str) -> Option<String> {
+    let fits = text.chars().all(|letter| !letter.is_control() && !" <>#\"".contains(letter));
+    (!fits).then(|| format!("{text:?} has a blank, a control character, or one of < > # \" in it"))
+}
+
 /// `proxmox_realm_openid`
 pub(super) fn openid() -> Object {
     Object {
         about: "A realm whose users an OpenID Connect provider authenticates. The API does not tell the client's key.",
         fields: vec![
             ("acr_values", text().param("acr-values")),
-            ("audiences", text()),
+            (
+                "audiences",
+                text()
+                    .checked(in_addresses)
+                    .means("taken by libpve-access-control 9.1.1 (May 2026) and later"),
+            ),
             ("autocreate", flag().computed()),
             ("client_id", text().required().param("client-id")),
             ("client_key", text().sensitive().param("client-key").unread()),
@@ -165,5 +176,20 @@ resource "proxmox_realm_ldap" "directory" {
 }
 "#,
         ..Object::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audiences_stand_in_an_address_as_they_are() {
+        for good in ["1234567890", "api://pve,web", ""] {
+            assert_eq!(in_addresses(good), None);
+        }
+        for bad in ["a b", "a\n", "<a>", "a#b", "\"a\""] {
+            assert!(in_addresses(bad).is_some(), "{bad}");
+        }
     }
 }
