@@ -291,8 +291,11 @@ fn decode_single_devices(observed: &Observed, guide: &Value, extent: Extent, blo
         blocks.insert("audio_device".into(), audio.into_iter().collect());
     }
     let rng = parsed("rng0").map(|rng| {
-        let number = |key: &str| rng.get(key).and_then(|text| text.parse::<i64>().ok());
-        json!({ "source": rng.first_or("source"), "max_bytes": number("max_bytes"), "period": number("period") })
+        // What Proxmox VE takes where nothing is said (`qm.conf(5)`, `rng0`): bytes in milliseconds.
+        let number =
+            |key: &str, usual| rng.get(key).and_then(|text| text.parse::<i64>().ok()).unwrap_or(usual);
+        let limits = (number("max_bytes", 1024), number("period", 1000));
+        json!({ "source": rng.first_or("source"), "max_bytes": limits.0, "period": limits.1 })
     });
     blocks.insert("rng".into(), rng.into_iter().collect());
     let watchdog = parsed("watchdog").map(|watchdog| {

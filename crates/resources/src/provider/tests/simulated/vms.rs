@@ -261,3 +261,16 @@ async fn what_is_written_empty_is_the_clusters_to_tell() {
         world.destroy(&read).await;
     }
 }
+
+// `qm.conf(5)`: 1024 bytes every 1000 milliseconds, which the reference tells as well.
+#[tokio::test]
+async fn a_source_of_random_numbers_without_a_configured_rate_tells_the_one_that_it_has() {
+    let (world, _server) = world(VM).await;
+    let config = json!({"node_name": "pve", "started": false, "rng": [{"source": "/dev/urandom"}]});
+    let made = world.apply(None, config.clone()).await;
+    let rng = &crate::values::all_blocks(&made, "rng")[0];
+    assert_eq!(["max_bytes", "period"].map(|name| crate::values::int(rng, name)), [Some(1024), Some(1000)]);
+    let planned = world.plan(Some(&world.read(&made).await.unwrap()), &world.config(config)).planned.unwrap();
+    assert_eq!(crate::values::changed(&made, &planned), Default::default());
+    world.destroy(&made).await;
+}
