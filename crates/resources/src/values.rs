@@ -290,6 +290,11 @@ pub(crate) fn reasons(
     paths.map(|path| ReplaceReason { path, reason: reason.to_string() }).collect()
 }
 
+/// Whether a part of a `clone` block says what is meant without it.
+fn is_usual_of_a_clone(name: &str, part: &Value) -> bool {
+    (name == "full" && part.as_bool() == Some(true)) || (name == "retries" && part.as_i64() == Some(1))
+}
+
 /// What was known of how a guest was made, and differs now. A guest that was imported, or made otherwise, has no such
 /// block; adding one changes nothing of what is there.
 pub(crate) fn origin_reasons(
@@ -302,10 +307,17 @@ pub(crate) fn origin_reasons(
     let reason = "a guest is made from its source only once";
     match (block(prior, name), block(planned, name)) {
         (Some(before), Some(after)) => reasons(before, after, &at.child(PathStep::Index(0)), names, reason),
-        (Some(_), None) if planned.get(name).is_some_and(Value::is_known) => {
-            let key = names.last().copied().unwrap_or_default().to_string();
-            let path = at.child(PathStep::Index(0)).child(PathStep::Attribute(key));
-            vec![ReplaceReason { path, reason: reason.to_string() }]
+        // Gone is whatever said more than what is meant without it.
+        (Some(before), None) if planned.get(name).is_some_and(Value::is_known) => {
+            let parts = before.entries().into_iter().flatten();
+            let said = parts.filter(|(name, part)| {
+                (names.contains(&&***name) || &***name == "retries")
+                    && !is_unset(part)
+                    && !is_usual_of_a_clone(name, part)
+            });
+            let at = at.child(PathStep::Index(0));
+            let paths = said.map(|(name, _)| at.child(PathStep::Attribute(name.to_string())));
+            paths.map(|path| ReplaceReason { path, reason: reason.to_string() }).collect()
         }
         _ => Vec::new(),
     }

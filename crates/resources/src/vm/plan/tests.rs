@@ -119,6 +119,12 @@ fn the_source_of_a_clone_replaces_it_but_how_often_it_was_tried_does_not() {
     let other = cloned(json!({"vm_id": 9001, "full": true, "retries": 1}));
     assert_eq!(reasons(cloned(base.clone()), other), ["clone[0].vm_id"]);
     assert_eq!(reasons(cloned(base.clone()), json!({})), ["clone[0].vm_id"]);
+    let told = json!({"vm_id": 9000, "full": false, "retries": 3, "datastore_id": "d"});
+    assert_eq!(
+        reasons(cloned(told), json!({})),
+        ["clone[0].datastore_id", "clone[0].full", "clone[0].retries", "clone[0].vm_id"],
+        "the reference names what said more than what is meant without it"
+    );
     assert_eq!(
         reasons(json!({}), cloned(base)),
         none,
