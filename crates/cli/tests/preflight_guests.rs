@@ -44,6 +44,17 @@ fn faults() -> Vec<(String, &'static str, bool)> {
             "Guest 9000 is not on pve2",
             true,
         ),
+        (
+            vm("it", "  clone {\n    vm_id = 9000\n    datastore_id = \"second\"\n  }")
+                .replace("\"pve\"", "\"pve2\""),
+            "The datastore \"second\" is not on pve",
+            true,
+        ),
+        (
+            vm("it", "  clone {\n    vm_id = 9000\n    datastore_id = \"second\"\n  }"),
+            "\"second\" is not on pve",
+            true,
+        ),
         (container("it", "  clone {\n    vm_id = 9000\n  }"), "Guest 9000 is a VM", true),
         (vm("it", "  clone {\n    vm_id = 150\n    full = false\n  }"), "Guest 150 is no template", false),
         (
@@ -82,6 +93,16 @@ fn faults() -> Vec<(String, &'static str, bool)> {
         (
             vm("it", "  started = false\n  network_device {\n    bridge = \"vmbr77\"\n  }"),
             "There is no bridge \"vmbr77\"",
+            false,
+        ),
+        (
+            vm("it", "  hostpci {\n    device = \"hostpci0\"\n    mapping = \"gpu\"\n  }"),
+            "There is no PCI mapping \"gpu\"",
+            true,
+        ),
+        (
+            vm("it", "  started = false\n  usb {\n    mapping = \"stick\"\n  }"),
+            "There is no USB mapping \"stick\"",
             false,
         ),
         (vm("it", "  vm_id = 150"), "Guest 150 is there already", true),
@@ -143,6 +164,53 @@ fn what_the_same_plan_makes_is_not_missed_and_what_it_removes_is() {
         assert!(said.contains(told), "{said}");
     }
     assert!(said.contains("on the way: This plan removes the pool \"crew\" (main.tf:"), "{said}");
+}
+
+#[test]
+fn a_file_that_the_same_plan_makes_is_where_it_is_made() {
+    let cluster = cluster();
+    cluster.send("PUT", "/storage/local", &[("content", "iso,vztmpl,snippets,import,backup")]);
+    let snippet = |name: &str, node: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_file\" \"{name}\" {{\n  node_name = \"{node}\"\n  datastore_id = \"local\"\n  \
+             content_type = \"snippets\"\n  source_raw {{\n    data = \"x\"\n    file_name = \"u.yaml\"\n  }}\n}}\n"
+        )
+    };
+    let user = vm(
+        "u",
+        "  vm_id = 701\n  initialization {\n    user_data_file_id = proxmox_virtual_environment_file.f.id\n  }",
+    )
+    .replace("\"pve\"", "\"pve2\"");
+    let hook = vm("h", "  vm_id = 702\n  hook_script_file_id = \"local:snippets/u.yaml\"")
+        .replace("\"pve\"", "\"pve2\"");
+    let told = "There is no volume \"local:snippets/u.yaml\" on pve2";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{}{user}{hook}", snippet("f", "pve")));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert_eq!(said.matches(&format!("Warning: {told}")).count(), 2, "{said}");
+    assert!(said.contains("this plan makes it on pve, and local is not shared"), "{said}");
+    assert!(said.contains("Nothing was changed"), "{said}");
+    let quiet = || {
+        let (code, said) = project.ends(&["plan"]);
+        assert!(code == 0 && !said.contains("There is no volume"), "{said}");
+    };
+    project
+        .write("main.tf", &format!("{PROVIDER}{}{}{user}{hook}", snippet("f", "pve"), snippet("g", "pve2")));
+    quiet();
+    cluster.send("PUT", "/storage/local", &[("shared", "1")]);
+    project.write("main.tf", &format!("{PROVIDER}{}{user}{hook}", snippet("f", "pve")));
+    quiet();
+}
+
+#[test]
+fn a_linked_clone_is_made_of_no_datastore_of_its_own() {
+    let cluster = cluster();
+    let clone = vm(
+        "it",
+        "  started = false\n  clone {\n    vm_id = 9000\n    full = false\n    datastore_id = \"second\"\n  }",
+    );
+    let project = Project::of(&cluster, &format!("{PROVIDER}{clone}"));
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && !said.contains("datastore \"second\""), "{said}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
+mod networks;
+#[path = "../simulated/mod.rs"]
 mod simulated;
 
 use pve_simulator::{Options, RequestRecord};
@@ -70,133 +73,6 @@ fn refused(cases: &[Case]) {
 }
 
 #[test]
-fn what_access_does_not_have() {
-    refused(&[
-        case(
-            "acl",
-            r#"path = "/"; role_id = "PVEAuditor"; user_id = "bob@pve" # here"#,
-            "no user \"bob@pve\"",
-        ),
-        case(
-            "acl",
-            r#"path = "/"; role_id = "PVEAuditor"; token_id = "ann@pve!x1" # here"#,
-            "no token \"ann@pve!x1\"",
-        ),
-        case("acl", r#"path = "/"; role_id = "PVEAuditor"; group_id = "none" # here"#, "no group \"none\""),
-        case("user_token", r#"token_name = "t1"; user_id = "bob@pve" # here"#, "no user \"bob@pve\""),
-        case("realm_sync", r#"scope = "both"; realm = "nada" # here"#, "no realm \"nada\""),
-        case(
-            "virtual_environment_role",
-            r#"role_id = "Ops"; privileges = ["VM.Monitor", "VM.Audit"] # here"#,
-            "no privilege \"VM.Monitor\"",
-        ),
-        case("virtual_environment_pool", r#"pool_id = "none/b" # here"#, "no pool \"none\""),
-        case("pool_membership", r#"pool_id = "crew"; vm_id = 999 # here"#, "no guest 999"),
-    ]);
-}
-
-#[test]
-fn what_is_there_already() {
-    refused(&[
-        case(
-            "virtual_environment_user",
-            r#"user_id = "ann@pve" # here"#,
-            "The user \"ann@pve\" is there already",
-        ),
-        case("virtual_environment_group", r#"group_id = "ops" # here"#, "The group \"ops\" is there already"),
-        case(
-            "virtual_environment_role",
-            r#"privileges = ["VM.Audit"]; role_id = "Administrator" # here"#,
-            "The role \"Administrator\" is there already",
-        ),
-        case("virtual_environment_pool", r#"pool_id = "crew" # here"#, "The pool \"crew\" is there already"),
-        case(
-            "storage_directory",
-            r#"path = "/srv"; id = "local" # here"#,
-            "The datastore \"local\" is there already",
-        ),
-        case(
-            "network_linux_bridge",
-            r#"node_name = "pve"; name = "vmbr0" # here"#,
-            "The interface \"vmbr0\" is on pve already",
-        ),
-        case(
-            "sdn_zone_simple",
-            r#"mtu = 1400; id = "plain" # here"#,
-            "pve import proxmox_sdn_zone_simple.it plain",
-        ),
-        case("sdn_zone_simple", r#"id = "plain" # here"#, "The zone \"plain\" is there already"),
-        case("sdn_vnet", r#"zone = "plain"; id = "lab" # here"#, "The vnet \"lab\" is there already"),
-        case("haresource", r#"resource_id = "vm:101" # here"#, "The HA resource \"vm:101\" is there already"),
-        case(
-            "backup_job",
-            r#"schedule = "02:30"; storage = "local"; all = true; id = "nightly" # here"#,
-            "The backup job \"nightly\" is there already",
-        ),
-        case(
-            "realm_openid",
-            r#"issuer_url = "https://login.example.test"; client_id = "pve"; realm = "pve" # here"#,
-            "The realm \"pve\" is there already",
-        ),
-    ]);
-}
-
-#[test]
-fn what_networks_need() {
-    refused(&[
-        case("sdn_vnet", r#"id = "va"; zone = "none" # here"#, "no zone \"none\""),
-        case("sdn_vnet", r#"id = "va"; zone = "plain"; tag = 7 # here"#, "does not take this tag"),
-        case(
-            "sdn_vnet",
-            r#"id = "va"; zone = "tagged"; tag = 5 # here"#,
-            "Two vnets have the tag 5 in the zone \"tagged\"",
-        ),
-        case("sdn_subnet", r#"cidr = "192.0.2.0/24"; vnet = "none" # here"#, "no vnet \"none\""),
-        case(
-            "sdn_zone_evpn",
-            r#"id = "ev"; vrf_vxlan = 4000; controller = "none" # here"#,
-            "no controller \"none\"",
-        ),
-        case("sdn_zone_simple", r#"id = "za"; ipam = "none" # here"#, "no IPAM \"none\""),
-        case(
-            "sdn_zone_simple",
-            r#"id = "za"; dns_zone = "lan"; dns = "none" # here"#,
-            "no DNS server \"none\"",
-        ),
-        case(
-            "sdn_fabric_node_openfabric",
-            r#"node_id = "pve"; interface_names = ["eno1"]; fabric_id = "none" # here"#,
-            "no fabric \"none\"",
-        ),
-        case(
-            "network_linux_bridge",
-            r#"node_name = "pve"; name = "vmbr7"; ports = ["eno9"] # here"#,
-            "no interface \"eno9\" on pve",
-        ),
-        case(
-            "network_linux_bridge",
-            r#"node_name = "pve"; name = "vmbr7"; ports = ["eno1"] # here"#,
-            "The device eno1 is in use",
-        ),
-        case(
-            "network_linux_bond",
-            r#"node_name = "pve"; name = "bond0"; slaves = ["eno9"] # here"#,
-            "no interface \"eno9\" on pve",
-        ),
-        case(
-            "network_linux_bridge",
-            r#"node_name = "pve"; name = "vmbr7"; address = "192.0.2.2/24"; gateway = "192.0.2.1" # here"#,
-            "a default gateway on pve already",
-        ),
-        case(
-            "network_linux_vlan",
-            r#"node_name = "pve"; name = "eno9.30" # here"#,
-            "no interface \"eno9\" on pve",
-        ),
-    ]);
-}
-
-#[test]
 fn what_guests_storages_and_jobs_need() {
     refused(&[
         case("haresource", r#"resource_id = "vm:777" # here"#, "no guest 777"),
@@ -216,7 +92,6 @@ fn what_guests_storages_and_jobs_need() {
         case("replication", r#"target = "pve2"; type = "local"; id = "777-0" # here"#, "no guest 777"),
         case("replication", r#"id = "100-0"; type = "local"; target = "pve9" # here"#, "no node \"pve9\""),
         case("replication", r#"id = "100-0"; type = "local"; target = "pve" # here"#, "from pve to itself"),
-        case("storage_lvm", r#"id = "san"; volume_group = "vg0" # here"#, "no volume group \"vg0\""),
         case(
             "storage_lvmthin",
             r#"id = "fast"; volume_group = "vg0"; thin_pool = "data" # here"#,
@@ -234,6 +109,34 @@ fn what_guests_storages_and_jobs_need() {
         ),
         case("acme_account", r#"contact = "a@example.test" # here"#, "Only root@pam itself"),
     ]);
+}
+
+#[test]
+fn what_storages_are_made_of_is_needed_at_once_only_where_the_cluster_looks_for_it() {
+    let cluster = cluster();
+    let project = Project::of(&cluster, PROVIDER);
+    let storage = |kind: &str, lines: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_storage_{kind}\" \"it\" {{\n  id = \"{kind}\"\n  {}\n}}\n",
+            lines.replace("; ", "\n  ")
+        )
+    };
+    for (kind, lines, told, is_taken) in [
+        ("lvm", "volume_group = \"vg0\"", Some("no volume group \"vg0\""), true),
+        ("zfspool", "zfs_pool = \"tank/vms\"", Some("no ZFS pool \"tank\""), false),
+        ("lvmthin", "volume_group = \"vg0\"; thin_pool = \"data\"; disable = true", None, true),
+    ] {
+        project.write("main.tf", &storage(kind, lines));
+        let (code, said) = project.ends(&["plan"]);
+        assert!(code == 0 && !said.contains("apply does not begin"), "{said}");
+        assert_eq!(said.contains("There is no"), told.is_some(), "{said}");
+        assert!(told.is_none_or(|told| said.contains(told)), "{said}");
+        let (code, said) = project.ends(&["apply", "--auto-approve"]);
+        assert_eq!(code == 0, is_taken, "{said}");
+        if is_taken {
+            project.ok(&["destroy", "--auto-approve"]);
+        }
+    }
 }
 
 #[test]
@@ -305,74 +208,27 @@ resource "proxmox_network_linux_vlan" "v" {
 }
 
 #[test]
-fn what_a_token_may_not_see_is_not_said_to_be_missing() {
-    let cluster = cluster();
-    cluster.send("POST", "/access/users", &[("userid", "low@pve")]);
-    cluster.send(
-        "PUT",
-        "/access/acl",
-        &[("path", "/pool/crew"), ("users", "low@pve"), ("roles", "PVEPoolAdmin")],
-    );
-    let token = cluster.send("POST", "/access/users/low@pve/token/t1", &[("privsep", "0")]);
-    let blocks = r#"
-resource "proxmox_acl" "a" {
-  path    = "/pool/crew"
-  role_id = "PVEAuditor"
-  user_id = "ann@pve"
-}
-resource "proxmox_sdn_vnet" "v" {
-  id   = "vb"
-  zone = "plain"
-}
-resource "proxmox_harule" "r" {
-  rule      = "rb"
-  type      = "node-affinity"
-  resources = ["vm:101"]
-  nodes     = { pve = 1 }
-}
-resource "proxmox_network_linux_vlan" "v" {
-  node_name = "pve"
-  name      = "vmbr0.30"
-}
-resource "proxmox_storage_lvm" "s" {
-  id           = "san"
-  volume_group = "pve"
-}
-"#;
-    let mut project = Project::of(&cluster, &format!("{PROVIDER}{blocks}"));
-    let secret = format!("{}={}", token["full-tokenid"].as_str().unwrap(), token["value"].as_str().unwrap());
-    project.set("PROXMOX_VE_API_TOKEN", &secret);
-    let (_, said) = project.ends(&["plan"]);
-    assert!(said.contains("5 to add"), "{said}");
+fn that_a_whole_list_is_empty_is_known() {
+    let cluster = Cluster::start(Options::default());
+    let rule = "resource \"proxmox_harule\" \"r\" {\n  rule = \"ra\"\n  type = \"node-affinity\"\n  nodes = { pve = 1 }\n  \
+                resources = [\"vm:100\"]\n}\n";
+    let job = "resource \"proxmox_backup_job\" \"j\" {\n  id = \"ja\"\n  schedule = \"02:30\"\n  storage = \"local\"\n  \
+               vmid = [\"777\"]\n}\n";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{rule}{job}"));
     let said = project.fails(&["apply", "--auto-approve"]);
-    assert!(!said.contains("would refuse this on the way"), "{said}");
-}
-
-#[test]
-fn vnets_of_one_plan_have_tags_of_their_own() {
-    let cluster = cluster();
-    let project = Project::of(&cluster, PROVIDER);
-    let vnet = |id: &str, zone: &str, tag: i64| {
-        format!(
-            "resource \"proxmox_sdn_vnet\" \"{id}\" {{\n  id = \"{id}\"\n  zone = \"{zone}\"\n  tag = {tag}\n}}\n"
-        )
-    };
-    let zones: String = ["vx1", "vx2"]
-        .map(|id| {
-            format!("resource \"proxmox_sdn_zone_vxlan\" \"{id}\" {{\n  id = \"{id}\"\n  peers = [\"192.0.2.1\"]\n}}\n")
-        })
-        .concat();
-    for (vnets, told) in [
-        (vnet("va", "tagged", 7) + &vnet("vb", "tagged", 7), Some("zone \"tagged\"")),
-        // The numbers of VXLAN are those of the whole cluster.
-        (vnet("va", "vx1", 7) + &vnet("vb", "vx2", 7), Some("zone \"vx2\"")),
-        (vnet("va", "tagged", 7) + &vnet("vb", "vx2", 7) + &vnet("vc", "tagged", 8), None),
-    ] {
-        project.write("main.tf", &format!("{PROVIDER}{zones}{vnets}"));
-        let (code, said) = project.ends(&["plan"]);
-        assert_eq!(code, 0, "{said}");
-        assert_eq!(said.matches("Two vnets have the tag 7").count(), told.iter().count(), "{said}");
-        assert!(told.is_none_or(|told| said.contains(told)), "{said}");
+    assert!(said.contains("no HA resource \"vm:100\"") && said.contains("Nothing was changed"), "{said}");
+    project.write("main.tf", &format!("{PROVIDER}{job}"));
+    let (code, said) = project.ends(&["apply", "--auto-approve"]);
+    assert!(code == 0 && said.contains("There is no guest 777"), "{said}");
+    // The order of a certificate fails in its task.
+    let certificate = "resource \"proxmox_acme_certificate\" \"c\" {\n  node_name = \"pve\"\n  account = \"none\"\n  \
+                       domains = [{ domain = \"pve.example.test\", plugin = \"dns\" }]\n}\n";
+    project.write("main.tf", &format!("{PROVIDER}{job}{certificate}"));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    for told in
+        ["There is no ACME account \"none\"", "There is no ACME plugin \"dns\"", "Nothing was changed"]
+    {
+        assert!(said.contains(told), "{told}: {said}");
     }
 }
 
@@ -390,26 +246,4 @@ fn whether_there_are_groups_is_asked_once() {
     assert_eq!(said.matches("no HA groups any more").count(), 2, "{said}");
     let asked = cluster.requests().into_iter().filter(|request| request.path.ends_with("/cluster/ha/groups"));
     assert_eq!(asked.count(), 1);
-}
-
-#[test]
-fn a_gateway_that_an_interface_of_the_plan_keeps_is_taken() {
-    let cluster = cluster();
-    let bridge = |label: &str, rest: &str| {
-        format!("resource \"proxmox_network_linux_bridge\" \"{label}\" {{\n  node_name = \"pve\"\n{rest}}}\n")
-    };
-    let kept = |comment: &str| {
-        let own = "  name = \"vmbr7\"\n  address = \"192.0.2.2/24\"\n  gateway6 = \"2001:db8::1\"\n  address6 = \"2001:db8::2/64\"\n";
-        bridge("z", &format!("{own}{comment}"))
-    };
-    let project = Project::of(&cluster, &format!("{PROVIDER}{}", kept("")));
-    project.ok(&["apply", "--auto-approve"]);
-    let taker =
-        bridge("a", "  name = \"vmbr8\"\n  address6 = \"2001:db8::3/64\"\n  gateway6 = \"2001:db8::1\"\n");
-    project.write("main.tf", &format!("{PROVIDER}{taker}{}", kept("  comment = \"kept\"\n")));
-    let (_, said) = project.ends(&["plan"]);
-    assert!(
-        said.contains("a default IPv6 gateway on pve already") && said.contains("vmbr7 has it"),
-        "{said}"
-    );
 }

@@ -8,7 +8,7 @@ use super::names::path;
 use super::references::Reference;
 
 /// Why a datastore that is there is not fit. `None` when it is, or the cluster does not tell.
-pub(super) async fn unfit(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
+pub(super) async fn unfit_datastore(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
     let list = facts.list(&path(reference), "").await?;
     let entry = list.iter().find(|entry| entry["storage"] == reference.name.as_str())?;
     match absent(facts, reference, entry).await {
@@ -25,7 +25,6 @@ async fn absent(facts: &mut Facts<'_>, reference: &Reference, entry: &Json) -> O
     if entry["enabled"].as_i64() == Some(0) {
         let all = facts.list("/storage", "").await.unwrap_or_default();
         let configured = all.iter().find(|entry| entry["storage"] == name.as_str());
-        let is_set = |value: &Json| value.as_i64() == Some(1) || value.as_str() == Some("1");
         let is_disabled = configured.is_some_and(|storage| is_set(&storage["disable"]));
         let nodes = configured.and_then(|storage| storage["nodes"].as_str());
         return Some(match nodes.filter(|_| !is_disabled) {
@@ -48,6 +47,17 @@ async fn absent(facts: &mut Facts<'_>, reference: &Reference, entry: &Json) -> O
         let summary = |name: &str| format!("The datastore {name} is not active on {node}");
         Fault::certain(&quoted, summary, "it is enabled there, and cannot be reached now").likely()
     })
+}
+
+/// Whether a datastore is the same one on every node; so it is taken where the cluster does not tell.
+pub(super) async fn is_shared(facts: &mut Facts<'_>, reference: &Reference) -> bool {
+    let list = facts.list(&path(reference), "").await.unwrap_or_default();
+    let entry = list.iter().find(|entry| entry["storage"] == reference.name.as_str());
+    entry.is_none_or(|entry| is_set(&entry["shared"]))
+}
+
+fn is_set(value: &Json) -> bool {
+    value.as_i64() == Some(1) || value.as_str() == Some("1")
 }
 
 fn other_content(reference: &Reference, entry: &Json) -> Option<Fault> {

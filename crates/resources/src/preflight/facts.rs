@@ -61,8 +61,11 @@ impl<'c> Facts<'c> {
 
     /// Whether whoever asks sees everything of a sort.
     pub(super) async fn may_see_all(&mut self, seen: Seen) -> bool {
-        let Seen::With(privilege, area) = seen else { return false };
-        self.holds(privilege, area).await
+        match seen {
+            Seen::With(privilege, area) => self.holds(privilege, area).await,
+            Seen::Whole => true,
+            Seen::ByAll | Seen::ByNone => false,
+        }
     }
 
     /// Whether whoever asks has a privilege everywhere below a path.

@@ -26,6 +26,14 @@ impl Fault {
         Fault { is_certain: false, ..self }
     }
 
+    /// The same with a reason more.
+    pub(super) fn beside(mut self, reason: &str) -> Fault {
+        for told in [&mut self.told, &mut self.hidden] {
+            told.detail += &format!("; {reason}");
+        }
+        self
+    }
+
     /// At a place of a change.
     pub(super) fn at(self, change: &ApplyRequest, path: Path) -> Doubt {
         Doubt {

@@ -7,12 +7,12 @@ mod templates;
 use super::references::{Named, Used};
 use super::things::Thing;
 
-pub(super) use clones::unfit;
-pub(super) use ids::look;
-pub(super) use templates::look as look_at_templates;
+pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
+pub(super) use ids::ids_in_use;
+pub(super) use templates::at_odds_with_template;
 
 /// What objects of a kind are to others, and the attribute with their name.
-pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
+pub(super) fn made_by_guest(kind: &str) -> &'static [(Thing, &'static str)] {
     match kind {
         "vm" | "container" => &[(Thing::Guest, "vm_id"), (Thing::Guest, "id")],
         "cloned_vm" => &[(Thing::Guest, "id")],
@@ -21,7 +21,7 @@ pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
 }
 
 /// What the attribute at this place names, if it does.
-pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
+pub(super) fn named_by_guest(kind: &str, place: &[&str]) -> Option<Named> {
     let images = if kind == "container" { "rootdir" } else { "images" };
     let datastore = || Named::of(Thing::Datastore);
     Some(match (kind, place) {
@@ -44,6 +44,9 @@ pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
         (_, ["network_device" | "network_interface" | "network", "bridge"]) => {
             Named::of(Thing::Bridge).used(Used::AtStart)
         }
+        ("vm", ["hostpci", "mapping"]) => Named::of(Thing::PciMapping).used(Used::AtStart),
+        ("vm", ["usb", "mapping"]) => Named::of(Thing::UsbMapping).used(Used::AtStart),
+        ("vm", ["virtiofs", "mapping"]) => Named::of(Thing::DirectoryMapping).used(Used::AtStart),
         (_, ["clone", "node_name" | "source_node_name"]) => Named::of(Thing::Node),
         (_, ["clone", "vm_id" | "source_vm_id"])
         | ("haresource", ["resource_id"])

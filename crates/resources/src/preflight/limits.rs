@@ -4,8 +4,8 @@ use pve_model::path::PathStep;
 use pve_model::{Path, Value};
 
 use super::Limits;
+use super::references::short;
 use crate::object::{Engine, Field, Form, SEVERAL, plain};
-use crate::{container, vm};
 
 /// A value and why it is refused.
 pub(super) struct Fault {
@@ -58,7 +58,7 @@ fn feeders(fields: &[Field], param: &str, path: &Path, found: &mut Vec<Path>) {
     }
 }
 
-/// Attributes of guests with the parameter that they go into, and the text of it with nothing else that could be wrong.
+/// Attributes with the parameter that they go into, and the text of it with nothing else that could be wrong.
 type Place = (&'static [&'static str], &'static str, &'static str);
 
 const VM: &[Place] = &[
@@ -88,22 +88,45 @@ const CONTAINER: &[Place] = &[
     (&["initialization", "dns", "servers"], "nameserver", "{}"),
 ];
 
-/// The same for the guests that are written by hand: single values alone.
-pub(super) fn of_guest(limits: Limits, kind: &str, prior: Option<&Value>, planned: &Value) -> Faults {
-    let (places, endpoint) = if vm::NAMES.contains(&kind) {
-        (VM, "/nodes/{node}/qemu/{vmid}/config")
-    } else if container::NAMES.contains(&kind) {
-        (CONTAINER, "/nodes/{node}/lxc/{vmid}/config")
-    } else {
-        return Faults::new();
-    };
+const RULES: &[Place] = &[
+    (&["rule", "comment"], "comment", "{}"),
+    (&["rule", "dest"], "dest", "{}"),
+    (&["rule", "dport"], "dport", "{}"),
+    (&["rule", "iface"], "iface", "{}"),
+    (&["rule", "log"], "log", "{}"),
+    (&["rule", "macro"], "macro", "{}"),
+    (&["rule", "proto"], "proto", "{}"),
+    (&["rule", "security_group"], "action", "{}"),
+    (&["rule", "source"], "source", "{}"),
+    (&["rule", "sport"], "sport", "{}"),
+];
+
+const ALIAS: &[Place] = &[(&["cidr"], "cidr", "{}"), (&["name"], "name", "{}")];
+
+const SET: &[Place] = &[(&["cidr", "name"], "cidr", "{}"), (&["name"], "name", "{}")];
+
+/// What a kind that is written by hand sends, and the request.
+fn by_hand(kind: &str) -> Option<(&'static [Place], &'static str, &'static str)> {
+    Some(match short(kind) {
+        "vm" => (VM, "PUT", "/nodes/{node}/qemu/{vmid}/config"),
+        "container" => (CONTAINER, "PUT", "/nodes/{node}/lxc/{vmid}/config"),
+        "firewall_rules" | "cluster_firewall_security_group" => (RULES, "POST", "/cluster/firewall/rules"),
+        "firewall_alias" => (ALIAS, "POST", "/cluster/firewall/aliases"),
+        "firewall_ipset" => (SET, "POST", "/cluster/firewall/ipset/{name}"),
+        _ => return None,
+    })
+}
+
+/// The same for the kinds that are written by hand: single values alone.
+pub(super) fn of_kind(limits: Limits, kind: &str, prior: Option<&Value>, planned: &Value) -> Faults {
+    let Some((places, method, endpoint)) = by_hand(kind) else { return Faults::new() };
     let mut faults = Faults::new();
     for (place, param, text) in places {
         for (path, value) in parts(planned, place, Path::default()) {
             let is_same = prior.and_then(|prior| prior.at(&path)) == Some(value);
             // 0 is how the attribute says that there is none.
             let Some(value) = plain(value).filter(|value| !is_same && value != "0") else { continue };
-            let fault = limits("PUT", endpoint, param, &text.replace("{}", &value));
+            let fault = limits(method, endpoint, param, &text.replace("{}", &value));
             let reason = fault.map(|fault| last_line(&fault));
             faults.extend(reason.map(|reason| Fault { paths: vec![path], value, reason }));
         }

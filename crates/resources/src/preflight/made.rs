@@ -8,7 +8,7 @@ use pve_model::Value;
 use super::references::{self, Reference};
 use super::things::Thing;
 use crate::object::plain;
-use crate::volumes::{Volume, file_of};
+use crate::volumes::file_of;
 use crate::{download_file, file, oci_image};
 
 /// What the values of objects are to others.
@@ -17,7 +17,8 @@ pub(super) struct Made {
     names: BTreeMap<Thing, BTreeSet<String>>,
     /// Something of this sort will have a name that is not known yet.
     open: BTreeSet<Thing>,
-    volumes: BTreeSet<String>,
+    /// With the nodes on which they are.
+    volumes: BTreeMap<String, BTreeSet<String>>,
     has_open_volumes: bool,
 }
 
@@ -41,13 +42,17 @@ impl Made {
     }
 
     fn add(&mut self, kind: &str, value: &Value) {
-        for (thing, attribute) in references::makes(kind) {
+        let made = references::makes(kind).iter().filter(|_| !references::is_of_guest(kind, value));
+        for (thing, attribute) in made {
             match value.get(attribute) {
                 Some(name) if name.is_null() => {}
                 // Whoever wants a guest whose id the cluster chooses does not write a number.
                 Some(name) if !name.is_known() && *thing == Thing::Guest => {}
                 Some(name) if !name.is_known() => drop(self.open.insert(*thing)),
-                Some(name) => self.names.entry(*thing).or_default().extend(plain(name)),
+                Some(name) => {
+                    let name = plain(name).map(|name| thing.folded(&name));
+                    self.names.entry(*thing).or_default().extend(name);
+                }
                 None => {}
             }
         }
@@ -57,8 +62,10 @@ impl Made {
             "oci_image" => oci_image::volume(value),
             _ => return,
         };
-        self.has_open_volumes |= volume.is_none();
-        self.volumes.extend(volume.as_ref().map(Volume::id));
+        match volume {
+            Some(volume) => drop(self.volumes.entry(volume.id()).or_default().insert(volume.node)),
+            None => self.has_open_volumes = true,
+        }
     }
 
     pub(super) fn has(&self, thing: Thing, name: &str) -> bool {
@@ -70,16 +77,26 @@ impl Made {
         self.names.get(&thing).is_some_and(|names| names.contains(name))
     }
 
-    /// Whether the volume of a reference, or the guest that it is a disk of, is one of these.
-    pub(super) fn has_volume(&self, reference: &Reference) -> bool {
+    /// Whether the volume of a reference, or the guest that it is a disk of, is one of these. A volume is on the nodes
+    /// where it is made, and on all of them where their datastore `is_shared`.
+    pub(super) fn has_volume(&self, reference: &Reference, is_shared: bool) -> bool {
         let Some(volume) = &reference.volume else { return false };
-        self.volumes.contains(file_of(volume))
+        let is_there = |nodes: &BTreeSet<String>| match &reference.node {
+            Some(node) => is_shared || nodes.contains(node),
+            None => true,
+        };
+        self.nodes_of(volume).is_some_and(is_there)
             || guests_of(volume).iter().any(|id| self.names_it(Thing::Guest, id))
     }
 
     /// The same, or one of these has a name that is not known yet.
-    pub(super) fn may_have_volume(&self, reference: &Reference) -> bool {
-        reference.volume.is_some() && self.has_open_volumes || self.has_volume(reference)
+    pub(super) fn may_have_volume(&self, reference: &Reference, is_shared: bool) -> bool {
+        reference.volume.is_some() && self.has_open_volumes || self.has_volume(reference, is_shared)
+    }
+
+    /// The nodes on which a volume is one of these.
+    pub(super) fn nodes_of(&self, volume: &str) -> Option<&BTreeSet<String>> {
+        self.volumes.get(file_of(volume))
     }
 }
 

@@ -47,35 +47,45 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
             if made.has(reference.thing, &reference.name) || !is_looked_at(change, planned, &reference) {
                 continue;
             }
-            let fault = match removed_with(&removed, &made, &reference) {
+            let is_shared = match &reference.volume {
+                Some(volume) if made.nodes_of(volume).or(removed.nodes_of(volume)).is_some() => {
+                    datastores::is_shared(&mut facts, &reference).await
+                }
+                _ => true,
+            };
+            let fault = match removed_with(&removed, &made, &reference, is_shared) {
                 Some(fault) => Some(fault),
-                None => fault(&mut facts, change, planned, &reference, &made).await,
+                None => fault_of(&mut facts, change, planned, &reference, &made, is_shared).await,
             };
             found.extend(fault.map(|fault| {
                 let is_certain = fault.is_certain && is_used(change, planned, &reference);
                 Fault { is_certain, ..fault }.at(change, reference.path)
             }));
         }
+        found.extend(guests::not_where_its_clone_is_made(&mut facts, change, &made).await);
     }
-    found.extend(guests::look(&mut facts, changes).await);
-    found.extend(guests::look_at_templates(&mut facts, changes).await);
-    found.extend(objects::look(&mut facts, changes, &made).await);
+    found.extend(guests::ids_in_use(&mut facts, changes).await);
+    found.extend(guests::at_odds_with_template(&mut facts, changes).await);
+    found.extend(objects::conflicts(&mut facts, changes, &made).await);
     Doubts { found, unseen: facts.unseen() }
 }
 
-async fn fault(
+async fn fault_of(
     facts: &mut Facts<'_>,
     change: &ApplyRequest,
     planned: &Value,
     reference: &Reference,
     made: &Made,
+    is_shared: bool,
 ) -> Option<Fault> {
-    let missing = names::fault(facts, reference).await;
+    let missing = names::missing_name(facts, reference).await;
     match reference.thing {
         _ if missing.is_some() => missing,
-        Thing::Guest => guests::unfit(facts, change, planned, reference).await,
-        Thing::Datastore => match datastores::unfit(facts, reference).await {
-            None if !made.may_have_volume(reference) => volumes::fault(facts, reference).await,
+        Thing::Guest => guests::unfit_template(facts, change, planned, reference).await,
+        Thing::Datastore => match datastores::unfit_datastore(facts, reference).await {
+            None if !made.may_have_volume(reference, is_shared) => {
+                volumes::missing_volume(facts, reference, made).await
+            }
             unfit => unfit,
         },
         _ => None,
@@ -113,10 +123,10 @@ fn is_used(change: &ApplyRequest, planned: &Value, reference: &Reference) -> boo
 }
 
 /// What is named goes with the same plan, and nothing orders the two.
-fn removed_with(removed: &Made, made: &Made, reference: &Reference) -> Option<Fault> {
+fn removed_with(removed: &Made, made: &Made, reference: &Reference, is_shared: bool) -> Option<Fault> {
     let (thing, name) = (reference.thing, &reference.name);
     let detail = "nothing in the configuration orders this and the removal: name another, or keep it";
-    if removed.has_volume(reference) && !made.may_have_volume(reference) {
+    if removed.has_volume(reference, is_shared) && !made.may_have_volume(reference, is_shared) {
         let volume = format!("{:?}", reference.volume.as_deref().unwrap_or_default());
         let summary = |name: &str| format!("This plan removes the volume {name}");
         return Some(Fault::certain(&volume, summary, detail).likely());
@@ -138,7 +148,7 @@ pub(crate) fn values(limits: Limits, engine: Option<&Engine>, change: &ApplyRequ
     let (Some(planned), prior) = (&change.planned, change.prior.as_ref()) else { return Vec::new() };
     let faults = match engine {
         Some(engine) => limits::of_object(limits, engine, prior, planned),
-        None => limits::of_guest(limits, &change.address.resource.kind, prior, planned),
+        None => limits::of_kind(limits, &change.address.resource.kind, prior, planned),
     };
     let told = |detail| Told { summary: "Proxmox VE does not take this value".into(), detail };
     let doubt = |fault: limits::Fault| Doubt {

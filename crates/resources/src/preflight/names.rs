@@ -15,7 +15,7 @@ use super::things::{Seen, Thing};
 const MOST_TOLD: usize = 12;
 
 /// Why the cluster cannot have what is named. `None` when it has it, or does not tell.
-pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
+pub(super) async fn missing_name(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
     let name = reference.name.as_str();
     let known = names(facts, reference).await?;
     // An empty list may be one that nobody here may see.
@@ -34,21 +34,30 @@ async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<
     let name = quoted(reference.thing, name);
     let place = reference.node.as_deref().filter(|_| reference.thing.is_of_node());
     let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
-    let is_certain = match listing.seen {
+    // Those of the whole cluster need not be usable to be put into something.
+    let seen = match reference.node {
+        None if reference.thing == Thing::Datastore => Seen::With("Datastore.Audit", "/storage"),
+        _ => listing.seen,
+    };
+    let is_certain = match seen {
         Seen::ByAll => true,
         other => facts.may_see_all(other).await,
     };
-    let mut others = what_there_is(known);
-    if let (Seen::With(privilege, area), false) = (listing.seen, is_certain) {
-        others += &format!("; more may be hidden from this user, who sees all with {privilege} on {area}");
-    }
-    if reference.thing == Thing::Bridge {
-        others += "; one that another file than /etc/network/interfaces has is not listed";
-    }
-    let told = |name: &str| Told {
-        summary: format!("There is no {} {name}{place}", listing.what),
-        detail: others.clone(),
+    let what = listing.what;
+    let (summary, mut detail) = match (seen, is_certain) {
+        (Seen::With(privilege, area), false) => (
+            format!("The {what} ... is not seen{place}"),
+            format!(
+                "it may be there: with {privilege} on {area} this user would see all; as it is, {}",
+                what_there_is(known)
+            ),
+        ),
+        _ => (format!("There is no {what} ...{place}"), what_there_is(known)),
     };
+    if reference.thing == Thing::Bridge {
+        detail += "; one that another file than /etc/network/interfaces has is not listed";
+    }
+    let told = |name: &str| Told { summary: summary.replacen("...", name, 1), detail: detail.clone() };
     Fault { told: told(&name), hidden: told(SENSITIVE), is_certain }
 }
 
@@ -113,7 +122,8 @@ fn listed(thing: Thing, list: &[Json]) -> Option<BTreeSet<String>> {
         }
         _ => {}
     }
-    Some(list.iter().filter_map(|entry| entry[thing.listing().key].as_str()).map(String::from).collect())
+    let names = list.iter().filter_map(|entry| entry[thing.listing().key].as_str());
+    Some(names.map(|name| thing.folded(name)).collect())
 }
 
 /// Where the list is. Without a node, datastores are those of the cluster.

@@ -77,18 +77,18 @@ pub(super) fn short(kind: &str) -> &str {
 /// What objects of a kind are to others, and the attribute with their name.
 pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
     let kind = short(kind);
-    match guests::makes(kind) {
-        [] => objects::makes(kind),
+    match guests::made_by_guest(kind) {
+        [] => objects::made_by_object(kind),
         made => made,
     }
 }
 
 /// What the attribute at this place names, if it does.
-fn named(kind: &str, place: &[&str]) -> Option<Named> {
+fn named_at(kind: &str, place: &[&str]) -> Option<Named> {
     match (kind, place) {
         (_, ["node_name"]) => Some(Named::of(Thing::Node)),
         (_, ["map", "node"]) => Some(Named::of(Thing::Node).for_later()),
-        _ => guests::named(kind, place).or_else(|| objects::named(kind, place)),
+        _ => guests::named_by_guest(kind, place).or_else(|| objects::named_by_object(kind, place)),
     }
 }
 
@@ -133,11 +133,13 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
     for (step, child) in part.children() {
         collect(kind, whole, child, &path.child(step), found);
     }
+    let Some(text_of) = plain(part) else { return };
     let named = match &*place {
         ["nodes"] => Some(Named::of(Thing::Node).for_later()),
-        _ => named(kind, &place),
+        ["rule", "source" | "dest"] => in_rule(kind, whole, &text_of),
+        _ => named_at(kind, &place),
     };
-    let (Some(named), Some(text_of)) = (named, plain(part)) else { return };
+    let Some(named) = named else { return };
     let Named { thing, content, used } = named;
     let is_volume = thing == Thing::Datastore
         && place.last().is_some_and(|last| last.ends_with("file_id") || *last == "import_from");
@@ -161,6 +163,10 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
             parent.filter(|parent| !parent.contains('.'))
         }
         (Thing::Interface, _) => Some(text_of).filter(|text| !text.contains('.')),
+        (Thing::FirewallAlias | Thing::FirewallSet, _) => {
+            let name = text_of.trim_start_matches('+');
+            Some(thing.folded(name.strip_prefix("dc/").unwrap_or(name)))
+        }
         (Thing::Realm, "user_id") => text_of.rsplit_once('@').map(|(_, realm)| realm.to_string()),
         _ => Some(text_of),
     };
@@ -170,9 +176,30 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
         _ if whole.get("clone").is_some_and(is_set) => None,
         (_, content) => content.map(String::from),
     };
-    // A clone is made of a datastore of the node that has the template, or goes to another of the same name.
-    let node = if place == ["clone", "datastore_id"] { None } else { node(thing) };
+    let node = node(thing);
+    // A linked clone is where its template is.
+    let is_linked =
+        || crate::values::block(whole, "clone").is_some_and(|clone| flag(clone, "full") == Some(false));
+    let name = name.filter(|_| place != ["clone", "datastore_id"] || !is_linked());
     found.extend(name.map(|name| Reference { thing, name, path: path.clone(), node, content, volume, used }));
+}
+
+/// Whether it is of a guest's firewall, which has aliases and sets of its own.
+pub(super) fn is_of_guest(kind: &str, value: &Value) -> bool {
+    let is_set = |name: &str| value.get(name).is_some_and(|id| !id.is_null());
+    short(kind).starts_with("firewall_") && ["vm_id", "container_id"].into_iter().any(is_set)
+}
+
+/// An alias or a set of the cluster that a rule is about. Those of guests may be their own.
+fn in_rule(kind: &str, whole: &Value, text: &str) -> Option<Named> {
+    let (set, name) = text.strip_prefix('+').map_or((false, text), |name| (true, name));
+    let name = name.strip_prefix("dc/").unwrap_or(name);
+    let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter));
+    if !is_name || is_of_guest(kind, whole) {
+        return None;
+    }
+    Some(Named::of(if set { Thing::FirewallSet } else { Thing::FirewallAlias }))
 }
 
 fn is_set(block: &Value) -> bool {
@@ -233,7 +260,7 @@ mod tests {
                 let place: Vec<&str> = place.iter().map(String::as_str).collect();
                 let last = *place.last().unwrap();
                 let is_own = makes(kinds[0]).iter().any(|(_, own)| place == [*own]);
-                let is_known = named(kind_name, &place).is_some() || place == ["nodes"] || is_own;
+                let is_known = named_at(kind_name, &place).is_some() || place == ["nodes"] || is_own;
                 if !names.contains(&last) || is_known {
                     continue;
                 }

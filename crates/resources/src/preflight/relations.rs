@@ -11,8 +11,8 @@ use crate::values::text;
 /// What others name an object by.
 pub(crate) fn known_as(kind: &str, value: &Value) -> Vec<String> {
     let node = text(value, "node_name");
-    let made = references::makes(kind).iter();
-    made.filter_map(|(thing, name)| words(*thing, &plain(value.get(name)?)?, node)).collect()
+    let made = references::makes(kind).iter().filter(|_| !references::is_of_guest(kind, value));
+    made.filter_map(|(thing, name)| words(*thing, &thing.folded(&plain(value.get(name)?)?), node)).collect()
 }
 
 /// What an object names.

@@ -29,6 +29,12 @@ pub(super) enum Thing {
     DirectoryMapping,
     PciMapping,
     UsbMapping,
+    AcmeAccount,
+    AcmePlugin,
+    SecurityGroup,
+    /// Of the cluster, as the next.
+    FirewallAlias,
+    FirewallSet,
 }
 
 /// How the cluster lists the things of a sort, and to whom it shows all of them.
@@ -49,6 +55,8 @@ pub(super) struct Listing {
 pub(super) enum Seen {
     /// Whoever could use one: the API shows those that may be used.
     ByAll,
+    /// Whoever is shown the list at all: that there is nothing in it is known as well.
+    Whole,
     /// Who has this privilege, below this path.
     With(&'static str, &'static str),
     /// It may be needed later only, or there may be more than are listed.
@@ -101,17 +109,41 @@ impl Thing {
                 listing("interface", "/nodes/{node}/network", "iface", Seen::With("Sys.Audit", "/nodes"))
             }
             // Whoever may not see all of these is refused the list.
-            Thing::HaResource => listing("HA resource", "/cluster/ha/resources", "sid", Seen::ByAll),
-            Thing::HaRule => listing("HA rule", "/cluster/ha/rules", "rule", Seen::ByAll),
+            Thing::HaResource => listing("HA resource", "/cluster/ha/resources", "sid", Seen::Whole),
+            Thing::HaRule => listing("HA rule", "/cluster/ha/rules", "rule", Seen::Whole),
             // Those that are only looked at for whether a name is taken.
             Thing::Replication => listing("replication", "/cluster/replication", "id", Seen::ByNone),
             Thing::BackupJob => listing("backup job", "/cluster/backup", "id", Seen::ByNone),
             Thing::MetricsServer => listing("metrics server", "/cluster/metrics/server", "id", Seen::ByNone),
             Thing::DirectoryMapping => {
-                listing("directory mapping", "/cluster/mapping/dir", "id", Seen::ByNone)
+                let seen = Seen::With("Mapping.Audit", "/mapping/dir");
+                listing("directory mapping", "/cluster/mapping/dir", "id", seen)
             }
-            Thing::PciMapping => listing("PCI mapping", "/cluster/mapping/pci", "id", Seen::ByNone),
-            Thing::UsbMapping => listing("USB mapping", "/cluster/mapping/usb", "id", Seen::ByNone),
+            Thing::PciMapping => {
+                let seen = Seen::With("Mapping.Audit", "/mapping/pci");
+                listing("PCI mapping", "/cluster/mapping/pci", "id", seen)
+            }
+            Thing::UsbMapping => {
+                let seen = Seen::With("Mapping.Audit", "/mapping/usb");
+                listing("USB mapping", "/cluster/mapping/usb", "id", seen)
+            }
+            Thing::AcmeAccount => listing("ACME account", "/cluster/acme/account", "name", Seen::Whole),
+            Thing::AcmePlugin => listing("ACME plugin", "/cluster/acme/plugins", "plugin", Seen::Whole),
+            Thing::SecurityGroup => {
+                listing("security group", "/cluster/firewall/groups", "group", Seen::Whole)
+            }
+            Thing::FirewallAlias => {
+                listing("firewall alias", "/cluster/firewall/aliases", "name", Seen::Whole)
+            }
+            Thing::FirewallSet => listing("IP set", "/cluster/firewall/ipset", "name", Seen::Whole),
+        }
+    }
+
+    /// A name as others of the sort are compared with it: those of a firewall are told apart whatever their case.
+    pub(super) fn folded(self, name: &str) -> String {
+        match self {
+            Thing::FirewallAlias | Thing::FirewallSet => name.to_lowercase(),
+            _ => name.to_string(),
         }
     }
 

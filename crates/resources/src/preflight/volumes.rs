@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Facts;
 use super::fault::Fault;
+use super::made::Made;
 use super::names::what_there_is;
 use super::references::Reference;
 use crate::volumes::file_of;
@@ -12,7 +13,11 @@ use crate::volumes::file_of;
 const SEEN: &[&str] = &["iso", "vztmpl", "import"];
 
 /// Why the volume cannot be had. `None` when it is there, or the cluster does not tell.
-pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Option<Fault> {
+pub(super) async fn missing_volume(
+    facts: &mut Facts<'_>,
+    reference: &Reference,
+    made: &Made,
+) -> Option<Fault> {
     let (volume, node) = (file_of(reference.volume.as_deref()?), reference.node.as_deref()?);
     let (datastore, rest) = volume.split_once(':')?;
     let content =
@@ -39,6 +44,11 @@ pub(super) async fn fault(facts: &mut Facts<'_>, reference: &Reference) -> Optio
         return None;
     }
     let mut detail = what_there_is(&alike);
+    if let Some(nodes) = made.nodes_of(volume) {
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        let nodes = nodes.join(", ");
+        detail = format!("this plan makes it on {nodes}, and {datastore} is not shared; on {node} {detail}");
+    }
     if !sees_all {
         detail += &format!(
             "; more may be hidden from this user, who sees all with Datastore.Allocate on /storage/{datastore}"

@@ -11,7 +11,7 @@ use crate::guest::MARKER;
 use crate::values::int;
 
 /// The ids that are not free.
-pub(in super::super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest]) -> Vec<Doubt> {
+pub(in super::super) async fn ids_in_use(facts: &mut Facts<'_>, changes: &[&ApplyRequest]) -> Vec<Doubt> {
     let mut found = Vec::new();
     for change in changes {
         let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Create);

@@ -12,7 +12,10 @@ use crate::values::{all_blocks, block, int, text};
 use crate::vm::{DEFAULT_CLOUD_INIT, other_drive_at, present_cloud_init, unlike_template};
 
 /// What a template, or the VM itself, has otherwise than is planned and cannot be changed.
-pub(in super::super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest]) -> Vec<Doubt> {
+pub(in super::super) async fn at_odds_with_template(
+    facts: &mut Facts<'_>,
+    changes: &[&ApplyRequest],
+) -> Vec<Doubt> {
     let mut found = Vec::new();
     for change in changes.iter().filter(|change| short(&change.address.resource.kind) == "vm") {
         let Some(planned) = &change.planned else { continue };

@@ -11,7 +11,7 @@ const OF_ROOT: &[(&str, &str)] =
     &[("acme_account", "contact"), ("backup_job", "script"), ("backup_job", "tmpdir")];
 
 /// The attribute of a change that whoever asks may not set.
-pub(super) fn look(user: &str, change: &ApplyRequest, kind: &str) -> Option<Doubt> {
+pub(super) fn only_for_root(user: &str, change: &ApplyRequest, kind: &str) -> Option<Doubt> {
     let (planned, prior) = (change.planned.as_ref()?, change.prior.as_ref());
     let is_changed = |attribute: &str| {
         let part = planned.get(attribute).filter(|part| part.is_known() && !part.is_null());

@@ -11,7 +11,7 @@ use crate::cluster::Guest;
 use crate::values::text;
 
 /// What is wrong with the guest or the group of a change.
-pub(super) async fn look(
+pub(super) async fn unfit_guest(
     facts: &mut Facts<'_>,
     change: &ApplyRequest,
     kind: &str,

@@ -13,7 +13,11 @@ use crate::values::{text, texts};
 const DEVICES: &[&str] = &["bridge_ports", "slaves", "ovs_ports", "ovs_bonds"];
 
 /// What of a change another interface has. Those that the plan changes, too, are as it makes them.
-pub(super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest], index: usize) -> Vec<Doubt> {
+pub(super) async fn held_by_others(
+    facts: &mut Facts<'_>,
+    changes: &[&ApplyRequest],
+    index: usize,
+) -> Vec<Doubt> {
     let change = changes[index];
     let Some(planned) = &change.planned else { return Vec::new() };
     let (Some(node), Some(name)) = (text(planned, "node_name"), text(planned, "name")) else {

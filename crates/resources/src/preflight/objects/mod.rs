@@ -1,7 +1,7 @@
 //! What the objects of access, storages, networks, pools and the cluster name.
 
 mod access;
-mod guests;
+mod availability;
 mod interfaces;
 mod storages;
 mod taken;
@@ -16,7 +16,7 @@ use super::references::{Named, short};
 use super::things::Thing;
 
 /// What objects of a kind are to others, and the attribute with their name.
-pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
+pub(super) fn made_by_object(kind: &str) -> &'static [(Thing, &'static str)] {
     match kind {
         kind if kind.starts_with("storage_") => &[(Thing::Datastore, "id")],
         "ceph_pool" | "node_disk_zfs" => &[(Thing::Datastore, "name")],
@@ -35,6 +35,11 @@ pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
         "hardware_mapping_dir" => &[(Thing::DirectoryMapping, "name")],
         "hardware_mapping_pci" => &[(Thing::PciMapping, "name")],
         "hardware_mapping_usb" => &[(Thing::UsbMapping, "name")],
+        "acme_account" => &[(Thing::AcmeAccount, "name")],
+        "acme_dns_plugin" => &[(Thing::AcmePlugin, "plugin")],
+        "cluster_firewall_security_group" => &[(Thing::SecurityGroup, "name")],
+        "firewall_alias" => &[(Thing::FirewallAlias, "name")],
+        "firewall_ipset" => &[(Thing::FirewallSet, "name")],
         "user" => &[(Thing::User, "user_id")],
         "user_token" => &[(Thing::Token, "id")],
         "role" => &[(Thing::Role, "role_id")],
@@ -45,7 +50,7 @@ pub(super) fn makes(kind: &str) -> &'static [(Thing, &'static str)] {
 }
 
 /// What the attribute at this place names, if it does.
-pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
+pub(super) fn named_by_object(kind: &str, place: &[&str]) -> Option<Named> {
     Some(match (kind, place) {
         ("backup_job", ["node"]) => Named::of(Thing::Node).for_later(),
         ("apt_repository" | "apt_standard_repository", ["node"]) => Named::of(Thing::Node),
@@ -54,6 +59,11 @@ pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
         ("backup_job", ["pool"]) | ("pool", ["pool_id"]) => Named::of(Thing::Pool),
         ("pool_membership", ["storage_id"]) => Named::of(Thing::Datastore),
         ("pool_membership", ["pool_id"]) => Named::of(Thing::Pool),
+        ("backup_job", ["vmid"]) => Named::of(Thing::Guest).for_later(),
+        ("acme_certificate", ["account"]) => Named::of(Thing::AcmeAccount),
+        ("acme_certificate", ["domains", "plugin"]) => Named::of(Thing::AcmePlugin),
+        // A rule of a group that is not there is taken, and does nothing (PVE::Firewall, `generate_ruleset`).
+        (_, ["rule", "security_group"]) => Named::of(Thing::SecurityGroup).for_later(),
         ("replication", ["id"]) => Named::of(Thing::Guest),
         ("replication", ["target"]) => Named::of(Thing::Node),
         ("harule", ["resources"]) => Named::of(Thing::HaResource),
@@ -82,18 +92,18 @@ pub(super) fn named(kind: &str, place: &[&str]) -> Option<Named> {
 }
 
 /// What else a cluster refuses of the changes: what has to do with more than one name.
-pub(super) async fn look(facts: &mut Facts<'_>, changes: &[&ApplyRequest], made: &Made) -> Vec<Doubt> {
+pub(super) async fn conflicts(facts: &mut Facts<'_>, changes: &[&ApplyRequest], made: &Made) -> Vec<Doubt> {
     let mut found = Vec::new();
     for (index, change) in changes.iter().enumerate().filter(|(_, change)| is_wanted(change)) {
         let kind = short(&change.address.resource.kind);
-        found.extend(taken::look(facts, changes, change, kind).await);
-        found.extend(access::look(&facts.user(), change, kind));
-        found.extend(guests::look(facts, change, kind, made).await);
-        found.extend(storages::look(facts, changes, change, kind).await);
+        found.extend(taken::name_in_use(facts, changes, change, kind).await);
+        found.extend(access::only_for_root(&facts.user(), change, kind));
+        found.extend(availability::unfit_guest(facts, change, kind, made).await);
+        found.extend(storages::missing_base(facts, changes, change, kind).await);
         match kind {
-            "sdn_vnet" => found.extend(vnets::look(facts, changes, change).await),
+            "sdn_vnet" => found.extend(vnets::unfit_tag(facts, changes, change).await),
             kind if kind.starts_with("network_linux_") => {
-                found.extend(interfaces::look(facts, changes, index).await);
+                found.extend(interfaces::held_by_others(facts, changes, index).await);
             }
             _ => {}
         }

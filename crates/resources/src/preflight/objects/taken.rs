@@ -7,9 +7,9 @@ use pve_model::{Path, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::super::names::{names, quoted};
-use super::super::references::{Reference, Used, short};
+use super::super::references::{Reference, Used, is_of_guest, short};
 use super::super::things::Thing;
-use super::makes;
+use super::made_by_object;
 use crate::families;
 use crate::object::{fill, plain};
 use crate::values::text;
@@ -18,15 +18,18 @@ use crate::values::text;
 const OF_DISKS: &[&str] = &["ceph_pool", "node_disk_zfs"];
 
 /// Whether what a change makes is there.
-pub(super) async fn look(
+pub(super) async fn name_in_use(
     facts: &mut Facts<'_>,
     changes: &[&ApplyRequest],
     change: &ApplyRequest,
     kind: &str,
 ) -> Option<Doubt> {
-    let (thing, attribute) = makes(kind).first().filter(|_| !OF_DISKS.contains(&kind))?;
+    let (thing, attribute) = made_by_object(kind).first().filter(|_| !OF_DISKS.contains(&kind))?;
     let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Create)?;
-    let name = plain(planned.get(attribute)?)?;
+    if is_of_guest(kind, planned) {
+        return None;
+    }
+    let name = thing.folded(&plain(planned.get(attribute)?)?);
     if frees(changes, *thing, &name) {
         return None;
     }
@@ -68,8 +71,9 @@ fn import_id(kind: &str, planned: &Value) -> Option<String> {
 /// Whether the plan destroys one of that name: whoever makes another waits for that.
 fn frees(changes: &[&ApplyRequest], thing: Thing, name: &str) -> bool {
     changes.iter().filter(|change| change.operation == Operation::Delete).any(|change| {
-        let makes = makes(short(&change.address.resource.kind)).iter().filter(|(made, _)| *made == thing);
-        let named = |prior: &Value, attribute: &str| prior.get(attribute).and_then(plain);
+        let makes =
+            made_by_object(short(&change.address.resource.kind)).iter().filter(|(made, _)| *made == thing);
+        let named = |prior: &Value, attribute: &str| Some(thing.folded(&plain(prior.get(attribute)?)?));
         let prior = change.prior.as_ref();
         makes
             .into_iter()

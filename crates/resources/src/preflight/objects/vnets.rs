@@ -10,7 +10,7 @@ use super::super::things::Thing;
 use crate::values::{int, text};
 
 /// What is wrong with the tag of a vnet.
-pub(super) async fn look(
+pub(super) async fn unfit_tag(
     facts: &mut Facts<'_>,
     changes: &[&ApplyRequest],
     change: &ApplyRequest,
