@@ -147,7 +147,7 @@ fn lets_go(plan: &Plan, holder: usize, victim: usize, word: &Word<'_>, registry:
     let change = &plan.changes[holder];
     let still = |named: &pve_model::rules::Named| named.what == word.1;
     let leaves = match change.action {
-        Action::Update if named(change, change.after.as_ref(), registry).iter().any(|named| still(named)) => {
+        Action::Update if named(change, change.after.as_ref(), registry).iter().any(still) => {
             return false;
         }
         Action::Update => Operation::Update,
