@@ -143,3 +143,34 @@ fn a_pool_that_is_hidden_from_a_token_is_not_said_to_be_missing() {
     );
     project.ok(&["apply", "--auto-approve"]);
 }
+
+#[test]
+fn whom_a_synchronised_realm_brings_is_not_missed() {
+    let cluster = cluster();
+    let realm = [
+        ("realm", "corp"),
+        ("type", "ldap"),
+        ("server1", "ldap.example.test"),
+        ("base_dn", "dc=corp"),
+        ("user_attr", "uid"),
+    ];
+    cluster.send("POST", "/access/domains", &realm);
+    let sync = r#"
+resource "proxmox_realm_sync" "s" {
+  realm = "corp"
+  scope = "both"
+}
+"#;
+    let entry = |behind: &str| {
+        format!(
+            "resource \"proxmox_acl\" \"a\" {{\n  path = \"/\"\n  role_id = \"PVEAuditor\"\n  group_id = \"staff-corp\"\n{behind}}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &format!("{PROVIDER}{}", entry("")));
+    let (_, said) = project.ends(&["plan"]);
+    assert!(said.contains("There is no group \"staff-corp\""), "{said}");
+    let behind = entry("  depends_on = [proxmox_realm_sync.s]\n");
+    project.write("main.tf", &format!("{PROVIDER}{sync}{behind}"));
+    let (code, said) = project.ends(&["plan"]);
+    assert!(code == 0 && !said.contains("There is no group"), "{said}");
+}

@@ -60,6 +60,8 @@ impl Made {
             "file" => file::volume(value),
             "download_file" => download_file::volume(value),
             "oci_image" => oci_image::volume(value),
+            // Who is in a directory is known when it is read.
+            "realm_sync" => return self.open.extend([Thing::User, Thing::Group]),
             _ => return,
         };
         match volume {
