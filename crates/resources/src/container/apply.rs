@@ -171,18 +171,7 @@ impl Target<'_> {
         let drawn = if is_drawn { planned.clone() } else { blank(planned) };
         keep_addresses(&observed, &drawn, &mut set);
         delete.extend(surplus_devices(&observed, known.as_ref(), planned, "network_interface", &set));
-        // These are settled when the container is made, but for the type of a clone.
-        for fixed in ["ostype", "arch"] {
-            let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
-            if same || prior.is_none() && (!cloned || fixed == "arch") {
-                set.0.remove(fixed);
-            }
-        }
-        // A container always has an architecture and a type: without a stated one these are the usual ones.
-        if delete.remove("arch") && observed.text("arch").is_some_and(|arch| arch != "amd64") {
-            set.put("arch", Some("amd64"));
-        }
-        delete.remove("ostype");
+        keep_what_it_was_made_with(&observed, prior, cloned, &mut set, &mut delete);
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());
@@ -259,4 +248,30 @@ fn keep_addresses(observed: &Observed, planned: &Value, set: &mut Params) {
             *interface = wanted.with("hwaddr", Some(mac)).to_string();
         }
     }
+}
+
+/// The architecture and the type of the system are settled when the container is made, but for the type of a clone.
+fn keep_what_it_was_made_with(
+    observed: &Observed,
+    prior: Option<&Value>,
+    cloned: bool,
+    set: &mut Params,
+    delete: &mut BTreeSet<String>,
+) {
+    for fixed in ["ostype", "arch"] {
+        let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
+        if same || prior.is_none() && (!cloned || fixed == "arch") {
+            set.0.remove(fixed);
+        }
+    }
+    // A block that is new and has no type leaves a clone the one that its template told.
+    let is_new = prior.is_none_or(|prior| block(prior, "operating_system").is_none());
+    if is_new && set.0.get("ostype").is_some_and(|kind| kind == "unmanaged") {
+        set.0.remove("ostype");
+    }
+    // A container always has an architecture and a type: without a stated one these are the usual ones.
+    if delete.remove("arch") && observed.text("arch").is_some_and(|arch| arch != "amd64") {
+        set.put("arch", Some("amd64"));
+    }
+    delete.remove("ostype");
 }

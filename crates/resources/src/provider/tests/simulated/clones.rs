@@ -161,6 +161,30 @@ async fn a_container_is_cloned_and_changed() {
     world.try_apply(Some(&updated), None, &Recorder::default()).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_system_that_is_named_for_a_clone_without_its_type_leaves_the_type_of_the_template() {
+    let (world, _server) = world(CONTAINER).await;
+    let template = json!({
+        "node_name": "pve", "vm_id": 9100, "template": true, "started": false,
+        "disk": [{"datastore_id": "local-lvm", "size": 4}],
+        "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst", "type": "debian"}],
+    });
+    must(&world, None, template).await;
+    let mut clone =
+        json!({"node_name": "pve", "vm_id": 610, "started": false, "clone": [{"vm_id": 9100, "full": true}]});
+    let made = must(&world, None, clone.clone()).await;
+    clone["operating_system"] = json!([{"template_file_id": "local:vztmpl/t.tar.zst"}]);
+    let named = must(&world, Some(&made), clone.clone()).await;
+    assert_eq!(config(&world, "lxc", 610).await["ostype"], "debian");
+    let mut beside = clone.clone();
+    beside["vm_id"] = json!(611);
+    must(&world, None, beside).await;
+    assert_eq!(config(&world, "lxc", 611).await["ostype"], "debian");
+    clone["operating_system"][0]["type"] = json!("ubuntu");
+    must(&world, Some(&named), clone).await;
+    assert_eq!(config(&world, "lxc", 610).await["ostype"], "ubuntu");
+}
+
 /// What the next run knows of a clone that was taken out of the state and imported again, by the same configuration.
 async fn imported_again(world: &World, vmid: u32, json: Json) {
     let made = must(world, None, json.clone()).await;
