@@ -9,7 +9,7 @@ use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::set_outside::taken_in;
 use crate::size::{in_gibibytes, same_size};
-use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, with};
+use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
 use crate::vm::{decode_ip_config, decode_startup};
 
 /// Blocks that are looked at where the configuration has none.
@@ -176,7 +176,8 @@ fn decode_initialization(
     let (servers, domain) = (observed.written("nameserver"), observed.written("searchdomain"));
     if known.is_some() || servers.is_some() || domain.is_some() {
         let servers = servers.map(|text| text.split_whitespace().map(str::to_string).collect::<Vec<_>>());
-        let single = known.and_then(|dns| text(dns, "server")).is_some();
+        let single =
+            known.is_some_and(|dns| text(dns, "server").is_some() && texts(dns, "servers").is_empty());
         let dns = match (single, servers) {
             (true, Some(servers)) => json!({ "server": servers.first(), "domain": domain }),
             (_, servers) => json!({ "servers": servers, "domain": domain }),

@@ -97,7 +97,10 @@ fn encode_initialization(value: &Value, params: &mut Params) {
     params.put("entrypoint", text(initialization, "entrypoint"));
     let Some(dns) = block(initialization, "dns") else { return };
     let mut servers = texts(dns, "servers");
-    servers.extend(text(dns, "server").map(str::to_string));
+    // The older word counts where the newer one says nothing, as in the reference.
+    if servers.is_empty() {
+        servers.extend(text(dns, "server").map(str::to_string));
+    }
     params.put("nameserver", (!servers.is_empty()).then(|| servers.join(" ")));
     params.put("searchdomain", text(dns, "domain"));
 }

@@ -194,3 +194,29 @@ async fn a_directory_of_the_node_gives_way_to_a_volume_and_back() {
     world.apply(Some(&made), bind).await;
     assert!(mount_point(&world).await.starts_with("/mnt/bind/x,"));
 }
+
+// The reference: `server` counts only without `servers`.
+#[tokio::test]
+async fn name_servers_in_the_older_and_the_newer_word_settle() {
+    let (world, _server) = world(CONTAINER).await;
+    let dns = |dns: Json| {
+        let mut config = (kind().base)();
+        config["vm_id"] = json!(640);
+        config["initialization"] = json!([{"hostname": "a", "dns": [dns]}]);
+        config
+    };
+    let steps = [
+        (json!({"server": "192.0.2.9"}), "192.0.2.9"),
+        (json!({"server": "192.0.2.9", "servers": ["192.0.2.1", "192.0.2.2"]}), "192.0.2.1 192.0.2.2"),
+        (json!({"server": "192.0.2.8", "servers": ["192.0.2.2"]}), "192.0.2.2"),
+        (json!({"servers": ["192.0.2.2"]}), "192.0.2.2"),
+    ];
+    let mut made: Option<Value> = None;
+    for (config, kept) in steps {
+        let config = dns(config);
+        let now = super::turns::step(&world, made.as_ref(), &config).await.unwrap();
+        let told = world.api.send(Method::Get, "/nodes/pve/lxc/640/config", &[]).await.unwrap();
+        assert_eq!(told["nameserver"], kept, "{config}");
+        made = Some(now);
+    }
+}
