@@ -6,13 +6,16 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::apply::Target;
-use super::drive_changes::DriveChanges;
-use crate::cluster::{Method, Step};
+use super::drive_changes::{DriveChanges, Move};
+use crate::cluster::{Method, Step, refused};
 use crate::guest::timeout;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::size::parse_size;
+
+/// The types of datastores whose disks are raw (`PVE::Storage`, the formats of each plugin).
+const RAW_ONLY: [&str; 6] = ["iscsi", "iscsidirect", "lvmthin", "rbd", "zfs", "zfspool"];
 
 impl Target<'_> {
     /// Moves disks that are planned on another datastore.
@@ -22,6 +25,7 @@ impl Target<'_> {
         planned: &Value,
     ) -> Result<(), ProviderError> {
         for moved in &drives.moves {
+            self.refuse_ignored_format(moved).await?;
             self.refuse_taken_over().await?;
             let mut params = Params::default();
             params.put("disk", Some(&moved.interface));
@@ -48,6 +52,21 @@ impl Target<'_> {
         let most = timeout(planned, "timeout_create");
         let step = Step::of("take out", interface);
         self.call.step(step, Method::Post, &self.path("/config"), &params, most).await
+    }
+
+    /// A move to a datastore that has no formats ignores the wanted one: the disk would be copied anew by every run.
+    async fn refuse_ignored_format(&self, moved: &Move) -> Result<(), ProviderError> {
+        let Some(format) = moved.format.as_deref().filter(|format| *format != "raw") else { return Ok(()) };
+        let path = format!("/nodes/{}/storage/{}/status", self.node, moved.datastore);
+        // Whoever may not look moves it and sees.
+        let Ok(status) = self.call.cluster.get(&path).await else { return Ok(()) };
+        let Some(kind) = status["type"].as_str().filter(|kind| RAW_ONLY.contains(kind)) else {
+            return Ok(());
+        };
+        let (interface, datastore) = (&moved.interface, &moved.datastore);
+        let message =
+            format!("move {interface}: the datastore {datastore} ({kind}) has raw disks only, not {format}");
+        Err(refused(message, Some("set file_format to \"raw\", or take another datastore_id")))
     }
 
     /// Grows disks that are smaller than planned.

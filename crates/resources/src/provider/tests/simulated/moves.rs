@@ -113,3 +113,24 @@ async fn a_guest_that_goes_to_a_node_without_its_bridge_is_told_of_it() {
         assert!(doubts.iter().all(|doubt| format!("{doubt:?}").contains("vmbr77") && !doubt.is_certain));
     }
 }
+
+// A move to LVM-thin ignores the format (recorded: `lvmthin-move.json`), so that every run would copy the disk anew.
+#[tokio::test]
+async fn a_disk_is_not_moved_for_a_format_that_its_datastore_does_not_have() {
+    let (world, _server) = world(VM).await;
+    let content = [("content".to_string(), "images,iso".to_string())];
+    world.api.send(Method::Put, "/storage/local", &content).await.unwrap();
+    let vm = |datastore: &str, format: &str| {
+        json!({"node_name": "pve", "vm_id": 702, "name": "n", "started": false,
+               "disk": [{"interface": "scsi0", "datastore_id": datastore, "size": 1, "file_format": format}]})
+    };
+    let made = must(&world, None, vm("local-lvm", "raw")).await;
+    let volume = async || get(&world, "qemu/702/config").await["scsi0"].as_str().unwrap().to_string();
+    let before = volume().await;
+    let fault = step(&world, Some(&made), &vm("local-lvm", "qcow2")).await.unwrap_err();
+    assert_eq!(fault, "move scsi0: the datastore local-lvm (lvmthin) has raw disks only, not qcow2");
+    assert_eq!(volume().await, before);
+    let made = must(&world, Some(&made), vm("local", "qcow2")).await;
+    assert!(step(&world, Some(&made), &vm("local-lvm", "qcow2")).await.is_err());
+    must(&world, Some(&made), vm("local-lvm", "raw")).await;
+}
