@@ -129,6 +129,11 @@ impl Client {
         host.trim_start_matches('[').trim_end_matches(']').to_string()
     }
 
+    /// The scheme, host and port of the endpoint: what is the same for one cluster that is named in two ways.
+    pub fn server(&self) -> String {
+        origin(&self.base).unwrap_or_else(|| self.base.clone())
+    }
+
     /// Sends a request and returns its `data`. Reads are repeated when the connection fails; nothing else is.
     ///
     /// # Errors

@@ -141,6 +141,17 @@ pub trait Provider: Send + Sync {
         None
     }
 
+    /// The first provider configuration that leads to the same cluster as this one, as far as is known.
+    fn same_cluster(&self, provider: &str) -> String {
+        provider.to_string()
+    }
+
+    /// Takes note of what the log has of an object before anything is read: as it is recorded, or, of an action that is
+    /// open (`is_open`), as it was intended. What an earlier run has left staged is told from what others have by it.
+    fn recall(&self, one: &ReadRequest, is_open: bool) {
+        let _ = (one, is_open);
+    }
+
     /// Reads a data source with the configured values.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What in a plan the cluster is bound to refuse, as the plan itself tells: warnings that nothing is begun with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::{Diagnostic, Severity};
 use pve_model::InstanceAddress;
@@ -15,8 +15,12 @@ use crate::revision::is_linked;
 use crate::succession;
 
 /// The obstacles of a plan.
-pub fn obstacles(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
-    let mut late = batches::late(plan, registry);
+pub fn obstacles(
+    plan: &Plan,
+    registry: &dyn RulesRegistry,
+    same: &BTreeMap<String, String>,
+) -> Vec<Diagnostic> {
+    let mut late = batches::late(plan, registry, same);
     late.extend(late_claims(plan, registry));
     let mut found: Vec<Diagnostic> = late.iter().map(|late| taken_late(late, plan, registry)).collect();
     found.extend(held(plan, registry));

@@ -47,6 +47,8 @@ pub struct Observed {
     pub data: BTreeMap<InstanceAddress, Value>,
     /// Objects that were read to be imported, by the address they will have.
     pub imports: BTreeMap<InstanceAddress, Value>,
+    /// Provider configurations that lead to the cluster of another one, and that one.
+    pub same_cluster: BTreeMap<String, String>,
 }
 
 impl Observed {
@@ -189,11 +191,11 @@ fn plan_with(
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
-    crate::batches::assign(&mut plan, registry);
+    crate::batches::assign(&mut plan, registry, &observed.same_cluster);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
-    let doubts = obstacles::obstacles(&plan, registry);
+    let doubts = obstacles::obstacles(&plan, registry, &observed.same_cluster);
     Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, doubts, moves: moved, kept })))
 }
 

@@ -43,7 +43,7 @@ mod values;
 mod vm;
 mod volumes;
 
-pub use cluster::{Api, ApiError, Content, Method};
+pub use cluster::{Api, ApiError, Content, Method, NodeNetwork};
 pub use preflight::Limits;
 pub use provider::{
     ClusterSettings, IncompleteConfiguration, Login, ProviderConfiguration, ProxmoxProvider, Secret,

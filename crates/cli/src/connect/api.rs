@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pve_api_client::ssh::{SshError, SshErrorKind, SshExit, SshOutput, SshTarget, SshUploader};
 use pve_api_client::{Client, WaitOptions};
-use pve_resources::{Api, ApiError, Content, Method};
+use pve_resources::{Api, ApiError, Content, Method, NodeNetwork};
 use serde_json::Value as Json;
 
 /// Where the SSH servers of nodes are.
@@ -130,11 +130,17 @@ impl Api for RemoteCluster {
         self.client.send(method, path, params).await.map_err(translated)
     }
 
-    async fn staged(&self, node: &str) -> Result<Option<String>, ApiError> {
+    async fn node_network(&self, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
         let path = format!("/nodes/{node}/network");
         let whole =
             self.client.send_whole(pve_api_client::Method::Get, &path, &[]).await.map_err(translated)?;
-        Ok(whole.get("changes").and_then(Json::as_str).filter(|text| !text.is_empty()).map(String::from))
+        let changes = whole.get("changes").and_then(Json::as_str).filter(|text| !text.is_empty());
+        let interfaces = whole.get("data").and_then(Json::as_array).cloned().unwrap_or_default();
+        Ok(Some(NodeNetwork { interfaces, changes: changes.map(String::from) }))
+    }
+
+    fn server(&self) -> Option<String> {
+        Some(self.client.server())
     }
 
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {

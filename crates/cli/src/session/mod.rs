@@ -29,7 +29,7 @@ pub use application::{Application, Applied, LogJournal};
 pub use imports::found_elsewhere;
 pub use known::{identified, identities};
 pub use preflight::{look_again, refuse_doubted};
-pub use records::StateRecords;
+pub use records::{StateRecords, recall};
 
 /// Layers of data sources that need each other; more are a fault of ours, not of the configuration.
 const MOST_ROUNDS: usize = 64;
@@ -54,6 +54,7 @@ pub async fn observe(
     options: &Options,
     parallelism: usize,
 ) -> Result<Observed, Failure> {
+    recall(workspace, state, provider);
     let selection = Selection::new(&workspace.graph, options);
     let requests: Vec<(InstanceAddress, ReadRequest)> = state
         .instances
@@ -121,6 +122,7 @@ pub async fn make_plan(
     options: &Options,
     take_over: bool,
 ) -> Result<Planning, Failure> {
+    observed.same_cluster = same_clusters(workspace, provider);
     for _ in 0..MOST_ROUNDS {
         let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, options);
         match outcome.map_err(|found| workspace.failure(found))? {
@@ -163,6 +165,12 @@ pub async fn make_plan(
         }
     }
     Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// The provider blocks, and the first one that leads to the same cluster as each.
+fn same_clusters(workspace: &Workspace, provider: &dyn Provider) -> BTreeMap<String, String> {
+    let blocks = workspace.configuration.root.providers.iter().map(|block| block.address());
+    blocks.map(|block| (block.clone(), provider.same_cluster(&block))).collect()
 }
 
 /// Refuses a guest that a run, perhaps of another log, began to make: that run may be at it, or make it anew elsewhere.

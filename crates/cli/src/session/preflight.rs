@@ -13,6 +13,7 @@ use pve_planner::planning::Planning;
 
 use crate::failure::Failure;
 use crate::project::Workspace;
+use crate::session::same_clusters;
 
 /// The environment variable that lets a run begin all the same, when it is `off`.
 const OVERRIDE: &str = "PVE_PREFLIGHT";
@@ -88,7 +89,7 @@ fn provided(plan: &Plan) -> BTreeSet<InstanceAddress> {
 
 /// The same for a plan that was saved.
 pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider: &dyn Provider) {
-    planning.doubts = obstacles(&planning.plan, &workspace.registry);
+    planning.doubts = obstacles(&planning.plan, &workspace.registry, &same_clusters(workspace, provider));
     let requests = requests(&planning.plan);
     look(workspace, planning, &requests, provider, &BTreeSet::new()).await;
 }

@@ -1,11 +1,12 @@
 //! What the state has of the objects that recovery looks for.
 
 use pve_executor::Records;
-use pve_model::Value;
-use pve_model::codec::encode;
+use pve_executor::ports::{Provider, ReadRequest};
+use pve_model::codec::{encode, from_plain_json};
 use pve_model::event::{ActionIntended, Operation};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, State};
+use pve_model::{InstanceAddress, Value};
 use pve_planner::resolution::recorded_value;
 
 use crate::project::Workspace;
@@ -16,6 +17,32 @@ pub struct StateRecords<'a> {
     pub workspace: &'a Workspace,
     /// The state before recovery.
     pub state: &'a State,
+}
+
+/// Lets the provider take note of what the log has of every object, whatever a plan is about: what earlier runs have left
+/// staged is told from what others have by it.
+pub fn recall(workspace: &Workspace, state: &State, provider: &dyn Provider) {
+    let request = |address: &InstanceAddress, provider: &str, prior: Value| ReadRequest {
+        address: address.clone(),
+        provider: provider.to_string(),
+        prior,
+        identity: None,
+    };
+    for (address, instance) in &state.instances {
+        let Some(rules) = workspace.registry.resource(&address.resource.kind) else { continue };
+        for record in instance.current.iter().chain(instance.deposed.values()) {
+            let prior = recorded_value(record, rules).unmark_deep().0;
+            provider.recall(&request(address, &record.provider, prior), false);
+        }
+    }
+    let records = StateRecords { workspace, state };
+    for open in &state.open_actions {
+        let intent = &open.intent;
+        let wanted = from_plain_json(&intent.planned);
+        for values in records.known(intent).into_iter().chain([wanted]) {
+            provider.recall(&request(&intent.address, &intent.provider, values), true);
+        }
+    }
 }
 
 impl StateRecords<'_> {

@@ -24,7 +24,7 @@ fn what_somebody_else_has_staged_of_a_network_is_neither_applied_nor_thrown_away
     project.write("main.tf", &main("two"));
     let said = project.ok(&["plan"]);
     assert!(
-        said.contains("other changes of the network of pve are staged: ") && said.contains("+iface vmbr77"),
+        said.contains("other changes of the network of pve are staged: ") && said.contains("vmbr77: new"),
         "{said}"
     );
     cluster.forget_requests();

@@ -44,6 +44,15 @@ impl Cluster {
 
     /// Somebody else's request, by a client that is not pve's.
     pub fn send(&self, method: &str, path: &str, params: &[(&str, &str)]) -> serde_json::Value {
+        self.answer(method, path, params)["data"].clone()
+    }
+
+    /// What a request is answered beside the data, too.
+    pub fn whole(&self, path: &str) -> serde_json::Value {
+        self.answer("GET", path, &[])
+    }
+
+    fn answer(&self, method: &str, path: &str, params: &[(&str, &str)]) -> serde_json::Value {
         let url = format!("{}api2/json{path}", self.server.endpoint);
         let token = format!("PVEAPIToken={}", self.server.token);
         self.runtime.block_on(async {
@@ -52,7 +61,7 @@ impl Cluster {
             let request = client.request(method.parse().unwrap(), url).header("Authorization", token);
             let request = if params.is_empty() { request } else { request.form(params) };
             let answer = request.send().await.unwrap();
-            answer.json::<serde_json::Value>().await.unwrap()["data"].clone()
+            answer.json::<serde_json::Value>().await.unwrap()
         })
     }
 

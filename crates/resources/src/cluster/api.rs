@@ -94,17 +94,30 @@ pub enum Content<'a> {
     File(&'a Path),
 }
 
+/// The network of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeNetwork {
+    /// Its interfaces as they are once what is staged is applied.
+    pub interfaces: Vec<Json>,
+    /// What is staged and not applied yet, as a difference of the file of interfaces: `changes` of the answer.
+    pub changes: Option<String>,
+}
+
 /// A cluster.
 #[async_trait]
 pub trait Api: Send + Sync {
     /// Sends one request and returns its `data`.
     async fn send(&self, method: Method, path: &str, params: &[(String, String)]) -> Result<Json, ApiError>;
 
-    /// What is staged of a node's network and not applied yet, as a difference of its file: what the answer to
-    /// `GET /nodes/{node}/network` has as `changes`. `None` when nothing is, or nobody can tell.
-    async fn staged(&self, node: &str) -> Result<Option<String>, ApiError> {
+    /// The network of a node, as `GET /nodes/{node}/network` answers. `None` when nobody can tell what is staged of it.
+    async fn node_network(&self, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
         let _ = node;
         Ok(None)
+    }
+
+    /// What the cluster is reached by: two of the same are one cluster. `None` for one that is like no other.
+    fn server(&self) -> Option<String> {
+        None
     }
 
     /// Waits for a task. An error when it failed, or still runs after `most`.

@@ -81,6 +81,11 @@ impl Call<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What it did was taken back: nothing of it is left.
+    pub(crate) fn undo(&self) {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Waits until what is staged is to be applied. `value` is how it reads back; what cannot be read is not built upon,
     /// and does not wait for those that would be.
     pub(crate) async fn wait_for_batch(&self, value: Result<Option<&Value>, ProviderError>) {

@@ -49,7 +49,7 @@ pub(crate) struct Cluster {
     /// Whether an object of a software-defined network that goes now is applied at once.
     pub(crate) applies_sdn: AtomicBool,
     /// Networks of nodes that are being changed.
-    pub(crate) reloads: crate::families::Reloads,
+    pub(crate) reloads: Arc<crate::families::Reloads>,
     guests: Mutex<Option<Kept>>,
     /// What guests are known by, as they were seen last. One that is made under an id has nothing of the one before.
     seen: std::sync::Mutex<BTreeMap<u32, Known>>,

@@ -9,7 +9,7 @@ mod silent;
 mod step;
 
 pub(crate) use api::if_there;
-pub use api::{Api, ApiError, Content, Method};
+pub use api::{Api, ApiError, Content, Method, NodeNetwork};
 pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};
 pub(crate) use silent::Silent;

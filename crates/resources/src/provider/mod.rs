@@ -75,6 +75,11 @@ impl Connection {
             reserved: Mutex::new(BTreeSet::new()),
         }
     }
+
+    fn is_same_cluster(&self, other: &Connection) -> bool {
+        let server = self.cluster.api.server();
+        server.is_some() && server == other.cluster.api.server()
+    }
 }
 
 /// Talks to the clusters of all provider configurations.
@@ -166,10 +171,15 @@ impl ProxmoxProvider {
     pub fn over(
         clusters: impl IntoIterator<Item = (String, Arc<dyn Api>, ClusterSettings)>,
     ) -> ProxmoxProvider {
-        let connections = clusters
-            .into_iter()
-            .map(|(name, api, settings)| (name, Connection::new(api, &settings)))
-            .collect();
+        let mut connections: BTreeMap<String, Connection> = BTreeMap::new();
+        for (name, api, settings) in clusters {
+            let mut connection = Connection::new(api, &settings);
+            // What one cluster is reached by in two ways is staged and applied together.
+            if let Some(other) = connections.values().find(|other| other.is_same_cluster(&connection)) {
+                connection.cluster.reloads = other.cluster.reloads.clone();
+            }
+            connections.insert(name, connection);
+        }
         ProxmoxProvider { registry: registry(), connections, limits: None, seen: Mutex::default() }
     }
 
@@ -227,6 +237,16 @@ impl Provider for ProxmoxProvider {
     fn identity(&self, address: &InstanceAddress) -> Option<String> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(address)?.identity.clone()
+    }
+
+    fn same_cluster(&self, provider: &str) -> String {
+        let Some(connection) = self.connections.get(provider) else { return provider.to_string() };
+        let first = self.connections.iter().find(|(_, other)| other.is_same_cluster(connection));
+        first.map_or(provider, |(name, _)| name).to_string()
+    }
+
+    fn recall(&self, one: &ReadRequest, is_open: bool) {
+        self.recall_staged(one, is_open);
     }
 
     async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError> {

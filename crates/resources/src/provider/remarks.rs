@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_executor::ports::ApplyRequest;
+use pve_executor::ports::{ApplyRequest, Provider as _, ReadRequest};
 use pve_model::rules::Staging;
 use pve_model::{InstanceAddress, Value};
 
@@ -25,8 +25,13 @@ impl ProxmoxProvider {
             let Some(place) = place(&engine.object, request) else { continue };
             let key = (request.provider.as_str(), place.clone());
             if !told.contains_key(&key) {
-                let own = self.own(changes, request);
-                told.insert(key.clone(), staged(&connection.cluster, &place, &own).await);
+                let remark = if place.is_empty() {
+                    pending(&connection.cluster, &self.own(changes, request)).await
+                } else {
+                    let planned = self.interfaces(changes, request, &place);
+                    families::remark_on_staged(&connection.cluster, &place, &planned).await
+                };
+                told.insert(key.clone(), remark);
             }
             let remark = told.get(&key).cloned().flatten();
             remarks.extend(remark.map(|remark| (request.address.clone(), remark)));
@@ -46,6 +51,30 @@ impl ProxmoxProvider {
                 values.for_each(|value| connection.cluster.reloads.expect(value));
             }
         }
+    }
+
+    /// Takes note of an interface of a node that an earlier run has perhaps staged something of.
+    pub(super) fn recall_staged(&self, one: &ReadRequest, is_open: bool) {
+        let engine = self.registry.kind(&one.address.resource.kind).and_then(|kind| kind.engine());
+        let (Some(engine), Ok(connection)) = (engine, self.connection(&one.provider)) else { return };
+        let is_left = is_open || families::is_unfinished(&one.prior);
+        if engine.object.create.1 == families::NODE_NETWORK && is_left {
+            connection.cluster.reloads.recall(&one.prior);
+        }
+    }
+
+    /// The interfaces of a node that the changes of one cluster are about.
+    fn interfaces(&self, changes: &[ApplyRequest], one: &ApplyRequest, node: &str) -> BTreeSet<String> {
+        let cluster = self.same_cluster(&one.provider);
+        let mine = changes.iter().filter(|request| self.same_cluster(&request.provider) == cluster);
+        let named = mine.filter_map(|request| {
+            let engine = self.registry.kind(&request.address.resource.kind)?.engine()?;
+            let values = request.planned.as_ref().or(request.prior.as_ref())?;
+            let is_one =
+                engine.object.create.1 == families::NODE_NETWORK && text(values, "node_name") == Some(node);
+            text(values, "name").filter(|_| is_one).map(String::from)
+        });
+        named.collect()
     }
 
     /// The networks that the changes of one provider are about: `zone lab`.
@@ -102,12 +131,7 @@ impl ProxmoxProvider {
 fn place(object: &Object, request: &ApplyRequest) -> Option<String> {
     let values: Vec<&Value> = request.planned.iter().chain(&request.prior).collect();
     if object.create.1 == families::NODE_NETWORK {
-        let unfinished = request.prior.as_ref().is_some_and(families::is_unfinished);
-        return values
-            .iter()
-            .find_map(|value| text(value, "node_name"))
-            .filter(|_| !unfinished)
-            .map(String::from);
+        return values.iter().find_map(|value| text(value, "node_name")).map(String::from);
     }
     let staging = families::staging(object, values.first()?)?;
     let Staging::Applies { made, destroyed, .. } = staging else { return None };
@@ -124,18 +148,11 @@ fn unseen(error: &ApiError) -> String {
     )
 }
 
-async fn staged(cluster: &Cluster, place: &str, own: &BTreeSet<String>) -> Option<String> {
-    if place.is_empty() {
-        let applied = "it also applies what is pending in the cluster already";
-        return match families::pending_networks(cluster, own).await {
-            Ok(pending) => (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", "))),
-            Err(error) => Some(unseen(&error)),
-        };
+/// What is pending of software-defined networks that is not one's own.
+async fn pending(cluster: &Cluster, own: &BTreeSet<String>) -> Option<String> {
+    let applied = "it also applies what is pending in the cluster already";
+    match families::pending_networks(cluster, own).await {
+        Ok(pending) => (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", "))),
+        Err(error) => Some(unseen(&error)),
     }
-    let staged = families::foreign_changes(cluster, place).await?;
-    Some(format!(
-        "apply refuses it as long as other changes of the network of {place} are staged: {}; apply or revert them in the \
-         network settings of the node first",
-        staged.join(" ")
-    ))
 }

@@ -33,7 +33,8 @@ use crate::project::{Project, Workspace, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
 use crate::session::{
-    Application, LogJournal, StateRecords, identified, identities, is_needed, look_again, refuse_doubted,
+    Application, LogJournal, StateRecords, identified, identities, is_needed, look_again, recall,
+    refuse_doubted,
 };
 
 /// How a plan is applied.
@@ -112,6 +113,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     };
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
+    recall(&workspace, &state, &clusters.provider);
     let planning = agreed_plan(global, request, saved.as_ref(), &workspace, &state, &clusters).await?;
     if !request.planning.simulate {
         tell_unadopted_in_bucket(&project, &workspace.registry, &state, &planning).await;

@@ -1,14 +1,16 @@
 //! What belongs to one node: its network, name resolution, time and notes.
 
+mod difference;
 mod hosts;
 mod interfaces;
 mod reload;
 mod settings;
 mod staged;
+mod take_back;
 
 pub(crate) use interfaces::{NODE_NETWORK, batch, holds};
-pub(crate) use reload::Reloads;
-pub(crate) use staged::{Turn, foreign_changes, is_unfinished};
+pub(crate) use reload::{Reloads, remark_on_staged};
+pub(crate) use staged::{Turn, is_unfinished};
 
 use crate::object::Object;
 

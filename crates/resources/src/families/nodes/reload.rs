@@ -11,7 +11,9 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::staged::{DUE, Known, Staged, is_unfinished, takes_away};
+use super::difference::{Change, listed};
+use super::staged::{DUE, Foreign, Staged, is_unfinished, see, takes_away};
+use super::take_back::{also_staged, take_back};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, failed, refused};
 use crate::object::Planning;
 use crate::params::Params;
@@ -32,6 +34,8 @@ pub(crate) struct Reloads {
     nodes: Mutex<BTreeMap<String, Arc<Reload>>>,
     /// The interfaces that the plan changes, by their nodes.
     planned: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// Those that an earlier run of the same log has perhaps staged something of.
+    left: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// How far the changes of one node have come.
@@ -51,6 +55,8 @@ struct Reload {
 struct Applied {
     last: u64,
     failure: Option<ProviderError>,
+    /// Whether what was staged is as it was before.
+    is_taken_back: bool,
 }
 
 impl Reloads {
@@ -61,16 +67,32 @@ impl Reloads {
 
     /// Takes note of an interface that the plan changes, by its values before or after that.
     pub(crate) fn expect(&self, interface: &Value) {
-        if let (Some(node), Some(name)) = (text(interface, "node_name"), text(interface, "name")) {
-            let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-            planned.entry(node.to_string()).or_default().insert(name.to_string());
-        }
+        take_down(&self.planned, interface);
+    }
+
+    /// Takes note of an interface that an earlier run of the same log has perhaps staged something of.
+    pub(crate) fn recall(&self, interface: &Value) {
+        take_down(&self.left, interface);
     }
 
     fn planned(&self, node: &str) -> BTreeSet<String> {
-        let planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        planned.get(node).cloned().unwrap_or_default()
+        noted(&self.planned, node)
     }
+
+    fn left(&self, node: &str) -> BTreeSet<String> {
+        noted(&self.left, node)
+    }
+}
+
+fn take_down(names: &Mutex<BTreeMap<String, BTreeSet<String>>>, interface: &Value) {
+    if let (Some(node), Some(name)) = (text(interface, "node_name"), text(interface, "name")) {
+        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.entry(node.to_string()).or_default().insert(name.to_string());
+    }
+}
+
+fn noted(names: &Mutex<BTreeMap<String, BTreeSet<String>>>, node: &str) -> BTreeSet<String> {
+    names.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned().unwrap_or_default()
 }
 
 impl Reload {
@@ -102,12 +124,12 @@ pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
 pub(super) async fn remains(cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
     let named = (text(prior, "node_name"), text(prior, "name"));
     let (Some(node), Some(name)) = named else { return Ok(None) };
-    if !is_unfinished(prior) {
+    if !is_unfinished(prior) && !cluster.reloads.left(node).contains(name) {
         return Ok(None);
     }
-    let staged = cluster.api.staged(node).await?.unwrap_or_default();
-    let begin = format!("-iface {name} ");
-    Ok(staged.lines().any(|line| line.starts_with(&begin)).then(|| prior.clone()))
+    let changes = see(cluster, node).await?.unwrap_or_default().changes;
+    let is_going = changes.iter().any(|change| change.name == name && change.after.is_none());
+    Ok(is_going.then(|| with(prior, "timeout_reload", Value::number(DUE))))
 }
 
 /// Tells of a reload that is due although nothing else changes.
@@ -128,24 +150,22 @@ pub(super) async fn refuse_foreign(
     prior: Option<&Value>,
     planned: Option<&Value>,
 ) -> Result<(), ProviderError> {
-    let node = planned.or(prior).and_then(|value| text(value, "node_name")).unwrap_or_default();
-    let mut turn = call.cluster.reloads.of(node).turn.clone().lock_owned().await;
-    // What an earlier run left is not somebody else's, as far as this plan is about it.
-    if turn.known == Known::NotYet && prior.is_some_and(is_unfinished) {
-        turn.keep(call, node).await?;
-        let others = turn.beside(&call.cluster.reloads.planned(node));
-        if !others.is_empty() {
-            *turn = Staged::default();
-            return Err(beside_foreign(node, &others.join("\n")));
-        }
+    let values = planned.or(prior);
+    let named = |attribute: &str| values.and_then(|value| text(value, attribute)).unwrap_or_default();
+    let (node, name) = (named("node_name"), named("name"));
+    let reloads = &call.cluster.reloads;
+    if let Some(prior) = prior.filter(|prior| is_unfinished(prior)) {
+        reloads.recall(prior);
     }
-    if let Some(foreign) = turn.foreign(call, node).await? {
+    let mut turn = reloads.of(node).turn.clone().lock_owned().await;
+    let foreign = turn.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await?;
+    if !foreign.is_empty() {
         return Err(beside_foreign(node, &foreign));
     }
     if prior.is_none() {
         refuse_unreadable(call, node, planned).await?;
     }
-    turn.would_take_away = takes_away(prior, planned);
+    turn.staging = Some((name.to_string(), takes_away(prior, planned)));
     *call.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
     Ok(())
 }
@@ -163,13 +183,33 @@ async fn refuse_unreadable(
     }
 }
 
-fn beside_foreign(node: &str, lines: &str) -> ProviderError {
-    let message = format!(
-        "changes of the network of {node} are staged that are not of this run, and would be applied with it:\n{lines}"
-    );
-    let hint = "apply them or revert them in the network settings of the node, then apply again";
-    refused(message, Some(hint))
+/// Nothing of this run is staged, and it stages nothing.
+fn beside_foreign(node: &str, foreign: &Foreign) -> ProviderError {
+    if foreign.others.is_empty() {
+        let message = format!(
+            "an earlier run has staged changes of the network of {node} that this one is not about, and they would be \
+             applied with it: {}",
+            listed(&foreign.left)
+        );
+        let hint =
+            "apply without -target, which completes them, or revert them in the network settings of the node";
+        return refused(message, Some(hint));
+    }
+    let beside = also_staged("an earlier run", &foreign.left);
+    let hint = if foreign.left.is_empty() { SETTLE } else { REVERT };
+    refused(format!("{}{beside}", not_of_this_run(node, &foreign.others)), Some(hint))
 }
+
+fn not_of_this_run(node: &str, others: &[Change]) -> String {
+    format!(
+        "changes of the network of {node} are staged that are not of this run, and would be applied with it: {}",
+        listed(others)
+    )
+}
+
+const SETTLE: &str = "apply them or revert them in the network settings of the node, then apply again";
+
+const REVERT: &str = "revert all of it in the network settings of the node, then apply again, which stages its own changes anew";
 
 /// Takes note of a change that is staged: others of the node have their turn. Whether it is one that a reload applies.
 pub(super) async fn stage(
@@ -190,9 +230,7 @@ pub(super) async fn stage(
     let number = call.cluster.reloads.of(node).stage(seconds.unsigned_abs());
     *call.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
     if let Some(turn) = &mut turn {
-        turn.takes_away |= turn.would_take_away;
-        turn.lose_track();
-        turn.keep(call, node).await?;
+        turn.keep(call, node, planned).await?;
     }
     Ok(true)
 }
@@ -217,8 +255,15 @@ pub(super) async fn apply(
         applied.last = reload.staged();
         let most = std::mem::take(&mut *reload.patience.lock().unwrap_or_else(PoisonError::into_inner));
         let done = reload_node(call, node, &mut turn, Duration::from_secs(most)).await;
-        applied.failure = done.as_ref().err().cloned();
-        return done;
+        applied.failure = done.as_ref().err().map(|(failure, _)| failure.clone());
+        applied.is_taken_back = done.as_ref().is_err_and(|(_, is_taken_back)| *is_taken_back);
+        if applied.is_taken_back {
+            call.undo();
+        }
+        return done.map_err(|(failure, _)| failure);
+    }
+    if applied.is_taken_back {
+        call.undo();
     }
     match applied.failure.clone() {
         Some(failure) => {
@@ -228,15 +273,22 @@ pub(super) async fn apply(
     }
 }
 
-async fn reload_node(
-    call: &Call<'_>,
-    node: &str,
-    staged: &mut Staged,
-    most: Duration,
-) -> Result<(), ProviderError> {
-    call.go_on(APPLY)?;
-    if let Some(foreign) = staged.foreign(call, node).await? {
-        return Err(beside_foreign(node, &foreign));
+/// Why a reload was not made, or failed, and whether what was staged is as it was before.
+type Failed = (ProviderError, bool);
+
+async fn reload_node(call: &Call<'_>, node: &str, staged: &mut Staged, most: Duration) -> Result<(), Failed> {
+    let kept = |failure: ProviderError| (failure, false);
+    call.go_on(APPLY).map_err(kept)?;
+    let reloads = &call.cluster.reloads;
+    let foreign = match staged.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await {
+        Err(error) if staged.is_undone => {
+            staged.settle(None);
+            return Err((error, true));
+        }
+        found => found.map_err(kept)?,
+    };
+    if !foreign.is_empty() {
+        return Err(beside_own(call, node, staged, &foreign).await);
     }
     if staged.takes_away && call.is_partial.load(Ordering::SeqCst) {
         return Err(not_by_half(call, node, staged).await);
@@ -246,27 +298,48 @@ async fn reload_node(
         Ok(task) => task,
         Err(error) => {
             if error.lost && !is_reachable(call, node, most).await {
-                return Err(cut_off(node, most));
+                return Err(kept(cut_off(node, most)));
             }
-            return Err(taken_back(call, node, staged, &error).await);
+            return Err(not_begun(call, node, staged, &error).await);
         }
     };
-    after_begin(call, node, &began, most).await?;
-    staged.settle();
+    after_begin(call, node, &began, most).await.map_err(kept)?;
+    let now = see(call.cluster, node).await.ok().flatten();
+    let beside = now.as_ref().map(|now| staged.beside(&now.entries)).unwrap_or_default();
+    if !beside.is_empty() && now.as_ref().is_some_and(|now| now.changes.is_empty()) {
+        let told = listed(&beside);
+        call.progress.status(&format!("somebody changed the network of {node} while it was applied: {told}"));
+    }
+    staged.settle(now);
     Ok(())
 }
 
+/// Others have staged something beside what this run has.
+async fn beside_own(call: &Call<'_>, node: &str, staged: &mut Staged, foreign: &Foreign) -> Failed {
+    let others = not_of_this_run(node, &foreign.others);
+    match take_back(call, node, staged, foreign).await {
+        Some(left) if left.is_empty() => {
+            let hint = format!("what this run had staged was taken back: {SETTLE}");
+            (refused(others, Some(&hint)), true)
+        }
+        Some(left) => (refused(format!("{others}{}", also_staged("pve", &left)), Some(REVERT)), false),
+        None => (refused(format!("{others}; so would what this run has staged"), Some(REVERT)), false),
+    }
+}
+
 /// What is staged takes something away, and what was to take its place is not staged.
-async fn not_by_half(call: &Call<'_>, node: &str, staged: &mut Staged) -> ProviderError {
+async fn not_by_half(call: &Call<'_>, node: &str, staged: &mut Staged) -> Failed {
     let message = format!(
         "{}: not all changes of it could be staged, and the others would take something away from the node",
         APPLY.on(node)
     );
-    let hint = match take_back(call, node, staged).await {
-        true => "what was staged on the node was taken back: put right what failed, and apply again",
-        false => NOT_TAKEN_BACK,
-    };
-    refused(message, Some(hint))
+    match take_back(call, node, staged, &Foreign::default()).await {
+        Some(_) => {
+            let hint = "what was staged on the node was taken back: put right what failed, and apply again";
+            (refused(message, Some(hint)), true)
+        }
+        None => (refused(message, Some(NOT_TAKEN_BACK)), false),
+    }
 }
 
 /// The end of a reload that has begun.
@@ -308,31 +381,69 @@ async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiEr
 
 /// The failure of a reload that did not begin, as far as is known. What is still staged would be applied by the next
 /// one, whoever asks for it. What somebody else has staged meanwhile is not thrown away with it.
-async fn taken_back(call: &Call<'_>, node: &str, staged: &mut Staged, error: &ApiError) -> ProviderError {
-    let hint = match (take_back(call, node, staged).await, error.lost) {
-        (false, _) => NOT_TAKEN_BACK,
-        (true, false) => {
-            "what was staged on the node was taken back: put the configuration right and apply again"
-        }
-        (true, true) => {
-            "what was not applied by then was taken back: apply again, which looks at what is there"
-        }
+async fn not_begun(call: &Call<'_>, node: &str, staged: &mut Staged, error: &ApiError) -> Failed {
+    let failure = failed(APPLY.on(node), error);
+    let with_hint = |hint: &str| ProviderError { hint: Some(hint.to_string()), ..failure.clone() };
+    let reloads = &call.cluster.reloads;
+    let Ok(foreign) = staged.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await else {
+        return (with_hint(NOT_TAKEN_BACK), false);
     };
-    ProviderError { hint: Some(hint.to_string()), ..failed(APPLY.on(node), error) }
+    match take_back(call, node, staged, &foreign).await {
+        Some(left) if left.is_empty() && error.lost => (
+            with_hint(
+                "what was not applied by then was taken back: apply again, which looks at what is there",
+            ),
+            false,
+        ),
+        Some(left) if left.is_empty() && foreign.is_empty() => {
+            let hint =
+                "what was staged on the node was taken back: put the configuration right and apply again";
+            (with_hint(hint), true)
+        }
+        Some(left) if left.is_empty() => {
+            let hint = format!(
+                "what this run had staged was taken back, and others have staged {}: {SETTLE}",
+                listed(&foreign.others)
+            );
+            (with_hint(&hint), true)
+        }
+        Some(left) => {
+            let also = format!("{NOT_TAKEN_BACK}: {}", listed(&left));
+            (with_hint(&also), false)
+        }
+        None => (with_hint(NOT_TAKEN_BACK), false),
+    }
 }
 
 const NOT_TAKEN_BACK: &str =
     "what was staged on the node could not be taken back: revert it in the node's network settings";
 
-/// Throws away what is staged, if all of it is of this run. Whether it is gone.
-async fn take_back(call: &Call<'_>, node: &str, staged: &mut Staged) -> bool {
-    let path = format!("/nodes/{node}/network");
-    let is_own = matches!(staged.foreign(call, node).await, Ok(None));
-    let is_gone = is_own && call.cluster.api.send(Method::Delete, &path, &[]).await.is_ok();
-    if is_gone {
-        staged.settle();
+/// What a plan has to be told of what is staged of a node: of whom it is, where apply refuses it. `None` where nothing is,
+/// or it cannot be asked.
+pub(crate) async fn remark_on_staged(
+    cluster: &Cluster,
+    node: &str,
+    planned: &BTreeSet<String>,
+) -> Option<String> {
+    let changes = see(cluster, node).await.ok()??.changes;
+    let found = Foreign::among(&changes, &cluster.reloads.left(node), planned);
+    if found.is_empty() {
+        return None;
     }
-    is_gone
+    if found.others.is_empty() {
+        return Some(format!(
+            "apply refuses it as long as changes of the network of {node} are staged that an earlier run has left and this \
+             plan is not about: {}; apply without -target completes them",
+            listed(&found.left)
+        ));
+    }
+    Some(format!(
+        "apply refuses it as long as other changes of the network of {node} are staged: {}{}; {} in the network settings of \
+         the node first",
+        listed(&found.others),
+        also_staged("an earlier run", &found.left),
+        if found.left.is_empty() { "apply or revert them" } else { "revert all of it" },
+    ))
 }
 
 fn cut_off(node: &str, most: Duration) -> ProviderError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
-use crate::cluster::{Api, ApiError, Content, Method};
+use crate::cluster::{Api, ApiError, Content, Method, NodeNetwork};
 
 /// What stands before a cluster. Everything that it does not say is as the cluster has it.
 #[async_trait]
@@ -21,9 +21,9 @@ pub(super) trait Watch: Send + Sync {
         params: &[(String, String)],
     ) -> Result<(), ApiError>;
 
-    /// What is staged of a node's network.
-    async fn staged(&self, cluster: &dyn Api, node: &str) -> Result<Option<String>, ApiError> {
-        cluster.staged(node).await
+    /// The network of a node, and what is staged of it.
+    async fn node_network(&self, cluster: &dyn Api, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
+        cluster.node_network(node).await
     }
 }
 
@@ -54,8 +54,12 @@ impl<W: Watch> Api for Watched<W> {
         self.cluster.send(method, path, params).await
     }
 
-    async fn staged(&self, node: &str) -> Result<Option<String>, ApiError> {
-        self.watch.staged(&*self.cluster, node).await
+    async fn node_network(&self, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
+        self.watch.node_network(&*self.cluster, node).await
+    }
+
+    fn server(&self) -> Option<String> {
+        self.cluster.server()
     }
 
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {

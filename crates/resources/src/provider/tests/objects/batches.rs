@@ -72,7 +72,7 @@ async fn a_part_of_a_batch_that_takes_something_away_is_taken_back() {
         let requests = store.requests();
         assert_eq!(count(&requests, "Put /nodes/pve/network "), 1, "{next:?}: the first one alone");
         assert_eq!(count(&requests, "Delete /nodes/pve/network "), 1, "{next:?}");
-        assert!(api.staged.lock().unwrap().is_empty());
+        assert!(api.staged().is_empty());
     }
 }
 
@@ -109,11 +109,11 @@ async fn a_change_that_is_perhaps_staged_is_of_this_run_and_taken_back_with_the_
         let lost = world.config(json!({"node_name": "pve", "name": "vmbr2", "timeout_reload": 5}));
         let error = world.try_apply(None, Some(&lost), &Recorder::default()).await.unwrap_err();
         assert!(error.message.contains("it broke"), "{}", error.message);
-        assert_eq!(api.staged.lock().unwrap().len(), 1);
+        assert_eq!(api.staged().len(), 1);
         let error = world.try_apply(made.as_ref(), None, &Partial).await.unwrap_err();
         assert!(error.hint.unwrap().contains("was taken back"), "{}", error.message);
         assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 1);
-        assert!(api.staged.lock().unwrap().is_empty());
+        assert!(api.staged().is_empty());
     }
 }
 
@@ -130,4 +130,30 @@ async fn what_only_adds_is_not_applied_beside_a_change_that_perhaps_takes_away()
     let error = world.try_apply(None, Some(&other), &Partial).await.unwrap_err();
     assert!(error.hint.unwrap().contains("was taken back"), "{}", error.message);
     assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 1);
+}
+
+/// What others stage while the batch is staged stays, and so does the node as it was.
+#[tokio::test(start_paused = true)]
+async fn what_a_run_has_staged_is_taken_back_alone_when_others_have_staged_something() {
+    let next = [None, Some(with("gateway", Json::Null)), Some(with("ports", json!(["eno1", "eno2"])))];
+    for next in next {
+        let (world, api, store) = staging();
+        let config = world.config(uplink());
+        let made = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
+        let planned = next.as_ref().map(|next| world.config(next.clone()));
+        let meddling = async {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            api.stage("vmbr99", Some(json!({"type": "bridge"})));
+        };
+        let recorder = Recorder::default();
+        let (done, ()) = tokio::join!(world.try_apply(made.as_ref(), planned.as_ref(), &recorder), meddling);
+        let error = done.unwrap_err();
+        assert!(error.message.ends_with("vmbr99: new"), "{next:?}: {error:?}");
+        assert!(error.hint.unwrap().starts_with("what this run had staged was taken back"));
+        // The record stays as it was: nothing of the change is left.
+        assert!(error.left.is_none() && !error.indeterminate, "{:?}", error.left);
+        assert_eq!(api.staged(), ["vmbr99"], "{next:?}");
+        assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 1, "{next:?}: the first one alone");
+        assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0, "{next:?}");
+    }
 }

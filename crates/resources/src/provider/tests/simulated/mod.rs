@@ -31,7 +31,7 @@ use pve_simulator::{Options, Server, Simulator, serve};
 use serde_json::Value as Json;
 
 use super::World;
-use crate::cluster::{Api, ApiError, Content, Method};
+use crate::cluster::{Api, ApiError, Content, Method, NodeNetwork};
 
 /// The port of the provider over HTTPS, as the binary has it.
 pub(super) struct OverHttps(Client, SshUploader, SshTarget);
@@ -55,6 +55,17 @@ impl Api for OverHttps {
             Method::Delete => pve_api_client::Method::Delete,
         };
         self.0.send(method, path, params).await.map_err(translated)
+    }
+
+    async fn node_network(&self, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
+        let path = format!("/nodes/{node}/network");
+        let whole = self.0.send_whole(pve_api_client::Method::Get, &path, &[]).await.map_err(translated)?;
+        let interfaces = whole["data"].as_array().cloned().unwrap_or_default();
+        Ok(Some(NodeNetwork { interfaces, changes: whole["changes"].as_str().map(String::from) }))
+    }
+
+    fn server(&self) -> Option<String> {
+        Some(self.0.server())
     }
 
     async fn wait(&self, upid: &str, most: Duration) -> Result<(), ApiError> {

@@ -1,0 +1,163 @@
+//! What runs that were stopped, and others, have staged of a node's network: each is told from the other, and nothing of
+//! others is applied or thrown away.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use pve_simulator::{FailureRule, How, Options, When};
+use simulated::{Cluster, Project};
+
+const NETWORK: &str = "/nodes/pve/network";
+
+fn bridge(label: &str, name: &str, attributes: &str) -> String {
+    format!(
+        "resource \"proxmox_network_linux_bridge\" \"{label}\" {{
+  node_name = \"pve\"
+  name      = \"{name}\"
+  {attributes}
+}}
+"
+    )
+}
+
+fn slow() -> Cluster {
+    Cluster::start(Options { latency: Duration::from_millis(200), ..Options::default() })
+}
+
+/// Ends a run once it has sent a request, before what that staged is applied.
+fn killed(cluster: &Cluster, project: &Project, method: &str) {
+    cluster.forget_requests();
+    let mut command = project.command(&["apply", "--auto-approve"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_sent = || cluster.requests().iter().any(|request| request.method == method);
+    while !is_sent() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        std::thread::yield_now();
+    }
+    while !is_staged(cluster) {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(is_staged(cluster) && reloads(cluster) == 0);
+}
+
+fn is_staged(cluster: &Cluster) -> bool {
+    cluster.whole(NETWORK)["changes"].as_str().is_some_and(|changes| changes.contains("iface vmbr5"))
+}
+
+fn reloads(cluster: &Cluster) -> usize {
+    let is_one =
+        |request: &&pve_simulator::RequestRecord| request.method == "PUT" && request.path.ends_with(NETWORK);
+    cluster.requests().iter().filter(is_one).count()
+}
+
+fn names(cluster: &Cluster) -> Vec<String> {
+    let list = cluster.get(NETWORK);
+    list.as_array().unwrap().iter().map(|entry| entry["iface"].as_str().unwrap().to_string()).collect()
+}
+
+#[test]
+fn what_others_stage_behind_a_run_that_was_killed_is_refused_by_name() {
+    let cluster = slow();
+    let project = Project::of(&cluster, &bridge("b", "vmbr5", ""));
+    killed(&cluster, &project, "POST");
+    let uplink =
+        [("type", "bridge"), ("cidr", "10.0.0.10/24"), ("gateway", "10.0.0.1"), ("bridge_ports", "eno1")];
+    let made = |name: &'static str| [&[("iface", name), ("autostart", "1")], &uplink[..]].concat();
+    let moved = [&[("type", "bridge"), ("cidr", "10.0.0.99/24"), ("autostart", "1")], &uplink[2..]].concat();
+    let back = [&[("autostart", "1")], &uplink[..]].concat();
+    let at_uplink = format!("{NETWORK}/vmbr0");
+    let at_other = format!("{NETWORK}/vmbr99");
+    for (theirs, told, undo) in [
+        (
+            ("POST", NETWORK, vec![("iface", "vmbr99"), ("type", "bridge")]),
+            "vmbr99: new",
+            ("DELETE", &*at_other, vec![]),
+        ),
+        (("DELETE", &*at_uplink, vec![]), "vmbr0: deleted", ("POST", NETWORK, made("vmbr0"))),
+        (
+            ("PUT", &*at_uplink, moved),
+            "vmbr0: address 10.0.0.10/24 -> 10.0.0.99/24",
+            ("PUT", &*at_uplink, back),
+        ),
+    ] {
+        cluster.send(theirs.0, theirs.1, &theirs.2);
+        let said = project.ok(&["plan"]);
+        let refusal = format!("other changes of the network of pve are staged: {told};");
+        assert!(said.contains(&refusal), "{refusal}\n{said}");
+        cluster.forget_requests();
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert!(said.contains("not of this run") && said.contains(told), "{said}");
+        assert!(cluster.requests().iter().all(|request| request.method == "GET"), "{said}");
+        cluster.send(undo.0, undo.1, &undo.2);
+    }
+    let said = project.ok(&["plan"]);
+    assert!(!said.contains("refuses"), "its own is nobody else's: {said}");
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(names(&cluster).contains(&"vmbr5".to_string()) && !is_staged(&cluster));
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn a_deletion_that_a_killed_run_has_staged_is_planned_until_it_is_applied() {
+    let cluster = slow();
+    let project = Project::of(&cluster, &bridge("b", "vmbr5", ""));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", "");
+    killed(&cluster, &project, "DELETE");
+    let said = project.ok(&["plan"]);
+    assert!(
+        said.contains("1 to destroy") && !said.contains("is gone") && !said.contains("refuses"),
+        "{said}"
+    );
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(!names(&cluster).contains(&"vmbr5".to_string()) && !is_staged(&cluster));
+}
+
+#[test]
+fn a_plan_about_less_does_not_apply_what_an_earlier_run_has_staged_and_says_whose_it_is() {
+    let refuse = |method: &str| FailureRule {
+        method: method.into(),
+        path: "/nodes/*/network".into(),
+        when: When::Nth(0),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let failures = vec![refuse("PUT"), refuse("DELETE")];
+    let cluster = Cluster::start(Options { failures, ..Options::default() });
+    let main = bridge("a", "vmbr5", "") + &bridge("b", "vmbr6", "");
+    let project = Project::of(&cluster, &main);
+    assert!(project.fails(&["apply", "--auto-approve"]).contains("could not be taken back"));
+    cluster.forget_requests();
+    let target = "-target=proxmox_network_linux_bridge.a";
+    let said = project.ok(&["plan", target]);
+    assert!(said.contains("an earlier run has left") && said.contains("vmbr6: new"), "{said}");
+    let said = project.fails(&["apply", "--auto-approve", target]);
+    assert!(said.contains("an earlier run has staged") && said.contains("vmbr6: new"), "{said}");
+    assert!(!said.contains("not of this run") && said.contains("without -target"), "{said}");
+    assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes."));
+}
+
+#[test]
+fn two_configurations_of_one_cluster_stage_together() {
+    let cluster = Cluster::start(Options::default());
+    let providers = "provider \"proxmox\" {}\nprovider \"proxmox\" {\n  alias = \"two\"\n}\n";
+    let main = [
+        providers.to_string(),
+        bridge("a", "vmbr5", ""),
+        bridge("b", "vmbr6", "provider = proxmox.two"),
+        bridge("c", "vmbr7", "provider = proxmox.two\n  depends_on = [proxmox_network_linux_bridge.a]"),
+    ];
+    let project = Project::of(&cluster, &main.concat());
+    for command in ["apply", "destroy"] {
+        for _ in 0..2 {
+            cluster.forget_requests();
+            let said = project.ok(&[command, "--auto-approve"]);
+            assert!(reloads(&cluster) <= 1, "{said}");
+        }
+    }
+}
