@@ -6,7 +6,7 @@ use pve_config::configuration::span_of;
 use pve_config::syntax::{Diagnostic, Severity};
 use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Told};
 use pve_model::event::{Claim, Operation};
-use pve_model::plan::{Action, Plan, Step};
+use pve_model::plan::{Action, Change, Plan, Step};
 use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::obstacles::obstacles;
 use pve_planner::planning::Planning;
@@ -92,6 +92,15 @@ pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider
     planning.doubts = obstacles(&planning.plan, &workspace.registry, &same_clusters(workspace, provider));
     let requests = requests(&planning.plan);
     look(workspace, planning, &requests, provider, &BTreeSet::new()).await;
+    for (address, remark) in provider.remarks(&requests).await {
+        let is_told = |change: &Change| change.address == address && change.notes.contains(&remark);
+        if !planning.plan.changes.iter().any(is_told) {
+            let summary =
+                format!("{address} finds something else staged in the cluster than when the plan was made");
+            let found = Diagnostic::error_without_span(summary, remark);
+            planning.warnings.push(Diagnostic { severity: Severity::Warning, ..found });
+        }
+    }
 }
 
 /// That something could not be looked up, in one warning.

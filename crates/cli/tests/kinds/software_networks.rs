@@ -211,3 +211,17 @@ fn everything_that_others_have_staged_of_networks_is_named() {
         assert!(said.contains(&format!("{named} (new)")), "{named}: {said}");
     }
 }
+
+#[test]
+fn what_others_stage_after_a_plan_was_saved_is_told_when_it_is_applied() {
+    let cluster = Cluster::start(Options::default());
+    let main = "resource \"proxmox_sdn_zone_simple\" \"s\" {\n  id = \"simple1\"\n}\n\
+                resource \"proxmox_sdn_applier\" \"a\" {\n  depends_on = [proxmox_sdn_zone_simple.s]\n}\n";
+    let project = Project::of(&cluster, main);
+    cluster.send("POST", "/cluster/sdn/zones", &[("zone", "before"), ("type", "simple")]);
+    project.ok(&["plan", "-out=saved"]);
+    cluster.send("POST", "/cluster/sdn/zones", &[("zone", "since"), ("type", "simple")]);
+    let (code, said) = project.ends(&["apply", "saved"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("staged in the cluster") && said.contains("zone since (new)"), "{said}");
+}

@@ -3,13 +3,15 @@
 mod difference;
 mod hosts;
 mod interfaces;
+mod refusals;
 mod reload;
 mod settings;
 mod staged;
 mod take_back;
 
 pub(crate) use interfaces::{NODE_NETWORK, batch, holds};
-pub(crate) use reload::{Reloads, remark_on_staged};
+pub(crate) use refusals::remark_on_staged;
+pub(crate) use reload::Reloads;
 pub(crate) use staged::{Turn, is_unfinished};
 
 use crate::object::Object;

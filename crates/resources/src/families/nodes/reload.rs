@@ -11,9 +11,10 @@ use std::time::Duration;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::difference::{Change, listed};
+use super::difference::listed;
+use super::refusals::{REVERT, SETTLE, also_staged, beside_foreign, not_of_this_run};
 use super::staged::{DUE, Foreign, Staged, is_unfinished, see, takes_away};
-use super::take_back::{also_staged, take_back};
+use super::take_back::take_back;
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, failed, refused};
 use crate::object::Planning;
 use crate::params::Params;
@@ -79,7 +80,8 @@ impl Reloads {
         noted(&self.planned, node)
     }
 
-    fn left(&self, node: &str) -> BTreeSet<String> {
+    /// The interfaces of a node that an earlier run has perhaps staged something of.
+    pub(super) fn left(&self, node: &str) -> BTreeSet<String> {
         noted(&self.left, node)
     }
 }
@@ -182,34 +184,6 @@ async fn refuse_unreadable(
         _ => Ok(()),
     }
 }
-
-/// Nothing of this run is staged, and it stages nothing.
-fn beside_foreign(node: &str, foreign: &Foreign) -> ProviderError {
-    if foreign.others.is_empty() {
-        let message = format!(
-            "an earlier run has staged changes of the network of {node} that this one is not about, and they would be \
-             applied with it: {}",
-            listed(&foreign.left)
-        );
-        let hint =
-            "apply without -target, which completes them, or revert them in the network settings of the node";
-        return refused(message, Some(hint));
-    }
-    let beside = also_staged("an earlier run", &foreign.left);
-    let hint = if foreign.left.is_empty() { SETTLE } else { REVERT };
-    refused(format!("{}{beside}", not_of_this_run(node, &foreign.others)), Some(hint))
-}
-
-fn not_of_this_run(node: &str, others: &[Change]) -> String {
-    format!(
-        "changes of the network of {node} are staged that are not of this run, and would be applied with it: {}",
-        listed(others)
-    )
-}
-
-const SETTLE: &str = "apply them or revert them in the network settings of the node, then apply again";
-
-const REVERT: &str = "revert all of it in the network settings of the node, then apply again, which stages its own changes anew";
 
 /// Takes note of a change that is staged: others of the node have their turn. Whether it is one that a reload applies.
 pub(super) async fn stage(
@@ -417,34 +391,6 @@ async fn not_begun(call: &Call<'_>, node: &str, staged: &mut Staged, error: &Api
 
 const NOT_TAKEN_BACK: &str =
     "what was staged on the node could not be taken back: revert it in the node's network settings";
-
-/// What a plan has to be told of what is staged of a node: of whom it is, where apply refuses it. `None` where nothing is,
-/// or it cannot be asked.
-pub(crate) async fn remark_on_staged(
-    cluster: &Cluster,
-    node: &str,
-    planned: &BTreeSet<String>,
-) -> Option<String> {
-    let changes = see(cluster, node).await.ok()??.changes;
-    let found = Foreign::among(&changes, &cluster.reloads.left(node), planned);
-    if found.is_empty() {
-        return None;
-    }
-    if found.others.is_empty() {
-        return Some(format!(
-            "apply refuses it as long as changes of the network of {node} are staged that an earlier run has left and this \
-             plan is not about: {}; apply without -target completes them",
-            listed(&found.left)
-        ));
-    }
-    Some(format!(
-        "apply refuses it as long as other changes of the network of {node} are staged: {}{}; {} in the network settings of \
-         the node first",
-        listed(&found.others),
-        also_staged("an earlier run", &found.left),
-        if found.left.is_empty() { "apply or revert them" } else { "revert all of it" },
-    ))
-}
 
 fn cut_off(node: &str, most: Duration) -> ProviderError {
     let message = format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::difference::{Change, listed};
+use super::difference::Change;
 use super::staged::{Foreign, Staged, look, see};
 use crate::cluster::{ApiError, Call, Method};
 
@@ -100,12 +100,4 @@ fn settable(entry: &Map<String, Json>) -> BTreeMap<String, String> {
     let is_settable = |name: &String| SETTABLE.contains(&name.as_str());
     let known = entry.iter().filter(|(name, value)| is_settable(name) && !value.is_null());
     known.map(|(name, value)| (name.clone(), text(value))).filter(|(_, text)| !text.is_empty()).collect()
-}
-
-/// What is staged beside what others have staged, for their error.
-pub(super) fn also_staged(whose: &str, left: &[Change]) -> String {
-    match left {
-        [] => String::new(),
-        left => format!("; {whose} has itself staged {}, which would be applied with them", listed(left)),
-    }
 }
