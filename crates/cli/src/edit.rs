@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pve_model::InstanceAddress;
-use pve_model::event::{NO_CLUSTER, Operation, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::event::{NO_CLUSTER, Operation, Payload, RunFinished, RunResult};
 use pve_model::state::State;
 use pve_state::{EventLog, Writer, WriterError};
 
@@ -97,13 +97,8 @@ impl Edit {
         payloads: Vec<Payload>,
         done: BTreeMap<Operation, u64>,
     ) -> Result<(), Failure> {
-        let started = Payload::RunStarted(RunStarted {
-            command: self.command.into(),
-            environment: self.environment.clone(),
-            cluster: self.state.cluster.clone().unwrap_or_else(|| NO_CLUSTER.into()),
-            place: self.home.place.clone(),
-            store: self.home.store.clone(),
-        });
+        let cluster = self.state.cluster.as_deref().unwrap_or(NO_CLUSTER);
+        let started = self.home.run_started(self.command, &self.environment, cluster);
         let result = RunResult::Succeeded;
         let finished = Payload::RunFinished(RunFinished { result, done, failed: 0 });
         let all = std::iter::once(started).chain(payloads).chain([finished]).collect();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pve_model::event::{LogMoved, Payload};
+use pve_model::event::{LogMoved, Payload, RunStarted};
 use pve_model::state::State;
 use pve_state::{Draft, EventLog};
 use pve_state_s3::{Settings, SharedLog};
@@ -28,6 +28,19 @@ pub struct LogHome {
     pub place: Option<String>,
     /// The endpoint by which the store is reached. It can have several.
     pub store: Option<String>,
+}
+
+impl LogHome {
+    /// The event that begins a run on the log.
+    pub fn run_started(&self, command: &str, environment: &str, cluster: &str) -> Payload {
+        Payload::RunStarted(RunStarted {
+            command: command.into(),
+            environment: environment.into(),
+            cluster: cluster.into(),
+            place: self.place.clone(),
+            store: self.store.clone(),
+        })
+    }
 }
 
 /// Where the environment's log is by the configuration.

@@ -9,7 +9,7 @@ use pve_executor::ports::Provider as _;
 use pve_model::InstanceAddress;
 use pve_model::address::Target;
 use pve_model::codec::encode;
-use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult, RunStarted};
+use pve_model::event::{ActionFailed, InstanceObserved, Payload, RunFinished, RunResult};
 use pve_model::plan::Change;
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::{InstanceRecord, OpenAction, State};
@@ -63,15 +63,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
         let told = take_over(provider, change, &options.id).await?;
         record.values["description"] = told.map_or(Json::Null, Json::String);
     }
-    let home = log_home(&project)?;
-    let started = RunStarted {
-        command: "import".into(),
-        environment: project.stream().into(),
-        cluster: clusters.name.clone(),
-        place: home.place,
-        store: home.store,
-    };
-    let mut events = vec![Payload::RunStarted(started)];
+    let mut events = vec![log_home(&project)?.run_started("import", project.stream(), &clusters.name)];
     events.extend(settled(&state, &address, taken, &options.id));
     events.push(Payload::InstanceImported(InstanceObserved {
         address: address.clone(),

@@ -12,7 +12,7 @@ use pve_executor::{Outcome, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
     ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation, OutputsRecorded,
-    Payload, PlanApproved, RunFinished, RunResult, RunStarted,
+    Payload, PlanApproved, RunFinished, RunResult,
 };
 use pve_model::plan::{Plan, Step};
 use pve_model::provisioner::Provision;
@@ -193,14 +193,7 @@ impl Application<'_> {
     ) -> Result<Applied, Failure> {
         let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
         let plan = &self.planning.plan;
-        record(Payload::RunStarted(RunStarted {
-            command: self.command.into(),
-            environment: self.environment.clone(),
-            cluster: self.cluster.clone(),
-            place: self.home.place.clone(),
-            store: self.home.store.clone(),
-        }))
-        .await?;
+        record(self.home.run_started(self.command, &self.environment, &self.cluster)).await?;
         let configuration = recorded_configuration(self.workspace);
         let digest = configuration.digest.clone();
         if writer.state().configuration.as_deref() != Some(&*digest) {

@@ -118,10 +118,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     if !request.planning.simulate {
         tell_unadopted_in_bucket(&project, &workspace.registry, &state, &planning).await;
     }
-    let identities = match &saved {
-        Some(saved) => saved.identities.clone(),
-        None => identities(&planning, &state, &clusters.provider),
-    };
+    let identities = identities_of(saved.as_ref(), &planning, &state, &clusters);
     let is_needed = is_needed(&planning);
     if !is_needed && !teaches(request, &planning, &state, &identities, &clusters) {
         report_kept(&planning);
@@ -225,6 +222,19 @@ async fn agreed_plan(
         Err(refused)
     })?;
     Ok(planning)
+}
+
+/// What told objects from others when they were read for the plan.
+fn identities_of(
+    saved: Option<&SavedPlan>,
+    planning: &Planning,
+    state: &State,
+    clusters: &Clusters,
+) -> BTreeMap<InstanceAddress, String> {
+    match saved {
+        Some(saved) => saved.identities.clone(),
+        None => identities(planning, state, &clusters.provider),
+    }
 }
 
 /// Whether a run without changes is worth an event: for what became known of objects that nothing else happens to, or

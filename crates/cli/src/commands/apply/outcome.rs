@@ -89,6 +89,34 @@ fn report(
     paint: Paint,
     is_kept: bool,
 ) -> Ended {
+    for failure in &outcome.failures {
+        let error = without_address(&failure.error, &failure.address);
+        let fault = (failure.address.clone(), format!("{}: {error}", failure.address));
+        workspace.failure_about([fault], failure.hint.clone(), []).report(paint);
+    }
+    print_counts(global, (outcome, imported, document))?;
+    if outcome.is_complete() {
+        return Ok(0);
+    }
+    if !is_kept {
+        // `apply` would make again what was destroyed.
+        let again = if command == "destroy" { "destroy" } else { "apply" };
+        // What a failure asks for comes first; a step that was stopped asks for no more than the next run.
+        let asks = !outcome.interrupted && outcome.failures.iter().any(|failure| failure.hint.is_some());
+        let once = if asks { "Once what failed is settled, " } else { "" };
+        eprintln!(
+            "{} What was done is recorded. {once}`pve {again}` again continues from here.",
+            paint.cyan("Hint:")
+        );
+    }
+    Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
+}
+
+/// What was done: a sentence, or a JSON document.
+fn print_counts(
+    global: &GlobalOptions,
+    (outcome, imported, mut document): (&Outcome, usize, Json),
+) -> Result<(), Failure> {
     let done = |operation| outcome.done.get(&operation).copied().unwrap_or_default();
     let imported = match imported {
         0 => String::new(),
@@ -100,14 +128,8 @@ fn report(
         done(Operation::Update),
         done(Operation::Delete)
     );
-    for failure in &outcome.failures {
-        let error = without_address(&failure.error, &failure.address);
-        let fault = (failure.address.clone(), format!("{}: {error}", failure.address));
-        workspace.failure_about([fault], failure.hint.clone(), []).report(paint);
-    }
     let (failed, skipped) = (outcome.failures.len(), outcome.skipped.len());
     if global.json {
-        let mut document = document;
         for (name, value) in [
             ("complete", json!(outcome.is_complete())),
             ("interrupted", json!(outcome.interrupted)),
@@ -125,19 +147,5 @@ fn report(
     } else {
         println!("Not complete: {counts}; {failed} failed, {skipped} not started.");
     }
-    if outcome.is_complete() {
-        return Ok(0);
-    }
-    if !is_kept {
-        // `apply` would make again what was destroyed.
-        let again = if command == "destroy" { "destroy" } else { "apply" };
-        // What a failure asks for comes first; a step that was stopped asks for no more than the next run.
-        let asks = !outcome.interrupted && outcome.failures.iter().any(|failure| failure.hint.is_some());
-        let once = if asks { "Once what failed is settled, " } else { "" };
-        eprintln!(
-            "{} What was done is recorded. {once}`pve {again}` again continues from here.",
-            paint.cyan("Hint:")
-        );
-    }
-    Ok(if outcome.interrupted { INTERRUPTED } else { FAILED })
+    Ok(())
 }
