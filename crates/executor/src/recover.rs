@@ -25,6 +25,13 @@ pub trait Records: Sync {
         None
     }
 
+    /// Another instance that has the id of that object: it was made or taken in since, which it could not have been with
+    /// the id in use.
+    fn successor(&self, intent: &ActionIntended) -> Option<InstanceAddress> {
+        let _ = intent;
+        None
+    }
+
     /// The record of an object that was found.
     fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord;
 }
@@ -54,7 +61,10 @@ pub async fn recover(
         let address = open.intent.address.clone();
         let (payload, finding) = match cut_off(open) {
             Some((payload, line)) => (payload, Ok(Cow::from(line))),
-            None => found(open, provider, records).await,
+            None => match records.successor(&open.intent).filter(|_| is_delete(open)) {
+                Some(other) => gone_before(open, &other),
+                None => found(open, provider, records).await,
+            },
         };
         match finding {
             Ok(line) => report.resolved.push((address, line.into_owned())),
@@ -120,6 +130,17 @@ async fn found(open: &OpenAction, provider: &dyn Provider, records: &dyn Records
             (Payload::ActionIndeterminate(unclear), Err(reason))
         }
     }
+}
+
+/// A delete of something whose id another instance has since.
+fn gone_before(open: &OpenAction, other: &InstanceAddress) -> (Payload, Finding) {
+    let succeeded = ActionSucceeded { action: open.intent.action, record: None };
+    let line = format!("it is gone, as was wanted: {other} has its id");
+    (Payload::ActionSucceeded(succeeded), Ok(line.into()))
+}
+
+fn is_delete(open: &OpenAction) -> bool {
+    open.intent.operation == Operation::Delete
 }
 
 /// What is left of an object that was not destroyed. What the delete did to it before, for instance a shutdown, is no

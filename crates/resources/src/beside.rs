@@ -8,6 +8,7 @@ use pve_model::rules::{Beside, Extra};
 use serde_json::{Map, Value as Json};
 
 use crate::container::match_mount_points;
+use crate::known_volumes::SMALL_DRIVES;
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::unspoken::{Shape, changed_options, new_volume_in_words, option_in_words, unspoken};
@@ -132,9 +133,6 @@ fn named_parts(value: &Value) -> BTreeSet<String> {
     named.extend((0..all_blocks(value, network_blocks(value)).len()).map(|index| format!("net{index}")));
     named
 }
-
-/// Blocks of drives that have one place each.
-const SMALL_DRIVES: &[(&str, &str)] = &[("efi_disk", "efidisk0"), ("tpm_state", "tpmstate0")];
 
 fn drives(observed: &Observed) -> impl Iterator<Item = Extra> {
     let names = ["ide", "sata", "scsi", "virtio"].into_iter().flat_map(|bus| observed.numbered(bus));

@@ -20,6 +20,7 @@ mod firewall_ipset;
 mod firewall_options;
 mod firewall_rules;
 mod guest;
+mod known_volumes;
 mod limits;
 mod node_firewall;
 mod null_resource;

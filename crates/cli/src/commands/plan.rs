@@ -56,7 +56,14 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
         if !global.json && !is_automation() {
             let simulate = if options.planning.simulate { "--simulate " } else { "" };
             let path = path.display();
-            eprintln!("Saved to {path}. Apply exactly this with `pve apply {simulate}{path}`.");
+            if state.open_actions.is_empty() {
+                eprintln!("Saved to {path}. Apply exactly this with `pve apply {simulate}{path}`.");
+            } else {
+                eprintln!(
+                    "Saved to {path}. It cannot be applied: a run comes first that finds out what became of the one before. \
+                     `pve refresh` does no more than that; plan again after it."
+                );
+            }
         }
     }
     Ok(if options.detailed_exitcode && has_changes(&planning) { CHANGES } else { 0 })

@@ -67,6 +67,21 @@ impl Records for StateRecords<'_> {
         known?.identity.clone()
     }
 
+    fn successor(&self, intent: &ActionIntended) -> Option<InstanceAddress> {
+        let registry = &self.workspace.registry;
+        let id = |kind: &str, record: &InstanceRecord| {
+            let rules = registry.resource(kind)?;
+            registry.guest_id(kind, &recorded_value(record, rules).unmark_deep().0)
+        };
+        let wanted = id(&intent.address.resource.kind, self.record(intent)?)?;
+        let others = self.state.instances.iter().filter(|(address, _)| **address != intent.address);
+        let mut others = others.filter_map(|(address, instance)| Some((address, instance.current.as_ref()?)));
+        let other = others.find(|(address, record)| {
+            record.provider == intent.provider && id(&address.resource.kind, record) == Some(wanted)
+        });
+        other.map(|(address, _)| address.clone())
+    }
+
     fn made(&self, intent: &ActionIntended, value: &Value) -> InstanceRecord {
         let made = recovered_record(self.workspace, intent, value);
         // The intent of a delete tells nothing of what it is about.

@@ -45,6 +45,8 @@ pub(crate) struct Call<'a> {
     pub(crate) marker: Option<String>,
     /// Whether the guest was found to be without it.
     pub(crate) taken_over: AtomicBool,
+    /// Whether a volume was found not to be where it was planned to be.
+    pub(crate) has_other_volumes: AtomicBool,
     done: Mutex<Vec<String>>,
 }
 
@@ -53,7 +55,7 @@ impl<'a> Call<'a> {
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
         let (turn, staged, done) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (marker, taken_over) = (None, AtomicBool::default());
-        let is_partial = AtomicBool::default();
+        let (is_partial, has_other_volumes) = (AtomicBool::default(), AtomicBool::default());
         Call {
             cluster,
             progress,
@@ -65,6 +67,7 @@ impl<'a> Call<'a> {
             identity: None,
             marker,
             taken_over,
+            has_other_volumes,
             done,
         }
     }

@@ -89,15 +89,18 @@ impl Target<'_> {
             Some(prior) => {
                 let observed = self.look_at_existing().await?;
                 self.call.refuse_other(prior, &observed)?;
+                self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
                 observed.running == Some(true)
             }
             None => false,
         };
+        let mut moved = Vec::new();
         if prior.is_some() || cloned {
-            was_running = self.move_volumes(planned, was_running).await?;
+            moved = self.move_volumes(prior, planned, was_running).await?;
+            was_running &= moved.is_empty();
         }
         let was_running = self.map_ids(prior, planned, was_running).await?;
-        self.configure(prior, planned, cloned).await?;
+        self.configure(prior, planned, cloned, &moved).await?;
         if prior.is_some() || cloned {
             self.resize_volumes(planned).await?;
         }
@@ -136,9 +139,13 @@ impl Target<'_> {
         prior: Option<&Value>,
         planned: &Value,
         cloned: bool,
+        moved: &[String],
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_options().await?;
         self.call.refuse_taken_over(&observed)?;
+        if let Some(prior) = prior {
+            self.call.refuse_other_volumes((prior, planned), &observed, moved)?;
+        }
         let known = prior.map(|prior| with_inherited(prior, &self.decode(&observed, planned)));
         let (mut set, mut delete) = match &known {
             Some(known) => encode_options(planned, Purpose::All).since(&encode_options(known, Purpose::All)),
@@ -193,6 +200,7 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
         self.call.refuse_other(prior, &observed)?;
+        self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

@@ -12,6 +12,7 @@ mod apply;
 mod decode;
 mod encode;
 mod idmap;
+mod leaving;
 mod mount_points;
 mod plan;
 mod schema;
@@ -25,7 +26,8 @@ use crate::registry::Rules;
 
 pub(crate) use apply::Target;
 pub(crate) use decode::decode_container;
-pub(crate) use mount_points::match_mount_points;
+pub(crate) use leaving::with_leaving;
+pub(crate) use mount_points::{match_mount_points, slot_of};
 pub(crate) use schema::fields;
 
 /// The names of the kind.

@@ -10,23 +10,42 @@ use crate::params::Params;
 use crate::property::Properties;
 use crate::values::{all_blocks, text};
 
-/// For each mount point the one that it was before: that with its path, else the one in its place if its volume stays.
+/// For each mount point the one that it was before: that with the volume that it names, else that with its path, else the
+/// one in its place if its volume stays, or whose path another one has taken.
 pub(crate) fn match_mount_points(before: &[Value], after: &[Value]) -> Vec<Option<usize>> {
-    let with_path = |point: &Value| before.iter().position(|old| text(old, "path") == text(point, "path"));
-    let mut matches: Vec<Option<usize>> = after.iter().map(with_path).collect();
-    for index in 0..after.len().min(before.len()) {
-        let free = matches[index].is_none() && !matches.contains(&Some(index));
-        let fits =
-            ["volume", "size"].iter().all(|name| text(&before[index], name) == text(&after[index], name));
-        if free && (fits || is_volume_id(&after[index]) && stays(&before[index], &after[index])) {
-            matches[index] = Some(index);
+    let path = |point: &Value| text(point, "path").map(str::to_string);
+    let at_its_path = |old: &Value, new: &Value| path(old) == path(new);
+    let has_its_volume = |old: &Value, new: &Value| names_volume_of(old, new);
+    let fits =
+        |old: &Value, new: &Value| ["volume", "size"].iter().all(|name| text(old, name) == text(new, name));
+    let is_displaced = |old: &Value| after.iter().any(|new| at_its_path(old, new));
+    type Rule<'r> = &'r dyn Fn((usize, &Value), (usize, &Value)) -> bool;
+    let rules: [Rule<'_>; 5] = [
+        &|(_, old), (_, new)| has_its_volume(old, new) && at_its_path(old, new),
+        &|(_, old), (_, new)| has_its_volume(old, new),
+        &|(_, old), (_, new)| at_its_path(old, new),
+        &|(from, old), (to, new)| from == to && fits(old, new),
+        &|(_, old), (_, new)| is_displaced(old) && fits(old, new),
+    ];
+    let mut matches: Vec<Option<usize>> = vec![None; after.len()];
+    for rule in rules {
+        for (to, new) in after.iter().enumerate() {
+            if matches[to].is_none() {
+                let mut olds = before.iter().enumerate();
+                let old = olds.find(|old| !matches.contains(&Some(old.0)) && rule(*old, (to, new)));
+                matches[to] = old.map(|(from, _)| from);
+            }
         }
     }
     matches
 }
 
-fn is_volume_id(point: &Value) -> bool {
-    text(point, "volume").is_some_and(|volume| volume.contains(':'))
+/// Whether a mount point names the volume that the other one has. A directory of the node may be mounted at many paths.
+fn names_volume_of(old: &Value, new: &Value) -> bool {
+    let named = text(new, "volume").filter(|volume| volume.contains(':') && !volume.starts_with('/'));
+    named.is_some_and(|named| {
+        ["path_in_datastore", "volume"].iter().any(|name| text(old, name) == Some(named))
+    })
 }
 
 /// Whether a mount point keeps its volume: it is the same, or one of the two names only its datastore.
@@ -69,7 +88,7 @@ pub(super) fn is_other(now: &Properties, wanted: &Properties) -> bool {
 }
 
 /// The slot (`mp0`) of a mount point, found by its path.
-pub(super) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
+pub(crate) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
     let path = text(point, "path")?;
     let names = observed.numbered("mp").into_iter().map(|(_, name)| name);
     names.into_iter().find(|name| {
@@ -77,10 +96,22 @@ pub(super) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
     })
 }
 
+/// The slots of mount points that are there, where they were before: other ones may have their paths.
+fn slots(observed: &Observed, prior: Option<&Value>, planned: &Value) -> Vec<Option<String>> {
+    let before = prior.map(|prior| all_blocks(prior, "mount_point")).unwrap_or_default();
+    let after = all_blocks(planned, "mount_point");
+    let matches = match_mount_points(before, after);
+    let known: Vec<Option<String>> = matches.iter().map(|old| slot_of(observed, &before[(*old)?])).collect();
+    let elsewhere =
+        |point: &Value| slot_of(observed, point).filter(|slot| !known.contains(&Some(slot.clone())));
+    after.iter().zip(&known).map(|(point, slot)| slot.clone().or_else(|| elsewhere(point))).collect()
+}
+
 /// Mount points that go to another datastore: their slots and the datastores.
-pub(super) fn moves(observed: &Observed, planned: &Value) -> Vec<(String, String)> {
-    let points = all_blocks(planned, "mount_point").iter().filter_map(|point| {
-        let slot = slot_of(observed, point)?;
+pub(super) fn moves(observed: &Observed, prior: Option<&Value>, planned: &Value) -> Vec<(String, String)> {
+    let slots = slots(observed, prior, planned);
+    let points = all_blocks(planned, "mount_point").iter().zip(slots).filter_map(|(point, slot)| {
+        let slot = slot?;
         let wanted = text(point, "volume").filter(|volume| !volume.contains([':', '/']))?;
         let now = observed.text(&slot).filter(|now| !now.starts_with('/'))?;
         let (datastore, _) = now.split_once(':')?;
@@ -101,9 +132,9 @@ pub(super) fn change_mount_points(
     let after = all_blocks(planned, "mount_point");
     let matches = match_mount_points(before, after);
     let mut free = (0..256).map(|index| format!("mp{index}"));
-    for (point, old) in after.iter().zip(&matches) {
+    let slots = slots(observed, prior, planned);
+    for ((point, old), slot) in after.iter().zip(&matches).zip(slots) {
         let old = old.map(|old| &before[old]);
-        let slot = old.and_then(|old| slot_of(observed, old)).or_else(|| slot_of(observed, point));
         let Some(slot) = slot else {
             let next = free.find(|slot| !observed.config.contains_key(slot));
             set.put(&next.unwrap_or_default(), Some(encode_mount_point(point, &new_volume(point))));

@@ -6,6 +6,7 @@ use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
+use super::leaving::NO_VOLUME;
 use super::mount_points::{keeps_volume, match_mount_points, stays};
 use crate::definition::problem;
 use crate::size::{parse_size, same_size};
@@ -257,7 +258,8 @@ fn plan_mount_points(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
             return with_unknown(point, "path_in_datastore");
         };
         let mut point = point.clone();
-        if !stays(old, &point) {
+        // One without a volume is about to leave.
+        if !stays(old, &point) || text(old, "path_in_datastore") == Some(NO_VOLUME) {
             return with_unknown(&point, "path_in_datastore");
         }
         for name in ["volume", "path_in_datastore"] {

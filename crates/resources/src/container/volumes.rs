@@ -18,33 +18,43 @@ use crate::values::{all_blocks, block, int, text};
 
 impl Target<'_> {
     /// Moves volumes that are planned on another datastore. A running container is shut down before: the API refuses to move
-    /// what it uses (`PVE::API2::LXC`, `move_volume`). Returns whether it still runs.
+    /// what it uses (`PVE::API2::LXC`, `move_volume`). Returns the slots of what was moved.
     pub(super) async fn move_volumes(
         &self,
+        prior: Option<&Value>,
         planned: &Value,
         was_running: bool,
-    ) -> Result<bool, ProviderError> {
+    ) -> Result<Vec<String>, ProviderError> {
         let observed = self.look_at_options().await?;
         let root = root_move(&observed, planned).map(|datastore| ("rootfs".to_string(), datastore));
-        let moves: Vec<_> = root.into_iter().chain(moves(&observed, planned)).collect();
-        if moves.is_empty() {
-            return Ok(was_running);
-        }
-        if was_running {
+        let moves: Vec<_> = root.into_iter().chain(moves(&observed, prior, planned)).collect();
+        if !moves.is_empty() && was_running {
             self.shut_down(planned).await?;
         }
+        let mut done = Vec::new();
         for (slot, datastore) in moves {
-            self.refuse_taken_over().await?;
-            self.move_volume(planned, &slot, &datastore).await?;
+            let observed = self.look_at_options().await?;
+            self.call.refuse_taken_over(&observed)?;
+            if let Some(prior) = prior {
+                self.call.refuse_other_volumes((prior, planned), &observed, &done)?;
+            }
+            self.move_volume(planned, (&slot, &datastore), &observed).await?;
+            done.push(slot);
         }
-        Ok(false)
+        Ok(done)
     }
 
-    async fn move_volume(&self, planned: &Value, slot: &str, datastore: &str) -> Result<(), ProviderError> {
+    async fn move_volume(
+        &self,
+        planned: &Value,
+        (slot, datastore): (&str, &str),
+        observed: &Observed,
+    ) -> Result<(), ProviderError> {
         let mut params = Params::default();
         params.put("volume", Some(slot));
         params.put("storage", Some(datastore));
         params.put_flag("delete", Some(true));
+        params.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_update");
         let step = Step::of("move", slot);
         self.call.step(step, Method::Post, &self.path("/move_volume"), &params, most).await

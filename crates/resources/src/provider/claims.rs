@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Connection, Family, ProxmoxProvider};
 use crate::cluster::{Method, failed, refused};
 use crate::guest::MARKER;
-use crate::registry::Kind;
+use crate::registry::{Kind, Registry};
 use crate::values::{int, text};
 
 /// The largest VMID.
@@ -53,6 +53,14 @@ fn vmid_attribute(kind: &Kind, family: Family) -> Option<&'static str> {
 /// The VMID of a guest, where it is known.
 pub(super) fn vmid_of(kind: &Kind, family: Family, values: &Value) -> Option<u32> {
     u32::try_from(int(values, vmid_attribute(kind, family)?)?).ok()
+}
+
+impl Registry {
+    /// The VMID of a guest with these values; `None` of what is no guest.
+    pub fn guest_id(&self, kind: &str, values: &Value) -> Option<u32> {
+        let family = Family::of(kind).unwrap_or(Family::Plain);
+        vmid_of(self.kind(kind)?, family, values)
+    }
 }
 
 /// How many VMIDs are tried when others are faster.

@@ -67,9 +67,17 @@ impl<'a> Guest<'a> {
     /// The values of a guest whose change from `prior` to `planned` broke off.
     pub(super) async fn read_left(&self, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         let guide = with_unremoved(prior, planned);
-        match self.look().await? {
-            Some(observed) => self.read(&with_set_aside(&guide, planned, &observed)).await,
-            None => self.read(&guide).await,
+        match self {
+            Guest::Vm(vm) => {
+                let Some(observed) = vm.look().await? else { return self.read(&guide).await };
+                let seen = (&observed, vm.call.identity.as_deref());
+                let read = self.read(&with_set_aside(&guide, planned, seen, vm.kind.block())).await?;
+                vm.with_unfinished_removals(prior, planned, read).await
+            }
+            Guest::Container(container) => {
+                let read = container.read(&guide).await?;
+                container.with_unfinished_removals(prior, planned, read).await
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! Making, changing and destroying VMs and containers, and what a change of one left that broke off.
 
+use std::sync::atomic::Ordering;
+
 use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::Value;
 use pve_model::event::Operation;
@@ -170,7 +172,12 @@ impl<'a> GuestChange<'a> {
                     };
                     left.map(Some)
                 };
-                if guest.call().done().is_empty() {
+                let is_nothing_done = guest.call().done().is_empty();
+                if is_nothing_done && guest.call().has_other_volumes.load(Ordering::Relaxed) {
+                    // What is there by now is news that the next plan tells.
+                    return Err(error);
+                }
+                if is_nothing_done {
                     // What was refused may have had a part of its effect.
                     let left = left.await.ok().flatten().filter(|_| guest.is_known(prior));
                     return Err(ProviderError { left, ..error });

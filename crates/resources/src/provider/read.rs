@@ -122,7 +122,11 @@ impl KnownGuest<'_> {
         }
         let hidden = hidden_pool(cluster, text(self.prior, "pool_id"), observed.pool.as_deref()).await;
         observed.pool = hidden.clone().or(observed.pool);
-        let (value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
+        let (mut value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
+        value = match self.family {
+            Family::Container => container::with_leaving(&observed, self.prior, &value),
+            _ => vm::with_leaving_drives(&observed, self.prior, &value),
+        };
         let found = Known::found(&observed);
         let known = Known::recorded(self.prior, self.identity);
         let place = (vmid, &*observed.node);

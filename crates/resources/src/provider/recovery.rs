@@ -125,7 +125,8 @@ impl Search<'_> {
         let entry = guests.iter().find(|guest| guest.vmid == vmid);
         let node = entry.map(|guest| guest.node.clone()).or(known).unwrap_or_default();
         let object = format!("guest {vmid} on {node}");
-        let call = Call::new(self.cluster, &Silent, object);
+        let mut call = Call::new(self.cluster, &Silent, object);
+        call.identity = self.identity.map(str::to_string);
         let guest = Guest::new(self.family, self.kind, call, (node.clone(), vmid));
         let observed = guest.look().await?;
         let operation = self.open.intent.operation;
@@ -140,6 +141,10 @@ impl Search<'_> {
             });
         };
         if operation == Operation::Delete {
+            let known = self.prior.map(|prior| Known::recorded(prior, self.identity));
+            if known.is_some_and(|known| known.is_another(&Known::found(&observed)).is_some()) {
+                return Ok(Recovery::Gone);
+            }
             let power = match observed.running {
                 Some(true) => "it still exists and runs",
                 Some(false) => "it still exists, stopped",

@@ -2,8 +2,10 @@
 //! nobody's: so what was known before counts as well.
 
 use pve_model::Value;
+use pve_model::schema::Block;
 
-use crate::observed::Observed;
+use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk};
+use crate::observed::{Observed, defaults};
 use crate::property::Properties;
 use crate::values::{all_blocks, is_unset, text, with, with_elements};
 
@@ -28,29 +30,40 @@ pub(super) fn with_unremoved(prior: &Value, planned: &Value) -> Value {
     guide
 }
 
-/// The guide, in which disks that were to be removed are where they are by now: taken out, and not destroyed yet.
-pub(super) fn with_set_aside(guide: &Value, planned: &Value, observed: &Observed) -> Value {
+/// The guide, in which disks that were to be removed are where they are by now: taken out, and not destroyed yet. The
+/// volume of a small drive, as `identity` tells it, is a disk like any other by then.
+pub(super) fn with_set_aside(
+    guide: &Value,
+    planned: &Value,
+    (observed, identity): (&Observed, Option<&str>),
+    block: &Block,
+) -> Value {
     let is_planned = |interface: &str| {
         all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(interface))
     };
-    let volume = |slot: &str| {
-        Properties::parse(&observed.text(slot).unwrap_or_default()).first_or("file").map(str::to_string)
+    let volume_at = |slot: &str| observed.text(slot).and_then(|drive| volume_of(&drive));
+    let set_aside = |volume: &str| {
+        let mut slots = observed.numbered("unused").into_iter().map(|(_, slot)| slot);
+        slots.find(|slot| volume_at(slot).as_deref() == Some(volume))
     };
     let disks = all_blocks(guide, "disk").iter().map(|disk| {
         let interface = text(disk, "interface").unwrap_or_default();
-        let (datastore, path) = (text(disk, "datastore_id"), text(disk, "path_in_datastore"));
-        let (Some(datastore), Some(path)) = (datastore, path) else { return disk.clone() };
-        if is_planned(interface) || observed.text(interface).is_some() {
-            return disk.clone();
-        }
-        let known = format!("{datastore}:{path}");
-        let slots = observed.numbered("unused").into_iter().map(|(_, slot)| slot);
-        match slots.into_iter().find(|slot| volume(slot).as_deref() == Some(known.as_str())) {
+        let is_there = is_planned(interface) || observed.text(interface).is_some();
+        match volume_of_disk(disk).filter(|_| !is_there).and_then(|volume| set_aside(&volume)) {
             Some(slot) => with(disk, "interface", Value::string(slot)),
             None => disk.clone(),
         }
     });
-    with_elements(guide, "disk", disks.collect())
+    let disks: Vec<Value> = disks.collect();
+    let identity = Properties::parse(identity.unwrap_or_default());
+    let small = SMALL_DRIVES.iter().filter_map(|(_, slot)| {
+        let volume = identity.get(slot).filter(|volume| volume_at(slot).as_deref() != Some(volume))?;
+        let slot = Value::string(set_aside(volume)?);
+        let is_known = disks.iter().any(|disk| disk.get("interface") == Some(&slot));
+        let disk = defaults(&block.blocks.get("disk").filter(|_| !is_known)?.block);
+        Some(with(&disk, "interface", slot))
+    });
+    with_elements(guide, "disk", disks.iter().cloned().chain(small).collect())
 }
 
 #[cfg(test)]
@@ -60,7 +73,6 @@ mod tests {
 
     use super::*;
     use crate::definition::Definition;
-    use crate::observed::defaults;
 
     fn vm(json: Json) -> Value {
         let block = Definition::new(crate::vm::fields()).schema.block;

@@ -72,6 +72,7 @@ impl Target<'_> {
         };
         if let Some(prior) = prior {
             self.call.refuse_other(prior, &observed)?;
+            self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
         }
         self.call.refuse_taken_over(&observed)?;
         let mut was_running = observed.running == Some(true);
@@ -93,12 +94,15 @@ impl Target<'_> {
             self.shut_down(planned).await?;
             was_running = false;
         }
-        self.move_disks(&drives, planned).await?;
+        let moved = self.move_disks(&drives, prior, planned).await?;
         self.import_images(&drives.imports, planned).await?;
         self.free_cloud_init(&drives, planned).await?;
-        let is_same = drives.moves.is_empty() && drives.imports.is_empty() && drives.freed.is_none();
+        let is_same = moved.is_empty() && drives.imports.is_empty() && drives.freed.is_none();
         let observed = if is_same { observed } else { self.look_at_options().await? };
         self.call.refuse_taken_over(&observed)?;
+        if let Some(prior) = prior {
+            self.call.refuse_other_volumes((prior, planned), &observed, &moved)?;
+        }
         self.configure((prior, known.as_ref()), planned, cloned, &drives, &observed).await?;
         self.resize_disks(&drives, planned).await?;
         self.change_pool(prior, planned).await?;
@@ -117,7 +121,7 @@ impl Target<'_> {
         self.change_power(planned, was_running, prior.is_some()).await?;
         if was_running {
             // What a running VM holds on to is set aside only now.
-            self.destroy_unused(&observed, &drives).await?;
+            self.destroy_unused(&observed, prior, &drives).await?;
         }
         Ok(())
     }
@@ -174,7 +178,7 @@ impl Target<'_> {
         let most = timeout(planned, "timeout_create");
         self.call.step(Step::CONFIGURE, Method::Post, &self.path("/config"), &set, most).await?;
         self.restore_boot_order(planned, &set).await?;
-        self.destroy_unused(observed, drives).await
+        self.destroy_unused(observed, prior, drives).await
     }
 
     /// The API adds each new CD-ROM drive to the boot order, whatever order comes with it.
@@ -201,6 +205,7 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
         self.call.refuse_other(prior, &observed)?;
+        self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

@@ -196,7 +196,8 @@ fn change_small_drives(
                     });
                 }
             }
-            (None, Some(_)) if before.is_some() => {
+            // A running VM may be about to lose it with its next start.
+            (None, _) if before.is_some() => {
                 changes.delete.insert(slot.to_string());
             }
             _ => {}

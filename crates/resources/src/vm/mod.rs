@@ -25,6 +25,7 @@ mod drives;
 mod encode;
 mod encode_devices;
 mod image_import;
+mod leaving;
 mod option_changes;
 mod plan;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) use decode_devices::is_media;
 pub(crate) use drive_changes::present_cloud_init;
 pub(crate) use drives::{DEFAULT_CLOUD_INIT, other_drive_at};
 pub(crate) use encode::{encode_ip_config, key_lines};
+pub(crate) use leaving::with_leaving_drives;
 pub(crate) use option_changes::{draws_address, surplus_devices};
 pub(crate) use plan::files_of_node;
 pub(crate) use schema::fields;

@@ -9,6 +9,7 @@ use super::apply::Target;
 use super::drive_changes::{DriveChanges, Move};
 use crate::cluster::{Method, Step, refused};
 use crate::guest::timeout;
+use crate::known_volumes::{volume_of, volumes_of_vm};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -18,25 +19,33 @@ use crate::size::parse_size;
 const RAW_ONLY: [&str; 6] = ["iscsi", "iscsidirect", "lvmthin", "rbd", "zfs", "zfspool"];
 
 impl Target<'_> {
-    /// Moves disks that are planned on another datastore.
+    /// Moves disks that are planned on another datastore. Returns their slots.
     pub(super) async fn move_disks(
         &self,
         drives: &DriveChanges,
+        prior: Option<&Value>,
         planned: &Value,
-    ) -> Result<(), ProviderError> {
+    ) -> Result<Vec<String>, ProviderError> {
+        let mut done = Vec::new();
         for moved in &drives.moves {
             self.refuse_ignored_format(moved).await?;
-            self.refuse_taken_over().await?;
+            let observed = self.look_at_options().await?;
+            self.call.refuse_taken_over(&observed)?;
+            if let Some(prior) = prior {
+                self.call.refuse_other_volumes((prior, planned), &observed, &done)?;
+            }
             let mut params = Params::default();
             params.put("disk", Some(&moved.interface));
             params.put("storage", Some(&moved.datastore));
             params.put("format", moved.format.as_deref());
             params.put_flag("delete", Some(true));
+            params.put("digest", observed.text("digest"));
             let step = Step::of("move", &moved.interface);
             let most = timeout(planned, "timeout_move_disk");
             self.call.step(step, Method::Post, &self.path("/move_disk"), &params, most).await?;
+            done.push(moved.interface.clone());
         }
-        Ok(())
+        Ok(done)
     }
 
     /// Takes out the cloud-init drive that another one replaces.
@@ -96,28 +105,33 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// Destroys the volumes of disks that were taken out: the API only sets them aside.
+    /// Destroys the volumes of disks that were taken out: the API only sets them aside. A slot that was empty already lost
+    /// its volume to a change that broke off, or loses it with the reboot that this one comes with.
     pub(super) async fn destroy_unused(
         &self,
         before: &Observed,
+        prior: Option<&Value>,
         drives: &DriveChanges,
     ) -> Result<(), ProviderError> {
-        let volume = |drive: String| drive.split(',').next().unwrap_or_default().to_string();
+        let identity = self.call.identity.as_deref();
+        let known = prior.map(|prior| volumes_of_vm(prior, identity)).unwrap_or_default();
+        let at = |observed: &Observed, name: &str| observed.text(name).and_then(|drive| volume_of(&drive));
+        let gone = drives.delete.union(&drives.renewed);
         let volumes: Vec<String> =
-            drives.delete.union(&drives.renewed).filter_map(|name| before.text(name)).map(volume).collect();
+            gone.filter_map(|name| at(before, name).or_else(|| known.get(name).cloned())).collect();
         if volumes.is_empty() {
             return Ok(());
         }
         let now = self.look_at_options().await?;
         let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
-        let unused: Vec<String> = unused
-            .filter(|name| now.text(name).is_some_and(|drive| volumes.contains(&volume(drive))))
-            .collect();
+        let unused: Vec<String> =
+            unused.filter(|name| at(&now, name).is_some_and(|volume| volumes.contains(&volume))).collect();
         if unused.is_empty() {
             return Ok(());
         }
         let mut params = Params::default();
         params.put("delete", Some(unused.join(",")));
+        params.put("digest", now.text("digest"));
         let most = Duration::from_secs(600);
         self.call.step(Step::of("destroy", "disks"), Method::Post, &self.path("/config"), &params, most).await
     }

@@ -17,7 +17,9 @@ mod outcome;
 mod saved;
 
 use self::outcome::{Told, conclude, report_kept};
-use self::saved::{in_environment_of, refuse_other_cluster, refuse_planning_again, saved_planning};
+use self::saved::{
+    in_environment_of, made_before_recovery, refuse_other_cluster, refuse_planning_again, saved_planning,
+};
 use super::plan::{add_diagnostics, plan_with, show, show_warnings};
 use super::state::{refuse_unadopted, tell_unadopted, tell_unadopted_in_bucket};
 use super::{is_approved, print_json};
@@ -111,8 +113,12 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
         is_lost: Arc::clone(&is_lost),
         cancelled: Arc::clone(&cancelled),
     };
+    let found = writer.state().sequence;
     recover(&workspace, &journal, &clusters.provider).await?;
     let state = writer.state();
+    if let Some(saved) = saved.as_ref().filter(|saved| saved.sequence == found && found != state.sequence) {
+        return Err(made_before_recovery(saved));
+    }
     recall(&workspace, &state, &clusters.provider);
     let planning = agreed_plan(global, request, saved.as_ref(), &workspace, &state, &clusters).await?;
     if !request.planning.simulate {

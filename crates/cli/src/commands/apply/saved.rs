@@ -42,6 +42,17 @@ pub(super) fn saved_planning(saved: &SavedPlan, state: &State) -> Result<Plannin
     Err(Failure::hinted(message, "Nothing was changed. Plan again with `pve plan -out FILE`."))
 }
 
+/// What a plan does not know that was made while an action of an earlier run was open.
+pub(super) fn made_before_recovery(saved: &SavedPlan) -> Failure {
+    let message = format!(
+        "the saved plan was made at event {}, before it was known what became of the run that was interrupted",
+        saved.sequence
+    );
+    let hint = "That is in the log now, and nothing else was changed. Plan again with `pve plan -out FILE`: that plan can be \
+                applied.";
+    Failure::hinted(message, hint)
+}
+
 /// A plan is applied where it was made, whether that is named again or not.
 pub(super) fn in_environment_of(
     saved: &SavedPlan,

@@ -56,6 +56,15 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
             notes.push(format!("mount point {from} becomes {to} and keeps its volume"));
         }
     }
+    let replaced = after.iter().zip(&matches).filter_map(|(new, old)| Some((&before[(*old)?], new)));
+    for (old, _) in replaced.filter(|(old, new)| !keeps_volume(old, new)) {
+        if let Some(volume) =
+            text(old, "path_in_datastore").filter(|volume| volume.contains(':') && !volume.starts_with('/'))
+        {
+            let path = text(old, "path").unwrap_or("?");
+            notes.push(format!("mount point {path} gives up {volume}, which stays as unused"));
+        }
+    }
     notes.extend(moved_addresses(prior, planned));
     let running = flag(prior, "started") == Some(true) && flag(planned, "started") == Some(true);
     if running && flag(prior, "template") != Some(true) && flag(planned, "template") == Some(true) {

@@ -4,6 +4,7 @@
 mod clones;
 mod containers;
 mod data_sources;
+mod exchanged;
 mod files;
 mod firewalls;
 mod inherited;

@@ -2,6 +2,7 @@
 //! that are written by hand; those described as data have the same test against a store.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ pub(in super::super) struct Refusing {
     at: Mutex<Option<usize>>,
     /// A part of the path of writes that are refused.
     path: Mutex<Option<&'static str>>,
+    /// Whether the request that is refused by its number takes effect, and only its answer is lost.
+    is_lost: AtomicBool,
     /// How long the next reload of a network takes until it is refused.
     pub(in super::super) reload: Mutex<Option<Duration>>,
 }
@@ -30,6 +33,12 @@ impl Refusing {
     /// Refuses the request of this number, counted from now.
     pub(super) fn refuse_from_now(&self, at: Option<usize>) {
         *self.at.lock().unwrap() = at;
+    }
+
+    /// As [`Refusing::refuse_from_now`], of a request that takes effect: its answer is lost.
+    pub(super) fn lose_from_now(&self, at: Option<usize>) {
+        self.is_lost.store(true, Ordering::Relaxed);
+        self.refuse_from_now(at);
     }
 
     /// Refuses writes with this part in their path, or no more.
@@ -52,16 +61,20 @@ pub(in super::super) fn refusal() -> ApiError {
 impl Watch for Refusing {
     async fn before(
         &self,
-        _: &dyn Api,
+        cluster: &dyn Api,
         method: Method,
         path: &str,
-        _: &[(String, String)],
+        params: &[(String, String)],
     ) -> Result<(), ApiError> {
         let by_number = {
             let mut at = self.at.lock().unwrap();
             *at = at.and_then(|left| left.checked_sub(1));
             *at == Some(0)
         };
+        if by_number && self.is_lost.load(Ordering::Relaxed) {
+            let _answer = cluster.send(method, path, params).await;
+            return Err(ApiError { lost: true, status: None, ..refusal() });
+        }
         let refused = *self.path.lock().unwrap();
         if by_number || method != Method::Get && refused.is_some_and(|part| path.contains(part)) {
             return Err(refusal());

@@ -1,6 +1,6 @@
 //! A change that takes parts of a guest out breaks off: the next run takes out what is left of them.
 
-use pve_executor::ports::{Provider, Recovery};
+use pve_executor::ports::{Provider, ProviderError, Recovery};
 use pve_model::Value;
 use pve_model::event::Operation;
 use serde_json::{Value as Json, json};
@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::super::lives::{CONTAINER, VM};
 use super::super::recovered::open_action;
 use super::super::watched::Watched;
-use super::super::{Recorder, World};
+use super::super::{ACTION, Recorder, World};
 use super::refused::Refusing;
 use super::world;
 use crate::cluster::Method;
@@ -39,19 +39,31 @@ async fn known_after(
     config: &Value,
     recorder: &Recorder,
     left: Option<Value>,
-    is_crash: bool,
+    crash: Option<Option<String>>,
 ) -> Value {
-    if !is_crash {
-        return left.unwrap_or_else(|| prior.clone());
-    }
+    // What a crash leaves of what is known beside the values.
+    let Some(identity) = crash else { return left.unwrap_or_else(|| prior.clone()) };
     let mut open = open_action(world, config, recorder).await;
     let planned = world.request(Some(prior), Some(config)).planned.unwrap();
     open.intent.operation = Operation::Update;
     open.intent.planned = pve_model::codec::encode(&planned, &planned.ty());
-    match world.provider.recover(&open, None, Some(prior)).await.unwrap() {
+    match world.provider.recover(&open, identity.as_deref(), Some(prior)).await.unwrap() {
         Recovery::Exists(value) => value,
         other => panic!("{other:?}"),
     }
+}
+
+/// Changes a guest that is known by what it was when it was seen last.
+pub(super) async fn apply_known(
+    world: &World,
+    prior: &Value,
+    config: &Value,
+    recorder: &Recorder,
+) -> Result<Option<Value>, ProviderError> {
+    let mut request = world.request(Some(prior), Some(config));
+    request.claim = world.provider.claim(&request, ACTION).await.unwrap();
+    request.identity = world.provider.identity(&world.address);
+    world.provider.apply(request, recorder).await
 }
 
 /// Breaks the change off at each of its requests in turn, and lets the next run finish it. Every time the guest becomes
@@ -63,7 +75,7 @@ async fn break_off_in_turn(
     without: &Json,
     prepare: Option<&Json>,
 ) {
-    for is_crash in [false, true] {
+    for (is_crash, is_lost) in [(false, false), (true, false), (true, true)] {
         let mut undisturbed = None;
         for at in (1..).map(|at| (at > 1).then_some(at - 1)) {
             let (plain, _server) = world(kind).await;
@@ -77,13 +89,18 @@ async fn break_off_in_turn(
             let made = world.try_apply(None, Some(&made), &Recorder::default()).await.unwrap().unwrap();
             let config = world.config(without.clone());
             let recorder = Recorder::default();
-            api.refuse_from_now(at);
-            let done = world.try_apply(Some(&made), Some(&config), &recorder).await;
+            match is_lost {
+                true => api.lose_from_now(at),
+                false => api.refuse_from_now(at),
+            }
+            let identity = world.provider.identity(&world.address);
+            let done = apply_known(&world, &made, &config, &recorder).await;
             let was_refused = api.is_past();
             if let Err(error) = done {
-                let known = known_after(&world, &made, &config, &recorder, error.left, is_crash).await;
+                let crash = is_crash.then_some(identity);
+                let known = known_after(&world, &made, &config, &recorder, error.left, crash).await;
                 let read = world.read(&known).await.unwrap();
-                let done = world.try_apply(Some(&read), Some(&config), &Recorder::default()).await;
+                let done = apply_known(&world, &read, &config, &Recorder::default()).await;
                 done.unwrap_or_else(|error| panic!("request {at:?}: {}", error.message));
             } else if at.is_some() && !was_refused {
                 break;
@@ -94,7 +111,7 @@ async fn break_off_in_turn(
                 now.as_object_mut().unwrap().remove(name);
             }
             let expected = undisturbed.get_or_insert_with(|| now.clone());
-            assert_eq!(&now, expected, "request {at:?}, crash {is_crash}");
+            assert_eq!(&now, expected, "request {at:?}, crash {is_crash}, lost {is_lost}");
         }
     }
 }
@@ -102,6 +119,17 @@ async fn break_off_in_turn(
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_vm_was_to_lose_is_lost_whatever_request_was_refused() {
     break_off_in_turn(VM, "qemu", &vm(extras()), &vm(json!({})), None).await;
+}
+
+/// No value tells the volumes of these, and a running VM holds on to them until it restarts.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_small_drives_of_a_vm_are_destroyed_whatever_request_was_refused() {
+    let small = json!({"efi_disk": [{"type": "4m"}], "tpm_state": [{"version": "v2.0"}]});
+    for started in [false, true] {
+        let (mut with, mut without) = (vm(small.clone()), vm(json!({})));
+        (with["started"], without["started"]) = (json!(started), json!(started));
+        break_off_in_turn(VM, "qemu", &with, &without, None).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +153,10 @@ async fn what_a_container_was_to_lose_is_lost_whatever_request_was_refused() {
     with["description"] = json!("dd");
     with["mount_point"] = json!([{"path": "/data", "volume": "local-lvm", "size": "1G"}]);
     break_off_in_turn(CONTAINER, "lxc", &with, &without, None).await;
+    // It has a mount point until it restarts.
+    let mut without = without;
+    (with["started"], without["started"]) = (json!(true), json!(true));
+    break_off_in_turn(CONTAINER, "lxc", &with, &without, None).await;
 }
 
 /// No value tells the volume of an EFI disk: it is known as long as it is in its place.
@@ -140,8 +172,8 @@ async fn an_efi_disk_whose_removal_was_refused_is_still_known() {
     let recorder = Recorder::default();
     let error = world.try_apply(Some(&made), Some(&config), &recorder).await.unwrap_err();
     api.refuse_path(None);
-    for is_crash in [false, true] {
-        let known = known_after(&world, &made, &config, &recorder, error.left.clone(), is_crash).await;
-        assert_eq!(crate::values::all_blocks(&known, "efi_disk").len(), 1, "crash {is_crash}");
+    for crash in [None, Some(None)] {
+        let known = known_after(&world, &made, &config, &recorder, error.left.clone(), crash.clone()).await;
+        assert_eq!(crate::values::all_blocks(&known, "efi_disk").len(), 1, "crash {crash:?}");
     }
 }
