@@ -82,7 +82,7 @@ fn known_of_container(prior: &Value, planned: &Value, observed: &Observed) -> Ve
             place: format!("the mount point {}", text(point, "path")?),
             slot: slot_of(observed, point),
             // One that is about to leave has none.
-            volume: text(point, "path_in_datastore").filter(|volume| !volume.is_empty())?.to_string(),
+            volume: text(point, "path_in_datastore")?.to_string(),
             is_kept: matches.contains(&Some(index)),
         })
     });

@@ -21,6 +21,11 @@ pub(crate) fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
     value.get(name)?.as_str().filter(|text| !text.is_empty())
 }
 
+/// Whether this very text is known.
+pub(crate) fn is_text(value: &Value, name: &str, wanted: &str) -> bool {
+    value.get(name).and_then(Value::as_str) == Some(wanted)
+}
+
 /// A known whole number.
 pub(crate) fn int(value: &Value, name: &str) -> Option<i64> {
     value.get(name)?.as_i64()

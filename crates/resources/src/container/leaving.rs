@@ -8,10 +8,15 @@ use super::apply::Target;
 use super::mount_points::slot_of;
 use crate::cluster::Step;
 use crate::observed::{Observed, from_pending};
-use crate::values::{all_blocks, text, with, with_elements};
+use crate::values::{all_blocks, is_text, text, with, with_elements};
 
 /// In place of the volume of a mount point that leaves.
-pub(super) const NO_VOLUME: &str = "";
+const NO_VOLUME: &str = "";
+
+/// Whether a mount point is recorded to leave.
+pub(super) fn leaves_by_record(point: &Value) -> bool {
+    is_text(point, "path_in_datastore", NO_VOLUME)
+}
 
 /// Whether a container has a mount point until its next start only.
 fn leaves(observed: &Observed, point: &Value) -> bool {
@@ -24,7 +29,7 @@ pub(crate) fn with_leaving(observed: &Observed, recorded: &Value, read: &Value) 
     let points = all_blocks(read, "mount_point").iter();
     let leaving = all_blocks(recorded, "mount_point")
         .iter()
-        .filter(|point| text(point, "path_in_datastore") == Some(NO_VOLUME) && leaves(observed, point));
+        .filter(|point| leaves_by_record(point) && leaves(observed, point));
     with_elements(read, "mount_point", points.chain(leaving).cloned().collect())
 }
 

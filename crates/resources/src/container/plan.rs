@@ -6,7 +6,7 @@ use pve_model::rules::{PlanRequest, PlanResponse, Problem, ReplaceReason};
 use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
-use super::leaving::NO_VOLUME;
+use super::leaving::leaves_by_record;
 use super::mount_points::{keeps_volume, match_mount_points, stays};
 use crate::definition::problem;
 use crate::size::{parse_size, same_size};
@@ -259,7 +259,7 @@ fn plan_mount_points(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
         };
         let mut point = point.clone();
         // One without a volume is about to leave.
-        if !stays(old, &point) || text(old, "path_in_datastore") == Some(NO_VOLUME) {
+        if !stays(old, &point) || leaves_by_record(old) {
             return with_unknown(&point, "path_in_datastore");
         }
         for name in ["volume", "path_in_datastore"] {

@@ -8,7 +8,7 @@ use super::apply::Target;
 use crate::cluster::Step;
 use crate::known_volumes::SMALL_DRIVES;
 use crate::observed::{Observed, from_pending};
-use crate::values::{block, text, with, with_elements};
+use crate::values::{block, is_text, with, with_elements};
 
 /// In place of the datastore of a drive that leaves.
 const NO_DATASTORE: &str = "";
@@ -22,7 +22,7 @@ fn leaves(observed: &Observed, slot: &str) -> bool {
 /// The values of a VM that was read, with the small drives that are recorded to leave and have not left yet.
 pub(crate) fn with_leaving_drives(observed: &Observed, recorded: &Value, read: &Value) -> Value {
     let leaving = SMALL_DRIVES.iter().filter_map(|(name, slot)| {
-        let drive = block(recorded, name).filter(|drive| text(drive, "datastore_id") == Some(NO_DATASTORE));
+        let drive = block(recorded, name).filter(|drive| is_text(drive, "datastore_id", NO_DATASTORE));
         drive.filter(|_| leaves(observed, slot)).map(|drive| (name, drive.clone()))
     });
     leaving.fold(read.clone(), |read, (name, drive)| with_elements(&read, name, vec![drive]))

@@ -1,0 +1,134 @@
+//! Volumes of guests through the binary: what is destroyed is what the plan named, whatever happens in between.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod simulated;
+
+use pve_simulator::{FailureRule, How, Options, When};
+use simulated::{Cluster, PROVIDER, project_with, settled};
+
+const VM: &str = "/nodes/pve/qemu/500/config";
+
+fn vm(more: &str) -> String {
+    format!(
+        "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  vm_id = 500\n  \
+         name = \"v\"\n  started = false\n  disk {{\n    interface = \"scsi0\"\n    size = 1\n  }}\n  {more}\n}}\n"
+    )
+}
+
+fn container(name: &str, more: &str) -> String {
+    format!(
+        "resource \"proxmox_virtual_environment_container\" \"{name}\" {{\n  node_name = \"pve\"\n  started = false\n  \
+         operating_system {{\n    template_file_id = \"local:vztmpl/t.tar.zst\"\n    \
+         type = \"debian\"\n  }}\n  disk {{\n    datastore_id = \"local-lvm\"\n    size = 1\n  }}\n  {more}\n}}\n"
+    )
+}
+
+fn rule(method: &str, path: &str, how: How) -> FailureRule {
+    FailureRule { method: method.into(), path: path.into(), when: When::Always, how }
+}
+
+#[test]
+fn a_saved_plan_destroys_no_other_volume_than_it_knows() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    for (block, slot, by_hand) in [
+        ("disk {\n    interface = \"scsi1\"\n    size = 2\n  }", "scsi1", "local-lvm:3"),
+        ("tpm_state {}", "tpmstate0", "local-lvm:1,version=v2.0"),
+        ("efi_disk {}", "efidisk0", "local-lvm:1,efitype=4m"),
+    ] {
+        project.write("main.tf", &vm(block));
+        project.ok(&["apply", "--auto-approve"]);
+        let planned = cluster.get(VM)[slot].as_str().unwrap().to_string();
+        project.write("main.tf", &vm(""));
+        project.ok(&["plan", "-out", "a.plan"]);
+        cluster.send("PUT", VM, &[("delete", slot)]);
+        cluster.send("PUT", VM, &[(slot, by_hand)]);
+        let found = cluster.get(VM);
+        let said = project.fails(&["apply", "a.plan"]);
+        let volume = |option: &str| option.split(',').next().unwrap().to_string();
+        let now = volume(found[slot].as_str().unwrap());
+        let told = format!("{slot} has {now} now, and had {} when this was planned", volume(&planned));
+        assert!(said.contains(&told) && said.contains("plan again"), "{said}");
+        assert_eq!(cluster.get(VM), found);
+        project.ok(&["destroy", "--auto-approve"]);
+    }
+}
+
+#[test]
+fn a_guest_whose_id_another_one_of_the_log_has_since_is_gone() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    let both = |size: &str| {
+        let of = |name: &str| container(name, "").replace("size = 1", &format!("size = {size}"));
+        format!("{PROVIDER}{}{}", of("x"), of("y"))
+    };
+    project.write("main.tf", &both("1"));
+    project.ok(&["apply", "--auto-approve"]);
+    let names = ["proxmox_virtual_environment_container.x", "proxmox_virtual_environment_container.y"];
+    let lost = rule("DELETE", "/nodes/*/lxc/100", How::ApplyThenDisconnect);
+    cluster.server.simulator().set_failures(vec![lost]);
+    let replace =
+        [&["apply", "--auto-approve", "-parallelism=1"][..], &["-replace", names[0], "-replace", names[1]]];
+    project.fails(&replace.concat());
+    cluster.server.simulator().set_failures(Vec::new());
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains("it is gone, as was wanted"), "{said}");
+    settled(&project);
+    project.ok(&["destroy", "--auto-approve"]);
+    assert!(cluster.get("/cluster/resources?type=vm").as_array().unwrap().is_empty());
+}
+
+#[test]
+fn a_plan_that_was_made_before_recovery_says_so_and_a_new_one_is_applied() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &vm(""));
+    cluster.server.simulator().set_failures(vec![
+        rule("POST", "/nodes/pve/qemu", How::ApplyThenDisconnect),
+        rule("GET", "/nodes/pve/qemu/*", How::Disconnect),
+        rule("GET", "/cluster/resources", How::Disconnect),
+    ]);
+    project.fails(&["apply", "--auto-approve"]);
+    cluster.server.simulator().set_failures(Vec::new());
+    let said = project.ok(&["plan", "-out", "a.plan"]);
+    assert!(said.contains("pve refresh"), "{said}");
+    let said = project.fails(&["apply", "a.plan"]);
+    assert!(
+        said.contains("before it was known what became of the run") && said.contains("Plan again"),
+        "{said}"
+    );
+    project.ok(&["plan", "-out", "b.plan"]);
+    project.ok(&["apply", "b.plan"]);
+    settled(&project);
+}
+
+#[test]
+fn mount_points_that_exchange_their_paths_keep_their_volumes() {
+    let cluster = Cluster::start(Options::default());
+    let point = |path: &str, volume: &str, more: &str| {
+        format!("mount_point {{\n    path = \"{path}\"\n    volume = \"{volume}\"\n    {more}\n  }}\n  ")
+    };
+    let size = "size = \"1G\"";
+    let points = |points: &[String]| format!("{PROVIDER}{}", container("c", &points.concat()));
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &points(&[point("/b", "local-lvm", size), point("/c", "local-lvm", size)]));
+    project.ok(&["apply", "--auto-approve"]);
+    let config = || cluster.get("/nodes/pve/lxc/100/config");
+    let volume = |slot: &str| config()[slot].as_str().unwrap().split(',').next().unwrap().to_string();
+    let [first, second] = ["mp0", "mp1"].map(volume);
+    for exchanged in [
+        [point("/c", &first, ""), point("/b", "local-lvm", size)],
+        [point("/c", "local-lvm", size), point("/b", &first, "")],
+    ] {
+        project.write("main.tf", &points(&exchanged));
+        project.ok(&["apply", "--auto-approve"]);
+        let now = ["mp0", "mp1"].map(|slot| config()[slot].as_str().unwrap().to_string());
+        assert!(now[0].starts_with(&first) && now[1].starts_with(&second), "{now:?}");
+        settled(&project);
+    }
+    let bound = [point("/c", "local-lvm", size), point("/b", "/mnt/shared", "")];
+    project.write("main.tf", &points(&bound));
+    let said = project.ok(&["plan"]);
+    assert!(said.contains(&format!("mount point /b gives up {first}, which stays as unused")), "{said}");
+}
