@@ -40,9 +40,11 @@ pub(crate) fn match_mount_points(before: &[Value], after: &[Value]) -> Vec<Optio
     matches
 }
 
-/// Whether a mount point names the volume that the other one has. A directory of the node may be mounted at many paths.
+/// Whether a mount point is planned to have the volume that the other one has, or names it. A directory of the node may be
+/// mounted at many paths.
 fn names_volume_of(old: &Value, new: &Value) -> bool {
-    let named = text(new, "volume").filter(|volume| volume.contains(':') && !volume.starts_with('/'));
+    let id = |name: &str| text(new, name).filter(|id| id.contains(':') && !id.starts_with('/'));
+    let named = id("path_in_datastore").or_else(|| id("volume"));
     named.is_some_and(|named| {
         ["path_in_datastore", "volume"].iter().any(|name| text(old, name) == Some(named))
     })

@@ -252,7 +252,9 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
 fn plan_mount_points(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     let before = all_blocks(prior, "mount_point");
     let proposed = all_blocks(request.proposed, "mount_point");
-    let matches = match_mount_points(before, proposed);
+    // What is proposed has the volumes of those in the same places.
+    let wanted: Vec<Value> = proposed.iter().map(|point| with_unknown(point, "path_in_datastore")).collect();
+    let matches = match_mount_points(before, &wanted);
     let planned = proposed.iter().zip(matches).map(|(point, old)| {
         let Some(old) = old.map(|old| &before[old]) else {
             return with_unknown(point, "path_in_datastore");
