@@ -101,7 +101,7 @@ impl Known {
     /// Whether the identities are those of one guest. `None` where they have nothing that can be compared.
     ///
     /// When they were made counts only where nothing else can be compared: two may be made in one second.
-    fn is_same(&self, found: &Known) -> Option<bool> {
+    pub(crate) fn is_same(&self, found: &Known) -> Option<bool> {
         let parts = |known: &Known| Properties::parse(known.identity.as_deref().unwrap_or_default());
         let (before, now) = (parts(self), parts(found));
         let both = before.pairs().iter();

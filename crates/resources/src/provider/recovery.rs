@@ -141,9 +141,19 @@ impl Search<'_> {
             });
         };
         if operation == Operation::Delete {
-            let known = self.prior.map(|prior| Known::recorded(prior, self.identity));
-            if known.is_some_and(|known| known.is_another(&Known::found(&observed)).is_some()) {
-                return Ok(Recovery::Gone);
+            let found = Known::found(&observed);
+            if let Some(known) = self.prior.map(|prior| Known::recorded(prior, self.identity)) {
+                if known.is_same(&found) == Some(false) {
+                    return Ok(Recovery::Gone);
+                }
+                // What only looks like another one may still be the one that was to go.
+                if let Some(why) = known.is_another(&found) {
+                    let name = found.name.unwrap_or_default();
+                    return Ok(Recovery::Unclear(format!(
+                        "guest {vmid} on {node} is named {name:?}, and {why}: if it is another one, what was to be \
+                         destroyed is gone (pve state rm); if it is the one, destroy it by hand"
+                    )));
+                }
             }
             let power = match observed.running {
                 Some(true) => "it still exists and runs",

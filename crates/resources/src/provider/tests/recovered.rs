@@ -386,3 +386,25 @@ async fn an_open_change_does_not_take_another_guest_for_its_own() {
     let found = world.provider.recover(&open, None, None).await.unwrap();
     assert!(matches!(&found, Recovery::Unclear(why) if why.contains("it is named theirs")), "{found:?}");
 }
+
+/// A container has nothing that tells it for certain: one that was renamed and unplugged looks like another.
+#[tokio::test]
+async fn a_container_that_was_to_be_destroyed_is_not_gone_because_it_looks_like_another() {
+    let world = World::new(CONTAINER);
+    let config = json!({
+        "node_name": "pve", "vm_id": 500, "operating_system": [{"template_file_id": "local:vztmpl/t.tar.zst"}],
+        "initialization": [{"hostname": "mine"}], "network_interface": [{"name": "eth0"}]
+    });
+    let made = world.apply(None, config).await;
+    let mut open = open_action(&world, &made, &Recorder::default()).await;
+    open.intent.operation = Operation::Delete;
+    assert!(matches!(world.provider.recover(&open, None, Some(&made)).await.unwrap(), Recovery::Kept(_)));
+    {
+        let mut double = world.double.0.lock().unwrap();
+        let config = &mut double.guests.get_mut(&500).unwrap().config;
+        config.insert("hostname".into(), json!("theirs"));
+        config.remove("net0");
+    }
+    let found = world.provider.recover(&open, None, Some(&made)).await.unwrap();
+    assert!(matches!(&found, Recovery::Unclear(why) if why.contains("is named \"theirs\"")), "{found:?}");
+}
