@@ -54,6 +54,7 @@ fn store(state: &mut State, sid: &str, mut next: Service) {
     if before.is_none_or(|before| before.state != next.state) {
         next.uid = new_uid();
         next.waited = 0;
+        next.at_once &= next.state == ServiceState::RequestStop;
     }
     state.ha.services.insert(sid.to_owned(), next);
 }
@@ -113,6 +114,7 @@ fn round(state: &mut State, settings: &Settings, now: u64) -> bool {
             uid: new_uid(),
             failures: 0,
             waited: 0,
+            at_once: false,
         };
         if service.state == ServiceState::RequestStop {
             fresh.push(sid.clone());
@@ -188,7 +190,12 @@ fn finish_steps(state: &mut State, settings: &Settings, now: u64) -> Vec<String>
 /// Takes up a request.
 fn obey(state: &mut State, settings: &Settings, sid: &str, command: Command) {
     match command {
-        Command::Stop => resources::want(state, sid, "stopped"),
+        Command::Stop { at_once } => {
+            resources::want(state, sid, "stopped");
+            if let Some(service) = state.ha.services.get_mut(sid) {
+                service.at_once = at_once;
+            }
+        }
         Command::Move { target, relocate } => {
             let known = settings.nodes().any(|node| *node == target) && !state.down.contains_key(&target);
             let (together, blocking) = resources::motion(state, sid, &target);
@@ -244,6 +251,7 @@ fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
         return false;
     }
     let failures = service.failures;
+    let running = guest_of(state, sid).is_some_and(|(_, guest)| guest.running);
     let starts = wanted(state, sid) == "started";
     let options = resources::FILE.sections(state).get(sid).cloned().unwrap_or_default();
     let fails_back = options.get("failback").is_none_or(|value| value != "0");
@@ -258,8 +266,11 @@ fn decide(state: &mut State, settings: &Settings, now: u64, sid: &str) -> bool {
                 Service { state: ServiceState::Migrate, target: Some(node), ..service }
             } else if service.state == ServiceState::Stopped {
                 Service { state: ServiceState::Started, running: false, ..service }
-            } else if service.running {
+            } else if service.running && running {
                 return false;
+            } else if service.running {
+                // It ended without being asked to, or by a reboot: its node's manager starts it again.
+                Service { running: false, ..service }
             } else {
                 failed_start(&options, service)
             }
@@ -332,8 +343,18 @@ fn stop_guest(state: &mut State, settings: &Settings, now: u64, sid: &str) {
     if !guest_of(state, sid).is_some_and(|(_, guest)| guest.running) {
         return;
     }
+    let service = state.ha.services.get(sid);
+    if service.is_some_and(|service| service.at_once) {
+        act(state, settings, now, sid, |request, _, kind| {
+            let _ = match kind {
+                GuestKind::Qemu => qemu::stop_task(request),
+                GuestKind::Lxc => lxc::stop_task(request),
+            };
+        });
+        return;
+    }
     let waits = |service: &Service| !settings.guests_obey && service.waited < SHUTDOWN_ROUNDS;
-    if state.ha.services.get(sid).is_some_and(waits) {
+    if service.is_some_and(waits) {
         return;
     }
     act(state, settings, now, sid, |request, _, kind| {

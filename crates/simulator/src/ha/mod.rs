@@ -86,6 +86,9 @@ pub(crate) struct Service {
     /// Rounds that a shutdown has been waited for.
     #[serde(default)]
     pub waited: u32,
+    /// Whether it is to be stopped without being shut down.
+    #[serde(default)]
+    pub at_once: bool,
 }
 
 /// The states of PVE::HA::Manager.
@@ -123,8 +126,14 @@ impl ServiceState {
 /// A request to the manager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Command {
-    Move { target: String, relocate: bool },
-    Stop,
+    Move {
+        target: String,
+        relocate: bool,
+    },
+    /// `at_once` without shutting it down: with a timeout of 0.
+    Stop {
+        at_once: bool,
+    },
 }
 
 fn kind_of(guest: GuestKind) -> &'static str {
@@ -186,9 +195,9 @@ pub(crate) fn request_start(request: &mut Request<'_>, vmid: u32) -> Answer {
 }
 
 /// Asks the manager to stop a guest.
-pub(crate) fn request_stop(request: &mut Request<'_>, vmid: u32) -> Answer {
+pub(crate) fn request_stop(request: &mut Request<'_>, vmid: u32, at_once: bool) -> Answer {
     request_change(request, vmid, "stop", |request, sid| {
-        request.state.ha.commands.push((sid.to_owned(), Command::Stop));
+        request.state.ha.commands.push((sid.to_owned(), Command::Stop { at_once }));
     })
 }
 

@@ -147,3 +147,39 @@ fn who_has_to_be_together_moves_along_and_who_has_to_be_apart_keeps_out() {
         ["100", "101", "102"].map(|vmid| row(&root, &format!("service:vm:{vmid}"))["node"].clone()).into();
     assert_eq!(places, [json!(free), json!(free), apart]);
 }
+
+fn status(root: &Calls, guest: &str) -> Value {
+    root.get(&format!("/nodes/pve/{guest}/status/current"))["status"].clone()
+}
+
+#[test]
+fn a_reboot_ends_with_the_machine_stopped_and_the_manager_starts_it() {
+    let root = cluster(true);
+    rounds(&root, 4);
+    root.ok("POST", "/nodes/pve/qemu/100/status/reboot", &[]);
+    assert_eq!(status(&root, "qemu/100"), "stopped");
+    rounds(&root, 3);
+    assert_eq!(
+        (status(&root, "qemu/100"), &row(&root, "service:vm:100")["state"]),
+        (json!("running"), &json!("started"))
+    );
+}
+
+#[test]
+fn a_stop_leaves_the_guest_no_time_and_is_only_a_wish_for_a_guest_that_runs() {
+    for (way, rounds_until_stopped) in [("stop", 2), ("shutdown", 9)] {
+        let root = cluster(false);
+        rounds(&root, 4);
+        root.ok("POST", &format!("/nodes/pve/qemu/100/status/{way}"), &[]);
+        let mut passed = 0;
+        while status(&root, "qemu/100") == "running" {
+            rounds(&root, 1);
+            passed += 1;
+        }
+        assert!(
+            passed <= rounds_until_stopped && (passed > 5) == (way == "shutdown"),
+            "{way}: {passed} rounds"
+        );
+        assert_eq!(root.get("/cluster/ha/resources/vm:100")["state"], "stopped");
+    }
+}

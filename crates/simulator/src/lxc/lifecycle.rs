@@ -19,11 +19,11 @@ pub(crate) fn index(request: &mut Request<'_>) -> Answer {
 pub(crate) fn start(request: &mut Request<'_>) -> Answer {
     guests::check_skip_lock(request)?;
     let vmid = request.vmid();
-    if ha::is_managed(request.state, vmid) {
-        return ha::request_start(request, vmid);
-    }
     if request.guest(KIND)?.running {
         return Err(Failure::died(format!("CT {vmid} already running")));
+    }
+    if ha::is_managed(request.state, vmid) {
+        return ha::request_start(request, vmid);
     }
     Ok(start_task(request, vmid))
 }
@@ -70,6 +70,13 @@ fn run(request: &mut Request<'_>, vmid: u32) {
     }
 }
 
+fn check_running(request: &Request<'_>, label: &str) -> Result<(), Failure> {
+    match request.guest(KIND)?.running {
+        true => Ok(()),
+        false => Err(Failure::died(format!("{label} {} not running", request.vmid()))),
+    }
+}
+
 fn on_running(
     request: &mut Request<'_>,
     kind: &str,
@@ -78,9 +85,7 @@ fn on_running(
 ) -> Answer {
     guests::check_skip_lock(request)?;
     let vmid = request.vmid();
-    if !request.guest(KIND)?.running {
-        return Err(Failure::died(format!("{label} {vmid} not running")));
-    }
+    check_running(request, label)?;
     Ok(request.task(kind, &vmid.to_string(), |request, outcome| {
         if !request.flag("skiplock") {
             guests::check_lock(request.guest(KIND)?)?;
@@ -92,8 +97,17 @@ fn on_running(
 /// `POST status/stop`.
 pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
     if ha::is_managed(request.state, request.vmid()) {
-        return ha::request_stop(request, request.vmid());
+        check_running(request, "CT")?;
+        if request.flag("overrule-shutdown") {
+            return Err(Failure::parameter("overrule-shutdown", "Not applicable for HA resources."));
+        }
+        return ha::request_stop(request, request.vmid(), true);
     }
+    stop_task(request)
+}
+
+/// Stops a container as a task.
+pub(crate) fn stop_task(request: &mut Request<'_>) -> Answer {
     on_running(request, "vzstop", "CT", |request, _, vmid| {
         request.guest_mut(KIND)?.running = false;
         config::apply_pending(request, vmid);
@@ -104,7 +118,8 @@ pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
 /// `POST status/shutdown`.
 pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
     if ha::is_managed(request.state, request.vmid()) {
-        return ha::request_stop(request, request.vmid());
+        check_running(request, "CT")?;
+        return ha::request_stop(request, request.vmid(), request.get("timeout") == Some("0"));
     }
     shutdown_task(request)
 }

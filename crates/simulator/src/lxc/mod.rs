@@ -17,7 +17,7 @@ use crate::router::Route;
 use crate::state::{Guest, GuestKind};
 
 pub(crate) use clone::make_template;
-pub(crate) use lifecycle::{shutdown_task, start_task};
+pub(crate) use lifecycle::{shutdown_task, start_task, stop_task};
 
 const KIND: GuestKind = GuestKind::Lxc;
 

@@ -51,3 +51,13 @@ fn features_that_stay_are_no_matter_of_root() {
     let text = "changing feature flags (except nesting) is only allowed for root@pam";
     assert_eq!(refused, format!("403 Permission check failed ({text})"));
 }
+
+#[test]
+fn whether_it_runs_comes_before_who_manages_it() {
+    let calls = container(&[]);
+    calls.ok("POST", "/cluster/ha/resources", &[("sid", "ct:200"), ("state", "stopped")]);
+    for way in ["stop", "shutdown"] {
+        let refused = calls.refused("POST", &format!("/nodes/pve/lxc/200/status/{way}"), &[]);
+        assert_eq!(refused, "500 CT 200 not running");
+    }
+}

@@ -122,7 +122,8 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         if guest.destroying {
             return Err(missing_guest(KIND, vmid, &node));
         }
-        if !request.flag("skiplock") {
+        let is_hibernated = guest.config.get("lock").is_some_and(|lock| lock == "suspended");
+        if !request.flag("skiplock") && !is_hibernated {
             guests::check_lock(guest)?;
         }
         remove_disks(request.state, outcome, vmid, all)?;
@@ -147,7 +148,7 @@ fn remove_disks(state: &mut State, outcome: &mut Outcome, vmid: u32, all: bool) 
     let mut files: Vec<String> = configs
         .flat_map(|config| config.iter())
         .chain(guest.pending.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))))
-        .filter(|(name, _)| drives::is_drive(name) || drives::is_unused(name))
+        .filter(|(name, _)| drives::is_drive(name) || drives::is_unused(name) || *name == "vmstate")
         .map(|(_, text)| drives::file_of(text))
         .filter(|file| volumes::owner(file) == Some(vmid))
         .collect();

@@ -167,8 +167,13 @@ pub(crate) fn stop(request: &mut Request<'_>) -> Answer {
         if request.flag("overrule-shutdown") {
             return Err(Failure::parameter("overrule-shutdown", "Not applicable for HA resources."));
         }
-        return ha::request_stop(request, request.vmid());
+        return ha::request_stop(request, request.vmid(), true);
     }
+    stop_task(request)
+}
+
+/// Stops a machine as a task.
+pub(crate) fn stop_task(request: &mut Request<'_>) -> Answer {
     on_running(request, "qmstop", |request, _, vmid| {
         halt(request, vmid);
         Ok(())
@@ -182,7 +187,7 @@ pub(crate) fn shutdown(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died("VM is paused - cannot shutdown"));
     }
     if ha::is_managed(request.state, request.vmid()) {
-        return ha::request_stop(request, request.vmid());
+        return ha::request_stop(request, request.vmid(), request.get("timeout") == Some("0"));
     }
     shutdown_task(request)
 }
@@ -227,23 +232,31 @@ fn check_running(request: &Request<'_>) -> Result<(), Failure> {
     }
 }
 
-/// `POST status/reboot`: also applies pending changes.
+/// `POST status/reboot`: also applies pending changes. What HA manages is started by that, after the task (`qm cleanup`).
 pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
     if is_paused(request) {
         return Err(Failure::died("VM is paused - cannot shutdown"));
     }
     check_running(request)?;
-    on_running(request, "qmreboot", |request, outcome, vmid| {
+    let managed = ha::is_managed(request.state, request.vmid());
+    let answer = on_running(request, "qmreboot", |request, outcome, vmid| {
         if !request.options.guests_obey {
             say_no_agent(outcome, request.guest(KIND)?, vmid);
             return Err(Failure::died("VM quit/powerdown failed - got timeout"));
         }
         halt(request, vmid);
         pending::apply(request, vmid);
-        generate_cloud_init(request, outcome, vmid)?;
-        run(request, vmid);
+        if !managed {
+            generate_cloud_init(request, outcome, vmid)?;
+            run(request, vmid);
+        }
         Ok(())
-    })
+    })?;
+    let vmid = request.vmid();
+    if managed && request.guest(KIND).is_ok_and(|guest| !guest.running) {
+        ha::request_start(request, vmid)?;
+    }
+    Ok(answer)
 }
 
 /// `POST status/reset`.

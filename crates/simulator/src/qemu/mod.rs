@@ -60,7 +60,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 pub(crate) use agent::{ROUTES as AGENT_ROUTES, address_of, lacks_agent};
 pub(crate) use clone::to_base;
-pub(crate) use lifecycle::{shutdown_task, start_task};
+pub(crate) use lifecycle::{shutdown_task, start_task, stop_task};
 
 /// Does not look whether the machine is there.
 fn index(_: &mut Request<'_>) -> Answer {
