@@ -134,3 +134,17 @@ async fn a_disk_is_not_moved_for_a_format_that_its_datastore_does_not_have() {
     assert!(step(&world, Some(&made), &vm("local-lvm", "qcow2")).await.is_err());
     must(&world, Some(&made), vm("local-lvm", "raw")).await;
 }
+
+#[tokio::test]
+async fn a_migration_that_fails_tells_the_reason_that_its_log_has() {
+    let options = Options { other_nodes: vec!["pve2".into()], ..Options::default() };
+    let (world, _server) = world_with(VM, options).await;
+    let vm = |node: &str| {
+        json!({"node_name": node, "vm_id": 730, "name": "n", "started": false, "migrate": true,
+               "cdrom": [{"file_id": "local:iso/a.iso", "interface": "ide3"}]})
+    };
+    let made = must(&world, None, vm("pve")).await;
+    let fault = step(&world, Some(&made), &vm("pve2")).await.unwrap_err();
+    let reason = "migration aborted: can't migrate local disk 'local:iso/a.iso': local cdrom image";
+    assert!(fault.ends_with(reason), "{fault}");
+}
