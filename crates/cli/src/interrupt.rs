@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::failure::INTERRUPTED;
 
-/// The first Ctrl-C, or the first request of the system to end, lets what runs finish; a second one ends the process:
+/// The first Ctrl-C, or the first request of the system to end, lets each change finish the step that it is at; a second one ends the process:
 /// the log knows what was intended.
 pub fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
     tokio::spawn(async move {
@@ -21,7 +21,8 @@ pub fn listen_for_interrupts(cancelled: Arc<AtomicBool>) {
                 eprintln!();
             }
             eprintln!(
-                "Stopping: what runs is finished, nothing more is started. Press Ctrl-C again to stop at once."
+                "Stopping: the step that each change is at is finished, nothing more is begun. Press Ctrl-C again to stop \
+                 at once."
             );
         }
     });

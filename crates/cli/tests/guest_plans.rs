@@ -4,7 +4,7 @@
 
 mod simulated;
 
-use std::process::Stdio;
+use std::process::{Command, Output, Stdio};
 
 use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, PROVIDER, Project, project_with, settled};
@@ -103,16 +103,36 @@ fn an_edited_local_file_is_a_change_that_is_planned_and_nothing_from_outside() {
     settled(&project);
 }
 
-/// Destroys, and kills the process when the shutdown is under way.
-fn killed_at_shutdown(cluster: &Cluster, project: &Project) {
-    let words = ["destroy", "--auto-approve"];
-    let mut child = project.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+/// Destroys, with `words` behind, and sends the process a signal when the shutdown is under way; how it ended then.
+fn signalled_at_shutdown(cluster: &Cluster, project: &Project, words: &[&str], signal: &str) -> Output {
+    let words = [&["destroy", "--auto-approve"], words].concat();
+    let piped = || Stdio::piped();
+    let mut child = project.command(&words).stdout(piped()).stderr(piped()).spawn().unwrap();
     let asked = || cluster.requests().iter().any(|request| request.path.ends_with("/status/shutdown"));
     while !asked() && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupted_destroy_finishes_its_step_and_says_how_it_goes_on() {
+    let options = Options { task_duration: std::time::Duration::from_millis(500), ..Options::default() };
+    let cluster = Cluster::start(options);
+    let project = project_with(&cluster, VM);
+    project.ok(&["apply", "--auto-approve"]);
+    let ended = signalled_at_shutdown(&cluster, &project, &["--keep-protected"], "-INT");
+    let said = simulated::text(&ended);
+    assert!(
+        said.contains("Stopping: the step that each change is at is finished, nothing more is begun."),
+        "{said}"
+    );
+    assert!(said.contains("interrupted before it could destroy vm 300"), "{said}");
+    assert!(said.contains("`pve destroy --keep-protected` again continues from here"), "{said}");
+    project.ok(&["destroy", "--auto-approve", "--keep-protected"]);
+    assert!(cluster.inventory().iter().all(|line| !line.starts_with("qemu")));
 }
 
 #[test]
@@ -122,7 +142,7 @@ fn after_a_destroy_that_was_killed_it_is_told_what_is_left_and_its_shutdown_is_n
     let cluster = Cluster::start(options);
     let project = project_with(&cluster, VM);
     project.ok(&["apply", "--auto-approve"]);
-    killed_at_shutdown(&cluster, &project);
+    signalled_at_shutdown(&cluster, &project, &[], "-KILL");
     let log = project.ok(&["log"]);
     assert!(log.contains("the run has no end yet"), "{log}");
     // Every further run breaks off before it changes anything.

@@ -48,6 +48,18 @@ struct Request<'a> {
     keep_protected: bool,
 }
 
+impl Request<'_> {
+    /// The command that goes on with it: `apply` would make again what was destroyed, and a plan that leaves nothing out is
+    /// refused where something is protected.
+    fn again(&self) -> &'static str {
+        match self.command {
+            "destroy" if self.keep_protected => "pve destroy --keep-protected",
+            "destroy" => "pve destroy",
+            _ => "pve apply",
+        }
+    }
+}
+
 /// Applies a saved plan, or makes one and asks.
 ///
 /// # Errors
@@ -155,7 +167,7 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     let applied = application.run(&writer, &clusters.provider, &provisioners, &progress).await?;
     keep_snapshot(&*log, &writer.state()).await;
     let told = if saved.is_some() { Told::Nothing } else { Told::Plan };
-    conclude(global, &project, (&application, told), applied, &writer.state(), paint)
+    conclude(global, &project, (&application, told, request.again()), applied, &writer.state(), paint)
 }
 
 /// Keeps where the log leads, for who opens it next.

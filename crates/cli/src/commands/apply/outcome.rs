@@ -36,7 +36,7 @@ pub(super) fn report_kept(planning: &Planning) {
 pub(super) fn conclude(
     global: &GlobalOptions,
     project: &Project,
-    (application, told): (&Application<'_>, Told),
+    (application, told, again): (&Application<'_>, Told, &str),
     applied: Applied,
     state: &State,
     paint: Paint,
@@ -52,7 +52,7 @@ pub(super) fn conclude(
     let changes = application.planning.plan.changes.iter();
     let imported = changes.filter(|change| change.importing.is_some()).count();
     let is_unrecorded = is_kept || unrecorded.is_some();
-    let code = report(global, workspace, command, (&outcome, imported, document), paint, is_unrecorded)?;
+    let code = report(global, workspace, again, (&outcome, imported, document), paint, is_unrecorded)?;
     if is_kept {
         return Err(Failure::hinted(
             "what happened since the log went away, or was taken over, is not in it: it is kept here",
@@ -84,7 +84,7 @@ fn show_outputs(global: &GlobalOptions, command: &str, state: &State) -> Result<
 fn report(
     global: &GlobalOptions,
     workspace: &Workspace,
-    command: &str,
+    again: &str,
     (outcome, imported, document): (&Outcome, usize, Json),
     paint: Paint,
     is_kept: bool,
@@ -99,13 +99,11 @@ fn report(
         return Ok(0);
     }
     if !is_kept {
-        // `apply` would make again what was destroyed.
-        let again = if command == "destroy" { "destroy" } else { "apply" };
         // What a failure asks for comes first; a step that was stopped asks for no more than the next run.
         let asks = !outcome.interrupted && outcome.failures.iter().any(|failure| failure.hint.is_some());
         let once = if asks { "Once what failed is settled, " } else { "" };
         eprintln!(
-            "{} What was done is recorded. {once}`pve {again}` again continues from here.",
+            "{} What was done is recorded. {once}`{again}` again continues from here.",
             paint.cyan("Hint:")
         );
     }
