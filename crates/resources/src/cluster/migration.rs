@@ -52,16 +52,19 @@ impl Call<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use async_trait::async_trait;
     use serde_json::{Value as Json, json};
 
     use super::super::{Api, ApiError, Cluster, Content, Silent};
     use super::*;
 
-    /// A guest that never arrives, and a task that may go on for ever.
-    struct Slow {
-        task_ends: bool,
+    /// A guest that stays as it is and where it is, and a task that may go on for ever.
+    pub(in super::super) struct Slow {
+        pub(in super::super) task_ends: bool,
+        pub(in super::super) task: &'static str,
+        /// Its current status.
+        pub(in super::super) status: Json,
     }
 
     fn error(message: &str, lost: bool) -> ApiError {
@@ -70,9 +73,12 @@ mod tests {
 
     #[async_trait]
     impl Api for Slow {
-        async fn send(&self, method: Method, _: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
+        async fn send(&self, method: Method, path: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
             match method {
-                Method::Post => Ok(json!("UPID:a:00000001:00000002:00000003:qmigrate:100:root@pam:")),
+                Method::Post => {
+                    Ok(json!(format!("UPID:a:00000001:00000002:00000003:{}:100:root@pam:", self.task)))
+                }
+                _ if path.ends_with("/status/current") => Ok(self.status.clone()),
                 _ => Err(error("Configuration file does not exist", false)),
             }
         }
@@ -113,7 +119,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_migration_that_takes_too_long_is_not_known_to_have_failed() {
         for (task_ends, says) in [(false, "it still runs"), (true, "it is not on b after 60 s")] {
-            let api = std::sync::Arc::new(Slow { task_ends });
+            let api = std::sync::Arc::new(Slow { task_ends, task: "qmigrate", status: json!({}) });
             let cluster = Cluster::new(api, Duration::ZERO, false);
             let call = Call::new(&cluster, &Silent, "vm 100 on a".into());
             let most = Duration::from_secs(60);

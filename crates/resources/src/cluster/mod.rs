@@ -5,6 +5,7 @@ mod asking;
 mod call;
 mod listing;
 mod migration;
+mod power;
 mod silent;
 mod step;
 
@@ -12,6 +13,7 @@ pub(crate) use api::if_there;
 pub use api::{Api, ApiError, Content, Method, NodeNetwork};
 pub(crate) use call::{Call, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};
+pub(crate) use power::Power;
 pub(crate) use silent::Silent;
 pub(crate) use step::Step;
 

@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::{GuestType, Target};
-use crate::cluster::{Method, Step};
+use crate::cluster::Power;
 use crate::params::Params;
 use crate::values::flag;
 
@@ -45,10 +45,10 @@ impl<G: GuestType> Target<'_, G> {
 
     async fn start(&self, planned: &Value) -> Result<(), ProviderError> {
         let limits = G::limits(planned);
-        self.send(Step::START, "/status/start", &Params::default(), limits.start).await?;
+        self.power(Power::Start, &Params::default(), limits.start).await?;
         if flag(planned, "reboot") == Some(true) {
             let most = limits.reboot.unwrap_or(REBOOT);
-            return self.send(Step::REBOOT, "/status/reboot", &Params::default(), most).await;
+            return self.power(Power::Reboot, &Params::default(), most).await;
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ impl<G: GuestType> Target<'_, G> {
         params.put_flag("forceStop", Some(true));
         params.put("timeout", Some(own.as_secs()));
         let most = own + Duration::from_secs(60);
-        self.send(Step::SHUT_DOWN, "/status/shutdown", &params, most).await
+        self.power(Power::ShutDown, &params, most).await
     }
 
     /// Stops the guest as it is to be stopped before it is destroyed.
@@ -69,7 +69,7 @@ impl<G: GuestType> Target<'_, G> {
             return self.shut_down(prior).await;
         }
         let most = G::limits(prior).stop;
-        self.send(Step::STOP, "/status/stop", &Params::default(), most).await
+        self.power(Power::Stop, &Params::default(), most).await
     }
 
     /// Reboots only when the running guest could not take over every change.
@@ -80,16 +80,10 @@ impl<G: GuestType> Target<'_, G> {
         let own = G::limits(planned).reboot;
         let mut params = Params::default();
         params.put("timeout", own.map(|own| own.as_secs()));
-        self.send(Step::REBOOT, "/status/reboot", &params, own.unwrap_or(REBOOT)).await
+        self.power(Power::Reboot, &params, own.unwrap_or(REBOOT)).await
     }
 
-    async fn send(
-        &self,
-        step: Step<'_>,
-        rest: &str,
-        params: &Params,
-        most: Duration,
-    ) -> Result<(), ProviderError> {
-        self.call.step(step, Method::Post, &self.path(rest), params, most).await
+    async fn power(&self, change: Power, params: &Params, most: Duration) -> Result<(), ProviderError> {
+        self.call.power(change, &self.path(""), params, most).await
     }
 }

@@ -6,7 +6,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::{Call, Method, Step};
+use crate::cluster::{Call, Method, Power, Step};
 use crate::params::Params;
 use crate::values::{flag, int, text, with};
 
@@ -58,8 +58,7 @@ pub(super) async fn stop(call: &Call<'_>, prior: &Value) -> Result<(), ProviderE
     }
     let most = most(prior, "delete");
     if flag(prior, "stop_on_destroy") == Some(true) {
-        let path = format!("{}/status/stop", place(prior));
-        return call.step(Step::STOP, Method::Post, &path, &Params::default(), most).await;
+        return call.power(Power::Stop, &place(prior), &Params::default(), most).await;
     }
     shut_down(call, prior, most).await
 }
@@ -68,8 +67,7 @@ async fn shut_down(call: &Call<'_>, value: &Value, most: Duration) -> Result<(),
     let mut params = Params::default();
     params.put_flag("forceStop", Some(true));
     params.put("timeout", Some(most.as_secs()));
-    let path = format!("{}/status/shutdown", place(value));
-    call.step(Step::SHUT_DOWN, Method::Post, &path, &params, most + Duration::from_secs(60)).await
+    call.power(Power::ShutDown, &place(value), &params, most + Duration::from_secs(60)).await
 }
 
 /// Starts or stops the machine as planned.
@@ -77,8 +75,7 @@ pub(super) async fn power(call: &Call<'_>, planned: &Value) -> Result<(), Provid
     let wanted = flag(planned, "started") != Some(false);
     match (is_running(call, planned).await?, wanted) {
         (false, true) => {
-            let path = format!("{}/status/start", place(planned));
-            call.step(Step::START, Method::Post, &path, &Params::default(), most(planned, "update")).await
+            call.power(Power::Start, &place(planned), &Params::default(), most(planned, "update")).await
         }
         (true, false) => shut_down(call, planned, most(planned, "update")).await,
         _ => Ok(()),

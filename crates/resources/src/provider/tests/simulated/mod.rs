@@ -7,6 +7,7 @@ mod data_sources;
 mod exchanged;
 mod files;
 mod firewalls;
+mod ha;
 mod inherited;
 mod lockout;
 mod meddling;
