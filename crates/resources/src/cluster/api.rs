@@ -69,11 +69,17 @@ impl ApiError {
         ["already exists", "config file already exists"].iter().any(|text| self.message.contains(text))
     }
 
-    /// Somebody else works on the guest or storage just now.
+    /// Somebody else works on the guest or storage just now. What is hibernated stays locked until it is started.
     pub fn is_locked(&self) -> bool {
-        ["can't lock file", "is locked", "got lock timeout", "got lock request timeout"]
-            .iter()
-            .any(|text| self.message.contains(text))
+        !self.is_hibernated()
+            && ["can't lock file", "is locked", "got lock timeout", "got lock request timeout"]
+                .iter()
+                .any(|text| self.message.contains(text))
+    }
+
+    /// The guest's memory is on a disk (`suspend` with `todisk`): it takes no change before it was started.
+    pub fn is_hibernated(&self) -> bool {
+        self.message.contains("is locked (suspended)")
     }
 }
 

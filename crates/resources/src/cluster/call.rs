@@ -251,6 +251,11 @@ fn hint(error: &ApiError) -> Option<&'static str> {
     if says("checksum mismatch") || says("detected modified configuration") {
         return Some("somebody changed it in the meantime: plan again");
     }
+    if error.is_hibernated() {
+        return Some(
+            "it is hibernated, and takes no change before it was started: `qm start`, or started = true",
+        );
+    }
     if says("only allowed for root@pam") || says("only root can") || says("Only root can") {
         return Some("an API token cannot do this, not even root's: log in as root@pam with a password");
     }

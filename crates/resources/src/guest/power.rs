@@ -7,6 +7,7 @@ use pve_model::Value;
 
 use super::{GuestType, Target};
 use crate::cluster::Power;
+use crate::observed::Observed;
 use crate::params::Params;
 use crate::values::flag;
 
@@ -51,6 +52,16 @@ impl<G: GuestType> Target<'_, G> {
             return self.power(Power::Reboot, &Params::default(), most).await;
         }
         Ok(())
+    }
+
+    /// Starts the guest if it is hibernated and is to run: it takes no change before it has gone on from where it was.
+    /// Returns it as it is then.
+    pub(crate) async fn wake(&self, observed: Observed, planned: &Value) -> Result<Observed, ProviderError> {
+        if observed.text("lock").as_deref() != Some("suspended") || flag(planned, "started") == Some(false) {
+            return Ok(observed);
+        }
+        self.power(Power::Start, &Params::default(), G::limits(planned).start).await?;
+        self.look_at_existing().await
     }
 
     /// Asks the guest to shut down, and stops it when it does not within its time.

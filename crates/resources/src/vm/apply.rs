@@ -75,6 +75,7 @@ impl Target<'_> {
             self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
         }
         self.call.refuse_taken_over(&observed)?;
+        let observed = self.wake(observed, planned).await?;
         let mut was_running = observed.running == Some(true);
         if prior.is_none() && cloned {
             self.refuse_unlike(&observed, planned)?;

@@ -6,6 +6,7 @@ use pve_executor::ports::{Provider, ReadRequest};
 use pve_simulator::{FailureRule, How, Options, When};
 use serde_json::json;
 
+use super::super::Recorder;
 use super::super::lives::{CONTAINER, VM};
 use crate::cluster::Method;
 use crate::values::flag;
@@ -58,4 +59,33 @@ async fn a_list_from_before_a_start_does_not_make_a_guest_look_stopped() {
     let entry = list.as_array().unwrap().iter().find(|entry| entry["vmid"] == 500).unwrap();
     assert_ne!(entry["status"], "running", "the list is older");
     assert_eq!(flag(&world.read(&started).await.unwrap(), "started"), Some(true));
+}
+
+#[tokio::test]
+async fn a_hibernated_vm_goes_on_before_it_is_changed_and_one_that_is_to_stay_off_says_so_at_once() {
+    let (world, _server) = super::world(VM).await;
+    let config = |name: &str, started: bool| json!({"node_name": "pve", "vm_id": 500, "name": name, "started": started});
+    let hibernate = async || {
+        let params = [("todisk".to_string(), "1".to_string())];
+        let sent = world.api.send(Method::Post, "/nodes/pve/qemu/500/status/suspend", &params).await;
+        world.api.wait(sent.unwrap().as_str().unwrap(), Duration::from_secs(60)).await.unwrap();
+        world.provider.cluster("proxmox").forget_guests().await;
+    };
+    let made = world.apply(None, config("x", true)).await;
+    hibernate().await;
+    let read = world.read(&made).await.unwrap();
+    assert_eq!(flag(&read, "started"), Some(false));
+    let changed = world.apply(Some(&read), config("y", true)).await;
+    let now = world.api.send(Method::Get, "/nodes/pve/qemu/500/config", &[]).await.unwrap();
+    assert_eq!((&now["name"], now.get("lock"), now.get("vmstate")), (&json!("y"), None, None));
+    hibernate().await;
+    let read = world.read(&changed).await.unwrap();
+    let recorder = Recorder::default();
+    let refused =
+        world.try_apply(Some(&read), Some(&world.config(config("z", false))), &recorder).await.unwrap_err();
+    assert!(refused.message.contains("is locked (suspended)"), "{refused:?}");
+    assert!(refused.hint.unwrap().contains("hibernated"));
+    world.destroy(&read).await;
+    let volumes = world.api.send(Method::Get, "/nodes/pve/storage/local-lvm/content", &[]).await.unwrap();
+    assert_eq!(volumes, json!([]));
 }
