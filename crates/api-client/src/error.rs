@@ -88,7 +88,8 @@ impl ApiError {
                 "the token lacks a privilege for it (pveum user permissions), or what it names does not exist"
             }
             ErrorKind::Status(595..=599) => {
-                "the node that owns this is not reachable from the one that was asked"
+                "the node that owns this is not reachable from the one that was asked; what is on it can be left out \
+                 meanwhile (-exclude)"
             }
             _ => return None,
         })

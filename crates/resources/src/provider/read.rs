@@ -1,14 +1,14 @@
 //! Reading instances.
 
 use pve_executor::ports::{ProviderError, ReadRequest};
-use pve_model::Value;
 use pve_model::rules::Beside;
+use pve_model::{InstanceAddress, Value};
 
 use super::claims::vmid_of;
 use super::identity::Known;
 use super::{Family, ProxmoxProvider, Seen};
 use crate::beside::beside_of;
-use crate::cluster::{Cluster, failed, refused};
+use crate::cluster::{ApiError, Cluster, failed, refused};
 use crate::guest::Extent;
 use crate::observed::{Observed, with_waiting};
 use crate::pools::{hidden_pool, told_of_hidden};
@@ -57,7 +57,7 @@ impl ProxmoxProvider {
                 None => Ok(None),
             },
         };
-        read.map_err(|error| failed(format!("read {}", request.address), &error))
+        read.map_err(|error| failed(read_of(&request.address, &prior, &error), &error))
     }
 
     /// What is left of an object that cannot be read, and whose destruction broke off.
@@ -70,7 +70,7 @@ impl ProxmoxProvider {
         let Some(engine) = kind.engine() else { return Ok(None) };
         let cluster = &self.connection(&request.provider)?.cluster;
         let left = engine.remains(cluster, &blank(&request.prior), done).await;
-        left.map_err(|error| failed(format!("read {}", request.address), &error))
+        left.map_err(|error| failed(read_of(&request.address, &request.prior, &error), &error))
     }
 }
 
@@ -85,7 +85,7 @@ async fn read_machine(
         return Ok((None, Seen::default()));
     };
     let read = operations.read(kind.block(), cluster, prior).await;
-    let read = read.map_err(|error| failed(format!("read {}", request.address), &error))?;
+    let read = read.map_err(|error| failed(read_of(&request.address, prior, &error), &error))?;
     let Some(value) = read else { return Ok((None, Seen::default())) };
     let found = cluster.seen(vmid).unwrap_or_default();
     let node = text(&value, "node_name").unwrap_or_default();
@@ -93,6 +93,21 @@ async fn read_machine(
     refuse_another(known.is_another(&found), &found, (vmid, node))?;
     let seen = Seen::settled(Some(found), Family::Plain, &value);
     Ok((Some(value), seen))
+}
+
+/// The reading of a guest, for an error: on the node of the cluster's list, or else the one it was on last.
+async fn read_guest(cluster: &Cluster, vmid: u32, last_node: &str) -> String {
+    let known = cluster.known_guests().await.unwrap_or_default();
+    let node = known.iter().find(|guest| guest.vmid == vmid).map_or(last_node, |guest| &guest.node);
+    format!("read guest {vmid} on {node}")
+}
+
+/// The reading of an instance, for an error. Where its node is away, that is named: an address does not tell it.
+fn read_of(address: &InstanceAddress, prior: &Value, error: &ApiError) -> String {
+    match text(prior, "node_name").filter(|_| matches!(error.status, Some(595..=599))) {
+        Some(node) => format!("read {address} on {node}"),
+        None => format!("read {address}"),
+    }
 }
 
 /// A guest as it was recorded.
@@ -111,14 +126,15 @@ impl KnownGuest<'_> {
         let Some(vmid) = vmid else { return Ok((None, Seen::default())) };
         let node = text(self.prior, "node_name").unwrap_or_default();
         let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
-        let fail = |error: &_| failed(format!("read guest {vmid}"), error);
-        let observed = cluster
-            .observe(api_kind, vmid, node, flag(self.prior, "started"))
-            .await
-            .map_err(|error| fail(&error))?;
+        let observed = cluster.observe(api_kind, vmid, node, flag(self.prior, "started")).await;
+        let observed = match observed {
+            Ok(observed) => observed,
+            Err(error) => return Err(failed(read_guest(cluster, vmid, node).await, &error)),
+        };
         let Some(mut observed) = observed else { return Ok((None, Seen::default())) };
         if !all_blocks(self.prior, "idmap").is_empty() {
-            cluster.add_lists(api_kind, &mut observed).await.map_err(|error| fail(&error))?;
+            let added = cluster.add_lists(api_kind, &mut observed).await;
+            added.map_err(|error| failed(format!("read guest {vmid} on {}", observed.node), &error))?;
         }
         let hidden = hidden_pool(cluster, text(self.prior, "pool_id"), observed.pool.as_deref()).await;
         observed.pool = hidden.clone().or(observed.pool);

@@ -43,7 +43,7 @@ async fn a_guest_of_which_the_list_does_not_tell_whether_it_runs_is_asked_itself
             identity: None,
         };
         let error = world.provider.read(request).await.unwrap_err();
-        assert!(error.message.starts_with("read guest 500: "), "{error:?}");
+        assert!(error.message.starts_with("read guest 500 on pve: "), "{error:?}");
     }
 }
 
@@ -88,4 +88,30 @@ async fn a_hibernated_vm_goes_on_before_it_is_changed_and_one_that_is_to_stay_of
     world.destroy(&read).await;
     let volumes = world.api.send(Method::Get, "/nodes/pve/storage/local-lvm/content", &[]).await.unwrap();
     assert_eq!(volumes, json!([]));
+}
+
+#[tokio::test]
+async fn what_is_on_a_node_that_is_away_is_read_in_vain_and_the_error_names_the_node() {
+    let away = |path: &str| FailureRule {
+        method: "GET".into(),
+        path: format!("/nodes/pve/{path}"),
+        when: When::Always,
+        how: How::Refuse { status: 595, reason: "No route to host".into() },
+    };
+    for (kind, config, path, told) in [
+        (VM, json!({"node_name": "pve", "vm_id": 500, "name": "x"}), "qemu/500/*", "read guest 500 on pve: "),
+        (
+            "proxmox_network_linux_bridge",
+            json!({"node_name": "pve", "name": "vmbr9"}),
+            "network/*",
+            "read proxmox_network_linux_bridge.a on pve: ",
+        ),
+    ] {
+        let (world, server) = super::world(kind).await;
+        let made = world.apply(None, config).await;
+        server.simulator().set_failures(vec![away("network"), away(path)]);
+        let error = world.try_read(&made).await.unwrap_err();
+        assert!(error.message.starts_with(told), "{error:?}");
+        assert!(error.hint.unwrap().contains("-exclude"));
+    }
 }
