@@ -52,8 +52,9 @@ pub(crate) fn volumes_of_vm(vm: &Value, identity: Option<&str>) -> BTreeMap<Stri
     disks.chain(small).collect()
 }
 
-fn known_of_vm(prior: &Value, planned: &Value, identity: Option<&str>) -> Vec<Known> {
+fn known_of_vm(prior: &Value, planned: Option<&Value>, identity: Option<&str>) -> Vec<Known> {
     let is_kept = |slot: &str| {
+        let Some(planned) = planned else { return false };
         let small = SMALL_DRIVES.iter().any(|(name, at)| *at == slot && block(planned, name).is_some());
         small || all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(slot))
     };
@@ -67,16 +68,17 @@ fn known_of_vm(prior: &Value, planned: &Value, identity: Option<&str>) -> Vec<Kn
     known.collect()
 }
 
-fn known_of_container(prior: &Value, planned: &Value, observed: &Observed) -> Vec<Known> {
+fn known_of_container(prior: &Value, planned: Option<&Value>, observed: &Observed) -> Vec<Known> {
     let root = block(prior, "disk").and_then(|disk| text(disk, "path_in_datastore"));
     let root = root.map(|volume| Known {
         place: "rootfs".to_string(),
         slot: Some("rootfs".to_string()),
         volume: volume.to_string(),
-        is_kept: true,
+        is_kept: planned.is_some(),
     });
     let before = all_blocks(prior, "mount_point");
-    let matches = match_mount_points(before, all_blocks(planned, "mount_point"));
+    let after = planned.map(|planned| all_blocks(planned, "mount_point")).unwrap_or_default();
+    let matches = match_mount_points(before, after);
     let points = before.iter().enumerate().filter_map(|(index, point)| {
         Some(Known {
             place: format!("the mount point {}", text(point, "path")?),
@@ -129,6 +131,28 @@ impl Call<'_> {
         if Step::MIGRATE.is_in(&self.done()) {
             return Ok(());
         }
+        self.refuse_where_other(prior, Some(planned), observed, moved)
+    }
+
+    /// Refuses to destroy a guest where a volume is not where it was when that was planned: another one would go with it.
+    ///
+    /// # Errors
+    /// With what is there now, and what was.
+    pub(crate) fn refuse_to_destroy_others(
+        &self,
+        prior: &Value,
+        observed: &Observed,
+    ) -> Result<(), ProviderError> {
+        self.refuse_where_other(prior, None, observed, &[])
+    }
+
+    fn refuse_where_other(
+        &self,
+        prior: &Value,
+        planned: Option<&Value>,
+        observed: &Observed,
+        moved: &[String],
+    ) -> Result<(), ProviderError> {
         let known = match prior.get("mount_point") {
             Some(_) => known_of_container(prior, planned, observed),
             None => known_of_vm(prior, planned, self.identity.as_deref()),
@@ -174,7 +198,8 @@ mod tests {
             json!({"disk": [disk("scsi0", "vm-1-disk-0"), disk("scsi1", "vm-1-disk-1")], "tpm_state": [{}]}),
         );
         let planned = guest(false, json!({"disk": [disk("scsi0", "vm-1-disk-0")]}));
-        let known = || known_of_vm(&prior, &planned, Some("uuid=1,tpmstate0=lvm:vm-1-disk-2,efidisk0=lvm:x"));
+        let known =
+            || known_of_vm(&prior, Some(&planned), Some("uuid=1,tpmstate0=lvm:vm-1-disk-2,efidisk0=lvm:x"));
         let slots = ["scsi0", "scsi1", "tpmstate0"];
         let now = |volumes: [Option<&str>; 3], more: Json| {
             let mut now = observed(more);
@@ -211,8 +236,9 @@ mod tests {
         let prior =
             guest(true, json!({"mount_point": [point("/a", "tank:subvol-1"), point("/b", "tank:subvol-2")]}));
         let planned = guest(true, json!({"mount_point": [point("/a", "tank:subvol-1")]}));
-        let told =
-            |now: Json| told(known_of_container(&prior, &planned, &observed(now.clone())), &observed(now));
+        let told = |now: Json| {
+            told(known_of_container(&prior, Some(&planned), &observed(now.clone())), &observed(now))
+        };
         assert_eq!(
             told(json!({"mp4": "tank:subvol-1,mp=/a", "mp1": "tank:subvol-2,mp=/b"})),
             Vec::<String>::new()

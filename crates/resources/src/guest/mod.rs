@@ -107,6 +107,7 @@ impl<'a, G: GuestType> Target<'a, G> {
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
         self.call.refuse_other(prior, &observed)?;
+        self.call.refuse_to_destroy_others(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some(UNPROTECT)));

@@ -207,6 +207,13 @@ impl<'a> GuestChange<'a> {
                 let guest = self.guest(&node, vmid);
                 match guest.delete(prior).await {
                     Ok(()) => Ok(()),
+                    // What is there by now is news that the next plan tells.
+                    Err(error)
+                        if guest.call().done().is_empty()
+                            && guest.call().has_other_volumes.load(Ordering::Relaxed) =>
+                    {
+                        Err(error)
+                    }
                     // It may have been shut down before it could not be destroyed.
                     Err(error) => {
                         let left = async { guest.read(prior).await.map(Some) };

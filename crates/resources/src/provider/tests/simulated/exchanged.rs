@@ -35,16 +35,16 @@ fn container(points: Json) -> Json {
     })
 }
 
-async fn put(api: &dyn Api, path: &str, params: &[(&str, &str)]) {
+pub(super) async fn put(api: &dyn Api, path: &str, params: &[(&str, &str)]) {
     let params: Vec<_> = params.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
     api.send(Method::Put, path, &params).await.unwrap();
 }
 
-async fn options(api: &dyn Api, path: &str) -> Json {
+pub(super) async fn options(api: &dyn Api, path: &str) -> Json {
     api.send(Method::Get, path, &[]).await.unwrap()
 }
 
-fn volumes(options: &Json) -> Vec<(String, String)> {
+pub(super) fn volumes(options: &Json) -> Vec<(String, String)> {
     let volumes = options.as_object().unwrap().iter().filter_map(|(name, option)| {
         let option = option.as_str().filter(|option| option.contains("-600-disk-"))?;
         Some((name.clone(), option.split(',').next()?.to_string()))
@@ -149,6 +149,28 @@ async fn another_volume_at_the_path_of_a_known_mount_point_stays() {
         let error = refused_after((CONTAINER, CONTAINER_PATH), (&two, &after), exchanged).await;
         let told = "the mount point /b has other:vm-600-disk-0 now, and had local-lvm:vm-600-disk-2";
         assert!(error.message.contains(told), "{}", error.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_with_another_volume_than_it_had_is_destroyed_only_once_that_is_planned() {
+    let point = json!([{"path": "/a", "volume": "local-lvm", "size": "1G"}]);
+    for (kind, path, config, by_hand) in [
+        (VM, VM_PATH, vm(json!([disk("scsi0")]), json!({})), [("delete", "scsi0"), ("scsi0", "other:3")]),
+        (CONTAINER, CONTAINER_PATH, container(point), [("delete", "mp0"), ("mp0", "other:1,mp=/a")]),
+    ] {
+        let (world, _server) = world(kind).await;
+        let made = world.apply(None, config).await;
+        for params in by_hand {
+            put(&*world.api, path, &[params]).await;
+        }
+        let found = options(&*world.api, path).await;
+        let error = world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap_err();
+        assert!(error.message.contains("has other:vm-600-disk-0 now, and had"), "{}", error.message);
+        assert!(error.left.is_none(), "{kind}: the next plan tells it");
+        assert_eq!(options(&*world.api, path).await, found);
+        let read = world.read(&made).await.unwrap();
+        world.destroy(&read).await;
     }
 }
 
