@@ -34,9 +34,7 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
     if all_blocks(&planned, "vga").is_empty() {
         planned = with_unknown(&planned, "vga");
     }
-    for name in ["hotplug", "mac_addresses"] {
-        planned = unknown_if_empty(&planned, name);
-    }
+    planned = with_unknown(&unknown_if_empty(&planned, "hotplug"), "mac_addresses");
     for (name, part) in [("network_device", "mac_address"), ("smbios", "uuid")] {
         planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
     }
@@ -143,10 +141,13 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
     planned
 }
 
-/// What is written empty is the cluster's to tell.
+/// What is written empty is the cluster's to tell. The addresses are in any case: those of single devices decide them.
 fn keep_told(prior: &Value, planned: Value) -> Value {
-    let names = ["hotplug", "mac_addresses"];
-    let planned = names.iter().fold(planned, |planned, name| kept_if_empty(prior, planned, name));
+    let planned = kept_if_empty(prior, planned, "hotplug");
+    let planned = match prior.get("mac_addresses") {
+        Some(addresses) => with(&planned, "mac_addresses", addresses.clone()),
+        None => planned,
+    };
     let Some(before) = block(prior, "smbios") else { return planned };
     with_each_block(&planned, "smbios", |smbios| kept_if_empty(before, smbios.clone(), "uuid"))
 }

@@ -262,6 +262,20 @@ async fn what_is_written_empty_is_the_clusters_to_tell() {
     }
 }
 
+/// Those of single devices decide the addresses of the whole VM.
+#[tokio::test]
+async fn addresses_that_are_written_for_the_whole_vm_change_nothing() {
+    let (world, _server) = super::world(VM).await;
+    let config = |devices: Json| {
+        json!({"node_name": "pve", "started": false, "mac_addresses": ["02:00:00:00:00:01"],
+               "network_device": devices})
+    };
+    let made = world.apply(None, config(json!([{}]))).await;
+    let changed = world.apply(Some(&made), config(json!([{}, {}]))).await;
+    assert_eq!(crate::values::texts(&changed, "mac_addresses").len(), 2);
+    world.destroy(&changed).await;
+}
+
 // `qm.conf(5)`: 1024 bytes every 1000 milliseconds, which the reference tells as well.
 #[tokio::test]
 async fn a_source_of_random_numbers_without_a_configured_rate_tells_the_one_that_it_has() {
