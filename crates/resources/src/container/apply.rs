@@ -178,7 +178,7 @@ impl Target<'_> {
         let drawn = if is_drawn { planned.clone() } else { blank(planned) };
         keep_addresses(&observed, &drawn, &mut set);
         delete.extend(surplus_devices(&observed, known.as_ref(), planned, "network_interface", &set));
-        keep_what_it_was_made_with(&observed, prior, cloned, &mut set, &mut delete);
+        keep_what_it_was_made_with(&observed, (prior, planned), cloned, &mut set, &mut delete);
         delete.retain(|name| observed.config.contains_key(name) && !set.0.contains_key(name));
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());
@@ -258,17 +258,18 @@ fn keep_addresses(observed: &Observed, planned: &Value, set: &mut Params) {
     }
 }
 
-/// The architecture and the type of the system are settled when the container is made, but for the type of a clone.
+/// The architecture and the type of the system are settled when the container is made, but for those of a clone: what is not
+/// configured of them its template tells.
 fn keep_what_it_was_made_with(
     observed: &Observed,
-    prior: Option<&Value>,
+    (prior, planned): (Option<&Value>, &Value),
     cloned: bool,
     set: &mut Params,
     delete: &mut BTreeSet<String>,
 ) {
     for fixed in ["ostype", "arch"] {
         let same = set.0.get(fixed).is_some_and(|value| observed.text(fixed).as_ref() == Some(value));
-        if same || prior.is_none() && (!cloned || fixed == "arch") {
+        if same || prior.is_none() && !cloned {
             set.0.remove(fixed);
         }
     }
@@ -278,7 +279,9 @@ fn keep_what_it_was_made_with(
         set.0.remove("ostype");
     }
     // A container always has an architecture and a type: without a stated one these are the usual ones.
-    if delete.remove("arch") && observed.text("arch").is_some_and(|arch| arch != "amd64") {
+    let architecture = block(planned, "cpu").and_then(|cpu| cpu.get("architecture"));
+    let is_open = architecture.is_some_and(|architecture| !architecture.is_known());
+    if delete.remove("arch") && !is_open && observed.text("arch").is_some_and(|arch| arch != "amd64") {
         set.put("arch", Some("amd64"));
     }
     delete.remove("ostype");

@@ -57,6 +57,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     let mut planned = stated(request);
     let Some(prior) = request.prior else {
         planned = with_elements(&planned, "disk", plan_cloned_disk(request, &planned));
+        planned = with_inherited_architecture(request, &planned);
         planned = with_each_block(&planned, "network_interface", |one| unknown_if_empty(one, "mac_address"));
         let problems = nothing_to_make_from(request.config).into_iter().collect();
         return PlanResponse { planned: Some(planned), problems, ..PlanResponse::default() };
@@ -70,6 +71,7 @@ pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
     if flag(prior, "template") != Some(true) && flag(&planned, "template") == Some(true) {
         planned = with_renamed_volumes(&planned);
     }
+    planned = with_inherited_architecture(request, &planned);
     planned = with_elements(&planned, "operating_system", plan_origin(request, prior));
     planned = with_elements(&planned, "initialization", plan_initialization(&planned, prior));
     planned = keep_defaults(prior, settle(prior, &planned));
@@ -129,6 +131,18 @@ fn plan_cloned_disk(request: PlanRequest<'_>, stated: &Value) -> Vec<Value> {
         };
     }
     blocks
+}
+
+/// The architecture of a clone is that of its template, unless one is written.
+fn with_inherited_architecture(request: PlanRequest<'_>, planned: &Value) -> Value {
+    let configured = block(request.config, "cpu").and_then(|cpu| cpu.get("architecture"));
+    let is_open = configured.is_some_and(Value::is_null) && block(request.config, "clone").is_some();
+    let known = request.prior.and_then(|prior| block(prior, "cpu")).and_then(|cpu| cpu.get("architecture"));
+    with_each_block(planned, "cpu", |cpu| match known.filter(|known| !known.is_null()) {
+        _ if !is_open => cpu.clone(),
+        Some(known) => with(cpu, "architecture", known.clone()),
+        None => with_unknown(cpu, "architecture"),
+    })
 }
 
 fn has_no_datastore(request: PlanRequest<'_>) -> bool {

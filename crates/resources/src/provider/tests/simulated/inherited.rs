@@ -236,3 +236,27 @@ async fn a_container() {
     }
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cloned_container_has_the_architecture_of_its_template_or_at_once_the_one_that_is_written() {
+    let (world, _server) = world(CONTAINER).await;
+    let options = "ostemplate=local:vztmpl/t.tar.zst arch=arm64 rootfs=local-lvm:1 hostname=t";
+    template(&world, "lxc", 900, options).await;
+    for (vmid, cpu, architecture) in
+        [(601, json!({"cores": 2}), "arm64"), (602, json!({"architecture": "armhf"}), "armhf")]
+    {
+        let config = json!({"node_name": "pve", "vm_id": vmid, "started": false,
+                            "clone": [{"vm_id": 900}], "cpu": [cpu]});
+        step(&world, None, &config).await.unwrap();
+        let path = format!("/nodes/pve/lxc/{vmid}/config");
+        assert_eq!(world.api.send(Method::Get, &path, &[]).await.unwrap()["arch"], architecture);
+        // A block that comes later says as much.
+        let mut bare = config.clone();
+        (bare["vm_id"], bare["cpu"]) = (json!(vmid + 10), json!([]));
+        let made = step(&world, None, &bare).await.unwrap();
+        bare["cpu"] = config["cpu"].clone();
+        step(&world, Some(&made), &bare).await.unwrap();
+        let path = format!("/nodes/pve/lxc/{}/config", vmid + 10);
+        assert_eq!(world.api.send(Method::Get, &path, &[]).await.unwrap()["arch"], architecture);
+    }
+}
