@@ -61,6 +61,8 @@ pub struct Beside {
     pub extras: Vec<Extra>,
     /// Volumes that it has set aside, by their slots: `unused0`, `local-lvm:vm-100-disk-1`.
     pub set_aside: Vec<(String, String)>,
+    /// Volumes that it has until its next start only.
+    pub leaving: Vec<Extra>,
     /// Options that take effect with its next start, with their values where those are numbers: `cores (1 -> 2)`.
     pub waits: Vec<String>,
     /// Values that whoever reads may not see, and why; they are kept as they were recorded.

@@ -8,12 +8,13 @@ use pve_model::rules::{Beside, Extra};
 use serde_json::{Map, Value as Json};
 
 use crate::container::match_mount_points;
-use crate::known_volumes::SMALL_DRIVES;
+use crate::known_volumes::{SMALL_DRIVES, volume_of_disk};
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::unspoken::{Shape, changed_options, new_volume_in_words, option_in_words, unspoken};
 use crate::values::{all_blocks, text};
 use crate::vm::is_media;
+use crate::waiting::{leaving, taken_back_in_words, waits};
 
 /// What was seen of a guest beside `value`, which was read with `recorded` as its guide.
 pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) -> Beside {
@@ -36,8 +37,15 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     // What a clone has from its template is recorded: it is none of the configuration's, and no news.
     let told = if is_clone(recorded) { BTreeSet::new() } else { slots(&extras) };
     let unspoken = Some(unspoken(&observed.config, value, Shape::Blocks, &told));
-    let (set_aside, waits) = (set_aside(observed), waits(observed));
-    Beside { extras, set_aside, waits, unspoken, ..Beside::default() }
+    let set_aside = set_aside(observed);
+    Beside {
+        extras,
+        set_aside,
+        leaving: leaving(observed),
+        waits: waits(observed),
+        unspoken,
+        ..Beside::default()
+    }
 }
 
 /// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds have no extras: their drives
@@ -78,7 +86,9 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         false => format!("{slot}: {said}, not in the configuration; left alone"),
     });
     let mut remarks: Vec<String> = extras.collect();
-    remarks.extend(unused_volumes(beside, before, after));
+    let back: Vec<&Extra> = beside.leaving.iter().filter(|extra| is_taken_back(extra, after)).collect();
+    remarks.extend(back.iter().map(|extra| taken_back_in_words(extra)));
+    remarks.extend(unused_volumes(beside, &back, before, after));
     remarks.extend(beside.hidden.iter().cloned());
     // What is said of a change that waits is said once.
     let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
@@ -86,11 +96,11 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
     let told = slots(&beside.extras);
     let changed = changed_options(&beside.changed, [before, after], Shape::Blocks, &told);
     remarks.extend(changed.iter().map(|change| option_in_words(change, waiting.contains_key(&change.name))));
-    let rest = waiting.iter().filter(|(name, _)| changed.iter().all(|change| change.name != **name));
-    let rest: Vec<&str> = rest.map(|(_, wait)| wait.as_str()).collect();
-    if !rest.is_empty() {
-        remarks.push(format!("waits for a reboot: {}", rest.join(", ")));
-    }
+    let is_told = |name: &str| {
+        changed.iter().any(|change| change.name == name) || back.iter().any(|extra| extra.slot == name)
+    };
+    let rest = waiting.iter().filter(|(name, _)| !is_told(name)).map(|(_, wait)| wait.as_str());
+    remarks.extend(in_one_line(rest));
     remarks
 }
 
@@ -99,9 +109,46 @@ pub(crate) fn remarks_on_options(beside: &Beside, before: &Value, after: Option<
     let values = [before, after.unwrap_or(before)];
     let changed = changed_options(&beside.changed, values, Shape::Attributes, &BTreeSet::new());
     match after {
-        Some(_) => changed.into_iter().map(|change| option_in_words(change, false)).collect(),
+        Some(after) => {
+            let has_slot = |extra: &&Extra| {
+                let disks = after.get("disk").filter(|disks| disks.is_known()).and_then(Value::entries);
+                disks.is_some_and(|disks| disks.contains_key(extra.slot.as_str()))
+            };
+            let back: Vec<&Extra> = beside.leaving.iter().filter(has_slot).collect();
+            let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
+            let waits = beside.waits.iter().map(String::as_str);
+            let waits = waits.filter(|wait| back.iter().all(|extra| extra.slot != name(wait)));
+            let told = changed.into_iter().map(|change| {
+                option_in_words(change, beside.waits.iter().any(|wait| name(wait) == change.name))
+            });
+            told.chain(back.iter().map(|extra| taken_back_in_words(extra)))
+                .chain(in_one_line(waits))
+                .collect()
+        }
         None => changed.into_iter().filter_map(new_volume_in_words).collect(),
     }
+}
+
+/// What waits for a reboot, if anything does.
+fn in_one_line<'w>(waits: impl Iterator<Item = &'w str>) -> Option<String> {
+    let waits: Vec<&str> = waits.collect();
+    (!waits.is_empty()).then(|| format!("waits for a reboot: {}", waits.join(", ")))
+}
+
+/// Whether a volume whose removal waits is to be where it is: a plan that names another one for its place lets it go.
+fn is_taken_back(leaving: &Extra, after: &Value) -> bool {
+    let disks = all_blocks(after, "disk").iter();
+    let mut disks = disks.filter(|disk| text(disk, "interface") == Some(&*leaving.slot));
+    let points = all_blocks(after, "mount_point").iter();
+    let mut points = points.filter(|point| text(point, "path") == Some(&*leaving.key));
+    let is_small =
+        SMALL_DRIVES.iter().any(|(name, slot)| *slot == leaving.slot && !all_blocks(after, name).is_empty());
+    is_small
+        || disks.any(|disk| volume_of_disk(disk).is_none_or(|volume| volume == leaving.said))
+        || points.any(|point| {
+            let named = text(point, "volume").filter(|volume| volume.contains([':', '/']));
+            named.is_none_or(|named| named == leaving.said)
+        })
 }
 
 fn slots(extras: &[Extra]) -> BTreeSet<String> {
@@ -189,20 +236,20 @@ fn set_aside(observed: &Observed) -> Vec<(String, String)> {
 }
 
 /// Volumes of the guest that lie unused. Where others are made empty, somebody has perhaps detached one of them.
-fn unused_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String> {
+fn unused_volumes(beside: &Beside, back: &[&Extra], before: &Value, after: &Value) -> Vec<String> {
     let attached = attached_volumes(after);
-    let is_free =
-        |volume: &str| !attached.iter().any(|name| name == volume || volume.ends_with(&format!(":{name}")));
+    let is_free = |volume: &String| !attached.contains(volume);
     let known = named_parts(before);
     // One that is known was to be destroyed: the plan tells it.
     let unused = beside.set_aside.iter().filter(|(slot, volume)| is_free(volume) && !known.contains(slot));
     let unused: Vec<_> = unused.collect();
     let made = new_volumes(before, after)
         .into_iter()
-        .filter(|key| !known.contains(key) && beside.extras.iter().all(|extra| extra.key != *key));
+        .filter(|key| !known.contains(key) && beside.extras.iter().all(|extra| extra.key != *key))
+        .filter(|key| back.iter().all(|extra| extra.key != *key));
     let made: Vec<String> = made.collect();
-    let Some((volume, path)) =
-        unused.first().and_then(|(_, volume)| Some((volume, volume.split_once(':')?.1)))
+    let Some((volume, (datastore, path))) =
+        unused.first().and_then(|(_, volume)| Some((volume, volume.split_once(':')?)))
     else {
         return Vec::new();
     };
@@ -215,7 +262,10 @@ fn unused_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String>
     }
     let attach = match is_container(after) {
         true => format!("volume = {volume:?} in its mount_point block"),
-        false => format!("path_in_datastore = {path:?} in its disk block"),
+        false if is_made_on(after, &made, datastore) => {
+            format!("path_in_datastore = {path:?} in its disk block")
+        }
+        false => format!("datastore_id = {datastore:?}, path_in_datastore = {path:?} in its disk block"),
     };
     let others: String = others.iter().map(|(slot, volume)| format!(", {slot} {volume}")).collect();
     let (is, that) = if made.len() == 1 { ("is", "it") } else { ("are", "one of them") };
@@ -225,11 +275,18 @@ fn unused_volumes(beside: &Beside, before: &Value, after: &Value) -> Vec<String>
     )]
 }
 
-/// The volumes that values attach: by their ids, or by what follows the datastore.
+/// The volumes that values attach. Each datastore counts its own: two may be called the same on two of them.
 fn attached_volumes(value: &Value) -> Vec<String> {
-    let disks = all_blocks(value, "disk").iter().filter_map(|disk| text(disk, "path_in_datastore"));
+    let disks = all_blocks(value, "disk").iter().filter_map(volume_of_disk);
     let points = all_blocks(value, "mount_point").iter().filter_map(|point| text(point, "volume"));
-    disks.chain(points).map(str::to_string).collect()
+    disks.chain(points.map(str::to_string)).collect()
+}
+
+/// Whether all of the disks that are made are planned on a datastore.
+fn is_made_on(after: &Value, made: &[String], datastore: &str) -> bool {
+    let mut disks = all_blocks(after, "disk").iter();
+    let is_made = |disk: &&Value| text(disk, "interface").is_some_and(|name| made.iter().any(|m| m == name));
+    disks.all(|disk| !is_made(&disk) || text(disk, "datastore_id") == Some(datastore))
 }
 
 /// The keys of those volumes that are made without any content. A mount point that goes to another path keeps its own.
@@ -244,29 +301,6 @@ fn new_volumes(before: &Value, after: &Value) -> Vec<String> {
         old.is_none() && text(point, "volume").is_some_and(|name| !name.contains([':', '/']))
     });
     disks.chain(points.filter_map(|(point, _)| text(point, "path"))).map(str::to_string).collect()
-}
-
-/// The options that a running guest has otherwise than it will have them after its next start.
-fn waits(observed: &Observed) -> Vec<String> {
-    let Some(present) = &observed.in_force else { return Vec::new() };
-    let names: BTreeSet<&String> = present.keys().chain(observed.config.keys()).collect();
-    let changed = names.into_iter().filter(|name| present.get(*name) != observed.config.get(*name));
-    let said = changed.map(|name| match (present.get(name), observed.config.get(name)) {
-        // Other values may be secrets.
-        (Some(before), Some(after)) if is_number(before) && is_number(after) => {
-            format!("{name} ({} -> {})", plain(before), plain(after))
-        }
-        _ => name.clone(),
-    });
-    said.collect()
-}
-
-fn is_number(value: &Json) -> bool {
-    value.is_number() || value.as_str().is_some_and(|text| text.parse::<f64>().is_ok())
-}
-
-fn plain(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
 #[cfg(test)]
@@ -339,12 +373,36 @@ mod tests {
         assert_eq!(remarks(observed(), &vm, None), told("destroyed with the guest"));
         let all = guest(
             false,
-            json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi1", "path_in_datastore": "vm-1-disk-3"}],
+            json!({"disk": [{"interface": "scsi0"}, {"interface": "scsi1", "datastore_id": "lvm", "path_in_datastore": "vm-1-disk-3"}],
                    "efi_disk": [{}], "tpm_state": [{}]}),
         );
         assert_eq!(remarks(observed(), &all, Some(&all)), Vec::<String>::new());
         let clone = guest(false, json!({"clone": [{"vm_id": 9}], "disk": [{"interface": "scsi0"}]}));
         assert_eq!(remarks(observed(), &clone, Some(&clone)), &told("left alone")[2..]);
+    }
+
+    #[test]
+    fn a_volume_of_the_same_name_on_another_datastore_is_another_one() {
+        let disk = |slot: &str, parts: Json| {
+            let mut disk = json!({"interface": slot, "datastore_id": "tank"});
+            disk.as_object_mut().unwrap().extend(parts.as_object().unwrap().clone());
+            disk
+        };
+        let first = || disk("scsi0", json!({"datastore_id": "lvm", "path_in_datastore": "vm-1-disk-0"}));
+        let before = guest(false, json!({"disk": [first()]}));
+        let observed = || json!({"scsi0": "lvm:vm-1-disk-0,size=8G", "unused0": "tank:vm-1-disk-0"});
+        assert_eq!(
+            remarks(observed(), &before, Some(&before)),
+            ["unused0: tank:vm-1-disk-0, set aside; left alone"]
+        );
+        let offered = |datastore: &str| {
+            let made = disk("scsi1", json!({"datastore_id": datastore}));
+            remarks(observed(), &before, Some(&guest(false, json!({"disk": [first(), made]}))))
+        };
+        let new = "scsi1 is new and empty; unused0 has tank:vm-1-disk-0: if that was it,";
+        let path = "path_in_datastore = \"vm-1-disk-0\" in its disk block attaches it instead";
+        assert_eq!(offered("tank"), [format!("{new} {path}")]);
+        assert_eq!(offered("lvm"), [format!("{new} datastore_id = \"tank\", {path}")]);
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod provider;
 mod provider_block;
 mod reference;
 mod registry;
+mod resizing;
 mod set_outside;
 mod size;
 mod terraform_data;
@@ -43,6 +44,7 @@ mod unspoken;
 mod values;
 mod vm;
 mod volumes;
+mod waiting;
 
 pub use cluster::{Api, ApiError, Content, Method, NodeNetwork};
 pub use preflight::Limits;

@@ -85,24 +85,30 @@ impl Target<'_> {
         cloned: bool,
     ) -> Result<(), ProviderError> {
         // A guest that was just made does not run.
+        let mut taken_back = Vec::new();
         let mut was_running = match prior {
             Some(prior) => {
                 let observed = self.look_at_existing().await?;
                 self.call.refuse_other(prior, &observed)?;
                 self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
+                taken_back = self.take_back(prior, planned, &observed).await?;
                 observed.running == Some(true)
             }
             None => false,
         };
         let mut moved = Vec::new();
         if prior.is_some() || cloned {
-            moved = self.move_volumes(prior, planned, was_running).await?;
-            was_running &= moved.is_empty();
+            moved = self.move_volumes(prior, planned, was_running, &taken_back).await?;
+            was_running &= moved.len() == taken_back.len();
         }
         let was_running = self.map_ids(prior, planned, was_running).await?;
-        self.configure(prior, planned, cloned, &moved).await?;
+        if was_running {
+            // A line that waits for a reboot has the size from before a growth that follows it.
+            self.grow_volumes(prior, planned).await?;
+        }
+        self.configure((prior, planned), cloned, &taken_back, &moved).await?;
         if prior.is_some() || cloned {
-            self.resize_volumes(planned).await?;
+            self.grow_volumes(None, planned).await?;
         }
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
@@ -136,9 +142,9 @@ impl Target<'_> {
 
     async fn configure(
         &self,
-        prior: Option<&Value>,
-        planned: &Value,
+        (prior, planned): (Option<&Value>, &Value),
         cloned: bool,
+        taken_back: &[String],
         moved: &[String],
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_options().await?;
@@ -161,7 +167,7 @@ impl Target<'_> {
             }
         };
         if prior.is_some() || cloned {
-            change_volumes(&observed, prior, planned, &mut set, &mut delete);
+            change_volumes(&observed, (prior, planned), taken_back, &mut set, &mut delete);
         }
         let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));
         match text(planned, "description") {

@@ -99,7 +99,7 @@ pub(crate) fn slot_of(observed: &Observed, point: &Value) -> Option<String> {
 }
 
 /// The slots of mount points that are there, where they were before: other ones may have their paths.
-fn slots(observed: &Observed, prior: Option<&Value>, planned: &Value) -> Vec<Option<String>> {
+pub(super) fn slots(observed: &Observed, prior: Option<&Value>, planned: &Value) -> Vec<Option<String>> {
     let before = prior.map(|prior| all_blocks(prior, "mount_point")).unwrap_or_default();
     let after = all_blocks(planned, "mount_point");
     let matches = match_mount_points(before, after);
@@ -125,8 +125,8 @@ pub(super) fn moves(observed: &Observed, prior: Option<&Value>, planned: &Value)
 /// Adds what has to be set and deleted to come to the planned mount points.
 pub(super) fn change_mount_points(
     observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
+    (prior, planned): (Option<&Value>, &Value),
+    taken_back: &[String],
     set: &mut Params,
     delete: &mut BTreeSet<String>,
 ) {
@@ -151,7 +151,7 @@ pub(super) fn change_mount_points(
         }
         let volume = named.unwrap_or(present);
         let options = encode_mount_point(point, volume);
-        let differs = match old {
+        let differs = match old.filter(|_| !taken_back.contains(&slot)) {
             Some(old) => encode_mount_point(old, volume) != options,
             None => is_other(&now, &options),
         };

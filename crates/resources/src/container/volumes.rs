@@ -7,23 +7,26 @@ use pve_model::Value;
 
 use super::apply::Target;
 use super::encode::encode_root_disk;
-use super::mount_points::{change_mount_points, is_other, moves, slot_of};
+use super::mount_points::{change_mount_points, is_other, moves, slots};
 use crate::cluster::{Method, Step};
 use crate::guest::timeout;
+use crate::known_volumes::volume_of;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::size::parse_size;
+use crate::resizing::{Place, is_smaller};
 use crate::values::{all_blocks, block, int, text};
 
 impl Target<'_> {
     /// Moves volumes that are planned on another datastore. A running container is shut down before: the API refuses to move
-    /// what it uses (`PVE::API2::LXC`, `move_volume`). Returns the slots of what was moved.
+    /// what it uses (`PVE::API2::LXC`, `move_volume`). Returns the slots of what was
+    /// moved, and of what had a change taken back before.
     pub(super) async fn move_volumes(
         &self,
         prior: Option<&Value>,
         planned: &Value,
         was_running: bool,
+        taken_back: &[String],
     ) -> Result<Vec<String>, ProviderError> {
         let observed = self.look_at_options().await?;
         let root = root_move(&observed, planned).map(|datastore| ("rootfs".to_string(), datastore));
@@ -31,7 +34,7 @@ impl Target<'_> {
         if !moves.is_empty() && was_running {
             self.shut_down(planned).await?;
         }
-        let mut done = Vec::new();
+        let mut done = taken_back.to_vec();
         for (slot, datastore) in moves {
             let observed = self.look_at_options().await?;
             self.call.refuse_taken_over(&observed)?;
@@ -60,34 +63,42 @@ impl Target<'_> {
         self.call.step(step, Method::Post, &self.path("/move_volume"), &params, most).await
     }
 
-    /// Grows volumes that are smaller than planned.
-    pub(super) async fn resize_volumes(&self, planned: &Value) -> Result<(), ProviderError> {
-        let observed = self.look_at_options().await?;
-        let mut wanted = Vec::new();
-        if let Some(size) = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0)
-        {
-            wanted.push(("rootfs".to_string(), format!("{size}G")));
-        }
-        for point in all_blocks(planned, "mount_point") {
-            if let (Some(slot), Some(size)) = (slot_of(&observed, point), text(point, "size")) {
-                wanted.push((slot, size.to_string()));
-            }
-        }
-        for (slot, size) in wanted {
-            let now = observed.text(&slot).map(|volume| Properties::parse(&volume));
-            let now = now.as_ref().and_then(|now| now.get("size")).and_then(parse_size);
-            if now.is_none() || now >= parse_size(&size) {
-                continue;
-            }
-            let mut params = Params::default();
-            params.put("disk", Some(&slot));
-            params.put("size", Some(size));
-            let step = Step::of("resize", &slot);
-            let most = timeout(planned, "timeout_update");
-            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
+    /// Grows volumes whose lines say less than planned. `prior` tells where mount points are that are yet to change.
+    pub(super) async fn grow_volumes(
+        &self,
+        prior: Option<&Value>,
+        planned: &Value,
+    ) -> Result<(), ProviderError> {
+        let place = Place { kind: "lxc", vmid: self.vmid, node: &self.node };
+        for (slot, size) in growing(&self.look_at_options().await?, prior, planned) {
+            self.call.grow(&place, &slot, &size, timeout(planned, "timeout_update")).await?;
         }
         Ok(())
     }
+}
+
+/// The slots whose volumes move or grow, and keep their content.
+pub(super) fn changed_slots(observed: &Observed, prior: &Value, planned: &Value) -> Vec<String> {
+    let root = root_move(observed, planned).map(|_| "rootfs".to_string());
+    let moved = moves(observed, Some(prior), planned).into_iter().map(|(slot, _)| slot);
+    let grown = growing(observed, Some(prior), planned).into_iter().map(|(slot, _)| slot);
+    root.into_iter().chain(moved).chain(grown).collect()
+}
+
+/// The slots of volumes that are there, stay and are smaller than planned, with their planned sizes.
+fn growing(observed: &Observed, prior: Option<&Value>, planned: &Value) -> Vec<(String, String)> {
+    let root = block(planned, "disk").and_then(|disk| int(disk, "size")).filter(|size| *size > 0);
+    let root = root.map(|size| ("rootfs".to_string(), format!("{size}G")));
+    let points = all_blocks(planned, "mount_point").iter().zip(slots(observed, prior, planned));
+    let points = points.filter_map(|(point, slot)| {
+        let slot = slot?;
+        let now = observed.text(&slot).and_then(|option| volume_of(&option));
+        let named = text(point, "volume").filter(|volume| volume.contains([':', '/']));
+        let stays = named.is_none_or(|named| now.as_deref() == Some(named));
+        Some((slot, text(point, "size").filter(|_| stays)?.to_string()))
+    });
+    let all = root.into_iter().chain(points);
+    all.filter(|(slot, size)| is_smaller(observed, slot, size) == Some(true)).collect()
 }
 
 /// The datastore to which the root disk goes, if it goes to another.
@@ -100,8 +111,8 @@ fn root_move(observed: &Observed, planned: &Value) -> Option<String> {
 /// What becomes of the root disk's options and the mount points.
 pub(super) fn change_volumes(
     observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
+    (prior, planned): (Option<&Value>, &Value),
+    taken_back: &[String],
     set: &mut Params,
     delete: &mut BTreeSet<String>,
 ) {
@@ -109,10 +120,14 @@ pub(super) fn change_volumes(
     if let (Some(root), Some(disk)) = (root, block(planned, "disk")) {
         let volume = root.first_or("volume").unwrap_or_default();
         let options = encode_root_disk(disk, volume);
-        let before = prior.and_then(|prior| block(prior, "disk")).map(|disk| encode_root_disk(disk, volume));
+        let is_known = taken_back.iter().all(|slot| slot != "rootfs");
+        let before = prior
+            .and_then(|prior| block(prior, "disk"))
+            .filter(|_| is_known)
+            .map(|disk| encode_root_disk(disk, volume));
         if before.map_or_else(|| is_other(&root, &options), |before| before != options) {
             set.put("rootfs", Some(options.with("size", root.get("size"))));
         }
     }
-    change_mount_points(observed, prior, planned, set, delete);
+    change_mount_points(observed, (prior, planned), taken_back, set, delete);
 }

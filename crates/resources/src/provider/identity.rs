@@ -22,6 +22,8 @@ pub(crate) struct Known {
     pub(crate) identity: Option<String>,
     /// Its options, as they will be after its next start.
     pub(crate) options: Map<String, Json>,
+    /// Its options until then, where they are others.
+    pub(crate) in_force: Option<Map<String, Json>>,
 }
 
 impl Known {
@@ -33,7 +35,7 @@ impl Known {
             name: name.map(str::to_string),
             addresses: recorded_addresses(guest),
             identity: identity.map(str::to_string),
-            options: Map::new(),
+            ..Known::default()
         }
     }
 
@@ -44,6 +46,7 @@ impl Known {
             addresses: found_addresses(observed),
             identity: identity_of(observed),
             options: observed.config.clone(),
+            in_force: observed.in_force.clone(),
         }
     }
 

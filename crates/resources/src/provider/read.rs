@@ -14,6 +14,7 @@ use crate::observed::{Observed, with_waiting};
 use crate::pools::{hidden_pool, told_of_hidden};
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, flag, int, text};
+use crate::waiting::{leaving, waits};
 use crate::{container, download_file, file, vm};
 
 impl ProxmoxProvider {
@@ -91,7 +92,11 @@ async fn read_machine(
     let node = text(&value, "node_name").unwrap_or_default();
     let known = Known::recorded(prior, request.identity.as_deref());
     refuse_another(known.is_another(&found), &found, (vmid, node))?;
-    let seen = Seen::settled(Some(found), Family::Plain, &value);
+    let observed =
+        Observed { config: found.options.clone(), in_force: found.in_force.clone(), ..Observed::default() };
+    let mut seen = Seen::settled(Some(found), Family::Plain, &value);
+    seen.beside.waits = waits(&observed);
+    seen.beside.leaving = leaving(&observed);
     Ok((Some(value), seen))
 }
 

@@ -81,7 +81,16 @@ impl Target<'_> {
             self.refuse_unlike(&observed, planned)?;
         }
         let known = self.known(prior, &observed, planned, cloned);
-        let drives = drive_changes(&observed, known.as_ref(), planned);
+        let mut drives = drive_changes(&observed, known.as_ref(), planned);
+        let taken_back = match prior {
+            Some(_) => self.take_back(&drives, &observed, planned).await?,
+            None => Vec::new(),
+        };
+        let observed = if taken_back.is_empty() { observed } else { self.look_at_existing().await? };
+        if !taken_back.is_empty() {
+            drives = drive_changes(&observed, known.as_ref(), planned);
+            drives.resend(&observed, planned, &taken_back);
+        }
         if let Some((interface, has_it)) = in_the_way(&observed, prior, planned, &drives) {
             let message = format!(
                 "{}: the cloud-init drive would take {interface}, which has {has_it}",
@@ -95,17 +104,22 @@ impl Target<'_> {
             self.shut_down(planned).await?;
             was_running = false;
         }
-        let moved = self.move_disks(&drives, prior, planned).await?;
+        let moved = self.move_disks(&drives, (prior, planned), taken_back).await?;
         self.import_images(&drives.imports, planned).await?;
         self.free_cloud_init(&drives, planned).await?;
-        let is_same = moved.is_empty() && drives.imports.is_empty() && drives.freed.is_none();
+        let growing = drives.sizes_of_changed(&observed);
+        self.resize_disks(&growing, planned).await?;
+        let is_same = drives.moves.is_empty()
+            && drives.imports.is_empty()
+            && drives.freed.is_none()
+            && growing.is_empty();
         let observed = if is_same { observed } else { self.look_at_options().await? };
         self.call.refuse_taken_over(&observed)?;
         if let Some(prior) = prior {
             self.call.refuse_other_volumes((prior, planned), &observed, &moved)?;
         }
         self.configure((prior, known.as_ref()), planned, cloned, &drives, &observed).await?;
-        self.resize_disks(&drives, planned).await?;
+        self.resize_disks(&drives.sizes, planned).await?;
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
             if observed.flag("template") != Some(true) {

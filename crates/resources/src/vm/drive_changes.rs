@@ -42,6 +42,45 @@ pub(super) struct DriveChanges {
 }
 
 impl DriveChanges {
+    /// Sets the options of disks in these slots where they are not as planned, whatever was known of them: a change of
+    /// theirs that waited was taken back.
+    pub(super) fn resend(&mut self, observed: &Observed, planned: &Value, slots: &[String]) {
+        for disk in all_blocks(planned, "disk") {
+            let Some(interface) =
+                text(disk, "interface").filter(|name| slots.iter().any(|slot| slot == name))
+            else {
+                continue;
+            };
+            let encoded = encode_disk(disk, Volume::Existing(PRESENT));
+            let now = observed.text(interface).map(|drive| Properties::parse(&drive));
+            if now.is_some_and(|now| differs(&now, &encoded)) {
+                self.set.put(interface, Some(encoded));
+            }
+        }
+    }
+
+    /// The sizes of disks that are there and whose options are set, too. A line that waits for a reboot has the size from
+    /// before a growth that follows it.
+    pub(super) fn sizes_of_changed(&self, observed: &Observed) -> BTreeMap<String, i64> {
+        let is_changed = |name: &String| self.set.0.get(name).is_some_and(|drive| drive.starts_with(PRESENT));
+        let sizes = self.sizes.iter();
+        let sizes = sizes.filter(|(name, _)| is_changed(name) && observed.config.contains_key(*name));
+        sizes.map(|(name, size)| (name.clone(), *size)).collect()
+    }
+
+    /// The slots of disks that are made, moved or grown.
+    pub(super) fn slots(&self, observed: &Observed) -> BTreeSet<String> {
+        let made = self
+            .set
+            .0
+            .keys()
+            .cloned()
+            .chain(self.imports.iter().map(|import| import.interface().to_string()));
+        let made = made.filter(|name| !observed.config.contains_key(name));
+        let moved = self.moves.iter().map(|moved| moved.interface.clone());
+        made.chain(moved).chain(self.sizes.keys().cloned()).collect()
+    }
+
     /// Whether the API refuses a part of it while the VM runs: the TPM state does not move, a disk that the VM boots from
     /// does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`), and no second cloud-init drive comes.
     pub(super) fn need_a_stop(&self, observed: &Observed) -> bool {

@@ -1,5 +1,6 @@
 //! Requests about the volumes of disks: moving, growing and destroying them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
@@ -12,21 +13,20 @@ use crate::guest::timeout;
 use crate::known_volumes::{volume_of, volumes_of_vm};
 use crate::observed::Observed;
 use crate::params::Params;
-use crate::property::Properties;
-use crate::size::parse_size;
+use crate::resizing::{Place, is_smaller};
 
 /// The types of datastores whose disks are raw (`PVE::Storage`, the formats of each plugin).
 const RAW_ONLY: [&str; 6] = ["iscsi", "iscsidirect", "lvmthin", "rbd", "zfs", "zfspool"];
 
 impl Target<'_> {
-    /// Moves disks that are planned on another datastore. Returns their slots.
+    /// Moves disks that are planned on another datastore. Returns their slots, and those that had a change taken back before.
     pub(super) async fn move_disks(
         &self,
         drives: &DriveChanges,
-        prior: Option<&Value>,
-        planned: &Value,
+        (prior, planned): (Option<&Value>, &Value),
+        taken_back: Vec<String>,
     ) -> Result<Vec<String>, ProviderError> {
-        let mut done = Vec::new();
+        let mut done = taken_back;
         for moved in &drives.moves {
             self.refuse_ignored_format(moved).await?;
             let observed = self.look_at_options().await?;
@@ -78,29 +78,22 @@ impl Target<'_> {
         Err(refused(message, Some("set file_format to \"raw\", or take another datastore_id")))
     }
 
-    /// Grows disks that are smaller than planned.
+    /// Grows disks whose lines say less than these sizes, in gibibytes.
     pub(super) async fn resize_disks(
         &self,
-        drives: &DriveChanges,
+        sizes: &BTreeMap<String, i64>,
         planned: &Value,
     ) -> Result<(), ProviderError> {
-        if drives.sizes.is_empty() {
+        if sizes.is_empty() {
             return Ok(());
         }
         let observed = self.look_at_options().await?;
-        for (interface, size) in &drives.sizes {
-            let drive = observed.text(interface).map(|drive| Properties::parse(&drive));
-            let now = drive.as_ref().and_then(|drive| drive.get("size")).and_then(parse_size);
-            let wanted = format!("{size}G");
-            if now.is_some() && now >= parse_size(&wanted) {
-                continue;
+        let place = Place { kind: "qemu", vmid: self.vmid, node: &self.node };
+        for (interface, size) in sizes {
+            let size = format!("{size}G");
+            if is_smaller(&observed, interface, &size) != Some(false) {
+                self.call.grow(&place, interface, &size, timeout(planned, "timeout_create")).await?;
             }
-            let mut params = Params::default();
-            params.put("disk", Some(interface));
-            params.put("size", Some(wanted));
-            let step = Step::of("resize", interface);
-            let most = timeout(planned, "timeout_create");
-            self.call.step(step, Method::Put, &self.path("/resize"), &params, most).await?;
         }
         Ok(())
     }

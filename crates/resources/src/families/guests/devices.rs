@@ -1,6 +1,7 @@
 //! Devices by slot: bringing about what is planned, and reading what is there.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pve_executor::ports::ProviderError;
 use pve_model::{Value, ValueKind};
@@ -9,9 +10,11 @@ use serde_json::{Map, Value as Json};
 use super::requests::{most, options, place};
 use super::{drives, slots};
 use crate::cluster::{Call, Method, Step};
+use crate::known_volumes::volume_of;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::texts;
+use crate::resizing::Place;
+use crate::values::{int, text, texts};
 
 /// CD drives of the plan that are not as they were.
 pub(super) fn cdroms(params: &mut Params, prior: Option<&Value>, planned: &Value) {
@@ -34,6 +37,7 @@ pub(super) async fn bring_devices(
     prior: Option<&Value>,
     planned: &Value,
 ) -> Result<(), ProviderError> {
+    take_back(call, prior, planned).await?;
     let config = options(call, planned).await?;
     let current = |slot: &str| config.get(slot).and_then(Json::as_str);
     let mut params = Params::default();
@@ -45,10 +49,12 @@ pub(super) async fn bring_devices(
         params.put(&slot, Some(option).filter(|option| current(&slot) != Some(option)));
     }
     for (slot, disk) in slots::of(planned, "disk") {
-        if let Some(store) = current(&slot).and_then(|now| drives::move_to(disk, now)) {
-            move_disk(call, planned, &slot, store).await?;
+        if let Some(to) = current(&slot).and_then(|now| drives::move_to(disk, now)) {
+            move_disk(call, planned, &slot, to).await?;
         }
     }
+    // A line that waits for a reboot has the size from before a growth that follows it.
+    grow(call, planned).await?;
     let config = options(call, planned).await?;
     let current = |slot: &str| config.get(slot).and_then(Json::as_str);
     for (slot, disk) in slots::of(planned, "disk") {
@@ -78,11 +84,53 @@ fn sorted(option: &Properties) -> Vec<String> {
     parts
 }
 
-async fn move_disk(call: &Call<'_>, planned: &Value, slot: &str, store: &str) -> Result<(), ProviderError> {
+/// Takes back what waits for the next start in slots of disks that are made, moved or grown: a disk whose removal waits is
+/// still there.
+async fn take_back(call: &Call<'_>, prior: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
+    let disks = slots::of(planned, "disk");
+    if prior.is_none() || disks.is_empty() {
+        return Ok(());
+    }
+    let config = options(call, planned).await?;
+    let changes = |(slot, disk): &(Arc<str>, &Value)| match config.get(&**slot).and_then(Json::as_str) {
+        Some(now) => drives::move_to(disk, now).is_some() || drives::growth(disk, now).is_some(),
+        None => true,
+    };
+    let changed: Vec<_> = disks.into_iter().filter(changes).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let waiting = call.look_at_waiting(&place(planned)).await?;
+    let present = |slot: &str| waiting.until_start().and_then(|present| present.text(slot));
+    let names_another = |slot: &str, disk: &Value| {
+        let is_missing = !waiting.config.contains_key(slot);
+        let named = text(disk, "file").filter(|_| is_missing);
+        named.is_some_and(|named| present(slot).and_then(|drive| volume_of(&drive)).as_deref() != Some(named))
+    };
+    let changed = changed.into_iter();
+    let changed =
+        changed.filter(|(slot, disk)| waiting.changes_with_start(slot) && !names_another(slot, disk));
+    let changed: Vec<String> = changed.map(|(slot, _)| slot.to_string()).collect();
+    match changed.is_empty() {
+        true => Ok(()),
+        false => call.take_back(&place(planned), &changed, &waiting, most(planned, "update")).await,
+    }
+}
+
+async fn move_disk(
+    call: &Call<'_>,
+    planned: &Value,
+    slot: &str,
+    (store, format): (&str, Option<&str>),
+) -> Result<(), ProviderError> {
+    let config = options(call, planned).await?;
     let mut params = Params::default();
     params.put("disk", Some(slot));
     params.put("storage", Some(store));
+    params.put("format", format);
     params.put_flag("delete", Some(true));
+    // The volume that is moved is the one that was looked at.
+    params.put("digest", config.get("digest").and_then(Json::as_str));
     let path = format!("{}/move_disk", place(planned));
     call.step(Step::of("move", slot), Method::Post, &path, &params, most(planned, "update")).await
 }
@@ -93,14 +141,13 @@ async fn grow(call: &Call<'_>, planned: &Value) -> Result<(), ProviderError> {
         return Ok(());
     }
     let config = options(call, planned).await?;
+    let vmid = int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
+    let node = text(planned, "node_name").unwrap_or_default();
+    let guest = Place { kind: "qemu", vmid, node };
     for (slot, disk) in disks {
         let current = config.get(&*slot).and_then(Json::as_str).unwrap_or_default();
         let Some(size) = drives::growth(disk, current) else { continue };
-        let mut params = Params::default();
-        params.put("disk", Some(&slot));
-        params.put("size", Some(format!("{size}G")));
-        let path = format!("{}/resize", place(planned));
-        call.step(Step::of("resize", &slot), Method::Put, &path, &params, most(planned, "update")).await?;
+        call.grow(&guest, &slot, &format!("{size}G"), most(planned, "update")).await?;
     }
     Ok(())
 }

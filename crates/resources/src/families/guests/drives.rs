@@ -88,16 +88,25 @@ pub(super) fn size(option: &str) -> Option<i64> {
     i64::try_from(i128::from(bytes) / i128::from(GIB)).ok()
 }
 
-/// The storage that a disk has to be moved to.
-pub(super) fn move_to<'d>(disk: &'d Value, current: &str) -> Option<&'d str> {
-    let drive = Properties::parse(current);
-    let (store, _) = drive.first_or("file")?.split_once(':')?;
-    text_of(disk, "datastore_id").filter(|wanted| *wanted != store)
+/// The storage that a disk has to be moved to, and the format that it is to have there. One whose format is another than
+/// planned is copied where it is.
+pub(super) fn move_to<'d>(disk: &'d Value, current: &'d str) -> Option<(&'d str, Option<&'d str>)> {
+    let (store, _) = current.split(',').next()?.split_once(':')?;
+    let wanted = text_of(disk, "datastore_id").unwrap_or(store);
+    let format = text_of(disk, "format");
+    let is_other = format.is_some_and(|format| format_of(current).is_some_and(|now| now != format));
+    (wanted != store || is_other).then_some((wanted, format))
+}
+
+/// The format of a volume that is a file. Volumes of other storages are what these have.
+fn format_of(option: &str) -> Option<&str> {
+    let (_, extension) = option.split(',').next()?.rsplit_once('.')?;
+    ["qcow2", "raw", "vmdk"].into_iter().find(|format| *format == extension)
 }
 
 /// What a disk is said to have, in the attributes of `guide` that are set.
 pub(super) fn read(option: &str, guide: Option<&Value>) -> Json {
-    let size = size(option);
+    let (size, format) = (size(option), format_of(option));
     let option = Properties::parse(option);
     let volume = option.first_or("file");
     let mut read = Map::from_iter([
@@ -114,9 +123,10 @@ pub(super) fn read(option: &str, guide: Option<&Value>) -> Json {
         ((*name).to_string(), json!(option.flag(name).or(stated.then_some(*absent))))
     });
     read.extend(flags);
-    // How it was made cannot be read.
-    for name in ["format", "import_from"] {
-        read.insert(name.into(), json!(guide.and_then(|guide| text_of(guide, name))));
-    }
+    // How it was made cannot be read, but for the format of a file.
+    let known = |name: &str| json!(guide.and_then(|guide| text_of(guide, name)));
+    read.insert("import_from".into(), known("import_from"));
+    let stated = guide.and_then(|guide| text_of(guide, "format"));
+    read.insert("format".into(), json!(stated.map(|stated| format.unwrap_or(stated))));
     guided(read, guide)
 }

@@ -22,6 +22,7 @@ mod removals;
 mod samples;
 mod turns;
 mod vms;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;

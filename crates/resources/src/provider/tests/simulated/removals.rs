@@ -136,6 +136,14 @@ async fn the_small_drives_of_a_vm_are_destroyed_whatever_request_was_refused() {
     }
 }
 
+/// A running VM holds on to such a disk until it restarts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_leaves_with_a_reboot_is_destroyed_whatever_request_was_refused() {
+    let of = |disks: Json| vm(json!({"started": true, "disk": disks}));
+    let (with, without) = (of(json!([disk("scsi0"), disk("sata1")])), of(json!([disk("scsi0")])));
+    break_off_in_turn(VM, "qemu", &with, &without, None).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_clone_was_to_lose_is_lost_whatever_request_was_refused() {
     let mut template = vm(json!({"vm_id": 9000, "name": "tpl", "template": true}));
