@@ -128,7 +128,7 @@ pub(crate) fn check_unmanaged(request: &Request<'_>) -> Result<(), Failure> {
             format!("unable to remove {label} {vmid} - used in HA resources and purge parameter not set.");
         return Err(Failure::died(text));
     }
-    Ok(())
+    if request.flag("purge") { Ok(()) } else { crate::datacenter::check_replication(request.state, vmid) }
 }
 
 /// The prefix of network addresses where the cluster has none of its own.
@@ -167,12 +167,15 @@ pub(crate) fn copy_firewall(state: &mut State, from: u32, to: u32) {
     }
 }
 
-/// Removes an id from pools, as `purge` and a destroy do.
+/// Removes a guest that is destroyed, with what is permitted on it and its place in a pool (PVE::AccessControl,
+/// `remove_vm_access`).
 pub(crate) fn forget(state: &mut State, vmid: u32) {
     state.guests.remove(&vmid);
     state.guest_files.remove(&vmid);
     state.seen.remove(&vmid);
     state.firewalls.remove(&format!("guest/{vmid}"));
+    let path = format!("/vms/{vmid}");
+    state.access.entries.retain(|entry| entry.path != path);
     for pool in state.pools.values_mut() {
         pool.guests.retain(|member| *member != vmid);
     }

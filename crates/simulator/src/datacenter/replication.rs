@@ -53,13 +53,18 @@ fn guest_of(id: &str) -> u32 {
 }
 
 /// Refuses to destroy a guest that has jobs.
-pub(crate) fn check_jobs(state: &State, vmid: u32) -> Result<(), Failure> {
+pub(crate) fn check_replication(state: &State, vmid: u32) -> Result<(), Failure> {
     match FILE.sections(state).keys().find(|id| guest_of(id) == vmid) {
         Some(id) => Err(Failure::died(format!(
             "There is a replication job '{id}' for guest '{vmid}' - Please remove that first."
         ))),
         None => Ok(()),
     }
+}
+
+/// Removes the jobs of a guest that is purged (PVE::ReplicationConfig, `remove_vmid_jobs`).
+pub(crate) fn forget_replication(state: &mut State, vmid: u32) {
+    FILE.sections_mut(state).retain(|id, _| guest_of(id) != vmid);
 }
 
 fn list(request: &mut Request<'_>) -> Answer {

@@ -9,7 +9,7 @@ use crate::router::Route;
 use crate::schema;
 use crate::schema::formats::split_list;
 use crate::sections::{taken_apart, typed};
-use crate::state::Options;
+use crate::state::{Options, State};
 
 pub(crate) const ROUTES: &[Route] = &[
     ("GET", "/cluster/backup", list),
@@ -27,6 +27,28 @@ const TAKEN_APART: [&str; 3] = ["prune-backups", "fleecing", "performance"];
 
 fn is_mine(job: &Options) -> bool {
     job.get("type").is_some_and(|kind| kind == "vzdump")
+}
+
+/// Takes a guest that is purged out of the jobs, and removes those that were about it alone (PVE::VZDump::Plugin,
+/// `remove_vmid_from_backup_jobs`).
+pub(crate) fn forget(state: &mut State, vmid: u32) {
+    let without = |list: &str| -> String {
+        let kept = split_list(list).filter(|own| own.parse() != Ok(vmid));
+        kept.collect::<Vec<&str>>().join(",")
+    };
+    jobs_mut(state).retain(|_, job| {
+        let Some((key, list)) = ["vmid", "exclude"].into_iter().find_map(|key| Some((key, job.get(key)?)))
+        else {
+            return true;
+        };
+        let left = without(list);
+        match left.is_empty() {
+            true if key == "vmid" && is_mine(job) => return false,
+            true => job.remove(key),
+            false => job.insert(key.to_owned(), left),
+        };
+        true
+    });
 }
 
 fn shown(id: &str, job: &Options) -> Map<String, Value> {

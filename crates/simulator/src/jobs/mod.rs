@@ -13,7 +13,7 @@ use crate::state::State;
 
 pub(crate) use backup::{
     ROUTES as BACKUP_ROUTES, check_permissions as check_backup_permissions, conflict as backup_conflict,
-    guests as backup_guests,
+    forget as forget_backups, guests as backup_guests,
 };
 pub(crate) use realm::ROUTES as REALM_ROUTES;
 

@@ -158,7 +158,6 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         guests::check_lock(guest)?;
     }
     guests::check_unmanaged(request)?;
-    crate::datacenter::check_jobs(request.state, vmid)?;
     if guest.running && !request.flag("force") {
         return Err(Failure::died(format!("unable to destroy CT {vmid} - container is running")));
     }
@@ -194,6 +193,8 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         }
         if request.flag("purge") {
             outcome.say(format!("purging CT {vmid} from related configurations.."));
+            crate::datacenter::forget_replication(request.state, vmid);
+            crate::jobs::forget_backups(request.state, vmid);
             if crate::ha::forget(request, vmid) {
                 outcome.say(format!("NOTE: removed CT {vmid} from HA resource configuration."));
             }

@@ -111,7 +111,6 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         return Err(Failure::died(format!("can't remove VM {vmid} - protection mode enabled")));
     }
     guests::check_unmanaged(request)?;
-    crate::datacenter::check_jobs(request.state, vmid)?;
     if guest.running && !guest.destroying {
         return Err(Failure::died(format!("VM {vmid} is running - destroy failed")));
     }
@@ -129,6 +128,8 @@ pub(crate) fn destroy(request: &mut Request<'_>) -> Answer {
         remove_disks(request.state, outcome, vmid, all)?;
         if purge {
             outcome.say(format!("purging VM {vmid} from related configurations.."));
+            crate::datacenter::forget_replication(request.state, vmid);
+            crate::jobs::forget_backups(request.state, vmid);
             if crate::ha::forget(request, vmid) {
                 outcome.say(format!("NOTE: removed VM {vmid} from HA resource configuration."));
             }

@@ -226,3 +226,35 @@ fn a_cloud_init_drive_that_is_deleted_by_the_same_request_is_still_in_the_way() 
     let refused = calls.refused("PUT", CONFIG, &[("ide2", "local-lvm:cloudinit")]);
     assert_eq!(refused, "500 ide2 - cloud-init drive is already attached at 'ide0'");
 }
+
+#[test]
+fn a_guest_that_is_purged_takes_along_what_is_of_it() {
+    let calls = Calls::with(Options { other_nodes: vec!["pve2".to_owned()], ..Options::default() });
+    let pool = [("name", "tank"), ("raidlevel", "single"), ("devices", "/dev/sdb")];
+    calls.ok("POST", "/nodes/pve/disks/zfs", &pool);
+    calls.ok("POST", "/storage", &[("storage", "tank"), ("type", "zfspool"), ("pool", "tank")]);
+    calls.ok("POST", "/access/users", &[("userid", "bob@pve")]);
+    for vmid in ["100", "101"] {
+        calls.ok("POST", "/nodes/pve/qemu", &[("vmid", vmid), ("scsi0", "tank:1")]);
+        let (job, path) = (format!("{vmid}-0"), format!("/vms/{vmid}"));
+        calls.ok("POST", "/cluster/replication", &[("id", &job), ("target", "pve2"), ("type", "local")]);
+        calls.ok("PUT", "/access/acl", &[("path", &path), ("roles", "PVEVMUser"), ("users", "bob@pve")]);
+    }
+    for (id, guests) in [("both", "100,101"), ("first", "100")] {
+        let job = [("id", id), ("storage", "local"), ("schedule", "02:30"), ("vmid", guests)];
+        calls.ok("POST", "/cluster/backup", &job);
+    }
+    let refused = calls.refused("DELETE", "/nodes/pve/qemu/100", &[]);
+    assert!(refused.contains("There is a replication job '100-0' for guest '100'"), "{refused}");
+    calls.ok("DELETE", "/nodes/pve/qemu/100", &[("purge", "1")]);
+    let column = |path: &str, name: &str| -> Vec<String> {
+        let rows = calls.get(path);
+        rows.as_array().unwrap().iter().filter_map(|row| Some(row[name].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(column("/cluster/replication", "id"), ["101-0"]);
+    assert_eq!(column("/access/acl", "path"), ["/vms/101"]);
+    assert_eq!(
+        (column("/cluster/backup", "id"), column("/cluster/backup", "vmid")),
+        (vec!["both".into()], vec!["101".into()])
+    );
+}
