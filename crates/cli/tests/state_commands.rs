@@ -92,6 +92,24 @@ fn what_is_removed_is_forgotten_and_made_again_by_the_next_plan() {
 }
 
 #[test]
+fn what_an_apply_forgets_is_counted() {
+    for json in [false, true] {
+        let project = applied();
+        let one = THREE.split("resource \"terraform_data\" \"many\"").next().unwrap();
+        let kept = "removed {\n  from = terraform_data.many\n  lifecycle {\n    destroy = false\n  }\n}\n";
+        project.write("main.tf", &format!("{one}{kept}"));
+        if json {
+            let said = project.ok(&["apply", "-auto-approve", "--json"]);
+            let documents = serde_json::Deserializer::from_str(&said).into_iter::<serde_json::Value>();
+            assert_eq!(documents.last().unwrap().unwrap()["forgotten"], json!(2));
+        } else {
+            let said = project.ok(&["apply", "-auto-approve"]);
+            assert!(said.contains("Done: 0 added, 0 changed, 0 destroyed, 2 forgotten."), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_tainted_instance_is_replaced_and_an_untainted_one_is_not() {
     let project = applied();
     project.ok(&["taint", "terraform_data.one"]);

@@ -120,8 +120,12 @@ fn print_counts(
         0 => String::new(),
         imported => format!("{imported} imported, "),
     };
+    let forgotten = match done(Operation::Forget) {
+        0 => String::new(),
+        forgotten => format!(", {forgotten} forgotten"),
+    };
     let counts = format!(
-        "{imported}{} added, {} changed, {} destroyed",
+        "{imported}{} added, {} changed, {} destroyed{forgotten}",
         done(Operation::Create),
         done(Operation::Update),
         done(Operation::Delete)
@@ -134,6 +138,7 @@ fn print_counts(
             ("added", json!(done(Operation::Create))),
             ("changed", json!(done(Operation::Update))),
             ("destroyed", json!(done(Operation::Delete))),
+            ("forgotten", json!(done(Operation::Forget))),
             ("failed", json!(failed)),
             ("not_started", json!(skipped)),
         ] {
