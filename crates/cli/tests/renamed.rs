@@ -152,3 +152,17 @@ fn a_bridge_is_there_under_its_new_name() {
     is_renamed(&bridge("a"), &bridge("b"));
     is_renamed(&bridge("b"), &bridge("a"));
 }
+
+#[test]
+fn the_other_name_of_a_kind_is_the_same_kind() {
+    let block = |kind: &str| {
+        format!("resource \"{kind}\" \"t\" {{\n  user_id    = \"root@pam\"\n  token_name = \"ci\"\n}}\n")
+    };
+    let (older, newer) = ("proxmox_virtual_environment_user_token", "proxmox_user_token");
+    for (from, to) in [(older, newer), (newer, older)] {
+        let (_cluster, said) = is_renamed(&block(from), &block(to));
+        let hint =
+            format!("it takes the place of {from}.t, which is destroyed; a `moved` block would keep it");
+        assert!(said.contains(&hint), "{said}");
+    }
+}

@@ -73,6 +73,12 @@ pub(crate) fn known_as<'a>(
     words.into_iter().flatten().map(|word| (change.provider.as_str(), word)).collect()
 }
 
+/// Whether two names are of one kind: some kinds have an older one.
+pub(crate) fn is_same_kind(one: &str, other: &str, registry: &dyn RulesRegistry) -> bool {
+    let rules = [one, other].map(|kind| registry.resource(kind));
+    matches!(rules, [Some(one), Some(other)] if std::ptr::addr_eq(one, other))
+}
+
 /// What an instance names with this value.
 pub(crate) fn named(change: &Change, value: Option<&Value>, registry: &dyn RulesRegistry) -> Vec<Named> {
     let rules = registry.resource(&change.address.resource.kind);

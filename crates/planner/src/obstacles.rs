@@ -9,7 +9,7 @@ use pve_model::plan::{Action, Change, Plan};
 use pve_model::rules::{Hold, KindRules, RulesRegistry};
 
 use crate::batches::{self, Late};
-use crate::naming::{Word, by_word, is_destroyed, known_as, named};
+use crate::naming::{Word, by_word, is_destroyed, is_same_kind, known_as, named};
 use crate::order::waits_for;
 use crate::revision::is_linked;
 use crate::succession;
@@ -185,7 +185,7 @@ fn told_of_held(
         format!("{what} is named by {}{more}, which {stays}, and will not be destroyed", first.address);
     let heir = heir(changes, victim, registry);
     let hint = match heir {
-        Some(heir) if heir.address.resource.kind == address.resource.kind => format!(
+        Some(heir) if is_same_kind(&heir.address.resource.kind, &address.resource.kind, registry) => format!(
             "If it is the same object, say so: moved {{ from = {address}, to = {} }} (one a line) keeps it as it is.",
             heir.address
         ),

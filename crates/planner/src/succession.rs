@@ -7,7 +7,7 @@ use pve_model::Value;
 use pve_model::plan::{Action, Change};
 use pve_model::rules::RulesRegistry;
 
-use crate::naming::is_destroyed;
+use crate::naming::{is_destroyed, is_same_kind};
 
 /// By change: the places of those that have what it will have, and give it up in the same plan.
 pub fn predecessors(changes: &[&Change], registry: &dyn RulesRegistry) -> Vec<BTreeSet<usize>> {
@@ -45,8 +45,10 @@ pub fn tell(changes: &mut [Change], registry: &dyn RulesRegistry) {
     let mut notes: Vec<(usize, String)> = Vec::new();
     for (at, before) in predecessors(&places, registry).into_iter().enumerate() {
         let like = |other: &&Change| {
-            let same_kind = other.address.resource.kind == changes[at].address.resource.kind;
-            same_kind && other.action == Action::Delete && changes[at].action == Action::Create
+            let kinds = [other, &changes[at]].map(|change| change.address.resource.kind.as_str());
+            is_same_kind(kinds[0], kinds[1], registry)
+                && other.action == Action::Delete
+                && changes[at].action == Action::Create
         };
         let before = before.into_iter().map(|place| &changes[place]).find(like);
         notes.extend(before.map(|old| {
