@@ -156,6 +156,8 @@ pub enum Hold {
     Keeps,
     /// The same, and what names it is nothing but settings that can as well be made anew.
     RestsOn,
+    /// The cluster destroys it and takes its name out of what names it, which goes along where it names nothing else.
+    Loses,
 }
 
 /// The rules of one resource kind or data source.
@@ -272,7 +274,7 @@ pub trait KindRules: Send + Sync {
     }
 
     /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
-    /// with the same id. Where that object is replaced, so is this.
+    /// with the same id, and neither is its place in a pool. Where that object is replaced, so is this.
     fn part_of(&self, present: &Value) -> Option<String> {
         let _ = present;
         None

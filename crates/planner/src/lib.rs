@@ -15,6 +15,7 @@ mod moves;
 mod naming;
 pub mod obstacles;
 pub mod order;
+mod parts;
 mod planner;
 pub mod planning;
 pub mod proposed;

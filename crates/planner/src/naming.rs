@@ -22,10 +22,10 @@ pub struct Naming {
 pub fn naming(changes: &[&Change], registry: &dyn RulesRegistry) -> Naming {
     let made = by_word(changes, |change| {
         let makes = matches!(change.action, Action::Create) || change.action.replaces();
-        known_as(change, change.after.as_ref().filter(|_| makes), registry)
+        identity(change, change.after.as_ref().filter(|_| makes), registry)
     });
     let gone = by_word(changes, |change| {
-        known_as(change, change.before.as_ref().filter(|_| is_destroyed(change)), registry)
+        identity(change, change.before.as_ref().filter(|_| is_destroyed(change)), registry)
     });
     let mut naming = Naming {
         makers: vec![BTreeSet::new(); changes.len()],
@@ -73,6 +73,19 @@ pub(crate) fn known_as<'a>(
     words.into_iter().flatten().map(|word| (change.provider.as_str(), word)).collect()
 }
 
+/// What an instance is to those that name it, and to those that are a part of it.
+pub(crate) fn identity<'a>(
+    change: &'a Change,
+    value: Option<&Value>,
+    registry: &dyn RulesRegistry,
+) -> BTreeSet<Word<'a>> {
+    let mut words = known_as(change, value, registry);
+    let rules = registry.resource(&change.address.resource.kind);
+    let claim = rules.zip(value).and_then(|(rules, value)| rules.claim(&value.unmark_deep().0));
+    words.extend(claim.map(|claim| (change.provider.as_str(), claim)));
+    words
+}
+
 /// Whether two names are of one kind: some kinds have an older one.
 pub(crate) fn is_same_kind(one: &str, other: &str, registry: &dyn RulesRegistry) -> bool {
     let rules = [one, other].map(|kind| registry.resource(kind));
@@ -85,12 +98,16 @@ pub(crate) fn named(change: &Change, value: Option<&Value>, registry: &dyn Rules
     rules.zip(value).map(|(rules, value)| rules.named(&value.unmark_deep().0)).unwrap_or_default()
 }
 
+/// What an instance names, and what it is a part of.
 fn words_named<'a>(
     change: &'a Change,
     value: Option<&Value>,
     registry: &dyn RulesRegistry,
 ) -> BTreeSet<Word<'a>> {
-    named(change, value, registry).into_iter().map(|named| (change.provider.as_str(), named.what)).collect()
+    let rules = registry.resource(&change.address.resource.kind);
+    let whole = rules.zip(value).and_then(|(rules, value)| rules.part_of(&value.unmark_deep().0));
+    let named = named(change, value, registry).into_iter().map(|named| named.what);
+    named.chain(whole).map(|word| (change.provider.as_str(), word)).collect()
 }
 
 pub(crate) fn is_destroyed(change: &Change) -> bool {

@@ -128,7 +128,7 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
         for named in named(change, change.before.as_ref(), registry) {
             let word: Word<'_> = (change.provider.as_str(), named.what);
             for victim in gone.get(&word).into_iter().flatten().filter(|victim| **victim != holder) {
-                if named.hold == Hold::No
+                if matches!(named.hold, Hold::No | Hold::Loses)
                     || lets_go(plan, holder, *victim, &word, registry)
                     || is_linked(&changes, &own, &word.1, registry)
                 {

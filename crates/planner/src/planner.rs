@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_config::syntax::Diagnostic;
 use pve_model::codec::decode;
 use pve_model::plan::{Action, Change, Note, PlanMode};
-use pve_model::rules::KindRules;
+use pve_model::rules::{KindRules, RulesRegistry};
 use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, ResourceAddress, ResourceMode, Value};
 
 use crate::deferral::waits_for_change;
+use crate::difference::{is_settable, same};
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::{Graph, Item};
 use crate::instance::{Configured, Forced, change, configure, mark_by_schema, plan_instance};
 use crate::kinds::rules_of;
 use crate::order::propagate_create_before_destroy;
 use crate::planning::{DataRequest, ImportRequest, Observed, Options};
-use crate::protection;
 use crate::revision::Revision;
 use crate::selection::Selection;
 use crate::triggers::is_triggered;
+use crate::{parts, protection};
 
 /// Collects changes while declarations are evaluated.
 pub struct Planner<'a> {
@@ -33,6 +34,8 @@ pub struct Planner<'a> {
     pub selection: Selection,
     /// What `removed` blocks leave in the cluster.
     forgotten: Vec<pve_model::address::Target>,
+    /// The rules of all kinds.
+    pub(crate) registry: &'a dyn RulesRegistry,
     /// What is planned otherwise than it asks for.
     revision: &'a Revision,
     /// Blocks that are replaced by creating first.
@@ -57,7 +60,7 @@ impl<'a> Planner<'a> {
     /// A plan of nothing yet.
     pub fn new(
         graph: &'a Graph,
-        inputs: &Inputs<'_>,
+        inputs: &Inputs<'a>,
         state: &'a State,
         observed: &'a Observed,
         options: &'a Options,
@@ -84,6 +87,7 @@ impl<'a> Planner<'a> {
             observed,
             options,
             selection: Selection::new(graph, options),
+            registry: inputs.registry,
             forgotten: inputs.configuration.forgotten(),
             revision,
             create_first: propagate_create_before_destroy(&own, &needs),
@@ -134,14 +138,18 @@ impl<'a> Planner<'a> {
         }
         let before = recorded(record, rules);
         let after = self.present(address, record, rules).map(|read| rules.of_cluster(&before, &read));
-        if after.as_ref().is_some_and(|after| crate::difference::same(&before, after)) {
+        let is_same = |after: &Option<Value>| after.as_ref().is_some_and(|after| same(&before, after));
+        if is_same(&after) {
+            return;
+        }
+        let after = after.map(|after| parts::without_links(self, (address, record), rules, &before, after));
+        if is_same(&after) {
             return;
         }
         let action = if after.is_some() { Action::Update } else { Action::Delete };
         let mut drift = bare_change(address, record.provider.clone(), action);
         let block = &rules.schema().block;
-        let follows =
-            after.as_ref().is_some_and(|after| !crate::difference::is_settable(block, &before, after));
+        let follows = after.as_ref().is_some_and(|after| !is_settable(block, &before, after));
         (drift.before, drift.after) = (Some(before), after);
         if follows { self.followed.push(drift) } else { self.drift.push(drift) }
     }
@@ -193,7 +201,7 @@ impl<'a> Planner<'a> {
                     return Ok(pve_model::Value::unknown(rules.schema().block.implied_type()));
                 }
             },
-            None => present,
+            None => present.map(|present| self.revision.reduced(address, present, rules)),
         };
         let forced = Forced {
             tainted: record.is_some_and(|record| record.tainted),
@@ -205,6 +213,9 @@ impl<'a> Planner<'a> {
         let block = self.graph.nodes[instance.place].resource_address();
         let mut create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
         let mut planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
+        if planned.action == Action::Update {
+            planned.notes.extend(self.revision.note(address));
+        }
         let renamed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
         let needs = self.graph.resources_needed(instance.place);
         if renamed && rules.makes_room_first() && !self.comes_after_replaced(&needs) {

@@ -17,7 +17,7 @@ use crate::order::{Ordered, steps};
 use crate::planner::Planner;
 use crate::revision::{Revision, revised};
 use crate::selection;
-use crate::{leftovers, moves, naming, obstacles, protection, remarks, staging, succession};
+use crate::{leftovers, moves, naming, obstacles, parts, protection, remarks, staging, succession};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +186,7 @@ fn plan_with(
         }
     }
     remarks::attach(&mut planner, registry);
+    parts::tell(&mut planner, registry);
     found.extend(warnings(&mut planner));
     let checks = checks(&evaluation, &mut found);
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_model::path::PathStep;
 use pve_model::plan::{Action, Change, PlanMode};
-use pve_model::rules::{Hold, RulesRegistry};
-use pve_model::{InstanceAddress, Path, Value};
+use pve_model::rules::{Hold, KindRules, Named, RulesRegistry};
+use pve_model::{InstanceAddress, Path, Value, ValueKind};
 
 use crate::evaluation::Evaluation;
-use crate::naming::{Word, by_word, is_destroyed, known_as, named};
+use crate::naming::{Word, by_word, identity, is_destroyed, known_as, named};
 use crate::planner::Planner;
 use crate::staging;
 
@@ -20,10 +21,13 @@ pub struct Revision {
     pub lost: BTreeMap<InstanceAddress, &'static str>,
     /// The attributes with what an instance has although it is not configured, and gives up: that is destroyed.
     pub leaving: BTreeMap<InstanceAddress, BTreeSet<Path>>,
+    /// What is taken out of an instance as it is replaced, and put in again, by the names that it has for that.
+    pub reduced: BTreeMap<InstanceAddress, BTreeSet<String>>,
 }
 
 const OF_A_PART: &str = "it goes away with what it is a part of, which is replaced";
 const OF_SETTINGS: &str = "it is made anew with what it rests on, which is not replaced under it";
+const OF_NAMED: &str = "it goes away with all that it names, which is replaced";
 
 /// More than `present` that is to be planned otherwise, if there is any.
 pub fn revised(present: &Revision, planner: &Planner<'_>, evaluation: &Evaluation<'_>) -> Option<Revision> {
@@ -44,9 +48,63 @@ pub fn revised(present: &Revision, planner: &Planner<'_>, evaluation: &Evaluatio
             for path in around.left(change) {
                 revision.leaving.entry(change.address.clone()).or_default().insert(path);
             }
+            match around.taken_out(change) {
+                Taken::All => {
+                    revision.lost.entry(change.address.clone()).or_insert(OF_NAMED);
+                }
+                Taken::Some(words) => {
+                    revision.reduced.entry(change.address.clone()).or_default().extend(words);
+                }
+                Taken::None => {}
+            }
         }
     }
     (revision != *present).then_some(revision)
+}
+
+impl Revision {
+    /// An instance as it is by the time that it is changed.
+    pub fn reduced(&self, address: &InstanceAddress, present: Value, rules: &dyn KindRules) -> Value {
+        let Some(words) = self.reduced.get(address).filter(|_| !self.lost.contains_key(address)) else {
+            return present;
+        };
+        let named = rules.named(&present.unmark_deep().0).into_iter();
+        let gone: BTreeSet<Path> = named
+            .filter(|named| named.hold == Hold::Loses && words.contains(&named.what))
+            .map(|named| named.path)
+            .collect();
+        let kept = |path: &Path, elements: &[Value]| -> Vec<Value> {
+            let places = elements.iter().enumerate();
+            let kept = places.filter(|(at, _)| !gone.contains(&path.child(PathStep::Index(*at as u64))));
+            kept.map(|(_, element)| element.clone()).collect()
+        };
+        present.transform(&mut |path, part| {
+            let fewer = match &part.kind {
+                ValueKind::List(ty, elements) => Value::list(ty.clone(), kept(path, elements)),
+                ValueKind::Set(ty, elements) => Value::set(ty.clone(), kept(path, elements)),
+                _ => return part,
+            };
+            fewer.with_marks(part.marks)
+        })
+    }
+
+    /// What is said of an instance that such things go out of.
+    pub fn note(&self, address: &InstanceAddress) -> Option<String> {
+        let words: Vec<&str> = self.reduced.get(address)?.iter().map(String::as_str).collect();
+        let (are, them) = if words.len() == 1 { ("is", "it") } else { ("are", "them") };
+        Some(format!(
+            "{} {are} replaced: that takes {them} out of this, which has {them} again after",
+            words.join(", ")
+        ))
+    }
+}
+
+/// What goes out of an instance with something else.
+enum Taken {
+    None,
+    Some(BTreeSet<String>),
+    /// Everything, and the instance with it.
+    All,
 }
 
 /// What is destroyed and made around an instance.
@@ -89,6 +147,36 @@ impl<'a> Around<'a> {
             let after = words(change.after.as_ref(), rests);
             before.iter().any(|word| self.is_replaced(word, &after)).then_some(why)
         })
+    }
+
+    /// What goes out of an instance with things that are replaced.
+    fn taken_out(&self, change: &'a Change) -> Taken {
+        let loses = |value: Option<&Value>| -> Vec<Named> {
+            let named = named(change, value, self.registry).into_iter();
+            named.filter(|named| named.hold == Hold::Loses).collect()
+        };
+        let word = |what: &str| (change.provider.as_str(), what.to_string());
+        let before = loses(change.before.as_ref());
+        let is_open = |named: &Named| {
+            let attribute = Path(named.path.0.iter().take(1).cloned().collect());
+            change
+                .after
+                .as_ref()
+                .and_then(|after| after.at(&attribute))
+                .is_none_or(|part| !part.is_wholly_known())
+        };
+        let after = if before.iter().any(is_open) { Vec::new() } else { loses(change.after.as_ref()) };
+        let after: BTreeSet<Word<'a>> = after.iter().map(|named| word(&named.what)).collect();
+        let gone: BTreeSet<String> = before
+            .iter()
+            .filter(|named| self.is_replaced(&word(&named.what), &after))
+            .map(|named| named.what.clone())
+            .collect();
+        match before.iter().all(|named| gone.contains(&named.what)) {
+            _ if gone.is_empty() => Taken::None,
+            true => Taken::All,
+            false => Taken::Some(gone),
+        }
     }
 
     /// Whether something is destroyed and made again, as what an instance will be on then. Nobody knows yet what that is
@@ -135,17 +223,4 @@ pub(crate) fn is_linked(
         let is_own = |word: &str| own.contains(&(link.provider.as_str(), word.to_string()));
         named.iter().any(|named| named.what == what) && named.iter().any(|named| is_own(&named.what))
     })
-}
-
-/// What an instance is to those that name it, and to those that are a part of it.
-fn identity<'a>(
-    change: &'a Change,
-    value: Option<&Value>,
-    registry: &dyn RulesRegistry,
-) -> BTreeSet<Word<'a>> {
-    let mut words = known_as(change, value, registry);
-    let rules = registry.resource(&change.address.resource.kind);
-    let claim = rules.zip(value).and_then(|(rules, value)| rules.claim(&value.unmark_deep().0));
-    words.extend(claim.map(|claim| (change.provider.as_str(), claim)));
-    words
 }

@@ -178,7 +178,10 @@ impl KindRules for Kind {
     }
 
     fn part_of(&self, present: &Value) -> Option<String> {
-        (self.rules.part_of)(present)
+        match &self.engine {
+            Some(engine) => engine.object.hooks.part_of(present),
+            None => (self.rules.part_of)(present),
+        }
     }
 }
 

@@ -139,6 +139,11 @@ pub(crate) fn guest_claim(id: i64) -> String {
     format!("vm {id}")
 }
 
+/// The claim of the guest whose id this text is.
+pub(crate) fn guest_claim_of(text: &str) -> Option<String> {
+    text.parse().ok().map(guest_claim)
+}
+
 /// A guest with `protection` is not destroyed by Proxmox VE.
 pub(crate) fn guest_protection(present: &Value) -> Option<&'static str> {
     (flag(present, "protection") == Some(true)).then_some(UNPROTECT)

@@ -48,6 +48,12 @@ pub(crate) trait Hooks: Send + Sync {
         Vec::new()
     }
 
+    /// The claim of the object that it goes away with.
+    fn part_of(&self, present: &Value) -> Option<String> {
+        let _ = present;
+        None
+    }
+
     /// What of an object that was imported is the configured one's.
     fn adopted(&self, imported: Value, config: &Value) -> Value {
         let _ = config;

@@ -43,13 +43,15 @@ fn words(thing: Thing, name: &str, node: Option<&str>) -> Option<String> {
     }
 }
 
-/// What the cluster does not destroy as long as it is named: `PVE::API2::Pool`, `PVE::Network::SDN` and `PVE::INotify`.
+/// What the cluster does not destroy as long as it is named: `PVE::API2::Pool`, `PVE::Network::SDN` and `PVE::INotify`. What
+/// it takes out of a list with what is named there: `PVE::API2::HA::Resources` and `PVE::VZDump::Plugin`.
 fn hold(kind: &str, thing: Thing) -> Hold {
     match (kind, thing) {
         ("sdn_vnet", Thing::Zone)
         | ("sdn_subnet", Thing::Vnet)
         | ("network_linux_vlan", Thing::Interface) => Hold::RestsOn,
         (_, Thing::Pool) if kind != "backup_job" => Hold::Keeps,
+        ("harule", Thing::HaResource) | ("backup_job", Thing::Guest) => Hold::Loses,
         ("network_linux_bridge" | "network_linux_bond", Thing::Interface)
         | ("sdn_zone_evpn", Thing::Controller) => Hold::Keeps,
         _ => Hold::No,

@@ -11,6 +11,7 @@ use super::acl_blocks::{Grantor, claimed_twice};
 use super::permissions::{Change, Entry, Holder};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{flag, text};
+use crate::guest::guest_claim_of;
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
 use crate::values::{self, with};
@@ -81,6 +82,11 @@ fn entry(value: &Value) -> Option<(Entry, bool)> {
 
 #[async_trait]
 impl Hooks for Acl {
+    /// What is permitted on a guest goes with it (PVE::AccessControl, `remove_vm_access`).
+    fn part_of(&self, present: &Value) -> Option<String> {
+        guest_claim_of(values::text(present, "path")?.strip_prefix("/vms/")?)
+    }
+
     /// From now on the entry is this object's, whoever had it.
     async fn before(&self, call: &Call<'_>, _: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
         if let Some((entry, _)) = entry(planned) {

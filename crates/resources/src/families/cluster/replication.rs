@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, text};
+use crate::guest::guest_claim_of;
 use crate::object::{Delete, Hooks, Object, Read};
+use crate::values::text as text_of;
 
 const PLACE: &str = "/cluster/replication/{id}";
 
@@ -49,6 +51,12 @@ struct Replication;
 
 #[async_trait]
 impl Hooks for Replication {
+    /// A guest that is purged takes its jobs along; one that is not is not destroyed before they are (PVE::API2::Qemu,
+    /// PVE::API2::LXC).
+    fn part_of(&self, present: &Value) -> Option<String> {
+        guest_claim_of(text_of(present, "id")?.split_once('-')?.0)
+    }
+
     /// A job that is being removed is listed until its next run.
     fn is_it(&self, _: &Value, job: &Json) -> bool {
         job.get("remove_job").is_none()

@@ -6,6 +6,7 @@ use pve_model::{Path, Type, Value};
 
 use crate::cluster::Method;
 use crate::definition::{flag, number, of_type, problem, text, text_set};
+use crate::guest::guest_claim_of;
 use crate::limits;
 use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
 use crate::params::Params;
@@ -75,6 +76,11 @@ fn type_of(value: &Value) -> Option<&str> {
 
 #[async_trait]
 impl Hooks for Resource {
+    /// A guest that is purged takes its resource along (PVE::API2::Qemu, PVE::API2::LXC).
+    fn part_of(&self, present: &Value) -> Option<String> {
+        guest_claim_of(text_of(present, "resource_id")?.split_once(':')?.1)
+    }
+
     fn validate(&self, config: &Value) -> Vec<Problem> {
         match (type_of(config), text_of(config, "type")) {
             (Some(kind), Some(stated)) if kind != stated => {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{Call, Method, refused};
 use crate::definition::{number, object_list, text};
 use crate::families::PermissionChange;
+use crate::guest::guest_claim;
 use crate::object::{Delete, Hooks, Object, Planning, Read, Removal};
 use crate::params::Params;
 use crate::values::{int, text as text_of, with};
@@ -119,6 +120,11 @@ fn kind(value: &Value) -> &'static str {
 
 #[async_trait]
 impl Hooks for Membership {
+    /// A guest that is destroyed leaves its pool (PVE::AccessControl, `remove_vm_access`).
+    fn part_of(&self, present: &Value) -> Option<String> {
+        int(present, "vm_id").map(guest_claim)
+    }
+
     /// A guest is in one pool.
     fn claims(&self, planned: &Value) -> Vec<String> {
         let pool = text_of(planned, "pool_id");
