@@ -160,6 +160,10 @@ impl Forced {
         ];
         reasons.into_iter().find_map(|(holds, reason)| holds.then_some(reason))
     }
+
+    fn is_none(self) -> bool {
+        self.reason(false).is_none() && self.lost.is_none()
+    }
 }
 
 /// Plans a managed instance from what it was (`prior`) and what is configured.
@@ -192,7 +196,11 @@ pub fn plan_instance(
         IgnoreChanges::All => prior.clone(),
         IgnoreChanges::Paths(paths) => ignore_changes(&config, &prior, paths),
     };
-    let updated = respond(instance, rules, Some(&without(&prior, &configured.leaves)), &kept)?;
+    let updated = answer(rules, Some(&without(&prior, &configured.leaves)), &kept);
+    if forced.is_none() {
+        // What cannot be made of the object that is there can be of a new one.
+        refuse_faults(instance, &updated)?;
+    }
     let paths = replacing(rules, &prior, &updated);
     let reason = forced.reason(!paths.is_empty());
     if reason.is_some() || forced.lost.is_some() {
@@ -268,15 +276,22 @@ fn respond(
     prior: Option<&Value>,
     config: &Value,
 ) -> Result<Answer, Vec<Diagnostic>> {
+    let answer = answer(rules, prior, config);
+    refuse_faults(instance, &answer)?;
+    Ok(answer)
+}
+
+fn answer(rules: &dyn KindRules, prior: Option<&Value>, config: &Value) -> Answer {
     let proposed = propose(&rules.schema().block, prior, config).unmark_deep().0;
     let response = rules.plan(PlanRequest { prior, config, proposed: &proposed });
-    let faults: Vec<Diagnostic> =
-        response.problems.iter().cloned().map(|problem| diagnostic(problem, instance)).collect();
-    if faults.iter().any(Diagnostic::is_error) {
-        return Err(faults);
-    }
     let after = response.planned.clone().unwrap_or(proposed);
-    Ok(Answer { after, response })
+    Answer { after, response }
+}
+
+fn refuse_faults(instance: &Instance<'_>, answer: &Answer) -> Result<(), Vec<Diagnostic>> {
+    let faults: Vec<Diagnostic> =
+        answer.response.problems.iter().cloned().map(|problem| diagnostic(problem, instance)).collect();
+    if faults.iter().any(Diagnostic::is_error) { Err(faults) } else { Ok(()) }
 }
 
 /// The value with the marks of the schema and of the configuration.
