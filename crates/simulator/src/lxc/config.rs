@@ -49,14 +49,15 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
 pub(crate) fn check_root_options(
     request: &Request<'_>,
     old: &Options,
-    options: &Options,
+    (options, delete): (&Options, &[String]),
     unprivileged: bool,
 ) -> Result<(), Failure> {
     if request.identity.is_root() {
         return Ok(());
     }
     let refuse = |text: &str| Err(Failure::forbidden(text));
-    for (name, text) in options {
+    let none = String::new();
+    for (name, text) in delete.iter().map(|name| (name, &none)).chain(options) {
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
             "features" if !unprivileged => {
@@ -147,7 +148,7 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
         return Err(Failure::parameter("delete", text));
     }
     let unprivileged = guest.config.get("unprivileged").is_some_and(|value| value == "1");
-    check_root_options(request, &guest.config, &set, unprivileged)?;
+    check_root_options(request, &guest.config, (&set, &delete), unprivileged)?;
     guest_options::check_options(request, KIND, vmid, delete.iter().chain(set.keys()))?;
     guest_options::check_resources(request, KIND, vmid, &set)?;
     for (name, text) in &set {

@@ -22,7 +22,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     }
     guests::check_pool(request)?;
     guest_options::check_create(request, vmid)?;
-    config::check_root_options(request, &Options::new(), &options, unprivileged)?;
+    config::check_root_options(request, &Options::new(), (&options, &[]), unprivileged)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
     check_template(request)?;
     options.retain(|name, _| !name.starts_with("unused"));

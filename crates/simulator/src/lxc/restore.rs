@@ -26,7 +26,7 @@ pub(super) fn restore(request: &mut Request<'_>, options: Options) -> Answer {
         }
     }
     let unprivileged = request.get("unprivileged").is_none_or(|value| value == "1");
-    config::check_root_options(request, &Options::new(), &options, unprivileged)?;
+    config::check_root_options(request, &Options::new(), (&options, &[]), unprivileged)?;
     let archive = request.text("ostemplate");
     Ok(request.task("vzrestore", &vmid.to_string(), |request, outcome| {
         build(request, outcome, vmid, options, &archive).map_err(|failure| {

@@ -53,9 +53,11 @@ pub(crate) fn options(request: &Request<'_>) -> Options {
     options
 }
 
-/// Refuses options that only root itself may set or delete: those that no privilege is for, and devices of the host.
+/// Refuses options that only root itself may set or delete: those that no privilege is for, and devices of the host, which
+/// nobody else exchanges for others either. `old` is the present configuration.
 pub(crate) fn check_root_options(
     request: &Request<'_>,
+    old: &Options,
     options: &Options,
     delete: &[String],
 ) -> Result<(), Failure> {
@@ -64,23 +66,27 @@ pub(crate) fn check_root_options(
     }
     let refuse = |text: String| Err(Failure::died(text));
     for name in delete.iter().chain(options.keys()) {
-        let value = options.get(name).map(String::as_str).unwrap_or_default();
+        let values: Vec<&String> = [old.get(name), options.get(name)].into_iter().flatten().collect();
+        let has = |key: &str| values.iter().any(|value| value.split(',').any(|part| part.starts_with(key)));
         let stem = schema::indexed(name).map_or(name.as_str(), |(stem, _)| stem);
         match stem {
             _ if guest_options::is_for_root(stem) => {
                 return refuse(format!("only root can set '{name}' config"));
             }
-            "hostpci" if !value.contains("mapping=") => {
+            "hostpci" if values.iter().any(|value| !value.contains("mapping=")) => {
                 return refuse(format!("only root can set '{name}' config for non-mapped devices"));
             }
+            "hostpci" if has("romfile=") => {
+                return Err(Failure::parameter(name, "only root@pam can set 'romfile' option"));
+            }
             "usb"
-                if !value.is_empty()
-                    && !value.contains("mapping=")
-                    && !value.to_lowercase().contains("spice") =>
+                if values
+                    .iter()
+                    .any(|value| !value.contains("mapping=") && !value.to_lowercase().contains("spice")) =>
             {
                 return refuse(format!("only root can set '{name}' config for real devices"));
             }
-            "serial" if value.starts_with("/dev/") => {
+            "serial" if values.iter().any(|value| *value != "socket") => {
                 return refuse(format!("only root can modify '{name}' config for real devices"));
             }
             _ => {}

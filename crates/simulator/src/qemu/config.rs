@@ -71,7 +71,7 @@ fn check(request: &mut Request<'_>) -> Result<Change, Failure> {
         return Err(Failure::parameter("revert", text));
     }
     check_values(request, &change.set)?;
-    check_root_options(request, &change.set, &change.delete)?;
+    check_root_options(request, &request.guest(KIND)?.effective(), &change.set, &change.delete)?;
     let vmid = request.vmid();
     guest_options::check_options(request, KIND, vmid, change.delete.iter().chain(change.set.keys()))?;
     guest_options::check_resources(request, KIND, vmid, &change.set)?;

@@ -14,7 +14,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     guests::check_pool(request)?;
     guest_options::check_create(request, vmid)?;
     let mut options = checks::options(request);
-    checks::check_root_options(request, &options, &[])?;
+    checks::check_root_options(request, &crate::state::Options::new(), &options, &[])?;
     if let Some(archive) =
         request.get("archive").filter(|archive| !request.state.volumes.contains_key(*archive))
     {

@@ -5,6 +5,7 @@ use crate::access::guest_options;
 use crate::failure::Failure;
 use crate::guests;
 use crate::request::{Answer, Outcome, Request};
+use crate::schema::property_string::Values;
 use crate::state::{Effect, Guest, Options};
 use crate::{volumes, vzdump};
 
@@ -12,7 +13,7 @@ use crate::{volumes, vzdump};
 pub(super) fn restore(request: &mut Request<'_>, archive: &str) -> Answer {
     let vmid = request.vmid();
     let mut options = checks::options(request);
-    checks::check_root_options(request, &options, &[])?;
+    checks::check_root_options(request, &Options::new(), &options, &[])?;
     if let Some(other) = request.state.guests.get(&vmid) {
         let (label, node) = (other.kind.label(), &other.node);
         if !request.flag("force") {
@@ -68,6 +69,9 @@ fn build(
                 values.insert("file".to_owned(), format!("{place}:{}", size as f64 / f64::from(1 << 30)));
                 drives::realise(request, outcome, vmid, &name, values)?
             }
+            (_, Some(values)) if drives::is_cloud_init(&values) => {
+                cloud_init(request, outcome, vmid, &name, values, storage.as_deref())?
+            }
             _ => text,
         };
         guest.config.insert(name, text);
@@ -82,7 +86,8 @@ fn build(
     if let Some(old) = request.state.guests.get(&vmid) {
         let drives = old.config.iter().filter(|(name, _)| drives::is_drive(name) || drives::is_unused(name));
         let files: Vec<String> = drives.map(|(_, text)| drives::file_of(text)).collect();
-        for file in files.iter().filter(|file| volumes::owner(file) == Some(vmid)) {
+        let is_made = |file: &String| guest.config.values().any(|text| drives::file_of(text) == *file);
+        for file in files.iter().filter(|file| volumes::owner(file) == Some(vmid) && !is_made(file)) {
             volumes::remove(request.state, outcome, file);
         }
     }
@@ -91,4 +96,29 @@ fn build(
     request.state.guests.insert(vmid, guest);
     guests::join_pool(request, vmid);
     Ok(())
+}
+
+/// A backup has no cloud-init drive: it is made anew, in place of one that the machine has.
+fn cloud_init(
+    request: &mut Request<'_>,
+    outcome: &mut Outcome,
+    vmid: u32,
+    name: &str,
+    mut values: Values,
+    storage: Option<&str>,
+) -> Result<String, Failure> {
+    let file = values.get("file").cloned().unwrap_or_default();
+    let (from, volume) = volumes::split(&file).unwrap_or(("local", ""));
+    if let Some((_, format)) = volume.rsplit_once('.') {
+        values.insert("format".to_owned(), format.to_owned());
+    }
+    let place = storage.unwrap_or(from).to_owned();
+    values.insert("file".to_owned(), format!("{place}:cloudinit"));
+    let present = format!("-{vmid}-cloudinit");
+    let there = |file: &String| file.starts_with(&format!("{place}:")) && file.contains(&present);
+    let olds: Vec<String> = request.state.volumes.keys().filter(|file| there(file)).cloned().collect();
+    for old in olds.iter().filter(|file| volumes::owner(file) == Some(vmid)) {
+        volumes::remove(request.state, outcome, old);
+    }
+    drives::realise(request, outcome, vmid, name, values)
 }

@@ -258,3 +258,47 @@ fn a_guest_that_is_purged_takes_along_what_is_of_it() {
         (vec!["both".into()], vec!["101".into()])
     );
 }
+
+#[test]
+fn a_machine_from_a_backup_has_its_cloud_init_drive_anew() {
+    let calls = Calls::new();
+    let made = [("vmid", "100"), ("scsi0", "local-lvm:1"), ("ide2", "local-lvm:cloudinit")];
+    calls.ok("POST", "/nodes/pve/qemu", &made);
+    calls.ok("POST", "/nodes/pve/vzdump", &[("vmid", "100"), ("storage", "local")]);
+    let backups = calls.ok("GET", "/nodes/pve/storage/local/content", &[("content", "backup")]);
+    let archive = backups[0]["volid"].as_str().unwrap().to_owned();
+    let drive = || calls.get("/nodes/pve/qemu/100/config")["ide2"].as_str().unwrap().to_owned();
+    let listed = || calls.get("/nodes/pve/storage/local-lvm/content").to_string();
+    for force in ["0", "1"] {
+        if force == "0" {
+            calls.ok("DELETE", "/nodes/pve/qemu/100", &[]);
+        }
+        calls.ok("POST", "/nodes/pve/qemu", &[("vmid", "100"), ("archive", &archive), ("force", force)]);
+        assert_eq!(drive(), "local-lvm:vm-100-cloudinit,media=cdrom");
+        assert!(listed().contains("local-lvm:vm-100-cloudinit"), "{}", listed());
+        calls.ok("POST", "/nodes/pve/qemu/100/status/start", &[]);
+        assert_eq!(calls.get("/nodes/pve/qemu/100/status/current")["status"], "running");
+        calls.ok("POST", "/nodes/pve/qemu/100/status/stop", &[]);
+    }
+    let params = [("vmid", "100"), ("archive", archive.as_str()), ("force", "1"), ("storage", "local")];
+    calls.ok("POST", "/nodes/pve/qemu", &params);
+    assert!(drive().starts_with("local:100/vm-100-cloudinit."), "{}", drive());
+}
+
+#[test]
+fn only_root_exchanges_a_device_of_the_host_or_takes_it_away() {
+    let root = Calls::new();
+    root.ok(
+        "POST",
+        "/nodes/pve/qemu",
+        &[("vmid", "100"), ("usb0", "host=1234:5678"), ("serial0", "/dev/ttyS0")],
+    );
+    let other = root.user("ops@pve", &[("/", "Administrator")]);
+    for (name, value) in [("usb0", "spice"), ("serial0", "socket"), ("delete", "usb0"), ("delete", "serial0")]
+    {
+        let refused = other.refused("PUT", CONFIG, &[(name, value)]);
+        assert!(refused.contains("only root can") && refused.contains("real devices"), "{refused}");
+    }
+    root.ok("PUT", CONFIG, &[("usb0", "spice"), ("delete", "serial0")]);
+    other.ok("PUT", CONFIG, &[("delete", "usb0")]);
+}
