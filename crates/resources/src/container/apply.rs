@@ -189,6 +189,11 @@ impl Target<'_> {
         if set.0.is_empty() && delete.is_empty() {
             return Ok(());
         }
+        let held = set.0.keys().chain(&delete).filter(|name| is_volume(name));
+        let observed = match self.lift_protection(held, &observed, planned).await? {
+            true => self.look_at_options().await?,
+            false => observed,
+        };
         if !delete.is_empty() {
             set.put("delete", Some(delete.iter().cloned().collect::<Vec<_>>().join(",")));
         }
@@ -225,6 +230,11 @@ impl Target<'_> {
         }
         Ok(complete(planned, &read))
     }
+}
+
+/// Whether an option is the root disk or a mount point.
+fn is_volume(option: &str) -> bool {
+    option == "rootfs" || option.strip_prefix("mp").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
 /// The interfaces that a clone has from its template, with the addresses that are configured for them in turn.

@@ -15,6 +15,8 @@ mod idmap;
 mod leaving;
 mod mount_points;
 mod plan;
+mod protection;
+mod root_options;
 mod schema;
 mod validate;
 mod volumes;
@@ -28,6 +30,8 @@ pub(crate) use apply::Target;
 pub(crate) use decode::decode_container;
 pub(crate) use leaving::with_leaving;
 pub(crate) use mount_points::{match_mount_points, slot_of};
+pub(crate) use protection::held_by_protection;
+pub(crate) use root_options::only_for_root;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

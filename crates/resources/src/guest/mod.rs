@@ -3,6 +3,7 @@
 
 mod marker;
 mod power;
+mod protection;
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use pve_model::schema::Block;
 
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
 pub(crate) use power::Limits;
+pub(crate) use protection::UNPROTECT_FIRST;
 
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;

@@ -4,6 +4,7 @@
 mod datastores;
 mod facts;
 mod fault;
+mod files;
 mod guests;
 mod limits;
 mod made;
@@ -63,6 +64,9 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
             }));
         }
         found.extend(guests::not_where_its_clone_is_made(&mut facts, change, &made).await);
+        found.extend(guests::only_for_root(&facts.user(), change));
+        found.extend(guests::held_by_protection(change));
+        found.extend(files::file_in_use(&mut facts, changes, change).await);
     }
     found.extend(guests::ids_in_use(&mut facts, changes).await);
     found.extend(guests::at_odds_with_template(&mut facts, changes).await);

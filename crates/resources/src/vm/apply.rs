@@ -98,6 +98,12 @@ impl Target<'_> {
             );
             return Err(refused(message, Some("write a free one as interface of its initialization block")));
         }
+        let lost = drives.delete.iter().chain(&drives.renewed).chain(&drives.freed);
+        let lost = lost.filter(|name| observed.config.contains_key(*name));
+        let observed = match self.lift_protection(lost, &observed, planned).await? {
+            true => self.look_at_options().await?,
+            false => observed,
+        };
         // Whatever moves goes faster, and is taken in any case, where nothing uses it.
         let stops = !drives.moves.is_empty() && flag(planned, "started") == Some(false);
         if was_running && (stops || drives.need_a_stop(&observed)) {

@@ -28,6 +28,8 @@ mod image_import;
 mod leaving;
 mod option_changes;
 mod plan;
+mod protection;
+mod root_options;
 #[cfg(test)]
 mod round_trips;
 mod schema;
@@ -50,6 +52,8 @@ pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use leaving::with_leaving_drives;
 pub(crate) use option_changes::{draws_address, surplus_devices};
 pub(crate) use plan::files_of_node;
+pub(crate) use protection::held_by_protection;
+pub(crate) use root_options::only_for_root;
 pub(crate) use schema::fields;
 
 /// The names of the kind.

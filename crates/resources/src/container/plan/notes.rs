@@ -45,7 +45,11 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
     for (index, point) in before.iter().enumerate() {
         let path = text(point, "path");
         if !matches.contains(&Some(index)) {
-            notes.push(format!("takes away mount point {}; its volume stays as unused", path.unwrap_or("?")));
+            let kept = kept_by(point).filter(|_| matches.contains(&None)).unwrap_or_default();
+            notes.push(format!(
+                "takes away mount point {}; its volume stays as unused{kept}",
+                path.unwrap_or("?")
+            ));
         }
     }
     let kept = after.iter().zip(&matches).filter_map(|(new, old)| Some((&before[(*old)?], new)));
@@ -85,6 +89,12 @@ pub(super) fn notes(prior: &Value, planned: &Value) -> Vec<String> {
         notes.push("restarts the container: it does not take all of it while running".to_string());
     }
     notes
+}
+
+/// How a mount point that is new comes to have the volume of one that goes.
+fn kept_by(gone: &Value) -> Option<String> {
+    let volume = text(gone, "path_in_datastore").filter(|id| id.contains(':') && !id.starts_with('/'))?;
+    Some(format!(" (a new mount point with volume = {volume:?} has it, with its data)"))
 }
 
 /// Whether a volume goes to another datastore.

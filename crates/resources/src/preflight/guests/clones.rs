@@ -11,6 +11,7 @@ use super::super::made::Made;
 use super::super::names::missing_name;
 use super::super::references::{self, Reference, short};
 use super::super::things::Thing;
+use crate::cluster::Guest;
 use crate::values::{block, flag, int, text};
 
 /// Why a guest that is there is no template of this one. `None` when it is, or the cluster does not tell.
@@ -41,7 +42,15 @@ pub(in super::super) async fn unfit_template(
         let detail = "with full = false only templates are cloned, on most kinds of storage";
         Fault::certain(id, |id| format!("Guest {id} is no template"), detail).likely()
     };
-    is_linked.then(linked)
+    if !is_linked || is_template(facts, guest).await? { None } else { Some(linked()) }
+}
+
+/// The list tells of guests on a node that is away nothing but their names: what a template is, its configuration says.
+async fn is_template(facts: &mut Facts<'_>, guest: &Guest) -> Option<bool> {
+    let path = format!("/nodes/{}/{}/{}/config", guest.node, guest.kind, guest.vmid);
+    let config = facts.answer(&path, "").await;
+    let is_silent = guest.status.as_deref() == Some("unknown");
+    config.map(|config| config["template"] == 1).or((!is_silent).then_some(false))
 }
 
 /// The datastore that a clone is to be written to, where the node of the template does not have it: the clone is made

@@ -1,0 +1,40 @@
+//! Taking the protection off a guest that is to lose a drive.
+
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
+use pve_model::Value;
+
+use super::{GuestType, Target};
+use crate::cluster::{Method, Step, refused};
+use crate::observed::Observed;
+use crate::params::Params;
+use crate::values::flag;
+
+/// What keeps a protected guest as it is, and how that is lifted.
+pub(crate) const UNPROTECT_FIRST: &str = "Set protection = false and apply that first.";
+
+impl<G: GuestType> Target<'_, G> {
+    /// Takes the protection off where it is planned to go and would hold one of these drives: Proxmox VE looks at it as it is
+    /// before the request. Returns whether it did, after which the configuration has another digest.
+    pub(crate) async fn lift_protection(
+        &self,
+        mut drives: impl Iterator<Item = &String>,
+        observed: &Observed,
+        planned: &Value,
+    ) -> Result<bool, ProviderError> {
+        let Some(drive) = drives.next().filter(|_| observed.flag("protection") == Some(true)) else {
+            return Ok(false);
+        };
+        if flag(planned, "protection") == Some(true) {
+            let message = format!("{}: it is protected, which holds {drive}", self.call.object);
+            return Err(refused(message, Some(UNPROTECT_FIRST)));
+        }
+        let mut params = Params::default();
+        params.put_flag("protection", Some(false));
+        params.put("digest", observed.text("digest"));
+        let step = Step::of("take off", "the protection");
+        self.call.step(step, Method::Put, &self.path("/config"), &params, Duration::from_secs(60)).await?;
+        Ok(true)
+    }
+}

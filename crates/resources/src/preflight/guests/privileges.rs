@@ -1,0 +1,60 @@
+//! What of a guest is for root alone, and what its protection holds.
+
+use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_model::event::Operation;
+use pve_model::{Path, Value};
+
+use super::super::fault::Fault;
+use crate::guest::UNPROTECT_FIRST;
+use crate::values::{block, flag};
+use crate::{container, vm};
+
+/// Whether a kind is the VMs, or the containers, as this crate writes them by hand.
+fn is_one_of(change: &ApplyRequest, names: &[&str]) -> bool {
+    names.contains(&change.address.resource.kind.as_str())
+}
+
+/// Attributes that whoever asks may not set. A clone has the values of its template, which need not be set.
+pub(in super::super) fn only_for_root(user: &str, change: &ApplyRequest) -> Vec<Doubt> {
+    let changes = matches!(change.operation, Operation::Create | Operation::Update);
+    let Some(planned) = change.planned.as_ref().filter(|_| changes && user != "root@pam") else {
+        return Vec::new();
+    };
+    let prior = change.prior.as_ref();
+    let paths = match () {
+        () if is_one_of(change, vm::NAMES) => vm::only_for_root(prior, planned),
+        () if is_one_of(change, container::NAMES) => container::only_for_root(prior, planned),
+        () => Vec::new(),
+    };
+    let is_clone = prior.is_none() && block(planned, "clone").is_some();
+    let doubt = |path: Path| {
+        let summary = |_: &str| format!("Only root@pam itself may set {path}");
+        let detail =
+            format!("requests are made by {user}: log in as root@pam with a password, not with a token");
+        let fault = Fault::certain("", summary, detail);
+        let fault = if is_clone { fault.likely() } else { fault };
+        Doubt { may_come: false, ..fault.at(change, path.clone()) }
+    };
+    paths.into_iter().map(doubt).collect()
+}
+
+/// Drives that a guest loses, and is protected against that before and after the change.
+pub(in super::super) fn held_by_protection(change: &ApplyRequest) -> Option<Doubt> {
+    let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Update)?;
+    let prior = change.prior.as_ref()?;
+    let is_protected = |value: &Value| flag(value, "protection") == Some(true);
+    if !is_protected(prior) || !is_protected(planned) {
+        return None;
+    }
+    let held = match () {
+        () if is_one_of(change, vm::NAMES) => vm::held_by_protection(prior, planned),
+        () if is_one_of(change, container::NAMES) => container::held_by_protection(prior, planned),
+        () => Vec::new(),
+    };
+    if held.is_empty() {
+        return None;
+    }
+    let summary = |held: &str| format!("It is protected, which holds {held}");
+    let fault = Fault::certain(&held.join(", "), summary, UNPROTECT_FIRST);
+    Some(Doubt { may_come: false, ..fault.at(change, Path::attribute("protection")) })
+}

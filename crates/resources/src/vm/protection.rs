@@ -1,0 +1,28 @@
+//! What a protected VM does not let go.
+
+use pve_model::Value;
+
+use super::drives::{cloud_init_interface, encode_cdrom};
+use crate::values::{all_blocks, block, flag, text};
+
+/// The drives of a VM that a change takes out or makes anew, which Proxmox VE refuses while the VM is protected
+/// (PVE::API2::Qemu, `update_vm_api`).
+pub(crate) fn held_by_protection(prior: &Value, planned: &Value) -> Vec<String> {
+    let interface = |disk: &Value| text(disk, "interface").map(str::to_string);
+    let stays =
+        |old: &Value| all_blocks(planned, "disk").iter().any(|disk| interface(disk) == interface(old));
+    let disks = all_blocks(prior, "disk").iter().filter(|old| !stays(old)).filter_map(interface);
+    let keys = |disk: &Value| flag(disk, "pre_enrolled_keys");
+    let small = [("efi_disk", "efidisk0"), ("tpm_state", "tpmstate0")].into_iter().filter(|(name, _)| {
+        let is_anew =
+            |new: &Value| block(prior, name).is_some_and(|old| *name == "efi_disk" && keys(old) != keys(new));
+        block(prior, name).is_some() && block(planned, name).is_none_or(is_anew)
+    });
+    let cdrom = |value: &Value| encode_cdrom(value).map(|(interface, _)| interface);
+    let cloud_init = |value: &Value| block(value, "initialization").map(cloud_init_interface);
+    let media = [cdrom as fn(&Value) -> _, cloud_init].into_iter().filter_map(|drive| {
+        let old = drive(prior)?;
+        (drive(planned).as_ref() != Some(&old)).then_some(old)
+    });
+    disks.chain(small.map(|(_, slot)| slot.to_string())).chain(media).collect()
+}
