@@ -13,6 +13,7 @@ mod edit;
 mod environment;
 mod environments;
 mod failure;
+mod generate;
 mod interrupt;
 mod plan_file;
 mod progress;

@@ -195,7 +195,19 @@ impl Workspace {
     /// # Errors
     /// With everything that is wrong.
     pub fn load(project: &Project, options: &VariableOptions) -> Result<Workspace, Failure> {
-        Workspace::read(project, Arc::new(DiskFiles), jiff::Timestamp::now(), |root, files, sources| {
+        Workspace::load_from(project, options, Arc::new(DiskFiles))
+    }
+
+    /// Loads the configuration from these files with its variables.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load_from(
+        project: &Project,
+        options: &VariableOptions,
+        files: Arc<dyn Folders>,
+    ) -> Result<Workspace, Failure> {
+        Workspace::read(project, files, jiff::Timestamp::now(), |root, files, sources| {
             let mut inputs = variable_inputs(files, project, options, sources)?;
             let others = if project.environment.is_none() {
                 with_variables_of_their_own(project)
@@ -224,6 +236,23 @@ impl Workspace {
         let snapshot =
             SnapshotFiles::new(files.into_iter().map(|(path, bytes)| (project.root.join(path), bytes)))
                 .with_seen(placed(seen, |path| project.root.join(path)));
+        Workspace::given(project, Arc::new(snapshot), timestamp, variables)
+    }
+
+    /// The same with other files: its variables have the values that they have here.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn with_files(&self, project: &Project, files: Arc<dyn Folders>) -> Result<Workspace, Failure> {
+        Workspace::given(project, files, self.functions.plan_timestamp, self.variables.clone())
+    }
+
+    fn given(
+        project: &Project,
+        files: Arc<dyn Folders>,
+        timestamp: jiff::Timestamp,
+        variables: BTreeMap<String, Value>,
+    ) -> Result<Workspace, Failure> {
         let inputs = variables.clone().into_iter().map(|(name, value)| VariableInput {
             name,
             value: Ok(value),
@@ -231,7 +260,7 @@ impl Workspace {
             source: VariableSource::Environment,
         });
         let inputs: Vec<VariableInput> = inputs.collect();
-        let mut workspace = Workspace::read(project, Arc::new(snapshot), timestamp, |_, _, _| Ok(inputs))?;
+        let mut workspace = Workspace::read(project, files, timestamp, |_, _, _| Ok(inputs))?;
         workspace.variables = variables;
         Ok(workspace)
     }

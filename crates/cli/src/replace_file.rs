@@ -35,6 +35,33 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes a file that must not be there yet, as a whole or not at all.
+///
+/// # Errors
+/// When there is such a file by now, or it cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = beside(path);
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            Ok(()) => fs::remove_file(&temporary),
+            // Not every file system has links.
+            Err(_) => match path.try_exists() {
+                Ok(true) => Err(io::ErrorKind::AlreadyExists.into()),
+                _ => fs::rename(&temporary, path),
+            },
+        }
+    });
+    if written.is_err() {
+        // It is not there where it could not be made.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
 /// Writes a file beside its place and moves it there, readable by its owner alone. Durable on return if it must be.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod deferral;
 pub mod difference;
 pub mod evaluation;
 mod expansion;
+pub mod generation;
 pub mod graph;
 mod imports;
 pub mod inspection;

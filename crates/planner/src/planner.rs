@@ -162,6 +162,9 @@ impl<'a> Planner<'a> {
         let address = &instance.address;
         self.seen.insert(address.clone());
         let rules = rules_of(evaluation, instance)?;
+        if self.options.generated.contains(&address.resource) {
+            return self.only_read(evaluation, instance, rules);
+        }
         let record = self.state.current(address);
         if let Some(record) = record {
             self.note_drift(address, record, rules);
@@ -238,6 +241,27 @@ impl<'a> Planner<'a> {
         }
         self.push(change, needs);
         Ok(after.unwrap_or_else(crate::scope::unevaluated))
+    }
+
+    /// Asks for the object of a block that says nothing yet.
+    fn only_read(
+        &mut self,
+        evaluation: &Evaluation<'_>,
+        instance: &Instance<'_>,
+        rules: &dyn KindRules,
+    ) -> Result<Value, Vec<Diagnostic>> {
+        let address = &instance.address;
+        match crate::imports::id_for(evaluation, address) {
+            // What is still to be read may tell the id.
+            Err(found) if self.data_requests.is_empty() => return Err(found),
+            Ok(Some(id)) if !self.observed.imports.contains_key(address) => {
+                let configuration = evaluation.inputs.configuration;
+                let provider = configuration.provider_address(instance.module, instance.resource);
+                self.import_requests.push(ImportRequest { address: address.clone(), provider, id });
+            }
+            _ => {}
+        }
+        Ok(self.unplanned(None, rules))
     }
 
     /// Whether something that is needed is destroyed before it is made anew: what needs it must be gone by then.

@@ -32,6 +32,8 @@ pub struct Options {
     pub replace: Vec<InstanceAddress>,
     /// Destroy what is not protected and keep the rest, instead of refusing.
     pub keep_protected: bool,
+    /// Resources whose blocks are still to be generated: their objects are only read.
+    pub generated: BTreeSet<ResourceAddress>,
 }
 
 /// What the cluster said when it was asked.

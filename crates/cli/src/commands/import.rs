@@ -93,7 +93,7 @@ pub async fn run(global: &GlobalOptions, options: &ImportOptions) -> Ended {
 fn write_block(workspace: &mut Workspace, address: &InstanceAddress, id: &str) -> Result<(), Failure> {
     let to = parsed(&address.to_string(), &mut workspace.sources)?;
     let id = parsed(&quote(id), &mut workspace.sources)?;
-    let import = Import { span: to.span, to, id, for_each: None };
+    let import = Import { span: to.span, to, id, for_each: None, provider: None };
     workspace.configuration.root.imports.insert(0, import);
     Ok(())
 }

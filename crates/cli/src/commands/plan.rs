@@ -1,5 +1,7 @@
 //! `pve plan`
 
+use std::collections::BTreeSet;
+
 use pve_config::syntax::Diagnostic;
 use pve_model::ResourceMode;
 use pve_model::address::Target;
@@ -15,6 +17,7 @@ use crate::arguments::{GlobalOptions, PlanOptions, PlanningOptions};
 use crate::connect::{Access, Clusters, Connecting, connect};
 use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
+use crate::generate::Generation;
 use crate::plan_file::SavedPlan;
 use crate::project::{Project, Workspace};
 use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
@@ -32,8 +35,15 @@ const CHANGES: u8 = 2;
 /// When there is no plan.
 pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     let project = Project::find(global)?;
-    let workspace = Workspace::load(&project, &options.planning.variables)?;
     let state = project.state().await?;
+    let generation = match &options.generate_config_out {
+        Some(path) => Generation::begin(&project, path, &state)?,
+        None => None,
+    };
+    let mut workspace = match &generation {
+        Some(generation) => Workspace::load_from(&project, &options.planning.variables, generation.stubs())?,
+        None => Workspace::load(&project, &options.planning.variables)?,
+    };
     for open in &state.open_actions {
         eprintln!(
             "Note: a run is working on {}, or was interrupted while it did; `pve apply` finds out what became of it.",
@@ -46,6 +56,15 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     }
     let connecting = Connecting::as_planned(&options.planning, Access::Reading);
     let clusters = connect(&project, &workspace, &state, connecting).await?;
+    match &generation {
+        Some(generation) => {
+            workspace = generation.complete(&project, &workspace, &state, &clusters.provider).await?;
+        }
+        None if options.generate_config_out.is_some() => {
+            eprintln!("Every import has its resource block: there is nothing to generate.");
+        }
+        None => {}
+    }
     let planning = plan_with(&workspace, &state, &clusters, &options.planning, false).await?;
     show(global, &workspace, &state, &planning)?;
     if let Some(path) = &options.out {
@@ -117,6 +136,7 @@ fn planner_options(options: &PlanningOptions, keep_protected: bool) -> Result<Op
         excludes: targets(&options.exclude)?,
         replace: replace.collect::<Result<_, _>>()?,
         keep_protected,
+        generated: BTreeSet::new(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! From a configuration and a log to a plan, and from a plan to events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use pve_config::configuration::Module;
@@ -9,8 +9,10 @@ use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Note, Plan, PlanMode};
 use pve_model::rules::RulesRegistry as _;
 use pve_model::state::State;
-use pve_model::{InstanceAddress, ResourceMode, Type, Value};
-use pve_planner::planning::{ImportRequest, Observed, Options, Outcome as Planned, Planning, plan};
+use pve_model::{InstanceAddress, ResourceAddress, ResourceMode, Type, Value};
+use pve_planner::planning::{
+    DataRequest, ImportRequest, Observed, Options, Outcome as Planned, Planning, plan,
+};
 use pve_planner::resolution::{provider_configurations, recorded_value};
 use pve_planner::selection::Selection;
 use pve_resources::half_made_by;
@@ -139,32 +141,72 @@ pub async fn make_plan(
                 return Ok(*planning);
             }
             Planned::Needs(data, imports) => {
-                for request in data {
-                    let kind = &request.address.resource.kind;
-                    let config = request.config.unmark_deep().0;
-                    let value = provider.read_data(kind, &request.provider, config).await;
-                    let value = value.map_err(|error| {
-                        let fault = (request.address.clone(), unread(&request.address, &error));
-                        workspace.failure_about([fault], error.hint, [&request.config])
-                    })?;
-                    observed.data.insert(request.address, value);
-                }
-                for request in imports {
-                    let value = provider.import(&request.address, &request.provider, &request.id).await;
-                    let value = value.map_err(|error| {
-                        let address = request.address.clone();
-                        let said = format!("{address} cannot be imported as {}: {error}", request.id);
-                        workspace.failure_about([(address, said)], error.hint, [])
-                    })?;
-                    if !take_over {
-                        refuse_half_made(workspace, &request, &value, state)?;
-                    }
-                    observed.imports.insert(request.address, value);
-                }
+                read_needs(workspace, state, provider, (data, imports), &mut observed, take_over).await?;
             }
         }
     }
     Err(Failure::plain("data sources ask for each other without end; please report this"))
+}
+
+/// Reads what a plan needs.
+async fn read_needs(
+    workspace: &Workspace,
+    state: &State,
+    provider: &dyn Provider,
+    (data, imports): (Vec<DataRequest>, Vec<ImportRequest>),
+    observed: &mut Observed,
+    take_over: bool,
+) -> Result<(), Failure> {
+    for request in data {
+        let kind = &request.address.resource.kind;
+        let config = request.config.unmark_deep().0;
+        let value = provider.read_data(kind, &request.provider, config).await;
+        let value = value.map_err(|error| {
+            let fault = (request.address.clone(), unread(&request.address, &error));
+            workspace.failure_about([fault], error.hint, [&request.config])
+        })?;
+        observed.data.insert(request.address, value);
+    }
+    for request in imports {
+        let value = provider.import(&request.address, &request.provider, &request.id).await;
+        let value = value.map_err(|error| {
+            let address = request.address.clone();
+            let said = format!("{address} cannot be imported as {}: {error}", request.id);
+            workspace.failure_about([(address, said)], error.hint, [])
+        })?;
+        if !take_over {
+            refuse_half_made(workspace, &request, &value, state)?;
+        }
+        observed.imports.insert(request.address, value);
+    }
+    Ok(())
+}
+
+/// Reads the objects that `import` blocks name for these resources, whose blocks say nothing yet.
+///
+/// # Errors
+/// When an id cannot be evaluated or an object cannot be read.
+pub async fn read_imports(
+    workspace: &Workspace,
+    state: &State,
+    provider: &dyn Provider,
+    wanted: &BTreeSet<ResourceAddress>,
+) -> Result<Vec<(InstanceAddress, Value)>, Failure> {
+    let options = Options { generated: wanted.clone(), ..Options::default() };
+    let same_cluster = same_clusters(workspace, provider);
+    let mut observed = Observed { same_cluster, ..Observed::default() };
+    for _ in 0..MOST_ROUNDS {
+        let outcome = plan(workspace.inputs(), &workspace.graph, state, &observed, &options);
+        if let Planned::Needs(data, imports) = outcome.map_err(|found| workspace.failure(found))? {
+            read_needs(workspace, state, provider, (data, imports), &mut observed, false).await?;
+        }
+        let read = observed.imports.iter().filter(|(address, _)| wanted.contains(&address.resource));
+        let read: Vec<_> = read.map(|(address, value)| (address.clone(), value.clone())).collect();
+        if read.len() == wanted.len() {
+            return Ok(read);
+        }
+    }
+    Err(Failure::plain("what is to be imported depends on what the import is for; write its resource block"))
 }
 
 /// The provider blocks, and the first one that leads to the same cluster as each.

@@ -120,6 +120,52 @@ impl Folders for SnapshotFiles {
     }
 }
 
+/// Files with one more, which is not there or not yet.
+pub struct OverlaidFiles {
+    inner: Arc<dyn Folders>,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl OverlaidFiles {
+    /// The files of `inner`, and one at `path`.
+    pub fn new(inner: Arc<dyn Folders>, path: &Path, bytes: Vec<u8>) -> OverlaidFiles {
+        OverlaidFiles { inner, path: plain(path), bytes }
+    }
+
+    fn name_in(&self, folder: &Path) -> Option<String> {
+        let inside = self.path.strip_prefix(plain(folder)).ok()?;
+        Some(inside.to_string_lossy().replace('\\', "/"))
+    }
+}
+
+impl Files for OverlaidFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if plain(path) == self.path { Ok(self.bytes.clone()) } else { self.inner.read(path) }
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        if plain(path) == self.path { Ok(true) } else { self.inner.exists(path) }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        let mut names = self.inner.list(folder)?;
+        names.extend(self.name_in(folder).filter(|name| !names.contains(name)));
+        names.sort();
+        Ok(names)
+    }
+}
+
+impl Folders for OverlaidFiles {
+    fn entries(&self, folder: &Path) -> io::Result<Vec<(String, bool)>> {
+        let mut entries = self.inner.entries(folder)?;
+        let own = self.name_in(folder).filter(|name| !name.contains('/'));
+        entries.extend(own.map(|name| (name, false)).filter(|own| !entries.contains(own)));
+        entries.sort();
+        Ok(entries)
+    }
+}
+
 /// Remembers everything that is read, looked for or listed, so that a plan or the log can keep it.
 pub struct RecordingFiles {
     inner: Arc<dyn Folders>,

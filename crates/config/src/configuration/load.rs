@@ -254,6 +254,11 @@ fn is_local(source: &str) -> bool {
     ["./", "../", ".\\", "..\\"].iter().any(|prefix| source.starts_with(prefix))
 }
 
+/// Whether a file of this name is part of a module in the native syntax, whatever stands beside it.
+pub fn is_configuration_name(name: &str) -> bool {
+    is_configuration(name, &BTreeSet::new()) && !name.ends_with(".json") && !is_override(name)
+}
+
 /// Whether a file is part of a module. A `.tofu` file stands in for the `.tf` file of its name.
 fn is_configuration(name: &str, all: &BTreeSet<String>) -> bool {
     if name.starts_with('.') || name.ends_with('~') || (name.starts_with('#') && name.ends_with('#')) {

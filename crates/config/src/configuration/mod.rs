@@ -4,6 +4,7 @@ mod accept;
 mod check;
 mod declare;
 mod decode;
+mod encode;
 mod files;
 mod installed;
 mod load;
@@ -20,14 +21,16 @@ use std::collections::BTreeMap;
 use pve_model::address::Target;
 use pve_model::{Path, ResourceMode, Value};
 
+pub use check::undeclared_imports;
 pub use declare::{ProviderReference, constant};
 pub use decode::{decode_body, span_of};
-pub use files::{DiskFiles, Folders, RecordingFiles, Seen, SnapshotFiles};
+pub use encode::{expression, is_secret, write_resource};
+pub use files::{DiskFiles, Folders, OverlaidFiles, RecordingFiles, Seen, SnapshotFiles};
 pub use installed::{
     InstalledModule, InstalledModules, MODULES_FOLDER, MODULES_MANIFEST, MissingModule, module_key,
     without_credentials,
 };
-pub use load::{Loaded, load, load_with};
+pub use load::{Loaded, is_configuration_name, load, load_with};
 pub use provisioners::Provisioner;
 pub use secrets::{Secrets, secrets};
 pub use type_constraint::parse_type_constraint;
@@ -277,6 +280,8 @@ pub struct Import {
     pub id: Expr,
     /// `for_each`
     pub for_each: Option<Expr>,
+    /// The provider configuration, for a resource block that is generated.
+    pub provider: Option<Expr>,
     /// The block.
     pub span: Span,
 }

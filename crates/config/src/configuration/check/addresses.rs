@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use pve_model::ResourceMode;
 use pve_model::address::Target;
+use pve_model::{ResourceAddress, ResourceMode};
 
 use crate::configuration::{Import, Module, Moved};
 use crate::syntax::ast::{Step, TraversalStepKind};
@@ -101,13 +101,22 @@ pub(super) fn check_root(root: &Module, found: &mut Vec<Diagnostic>) {
             found.push(fault.with_related(span, "the declaration"));
         }
     }
-    for import in &root.imports {
-        let Some(target) = import_target(import) else { continue };
-        if declared(root, &target).is_none() {
-            let detail = "An `import` block needs a `resource` block for the address it names.";
-            found.push(Diagnostic::error(import.to.span, "There is no such resource", detail));
-        }
+    for (import, _) in undeclared_imports(root) {
+        let detail = "An `import` block needs a `resource` block for the address it names.";
+        let fault = Diagnostic::error(import.to.span, "There is no such resource", detail);
+        let hint = "`pve plan -generate-config-out=FILE` writes one, with what the object is like.";
+        found.push(fault.with_hint(hint));
     }
+}
+
+/// The `import` blocks of a root module whose resource is not declared, each with that resource.
+pub fn undeclared_imports(root: &Module) -> Vec<(&Import, ResourceAddress)> {
+    let undeclared = |import| match import_target(import)? {
+        Target::Resource(resource) => Some((import, resource)),
+        _ => None,
+    };
+    let found = root.imports.iter().filter_map(undeclared);
+    found.filter(|(_, resource)| declared(root, &Target::Resource(resource.clone())).is_none()).collect()
 }
 
 /// The resource that an import names, whatever its keys are.

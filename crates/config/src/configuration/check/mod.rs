@@ -6,6 +6,8 @@ mod calls;
 mod names;
 mod providers;
 
+pub use addresses::undeclared_imports;
+
 use super::decode::iterator_name;
 use super::{Condition, Configuration, Module, ModuleCall, Resource, located};
 use crate::syntax::{Block, Body, Diagnostic, Expr, Item};

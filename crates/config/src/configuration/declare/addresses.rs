@@ -91,7 +91,13 @@ pub(super) fn declare_import(mut reader: Reader<'_>, module: &mut Module) {
         reader.found.push(fault.with_related(other.span, "the other `import` block"));
         return;
     }
-    module.imports.push(Import { to, id, for_each: reader.expr("for_each"), span });
+    module.imports.push(Import {
+        to,
+        id,
+        for_each: reader.expr("for_each"),
+        provider: reader.expr("provider"),
+        span,
+    });
 }
 
 /// Whether an expression is the address of a managed resource; its keys may be expressions.

@@ -1,6 +1,7 @@
 //! Whole lives of objects against a cluster in memory: made, read, changed, destroyed, and recovered after a crash.
 
 mod double;
+mod generated;
 mod images;
 mod lives;
 mod objects;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_executor::ports::Provider;
-use pve_model::{Type, Value};
+use pve_model::{PathStep, Type, Value};
 use serde_json::{Value as Json, json};
 
 use super::super::{Recorder, World};
@@ -217,6 +217,33 @@ async fn turn(world: &World, full: &Json, last: &Value, field: &Field) -> Result
         after = step(world, Some(&after), &next).await.map_err(|fault| format!("take out: {fault}"))?;
     }
     Ok(after)
+}
+
+/// Generates the configuration of what was made with every attribute. Returns what of it is to be filled in.
+pub(in super::super) async fn generated(world: &World) -> Result<Vec<String>, String> {
+    let engine = engine(world);
+    if identity(engine).is_empty() {
+        return Ok(Vec::new());
+    }
+    // An object as a cluster has it: samples that contradict each other are not together in one.
+    let mut full = full(world);
+    while let Some(problem) =
+        world.rules().validate(&world.config(full.clone())).into_iter().find(|problem| !problem.warning)
+    {
+        let PathStep::Attribute(name) = &problem.path.0[0] else { return Err(problem.detail) };
+        let other = own(world, engine).into_iter().map(|field| field.name);
+        let mut other =
+            other.filter(|other| problem.detail.contains(other) || problem.summary.contains(other));
+        let optional = |name: &str| !is_required(world, name) && full.get(name).is_some();
+        let name = Some(&**name).filter(|name| optional(name)).or_else(|| other.find(|name| optional(name)));
+        let name = name.ok_or(problem.detail.clone())?.to_string();
+        full.as_object_mut().unwrap().remove(&name);
+    }
+    let made = step(world, None, &full).await?;
+    let id = fill(identity(engine), &made).ok_or("it has no id")?;
+    let found = world.provider.import(&world.address, "proxmox", &id).await.map_err(|error| error.message)?;
+    let (_, missing) = super::super::generated::generated(world, &found)?;
+    Ok(missing)
 }
 
 /// Imports what was made with every attribute: nothing is planned then, and what the configuration changes is.

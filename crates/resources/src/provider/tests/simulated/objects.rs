@@ -9,7 +9,7 @@ use pve_simulator::Options;
 use serde_json::json;
 
 use super::super::Recorder;
-use super::super::objects::turns;
+use super::super::objects::{fault_of_generated, turns};
 use super::turns::step;
 use super::{world, world_with};
 use crate::cluster::Method;
@@ -41,6 +41,27 @@ async fn every_attribute_of_every_kind_is_set_changed_taken_out_and_imported() {
         kinds.spawn(faults_of(kind));
     }
     let faults = kinds.join_all().await.concat();
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
+}
+
+async fn fault_of_generated_by(kind: &'static str) -> Option<String> {
+    let nodes: &[&str] = if kind == "proxmox_replication" { &["pve2", "pve3"] } else { &[] };
+    let other_nodes = nodes.iter().map(|node| (*node).to_string()).collect();
+    let options = Options { status_cycle: Duration::ZERO, other_nodes, ..Options::default() };
+    let (world, _server) = world_with(kind, options).await;
+    turns::prepare(&world).await;
+    fault_of_generated(&world).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_configuration_of_every_kind_is_generated_and_plans_nothing() {
+    let mut kinds = tokio::task::JoinSet::new();
+    for kind in families::objects().iter().map(|object| object.names[0]) {
+        if NOT_HERE.iter().all(|(other, _)| *other != kind) {
+            kinds.spawn(fault_of_generated_by(kind));
+        }
+    }
+    let faults: Vec<String> = kinds.join_all().await.into_iter().flatten().collect();
     assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }
 
