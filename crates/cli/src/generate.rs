@@ -14,6 +14,7 @@ use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 use pve_planner::generation::{Generated, configuration_of};
 
+use crate::arguments::VariableOptions;
 use crate::failure::Failure;
 use crate::project::{Project, Workspace};
 use crate::replace_file::write_new;
@@ -62,8 +63,11 @@ impl Generation {
         Ok((!wanted.is_empty()).then_some(Generation { path, place, wanted }))
     }
 
-    /// The files of the configuration with an empty block for everything that is to be generated.
-    pub fn stubs(&self) -> Arc<OverlaidFiles> {
+    /// The configuration with an empty block for everything that is to be generated.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load(&self, project: &Project, options: &VariableOptions) -> Result<Workspace, Failure> {
         let stub = |wanted: &Wanted| {
             let ResourceAddress { kind, name, .. } = &wanted.address;
             let provider =
@@ -71,7 +75,10 @@ impl Generation {
             format!("resource \"{kind}\" \"{name}\" {{\n{provider}}}\n")
         };
         let text: String = self.wanted.iter().map(stub).collect();
-        Arc::new(OverlaidFiles::new(Arc::new(DiskFiles), &self.place, text.into_bytes()))
+        let files = OverlaidFiles::new(Arc::new(DiskFiles), &self.place, text.into_bytes());
+        let mut workspace = Workspace::load_from(project, options, Arc::new(files))?;
+        workspace.unwritten = self.place.file_name().map(|name| name.to_string_lossy().into_owned());
+        Ok(workspace)
     }
 
     /// Reads the objects, writes the file, and returns the configuration with what is in it.
@@ -101,7 +108,7 @@ impl Generation {
             1 => "1 resource block".to_string(),
             more => format!("{more} resource blocks"),
         };
-        eprintln!("Wrote {count} to {path}, and planned as if they were in the configuration.");
+        eprintln!("Wrote {count} to {path}; this plan is made with what is in it.");
         if text.contains(" = null # sensitive\n") {
             eprintln!("Secrets are not written: what is `null # sensitive` stays as it is until you set it.");
         }

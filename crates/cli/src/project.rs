@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, Module, RecordingFiles, Resource, Secrets, Seen, SnapshotFiles,
-    VariableInput, VariableSource, collect_variables, load, secrets,
+    Configuration, DiskFiles, Folders, Import, Module, RecordingFiles, Resource, Secrets, Seen,
+    SnapshotFiles, VariableInput, VariableSource, collect_variables, load, secrets,
 };
 use pve_config::functions::Context;
 use pve_config::syntax::{Diagnostic, SourceMap};
@@ -184,6 +184,8 @@ pub struct Workspace {
     pub graph: Graph,
     /// Kinds.
     pub registry: Registry,
+    /// The name of a file that is not there yet: its blocks say nothing.
+    pub unwritten: Option<String>,
     files: Arc<RecordingFiles>,
     secrets: Secrets,
     root: PathBuf,
@@ -315,6 +317,7 @@ impl Workspace {
             surroundings,
             graph,
             registry,
+            unwritten: None,
             files,
             secrets,
             root: project.root.clone(),
@@ -377,13 +380,25 @@ impl Workspace {
     ) -> Failure {
         let redaction = self.redaction().with(values);
         let told = |(address, fault): (InstanceAddress, String)| {
-            let declared = self.declared(&address);
-            let place = declared.and_then(|resource| self.sources.place(resource.span));
+            let place = self.place(&address);
             let place = place.map(|(file, line, _)| format!("\n  on {file} line {line}")).unwrap_or_default();
             format!("{}{place}", redaction.redact(&fault))
         };
         let lines: Vec<String> = faults.into_iter().map(told).collect();
         Failure::Plain { message: lines.join("\n"), hint: hint.map(|hint| redaction.redact(&hint)) }
+    }
+
+    /// Where an instance stands: where its import does, if its block is still to be written.
+    fn place(&self, address: &InstanceAddress) -> Option<(&str, usize, usize)> {
+        let place = self.sources.place(self.declared(address)?.span)?;
+        if self.unwritten.as_deref() != Some(place.0) {
+            return Some(place);
+        }
+        let names = |import: &&Import| {
+            let to = import.to.as_static_traversal();
+            to.is_some_and(|to| to.address() == address.resource.to_string())
+        };
+        self.sources.place(self.configuration.root.imports.iter().find(names)?.span)
     }
 
     /// The block that an instance is of; `None` where it is not configured.

@@ -137,6 +137,7 @@ fn what_was_made_by_hand_is_written_down_imported_and_stays_as_it_is() {
     let text = generated(&project);
     assert!(code == 0 && plan.contains("8 to import, 0 to add, 0 to change, 0 to destroy"), "{plan}{text}");
     assert!(plan.contains("Wrote 8 resource blocks to generated.tf"), "{plan}");
+    assert!(!text.contains("path_in_datastore") && !text.contains("= \"\""), "{text}");
     assert!(!text.contains(SECRET) && text.contains("password = null # sensitive"), "{text}");
     assert_eq!(text.matches("\n  disk {\n").count(), 3, "{text}");
     assert_eq!(text.matches("\n  mount_point {\n").count(), 2, "{text}");
@@ -162,7 +163,8 @@ fn a_file_that_is_there_is_left_alone_and_nothing_is_written_without_an_object()
     std::fs::remove_file(project.root().join("generated.tf")).unwrap();
     project.write("imports.tf", &import("proxmox_virtual_environment_pool.lab", "nowhere"));
     let refused = project.fails(&["plan", "-generate-config-out=generated.tf"]);
-    assert!(refused.contains("cannot be imported as nowhere"), "{refused}");
+    let said = "cannot be imported as nowhere";
+    assert!(refused.contains(said) && refused.contains("on imports.tf line 1"), "{refused}");
     assert!(!project.root().join("generated.tf").exists());
     // With nothing to write nothing is written.
     project.write("imports.tf", "");

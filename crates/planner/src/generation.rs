@@ -162,8 +162,7 @@ fn is_block(block: &Block, path: &Path) -> bool {
 fn settable(block: &Block, value: &Value) -> Value {
     let mut parts = BTreeMap::new();
     for (name, attribute) in &block.attributes {
-        let part =
-            value.get(name).filter(|part| part.is_wholly_known() && says_something(name, attribute, part));
+        let part = value.get(name).filter(|part| part.is_wholly_known() && says_something(attribute, part));
         parts.insert(name.clone(), part.cloned().unwrap_or_else(|| Value::null(attribute.ty.clone())));
     }
     for (name, nested) in &block.blocks {
@@ -181,12 +180,9 @@ fn settable(block: &Block, value: &Value) -> Value {
     Value::object(parts)
 }
 
-/// Whether a value belongs into a configuration. A digest is of the object as it is now: it would be wrong with the next
-/// change.
-fn says_something(name: &str, attribute: &Attribute, part: &Value) -> bool {
+fn says_something(attribute: &Attribute, part: &Value) -> bool {
     let by_default = !attribute.required && attribute.default.as_ref().is_some_and(|it| same(it, part));
-    let is_digest = name == "digest" && attribute.computed;
-    is_settable(attribute) && !is_secret(attribute) && !part.is_null() && !by_default && !is_digest
+    is_settable(attribute) && !is_secret(attribute) && !part.is_null() && !by_default
 }
 
 fn is_settable(attribute: &Attribute) -> bool {
@@ -200,10 +196,18 @@ fn refused(rules: &dyn KindRules, config: &Value) -> Vec<Path> {
     problems.map(|problem| problem.path).filter(|path| optional.contains(path)).collect()
 }
 
-/// Attributes that another one stands for by now, and blocks that say nothing but that they are there.
+/// What follows from other values, or names what is there now: written down, it would be wrong with the next change.
+const OF_NOW: &[&str] = &["digest", "mac_addresses", "path_in_datastore"];
+
+/// Attributes that another one stands for by now or that are empty by themselves, and blocks that say nothing but that
+/// they are there.
 fn superfluous(block: &Block, config: &Value, here: &Path) -> Vec<Path> {
     let is_superfluous = |name: &str, part: &Value| match block.attributes.get(name) {
-        Some(attribute) => attribute.deprecated.is_some() && !attribute.required && !part.is_null(),
+        Some(attribute) => {
+            let says_nothing = part.as_str() == Some("") || is_blockless(part);
+            let by_itself = attribute.computed && (says_nothing || OF_NOW.contains(&name));
+            (attribute.deprecated.is_some() || by_itself) && !attribute.required && !part.is_null()
+        }
         None => block.blocks.get(name).is_some_and(|nested| nested.min_items == 0) && is_empty(part),
     };
     parts(block, config, here, &is_superfluous, &superfluous)

@@ -35,15 +35,15 @@ const CHANGES: u8 = 2;
 /// When there is no plan.
 pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
     let project = Project::find(global)?;
-    let state = project.state().await?;
     let generation = match &options.generate_config_out {
-        Some(path) => Generation::begin(&project, path, &state)?,
+        Some(path) => Generation::begin(&project, path, &project.state().await?)?,
         None => None,
     };
     let mut workspace = match &generation {
-        Some(generation) => Workspace::load_from(&project, &options.planning.variables, generation.stubs())?,
+        Some(generation) => generation.load(&project, &options.planning.variables)?,
         None => Workspace::load(&project, &options.planning.variables)?,
     };
+    let state = project.state().await?;
     for open in &state.open_actions {
         eprintln!(
             "Note: a run is working on {}, or was interrupted while it did; `pve apply` finds out what became of it.",

@@ -49,7 +49,9 @@ fn body(schema: &Block, config: &Value) -> String {
         };
         for block in blocks {
             let apart = if text.is_empty() { "" } else { "\n" };
-            text.push_str(&format!("{apart}{name} {{\n{}}}\n", body(&nested.block, block)));
+            let inner = body(&nested.block, block);
+            let inner = if inner.is_empty() { inner } else { format!("\n{inner}") };
+            text.push_str(&format!("{apart}{name} {{{inner}}}\n"));
         }
     }
     text
