@@ -135,3 +135,47 @@ fn mount_points_that_exchange_their_paths_keep_their_volumes() {
     let said = project.ok(&["plan"]);
     assert!(said.contains(&format!("mount point /b gives up {first}, which stays as unused")), "{said}");
 }
+
+#[test]
+fn a_detached_disk_that_waits_for_a_reboot_is_given_back_and_never_made_anew() {
+    let cluster = Cluster::start(Options::default());
+    let disks = "disk {\n    interface = \"sata1\"\n    size = 2\n  }\n  disk {\n    interface = \"scsi1\"\n    size = 2\n  }";
+    let running = vm(disks).replace("started = false", "started = true\n  hotplug = \"0\"");
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &running);
+    project.ok(&["apply", "--auto-approve"]);
+    let before = cluster.get(VM);
+    for slot in ["sata1", "scsi1"] {
+        cluster.send("PUT", VM, &[("delete", slot)]);
+        let volume = before[slot].as_str().unwrap().split(',').next().unwrap();
+        let said = project.ok(&["plan"]);
+        let told = format!("{slot}: {volume} was taken out, which waits for a reboot; that is taken back");
+        assert!(said.contains(&told) && !said.contains("new and empty"), "{said}");
+        let said = project.ok(&["apply", "--auto-approve"]);
+        assert!(!said.contains("reboot vm"), "{said}");
+        let now = cluster.get(VM);
+        assert_eq!(now[slot], before[slot]);
+        settled(&project);
+    }
+}
+
+#[test]
+fn a_line_that_waits_and_names_another_volume_is_told_by_every_plan() {
+    let cluster = Cluster::start(Options::default());
+    let disk = |store: &str| {
+        let disk =
+            format!("disk {{\n    interface = \"sata1\"\n    datastore_id = \"{store}\"\n    size = 2\n  }}");
+        vm(&disk).replace("started = false", "started = true\n  reboot_after_update = false")
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &disk("local-lvm"));
+    project.ok(&["apply", "--auto-approve"]);
+    let volume = cluster.get(VM)["sata1"].as_str().unwrap().split(',').next().unwrap().to_string();
+    // By hand another volume is to take its place with the next start.
+    cluster.send("PUT", VM, &[("sata1", "local-lvm:2")]);
+    for _ in 0..2 {
+        let said = project.ok(&["plan"]);
+        assert!(said.contains(&format!("waits for a reboot: sata1 ({volume} -> local-lvm:")), "{said}");
+        project.ends(&["apply", "--auto-approve"]);
+    }
+}

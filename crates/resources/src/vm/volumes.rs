@@ -7,16 +7,13 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::apply::Target;
-use super::drive_changes::{DriveChanges, Move};
-use crate::cluster::{Method, Step, refused};
+use super::drive_changes::DriveChanges;
+use crate::cluster::{Method, Step};
 use crate::guest::timeout;
 use crate::known_volumes::{volume_of, volumes_of_vm};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::resizing::{Place, is_smaller};
-
-/// The types of datastores whose disks are raw (`PVE::Storage`, the formats of each plugin).
-const RAW_ONLY: [&str; 6] = ["iscsi", "iscsidirect", "lvmthin", "rbd", "zfs", "zfspool"];
 
 impl Target<'_> {
     /// Moves disks that are planned on another datastore. Returns their slots, and those that had a change taken back before.
@@ -28,7 +25,9 @@ impl Target<'_> {
     ) -> Result<Vec<String>, ProviderError> {
         let mut done = taken_back;
         for moved in &drives.moves {
-            self.refuse_ignored_format(moved).await?;
+            let format = (moved.format.as_deref(), "file_format");
+            let to = (&*self.node, &*moved.datastore);
+            self.call.refuse_ignored_format(to, &moved.interface, format).await?;
             let observed = self.look_at_options().await?;
             self.call.refuse_taken_over(&observed)?;
             if let Some(prior) = prior {
@@ -61,21 +60,6 @@ impl Target<'_> {
         let most = timeout(planned, "timeout_create");
         let step = Step::of("take out", interface);
         self.call.step(step, Method::Post, &self.path("/config"), &params, most).await
-    }
-
-    /// A move to a datastore that has no formats ignores the wanted one: the disk would be copied anew by every run.
-    async fn refuse_ignored_format(&self, moved: &Move) -> Result<(), ProviderError> {
-        let Some(format) = moved.format.as_deref().filter(|format| *format != "raw") else { return Ok(()) };
-        let path = format!("/nodes/{}/storage/{}/status", self.node, moved.datastore);
-        // Whoever may not look moves it and sees.
-        let Ok(status) = self.call.cluster.get(&path).await else { return Ok(()) };
-        let Some(kind) = status["type"].as_str().filter(|kind| RAW_ONLY.contains(kind)) else {
-            return Ok(());
-        };
-        let (interface, datastore) = (&moved.interface, &moved.datastore);
-        let message =
-            format!("move {interface}: the datastore {datastore} ({kind}) has raw disks only, not {format}");
-        Err(refused(message, Some("set file_format to \"raw\", or take another datastore_id")))
     }
 
     /// Grows disks whose lines say less than these sizes, in gibibytes.

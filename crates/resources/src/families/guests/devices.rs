@@ -123,6 +123,8 @@ async fn move_disk(
     slot: &str,
     (store, format): (&str, Option<&str>),
 ) -> Result<(), ProviderError> {
+    let node = text(planned, "node_name").unwrap_or_default();
+    call.refuse_ignored_format((node, store), slot, (format, "format")).await?;
     let config = options(call, planned).await?;
     let mut params = Params::default();
     params.put("disk", Some(slot));

@@ -291,4 +291,8 @@ async fn a_disk_of_a_cloned_machine_moves_in_the_format_that_is_configured() {
         let there = volume(&options(&*world.api, VM_PATH).await, "scsi0");
         assert!(there.ends_with(&format!(".{format}")), "{there}");
     }
+    // What the datastore would ignore is not recorded as done.
+    let wanted = json!({"size_gb": 1, "datastore_id": "other", "format": "qcow2"});
+    let refused = step(&world, Some(&now), &with_disk(&config, "scsi0", wanted)).await.unwrap_err();
+    assert!(refused.ends_with("the datastore other (lvmthin) has raw disks only, not qcow2"), "{refused}");
 }
