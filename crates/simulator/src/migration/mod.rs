@@ -120,6 +120,10 @@ pub(crate) fn migrate(request: &mut Request<'_>, kind: GuestKind) -> Answer {
             outcome.say(format!("{clock} ERROR: migration aborted (duration 00:00:00): {text}"));
             return Err(Failure::died("migration aborted"));
         }
+        if let Some(text) = missing_storage(request, kind, &target, &storages)? {
+            outcome.say(format!("{clock} ERROR: migration aborted (duration 00:00:00): {text}"));
+            return Err(Failure::died("migration aborted"));
+        }
         let moved = transfer(request, kind, vmid, &target, &storages, &mut log);
         for line in log {
             // What is done on this node's storages has no time in front.
@@ -211,6 +215,24 @@ fn obstacle(request: &Request<'_>, kind: GuestKind) -> Result<Option<String>, Fa
         }
     }
     Ok(None)
+}
+
+/// The storage that the other node does not have, of a container (PVE::LXC::Migrate, `prepare`).
+fn missing_storage(
+    request: &Request<'_>,
+    kind: GuestKind,
+    target: &str,
+    storages: &Storages,
+) -> Result<Option<String>, Failure> {
+    if kind != GuestKind::Lxc {
+        return Ok(None);
+    }
+    let mounts = attached(&request.guest(kind)?.config).into_iter();
+    let refused = mounts.filter(|(name, _)| crate::lxc::mounts::is_mount(name)).find_map(|(_, file)| {
+        let (storage, _) = volumes::split(&file)?;
+        volumes::usable(request.state, storages.target(storage), target).err()
+    });
+    Ok(refused.map(|failure| failure.reason))
 }
 
 /// Copies the local disks; says what the real tasks say.
