@@ -50,7 +50,11 @@ const OF_ROOT: &[(&str, (&str, &str), &str)] = &[
     ("kvm_arguments = \"-device x\"", ("args", "-device x"), "kvm_arguments"),
     ("cpu {\n affinity = \"0-1\"\n }", ("affinity", "0-1"), "cpu[0].affinity"),
     ("cpu {\n architecture = \"x86_64\"\n }", ("arch", "x86_64"), "cpu[0].architecture"),
-    ("cpu {\n numa = true\n }\nmemory {\n dedicated = 1024\n hugepages = \"2\"\n }", ("hugepages", "2"), "memory[0].hugepages"),
+    (
+        "cpu {\n numa = true\n }\nmemory {\n dedicated = 1024\n hugepages = \"2\"\n }",
+        ("hugepages", "2"),
+        "memory[0].hugepages",
+    ),
     ("usb {\n host = \"1234:5678\"\n }", ("usb0", "host=1234:5678"), "usb[0]"),
     (
         "hostpci {\n device = \"hostpci0\"\n id = \"0000:01:00.0\"\n }",
@@ -320,4 +324,68 @@ fn a_mount_point_at_another_path_says_how_it_keeps_the_volume() {
     project.write("main.tf", &other(&volume));
     let plan = planned(&project);
     assert!(plan.contains("mount point /a becomes /b and keeps its volume"), "{plan}");
+}
+
+#[test]
+fn a_disk_that_a_snapshot_has_is_told_with_the_snapshot_when_it_goes_or_moves() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    cluster.send(
+        "POST",
+        "/storage",
+        &[("storage", "other"), ("type", "lvmthin"), ("vgname", "pve"), ("thinpool", "more")],
+    );
+    let vms = |second: &str| vm(&format!("  started = false\n{}{second}", disk("scsi0", 1)));
+    project.write("main.tf", &vms(&disk("scsi1", 1)));
+    project.ok(&["apply", "--auto-approve"]);
+    cluster.send("POST", "/nodes/pve/qemu/300/snapshot", &[("snapname", "before")]);
+    while !cluster.get("/nodes/pve/qemu/300/config")["lock"].is_null()
+        || cluster.get("/nodes/pve/qemu/300/snapshot").as_array().unwrap().len() < 2
+    {}
+    for changed in [String::new(), disk("scsi1", 1).replace("local-lvm", "other")] {
+        project.write("main.tf", &vms(&changed));
+        let plan = planned(&project);
+        assert!(plan.contains("The snapshot before holds scsi1"), "{plan}");
+        assert!(plan.contains("qm delsnapshot 300 before"), "{plan}");
+        assert!(project.fails(&["apply", "--auto-approve"]).contains("Nothing was changed"));
+    }
+    project.write("main.tf", &vms(&disk("scsi1", 2)));
+    assert!(!planned(&project).contains("The snapshot"));
+}
+
+#[test]
+fn a_guest_goes_to_a_node_without_its_datastore_where_its_volumes_go_to_one_that_is_there() {
+    let cluster = Cluster::start(Options { other_nodes: vec!["pve2".into()], ..Options::default() });
+    let project = project_with(&cluster, "");
+    for (name, node) in [("ssd1", "pve"), ("ssd2", "pve2")] {
+        let path = format!("/mnt/{name}");
+        let params = [
+            ("storage", name),
+            ("type", "dir"),
+            ("path", &path),
+            ("content", "images,rootdir"),
+            ("nodes", node),
+        ];
+        cluster.send("POST", "/storage", &params);
+    }
+    let on = |node: &str, datastore: &str| {
+        let guests = vm(&disk("scsi0", 1)) + container(true, &root_disk(1)).trim_start_matches(PROVIDER);
+        guests
+            .replace("\"pve\"", &format!("\"{node}\""))
+            .replace("\"local-lvm\"", &format!("\"{datastore}\""))
+    };
+    project.write("main.tf", &on("pve", "ssd1"));
+    project.ok(&["apply", "--auto-approve"]);
+    // The containers of this cluster cannot go there either.
+    let there = cluster.send("POST", "/nodes/pve/lxc/400/migrate", &[("target", "pve2"), ("restart", "1")]);
+    let task = format!("/nodes/pve/tasks/{}/status", there.as_str().unwrap());
+    while cluster.get(&task)["status"] != "stopped" {}
+    assert_ne!(cluster.get(&task)["exitstatus"], "OK");
+    project.write("main.tf", &on("pve2", "ssd2"));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    for (guest, slot) in [("qemu/300", "scsi0"), ("lxc/400", "rootfs")] {
+        let config = cluster.get(&format!("/nodes/pve2/{guest}/config"));
+        assert!(config[slot].as_str().unwrap().starts_with("ssd2:"), "{config}");
+    }
 }

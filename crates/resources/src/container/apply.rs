@@ -216,6 +216,7 @@ impl Target<'_> {
         let mut params = Params::default();
         params.put("target", Some(to));
         params.put_flag("restart", running.then_some(true));
+        params.put("target-storage", self.target_storages(prior, planned, to).await);
         let most = timeout(planned, "timeout_update");
         self.call.migrate("lxc", self.vmid, &self.path("/migrate"), to, &params, most).await
     }

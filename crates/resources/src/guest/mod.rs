@@ -2,6 +2,7 @@
 //! and destroyed by the same requests. An attribute that a kind does not have reads as not set.
 
 mod marker;
+mod migration;
 mod power;
 mod protection;
 

@@ -3,6 +3,7 @@
 mod clones;
 mod ids;
 mod privileges;
+mod snapshots;
 mod templates;
 
 use super::references::{Named, Used};
@@ -11,6 +12,7 @@ use super::things::Thing;
 pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
 pub(super) use ids::ids_in_use;
 pub(super) use privileges::{held_by_protection, only_for_root};
+pub(super) use snapshots::held_by_snapshots;
 pub(super) use templates::at_odds_with_template;
 
 /// What objects of a kind are to others, and the attribute with their name.

@@ -232,6 +232,7 @@ impl Target<'_> {
         params.put("target", Some(to));
         params.put_flag("with-local-disks", Some(true));
         params.put_flag("online", running.then_some(true));
+        params.put("targetstorage", self.target_storages(prior, planned, to).await);
         let most = timeout(planned, "timeout_migrate");
         self.call.migrate("qemu", self.vmid, &self.path("/migrate"), to, &params, most).await
     }
