@@ -65,6 +65,8 @@ pub(super) mod tests {
         pub(in super::super) task: &'static str,
         /// Its current status.
         pub(in super::super) status: Json,
+        /// How often something was asked for.
+        pub(in super::super) posts: std::sync::atomic::AtomicU32,
     }
 
     fn error(message: &str, lost: bool) -> ApiError {
@@ -76,6 +78,7 @@ pub(super) mod tests {
         async fn send(&self, method: Method, path: &str, _: &[(String, String)]) -> Result<Json, ApiError> {
             match method {
                 Method::Post => {
+                    self.posts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                     Ok(json!(format!("UPID:a:00000001:00000002:00000003:{}:100:root@pam:", self.task)))
                 }
                 _ if path.ends_with("/status/current") => Ok(self.status.clone()),
@@ -119,7 +122,12 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_migration_that_takes_too_long_is_not_known_to_have_failed() {
         for (task_ends, says) in [(false, "it still runs"), (true, "it is not on b after 60 s")] {
-            let api = std::sync::Arc::new(Slow { task_ends, task: "qmigrate", status: json!({}) });
+            let api = std::sync::Arc::new(Slow {
+                task_ends,
+                task: "qmigrate",
+                status: json!({}),
+                posts: Default::default(),
+            });
             let cluster = Cluster::new(api, Duration::ZERO, false);
             let call = Call::new(&cluster, &Silent, "vm 100 on a".into());
             let most = Duration::from_secs(60);

@@ -22,6 +22,10 @@ pub(crate) enum Power {
 /// How long a VM that HA does not manage has to come back: whatever starts it again is no part of the reboot's task.
 const COMES_BACK: Duration = Duration::from_secs(120);
 
+/// After which a stop is asked for again: a manager that does not know the guest yet, as for some seconds after its HA
+/// resource was made, drops the request (`PVE::HA::Manager`, `update_crm_commands`).
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
 /// The pauses between two looks.
 fn pauses() -> impl Iterator<Item = Duration> {
     (0..).map(|looked: u32| Duration::from_millis(250 << looked.min(3)))
@@ -37,14 +41,14 @@ impl Power {
         }
     }
 
-    /// As it stands in a path.
-    fn name(self) -> &'static str {
-        match self {
+    fn path(self, guest: &str) -> String {
+        let name = match self {
             Power::Start => "start",
             Power::ShutDown => "shutdown",
             Power::Stop => "stop",
             Power::Reboot => "reboot",
-        }
+        };
+        format!("{guest}/status/{name}")
     }
 
     /// Whether the guest runs when it is done.
@@ -66,6 +70,11 @@ impl Status {
         let service = ha.map(|ha| ha.get("state").and_then(Json::as_str).unwrap_or_default().to_string());
         Status { runs: answer.get("status").and_then(Json::as_str) == Some("running"), service }
     }
+
+    /// Whether HA has taken up that it is to be stopped.
+    fn is_stopping(&self) -> bool {
+        self.service.as_deref() == Some("request_stop")
+    }
 }
 
 /// Whether a task only passed on what is wanted.
@@ -85,8 +94,7 @@ impl Call<'_> {
     ) -> Result<(), ProviderError> {
         let step = change.step();
         self.go_on(step)?;
-        let path = format!("{guest}/status/{}", change.name());
-        let answer = self.send(Method::Post, &path, params).await;
+        let answer = self.send(Method::Post, &change.path(guest), params).await;
         let answer = answer.map_err(|error| self.failed(step, &error))?;
         let upid = answer.as_str().filter(|answer| answer.starts_with("UPID:"));
         if let Some(upid) = upid {
@@ -94,13 +102,20 @@ impl Call<'_> {
         }
         // A reboot ends with the guest stopped: it is started behind it (`qm cleanup`), by HA if that manages it.
         if change == Power::Reboot || upid.is_some_and(is_wish) {
-            self.await_power(change, guest, most).await?;
+            self.await_power(change, guest, params, most).await?;
         }
         self.completed(step).await
     }
 
-    async fn await_power(&self, change: Power, guest: &str, most: Duration) -> Result<(), ProviderError> {
-        let began = Instant::now();
+    async fn await_power(
+        &self,
+        change: Power,
+        guest: &str,
+        params: &Params,
+        most: Duration,
+    ) -> Result<(), ProviderError> {
+        let path = change.path(guest);
+        let (began, mut asked, mut told) = (Instant::now(), Instant::now(), None);
         for pause in pauses() {
             let status = self.status_of(change, guest).await?;
             if status.runs == change.runs() {
@@ -111,12 +126,20 @@ impl Call<'_> {
                 return Err(self.not_done(change, &status, limit));
             }
             self.go_on(Step::of("await", if change.runs() { "the start" } else { "the stop" }))?;
-            self.progress.status(match (&status.service, change.runs()) {
+            let waits = match (&status.service, change.runs()) {
                 (Some(_), true) => "waiting for HA to start it",
                 (Some(_), false) => "waiting for HA to stop it",
                 (None, _) => "waiting for it to run again",
-            });
+            };
+            if told.replace(waits) != Some(waits) {
+                self.progress.status(waits);
+            }
             tokio::time::sleep(pause.min(limit)).await;
+            if !change.runs() && !status.is_stopping() && asked.elapsed() >= ASK_AGAIN {
+                asked = Instant::now();
+                // What comes of it shows in the status.
+                let _ = self.cluster.api.send(Method::Post, &path, &params.pairs()).await;
+            }
         }
         Ok(())
     }
@@ -172,7 +195,11 @@ mod tests {
         status: Json,
         progress: &dyn ActionProgress,
     ) -> Result<Duration, (ProviderError, Duration)> {
-        let cluster = Cluster::new(Arc::new(Slow { task_ends: true, task, status }), Duration::ZERO, false);
+        let cluster = Cluster::new(
+            Arc::new(Slow { task_ends: true, task, status, posts: Default::default() }),
+            Duration::ZERO,
+            false,
+        );
         let call = Call::new(&cluster, progress, "vm 100 on a".into());
         let began = Instant::now();
         let asked = call.power(change, "/nodes/a/qemu/100", &Params::default(), MOST).await;
@@ -222,6 +249,20 @@ mod tests {
                 }
                 (asked, _) => panic!("{change:?} {task}: {asked:?}"),
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_that_ha_dropped_is_asked_for_again() {
+        for (service, expected) in [(json!("started"), 21), (Json::Null, 21), (json!("request_stop"), 1)] {
+            let status = json!({"status": "running", "ha": {"managed": 1, "state": service}});
+            let api = Arc::new(Slow { task_ends: true, task: "hastop", status, posts: Default::default() });
+            let cluster = Cluster::new(api.clone(), Duration::ZERO, false);
+            let call = Call::new(&cluster, &Silent, "vm 100 on a".into());
+            let params = Params::default();
+            assert!(call.power(Power::ShutDown, "/nodes/a/qemu/100", &params, MOST).await.is_err());
+            let posts = api.posts.load(std::sync::atomic::Ordering::SeqCst);
+            assert_eq!(posts, expected, "{service}");
         }
     }
 

@@ -191,9 +191,14 @@ fn finish_steps(state: &mut State, settings: &Settings, now: u64) -> Vec<String>
 fn obey(state: &mut State, settings: &Settings, sid: &str, command: Command) {
     match command {
         Command::Stop { at_once } => {
-            resources::want(state, sid, "stopped");
-            if let Some(service) = state.ha.services.get_mut(sid) {
+            // One that is not known yet is no service, and one that is to be stopped needs no request.
+            let starts = wanted(state, sid) == "started";
+            let Some(service) = state.ha.services.get_mut(sid).filter(|_| starts) else { return };
+            if service.state == ServiceState::Started {
                 service.at_once = at_once;
+                resources::want(state, sid, "stopped");
+            } else {
+                state.ha.commands.push((sid.to_owned(), command));
             }
         }
         Command::Move { target, relocate } => {

@@ -183,3 +183,19 @@ fn a_stop_leaves_the_guest_no_time_and_is_only_a_wish_for_a_guest_that_runs() {
         assert_eq!(root.get("/cluster/ha/resources/vm:100")["state"], "stopped");
     }
 }
+
+#[test]
+fn a_stop_of_a_service_that_is_about_to_start_is_taken_up_once_it_runs() {
+    let root = cluster(true);
+    root.ok("POST", "/nodes/pve/qemu/100/status/stop", &[]);
+    rounds(&root, 8);
+    assert_eq!(
+        (status(&root, "qemu/100"), &row(&root, "service:vm:100")["state"]),
+        (json!("stopped"), &json!("stopped"))
+    );
+    root.ok("POST", "/nodes/pve/qemu/100/status/start", &[]);
+    root.ok("POST", "/nodes/pve/qemu/100/status/stop", &[]);
+    rounds(&root, 8);
+    assert_eq!(status(&root, "qemu/100"), "stopped");
+    assert_eq!(root.get("/cluster/ha/resources/vm:100")["state"], "stopped");
+}

@@ -29,7 +29,7 @@ impl ActionProgress for Patient<'_> {
     }
     fn status(&self, text: &str) {
         if text.starts_with("waiting for HA") {
-            self.0.advance(CYCLE * 5);
+            self.0.advance(CYCLE * 10);
         }
     }
     fn is_cancelled(&self) -> bool {
