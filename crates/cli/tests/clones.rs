@@ -1,6 +1,6 @@
 //! Clones whose template has more than their configuration says, through the binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

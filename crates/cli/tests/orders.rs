@@ -1,7 +1,7 @@
 //! Changes that hinge on each other without a reference, through the binary: they are made in the one order in which the
 //! cluster takes them, and where there is none the plan says so and apply does not begin.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

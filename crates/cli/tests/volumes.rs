@@ -1,6 +1,6 @@
 //! Volumes of guests through the binary: what is destroyed is what the plan named, whatever happens in between.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 

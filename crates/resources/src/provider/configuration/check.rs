@@ -25,6 +25,11 @@ pub(super) fn by_schema(block: &Value) -> Result<(), IncompleteConfiguration> {
 
 pub(super) fn endpoint(setting: Setting) -> Result<String, IncompleteConfiguration> {
     match origin(&setting.text) {
+        // It would be recorded, and told in errors, with the address.
+        Some(_) if has_login(&setting.text) => {
+            let what = format!("is {:?}: it must not have a login in it", shown(&setting.text));
+            Err(setting.fault(&what, "give the login as api_token, or as username and password"))
+        }
         Some(_) => Ok(setting.text),
         None => {
             let what = format!("is {:?}: it must be a URL such as https://HOST:8006/", shown(&setting.text));
@@ -32,6 +37,11 @@ pub(super) fn endpoint(setting: Setting) -> Result<String, IncompleteConfigurati
                 .fault(&what, "Proxmox VE answers over https, at port 8006 where nothing else is set up"))
         }
     }
+}
+
+fn has_login(endpoint: &str) -> bool {
+    let (_, rest) = endpoint.split_once("://").unwrap_or(("", endpoint));
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
 }
 
 /// A URL without the login in it.

@@ -50,8 +50,11 @@ fn the_block_comes_before_the_environment() {
 
 #[test]
 fn a_login_in_an_endpoint_is_not_shown_and_a_simulated_block_has_the_same_choices() {
-    let refused = configure(json!({"endpoint": "http://root:hunter2@pve:8006"}), &[]).unwrap_err();
-    assert!(refused.message.contains("@pve:8006") && !refused.message.contains("hunter2"), "{refused:?}");
+    for scheme in ["http", "https"] {
+        let endpoint = format!("{scheme}://root:hunter2@pve:8006/");
+        let refused = configure(json!({ "endpoint": endpoint }), &[]).unwrap_err();
+        assert!(refused.message.contains("@pve:8006") && !refused.message.contains("hunter2"), "{refused:?}");
+    }
     let ty = Definition::new(crate::provider_block::fields()).schema.block.implied_type();
     let block = |start: u32| decode(&json!({"random_vm_id_start": start}), &ty).unwrap();
     assert!(SimulatedConfiguration::from_block(&block(100)).is_ok());
