@@ -152,6 +152,12 @@ pub trait Provider: Send + Sync {
         let _ = (one, is_open);
     }
 
+    /// Takes note of what a plan is about before it is applied, as far as its values are known: what an earlier run has left
+    /// staged of anything else is not applied with it.
+    fn expect(&self, changes: &[ApplyRequest]) {
+        let _ = changes;
+    }
+
     /// Reads a data source with the configured values.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use crate::project::{Project, Workspace};
 use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
 use crate::render::paint::Paint;
 use crate::render::plan::render_plan;
-use crate::session::{identities, make_plan, observe};
+use crate::session::{identities, make_plan, observe, recall};
 use crate::terraform_json::{PlanContext, masked, plan_json};
 
 /// The exit code for "there are changes" with `-detailed-exitcode`.
@@ -112,6 +112,7 @@ pub async fn plan_with(
             "Go to the project or name it with -C FOLDER; `pve init FOLDER` makes one; `pve destroy` needs none.",
         ));
     }
+    recall(workspace, state, &clusters.provider);
     let observed = if options.refresh {
         observe(workspace, state, &clusters.provider, &wanted, usize::from(options.parallelism)).await?
     } else {

@@ -30,6 +30,7 @@ use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
 use crate::session::known::{before_moves, identified, unspoken, unspoken_at};
+use crate::session::preflight;
 
 /// Journals through the log's writer.
 pub struct LogJournal {
@@ -193,6 +194,7 @@ impl Application<'_> {
     ) -> Result<Applied, Failure> {
         let record = |payload| async { writer.record(payload).await.map_err(log_failed) };
         let plan = &self.planning.plan;
+        provider.expect(&preflight::requests(plan));
         record(self.home.run_started(self.command, &self.environment, &self.cluster)).await?;
         let configuration = recorded_configuration(self.workspace);
         let digest = configuration.digest.clone();

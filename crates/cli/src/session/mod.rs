@@ -56,7 +56,6 @@ pub async fn observe(
     options: &Options,
     parallelism: usize,
 ) -> Result<Observed, Failure> {
-    recall(workspace, state, provider);
     let selection = Selection::new(&workspace.graph, options);
     let requests: Vec<(InstanceAddress, ReadRequest)> = state
         .instances

@@ -17,7 +17,7 @@ pub(crate) use access::{
     ALLOW_LOCKOUT, Grantor, PermissionChange, PermissionEntry, PermissionsReview, concerning, guard,
     sets_password,
 };
-pub(crate) use nodes::{NODE_NETWORK, Reloads, Turn, batch, holds, is_unfinished, remark_on_staged};
+pub(crate) use nodes::{Reloads, Turn, batch, holds, is_unfinished, remark_on_staged};
 pub(crate) use pools::guest_leaves;
 pub(crate) use sdn::{apply_leaving, is_of_networks, network, pending_networks, staging};
 

@@ -31,6 +31,11 @@ pub(crate) trait Hooks: Send + Sync {
         Vec::new()
     }
 
+    /// Whether it is an interface of a node, named by `node_name` and `name`, and staged with the others of that.
+    fn is_interface(&self) -> bool {
+        false
+    }
+
     /// Looks over what is planned. Must be pure.
     fn plan(&self, planning: &mut Planning<'_>) {
         let _ = planning;

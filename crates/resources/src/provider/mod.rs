@@ -249,6 +249,10 @@ impl Provider for ProxmoxProvider {
         self.recall_staged(one, is_open);
     }
 
+    fn expect(&self, changes: &[ApplyRequest]) {
+        self.expect_interfaces(changes);
+    }
+
     async fn read_data(&self, kind: &str, provider: &str, config: Value) -> Result<Value, ProviderError> {
         let Some(definition) = self.registry.data_kind(kind) else {
             return Err(refused(format!("the data source {kind} is not supported"), None));
@@ -274,7 +278,6 @@ impl Provider for ProxmoxProvider {
     }
 
     async fn doubts(&self, changes: &[ApplyRequest]) -> Doubts {
-        self.expect_interfaces(changes);
         self.doubts_of(changes).await
     }
 

@@ -16,20 +16,21 @@ impl ProxmoxProvider {
     /// What others have staged of what these changes apply. Of nodes, what cannot be read shows during apply.
     pub(super) async fn remarks_on(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
         let mut remarks = Vec::new();
-        let mut told: BTreeMap<(&str, String), Option<String>> = BTreeMap::new();
+        let mut told: BTreeMap<(&str, Place), Option<String>> = BTreeMap::new();
         for request in changes {
             let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
             let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
                 continue;
             };
             let Some(place) = place(&engine.object, request) else { continue };
-            let key = (request.provider.as_str(), place.clone());
+            let key = (request.provider.as_str(), place);
             if !told.contains_key(&key) {
-                let remark = if place.is_empty() {
-                    pending(&connection.cluster, &self.own(changes, request)).await
-                } else {
-                    let planned = self.interfaces(changes, request, &place);
-                    families::remark_on_staged(&connection.cluster, &place, &planned).await
+                let remark = match &key.1 {
+                    Place::Networks => pending(&connection.cluster, &self.own(changes, request)).await,
+                    Place::Node(node) => {
+                        let planned = self.interfaces(changes, request, node);
+                        families::remark_on_staged(&connection.cluster, node, planned.as_ref()).await
+                    }
                 };
                 told.insert(key.clone(), remark);
             }
@@ -46,9 +47,8 @@ impl ProxmoxProvider {
             let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
                 continue;
             };
-            if engine.object.create.1 == families::NODE_NETWORK {
-                let values = request.prior.iter().chain(&request.planned);
-                values.for_each(|value| connection.cluster.reloads.expect(value));
+            if engine.object.hooks.is_interface() {
+                connection.cluster.reloads.expect(request.prior.iter().chain(&request.planned));
             }
         }
     }
@@ -58,23 +58,28 @@ impl ProxmoxProvider {
         let engine = self.registry.kind(&one.address.resource.kind).and_then(|kind| kind.engine());
         let (Some(engine), Ok(connection)) = (engine, self.connection(&one.provider)) else { return };
         let is_left = is_open || families::is_unfinished(&one.prior);
-        if engine.object.create.1 == families::NODE_NETWORK && is_left {
+        if engine.object.hooks.is_interface() && is_left {
             connection.cluster.reloads.recall(&one.prior);
         }
     }
 
-    /// The interfaces of a node that the changes of one cluster are about.
-    fn interfaces(&self, changes: &[ApplyRequest], one: &ApplyRequest, node: &str) -> BTreeSet<String> {
+    /// The interfaces of a node that the changes of one cluster are about. `None` where that of one is not known yet: any
+    /// may be meant.
+    fn interfaces(
+        &self,
+        changes: &[ApplyRequest],
+        one: &ApplyRequest,
+        node: &str,
+    ) -> Option<BTreeSet<String>> {
         let cluster = self.same_cluster(&one.provider);
         let mine = changes.iter().filter(|request| self.same_cluster(&request.provider) == cluster);
-        let named = mine.filter_map(|request| {
+        let here = mine.filter_map(|request| {
             let engine = self.registry.kind(&request.address.resource.kind)?.engine()?;
             let values = request.planned.as_ref().or(request.prior.as_ref())?;
-            let is_one =
-                engine.object.create.1 == families::NODE_NETWORK && text(values, "node_name") == Some(node);
-            text(values, "name").filter(|_| is_one).map(String::from)
+            let is_one = engine.object.hooks.is_interface() && text(values, "node_name") == Some(node);
+            is_one.then(|| text(values, "name").map(String::from))
         });
-        named.collect()
+        here.collect()
     }
 
     /// The networks that the changes of one provider are about: `zone lab`.
@@ -105,8 +110,7 @@ impl ProxmoxProvider {
                 let engine = kind.and_then(|kind| kind.engine());
                 request.provider == one.provider
                     && request.prior != request.planned
-                    && engine
-                        .is_some_and(|engine| place(&engine.object, request).is_some_and(|at| at.is_empty()))
+                    && engine.is_some_and(|engine| place(&engine.object, request) == Some(Place::Networks))
             };
             if instances.iter().find(applies).is_some() {
                 continue;
@@ -127,17 +131,26 @@ impl ProxmoxProvider {
     }
 }
 
-/// Where a change applies what is staged: the network of a node, or software-defined networks.
-fn place(object: &Object, request: &ApplyRequest) -> Option<String> {
+/// Where a change applies what is staged.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// The network of a node.
+    Node(String),
+    /// Software-defined networks.
+    Networks,
+}
+
+fn place(object: &Object, request: &ApplyRequest) -> Option<Place> {
     let values: Vec<&Value> = request.planned.iter().chain(&request.prior).collect();
-    if object.create.1 == families::NODE_NETWORK {
-        return values.iter().find_map(|value| text(value, "node_name")).map(String::from);
+    if object.hooks.is_interface() {
+        let node = values.iter().find_map(|value| text(value, "node_name"))?;
+        return Some(Place::Node(node.to_string()));
     }
     let staging = families::staging(object, values.first()?)?;
     let Staging::Applies { made, destroyed, .. } = staging else { return None };
     // One that is replaced applies when it is made anew.
     let applies = if request.planned.is_some() { made } else { destroyed && !request.recreated };
-    applies.then(String::new)
+    applies.then_some(Place::Networks)
 }
 
 /// Nobody knows of what could not be read that nothing of it is pending.

@@ -131,7 +131,6 @@ async fn apply(global: &GlobalOptions, request: &Request<'_>) -> Ended {
     if let Some(saved) = saved.as_ref().filter(|saved| saved.sequence == found && found != state.sequence) {
         return Err(made_before_recovery(saved));
     }
-    recall(&workspace, &state, &clusters.provider);
     let planning = agreed_plan(global, request, saved.as_ref(), &workspace, &state, &clusters).await?;
     if !request.planning.simulate {
         tell_unadopted_in_bucket(&project, &workspace.registry, &state, &planning).await;
@@ -217,6 +216,7 @@ async fn agreed_plan(
 ) -> Result<Planning, Failure> {
     let planning = match saved {
         Some(saved) => {
+            recall(workspace, state, &clusters.provider);
             let mut planning = saved_planning(saved, state)?;
             look_again(workspace, &mut planning, &clusters.provider).await;
             show_warnings(global, workspace, &planning);

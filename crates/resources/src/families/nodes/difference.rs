@@ -1,114 +1,11 @@
 //! What is staged of a node's interfaces, interface by interface: read from the difference of their file that Proxmox VE
-//! tells, or from what they were and are.
+//! tells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
-/// Interfaces by their names, as the list of a node has them.
-pub(super) type Entries = BTreeMap<String, Map<String, Json>>;
-
-/// The options of an interface, by the names that they have in the file.
-type Lines = BTreeMap<String, String>;
-
-/// An interface of which something is staged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(super) name: String,
-    /// What is known of it before; `None` where it is new.
-    pub(super) before: Option<Lines>,
-    /// What is known of it as it is staged; `None` where it is deleted.
-    pub(super) after: Option<Lines>,
-}
-
-/// The name of what nothing tells the name of.
-const UNNAMED: &str = "an interface that the difference does not name";
-
-/// The option that stands for what an address family of an interface is configured by.
-const METHODS: [&str; 2] = ["inet", "inet6"];
-
-/// What tells nothing of how an interface is configured, or follows from the rest.
-const BESIDE: [&str; 6] = ["active", "exists", "priority", "altnames", "families", "link-type"];
-
-impl Change {
-    /// What is different of an interface, if anything is.
-    pub(super) fn between(
-        name: &str,
-        before: Option<&Map<String, Json>>,
-        after: Option<&Map<String, Json>>,
-    ) -> Option<Change> {
-        (before != after).then(|| Change {
-            name: name.to_string(),
-            before: before.map(lines),
-            after: after.map(lines),
-        })
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.name)?;
-        let (before, after) = match (&self.before, &self.after) {
-            (Some(before), Some(after)) => (before, after),
-            (None, _) => return f.write_str("new"),
-            (_, None) => return f.write_str("deleted"),
-        };
-        let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-        let is_other = |name: &&&String| before.get(**name) != after.get(**name);
-        let (methods, options): (Vec<&String>, Vec<&String>) =
-            names.iter().filter(is_other).copied().partition(|name| METHODS.contains(&name.as_str()));
-        let told = if options.is_empty() { methods } else { options };
-        let part = |side: &Lines, name: &String| side.get(name).cloned().unwrap_or_else(|| "none".into());
-        let one = |name: &&String| format!("{name} {} -> {}", part(before, name), part(after, name));
-        match told.is_empty() {
-            true => f.write_str("changed"),
-            false => f.write_str(&told.iter().map(one).collect::<Vec<_>>().join(", ")),
-        }
-    }
-}
-
-/// Several of them, for a message.
-pub(super) fn listed(changes: &[Change]) -> String {
-    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// The interfaces of an answer, without what may change while nobody changes them.
-pub(super) fn entries(list: &[Json]) -> Entries {
-    let named = list.iter().filter_map(|entry| {
-        let mut entry = entry.as_object()?.clone();
-        let name = entry.get("iface")?.as_str()?.to_string();
-        BESIDE.iter().for_each(|option| drop(entry.remove(*option)));
-        Some((name, entry))
-    });
-    named.collect()
-}
-
-/// The options of an entry as the file has them.
-fn lines(entry: &Map<String, Json>) -> Lines {
-    let text = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    let option = |(name, value): (&String, &Json)| {
-        let value = text(value);
-        let name = match name.as_str() {
-            "iface" | "type" | "address" | "netmask" | "address6" | "netmask6" => return None,
-            "cidr" => "address".to_string(),
-            "cidr6" => "address6".to_string(),
-            "method" => "inet".to_string(),
-            "method6" => "inet6".to_string(),
-            "autostart" => "auto".to_string(),
-            "comments" | "comments6" => "comment".to_string(),
-            "slaves" => "bond-slaves".to_string(),
-            name => name.replace('_', "-"),
-        };
-        let value = match (name.as_str(), value.trim()) {
-            ("auto" | "bridge-vlan-aware", _) => "yes".to_string(),
-            ("bridge-ports" | "bond-slaves", "") => "none".to_string(),
-            (_, value) => value.split_whitespace().collect::<Vec<_>>().join(" "),
-        };
-        Some((name, value))
-    };
-    entry.iter().filter_map(option).collect()
-}
+use super::change::{Change, Entries, Lines, METHODS, UNNAMED, is_part_of, lines};
 
 /// One side of a difference as it is read.
 #[derive(Default)]
@@ -172,7 +69,7 @@ pub(super) fn read(difference: &str, entries: &Entries) -> Vec<Change> {
         }
         if line.starts_with("@@") {
             end_of_part(&mut old, &mut new, entries);
-            is_head = line.starts_with("@@ -1") || line.starts_with("@@ -0");
+            is_head = begins_the_file(line);
             continue;
         }
         let Some((sign, text)) = line.split_at_checked(1) else { continue };
@@ -187,8 +84,41 @@ pub(super) fn read(difference: &str, entries: &Entries) -> Vec<Change> {
     changes(old.found, new.found, entries)
 }
 
+/// Whether a part of a difference (`@@ -1,9 +1,16 @@`) begins at the first line of the file, or there was no file.
+fn begins_the_file(range: &str) -> bool {
+    let old = range.trim_start_matches(['@', ' ', '-']);
+    matches!(old.split([',', ' ']).next(), Some("0" | "1"))
+}
+
+/// What follows a part is the same on both sides, and of what each has named last. Where these differ it is no change of
+/// either: how the new one goes on is known.
+fn go_on(old: &mut Side, new: &Side, entries: &Entries) -> Lines {
+    let Some((name, _)) = new.current.as_ref().filter(|_| old.current != new.current) else {
+        return Lines::new();
+    };
+    let seen = new.found.get(name);
+    let is_behind = |option: &String| {
+        option != "auto"
+            && !METHODS.contains(&option.as_str())
+            && seen.is_none_or(|seen| !seen.contains_key(option))
+    };
+    let known = entries.get(name).map(lines).unwrap_or_default();
+    let behind: Lines = known.into_iter().filter(|(option, _)| is_behind(option)).collect();
+    if let Some((other, _)) = &old.current {
+        let other = old.found.entry(other.clone()).or_default();
+        for (option, value) in &behind {
+            other.entry(option.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    behind
+}
+
 /// Finds out what the lines in front of any name belong to: the one interface that has them.
 fn end_of_part(old: &mut Side, new: &mut Side, entries: &Entries) {
+    let behind = go_on(old, new, entries);
+    if let Some((name, _)) = &new.current {
+        new.found.entry(name.clone()).or_default().extend(behind);
+    }
     (old.current, new.current) = (None, None);
     let (before, after) = (std::mem::take(&mut old.stray), std::mem::take(&mut new.stray));
     if before == after {
@@ -222,11 +152,17 @@ fn changes(
         let (before, after) = (plain(before), plain(after));
         let is_named = |side: &Lines| METHODS.iter().any(|method| side.contains_key(*method));
         let (was, is) = (is_named(&before), is_named(&after));
-        let change =
-            Change { before: (was || !is).then_some(before), after: (is || !was).then_some(after), name };
+        let existed = was || !is || is_more(&after);
+        let stays = is || !was || entries.contains_key(&name);
+        let change = Change { before: existed.then_some(before), after: stays.then_some(after), name };
         (change.before != change.after && !is_written_down(&change, entries)).then_some(change)
     };
     names.into_iter().filter(|name| name != "lo").filter_map(change).collect()
+}
+
+/// Whether a side may tell of a second family of addresses of an interface, whose first one is too far in front of it.
+fn is_more(side: &Lines) -> bool {
+    side.contains_key("inet6") && !side.contains_key("inet") && !side.contains_key("auto")
 }
 
 /// An address in the way that Proxmox VE writes it, whoever wrote the file.
@@ -251,17 +187,11 @@ fn is_written_down(change: &Change, entries: &Entries) -> bool {
     is_bare && (is_device || entries.values().any(|other| is_part_of(&change.name, other)))
 }
 
-/// Whether a device is one that an interface is made of.
-pub(super) fn is_part_of(name: &str, entry: &Map<String, Json>) -> bool {
-    let lists = ["bridge_ports", "slaves", "vlan-raw-device"].into_iter();
-    let mut parts = lists.filter_map(|list| entry.get(list)?.as_str()).flat_map(str::split_whitespace);
-    parts.any(|part| part == name)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::super::change::entries;
     use super::*;
 
     fn told(difference: &str, list: Json) -> Vec<String> {
@@ -327,6 +257,64 @@ mod tests {
         assert_eq!(told(difference, json!([{"iface": "eno1", "type": "eth"}])), Vec::<String>::new());
     }
 
+    /// `diff` compares the second bridge with what the first one was.
+    #[test]
+    fn what_goes_on_alike_behind_a_part_is_no_change() {
+        let difference = "@@ -1,13 +1,9 @@
+ auto lo
+ iface lo inet loopback
+ 
+-iface vmbr0 inet static
+-\taddress 192.0.2.1/24
+-\tbridge-ports none
+-\tbridge-stp off
+-\tbridge-fd 0
++iface eno1 inet manual
+ 
+-iface vmbr1 inet static
++iface vmbr0 inet static
+ \taddress 192.0.2.1/24
+ \tbridge-ports none
+ \tbridge-stp off
+";
+        let list = json!([{"iface": "eno1", "type": "eth"}, {"iface": "vmbr0", "type": "bridge",
+            "cidr": "192.0.2.1/24", "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0"}]);
+        assert_eq!(told(difference, list), ["vmbr1: deleted"]);
+    }
+
+    /// What is new or deleted is only the second part of it.
+    #[test]
+    fn a_second_family_of_addresses_far_behind_the_first_is_a_change_of_an_interface_that_is_there() {
+        let part = |sign: &str| {
+            let lines = ["iface vmbr0 inet6 static", "\taddress fd00::1/64", ""]
+                .map(|line| format!("{sign}{line}\n"));
+            format!(
+                "@@ -9,7 +9,10 @@\n \tbridge-stp off\n \tbridge-fd 0\n \n{} auto vmbr1\n iface vmbr1 inet manual\n",
+                lines.concat()
+            )
+        };
+        let list = json!([{"iface": "vmbr0", "type": "bridge"}]);
+        assert_eq!(told(&part("+"), list.clone()), ["vmbr0: address6 none -> fd00::1/64"]);
+        assert_eq!(told(&part("-"), list), ["vmbr0: address6 fd00::1/64 -> none"]);
+    }
+
+    /// Comments stand at the end of what they are of.
+    #[test]
+    fn a_comment_far_behind_the_name_is_of_an_interface_but_for_the_head_of_the_file() {
+        let part =
+            |range: &str| format!("@@ {range} @@\n+#theirs\n \n auto vmbr1\n iface vmbr1 inet manual\n");
+        for range in ["-12,3 +12,4", "-100,3 +100,4", "-10 +10,2", "-2,3 +2,4"] {
+            assert_eq!(
+                told(&part(range), json!([])),
+                [format!("{UNNAMED}: comment none -> theirs")],
+                "{range}"
+            );
+        }
+        for range in ["-1,3 +1,4", "-1 +1,2", "-0,0 +1,4"] {
+            assert_eq!(told(&part(range), json!([])), Vec::<String>::new(), "{range}");
+        }
+    }
+
     /// The context of a difference is three lines.
     #[test]
     fn a_change_far_behind_the_name_is_told_by_the_interface_that_has_its_lines() {
@@ -348,21 +336,5 @@ mod tests {
         assert_eq!(told_of(two), ["vmbr0: mtu none -> 9000"]);
         let alike = json!([bridge("vmbr0", "eno1"), bridge("vmbr1", "eno1")]);
         assert_eq!(told_of(alike), [format!("{UNNAMED}: mtu none -> 9000")]);
-    }
-
-    #[test]
-    fn entries_are_told_as_the_file_is() {
-        let before = entries(&[
-            json!({"iface": "vmbr5", "type": "bridge", "cidr": "10.0.0.1/24", "address": "10.0.0.1",
-            "method": "static", "bridge_ports": "", "active": 1, "priority": 4}),
-        ]);
-        let after =
-            entries(&[json!({"iface": "vmbr5", "type": "bridge", "method": "manual", "bridge_ports": "",
-            "priority": 9})]);
-        let change = Change::between("vmbr5", before.get("vmbr5"), after.get("vmbr5")).unwrap();
-        assert_eq!(change.to_string(), "vmbr5: address 10.0.0.1/24 -> none");
-        let gone = Change::between("vmbr5", before.get("vmbr5"), None).unwrap();
-        assert_eq!(gone.to_string(), "vmbr5: deleted");
-        assert_eq!(Change::between("vmbr5", before.get("vmbr5"), before.get("vmbr5")), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
 use crate::values::{flag as flag_of, int, text as text_of, texts as texts_of, with, with_unknown};
 
 /// Where interfaces are staged.
-pub(crate) const NODE_NETWORK: &str = "/nodes/{node_name}/network";
+const NODE_NETWORK: &str = "/nodes/{node_name}/network";
 
 const PLACE: &str = "/nodes/{node_name}/network/{name}";
 
@@ -23,14 +23,14 @@ type Constants = &'static [(&'static str, &'static str)];
 
 /// What is reloaded to apply a change of an interface, where its node is known.
 pub(crate) fn batch(object: &Object, value: &Value) -> Option<String> {
-    let node = text_of(value, "node_name").filter(|_| object.create.1 == NODE_NETWORK)?;
+    let node = text_of(value, "node_name").filter(|_| object.hooks.is_interface())?;
     Some(format!("the network of {node}"))
 }
 
 /// What Proxmox VE refuses to a second interface of a node, staged or not (PVE::API2::Network): a name, a default gateway,
 /// and to be in a bridge or bond, which nothing is that has an address.
 pub(crate) fn holds(object: &Object, value: &Value) -> Vec<String> {
-    if object.create.1 != NODE_NETWORK {
+    if !object.hooks.is_interface() {
         return Vec::new();
     }
     let is_set = |attribute: &&str| text_of(value, attribute).is_some_and(|text| !text.is_empty());
@@ -228,6 +228,10 @@ enum Shape {
 
 #[async_trait]
 impl Hooks for Interface {
+    fn is_interface(&self) -> bool {
+        true
+    }
+
     fn validate(&self, config: &Value) -> Vec<Problem> {
         match self.shape {
             Shape::Bridge => unused_vids(config),

@@ -1,17 +1,20 @@
 //! What belongs to one node: its network, name resolution, time and notes.
 
+mod change;
 mod difference;
 mod hosts;
+mod intended;
 mod interfaces;
 mod refusals;
 mod reload;
+mod reloads;
 mod settings;
 mod staged;
 mod take_back;
 
-pub(crate) use interfaces::{NODE_NETWORK, batch, holds};
+pub(crate) use interfaces::{batch, holds};
 pub(crate) use refusals::remark_on_staged;
-pub(crate) use reload::Reloads;
+pub(crate) use reloads::Reloads;
 pub(crate) use staged::{Turn, is_unfinished};
 
 use crate::object::Object;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_executor::ports::ProviderError;
 
-use super::difference::{Change, listed};
+use super::change::{Change, listed};
 use super::staged::{Foreign, see};
 use crate::cluster::{Cluster, refused};
 
@@ -42,7 +42,7 @@ pub(super) const REVERT: &str = "revert all of it in the network settings of the
 pub(crate) async fn remark_on_staged(
     cluster: &Cluster,
     node: &str,
-    planned: &BTreeSet<String>,
+    planned: Option<&BTreeSet<String>>,
 ) -> Option<String> {
     let changes = see(cluster, node).await.ok()??.changes;
     let found = Foreign::among(&changes, &cluster.reloads.left(node), planned);

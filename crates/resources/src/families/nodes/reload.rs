@@ -3,15 +3,14 @@
 //! begun, Proxmox VE has written the change and offers no way back (PVE::API2::Network, `reload_network_config`), so that
 //! a failure, or a node that is cut off, is told of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
-use super::difference::listed;
+use super::change::listed;
 use super::refusals::{REVERT, SETTLE, also_staged, beside_foreign, not_of_this_run};
 use super::staged::{DUE, Foreign, Staged, is_unfinished, see, takes_away};
 use super::take_back::take_back;
@@ -28,88 +27,6 @@ pub(super) const TIMEOUT: i64 = 100;
 
 /// How often a node is asked whether it can be reached again.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// The state of every node whose network is changed.
-#[derive(Default)]
-pub(crate) struct Reloads {
-    nodes: Mutex<BTreeMap<String, Arc<Reload>>>,
-    /// The interfaces that the plan changes, by their nodes.
-    planned: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    /// Those that an earlier run of the same log has perhaps staged something of.
-    left: Mutex<BTreeMap<String, BTreeSet<String>>>,
-}
-
-/// How far the changes of one node have come.
-#[derive(Default)]
-struct Reload {
-    /// Held while a change is staged, and while what is staged is applied.
-    turn: Arc<tokio::sync::Mutex<Staged>>,
-    /// How many changes were staged.
-    staged: Mutex<u64>,
-    /// The longest that one of those that are not applied allows, in seconds.
-    patience: Mutex<u64>,
-    applied: tokio::sync::Mutex<Applied>,
-}
-
-/// The last reload: the changes up to this one, and why it failed.
-#[derive(Default)]
-struct Applied {
-    last: u64,
-    failure: Option<ProviderError>,
-    /// Whether what was staged is as it was before.
-    is_taken_back: bool,
-}
-
-impl Reloads {
-    fn of(&self, node: &str) -> Arc<Reload> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.entry(node.to_string()).or_default().clone()
-    }
-
-    /// Takes note of an interface that the plan changes, by its values before or after that.
-    pub(crate) fn expect(&self, interface: &Value) {
-        take_down(&self.planned, interface);
-    }
-
-    /// Takes note of an interface that an earlier run of the same log has perhaps staged something of.
-    pub(crate) fn recall(&self, interface: &Value) {
-        take_down(&self.left, interface);
-    }
-
-    fn planned(&self, node: &str) -> BTreeSet<String> {
-        noted(&self.planned, node)
-    }
-
-    /// The interfaces of a node that an earlier run has perhaps staged something of.
-    pub(super) fn left(&self, node: &str) -> BTreeSet<String> {
-        noted(&self.left, node)
-    }
-}
-
-fn take_down(names: &Mutex<BTreeMap<String, BTreeSet<String>>>, interface: &Value) {
-    if let (Some(node), Some(name)) = (text(interface, "node_name"), text(interface, "name")) {
-        let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.entry(node.to_string()).or_default().insert(name.to_string());
-    }
-}
-
-fn noted(names: &Mutex<BTreeMap<String, BTreeSet<String>>>, node: &str) -> BTreeSet<String> {
-    names.lock().unwrap_or_else(PoisonError::into_inner).get(node).cloned().unwrap_or_default()
-}
-
-impl Reload {
-    fn staged(&self) -> u64 {
-        *self.staged.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stage(&self, seconds: u64) -> u64 {
-        let mut patience = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
-        *patience = seconds.max(*patience);
-        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
-        *staged += 1;
-        *staged
-    }
-}
 
 /// The step that applies what is staged.
 const APPLY: Step<'_> = Step::of("apply", "network");
@@ -160,7 +77,8 @@ pub(super) async fn refuse_foreign(
         reloads.recall(prior);
     }
     let mut turn = reloads.of(node).turn.clone().lock_owned().await;
-    let foreign = turn.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await?;
+    values.into_iter().for_each(|value| reloads.take_up(value));
+    let foreign = others(call, node, &mut turn).await?;
     if !foreign.is_empty() {
         return Err(beside_foreign(node, &foreign));
     }
@@ -226,9 +144,9 @@ pub(super) async fn apply(
         tokio::time::sleep(GATHER).await;
         // Those that wait for their turn have it first.
         let mut turn = reload.turn.lock().await;
-        applied.last = reload.staged();
-        let most = std::mem::take(&mut *reload.patience.lock().unwrap_or_else(PoisonError::into_inner));
-        let done = reload_node(call, node, &mut turn, Duration::from_secs(most)).await;
+        applied.last = reload.last();
+        let most = Duration::from_secs(reload.take_patience());
+        let done = reload_node(call, node, &mut turn, most).await;
         applied.failure = done.as_ref().err().map(|(failure, _)| failure.clone());
         applied.is_taken_back = done.as_ref().is_err_and(|(_, is_taken_back)| *is_taken_back);
         if applied.is_taken_back {
@@ -250,17 +168,28 @@ pub(super) async fn apply(
 /// Why a reload was not made, or failed, and whether what was staged is as it was before.
 type Failed = (ProviderError, bool);
 
+/// What others have staged of a node by now.
+async fn others(call: &Call<'_>, node: &str, staged: &mut Staged) -> Result<Foreign, ProviderError> {
+    let reloads = &call.cluster.reloads;
+    staged.foreign(call, node, &reloads.left(node), reloads.planned(node).as_ref()).await
+}
+
+/// The same as something of this run is staged. Where that was reverted by somebody else, nothing of it is left.
+async fn others_beside(call: &Call<'_>, node: &str, staged: &mut Staged) -> Result<Foreign, Failed> {
+    match others(call, node, staged).await {
+        Err(error) if staged.is_undone => {
+            staged.settle(None);
+            call.cluster.reloads.forget(node);
+            Err((error, true))
+        }
+        found => found.map_err(|error| (error, false)),
+    }
+}
+
 async fn reload_node(call: &Call<'_>, node: &str, staged: &mut Staged, most: Duration) -> Result<(), Failed> {
     let kept = |failure: ProviderError| (failure, false);
     call.go_on(APPLY).map_err(kept)?;
-    let reloads = &call.cluster.reloads;
-    let foreign = match staged.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await {
-        Err(error) if staged.is_undone => {
-            staged.settle(None);
-            return Err((error, true));
-        }
-        found => found.map_err(kept)?,
-    };
+    let foreign = others_beside(call, node, staged).await?;
     if !foreign.is_empty() {
         return Err(beside_own(call, node, staged, &foreign).await);
     }
@@ -285,6 +214,7 @@ async fn reload_node(call: &Call<'_>, node: &str, staged: &mut Staged, most: Dur
         call.progress.status(&format!("somebody changed the network of {node} while it was applied: {told}"));
     }
     staged.settle(now);
+    call.cluster.reloads.forget(node);
     Ok(())
 }
 
@@ -292,12 +222,18 @@ async fn reload_node(call: &Call<'_>, node: &str, staged: &mut Staged, most: Dur
 async fn beside_own(call: &Call<'_>, node: &str, staged: &mut Staged, foreign: &Foreign) -> Failed {
     let others = not_of_this_run(node, &foreign.others);
     match take_back(call, node, staged, foreign).await {
-        Some(left) if left.is_empty() => {
+        Ok(left) if left.is_empty() => {
             let hint = format!("what this run had staged was taken back: {SETTLE}");
             (refused(others, Some(&hint)), true)
         }
-        Some(left) => (refused(format!("{others}{}", also_staged("pve", &left)), Some(REVERT)), false),
-        None => (refused(format!("{others}; so would what this run has staged"), Some(REVERT)), false),
+        Ok(left) => {
+            let message = format!("{others}{}", also_staged("pve", &left.changes));
+            (refused(message, Some(&with_reason(REVERT, left.reason.as_deref()))), false)
+        }
+        Err(reason) => {
+            let message = format!("{others}; so would what this run has staged");
+            (refused(message, Some(&with_reason(REVERT, Some(&reason)))), false)
+        }
     }
 }
 
@@ -308,11 +244,11 @@ async fn not_by_half(call: &Call<'_>, node: &str, staged: &mut Staged) -> Failed
         APPLY.on(node)
     );
     match take_back(call, node, staged, &Foreign::default()).await {
-        Some(_) => {
+        Ok(_) => {
             let hint = "what was staged on the node was taken back: put right what failed, and apply again";
             (refused(message, Some(hint)), true)
         }
-        None => (refused(message, Some(NOT_TAKEN_BACK)), false),
+        Err(reason) => (refused(message, Some(&with_reason(NOT_TAKEN_BACK, Some(&reason)))), false),
     }
 }
 
@@ -358,35 +294,43 @@ async fn end_of(call: &Call<'_>, upid: &str, most: Duration) -> Result<(), ApiEr
 async fn not_begun(call: &Call<'_>, node: &str, staged: &mut Staged, error: &ApiError) -> Failed {
     let failure = failed(APPLY.on(node), error);
     let with_hint = |hint: &str| ProviderError { hint: Some(hint.to_string()), ..failure.clone() };
-    let reloads = &call.cluster.reloads;
-    let Ok(foreign) = staged.foreign(call, node, &reloads.left(node), &reloads.planned(node)).await else {
-        return (with_hint(NOT_TAKEN_BACK), false);
+    let foreign = match others_beside(call, node, staged).await {
+        Ok(foreign) => foreign,
+        Err((undone, true)) => return (with_hint(&format!("{}: apply again", undone.message)), true),
+        Err((unseen, false)) => {
+            return (with_hint(&with_reason(NOT_TAKEN_BACK, Some(&unseen.message))), false);
+        }
     };
     match take_back(call, node, staged, &foreign).await {
-        Some(left) if left.is_empty() && error.lost => (
+        Ok(left) if left.is_empty() && error.lost => (
             with_hint(
                 "what was not applied by then was taken back: apply again, which looks at what is there",
             ),
             false,
         ),
-        Some(left) if left.is_empty() && foreign.is_empty() => {
+        Ok(left) if left.is_empty() && foreign.is_empty() => {
             let hint =
                 "what was staged on the node was taken back: put the configuration right and apply again";
             (with_hint(hint), true)
         }
-        Some(left) if left.is_empty() => {
+        Ok(left) if left.is_empty() => {
             let hint = format!(
                 "what this run had staged was taken back, and others have staged {}: {SETTLE}",
                 listed(&foreign.others)
             );
             (with_hint(&hint), true)
         }
-        Some(left) => {
-            let also = format!("{NOT_TAKEN_BACK}: {}", listed(&left));
-            (with_hint(&also), false)
+        Ok(left) => {
+            let hint = with_reason(NOT_TAKEN_BACK, left.reason.as_deref());
+            (with_hint(&format!("{hint}: {}", listed(&left.changes))), false)
         }
-        None => (with_hint(NOT_TAKEN_BACK), false),
+        Err(reason) => (with_hint(&with_reason(NOT_TAKEN_BACK, Some(&reason))), false),
     }
+}
+
+/// That something is to be reverted, with why it is not.
+fn with_reason(hint: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| hint.to_string(), |reason| format!("{hint} (pve could not: {reason})"))
 }
 
 const NOT_TAKEN_BACK: &str =

@@ -6,9 +6,11 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
-use super::difference::{Change, Entries, entries, is_part_of, read};
+use super::change::{Change, Entries, entries, is_part_of};
+use super::difference::read;
+use super::intended::intended;
 use crate::cluster::{ApiError, Call, Cluster, Step, refused};
-use crate::values::{changed, int, text, texts};
+use crate::values::{changed, int};
 
 /// The timeout of an interface that is staged and perhaps not applied. Nobody configures it and the cluster does not tell
 /// it, so that it differs, whatever the cluster says of the rest, until a run has applied the interface.
@@ -80,11 +82,15 @@ impl Foreign {
     }
 
     /// Tells what earlier runs have staged (of the interfaces in `left`) from what others have. `planned` are the interfaces
-    /// that the plan changes; none where no plan was looked at.
-    pub(super) fn among(changes: &[Change], left: &BTreeSet<String>, planned: &BTreeSet<String>) -> Foreign {
+    /// that the plan is about; `None` where no plan was looked at, and nothing is beside it.
+    pub(super) fn among(
+        changes: &[Change],
+        left: &BTreeSet<String>,
+        planned: Option<&BTreeSet<String>>,
+    ) -> Foreign {
         let (own, others): (Vec<Change>, Vec<Change>) =
             changes.iter().cloned().partition(|change| left.contains(&change.name));
-        let is_beside = |change: &Change| !planned.is_empty() && !planned.contains(&change.name);
+        let is_beside = |change: &Change| planned.is_some_and(|planned| !planned.contains(&change.name));
         Foreign { others, left: own.into_iter().filter(is_beside).collect() }
     }
 }
@@ -96,7 +102,7 @@ impl Staged {
         call: &Call<'_>,
         node: &str,
         left: &BTreeSet<String>,
-        planned: &BTreeSet<String>,
+        planned: Option<&BTreeSet<String>>,
     ) -> Result<Foreign, ProviderError> {
         let Some(now) = look(call, node).await? else { return Ok(Foreign::default()) };
         match self.known {
@@ -144,11 +150,14 @@ impl Staged {
             Staged { base, unknown, accepted, own: now.entries, known: Known::Looked, ..Staged::default() };
     }
 
-    /// Whether nothing is staged any more, and nothing was applied either.
+    /// Whether what was staged is gone without having been applied. An interface tells it whose staging changed something:
+    /// it is as it was before, or, where nobody knows how that was, not as it was staged.
     fn was_undone(&self, now: &Entries) -> bool {
-        let is_base =
-            |name: &String| now.get(name) == self.base.get(name) && now.get(name) != self.own.get(name);
-        !self.touched.is_empty() && self.unknown.is_empty() && self.touched.iter().all(is_base)
+        let is_back = |name: &&String| {
+            let (was, own, is) = (self.base.get(*name), self.own.get(*name), now.get(*name));
+            own != is && (was == is || self.unknown.contains(*name))
+        };
+        !self.touched.is_empty() && self.touched.iter().chain(&self.accepted).any(|name| is_back(&name))
     }
 
     /// Takes note of a change as it was asked for: what others did at the same time, of the interface or of others, is not
@@ -167,7 +176,8 @@ impl Staged {
         Ok(())
     }
 
-    /// Makes what was being staged this run's own. Of what is planned of it that is the values that were planned.
+    /// Makes what was being staged this run's own, with the values that were planned of it as far as [`intended`] knows how
+    /// the API tells them.
     fn adopt(&mut self, now: &Entries, planned: Option<&Value>) {
         self.known = Known::Looked;
         let Some((name, takes_away)) = self.staging.take() else { return };
@@ -201,11 +211,18 @@ impl Staged {
         }
     }
 
-    /// What of all that is staged is this run's, or of an earlier one that it goes on with.
-    pub(super) fn own_among(&self, changes: &[Change]) -> Vec<Change> {
-        let is_own =
-            |change: &&Change| self.touched.contains(&change.name) || self.accepted.contains(&change.name);
-        changes.iter().filter(is_own).cloned().collect()
+    /// What of this run, or of an earlier one that it goes on with, is still staged. An interface of which it is known how
+    /// it was tells that itself; the difference, which need not name what it is about, tells of the others.
+    pub(super) fn still_staged(&self, now: &Seen) -> Vec<Change> {
+        let names: BTreeSet<&String> =
+            self.touched.iter().chain(&self.accepted).filter(|name| !self.unknown.contains(*name)).collect();
+        let is_of_unknown = |change: &&Change| {
+            self.unknown.contains(&change.name) || change.is_unnamed() && !self.unknown.is_empty()
+        };
+        let known = names.into_iter();
+        let known =
+            known.filter_map(|name| Change::between(name, self.base.get(name), now.entries.get(name)));
+        known.chain(now.changes.iter().filter(is_of_unknown).cloned()).collect()
     }
 
     /// What others did while everything was applied, which nobody could refuse any more.
@@ -217,66 +234,23 @@ impl Staged {
             .collect()
     }
 
-    /// Nothing is staged any more.
+    /// Nothing of this run is staged any more. What is there by now is of others.
     pub(super) fn settle(&mut self, now: Option<Seen>) {
-        match now {
+        match now.filter(|now| now.changes.is_empty()) {
             Some(now) => self.begin(now),
             None => *self = Staged::default(),
         }
     }
 
     /// What this run has staged is as it was before.
-    pub(super) fn take_note_of_return(&mut self) {
+    pub(super) fn take_note_of_return(&mut self, now: &Entries) {
         for name in std::mem::take(&mut self.touched) {
-            match self.base.get(&name) {
+            match now.get(&name) {
                 Some(entry) => drop(self.own.insert(name, entry.clone())),
                 None => drop(self.own.remove(&name)),
             }
         }
         self.takes_away = false;
-    }
-}
-
-/// An interface as it was asked for: what is there, with the planned values in the place of others.
-fn intended(planned: &Value, mut entry: Map<String, Json>) -> Map<String, Json> {
-    if entry.is_empty() {
-        entry.insert("iface".into(), Json::from(text(planned, "name").unwrap_or_default()));
-    }
-    let one = |name: &str| planned.get(name).filter(|part| part.is_known()).map(|_| text(planned, name));
-    let list =
-        |name: &str| planned.get(name).filter(|part| part.is_wholly_known()).map(|_| texts(planned, name));
-    for (name, option) in
-        [("address", "cidr"), ("gateway", "gateway"), ("address6", "cidr6"), ("gateway6", "gateway6")]
-    {
-        let Some(wanted) = one(name) else { continue };
-        let found = entry.get(option).and_then(Json::as_str);
-        if wanted.map(plain_address) != found.map(plain_address) {
-            put(&mut entry, option, wanted.map(String::from));
-        }
-    }
-    for (name, option) in [("ports", "bridge_ports"), ("slaves", "slaves")] {
-        let Some(wanted) = list(name) else { continue };
-        let found = entry.get(option).and_then(Json::as_str).unwrap_or_default();
-        if found.split_whitespace().collect::<BTreeSet<_>>() != wanted.iter().map(String::as_str).collect() {
-            put(&mut entry, option, Some(wanted.join(" ")));
-        }
-    }
-    entry
-}
-
-/// An address in one spelling.
-fn plain_address(text: &str) -> String {
-    let (address, bits) = text.split_once('/').unwrap_or((text, ""));
-    match address.parse::<std::net::IpAddr>() {
-        Ok(address) => format!("{address}/{bits}"),
-        Err(_) => text.to_string(),
-    }
-}
-
-fn put(entry: &mut Map<String, Json>, option: &str, wanted: Option<String>) {
-    match wanted {
-        Some(wanted) => drop(entry.insert(option.to_string(), Json::from(wanted))),
-        None => drop(entry.remove(option)),
     }
 }
 
@@ -304,7 +278,7 @@ pub(super) fn takes_away(prior: Option<&Value>, planned: Option<&Value>) -> bool
     is_unfinished(prior) || changed(prior, planned).iter().any(is_less)
 }
 
-pub(super) async fn look(call: &Call<'_>, node: &str) -> Result<Option<Seen>, ProviderError> {
+async fn look(call: &Call<'_>, node: &str) -> Result<Option<Seen>, ProviderError> {
     let seen = see(call.cluster, node).await;
     seen.map_err(|error| call.failed(Step::of("look for", "staged changes of the node"), &error))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::difference::Change;
-use super::staged::{Foreign, Staged, look, see};
+use super::change::Change;
+use super::staged::{Foreign, Seen, Staged, see};
 use crate::cluster::{ApiError, Call, Method};
 
 /// What the API takes of an interface (PVE::API2::Network, `$confdesc`) and tells as it takes it.
@@ -31,34 +31,59 @@ const SETTABLE: &[&str] = &[
     "vlan-raw-device",
 ];
 
-/// Takes back what this run has staged. What of it is still staged afterwards: nothing, or what applying what others have
-/// staged would also do. `None` where that cannot be told.
+/// What taking back came to.
+#[derive(Default)]
+pub(super) struct Left {
+    /// What of it is still staged: applying what others have staged would also do that.
+    pub(super) changes: Vec<Change>,
+    /// Why the first one could not be put back, where the cluster said why.
+    pub(super) reason: Option<String>,
+}
+
+impl Left {
+    /// Whether everything was taken back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// Takes back what this run has staged.
+///
+/// # Errors
+/// Why it cannot be told what is still staged.
 pub(super) async fn take_back(
     call: &Call<'_>,
     node: &str,
     staged: &mut Staged,
     foreign: &Foreign,
-) -> Option<Vec<Change>> {
+) -> Result<Left, String> {
     if foreign.is_empty() {
         let path = format!("/nodes/{node}/network");
-        call.cluster.api.send(Method::Delete, &path, &[]).await.ok()?;
+        call.cluster.api.send(Method::Delete, &path, &[]).await.map_err(|error| error.message)?;
         staged.settle(None);
-        return Some(Vec::new());
+        call.cluster.reloads.forget(node);
+        return Ok(Left::default());
     }
-    for name in staged.touched.clone().iter().rev() {
-        let Ok(Some(now)) = look(call, node).await else { return None };
-        if !staged.unknown.contains(name) {
-            let (now, before) = (now.entries.get(name), staged.base.get(name));
-            // What cannot be put back shows below.
-            let _ = put_back(call, node, name, now, before).await;
+    let mut reason = None;
+    for name in staged.touched.clone().iter().rev().filter(|name| !staged.unknown.contains(*name)) {
+        let now = seen(call, node).await?;
+        let (now, before) = (now.entries.get(name), staged.base.get(name));
+        if let Err(error) = put_back(call, node, name, now, before).await {
+            reason.get_or_insert(error.message);
         }
     }
-    let now = see(call.cluster, node).await.ok()??;
-    let left = staged.own_among(&now.changes);
+    let now = seen(call, node).await?;
+    let left = Left { changes: staged.still_staged(&now), reason };
     if left.is_empty() {
-        staged.take_note_of_return();
+        staged.take_note_of_return(&now.entries);
+        call.cluster.reloads.forget(node);
     }
-    Some(left)
+    Ok(left)
+}
+
+async fn seen(call: &Call<'_>, node: &str) -> Result<Seen, String> {
+    let seen = see(call.cluster, node).await.map_err(|error| error.message)?;
+    seen.ok_or_else(|| "the node does not tell what is staged".to_string())
 }
 
 /// Makes an interface what it was before. Options that the API does not take would be lost with one that is made anew.

@@ -9,7 +9,8 @@ use serde_json::{Value as Json, json};
 
 use super::super::watched::Watched;
 use super::super::{Recorder, World};
-use super::networks::{BRIDGE, Staging, count};
+use super::networks::{BRIDGE, count};
+use super::staging::Staging;
 use super::store::Store;
 use super::world;
 

@@ -1,23 +1,22 @@
 //! Changes of a node's network: applied once, taken back where they cannot be applied.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use pve_executor::ports::{Provider, ReadRequest};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::super::simulated::refused::{Refusing, refusal};
-use super::super::watched::{Watch, Watched};
+use super::super::simulated::refused::Refusing;
+use super::super::watched::Watched;
 use super::super::{Recorder, World};
+use super::staging::Staging;
 use super::store::Store;
 use super::world;
-use crate::cluster::{Api, ApiError, Method, NodeNetwork};
+use crate::cluster::ApiError;
 
 pub(super) const BRIDGE: &str = "proxmox_network_linux_bridge";
 
-fn bridge(name: &str) -> Json {
+pub(super) fn bridge(name: &str) -> Json {
     json!({"node_name": "pve", "name": name, "timeout_reload": 5})
 }
 
@@ -147,182 +146,6 @@ async fn a_change_is_not_staged_while_another_one_is_applied_or_taken_back() {
     assert!(agree, "{writes:?}");
 }
 
-fn broken() -> ApiError {
-    ApiError { message: "it broke".into(), hint: None, status: None, lost: true }
-}
-
-type Interfaces = BTreeMap<String, Map<String, Json>>;
-
-/// A node that keeps interfaces, and tells what is staged of them.
-#[derive(Default)]
-pub(super) struct Staging {
-    running: Mutex<Interfaces>,
-    pending: Mutex<Option<Interfaces>>,
-    /// The next change is staged, and its answer lost.
-    pub(super) loses: Mutex<bool>,
-    /// How often it tells what is staged until it fails to, once.
-    pub(super) tells: Mutex<Option<usize>>,
-    /// The reload does not begin.
-    is_refused: bool,
-    /// Somebody else stages something as the reload is asked for.
-    is_late: bool,
-    /// Somebody else stages this behind the next change, before anybody can look.
-    follows: Mutex<Option<(&'static str, Option<Json>)>>,
-}
-
-impl Staging {
-    /// Stages an interface, or that it goes.
-    pub(super) fn stage(&self, name: &str, entry: Option<Json>) {
-        let mut pending = self.pending.lock().unwrap();
-        let interfaces = pending.get_or_insert_with(|| self.running.lock().unwrap().clone());
-        match entry {
-            Some(mut entry) => {
-                entry["iface"] = json!(name);
-                interfaces.insert(name.to_string(), entry.as_object().unwrap().clone());
-            }
-            None => drop(interfaces.remove(name)),
-        }
-    }
-
-    fn meddle(&self) {
-        self.stage("theirs", Some(json!({"type": "bridge"})));
-    }
-
-    fn changed(&self, name: &str, params: &[(String, String)]) {
-        let known = self.pending.lock().unwrap().clone();
-        let known = known.unwrap_or_else(|| self.running.lock().unwrap().clone());
-        let mut entry = known.get(name).cloned().unwrap_or_default();
-        for (name, value) in params {
-            match name.as_str() {
-                "delete" => value.split(',').for_each(|gone| drop(entry.remove(gone))),
-                _ => drop(entry.insert(name.clone(), json!(value))),
-            }
-        }
-        self.stage(name, Some(Json::Object(entry)));
-    }
-
-    /// The names of interfaces of which something is staged.
-    pub(super) fn staged(&self) -> Vec<String> {
-        let running = self.running.lock().unwrap();
-        let pending = self.pending.lock().unwrap();
-        let Some(pending) = pending.as_ref() else { return Vec::new() };
-        let names: BTreeSet<&String> = running.keys().chain(pending.keys()).collect();
-        names.into_iter().filter(|name| running.get(*name) != pending.get(*name)).cloned().collect()
-    }
-
-    fn difference(&self) -> Option<String> {
-        let text = |sign: char, name: &str, entry: Option<&Map<String, Json>>| {
-            let options =
-                entry.into_iter().flatten().filter(|(name, _)| !["iface", "type"].contains(&name.as_str()));
-            let options: String = options
-                .map(|(name, value)| format!("{sign}\t{name} {}\n", value.as_str().unwrap()))
-                .collect();
-            entry.map(|_| format!("{sign}iface {name} inet manual\n{options}")).unwrap_or_default()
-        };
-        let running = self.running.lock().unwrap().clone();
-        let pending = self.pending.lock().unwrap().clone().unwrap_or_default();
-        let one = |name: &String| text('-', name, running.get(name)) + &text('+', name, pending.get(name));
-        let staged = self.staged();
-        (!staged.is_empty()).then(|| staged.iter().map(one).collect())
-    }
-}
-
-#[async_trait]
-impl Watch for Staging {
-    async fn before(
-        &self,
-        _: &dyn Api,
-        method: Method,
-        path: &str,
-        params: &[(String, String)],
-    ) -> Result<(), ApiError> {
-        let name = path.strip_prefix("/nodes/pve/network/");
-        let made = params.iter().find(|(name, _)| name == "iface").map(|(_, name)| name.as_str());
-        match (method, name) {
-            (Method::Get, _) => return Ok(()),
-            (Method::Put, None) if self.is_refused => {
-                if self.is_late {
-                    self.meddle();
-                }
-                return Err(refusal());
-            }
-            (Method::Put, None) => {
-                let pending = self.pending.lock().unwrap().take();
-                pending.into_iter().for_each(|pending| *self.running.lock().unwrap() = pending);
-            }
-            (Method::Delete, None) => *self.pending.lock().unwrap() = None,
-            (Method::Delete, Some(name)) => self.stage(name, None),
-            (_, name) => self.changed(name.or(made).unwrap(), params),
-        }
-        if let Some((name, entry)) = self.follows.lock().unwrap().take() {
-            self.stage(name, entry);
-        }
-        match std::mem::take(&mut *self.loses.lock().unwrap()) {
-            true => Err(broken()),
-            false => Ok(()),
-        }
-    }
-
-    async fn node_network(&self, _: &dyn Api, _: &str) -> Result<Option<NodeNetwork>, ApiError> {
-        let left = self.tells.lock().unwrap().take();
-        *self.tells.lock().unwrap() = left.and_then(|left| left.checked_sub(1));
-        if left == Some(0) {
-            return Err(broken());
-        }
-        let changes = self.difference();
-        let pending = self.pending.lock().unwrap().clone();
-        let interfaces = pending.unwrap_or_else(|| self.running.lock().unwrap().clone());
-        Ok(Some(NodeNetwork { interfaces: interfaces.into_values().map(Json::Object).collect(), changes }))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_somebody_else_stages_in_the_middle_of_a_run_is_neither_applied_nor_thrown_away() {
-    let (inner, store) = world(BRIDGE);
-    let api = Watched::over(&inner.api, Staging::default());
-    let world = World::over(BRIDGE, api.clone());
-    let recorder = Recorder::default();
-    let configs = ["vmbr1", "vmbr2", "vmbr3"].map(|name| world.config(bridge(name)));
-    // Those of one run are no obstacle to each other.
-    let [one, two] = [0, 1].map(|index| world.try_apply(None, Some(&configs[index]), &recorder));
-    let (one, two) = tokio::join!(one, two);
-    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
-    // Between the change and its reload.
-    let meddling = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        api.meddle();
-    };
-    let (three, ()) = tokio::join!(world.try_apply(None, Some(&configs[2]), &recorder), meddling);
-    let error = three.unwrap_err();
-    assert!(error.message.contains("not of this run") && error.message.ends_with("theirs: new"), "{error:?}");
-    assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 1, "that of the first two");
-    assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0);
-    assert!(error.hint.unwrap().starts_with("what this run had staged was taken back: "));
-    assert!(error.left.is_none() && api.staged() == ["theirs"], "{:?}", api.staged());
-    // Before the next change.
-    let change = world.config(json!({"node_name": "pve", "name": "vmbr1", "comment": "c"}));
-    let posted = store.requests().len();
-    let error = world.try_apply(one.unwrap().as_ref(), Some(&change), &recorder).await.unwrap_err();
-    assert!(error.message.contains("not of this run"), "{}", error.message);
-    assert!(store.requests()[posted..].iter().all(|request| request.starts_with("Get ")));
-}
-
-#[tokio::test(start_paused = true)]
-async fn taking_back_throws_away_what_is_ones_own_alone() {
-    for (is_late, deleted) in [(false, 1), (true, 0)] {
-        let (inner, store) = world(BRIDGE);
-        let refused = Staging { is_refused: true, is_late, ..Staging::default() };
-        let api = Watched::over(&inner.api, refused);
-        let world = World::over(BRIDGE, api.clone());
-        let config = world.config(bridge("vmbr1"));
-        let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
-        assert!(error.message.contains("not now"), "{}", error.message);
-        assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), deleted);
-        assert!(error.hint.unwrap().contains("was taken back") && error.left.is_none());
-        assert_eq!(api.staged(), if is_late { vec!["theirs"] } else { vec![] });
-    }
-}
-
 #[tokio::test]
 async fn what_could_not_be_read_afterwards_is_not_staged() {
     let (world, store) = world(BRIDGE);
@@ -336,12 +159,11 @@ async fn what_could_not_be_read_afterwards_is_not_staged() {
 }
 
 /// A node of which the deletion of `vmbr1` is staged.
-fn leaving() -> (World, Arc<Watched<Staging>>, Arc<Store>) {
+pub(super) fn leaving() -> (World, Arc<Watched<Staging>>, Arc<Store>) {
     let (inner, store) = world(BRIDGE);
     let api = Watched::over(&inner.api, Staging::default());
     for name in ["vmbr0", "vmbr1"] {
-        let entry = json!({"iface": name, "type": "bridge", "cidr": "192.0.2.1/24"});
-        api.running.lock().unwrap().insert(name.to_string(), entry.as_object().unwrap().clone());
+        api.run(name, json!({"type": "bridge", "cidr": "192.0.2.1/24"}));
     }
     api.stage("vmbr1", None);
     (World::over(BRIDGE, api.clone()), api, store)
@@ -374,7 +196,7 @@ async fn what_a_crash_left_staged_is_not_applied_by_a_plan_that_is_about_less() 
         (
             "vmbr0",
             Some(json!({"type": "bridge", "cidr": "192.0.2.9/24"})),
-            Some("vmbr0: cidr 192.0.2.1/24 -> 192.0.2.9/24"),
+            Some("vmbr0: address 192.0.2.1/24 -> 192.0.2.9/24"),
         ),
         ("vmbr9", Some(json!({"type": "bridge"})), Some("vmbr9: new")),
         ("eno1", Some(json!({"type": "eth"})), None),
@@ -386,41 +208,13 @@ async fn what_a_crash_left_staged_is_not_applied_by_a_plan_that_is_about_less() 
         let request =
             ReadRequest { address: world.address.clone(), provider: "proxmox".into(), prior, identity: None };
         let left = world.provider.remains(request, &["delete".to_string()]).await.unwrap().unwrap();
-        world.provider.doubts(&[world.request(Some(&left), Some(&config))]).await;
+        world.provider.expect(&[world.request(Some(&left), Some(&config))]);
         let done = world.try_apply(Some(&left), Some(&config), &Recorder::default()).await;
-        assert_eq!(done.is_err(), told.is_some(), "{name}");
+        assert_eq!(done.is_err(), told.is_some(), "{name}: {done:?}");
         if let (Err(error), Some(told)) = (done, told) {
             assert!(error.message.contains("not of this run") && error.message.ends_with(told), "{error:?}");
             assert!(store.requests().iter().all(|request| request.starts_with("Get ")));
         }
-    }
-}
-
-/// Between a change and the look at what it staged: whatever they do, of whatever interface, is theirs.
-#[tokio::test(start_paused = true)]
-async fn what_others_stage_right_behind_a_change_is_not_taken_for_it() {
-    let entry = |address: &str| Some(json!({"type": "bridge", "cidr": address, "gateway": "192.0.2.254"}));
-    for (name, entry, told) in [
-        ("vmbr9", entry("192.0.2.9/24"), "vmbr9: new"),
-        ("vmbr0", None, "vmbr0: deleted"),
-        (
-            "vmbr1",
-            entry("192.0.2.9/24"),
-            "vmbr1: address 192.0.2.1/24 -> 192.0.2.9/24, gateway none -> 192.0.2.254",
-        ),
-        ("vmbr1", None, "was reverted by somebody else"),
-    ] {
-        let (inner, store) = world(BRIDGE);
-        let api = Watched::over(&inner.api, Staging::default());
-        let running = json!({"iface": "vmbr0", "type": "bridge", "cidr": "192.0.2.8/24"});
-        api.running.lock().unwrap().insert("vmbr0".into(), running.as_object().unwrap().clone());
-        *api.follows.lock().unwrap() = Some((name, entry));
-        let world = World::over(BRIDGE, api.clone());
-        let config = world.config(json!({"node_name": "pve", "name": "vmbr1", "address": "192.0.2.1/24"}));
-        let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
-        assert!(error.message.contains(told), "{error:?}");
-        assert_eq!(count(&store.requests(), "Put /nodes/pve/network "), 0);
-        assert_eq!(count(&store.requests(), "Delete /nodes/pve/network "), 0);
     }
 }
 
