@@ -6,12 +6,15 @@
 mod simulated;
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, Project};
 
 const NETWORK: &str = "/nodes/pve/network";
+
+/// How long a run may take to stage something.
+const LONGEST: Duration = Duration::from_secs(120);
 
 fn bridge(label: &str, name: &str, attributes: &str) -> String {
     format!(
@@ -34,11 +37,12 @@ fn killed(cluster: &Cluster, project: &Project, method: &str) {
     let mut command = project.command(&["apply", "--auto-approve"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let is_sent = || cluster.requests().iter().any(|request| request.method == method);
-    while !is_sent() {
+    let until = Instant::now() + LONGEST;
+    while !(is_sent() && is_staged(cluster)) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        assert!(Instant::now() < until, "nothing is staged by then");
         std::thread::yield_now();
     }
-    while !is_staged(cluster) {}
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(is_staged(cluster) && reloads(cluster) == 0);
@@ -153,11 +157,14 @@ fn two_configurations_of_one_cluster_stage_together() {
         bridge("c", "vmbr7", "provider = proxmox.two\n  depends_on = [proxmox_network_linux_bridge.a]"),
     ];
     let project = Project::of(&cluster, &main.concat());
-    for command in ["apply", "destroy"] {
-        for _ in 0..2 {
+    for (command, are_there) in [("apply", true), ("destroy", false)] {
+        for wanted in [1, 0] {
             cluster.forget_requests();
             let said = project.ok(&[command, "--auto-approve"]);
-            assert!(reloads(&cluster) <= 1, "{said}");
+            assert_eq!(reloads(&cluster), wanted, "{said}");
+            let names = names(&cluster);
+            let there = ["vmbr5", "vmbr6", "vmbr7"].map(|name| names.iter().any(|known| known == name));
+            assert_eq!(there, [are_there; 3], "{said}");
         }
     }
 }
