@@ -1,7 +1,7 @@
 //! What runs that were stopped, and others, have staged of a node's network: each is told from the other, and nothing of
 //! others is applied or thrown away.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![expect(clippy::unwrap_used, reason = "what fails should end the test")]
 
 mod simulated;
 
