@@ -2,11 +2,11 @@
 //! that file and the next one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json, json};
+use similar::TextDiff;
 
 use super::super::simulated::refused::refusal;
 use super::super::watched::Watch;
@@ -98,16 +98,13 @@ impl Staging {
         names.into_iter().filter(|name| running.get(*name) != pending.get(*name)).cloned().collect()
     }
 
-    /// What `diff` says of the two files, asked as PVE::INotify asks it.
+    /// What `diff -u` says of the two files, as PVE::INotify asks it.
     pub(super) fn difference(&self) -> Option<String> {
         let pending = self.pending.lock().unwrap().clone()?;
-        let folder = tempfile::tempdir().unwrap();
-        let files = ["interfaces", "interfaces.new"].map(|name| folder.path().join(name));
-        std::fs::write(&files[0], file(&self.running.lock().unwrap())).unwrap();
-        std::fs::write(&files[1], file(&pending)).unwrap();
-        let told = Command::new("diff").args(["-b", "-N", "-u", "--"]).args(&files).output().unwrap();
-        assert!(told.stderr.is_empty(), "{told:?}");
-        Some(String::from_utf8(told.stdout).unwrap())
+        let [before, after] = [file(&self.running.lock().unwrap()), file(&pending)];
+        let lines = TextDiff::from_lines(&before, &after);
+        let path = "/etc/network/interfaces";
+        Some(lines.unified_diff().header(path, &format!("{path}.new")).to_string())
     }
 }
 
