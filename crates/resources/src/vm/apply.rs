@@ -5,10 +5,11 @@ use pve_model::Value;
 use pve_model::schema::Block;
 
 use super::decode::decode_vm;
-use super::drive_changes::{DriveChanges, drive_changes, in_the_way, initial_drives};
+use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
 use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
+use super::media::{InTheWay, in_the_way};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, surplus_devices, with_uuid};
 use crate::cluster::{Method, Step, refused};
 use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
@@ -91,15 +92,8 @@ impl Target<'_> {
             drives = drive_changes(&observed, known.as_ref(), planned);
             drives.resend(&observed, planned, &taken_back);
         }
-        if let Some((interface, has_it)) = in_the_way(&observed, prior, planned, &drives) {
-            let message = format!(
-                "{}: the cloud-init drive would take {interface}, which has {has_it}",
-                self.call.object
-            );
-            return Err(refused(message, Some("write a free one as interface of its initialization block")));
-        }
-        let lost = drives.delete.iter().chain(&drives.renewed).chain(&drives.freed);
-        let lost = lost.filter(|name| observed.config.contains_key(*name));
+        self.refuse_in_the_way(in_the_way(&observed, prior, planned, &drives))?;
+        let lost = drives.leaving().filter(|name| observed.config.contains_key(*name));
         let observed = match self.lift_protection(lost, &observed, planned).await? {
             true => self.look_at_options().await?,
             false => observed,
@@ -111,13 +105,13 @@ impl Target<'_> {
             was_running = false;
         }
         let moved = self.move_disks(&drives, (prior, planned), taken_back).await?;
+        self.free_media(&drives, planned).await?;
         self.import_images(&drives.imports, planned).await?;
-        self.free_cloud_init(&drives, planned).await?;
         let growing = drives.sizes_of_changed(&observed);
         self.resize_disks(&growing, planned).await?;
         let is_same = drives.moves.is_empty()
             && drives.imports.is_empty()
-            && drives.freed.is_none()
+            && drives.freed.is_empty()
             && growing.is_empty();
         let observed = if is_same { observed } else { self.look_at_options().await? };
         self.call.refuse_taken_over(&observed)?;
@@ -142,9 +136,17 @@ impl Target<'_> {
         self.change_power(planned, was_running, prior.is_some()).await?;
         if was_running {
             // What a running VM holds on to is set aside only now.
-            self.destroy_unused(&observed, prior, &drives).await?;
+            self.destroy_unused(&observed, (prior, planned), &drives).await?;
         }
         Ok(())
+    }
+
+    /// A drive for media takes no other drive's place.
+    fn refuse_in_the_way(&self, found: Option<InTheWay>) -> Result<(), ProviderError> {
+        let Some(InTheWay { block, interface, has_it }) = found else { return Ok(()) };
+        let drive = if block == "cdrom" { "CD-ROM drive" } else { "cloud-init drive" };
+        let message = format!("{}: the {drive} would take {interface}, which has {has_it}", self.call.object);
+        Err(refused(message, Some(&*format!("write a free one as interface of its {block} block"))))
     }
 
     /// Sends the options that differ. The description comes with them, in place of the marker.
@@ -169,7 +171,7 @@ impl Target<'_> {
         if cloned && prior.is_none() {
             set.put("cipassword", encode_options(planned, false).0.get("cipassword"));
         }
-        delete.extend(drives.delete.iter().cloned());
+        delete.extend(drives.deletions(observed));
         let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));
         match text(planned, "description") {
             Some(description) if marked => set.put("description", Some(description)),
@@ -199,7 +201,7 @@ impl Target<'_> {
         let most = timeout(planned, "timeout_create");
         self.call.step(Step::CONFIGURE, Method::Post, &self.path("/config"), &set, most).await?;
         self.restore_boot_order(planned, &set).await?;
-        self.destroy_unused(observed, prior, drives).await
+        self.destroy_unused(observed, (prior, planned), drives).await
     }
 
     /// The API adds each new CD-ROM drive to the boot order, whatever order comes with it.

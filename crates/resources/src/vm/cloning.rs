@@ -6,8 +6,8 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Path, PathStep, Value};
 
 use super::apply::Target;
-use super::drive_changes::present_cloud_init;
 use super::drives::encode_cloud_init;
+use super::media::present_cloud_init;
 use crate::adoption::INHERITED;
 use crate::cluster::{Method, Step, refused};
 use crate::guest::timeout;

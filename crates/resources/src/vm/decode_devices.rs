@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::drives::{SPEEDS, has_option};
 use super::encode_devices::trunks;
+use super::media::is_cdrom;
 use crate::guest::Extent;
 use crate::observed::Observed;
 use crate::property::Properties;
@@ -213,15 +214,15 @@ fn decode_special_drives(observed: &Observed, blocks: &mut Map<String, Json>) {
 /// have it is taken for that.
 fn decode_cdrom(observed: &Observed, guide: &Value, extent: Extent) -> Json {
     let known = block(guide, "cdrom").map(|cdrom| text(cdrom, "interface").unwrap_or("ide3").to_string());
-    let is_cdrom = |name: &String| {
+    let is_usual = |name: &String| {
         let is_looked_at = extent == Extent::Everything || name == "ide3";
-        is_looked_at
-            && observed.text(name).is_some_and(|drive| is_media(&drive) && !drive.contains("cloudinit"))
+        is_looked_at && observed.text(name).is_some_and(|drive| is_cdrom(&drive))
     };
     let drives = ["ide", "sata", "scsi"].into_iter().flat_map(|bus| observed.numbered(bus));
-    let found = known.or_else(|| drives.map(|(_, name)| name).find(is_cdrom));
+    let found = known.or_else(|| drives.map(|(_, name)| name).find(is_usual));
     let cdrom = found.and_then(|interface| {
-        let drive = Properties::parse(&observed.text(&interface)?);
+        // A disk that has taken its place is none.
+        let drive = Properties::parse(&observed.text(&interface).filter(|drive| is_cdrom(drive))?);
         let file = drive.first_or("file").unwrap_or_default().to_string();
         let configured = block(guide, "cdrom").and_then(|cdrom| text(cdrom, "file_id"));
         let file = if configured.is_none() && file == "cdrom" { Json::Null } else { json!(file) };

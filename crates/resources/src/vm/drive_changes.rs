@@ -6,10 +6,10 @@ use pve_model::Value;
 
 use super::decode_devices::is_media;
 use super::drives::{
-    Volume, cloud_init_interface, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk,
-    encode_tpm_state, is_cloud_init_drive, other_drive_at,
+    Volume, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk, encode_tpm_state,
 };
 use super::image_import::ImageImport;
+use super::media::{change_cdrom, change_cloud_init};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -31,10 +31,14 @@ pub(super) struct DriveChanges {
     /// Drives to be set. An existing one is `=` and its options: its volume is looked up when it is sent, since a move
     /// changes it.
     pub(super) set: Params,
+    /// The slots of disks, the EFI disk and the TPM state that are taken out.
     pub(super) delete: BTreeSet<String>,
-    /// The cloud-init drive that goes by a request of its own, while the VM does not run: the API refuses another one as long
-    /// as it is there, be it deleted by the same request or pending (PVE::API2::Qemu, `create_disks`).
-    pub(super) freed: Option<String>,
+    /// Drives for media that are taken out, as long as these are what is there.
+    pub(super) media: BTreeSet<String>,
+    /// Drives for media that go by a request of their own, while the VM does not run: the API refuses another cloud-init
+    /// drive as long as there is one, be it deleted by the same request or pending (PVE::API2::Qemu, `create_disks`), and a
+    /// disk in the place of a medium while the VM runs (`vmconfig_update_disk`).
+    pub(super) freed: BTreeSet<String>,
     /// Drives that get another volume in place of the one they have.
     pub(super) renewed: BTreeSet<String>,
     /// Sizes in gibibytes.
@@ -82,13 +86,42 @@ impl DriveChanges {
     }
 
     /// Whether the API refuses a part of it while the VM runs: the TPM state does not move, a disk that the VM boots from
-    /// does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`), and no second cloud-init drive comes.
+    /// does not go (PVE::QemuServer, `clone_disk` and `vm_deviceunplug`), no second cloud-init drive comes, and no disk
+    /// becomes a medium.
     pub(super) fn need_a_stop(&self, observed: &Observed) -> bool {
         let boot = observed.text("boot").unwrap_or_default();
         let mut order = boot.strip_prefix("order=").unwrap_or_default().split(';');
-        self.freed.is_some()
+        !self.freed.is_empty()
             || self.moves.iter().any(|moved| moved.interface == "tpmstate0")
-            || order.any(|device| self.delete.contains(device) || self.renewed.contains(device))
+            || order
+                .any(|device| [&self.delete, &self.media, &self.renewed].iter().any(|go| go.contains(device)))
+            || self.set.0.iter().any(|(name, drive)| {
+                let now = observed.until_start().map_or_else(|| observed.text(name), |now| now.text(name));
+                now.is_some_and(|now| is_media(&now) != is_media(drive))
+            })
+    }
+
+    /// The drives that are taken out, whether something else comes in their place or not.
+    pub(super) fn leaving(&self) -> impl Iterator<Item = &String> {
+        self.delete.iter().chain(&self.media).chain(&self.renewed).chain(&self.freed)
+    }
+
+    /// The options to be deleted. Where a drive for media was there may be a disk by now, which stays.
+    pub(super) fn deletions(&self, observed: &Observed) -> impl Iterator<Item = String> {
+        let is_still = |name: &&String| observed.text(name).is_some_and(|drive| is_media(&drive));
+        self.delete.iter().chain(self.media.iter().filter(is_still)).cloned()
+    }
+
+    /// Drives for media make room for disks, and what is given to something else is set, not deleted.
+    fn make_room(&mut self, observed: &Observed) {
+        let imported = self.imports.iter().map(|import| import.interface().to_string());
+        let disks = self.set.0.iter().filter(|(_, drive)| !is_media(drive)).map(|(name, _)| name.clone());
+        let has_media = |name: &String| observed.text(name).is_some_and(|drive| is_media(&drive));
+        let disks: Vec<String> = imported.chain(disks).collect();
+        self.freed.extend(disks.iter().filter(|name| has_media(name)).cloned());
+        let stays = |name: &String| self.set.0.contains_key(name) || disks.contains(name);
+        self.delete.retain(|name| !stays(name));
+        self.media.retain(|name| !stays(name) && !self.freed.contains(name));
     }
 }
 
@@ -128,10 +161,9 @@ pub(super) fn drive_changes(observed: &Observed, prior: Option<&Value>, planned:
         }
     }
     change_small_drives(observed, prior, planned, &mut changes);
+    change_cdrom(observed, prior, planned, &mut changes);
     change_cloud_init(observed, prior, planned, &mut changes);
-    // A slot that is given to something else is set, not deleted.
-    let set: Vec<String> = changes.set.0.keys().cloned().collect();
-    changes.delete.retain(|name| !set.contains(name));
+    changes.make_room(observed);
     changes
 }
 
@@ -240,92 +272,6 @@ fn change_small_drives(
                 changes.delete.insert(slot.to_string());
             }
             _ => {}
-        }
-    }
-    let before = prior.and_then(encode_cdrom);
-    let wanted = encode_cdrom(planned);
-    // A new VM has its drive already; given once more, the cluster would add it to the boot order.
-    let is_there = |(interface, drive): &(String, Properties)| {
-        let now = observed.text(interface).map(|now| Properties::parse(&now));
-        now.is_some_and(|now| {
-            now.get("media") == Some("cdrom") && now.first_or("file") == drive.first_or("file")
-        })
-    };
-    if before != wanted && !(before.is_none() && wanted.as_ref().is_some_and(is_there)) {
-        if let Some((interface, _)) = before {
-            changes.delete.insert(interface);
-        }
-        if let Some((interface, drive)) = wanted {
-            changes.set.put(&interface, Some(drive));
-        }
-    }
-}
-
-/// What nobody asked to take out, where a new cloud-init drive would go.
-pub(super) fn in_the_way(
-    observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
-    changes: &DriveChanges,
-) -> Option<(String, String)> {
-    let initialization = block(planned, "initialization")?;
-    let interface = cloud_init_place(observed, initialization);
-    if let Some(has_it) = other_drive_at(planned, &interface) {
-        return Some((interface, has_it.to_string()));
-    }
-    let is_new = changes.set.0.get(&interface).is_some_and(|drive| drive.contains(":cloudinit"));
-    let goes = prior.is_some_and(|prior| {
-        all_blocks(prior, "disk").iter().any(|disk| text(disk, "interface") == Some(&*interface))
-    });
-    let has_it = observed.text(&interface).filter(|drive| is_new && !goes && !is_media(drive))?;
-    Some((interface, has_it))
-}
-
-/// The cloud-init drive that there is.
-pub(crate) fn present_cloud_init(observed: &Observed) -> Option<String> {
-    let mut names = observed.config.keys();
-    names.find(|name| observed.text(name).is_some_and(|drive| is_cloud_init_drive(name, &drive))).cloned()
-}
-
-/// Where the cloud-init drive is to be: that of a template stays where it is unless the configuration names another place.
-fn cloud_init_place(observed: &Observed, initialization: &Value) -> String {
-    let named = text(initialization, "interface").map(str::to_string);
-    named.or_else(|| present_cloud_init(observed)).unwrap_or_else(|| cloud_init_interface(initialization))
-}
-
-/// There may be only one cloud-init drive, so one at another place goes first.
-fn change_cloud_init(
-    observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
-    changes: &mut DriveChanges,
-) {
-    let present = present_cloud_init(observed);
-    let before = prior.and_then(|prior| block(prior, "initialization"));
-    let Some(initialization) = block(planned, "initialization") else {
-        if before.is_some() {
-            changes.delete.extend(present);
-        }
-        return;
-    };
-    let format = text(initialization, "file_format");
-    let reformatted = before.is_some_and(|before| format.is_some() && text(before, "file_format") != format);
-    let datastore = text(initialization, "datastore_id").unwrap_or("local-lvm");
-    match present {
-        Some(name) if name == cloud_init_place(observed, initialization) && !reformatted => {
-            let drive = observed.text(&name).unwrap_or_default();
-            if drive.split_once(':').is_some_and(|(now, _)| now != datastore) {
-                changes.moves.push(Move {
-                    interface: name,
-                    datastore: datastore.to_string(),
-                    format: format.map(str::to_string),
-                });
-            }
-        }
-        present => {
-            let place = cloud_init_place(observed, initialization);
-            changes.freed = present.filter(|name| *name != place);
-            changes.set.put(&place, encode_cloud_init(planned).map(|(_, drive)| drive));
         }
     }
 }

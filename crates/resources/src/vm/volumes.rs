@@ -7,13 +7,15 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
 use super::apply::Target;
+use super::decode_devices::is_media;
 use super::drive_changes::DriveChanges;
 use crate::cluster::{Method, Step};
 use crate::guest::timeout;
-use crate::known_volumes::{volume_of, volumes_of_vm};
+use crate::known_volumes::{SMALL_DRIVES, volume_of, volumes_of_vm};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::resizing::{Place, is_smaller};
+use crate::values::{all_blocks, block, text};
 
 impl Target<'_> {
     /// Moves disks that are planned on another datastore. Returns their slots, and those that had a change taken back before.
@@ -47,19 +49,28 @@ impl Target<'_> {
         Ok(done)
     }
 
-    /// Takes out the cloud-init drive that another one replaces.
-    pub(super) async fn free_cloud_init(
+    /// Takes out the drives for media that others replace, where they still are.
+    pub(super) async fn free_media(
         &self,
         drives: &DriveChanges,
         planned: &Value,
     ) -> Result<(), ProviderError> {
-        let Some(interface) = &drives.freed else { return Ok(()) };
-        self.refuse_taken_over().await?;
+        if drives.freed.is_empty() {
+            return Ok(());
+        }
+        let observed = self.look_at_options().await?;
+        self.call.refuse_taken_over(&observed)?;
+        let is_still = |name: &&String| observed.text(name).is_some_and(|drive| is_media(&drive));
+        let names: Vec<&str> = drives.freed.iter().filter(is_still).map(String::as_str).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let names = names.join(",");
         let mut params = Params::default();
-        params.put("delete", Some(interface));
+        params.put("delete", Some(&*names));
+        params.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_create");
-        let step = Step::of("take out", interface);
-        self.call.step(step, Method::Post, &self.path("/config"), &params, most).await
+        self.call.step(Step::of("take out", &names), Method::Post, &self.path("/config"), &params, most).await
     }
 
     /// Grows disks whose lines say less than these sizes, in gibibytes.
@@ -82,27 +93,52 @@ impl Target<'_> {
         Ok(())
     }
 
+    /// The volumes that a change takes out: those that were known of the VM, not what is found where they were. Only a VM that
+    /// this action made has no known ones, and after a migration they may be called differently.
+    fn lost_volumes(
+        &self,
+        before: &Observed,
+        (prior, planned): (Option<&Value>, &Value),
+        drives: &DriveChanges,
+    ) -> Vec<String> {
+        let at = |name: &str| {
+            let drive = before.text(name).filter(|drive| !is_media(drive));
+            drive.and_then(|drive| volume_of(&drive))
+        };
+        let Some(prior) = prior else {
+            let small = SMALL_DRIVES.iter().map(|(_, slot)| *slot);
+            let gone = small.filter(|slot| drives.delete.contains(*slot) || drives.renewed.contains(*slot));
+            return gone.filter_map(at).collect();
+        };
+        let stays = |slot: &str| {
+            let small = SMALL_DRIVES.iter().any(|(name, at)| *at == slot && block(planned, name).is_some());
+            small || all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(slot))
+        };
+        let is_migrated = Step::MIGRATE.is_in(&self.call.done());
+        let known = volumes_of_vm(prior, self.call.identity.as_deref()).into_iter();
+        let gone = known.filter(|(slot, _)| drives.renewed.contains(slot) || !stays(slot));
+        gone.map(|(slot, volume)| at(&slot).filter(|_| is_migrated).unwrap_or(volume)).collect()
+    }
+
     /// Destroys the volumes of disks that were taken out: the API only sets them aside. A slot that was empty already lost
     /// its volume to a change that broke off, or loses it with the reboot that this one comes with.
     pub(super) async fn destroy_unused(
         &self,
         before: &Observed,
-        prior: Option<&Value>,
+        values: (Option<&Value>, &Value),
         drives: &DriveChanges,
     ) -> Result<(), ProviderError> {
-        let identity = self.call.identity.as_deref();
-        let known = prior.map(|prior| volumes_of_vm(prior, identity)).unwrap_or_default();
-        let at = |observed: &Observed, name: &str| observed.text(name).and_then(|drive| volume_of(&drive));
-        let gone = drives.delete.union(&drives.renewed);
-        let volumes: Vec<String> =
-            gone.filter_map(|name| at(before, name).or_else(|| known.get(name).cloned())).collect();
+        let volumes = self.lost_volumes(before, values, drives);
         if volumes.is_empty() {
             return Ok(());
         }
         let now = self.look_at_options().await?;
+        let is_lost = |name: &String| {
+            let volume = now.text(name).and_then(|drive| volume_of(&drive));
+            volume.is_some_and(|volume| volumes.contains(&volume))
+        };
         let unused = now.numbered("unused").into_iter().map(|(_, name)| name);
-        let unused: Vec<String> =
-            unused.filter(|name| at(&now, name).is_some_and(|volume| volumes.contains(&volume))).collect();
+        let unused: Vec<String> = unused.filter(is_lost).collect();
         if unused.is_empty() {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::checks::{validate_cpu, validate_slots};
 use super::cloning::{self, clone_source};
-use super::devices::{bring_devices, cdroms, keep_to, read_devices};
+use super::devices::{bring_devices, cdroms, keep_to, read_devices, refuse_disks_for_cdroms};
 use super::requests::{make_template, migrate, power, stop};
 use crate::cluster::Call;
 use crate::object::{Hooks, Planning};
@@ -54,7 +54,10 @@ impl Hooks for Machine {
         planned: &Value,
     ) -> Result<(), ProviderError> {
         match (self, prior) {
-            (_, Some(prior)) => migrate(call, prior, planned).await,
+            (_, Some(prior)) => {
+                migrate(call, prior, planned).await?;
+                refuse_disks_for_cdroms(call, prior, planned).await
+            }
             (Machine::Cloned, None) => clone_source(call, planned).await,
             (Machine::Made, None) => Ok(()),
         }

@@ -6,7 +6,7 @@ use pve_model::Value;
 
 use super::is_untold;
 use crate::values::{all_blocks, block, changed, flag, same, text, texts};
-use crate::vm::drives::cloud_init_interface;
+use crate::vm::drives::{cloud_init_interface, encode_cdrom};
 
 /// Changes of these take effect without a restart of a running VM.
 const HOT: &[&str] = &[
@@ -115,8 +115,23 @@ fn stop(prior: &Value, planned: &Value) -> Option<String> {
     let drive = |value: &Value| block(value, "initialization").map(cloud_init_interface);
     let is_elsewhere = drive(prior).is_some_and(|old| drive(planned).is_some_and(|new| old != new));
     let elsewhere = is_elsewhere.then(|| "its cloud-init drive goes to another interface".to_string());
-    let reasons: Vec<String> = gone.into_iter().chain(moved).chain(elsewhere).collect();
+    let exchanged = exchanged_media(prior, planned);
+    let exchanged = exchanged.map(|name| format!("{name} changes between a disk and a drive for media"));
+    let reasons: Vec<String> = gone.into_iter().chain(moved).chain(elsewhere).chain(exchanged).collect();
     (!reasons.is_empty()).then(|| reasons.join(", and "))
+}
+
+/// An interface where a drive for media takes the place of a disk, or a disk that of one.
+fn exchanged_media(prior: &Value, planned: &Value) -> Option<String> {
+    let media = |value: &Value| -> Vec<String> {
+        let cdrom = encode_cdrom(value).map(|(interface, _)| interface);
+        cdrom.into_iter().chain(block(value, "initialization").map(cloud_init_interface)).collect()
+    };
+    let disk_at = |value: &Value, name: &str| {
+        all_blocks(value, "disk").iter().any(|disk| text(disk, "interface") == Some(name))
+    };
+    let came = media(planned).into_iter().find(|name| disk_at(prior, name));
+    came.or_else(|| media(prior).into_iter().find(|name| disk_at(planned, name)))
 }
 
 /// What a running VM is rebooted for. Some of what belongs to `cpu` and `memory` is taken while it runs, and all of it where

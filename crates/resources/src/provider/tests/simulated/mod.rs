@@ -11,6 +11,7 @@ mod ha;
 mod inherited;
 mod lockout;
 mod meddling;
+mod media;
 mod moves;
 mod newer_vms;
 mod objects;

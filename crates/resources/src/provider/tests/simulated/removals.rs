@@ -69,7 +69,7 @@ pub(super) async fn apply_known(
 
 /// Breaks the change off at each of its requests in turn, and lets the next run finish it. Every time the guest becomes
 /// what it becomes undisturbed.
-async fn break_off_in_turn(
+pub(super) async fn break_off_in_turn(
     kind: &'static str,
     api_kind: &str,
     with: &Json,
