@@ -188,6 +188,8 @@ pub(crate) fn move_volume(request: &mut Request<'_>) -> Answer {
     })?;
     let delete = request.flag("delete");
     Ok(request.task("move_volume", &vmid.to_string(), |request, outcome| {
+        let from = volumes::split(&source).map_or("", |(storage, _)| storage);
+        volumes::storage(request.state, from)?;
         let bytes = request.state.volumes.get(&source).map_or(0, |volume| volume.size);
         let wanted = Allocation {
             storage: &storage,

@@ -137,6 +137,7 @@ fn move_to_storage(request: &mut Request<'_>) -> Answer {
     log::note_in_task(request, format!("move disk VM {vmid}: move --disk {disk} --storage {storage}"));
     Ok(request.task("qmmove", &vmid.to_string(), |request, outcome| {
         let from = volumes::split(&file).map_or("", |(storage, _)| storage);
+        volumes::storage(request.state, from)?;
         if in_snapshot(request.guest(KIND)?, &file) {
             outcome.say("moving disk with snapshots, snapshots will not be moved!");
         }

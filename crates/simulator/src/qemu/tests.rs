@@ -152,6 +152,21 @@ fn a_tpm_stays_where_it_is_while_the_machine_runs() {
 }
 
 #[test]
+fn a_disk_does_not_leave_a_storage_that_is_gone() {
+    let calls = running();
+    calls.ok(
+        "POST",
+        "/storage",
+        &[("storage", "dd"), ("type", "dir"), ("path", "/x"), ("content", "images")],
+    );
+    calls.ok("PUT", CONFIG, &[("scsi5", "dd:1")]);
+    calls.ok("DELETE", "/storage/dd", &[]);
+    let place = [("disk", "scsi5"), ("storage", "local-lvm")];
+    let upid = calls.ok("POST", "/nodes/pve/qemu/100/move_disk", &place);
+    assert_eq!(calls.task(&upid).0, "storage 'dd' does not exist");
+}
+
+#[test]
 fn a_machine_does_not_start_without_its_snippets() {
     let calls = running();
     calls.ok("POST", "/nodes/pve/qemu/100/status/stop", &[]);
