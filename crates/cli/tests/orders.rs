@@ -286,3 +286,167 @@ resource "proxmox_virtual_environment_metrics_server" "m" {{
         &["takes metrics server graph before it is free", "`create_before_destroy`"],
     );
 }
+
+fn membership() -> &'static str {
+    r#"
+resource "proxmox_pool_membership" "m" {
+  pool_id = proxmox_virtual_environment_pool.p.pool_id
+  vm_id   = proxmox_virtual_environment_vm.m.vm_id
+}
+"#
+}
+
+#[test]
+fn a_guest_stays_in_its_pool_as_a_membership_and_its_own_pool_id_give_way_to_each_other() {
+    let own = pool("p", "pool_id = proxmox_virtual_environment_pool.p.pool_id");
+    let by_membership = pool("p", "") + membership();
+    for (first, second) in [(&own, &by_membership), (&by_membership, &own)] {
+        let (cluster, project) = one_apply(first, second);
+        assert!(!project.ok(&["plan"]).contains("Changed outside"));
+        assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+        let requests = cluster.requests();
+        assert!(!requests.iter().any(|it| it.method == "PUT" && it.path.ends_with("/pools")));
+    }
+}
+
+#[test]
+fn the_membership_of_a_guest_is_made_anew_with_its_pool() {
+    let main = pool("p", "") + membership();
+    let (cluster, project) = changed(&main, &main);
+    let said = project.ok(&["apply", "--auto-approve", "-replace", "proxmox_virtual_environment_pool.p"]);
+    assert!(said.contains("Done: 2 added, 0 changed, 2 destroyed."), "{said}");
+    settled(&project);
+    assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+}
+
+#[test]
+fn what_goes_with_a_user_a_group_or_a_role_that_is_replaced_is_made_anew_in_the_same_run() {
+    let main = r#"
+resource "proxmox_virtual_environment_role" "r" {
+  role_id    = "rr"
+  privileges = ["VM.Audit"]
+}
+resource "proxmox_virtual_environment_group" "g" { group_id = "g1" }
+resource "proxmox_virtual_environment_user" "u" {
+  user_id = "bob@pve"
+  groups  = [proxmox_virtual_environment_group.g.group_id]
+  acl {
+    path    = "/nodes"
+    role_id = proxmox_virtual_environment_role.r.role_id
+  }
+}
+resource "proxmox_user_token" "t" {
+  user_id    = proxmox_virtual_environment_user.u.user_id
+  token_name = "tok"
+}
+resource "proxmox_acl" "user" {
+  user_id = proxmox_virtual_environment_user.u.user_id
+  role_id = proxmox_virtual_environment_role.r.role_id
+  path    = "/vms"
+}
+resource "proxmox_acl" "token" {
+  token_id = proxmox_user_token.t.id
+  role_id  = proxmox_virtual_environment_role.r.role_id
+  path     = "/vms"
+}
+resource "proxmox_acl" "group" {
+  group_id = "g1"
+  role_id  = "PVEVMUser"
+  path     = "/pool"
+  depends_on = [proxmox_virtual_environment_group.g]
+}
+"#;
+    let (cluster, project) = changed(main, main);
+    let cases = [
+        ("user.u", "4 added, 0 changed, 4 destroyed", "it goes away with what it is a part of"),
+        ("group.g", "2 added, 1 changed, 2 destroyed", "group g1 is replaced: that takes it out of this"),
+        ("role.r", "3 added, 1 changed, 3 destroyed", "role rr is replaced: that takes it out of this"),
+    ];
+    let entries = cluster.get("/access/acl");
+    for (block, done, told) in cases {
+        let block = format!("proxmox_virtual_environment_{block}");
+        let said = project.ok(&["apply", "--auto-approve", "-replace", &block]);
+        assert!(said.contains(&format!("Done: {done}.")) && said.contains(told), "{block}: {said}");
+        settled(&project);
+        let ordered = |entries: &serde_json::Value| {
+            let mut entries: Vec<String> =
+                entries.as_array().unwrap().iter().map(ToString::to_string).collect();
+            entries.sort();
+            entries
+        };
+        assert_eq!(ordered(&cluster.get("/access/acl")), ordered(&entries), "{block}");
+        assert_eq!(cluster.get("/access/users/bob@pve")["groups"], serde_json::json!(["g1"]), "{block}");
+    }
+    // With one that goes for good it goes, too, and the plan says so.
+    let role = "resource \"proxmox_virtual_environment_role\" \"r\" {\n  role_id    = \"rr\"\n  privileges = [\"VM.Audit\"]\n}\n";
+    let without = main.replace(role, "").replace("proxmox_virtual_environment_role.r.role_id", "\"rr\"");
+    project.write("main.tf", &format!("{PROVIDER}{without}"));
+    let plan = project.ends(&["plan"]).1;
+    assert!(
+        plan.contains("with it goes what this plan does not make anew: proxmox_acl.token, proxmox_acl.user"),
+        "{plan}"
+    );
+}
+
+fn storage(id: &str, path: &str, datastore: &str) -> String {
+    format!(
+        r#"
+resource "proxmox_storage_directory" "d" {{
+  id      = "{id}"
+  path    = "{path}"
+  content = ["images"]
+}}
+{}"#,
+        with_disk(datastore)
+    )
+}
+
+fn with_disk(datastore: &str) -> String {
+    format!(
+        r#"
+resource "proxmox_virtual_environment_vm" "v" {{
+  node_name = "pve"
+  vm_id     = 540
+  started   = false
+  disk {{
+    interface    = "scsi1"
+    datastore_id = {datastore}
+    file_format  = "qcow2"
+    size         = 2
+  }}
+}}
+"#
+    )
+}
+
+#[test]
+fn a_storage_under_another_name_is_there_before_the_disks_go_and_the_old_one_goes_after_them() {
+    let by_reference = "proxmox_storage_directory.d.id";
+    let first = storage("dd", "/x", by_reference);
+    for second in [storage("d2", "/y", by_reference), storage("d2", "/y", "\"d2\"")] {
+        let (cluster, _project) = one_apply(&first, &second);
+        let disk = cluster.get("/nodes/pve/qemu/540/config")["scsi1"].to_string();
+        assert!(disk.contains("d2:540/"), "{disk}");
+        let requests = cluster.requests();
+        let at = |method: &str, path: &str| {
+            requests.iter().position(|it| it.method == method && it.path.ends_with(path)).unwrap()
+        };
+        let moved = at("POST", "/qemu/540/move_disk");
+        assert!(at("POST", "/storage") < moved && moved < at("DELETE", "/storage/dd"));
+    }
+}
+
+#[test]
+fn a_storage_does_not_go_while_a_guest_has_a_disk_on_it() {
+    let by_reference = "proxmox_storage_directory.d.id";
+    let first = storage("dd", "/x", by_reference);
+    for second in [with_disk("\"dd\""), storage("dd", "/y", by_reference)] {
+        let (cluster, project) = changed(&first, &second);
+        let why =
+            "proxmox_storage_directory.d cannot be destroyed while proxmox_virtual_environment_vm.v has it";
+        is_refused(&cluster, &project, &[why]);
+        // Together they go.
+        project.write("main.tf", PROVIDER);
+        project.ok(&["apply", "--auto-approve"]);
+    }
+}

@@ -158,6 +158,8 @@ pub enum Hold {
     RestsOn,
     /// The cluster destroys it and takes its name out of what names it, which goes along where it names nothing else.
     Loses,
+    /// The same, and what names it stays in any case.
+    Forgets,
 }
 
 /// The rules of one resource kind or data source.
@@ -273,11 +275,11 @@ pub trait KindRules: Send + Sync {
         Vec::new()
     }
 
-    /// The claim of the object that it is a part of and goes away with: the firewall of a guest is none of another guest
-    /// with the same id, and neither is its place in a pool. Where that object is replaced, so is this.
-    fn part_of(&self, present: &Value) -> Option<String> {
+    /// The claims of the objects that it is a part of and goes away with: the firewall of a guest is none of another guest
+    /// with the same id, and neither is its place in a pool. Where one of them is replaced, so is this.
+    fn part_of(&self, present: &Value) -> Vec<String> {
         let _ = present;
-        None
+        Vec::new()
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_model::Value;
 use pve_model::plan::{Action, Change};
-use pve_model::rules::{Named, RulesRegistry};
+use pve_model::rules::{KindRules, Named, RulesRegistry};
+
+use crate::instance::Planned;
 
 /// What something is called, by its provider.
 pub(crate) type Word<'a> = (&'a str, String);
@@ -105,9 +107,16 @@ fn words_named<'a>(
     registry: &dyn RulesRegistry,
 ) -> BTreeSet<Word<'a>> {
     let rules = registry.resource(&change.address.resource.kind);
-    let whole = rules.zip(value).and_then(|(rules, value)| rules.part_of(&value.unmark_deep().0));
+    let whole = rules.zip(value).map(|(rules, value)| rules.part_of(&value.unmark_deep().0));
     let named = named(change, value, registry).into_iter().map(|named| named.what);
-    named.chain(whole).map(|word| (change.provider.as_str(), word)).collect()
+    named.chain(whole.unwrap_or_default()).map(|word| (change.provider.as_str(), word)).collect()
+}
+
+/// Whether an instance is replaced by an object of another name.
+pub(crate) fn is_renamed(planned: &Planned, rules: &dyn KindRules, before: Option<&Value>) -> bool {
+    let claim = |value: Option<&Value>| value.and_then(|value| rules.claim(&value.unmark_deep().0));
+    let is_changed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
+    is_changed && claim(before) != claim(Some(&planned.after))
 }
 
 pub(crate) fn is_destroyed(change: &Change) -> bool {

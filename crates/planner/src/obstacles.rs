@@ -119,6 +119,11 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
     let gone = by_word(&changes, |change| {
         known_as(change, change.before.as_ref().filter(|_| is_destroyed(change)), registry)
     });
+    // Several may be known by one name: the storage, and the pools of the nodes that it is on.
+    let remain = by_word(&changes, |change| {
+        let remains = matches!(change.action, Action::NoOp | Action::Update);
+        known_as(change, change.after.as_ref().filter(|_| remains), registry)
+    });
     let mut held: Vec<(usize, Vec<usize>, String)> = Vec::new();
     if gone.is_empty() {
         return Vec::new();
@@ -128,7 +133,8 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
         for named in named(change, change.before.as_ref(), registry) {
             let word: Word<'_> = (change.provider.as_str(), named.what);
             for victim in gone.get(&word).into_iter().flatten().filter(|victim| **victim != holder) {
-                if matches!(named.hold, Hold::No | Hold::Loses)
+                if matches!(named.hold, Hold::No | Hold::Loses | Hold::Forgets)
+                    || remain.contains_key(&word)
                     || lets_go(plan, holder, *victim, &word, registry)
                     || is_linked(&changes, &own, &word.1, registry)
                 {

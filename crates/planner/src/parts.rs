@@ -7,8 +7,9 @@ use pve_model::rules::{Hold, KindRules, Named, RulesRegistry};
 use pve_model::state::InstanceRecord;
 use pve_model::{InstanceAddress, Path, Value};
 
-use crate::naming::{by_word, identity, is_destroyed};
-use crate::planner::{Planner, recorded};
+use crate::difference::same;
+use crate::naming::{by_word, identity, is_destroyed, known_as, named};
+use crate::planner::{Planner, bare_change, recorded};
 
 /// Says of what is destroyed what goes away with it and is not made anew: a plan may be about that object alone.
 pub fn tell(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
@@ -28,11 +29,10 @@ pub fn tell(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
             continue;
         }
         let present = planner.present(address, record, rules);
-        let Some(whole) = present.and_then(|present| rules.part_of(&present.unmark_deep().0)) else {
-            continue;
-        };
-        for place in gone.get(&(record.provider.as_str(), whole)).into_iter().flatten() {
-            parts.entry(*place).or_default().push(address);
+        let wholes = present.map(|present| rules.part_of(&present.unmark_deep().0)).unwrap_or_default();
+        let places = wholes.into_iter().filter_map(|whole| gone.get(&(record.provider.as_str(), whole)));
+        for place in places.flatten().copied().collect::<BTreeSet<usize>>() {
+            parts.entry(place).or_default().push(address);
         }
     }
     let told = |parts: Vec<&InstanceAddress>| {
@@ -45,6 +45,58 @@ pub fn tell(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
     }
 }
 
+/// Leaves alone what connects an instance with something that its own configuration puts it into: a membership that gives
+/// way to the `pool_id` of the guest.
+pub fn keep_stated(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
+    let mut kept: Vec<(usize, InstanceAddress)> = Vec::new();
+    for (at, link) in planner.changes.iter().enumerate() {
+        if link.action != Action::Delete || link.deposed.is_some() || planner.stated.is_empty() {
+            continue;
+        }
+        let names: BTreeSet<String> =
+            named(link, link.before.as_ref(), registry).into_iter().map(|named| named.what).collect();
+        let is_own = |owner: &&Change| {
+            let stated = planner.stated.get(&owner.address);
+            let own = || known_as(owner, owner.before.as_ref(), registry);
+            owner.provider == link.provider
+                && stated.is_some_and(|stated| !stated.is_disjoint(&names))
+                && own().iter().any(|(_, word)| names.contains(word))
+        };
+        kept.extend(planner.changes.iter().find(is_own).map(|owner| (at, owner.address.clone())));
+    }
+    for (at, owner) in kept {
+        let link = &mut planner.changes[at];
+        (link.action, link.reason) = (Action::Forget, None);
+        link.notes.push(format!("{owner} says the same of itself: it stays there"));
+        record(planner, &owner, registry);
+    }
+}
+
+/// Has it recorded of an instance what its own configuration says, and a link brought about.
+fn record(planner: &mut Planner<'_>, address: &InstanceAddress, registry: &dyn RulesRegistry) {
+    let Some(record) = planner.state.current(address) else { return };
+    let Some(rules) = registry.resource(&address.resource.kind) else { return };
+    let (before, after) = (recorded(record, rules), planner.present(address, record, rules));
+    let told = planner.drift.iter().chain(&planner.followed).any(|drift| drift.address == *address);
+    if told || after.as_ref().is_none_or(|after| same(&before, after)) {
+        return;
+    }
+    let mut drift = bare_change(address, record.provider.clone(), Action::Update);
+    (drift.before, drift.after) = (Some(before), after);
+    planner.followed.push(drift);
+}
+
+/// What an instance is connected with by this value.
+pub fn connections(rules: &dyn KindRules, value: &Value) -> BTreeSet<String> {
+    connected(rules, value).into_iter().map(|named| named.what).collect()
+}
+
+/// The same, with the attributes of its own that say so.
+fn connected(rules: &dyn KindRules, value: &Value) -> Vec<Named> {
+    let named = rules.named(&value.unmark_deep().0).into_iter();
+    named.filter(|named| named.hold == Hold::Keeps && named.path.0.len() == 1).collect()
+}
+
 /// What was read of an instance, but as it was recorded where it names what an instance of its own connects it with: the
 /// pool that a membership brought it into has not come from outside.
 pub fn without_links(
@@ -54,12 +106,9 @@ pub fn without_links(
     before: &Value,
     after: Value,
 ) -> Value {
-    let keeps = |value: &Value| -> Vec<Named> {
-        let named = rules.named(&value.unmark_deep().0).into_iter();
-        named.filter(|named| named.hold == Hold::Keeps && named.path.0.len() == 1).collect()
-    };
-    let had: BTreeSet<String> = keeps(before).into_iter().map(|named| named.what).collect();
-    let new: Vec<Named> = keeps(&after).into_iter().filter(|named| !had.contains(&named.what)).collect();
+    let had = connections(rules, before);
+    let new: Vec<Named> =
+        connected(rules, &after).into_iter().filter(|named| !had.contains(&named.what)).collect();
     if new.is_empty() {
         return after;
     }

@@ -15,6 +15,7 @@ use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::{Graph, Item};
 use crate::instance::{Configured, Forced, change, configure, mark_by_schema, plan_instance};
 use crate::kinds::rules_of;
+use crate::naming::is_renamed;
 use crate::order::propagate_create_before_destroy;
 use crate::planning::{DataRequest, ImportRequest, Observed, Options};
 use crate::revision::Revision;
@@ -44,6 +45,8 @@ pub struct Planner<'a> {
     pub changes: Vec<Change>,
     /// What each change needs, by its place.
     pub needs: Vec<Vec<ResourceAddress>>,
+    /// What the configuration itself connects instances with.
+    pub(crate) stated: BTreeMap<InstanceAddress, BTreeSet<String>>,
     /// Instances in the configuration.
     pub seen: BTreeSet<InstanceAddress>,
     pub(crate) drift: Vec<Change>,
@@ -93,6 +96,7 @@ impl<'a> Planner<'a> {
             create_first: propagate_create_before_destroy(&own, &needs),
             changes: Vec::new(),
             needs: Vec::new(),
+            stated: BTreeMap::new(),
             seen: BTreeSet::new(),
             drift: Vec::new(),
             followed: Vec::new(),
@@ -185,6 +189,7 @@ impl<'a> Planner<'a> {
         }
         let mut configured = configure(evaluation, instance, rules)?;
         configured.leaves = self.revision.leaving.get(address).cloned().unwrap_or_default();
+        self.stated.insert(address.clone(), parts::connections(rules, &configured.config));
         self.warnings.extend(configured.warnings.iter().map(|found| (address.clone(), found.clone())));
         let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
         let importing = match self.importing(evaluation, address, present.is_some()) {
@@ -219,7 +224,7 @@ impl<'a> Planner<'a> {
         if planned.action == Action::Update {
             planned.notes.extend(self.revision.note(address));
         }
-        let renamed = planned.action == Action::DeleteThenCreate && !planned.replace_paths.is_empty();
+        let renamed = is_renamed(&planned, rules, before.as_ref());
         let needs = self.graph.resources_needed(instance.place);
         if renamed && rules.makes_room_first() && !self.comes_after_replaced(&needs) {
             (planned.action, create_first) = (Action::CreateThenDelete, true);

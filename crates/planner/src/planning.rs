@@ -174,6 +174,7 @@ fn plan_with(
         return Err(found);
     }
     leftovers::plan(&mut planner, &evaluation);
+    parts::keep_stated(&mut planner, registry);
     if let Some(revision) = revised(revision, &planner, &evaluation) {
         return plan_with(inputs, graph, present, observed, options, &revision);
     }

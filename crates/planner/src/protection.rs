@@ -127,16 +127,17 @@ fn keep(
     let mut kept: BTreeSet<InstanceAddress> = BTreeSet::new();
     let mut open: Vec<InstanceAddress> =
         protected.iter().map(|at| planner.changes[*at].address.clone()).collect();
-    let told = |change: &Change, tell: &dyn Fn(&dyn KindRules, &Value) -> Option<String>| {
-        let rules = registry.resource(&change.address.resource.kind)?;
-        Some((change.provider.clone(), tell(rules, &change.before.as_ref()?.unmark_deep().0)?))
+    let told = |change: &Change, tell: &dyn Fn(&dyn KindRules, &Value) -> Vec<String>| {
+        let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
+        let words = rules.map(|(rules, before)| tell(rules, &before.unmark_deep().0)).unwrap_or_default();
+        words.into_iter().map(|word| (change.provider.clone(), word)).collect::<Vec<_>>()
     };
     let wholes: BTreeSet<(String, String)> = protected
         .iter()
-        .filter_map(|at| told(&planner.changes[*at], &|rules, value| rules.claim(value)))
+        .flat_map(|at| told(&planner.changes[*at], &|rules, value| rules.claim(value).into_iter().collect()))
         .collect();
     let parts = planner.changes.iter().filter(|change| {
-        told(change, &|rules, value| rules.part_of(value)).is_some_and(|whole| wholes.contains(&whole))
+        told(change, &|rules, value| rules.part_of(value)).iter().any(|whole| wholes.contains(whole))
     });
     open.extend(parts.map(|change| change.address.clone()));
     while let Some(address) = open.pop() {

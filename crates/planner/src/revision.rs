@@ -70,12 +70,15 @@ impl Revision {
         };
         let named = rules.named(&present.unmark_deep().0).into_iter();
         let gone: BTreeSet<Path> = named
-            .filter(|named| named.hold == Hold::Loses && words.contains(&named.what))
+            .filter(|named| is_list(named) && words.contains(&named.what))
             .map(|named| named.path)
             .collect();
         let kept = |path: &Path, elements: &[Value]| -> Vec<Value> {
             let places = elements.iter().enumerate();
-            let kept = places.filter(|(at, _)| !gone.contains(&path.child(PathStep::Index(*at as u64))));
+            let kept = places.filter(|(at, _)| {
+                let element = path.child(PathStep::Index(*at as u64));
+                !gone.iter().any(|gone| gone.0.starts_with(&element.0))
+            });
             kept.map(|(_, element)| element.clone()).collect()
         };
         present.transform(&mut |path, part| {
@@ -97,6 +100,11 @@ impl Revision {
             words.join(", ")
         ))
     }
+}
+
+/// Whether the cluster takes what is named out of what names it.
+fn is_list(named: &Named) -> bool {
+    matches!(named.hold, Hold::Loses | Hold::Forgets)
 }
 
 /// What goes out of an instance with something else.
@@ -139,8 +147,8 @@ impl<'a> Around<'a> {
                 let rested = named.filter(|named| named.hold == Hold::RestsOn);
                 return rested.map(|named| (change.provider.as_str(), named.what)).collect();
             };
-            let whole = rules.part_of(&value.unmark_deep().0);
-            whole.into_iter().map(|whole| (change.provider.as_str(), whole)).collect()
+            let wholes = rules.part_of(&value.unmark_deep().0);
+            wholes.into_iter().map(|whole| (change.provider.as_str(), whole)).collect()
         };
         [(false, OF_A_PART), (true, OF_SETTINGS)].into_iter().find_map(|(rests, why)| {
             let before = words(change.before.as_ref(), rests);
@@ -153,7 +161,7 @@ impl<'a> Around<'a> {
     fn taken_out(&self, change: &'a Change) -> Taken {
         let loses = |value: Option<&Value>| -> Vec<Named> {
             let named = named(change, value, self.registry).into_iter();
-            named.filter(|named| named.hold == Hold::Loses).collect()
+            named.filter(is_list).collect()
         };
         let word = |what: &str| (change.provider.as_str(), what.to_string());
         let before = loses(change.before.as_ref());
@@ -170,9 +178,11 @@ impl<'a> Around<'a> {
         let gone: BTreeSet<String> = before
             .iter()
             .filter(|named| self.is_replaced(&word(&named.what), &after))
+            .filter(|named| named.hold == Hold::Loses || after.contains(&word(&named.what)))
             .map(|named| named.what.clone())
             .collect();
-        match before.iter().all(|named| gone.contains(&named.what)) {
+        let mut losing = before.iter().filter(|named| named.hold == Hold::Loses).peekable();
+        match losing.peek().is_some() && losing.all(|named| gone.contains(&named.what)) {
             _ if gone.is_empty() => Taken::None,
             true => Taken::All,
             false => Taken::Some(gone),

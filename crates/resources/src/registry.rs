@@ -177,10 +177,10 @@ impl KindRules for Kind {
         (self.rules.shares_claim)(planned)
     }
 
-    fn part_of(&self, present: &Value) -> Option<String> {
+    fn part_of(&self, present: &Value) -> Vec<String> {
         match &self.engine {
             Some(engine) => engine.object.hooks.part_of(present),
-            None => (self.rules.part_of)(present),
+            None => (self.rules.part_of)(present).into_iter().collect(),
         }
     }
 }

@@ -27,7 +27,8 @@ impl Engine {
         params.0.extend(query);
         let mut answer = Json::Null;
         // A clone may be as it is to be already.
-        let is_made = self.is_made_before() && params.0.is_empty();
+        let is_made = self.is_made_before() && params.0.is_empty()
+            || self.object.hooks.is_made(call.cluster, planned).await;
         if !path.is_empty() && !is_made {
             let made = call.ask(Step::CREATE, method, &path, &params, MOST).await;
             answer = made.map_err(|error| match self.is_made_before() {

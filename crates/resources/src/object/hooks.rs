@@ -53,10 +53,16 @@ pub(crate) trait Hooks: Send + Sync {
         Vec::new()
     }
 
-    /// The claim of the object that it goes away with.
-    fn part_of(&self, present: &Value) -> Option<String> {
+    /// The claims of the objects that it goes away with.
+    fn part_of(&self, present: &Value) -> Vec<String> {
         let _ = present;
-        None
+        Vec::new()
+    }
+
+    /// Whether what is to be made is there already, and as much its own as what it would make.
+    async fn is_made(&self, cluster: &Cluster, planned: &Value) -> bool {
+        let _ = (cluster, planned);
+        false
     }
 
     /// What of an object that was imported is the configured one's.

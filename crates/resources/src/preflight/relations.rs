@@ -1,9 +1,9 @@
 //! What objects are to each other, by the names that they use: the order of a plan follows it.
 
-use pve_model::Value;
 use pve_model::rules::{Hold, Named};
+use pve_model::{PathStep, Value};
 
-use super::references::{self, short};
+use super::references::{self, Reference, short};
 use super::things::Thing;
 use crate::object::plain;
 use crate::values::text;
@@ -28,7 +28,7 @@ pub(crate) fn named(kind: &str, value: &Value) -> Vec<Named> {
         found.extend(words.map(|what| Named {
             what,
             path: reference.path.clone(),
-            hold: hold(short(kind), reference.thing),
+            hold: hold(short(kind), &reference),
         }));
     }
     found
@@ -44,9 +44,13 @@ fn words(thing: Thing, name: &str, node: Option<&str>) -> Option<String> {
 }
 
 /// What the cluster does not destroy as long as it is named: `PVE::API2::Pool`, `PVE::Network::SDN` and `PVE::INotify`. What
-/// it takes out of a list with what is named there: `PVE::API2::HA::Resources` and `PVE::VZDump::Plugin`.
-fn hold(kind: &str, thing: Thing) -> Hold {
-    match (kind, thing) {
+/// it takes out of a list with what is named there: `PVE::API2::HA::Resources`, `PVE::VZDump::Plugin` and
+/// `PVE::AccessControl`. A storage it would forget although disks are on it: their guests do not start any more.
+fn hold(kind: &str, reference: &Reference) -> Hold {
+    match (kind, reference.thing) {
+        (_, Thing::Datastore) if is_of_disk(reference) => Hold::Keeps,
+        ("pool_membership", Thing::Pool) => Hold::RestsOn,
+        ("user", Thing::Group) | ("user" | "group", Thing::Role) => Hold::Forgets,
         ("sdn_vnet", Thing::Zone)
         | ("sdn_subnet", Thing::Vnet)
         | ("network_linux_vlan", Thing::Interface) => Hold::RestsOn,
@@ -56,4 +60,12 @@ fn hold(kind: &str, thing: Thing) -> Hold {
         | ("sdn_zone_evpn", Thing::Controller) => Hold::Keeps,
         _ => Hold::No,
     }
+}
+
+/// Whether it is where a guest has a volume. Where a clone was made, or an image comes from, is of no importance after.
+fn is_of_disk(reference: &Reference) -> bool {
+    let blocks = ["disk", "efi_disk", "tpm_state", "mount_point", "initialization"];
+    let first = reference.path.0.first();
+    let is_disk = matches!(first, Some(PathStep::Attribute(block)) if blocks.contains(&&**block));
+    is_disk && reference.volume.is_none()
 }

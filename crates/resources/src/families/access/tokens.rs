@@ -59,6 +59,10 @@ struct Token;
 
 #[async_trait]
 impl Hooks for Token {
+    fn part_of(&self, present: &Value) -> Vec<String> {
+        text_of(present, "user_id").map(|user| format!("user {user}")).into_iter().collect()
+    }
+
     /// The API refuses to tell anything of the tokens of a user who does not exist.
     async fn went_with_another(&self, cluster: &Cluster, prior: &Value) -> bool {
         let user = text_of(prior, "user_id").unwrap_or_default();

@@ -53,8 +53,9 @@ struct Replication;
 impl Hooks for Replication {
     /// A guest that is purged takes its jobs along; one that is not is not destroyed before they are (PVE::API2::Qemu,
     /// PVE::API2::LXC).
-    fn part_of(&self, present: &Value) -> Option<String> {
-        guest_claim_of(text_of(present, "id")?.split_once('-')?.0)
+    fn part_of(&self, present: &Value) -> Vec<String> {
+        let id = text_of(present, "id").and_then(|id| id.split_once('-'));
+        id.and_then(|(id, _)| guest_claim_of(id)).into_iter().collect()
     }
 
     /// A job that is being removed is listed until its next run.

@@ -77,8 +77,9 @@ fn type_of(value: &Value) -> Option<&str> {
 #[async_trait]
 impl Hooks for Resource {
     /// A guest that is purged takes its resource along (PVE::API2::Qemu, PVE::API2::LXC).
-    fn part_of(&self, present: &Value) -> Option<String> {
-        guest_claim_of(text_of(present, "resource_id")?.split_once(':')?.1)
+    fn part_of(&self, present: &Value) -> Vec<String> {
+        let id = text_of(present, "resource_id").and_then(|id| id.split_once(':'));
+        id.and_then(|(_, id)| guest_claim_of(id)).into_iter().collect()
     }
 
     fn validate(&self, config: &Value) -> Vec<Problem> {

@@ -6,7 +6,7 @@ use pve_model::rules::ReplaceReason;
 use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{Call, Method, refused};
+use crate::cluster::{Call, Cluster, Method, refused};
 use crate::definition::{number, object_list, text};
 use crate::families::PermissionChange;
 use crate::guest::guest_claim;
@@ -82,7 +82,8 @@ fn membership() -> Object {
     Object {
         names: &["proxmox_pool_membership", "proxmox_virtual_environment_pool_membership"],
         what: "membership in pool",
-        about: "A guest or a storage in a pool. A guest that is in another pool already is refused. With another `pool_id` a \
+        about: "A guest or a storage in a pool. A guest that is in another pool already is refused, and one that \
+                is in this one is taken in. With another `pool_id` a \
                 guest goes there in one step, and a storage is replaced.",
         fields: vec![
             ("id", text().read_only()),
@@ -121,8 +122,19 @@ fn kind(value: &Value) -> &'static str {
 #[async_trait]
 impl Hooks for Membership {
     /// A guest that is destroyed leaves its pool (PVE::AccessControl, `remove_vm_access`).
-    fn part_of(&self, present: &Value) -> Option<String> {
-        int(present, "vm_id").map(guest_claim)
+    fn part_of(&self, present: &Value) -> Vec<String> {
+        int(present, "vm_id").map(guest_claim).into_iter().collect()
+    }
+
+    /// A guest whose own `pool_id` brought it there stays there when this says so.
+    async fn is_made(&self, cluster: &Cluster, planned: &Value) -> bool {
+        let (Some(pool), Some(_)) = (text_of(planned, "pool_id"), int(planned, "vm_id")) else {
+            return false;
+        };
+        let params = [("poolid".to_string(), pool.to_string())];
+        let pools = cluster.api.send(Method::Get, "/pools", &params).await;
+        let pools = pools.ok().and_then(|pools| pools.as_array().cloned()).unwrap_or_default();
+        pools.iter().any(|pool| self.is_it(planned, pool))
     }
 
     /// A guest is in one pool.

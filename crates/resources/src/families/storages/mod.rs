@@ -51,6 +51,7 @@ fn storage(
         update: (Method::Put, "/storage/{id}"),
         delete: Delete::At("/storage/{id}"),
         constants: kind,
+        made_first: true,
         id: "{id}",
         import: "{id}",
         hooks: &Storage,
