@@ -2,19 +2,25 @@
 //! neither taken out nor moved, grown or destroyed in its stead.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::atomic::Ordering;
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
+use serde_json::{Map, Value as Json};
 
 use crate::cluster::{Call, Step, refused};
 use crate::container::{match_mount_points, slot_of};
 use crate::observed::Observed;
 use crate::property::Properties;
-use crate::values::{all_blocks, block, text};
+use crate::values::{all_blocks, block, text, texts};
+use crate::vm::is_media;
 
 /// Blocks of drives that have one place each. No value tells their volumes: the identity does.
 pub(crate) const SMALL_DRIVES: &[(&str, &str)] = &[("efi_disk", "efidisk0"), ("tpm_state", "tpmstate0")];
+
+/// The part of an identity that tells how many volumes go with it.
+const COUNT: &str = "volumes";
 
 /// A volume, as it was when the change was planned.
 struct Known {
@@ -50,6 +56,76 @@ pub(crate) fn volumes_of_vm(vm: &Value, identity: Option<&str>) -> BTreeMap<Stri
     let small = SMALL_DRIVES.iter().filter(|(name, _)| block(vm, name).is_some());
     let small = small.filter_map(|(_, slot)| Some(((*slot).to_string(), identity.get(slot)?.to_string())));
     disks.chain(small).collect()
+}
+
+/// Whether an option of a guest may have a volume.
+fn is_place(option: &str) -> bool {
+    let numbered = ["ide", "sata", "scsi", "virtio", "mp", "unused"]
+        .iter()
+        .any(|prefix| option.strip_prefix(prefix).is_some_and(|number| number.parse::<u32>().is_ok()));
+    numbered || option == "rootfs" || SMALL_DRIVES.iter().any(|(_, slot)| *slot == option)
+}
+
+/// The volumes of a guest by their slots. What has a medium in it is none.
+fn present_volumes(config: &Map<String, Json>) -> BTreeMap<String, String> {
+    let options = config.iter().filter(|(name, _)| is_place(name));
+    let options = options.filter_map(|(name, option)| Some((name, option.as_str()?)));
+    let volumes = options.filter(|(_, option)| !is_media(option));
+    volumes.filter_map(|(name, option)| Some((name.clone(), volume_of(option)?))).collect()
+}
+
+/// All volumes of a guest, as parts of its identity, behind how many they are.
+pub(crate) fn volumes_in_words(observed: &Observed) -> Vec<String> {
+    // A running guest has until its next start what is taken out of it.
+    let mut volumes = observed.in_force.as_ref().map(present_volumes).unwrap_or_default();
+    volumes.extend(present_volumes(&observed.config));
+    let count = format!("{COUNT}={}", volumes.len());
+    iter::once(count).chain(volumes.iter().map(|(slot, volume)| format!("{slot}={volume}"))).collect()
+}
+
+/// The volumes that a guest is known to have had. `None` where nothing was noted of them.
+fn volumes_known_by(identity: Option<&str>) -> Option<BTreeMap<String, String>> {
+    let identity = Properties::parse(identity?);
+    identity.get(COUNT)?;
+    let volumes = identity.pairs().iter().filter(|(name, _)| is_place(name));
+    Some(volumes.cloned().collect())
+}
+
+/// The places that are planned to have a volume, with the one that is named for them.
+fn planned_places(planned: &Value, observed: &Observed) -> Vec<(String, Option<String>)> {
+    let disks = all_blocks(planned, "disk").iter();
+    let disks = disks.filter_map(|disk| Some((text(disk, "interface")?.to_string(), volume_of_disk(disk))));
+    let points = all_blocks(planned, "mount_point").iter();
+    let points = points.filter_map(|point| {
+        let named = text(point, "path_in_datastore").or(text(point, "volume"));
+        Some((slot_of(observed, point)?, named.map(str::to_string)))
+    });
+    let small = SMALL_DRIVES.iter().filter(|(name, _)| block(planned, name).is_some());
+    disks.chain(points).chain(small.map(|(_, slot)| ((*slot).to_string(), None))).collect()
+}
+
+/// What somebody has put since into a place that was planned to get a volume.
+fn put_since(
+    known: &BTreeMap<String, String>,
+    places: &[(String, Option<String>)],
+    observed: &Observed,
+) -> Option<String> {
+    let present = present_volumes(&observed.config);
+    places.iter().find_map(|(slot, named)| {
+        let now =
+            present.get(slot).filter(|now| known.get(slot) != Some(now) && named.as_ref() != Some(now))?;
+        Some(match known.get(slot) {
+            Some(before) => format!("{slot} has {now} now, and had {before} when this was planned"),
+            None => format!("{slot} has {now} now, and had nothing when this was planned"),
+        })
+    })
+}
+
+/// A volume that is there, and was nowhere in the guest.
+fn added_since(known: &BTreeMap<String, String>, observed: &Observed) -> Option<String> {
+    let is_new = |volume: &String| known.values().all(|known| known != volume);
+    let (slot, now) = present_volumes(&observed.config).into_iter().find(|(_, now)| is_new(now))?;
+    Some(format!("{slot} has {now} now, and had nothing when this was planned"))
 }
 
 fn known_of_vm(prior: &Value, planned: Option<&Value>, identity: Option<&str>) -> Vec<Known> {
@@ -146,6 +222,30 @@ impl Call<'_> {
         self.refuse_where_other(prior, None, observed, &[])
     }
 
+    /// The same for the newer kinds of machines, whose drives have their slots for names. Without `planned` it is destroyed.
+    ///
+    /// # Errors
+    /// With what is there now, and what was.
+    pub(crate) fn refuse_other_drives(
+        &self,
+        prior: &Value,
+        planned: Option<&Value>,
+        observed: &Observed,
+    ) -> Result<(), ProviderError> {
+        let Some(noted) = volumes_known_by(self.identity.as_deref()) else { return Ok(()) };
+        let Some(planned) = planned else { return self.refuse_because(added_since(&noted, observed)) };
+        let slots = |value: &Value| -> Vec<String> {
+            let disks = value.get("disk").filter(|disks| disks.is_known()).and_then(Value::entries);
+            disks.into_iter().flatten().map(|(slot, _)| slot.to_string()).collect()
+        };
+        let gone = planned.get("delete").filter(|gone| !gone.is_null());
+        let gone = gone.map(|gone| texts(gone, "disk")).unwrap_or_default();
+        let slots =
+            slots(prior).into_iter().chain(slots(planned)).chain(gone.iter().map(ToString::to_string));
+        let places: Vec<_> = slots.map(|slot| (slot, None)).collect();
+        self.refuse_because(put_since(&noted, &places, observed))
+    }
+
     fn refuse_where_other(
         &self,
         prior: &Value,
@@ -159,7 +259,22 @@ impl Call<'_> {
         };
         let is_moved = |known: &Known| known.slot.as_ref().is_some_and(|slot| moved.contains(slot));
         let mut others = known.iter().filter(|known| !is_moved(known));
-        let Some(why) = others.find_map(|known| known.is_elsewhere(observed)) else { return Ok(()) };
+        let why = others.find_map(|known| known.is_elsewhere(observed));
+        // What is there behind the first step may be what this action has made.
+        let noted = volumes_known_by(self.identity.as_deref()).filter(|_| self.done().is_empty());
+        let why = why.or_else(|| {
+            let noted = noted?;
+            let Some(planned) = planned else { return added_since(&noted, observed) };
+            let places = planned_places(planned, observed);
+            let is_new = |slot: &str| known.iter().all(|known| known.slot.as_deref() != Some(slot));
+            let places: Vec<_> = places.into_iter().filter(|(slot, _)| is_new(slot)).collect();
+            put_since(&noted, &places, observed)
+        });
+        self.refuse_because(why)
+    }
+
+    fn refuse_because(&self, why: Option<String>) -> Result<(), ProviderError> {
+        let Some(why) = why else { return Ok(()) };
         self.has_other_volumes.store(true, Ordering::Relaxed);
         let hint = "no volume was taken out, changed or destroyed: look at it in the cluster and plan again";
         Err(refused(format!("{}: {why}", self.object), Some(hint)))
@@ -168,7 +283,7 @@ impl Call<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
 
     use super::*;
     use crate::definition::Definition;

@@ -51,7 +51,7 @@ pub fn identified(
     provider: &dyn Provider,
 ) -> Vec<(InstanceAddress, InstanceRecord)> {
     let drift = || planning.plan.drift.iter().chain(&planning.plan.followed);
-    // Containers have no identity.
+    // Objects that are no guests have no identity.
     let after_moves = |from: &InstanceAddress| {
         planning.moves.iter().find(|(old, _)| old == from).map_or(from, |(_, to)| to).clone()
     };

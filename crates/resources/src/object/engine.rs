@@ -181,8 +181,13 @@ impl Engine {
     }
 
     /// The object where it is now: a guest may have been migrated since it was read. `None` when it is gone. Another one
-    /// that has its id by now is refused.
-    async fn where_it_is(&self, call: &Call<'_>, prior: &Value) -> Result<Option<Value>, ProviderError> {
+    /// that has its id by now is refused, and one with other volumes than it was planned for.
+    async fn where_it_is(
+        &self,
+        call: &Call<'_>,
+        prior: &Value,
+        planned: Option<&Value>,
+    ) -> Result<Option<Value>, ProviderError> {
         let vmid = int(prior, "id").and_then(|id| u32::try_from(id).ok()).filter(|_| self.object.guest);
         let Some(vmid) = vmid else { return Ok(Some(prior.clone())) };
         let known = text(prior, "node_name").unwrap_or_default();
@@ -190,6 +195,7 @@ impl Engine {
         let Some(node) = node.map_err(|error| call.failed(Step::FIND, &error))? else { return Ok(None) };
         if let Some(found) = call.look_at_options("qemu", vmid, &node).await? {
             call.refuse_other(prior, &found)?;
+            call.refuse_other_drives(prior, planned, &found)?;
         }
         Ok(Some(with(prior, "node_name", Value::string(node))))
     }
@@ -258,7 +264,7 @@ impl Operations for Engine {
 
     async fn update(&self, call: &Call<'_>, prior: &Value, planned: &Value) -> Result<Value, ProviderError> {
         let _turn = self.guard(call, Some(prior), Some(planned)).await?;
-        if self.where_it_is(call, prior).await?.is_none() {
+        if self.where_it_is(call, prior, Some(planned)).await?.is_none() {
             return Err(refused(format!("{} is gone", call.object), Some("plan again")));
         }
         self.change(call, prior, planned).await?;
@@ -267,7 +273,7 @@ impl Operations for Engine {
 
     async fn delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
         let _turn = self.guard(call, Some(prior), None).await?;
-        let located = self.where_it_is(call, prior).await?;
+        let located = self.where_it_is(call, prior, None).await?;
         let Some(prior) = &located else { return Ok(()) };
         match self.object.delete {
             Delete::At(template) => {

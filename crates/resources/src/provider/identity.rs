@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::known_volumes::{SMALL_DRIVES, volume_of};
+use crate::known_volumes::volumes_in_words;
 use crate::limits;
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, text, texts};
+
+/// The parts of an identity that tell one guest from another.
+const IDENTIFYING: &[&str] = &["uuid", "vmgenid", "ctime"];
 
 /// What a guest is known by.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +112,7 @@ impl Known {
         let (before, now) = (parts(self), parts(found));
         let both = before.pairs().iter();
         let same = both.filter_map(|(key, value)| Some((key, now.get(key)? == value.as_str())));
-        let same = same.filter(|(key, _)| SMALL_DRIVES.iter().all(|(_, slot)| slot != key));
+        let same = same.filter(|(key, _)| IDENTIFYING.contains(&key.as_str()));
         let (weak, strong): (Vec<_>, Vec<_>) = same.partition(|(key, _)| *key == "ctime");
         let compared = if strong.is_empty() { weak } else { strong };
         (!compared.is_empty()).then(|| compared.iter().any(|(_, same)| *same))
@@ -119,7 +122,7 @@ impl Known {
 /// What tells a VM from another one with its id: the UUID that its operating system sees, the id of its generation, and
 /// when it was made (`qm.conf(5)`). Containers have none of these. A generation of 0 is none.
 ///
-/// With them go the volumes that no value tells: they tell what may be taken out of it, not which VM it is.
+/// With them go the volumes that it has: they tell what may be taken out of it, not which VM it is.
 fn identity_of(observed: &Observed) -> Option<String> {
     let key = |option: &str, key: &str| {
         let parts = Properties::parse(&observed.written(option)?);
@@ -127,14 +130,7 @@ fn identity_of(observed: &Observed) -> Option<String> {
     };
     let generation = observed.written("vmgenid").filter(|id| id != "0").map(|id| format!("vmgenid={id}"));
     let parts = [key("smbios1", "uuid"), generation, key("meta", "ctime")];
-    // A running VM has until its next start what is taken out of it.
-    let present = |slot: &str| observed.in_force.as_ref()?.get(slot)?.as_str().map(str::to_string);
-    let small = SMALL_DRIVES.iter().filter_map(|(_, slot)| {
-        let volume = volume_of(&observed.text(slot).or_else(|| present(slot))?)?;
-        Some(format!("{slot}={volume}"))
-    });
-    let parts: Vec<String> = parts.into_iter().flatten().chain(small).collect();
-    (!parts.is_empty()).then(|| parts.join(","))
+    Some(parts.into_iter().flatten().chain(volumes_in_words(observed)).collect::<Vec<_>>().join(","))
 }
 
 fn recorded_addresses(guest: &Value) -> BTreeSet<String> {

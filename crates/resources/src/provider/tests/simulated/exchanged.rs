@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use pve_executor::ports::ProviderError;
+use pve_executor::ports::{Provider as _, ProviderError};
 use pve_model::Value;
 use serde_json::{Value as Json, json};
 
@@ -171,6 +171,60 @@ async fn a_guest_with_another_volume_than_it_had_is_destroyed_only_once_that_is_
         assert_eq!(options(&*world.api, path).await, found);
         let read = world.read(&made).await.unwrap();
         world.destroy(&read).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_puts_where_a_volume_was_planned_to_be_made_is_taken_in_only_once_that_is_planned() {
+    let one = vm(json!([disk("scsi0")]), json!({}));
+    let point = json!([{"path": "/a", "volume": "local-lvm", "size": "1G"}]);
+    for (kind, path, before, after, by_hand) in [
+        (VM, VM_PATH, &one, vm(json!([disk("scsi0"), disk("scsi1")]), json!({})), ("scsi1", "local-lvm:1")),
+        (
+            VM,
+            VM_PATH,
+            &one,
+            vm(json!([disk("scsi0")]), json!({"tpm_state": [{}]})),
+            ("tpmstate0", "local-lvm:1,version=v2.0"),
+        ),
+        (
+            VM,
+            VM_PATH,
+            &one,
+            vm(json!([disk("scsi0")]), json!({"efi_disk": [{}]})),
+            ("efidisk0", "local-lvm:1,efitype=4m"),
+        ),
+        (CONTAINER, CONTAINER_PATH, &container(json!([])), container(point), ("mp0", "local-lvm:1,mp=/a")),
+    ] {
+        let error = refused_after((kind, path), (before, &after), &[&[by_hand]]).await;
+        let told =
+            format!("{} has local-lvm:vm-600-disk-1 now, and had nothing when this was planned", by_hand.0);
+        assert!(error.message.ends_with(&told), "{}", error.message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_nobody_knew_of_is_not_destroyed_with_its_guest() {
+    for (kind, path, config, by_hand) in [
+        (VM, VM_PATH, vm(json!([disk("scsi0")]), json!({})), ("scsi5", "other:3")),
+        (CONTAINER, CONTAINER_PATH, container(json!([])), ("mp3", "other:1,mp=/b")),
+    ] {
+        let (world, _server) = world(kind).await;
+        let made = world.apply(None, config).await;
+        let delete = || async {
+            let mut request = world.request(Some(&made), None);
+            request.identity = world.provider.identity(&world.address);
+            world.provider.apply(request, &Recorder::default()).await
+        };
+        put(&*world.api, path, &[by_hand]).await;
+        let found = options(&*world.api, path).await;
+        let error = delete().await.unwrap_err();
+        let told =
+            format!("{} has other:vm-600-disk-0 now, and had nothing when this was planned", by_hand.0);
+        assert!(error.message.ends_with(&told) && error.left.is_none(), "{}", error.message);
+        assert_eq!(options(&*world.api, path).await, found);
+        world.read(&made).await.unwrap();
+        assert_eq!(delete().await.unwrap(), None);
     }
 }
 

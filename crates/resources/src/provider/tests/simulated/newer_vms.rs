@@ -266,6 +266,36 @@ async fn another_machine_with_the_id_of_a_known_one_is_not_touched() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_somebody_put_in_the_place_of_a_known_one_is_not_taken_out_of_a_machine() {
+    let (world, _server) = with_template().await;
+    let made = step(&world, None, &wanted(CLONED)).await.unwrap();
+    let set = async |name: &str, option: &str| {
+        send(&world, "/nodes/pve/qemu/720/config", &[(name, option)]).await;
+    };
+    set("scsi1", "local-lvm:2").await;
+    let read = world.read(&made).await.unwrap();
+    let identity = world.provider.identity(&world.address);
+    set("delete", "scsi1").await;
+    set("scsi1", "local-lvm:3").await;
+    let there = self::config(&world, 720).await;
+    let mut without = wanted(CLONED);
+    without["delete"] = json!({"disk": ["scsi1"]});
+    for (config, told) in [
+        (
+            Some(world.config(without)),
+            "scsi1 has local-lvm:vm-720-disk-2 now, and had local-lvm:vm-720-disk-1",
+        ),
+        (None, "scsi1 has local-lvm:vm-720-disk-2 now, and had nothing"),
+    ] {
+        let mut request = world.request(Some(&read), config.as_ref());
+        request.identity.clone_from(&identity);
+        let error = world.provider.apply(request, &Recorder::default()).await.unwrap_err();
+        assert!(error.message.contains(told), "{}", error.message);
+    }
+    assert_eq!(self::config(&world, 720).await, there);
+}
+
 /// Somebody restored another machine under the id and the name of a known one, which has no network device.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_is_known_by_its_uuid_and_generation() {
