@@ -6,6 +6,7 @@ use pve_model::schema::Block;
 
 use crate::observed::defaults;
 use crate::values::{all_blocks, is_unset, text, with, with_elements};
+use crate::vm::without_unasked;
 
 /// Attributes that a clone has from its template where the configuration says nothing of them.
 pub(crate) const INHERITED: &[&str] = &[
@@ -53,17 +54,22 @@ pub(crate) fn adopted_clone(schema: &Block, imported: &Value, config: &Value) ->
         let found = all_blocks(&value, name).iter().filter(is_configured).cloned().collect();
         value = with_elements(&value, name, found);
     }
-    without_inherited_addresses(&value, config)
+    without_inherited_initialization(&value, config)
 }
 
-/// The addresses of a container belong to interfaces that its template may have.
-fn without_inherited_addresses(value: &Value, config: &Value) -> Value {
+/// What a guest is told when it starts may be its template's; the addresses of a container belong to interfaces that its
+/// template may have.
+fn without_inherited_initialization(value: &Value, config: &Value) -> Value {
     let (Some(configured), [found, rest @ ..]) =
         (all_blocks(config, "initialization").first(), all_blocks(value, "initialization"))
     else {
         return value.clone();
     };
-    if value.get("mount_point").is_none() || !configured.get("ip_config").is_some_and(is_unset) {
+    // That of a VM is for cloud-init, and has more that may be its template's.
+    if value.get("mount_point").is_none() {
+        return without_unasked(config, value);
+    }
+    if !configured.get("ip_config").is_some_and(is_unset) {
         return value.clone();
     }
     let first = with_elements(found, "ip_config", Vec::new());

@@ -4,6 +4,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use pve_model::schema::Block;
 
+use super::cloning::keep_files;
 use super::decode::decode_vm;
 use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
 use super::drives::boot_order;
@@ -118,7 +119,7 @@ impl Target<'_> {
         if let Some(prior) = prior {
             self.call.refuse_other_volumes((prior, planned), &observed, &moved)?;
         }
-        self.configure((prior, known.as_ref()), planned, cloned, &drives, &observed).await?;
+        self.configure((prior, known.as_ref()), planned, &drives, &observed).await?;
         self.resize_disks(&drives.sizes, planned).await?;
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
@@ -154,7 +155,6 @@ impl Target<'_> {
         &self,
         (prior, known): (Option<&Value>, Option<&Value>),
         planned: &Value,
-        cloned: bool,
         drives: &DriveChanges,
         observed: &Observed,
     ) -> Result<(), ProviderError> {
@@ -168,8 +168,13 @@ impl Target<'_> {
         };
         let fresh = super::drive_changes::with_current_volumes(observed, &drives.set);
         set.0.extend(fresh.0);
-        if cloned && prior.is_none() {
-            set.put("cipassword", encode_options(planned, false).0.get("cipassword"));
+        // That of a template cannot be read: it counts as the one that is planned.
+        let password = |value: &Value| encode_options(value, false).0.get("cipassword").cloned();
+        if known.is_some() && prior.and_then(password) != password(planned) {
+            set.put("cipassword", password(planned));
+        }
+        if let Some(known) = known {
+            keep_files(observed, (known, planned), &mut set, &delete);
         }
         delete.extend(drives.deletions(observed));
         let marked = observed.text("description").is_some_and(|text| text.starts_with(MARKER));

@@ -1,5 +1,6 @@
 //! Making VMs from templates.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
@@ -7,6 +8,7 @@ use pve_model::{Path, PathStep, Value};
 
 use super::apply::Target;
 use super::drives::encode_cloud_init;
+use super::encode::encode_options;
 use super::media::present_cloud_init;
 use crate::adoption::INHERITED;
 use crate::cluster::{Method, Step, refused};
@@ -15,7 +17,7 @@ use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::size::in_gibibytes;
-use crate::values::{all_blocks, block, flag, int, is_unset, text, with};
+use crate::values::{all_blocks, block, flag, int, is_unset, text, with, with_elements};
 
 impl Target<'_> {
     /// Makes the VM as a clone.
@@ -188,6 +190,60 @@ pub(crate) fn with_inherited(prior: &Value, read: &Value) -> Value {
         is_inherited && prior.get(name).is_none_or(is_unset)
     });
     parts.fold(prior.clone(), |known, (name, part)| with(&known, name, part.clone()))
+}
+
+/// The files of a cloud-init block.
+pub(super) const FILES: [&str; 4] =
+    ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
+
+/// What was read of a clone, without what its template has of cloud-init and `asked` says nothing of: the user's name,
+/// password and keys, servers and domain, files, and the addresses of more devices are its business each by itself.
+pub(crate) fn without_unasked(asked: &Value, read: &Value) -> Value {
+    let (Some(asked), Some(found)) = (block(asked, "initialization"), block(read, "initialization")) else {
+        return read.clone();
+    };
+    let mut kept = with_unset_of(asked, found, &FILES);
+    for (name, parts) in
+        [("dns", &["domain", "servers"][..]), ("user_account", &["keys", "password", "username"])]
+    {
+        let found = all_blocks(&kept, name).iter();
+        let asked = all_blocks(asked, name).iter();
+        let blocks = found.zip(asked).map(|(found, asked)| with_unset_of(asked, found, parts));
+        kept = with_elements(&kept, name, blocks.collect());
+    }
+    let addresses = all_blocks(&kept, "ip_config").iter().take(all_blocks(asked, "ip_config").len());
+    kept = with_elements(&kept, "ip_config", addresses.cloned().collect());
+    with_elements(read, "initialization", vec![kept])
+}
+
+/// `found` with those of its parts unset that are so in `asked`.
+fn with_unset_of(asked: &Value, found: &Value, parts: &[&str]) -> Value {
+    let unset = parts.iter().filter_map(|name| Some((name, asked.get(name).filter(|part| is_unset(part))?)));
+    unset.fold(found.clone(), |found, (name, part)| with(&found, name, part.clone()))
+}
+
+/// Keeps the files of cloud-init that a clone has from its template beside those of the configuration: one option names them
+/// all.
+pub(super) fn keep_files(
+    observed: &Observed,
+    (known, planned): (&Value, &Value),
+    set: &mut Params,
+    delete: &BTreeSet<String>,
+) {
+    let is_touched = set.0.contains_key("cicustom") || delete.contains("cicustom");
+    if all_blocks(planned, "clone").is_empty() || block(planned, "initialization").is_none() || !is_touched {
+        return;
+    }
+    let files =
+        |value: &Value| encode_options(value, false).0.get("cicustom").map(|files| Properties::parse(files));
+    let (before, mut wanted) = (files(known).unwrap_or_default(), files(planned).unwrap_or_default());
+    let now = Properties::parse(&observed.text("cicustom").unwrap_or_default());
+    for key in ["meta", "network", "user", "vendor"] {
+        if before.get(key).is_none() && wanted.get(key).is_none() {
+            wanted = wanted.with(key, now.get(key));
+        }
+    }
+    set.put("cicustom", (!wanted.is_empty()).then_some(wanted));
 }
 
 /// The task failed for reasons that pass: another clone held the template or its storage.

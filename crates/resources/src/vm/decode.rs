@@ -4,6 +4,7 @@ use pve_model::Value;
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
+use super::cloning::without_unasked;
 use super::decode_devices::decode_devices;
 use super::encode::key_lines;
 use crate::guest::{Extent, is_put_by_a_run};
@@ -45,6 +46,10 @@ pub(crate) fn decode_vm(schema: &Block, observed: &Observed, guide: &Value, exte
         Extent::Guided => taken_in(schema, observed, guide, LOOKED_AT, blocks),
     });
     let value = overlay(schema, guide, read);
+    let value = match all_blocks(guide, "clone").is_empty() {
+        true => value,
+        false => without_unasked(guide, &value),
+    };
     let value = match (guide.get("tags"), value.get("tags")) {
         (Some(before), Some(now)) => with(&value, "tags", settle_tags(before, now)),
         _ => value,

@@ -10,7 +10,7 @@ use super::encode::encode_options;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{all_blocks, text};
+use crate::values::{all_blocks, block, text};
 
 /// The options to set and to delete. What only the cluster can tell stays as it is.
 pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeSet<String>) {
@@ -18,6 +18,12 @@ pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeS
     let mut wanted = encode_options(planned, true);
     for (attribute, option) in [("boot_order", "boot"), ("hotplug", "hotplug")] {
         if planned.get(attribute).is_some_and(|value| !value.is_known()) {
+            wanted.put(option, before.0.get(option));
+        }
+    }
+    let told = block(planned, "initialization");
+    for (attribute, option) in [("type", "citype"), ("upgrade", "ciupgrade")] {
+        if told.and_then(|told| told.get(attribute)).is_some_and(|value| !value.is_known()) {
             wanted.put(option, before.0.get(option));
         }
     }

@@ -10,6 +10,7 @@ pub(crate) use notes::files_of_node;
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
+use super::cloning::FILES;
 use super::decode::is_pinned;
 use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order, other_drive_at};
 use super::encode::encode_options;
@@ -39,7 +40,7 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
         planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
     }
     if !all_blocks(&planned, "clone").is_empty() {
-        planned = with_inherited_place(&planned);
+        planned = with_inherited_place(&without_unnamed_files(request.config, planned));
     }
     let problems = taken_by_default(None, &planned);
     PlanResponse { problems, planned: Some(planned), ..PlanResponse::default() }
@@ -50,6 +51,15 @@ fn with_inherited_place(planned: &Value) -> Value {
     with_each_block(planned, "initialization", |block| match block.get("interface").is_some_and(is_unset) {
         true => with_unknown(block, "interface"),
         false => block.clone(),
+    })
+}
+
+/// Files that are not named are none of the configuration's, whatever a template has: they may go away with their resource.
+fn without_unnamed_files(config: &Value, planned: Value) -> Value {
+    let Some(config) = block(config, "initialization") else { return planned };
+    let unnamed = FILES.iter().filter(|name| config.get(name).is_some_and(Value::is_null));
+    unnamed.fold(planned, |planned, name| {
+        with_each_block(&planned, "initialization", |block| with(block, name, Value::null(Type::String)))
     })
 }
 
@@ -298,7 +308,11 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
 fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value) -> Vec<Value> {
     let before = block(prior, "initialization");
     let is_new_to_clone = before.is_none() && !all_blocks(prior, "clone").is_empty();
-    let planned = if is_new_to_clone { &with_inherited_place(planned) } else { planned };
+    let named = match before.is_some() || is_new_to_clone {
+        true => without_unnamed_files(request.config, planned.clone()),
+        false => planned.clone(),
+    };
+    let planned = if is_new_to_clone { &with_inherited_place(&named) } else { &named };
     let mut blocks = all_blocks(planned, "initialization").to_vec();
     let free = |name: &str| {
         block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
@@ -312,12 +326,6 @@ fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value)
         && (free("interface") || at_default(interface) && first.get("interface").is_some_and(at_default))
     {
         *first = with(first, "interface", interface.clone());
-    }
-    // A file that is not named any more is taken out: it may go away with its resource.
-    for name in ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"] {
-        if let Some(first) = blocks.first_mut().filter(|_| before.is_some() && free(name)) {
-            *first = with(first, name, Value::null(Type::String));
-        }
     }
     let before = before.and_then(|before| text(before, "datastore_id"));
     if let Some(first) = blocks.first_mut()

@@ -188,6 +188,90 @@ async fn a_vm_whose_template_has_cloud_init_elsewhere_or_not_at_all() {
     }
 }
 
+const KEY: &str = "ssh-ed25519%20AAAAC3NzaC1lZDI1NTE5AAAAIO8Uo0SBIYKFk0dXNlcjBhYmNkZWZnaGlqa2xtbm9wcXJz%20a";
+
+/// What cloud-init is told of a clone, by the cluster.
+async fn told_to_cloud_init(world: &World, vmid: u32) -> serde_json::Map<String, Json> {
+    let path = format!("/nodes/pve/qemu/{vmid}/config");
+    let config = world.api.send(Method::Get, &path, &[]).await.unwrap();
+    let is_told = |name: &str| {
+        name.starts_with("ci")
+            || name.starts_with("ipconfig")
+            || ["nameserver", "searchdomain", "sshkeys"].contains(&name)
+    };
+    config.as_object().unwrap().clone().into_iter().filter(|(name, _)| is_told(name)).collect()
+}
+
+/// Brings a clone through blocks of cloud-init; what each leaves is what the template has, with these exceptions.
+async fn through(world: &World, vmid: u32, turns: &[(Json, Json)]) {
+    let template = told_to_cloud_init(world, 9000).await;
+    let mut prior = None;
+    for (turn, (blocks, otherwise)) in turns.iter().enumerate() {
+        let config = json!({"node_name": "pve", "vm_id": vmid, "started": false, "clone": [{"vm_id": 9000}],
+                            "initialization": blocks});
+        let after = quiet(world, prior.as_ref(), &config).await;
+        prior = Some(after.unwrap_or_else(|fault| panic!("{vmid} turn {turn} {blocks}: {fault}")));
+        let mut expected = template.clone();
+        for (name, wanted) in otherwise.as_object().unwrap() {
+            match wanted {
+                Json::Null => expected.remove(name),
+                wanted => expected.insert(name.clone(), wanted.clone()),
+            };
+        }
+        assert_eq!(told_to_cloud_init(world, vmid).await, expected, "{vmid} turn {turn} {blocks}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cloud_init_is_told_by_the_template_alone_stays_in_its_clone() {
+    let (world, _server) = world(VM).await;
+    let options = format!(
+        "name=tpl scsi0=local-lvm:1 ide2=local-lvm:cloudinit ciuser=tpl cipassword=secret sshkeys={KEY} citype=nocloud ciupgrade=0 \
+         nameserver=192.0.2.1 searchdomain=example.net ipconfig0=ip=dhcp ipconfig1=ip=192.0.2.5/24 \
+         cicustom=vendor=local:snippets/a.yaml"
+    );
+    template(&world, "qemu", 9000, &options).await;
+    let address = |last: u8| json!([{"ipv4": [{"address": format!("192.0.2.{last}/24")}]}]);
+    let addressed = |last: u8| {
+        (json!([{"ip_config": address(last)}]), json!({"ipconfig0": format!("ip=192.0.2.{last}/24")}))
+    };
+    let none = || (json!([]), json!({}));
+    let gone = || (json!([]), json!({"ipconfig0": null, "citype": null, "ciupgrade": null}));
+    let account = || {
+        let block = json!([{"ip_config": address(8), "user_account": [{"username": "u", "password": "p"}]}]);
+        (block, json!({"ipconfig0": "ip=192.0.2.8/24", "ciuser": "u"}))
+    };
+    let dns = || {
+        let block =
+            json!([{"dns": [{"servers": ["192.0.2.7"]}], "user_data_file_id": "local:snippets/b.yaml"}]);
+        let files = "user=local:snippets/b.yaml,vendor=local:snippets/a.yaml";
+        (block, json!({"nameserver": "192.0.2.7", "cicustom": files}))
+    };
+    through(&world, 501, &[addressed(9), addressed(8), gone()]).await;
+    through(&world, 502, &[none(), addressed(9), addressed(8), gone()]).await;
+    through(&world, 503, &[none(), account()]).await;
+    let without_account = json!({"ipconfig0": "ip=192.0.2.8/24", "ciuser": null, "cipassword": null});
+    through(&world, 504, &[account(), (addressed(8).0, without_account)]).await;
+    through(&world, 505, &[dns(), (json!([{}]), json!({"nameserver": null}))]).await;
+    through(&world, 506, &[none(), dns()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_comes_to_a_clone_later_takes_the_place_of_its_template_s() {
+    let (world, _server) = world(VM).await;
+    let options = "name=tpl ide2=local-lvm:cloudinit ciuser=tpl cipassword=secret";
+    template(&world, "qemu", 9000, options).await;
+    let bare = json!({"node_name": "pve", "vm_id": 501, "started": false, "clone": [{"vm_id": 9000}]});
+    let made = quiet(&world, None, &bare).await.unwrap();
+    let mut full = bare;
+    full["initialization"] = json!([{"user_account": [{"password": "hidden"}]}]);
+    let recorder = Recorder::default();
+    world.try_apply(Some(&made), Some(&world.config(full)), &recorder).await.unwrap();
+    let path = "/nodes/pve/qemu/501/cloudinit/dump";
+    let dump = world.api.send(Method::Get, path, &[("type".to_string(), "user".to_string())]).await.unwrap();
+    assert!(dump.as_str().unwrap().contains("password: hidden"), "{dump}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container() {
     let (world, _server) = world(CONTAINER).await;
