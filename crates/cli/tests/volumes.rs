@@ -56,6 +56,33 @@ fn a_saved_plan_destroys_no_other_volume_than_it_knows() {
 }
 
 #[test]
+fn a_saved_plan_takes_in_and_destroys_nothing_that_was_put_there_since() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &vm(""));
+    project.ok(&["apply", "--auto-approve"]);
+    let disk = |size: u32| vm(&format!("disk {{\n    interface = \"scsi1\"\n    size = {size}\n  }}"));
+    for (config, arguments, slot) in [
+        (disk(4), &["plan", "-out", "a.plan"][..], "scsi1"),
+        (disk(4), &["plan", "-destroy", "-out", "a.plan"], "scsi5"),
+    ] {
+        project.write("main.tf", &config);
+        project.ok(arguments);
+        cluster.send("PUT", VM, &[(slot, "local-lvm:3")]);
+        let found = cluster.get(VM);
+        let volume = found[slot].as_str().unwrap().split(',').next().unwrap().to_string();
+        let said = project.fails(&["apply", "a.plan"]);
+        let told = format!("{slot} has {volume} now, and had nothing when this was planned");
+        assert!(said.contains(&told) && said.contains("plan again"), "{said}");
+        assert_eq!(cluster.get(VM), found);
+    }
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains("is there already; it is taken in, not made"), "{said}");
+    settled(&project);
+    project.ok(&["destroy", "--auto-approve"]);
+}
+
+#[test]
 fn a_guest_whose_id_another_one_of_the_log_has_since_is_gone() {
     let cluster = Cluster::start(Options::default());
     let project = project_with(&cluster, "");
