@@ -139,11 +139,12 @@ async fn a_lost_answer_to_a_write_is_not_repeated_and_one_to_a_read_is() {
 async fn a_task_is_waited_for_and_its_failure_told() {
     let running = answer("200 OK", "{\"data\":{\"status\":\"running\"}}");
     let failed = answer("200 OK", "{\"data\":{\"status\":\"stopped\",\"exitstatus\":\"no space\"}}");
-    let server = serve(&[&running, &running, &failed]).await;
+    let log = answer("200 OK", "{\"data\":[{\"n\":1,\"t\":\"TASK ERROR: no space\"}]}");
+    let server = serve(&[&running, &running, &failed, &log]).await;
     let upid = "UPID:pve:00000001:00000002:00000003:qmclone:100:root@pam:";
     let error = client(&server, Trust::Anything).wait(upid, WaitOptions::default()).await.unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Task, "no space"));
-    assert_eq!(server.requests.lock().unwrap().len(), 3);
+    assert_eq!(server.requests.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -41,7 +41,11 @@ fn disks_that_somebody_attached_are_told_and_left_alone() {
     let cluster = Cluster::start(Options::default());
     let project = project_with(&cluster, &format!("{}{}", vm(500, &disk("scsi0", "")), container("")));
     project.ok(&["apply", "--auto-approve"]);
-    let recorded = project.ok(&["state", "pull"]);
+    let values = || {
+        let pulled: serde_json::Value = serde_json::from_str(&project.ok(&["state", "pull"])).unwrap();
+        pulled["resources"].clone()
+    };
+    let recorded = values();
     cluster.send("PUT", "/nodes/pve/qemu/500/config", &[("scsi3", "local-lvm:1")]);
     cluster.send("PUT", "/nodes/pve/lxc/510/config", &[("mp3", "local-lvm:1,mp=/data")]);
     let told = [
@@ -72,7 +76,11 @@ fn disks_that_somebody_attached_are_told_and_left_alone() {
     );
     project.ok(&["apply", "--auto-approve"]);
     project.ok(&["refresh"]);
-    assert_eq!(project.ok(&["state", "pull"]), recorded);
+    assert_eq!(values(), recorded);
+    let length = project.ok(&["log", "--jsonl"]).lines().count();
+    project.ok(&["apply", "--auto-approve"]);
+    project.ok(&["refresh"]);
+    assert_eq!(project.ok(&["log", "--jsonl"]).lines().count(), length, "what is known is recorded once");
     assert!(cluster.get("/nodes/pve/qemu/500/config")["scsi3"].is_string());
     // One that is configured now is not made anew.
     let both = format!("{}{}", disk("scsi0", ""), disk("scsi3", "").replace("size = 2", "size = 1"));
