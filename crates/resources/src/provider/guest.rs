@@ -82,7 +82,8 @@ impl<'a> Guest<'a> {
     }
 
     /// Such a guest, or one that is being made (without `prior`), where passwords may not have been set. A password cannot
-    /// be read back, so it counts as not set: setting it once more does no harm.
+    /// be read back, so one that is planned counts as not set, and one that was to go as there: either is asked for once
+    /// more, which does no harm.
     pub(super) async fn read_unfinished(
         &self,
         prior: Option<&Value>,
@@ -93,8 +94,8 @@ impl<'a> Guest<'a> {
             None => self.read(planned).await?,
         };
         Ok(match self {
-            Guest::Vm(_) => without_password(&value),
-            Guest::Container(_) => value,
+            Guest::Vm(_) if has_password(planned) => without_password(&value),
+            _ => value,
         })
     }
 
@@ -140,6 +141,11 @@ impl<'a> Guest<'a> {
             Guest::Container(container) => container.migrate(prior, planned, to).await,
         }
     }
+}
+
+fn has_password(value: &Value) -> bool {
+    let account = block(value, "initialization").and_then(|of| block(of, "user_account"));
+    account.and_then(|account| account.get("password")).is_some_and(|password| !password.is_null())
 }
 
 fn without_password(value: &Value) -> Value {

@@ -7,7 +7,7 @@ use pve_model::schema::Block;
 use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk};
 use crate::observed::{Observed, defaults};
 use crate::property::Properties;
-use crate::values::{all_blocks, is_unset, text, with, with_elements};
+use crate::values::{all_blocks, block, is_unset, text, with, with_elements};
 
 /// Blocks that are told apart by an attribute: those that are not planned any more are known all the same.
 const KEYED: &[(&str, &str)] = &[("disk", "interface"), ("mount_point", "path"), ("hostpci", "device")];
@@ -25,6 +25,33 @@ pub(super) fn with_unremoved(prior: &Value, planned: &Value) -> Value {
             guide = with_elements(&guide, name, wanted.iter().chain(unremoved).cloned().collect());
         } else if wanted.is_known() && is_unset(wanted) && before.is_known() && !is_unset(before) {
             guide = with(&guide, name, before.clone());
+        }
+    }
+    match (block(prior, "initialization"), block(planned, "initialization")) {
+        (Some(before), Some(wanted)) => {
+            with_elements(&guide, "initialization", vec![with_unremoved_parts(before, wanted)])
+        }
+        _ => guide,
+    }
+}
+
+/// A block with the parts, and the parts of its blocks, that it had before and for which nothing is planned.
+fn with_unremoved_parts(before: &Value, planned: &Value) -> Value {
+    let mut guide = planned.clone();
+    for (name, part) in before.entries().into_iter().flatten() {
+        let Some(wanted) = planned.get(name).filter(|wanted| wanted.is_known() && part.is_known()) else {
+            continue;
+        };
+        let (blocks, olds) = (all_blocks(planned, name), all_blocks(before, name));
+        if olds.iter().any(|old| old.entries().is_some()) {
+            let filled = |(index, new): (usize, &Value)| match olds.get(index) {
+                Some(old) => with_unremoved_parts(old, new),
+                None => new.clone(),
+            };
+            let left = olds.iter().skip(blocks.len()).cloned();
+            guide = with_elements(&guide, name, blocks.iter().enumerate().map(filled).chain(left).collect());
+        } else if is_unset(wanted) && !is_unset(part) {
+            guide = with(&guide, name, part.clone());
         }
     }
     guide

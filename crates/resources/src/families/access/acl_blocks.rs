@@ -127,7 +127,11 @@ pub(super) async fn bring(
         params.put_flag("delete", propagate.is_none().then_some(true));
         let (kind, name) = parameter(&entry.holder);
         params.put(kind, Some(name));
-        call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await?;
+        match call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await {
+            // An entry goes with its role, which may have been replaced by the same run.
+            Err(error) if propagate.is_none() && error.message.contains("does not exist") => {}
+            done => done?,
+        }
     }
     Ok(())
 }

@@ -154,6 +154,30 @@ async fn what_a_clone_was_to_lose_is_lost_whatever_request_was_refused() {
     break_off_in_turn(VM, "qemu", &with, &without, Some(&template)).await;
 }
 
+/// What cloud-init is told: access that is withdrawn is withdrawn, also from a clone, whose template may tell of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cloud_init_was_not_to_be_told_any_more_is_not_whatever_request_was_refused() {
+    let address = |last: u8| json!({"ipv4": [{"address": format!("192.0.2.{last}/24")}]});
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b";
+    let told = json!({
+        "ip_config": [address(7), address(8)], "dns": [{"servers": ["192.0.2.1"], "domain": "example.net"}],
+        "user_account": [{"username": "u", "password": "p", "keys": [key]}],
+    });
+    let template = vm(json!({"vm_id": 9000, "name": "tpl", "template": true}));
+    for left in [
+        json!({"ip_config": [address(7)]}),
+        json!({"ip_config": [address(7)], "user_account": [{"username": "u"}]}),
+    ] {
+        let (mut with, mut without) =
+            (vm(json!({"initialization": [told]})), vm(json!({"initialization": [left]})));
+        break_off_in_turn(VM, "qemu", &with, &without, None).await;
+        for config in [&mut with, &mut without] {
+            config["clone"] = json!([{"vm_id": 9000}]);
+        }
+        break_off_in_turn(VM, "qemu", &with, &without, Some(&template)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_container_was_to_lose_is_lost_whatever_request_was_refused() {
     let without = json!({
