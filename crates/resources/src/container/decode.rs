@@ -72,7 +72,7 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
         let pairs = variables.split('\0').filter_map(|pair| pair.split_once('='));
         let pairs: Map<String, Json> = pairs.map(|(name, text)| (name.to_string(), json!(text))).collect();
         put("environment_variables", json!(pairs));
-    } else if !cloned {
+    } else {
         put("environment_variables", Json::Null);
     }
     read

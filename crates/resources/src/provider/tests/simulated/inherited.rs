@@ -322,6 +322,23 @@ async fn a_container() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cloned_container_has_the_environment_that_is_written_for_it() {
+    let (world, _server) = world(CONTAINER).await;
+    template(&world, "lxc", 900, "ostemplate=local:vztmpl/t.tar.zst rootfs=local-lvm:1 hostname=t").await;
+    let bare = json!({"node_name": "pve", "vm_id": 601, "started": false, "clone": [{"vm_id": 900}]});
+    let mut full = bare.clone();
+    full["environment_variables"] = json!({"A": "1"});
+    let made = quiet(&world, None, &full).await.unwrap();
+    let written =
+        async || world.api.send(Method::Get, "/nodes/pve/lxc/601/config", &[]).await.unwrap()["env"].clone();
+    assert_eq!(written().await, "A=1");
+    let without = quiet(&world, Some(&made), &bare).await.unwrap();
+    assert_eq!(written().await, Json::Null);
+    quiet(&world, Some(&without), &full).await.unwrap();
+    assert_eq!(written().await, "A=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cloned_container_has_the_architecture_of_its_template_or_at_once_the_one_that_is_written() {
     let (world, _server) = world(CONTAINER).await;
     let options = "ostemplate=local:vztmpl/t.tar.zst arch=arm64 rootfs=local-lvm:1 hostname=t";
