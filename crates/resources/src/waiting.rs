@@ -38,7 +38,7 @@ impl Call<'_> {
         Ok(Observed { config, in_force, ..Observed::default() })
     }
 
-    /// Takes back what waits in these slots of the guest at this path (`revert` of PVE::API2::Qemu and PVE::API2::LXC,
+    /// Takes back what waits in these slots, if any, of the guest at this path (`revert` of PVE::API2::Qemu and PVE::API2::LXC,
     /// `update_vm`).
     pub(crate) async fn take_back(
         &self,
@@ -47,6 +47,9 @@ impl Call<'_> {
         seen: &Observed,
         most: Duration,
     ) -> Result<(), ProviderError> {
+        if slots.is_empty() {
+            return Ok(());
+        }
         let slots = slots.join(",");
         let mut params = Params::default();
         params.put("revert", Some(&slots));

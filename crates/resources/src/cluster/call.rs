@@ -136,8 +136,7 @@ impl Call<'_> {
         Ok(data)
     }
 
-    /// Deletes what is there. What is gone already is no error: an answer that something is missing may be about something
-    /// else, so that `is_there` looks again before that is believed.
+    /// Deletes what is there, as [`Call::take_out`].
     pub(crate) async fn remove(
         &self,
         path: &str,
@@ -145,21 +144,34 @@ impl Call<'_> {
         most: Duration,
         is_there: impl Future<Output = Result<bool, ApiError>>,
     ) -> Result<(), ProviderError> {
-        self.go_on(Step::DELETE)?;
-        match self.send(Method::Delete, path, params).await {
+        self.take_out((Step::DELETE, Method::Delete), path, params, most, is_there).await
+    }
+
+    /// Takes out what is there. What is gone already is no error: an answer that something is missing may be about something
+    /// else, so that `is_there` looks again before that is believed.
+    pub(crate) async fn take_out(
+        &self,
+        (step, method): (Step<'_>, Method),
+        path: &str,
+        params: &Params,
+        most: Duration,
+        is_there: impl Future<Output = Result<bool, ApiError>>,
+    ) -> Result<(), ProviderError> {
+        self.go_on(step)?;
+        match self.send(method, path, params).await {
             Ok(data) => {
                 if let Some(upid) = data.as_str().filter(|data| data.starts_with("UPID:")) {
-                    self.await_task(Step::DELETE, upid, most).await?;
+                    self.await_task(step, upid, most).await?;
                 }
             }
             Err(error) if error.is_missing() => {
                 if is_there.await.map_err(|error| self.failed(Step::READ, &error))? {
-                    return Err(self.failed(Step::DELETE, &error));
+                    return Err(self.failed(step, &error));
                 }
             }
-            Err(error) => return Err(self.failed(Step::DELETE, &error)),
+            Err(error) => return Err(self.failed(step, &error)),
         }
-        self.completed(Step::DELETE).await
+        self.completed(step).await
     }
 
     /// Reports a task and waits for it.

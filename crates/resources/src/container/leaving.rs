@@ -62,10 +62,8 @@ impl Target<'_> {
         slots.sort();
         slots.dedup();
         slots.retain(|slot| waiting.changes_with_start(slot));
-        if !slots.is_empty() {
-            let most = timeout(planned, "timeout_update");
-            self.call.take_back(&self.path(""), &slots, &waiting, most).await?;
-        }
+        let most = timeout(planned, "timeout_update");
+        self.call.take_back(&self.path(""), &slots, &waiting, most).await?;
         Ok(slots)
     }
 

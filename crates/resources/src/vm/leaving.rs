@@ -91,10 +91,8 @@ impl Target<'_> {
         let slots = slots.into_iter();
         let slots: Vec<String> =
             slots.filter(|slot| waiting.changes_with_start(slot) && !names_another(slot)).collect();
-        if !slots.is_empty() {
-            let most = timeout(planned, "timeout_create");
-            self.call.take_back(&self.path(""), &slots, &waiting, most).await?;
-        }
+        let most = timeout(planned, "timeout_create");
+        self.call.take_back(&self.path(""), &slots, &waiting, most).await?;
         Ok(slots)
     }
 

@@ -127,13 +127,33 @@ pub(super) async fn bring(
         params.put_flag("delete", propagate.is_none().then_some(true));
         let (kind, name) = parameter(&entry.holder);
         params.put(kind, Some(name));
-        match call.step(Step::of("set", "permissions"), Method::Put, "/access/acl", &params, MOST).await {
+        let (step, path) = (Step::of("set", "permissions"), "/access/acl");
+        match propagate {
+            Some(_) => call.step(step, Method::Put, path, &params, MOST).await?,
             // An entry goes with its role, which may have been replaced by the same run.
-            Err(error) if propagate.is_none() && error.message.contains("does not exist") => {}
-            done => done?,
+            None => call.take_out((step, Method::Put), path, &params, MOST, is_given(call, entry)).await?,
         }
     }
     Ok(())
+}
+
+/// Whether an entry is in the list.
+async fn is_given(call: &Call<'_>, entry: &Entry) -> Result<bool, ApiError> {
+    let list = call.cluster.get("/access/acl").await?;
+    let mut given = elements("permissions", &list)?.iter();
+    Ok(given.any(|given| {
+        given["path"] == *entry.path && given["roleid"] == *entry.role && is_of(given, &entry.holder)
+    }))
+}
+
+/// Whether an entry of the list is a holder's.
+fn is_of(given: &Json, holder: &Holder) -> bool {
+    let (kind, name) = match holder {
+        Holder::User(name) => ("user", name),
+        Holder::Group(name) => ("group", name),
+        Holder::Token(name) => ("token", name),
+    };
+    given["type"] == kind && given["ugid"] == **name
 }
 
 /// Who has given an entry in this run.
@@ -178,14 +198,8 @@ pub(super) async fn complete(cluster: &Cluster, prior: &Value, mut answer: Json)
         answer["acl"] = json!([]);
         return Ok(answer);
     }
-    let (kind, name) = match &holder {
-        Holder::User(name) => ("user", name),
-        Holder::Group(name) => ("group", name),
-        Holder::Token(name) => ("token", name),
-    };
     let list = cluster.get("/access/acl").await?;
-    let of_holder = elements("permissions", &list)?.iter();
-    let of_holder = of_holder.filter(|entry| entry["type"] == kind && entry["ugid"] == *name);
+    let of_holder = elements("permissions", &list)?.iter().filter(|given| is_of(given, &holder));
     let part = |entry: &Json, name: &str| entry[name].as_str().unwrap_or_default().to_string();
     let own = of_holder.filter(|entry| is_own(&part(entry, "path"), &part(entry, "roleid")));
     answer["acl"] = own.cloned().collect();

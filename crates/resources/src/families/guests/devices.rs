@@ -134,10 +134,7 @@ async fn take_back(call: &Call<'_>, prior: Option<&Value>, planned: &Value) -> R
     let changed =
         changed.filter(|(slot, disk)| waiting.changes_with_start(slot) && !names_another(slot, disk));
     let changed: Vec<String> = changed.map(|(slot, _)| slot.to_string()).collect();
-    match changed.is_empty() {
-        true => Ok(()),
-        false => call.take_back(&place(planned), &changed, &waiting, most(planned, "update")).await,
-    }
+    call.take_back(&place(planned), &changed, &waiting, most(planned, "update")).await
 }
 
 async fn move_disk(

@@ -1,0 +1,160 @@
+//! Guests with their firewalls, pools and memberships.
+
+use super::simulated::settled;
+use super::{changed, is_refused, one_apply};
+
+fn guests() -> &'static str {
+    r#"
+resource "proxmox_virtual_environment_vm" "v" {
+  for_each  = toset(["601", "602"])
+  node_name = "pve"
+  vm_id     = each.key
+  name      = "v${each.key}"
+  started   = false
+}
+"#
+}
+
+#[test]
+fn firewalls_of_two_guests_change_places() {
+    let firewalls = |places: &str, needs: &str| {
+        let common =
+            format!("  for_each  = {places}\n  node_name = \"pve\"\n  vm_id     = each.value\n{needs}");
+        let kind = |kind: &str, own: &str| {
+            format!("resource \"proxmox_virtual_environment_firewall_{kind}\" \"f\" {{\n{common}{own}}}\n")
+        };
+        let rule = "  rule {\n    type    = \"in\"\n    action  = \"DROP\"\n    comment = each.key\n  }\n";
+        [
+            guests().to_string(),
+            kind("options", "  enabled   = true\n  log_level_in = each.key == \"a\" ? \"info\" : \"err\"\n"),
+            kind("rules", rule),
+            kind("alias", "  name = \"own\"\n  cidr = each.key == \"a\" ? \"192.0.2.1\" : \"192.0.2.2\"\n"),
+            kind("ipset", "  name = \"own\"\n  comment = each.key\n"),
+        ]
+        .concat()
+    };
+    for needs in ["", "  depends_on = [proxmox_virtual_environment_vm.v]\n"] {
+        let first = firewalls("{ a = 601, b = 602 }", needs);
+        let (cluster, project) = one_apply(&first, &firewalls("{ a = 602, b = 601 }", needs));
+        for (vmid, level, comment, cidr) in [(601, "err", "b", "192.0.2.2"), (602, "info", "a", "192.0.2.1")]
+        {
+            let get = |what: &str| cluster.get(&format!("/nodes/pve/qemu/{vmid}/firewall/{what}"));
+            assert_eq!(
+                (&get("options")["enable"], &get("options")["log_level_in"]),
+                (&1.into(), &level.into())
+            );
+            assert_eq!(get("rules")[0]["comment"], comment);
+            assert_eq!(get("aliases")[0]["cidr"], cidr);
+            assert_eq!(get("ipset")[0]["comment"], comment);
+        }
+        drop(project);
+    }
+}
+
+#[test]
+fn a_firewall_is_made_again_with_the_guest_that_takes_the_id_of_another() {
+    let guest = |name: &str| {
+        format!(
+            r#"
+resource "proxmox_virtual_environment_vm" "{name}" {{
+  node_name = "pve"
+  vm_id     = 530
+  name      = "{name}"
+  started   = false
+}}
+resource "proxmox_virtual_environment_firewall_options" "o" {{
+  node_name = "pve"
+  vm_id     = 530
+  enabled   = true
+}}
+"#
+        )
+    };
+    let (cluster, _project) = one_apply(&guest("web"), &guest("shop"));
+    assert_eq!(cluster.get("/nodes/pve/qemu/530/firewall/options")["enable"], 1);
+}
+
+fn pool(label: &str, guest: &str) -> String {
+    format!(
+        r#"
+resource "proxmox_virtual_environment_pool" "{label}" {{ pool_id = "pp" }}
+resource "proxmox_virtual_environment_vm" "m" {{
+  node_name = "pve"
+  vm_id     = 530
+  name      = "m"
+  started   = false
+  {guest}
+}}
+"#
+    )
+}
+
+#[test]
+fn a_pool_that_is_renamed_with_a_guest_in_it_is_refused_with_the_block_that_keeps_it() {
+    let inside =
+        |label: &str| pool(label, &format!("pool_id = proxmox_virtual_environment_pool.{label}.pool_id"));
+    for second in [inside("w"), pool("w", "pool_id = \"pp\"")] {
+        let (cluster, project) = changed(&inside("v"), &second);
+        let why = [
+            "proxmox_virtual_environment_pool.v cannot be destroyed",
+            "moved { from = proxmox_virtual_environment_pool.v, to = proxmox_virtual_environment_pool.w }",
+        ];
+        is_refused(&cluster, &project, &why);
+        let block = "moved {\n  from = proxmox_virtual_environment_pool.v\n  to = proxmox_virtual_environment_pool.w\n}\n";
+        project.write("moved.tf", block);
+        project.ok(&["apply", "--auto-approve"]);
+        settled(&project);
+    }
+}
+
+#[test]
+fn a_guest_leaves_the_pool_that_is_taken_out_together_with_its_pool_id() {
+    let plain =
+        pool("p", "").replace("resource \"proxmox_virtual_environment_pool\" \"p\" { pool_id = \"pp\" }", "");
+    for inside in ["pool_id = proxmox_virtual_environment_pool.p.pool_id", "pool_id = \"pp\""] {
+        let (cluster, _project) = one_apply(&pool("p", inside), &plain);
+        assert!(!cluster.get("/pools").to_string().contains("\"pp\""));
+        assert_eq!(cluster.get("/nodes/pve/qemu/530/config")["name"], "m");
+    }
+    // One that a membership had put there leaves by that.
+    let member = r#"
+resource "proxmox_pool_membership" "m" {
+  pool_id = "pp"
+  vm_id   = proxmox_virtual_environment_vm.m.vm_id
+}
+"#;
+    let (cluster, _project) = one_apply(&(pool("p", "") + member), &plain);
+    assert!(!cluster.get("/pools").to_string().contains("\"pp\""));
+}
+
+fn membership() -> &'static str {
+    r#"
+resource "proxmox_pool_membership" "m" {
+  pool_id = proxmox_virtual_environment_pool.p.pool_id
+  vm_id   = proxmox_virtual_environment_vm.m.vm_id
+}
+"#
+}
+
+#[test]
+fn a_guest_stays_in_its_pool_as_a_membership_and_its_own_pool_id_give_way_to_each_other() {
+    let own = pool("p", "pool_id = proxmox_virtual_environment_pool.p.pool_id");
+    let by_membership = pool("p", "") + membership();
+    for (first, second) in [(&own, &by_membership), (&by_membership, &own)] {
+        let (cluster, project) = one_apply(first, second);
+        assert!(!project.ok(&["plan"]).contains("Changed outside"));
+        assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+        let requests = cluster.requests();
+        assert!(!requests.iter().any(|it| it.method == "PUT" && it.path.ends_with("/pools")));
+    }
+}
+
+#[test]
+fn the_membership_of_a_guest_is_made_anew_with_its_pool() {
+    let main = pool("p", "") + membership();
+    let (cluster, project) = changed(&main, &main);
+    let said = project.ok(&["apply", "--auto-approve", "-replace", "proxmox_virtual_environment_pool.p"]);
+    assert!(said.contains("Done: 2 added, 0 changed, 2 destroyed."), "{said}");
+    settled(&project);
+    assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+}
