@@ -9,6 +9,9 @@ use pve_model::schema::Block;
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::values::{blank, with};
 
+/// What an object was, if it was there, and what it was to be.
+pub(crate) type Broken<'a> = (Option<&'a Value>, Option<&'a Value>);
+
 /// The operations of one plain kind.
 #[async_trait]
 pub(crate) trait Operations: Send + Sync {
@@ -30,10 +33,11 @@ pub(crate) trait Operations: Send + Sync {
     /// The form of that id, for messages.
     fn shape(&self) -> &'static str;
 
-    /// The object after a change of it broke off, `done` being the steps that are known to be done: what may not have
-    /// taken effect and cannot be read counts as not set, so that it is set once more.
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        let _ = done;
+    /// The object after a change of it, from what it was to what was planned, broke off, `done` being the steps that are
+    /// known to be done: what was to change, may not have taken effect and cannot be read counts as not set, so that it is
+    /// set once more.
+    fn unfinished(&self, value: Value, change: Broken<'_>, done: &[String]) -> Value {
+        let _ = (change, done);
         value
     }
 
@@ -45,8 +49,7 @@ pub(crate) trait Operations: Send + Sync {
         prior: Option<&Value>,
         planned: Option<&Value>,
     ) -> Result<Option<Value>, ApiError> {
-        // It has its new name, or still the one before.
-        read_left(self, block, call, [planned, prior]).await
+        read_left(self, block, call, (prior, planned)).await
     }
 
     /// What proves after a crash that an object that is there is the one that was to be made.
@@ -73,17 +76,17 @@ pub(crate) async fn broken_off<E>(
     }
 }
 
-/// The object under the first of these names that there is, after the steps in `call`.
+/// The object after the steps in `call`: under its new name, or still under the one before.
 pub(crate) async fn read_left<O: Operations + ?Sized>(
     operations: &O,
     block: &Block,
     call: &Call<'_>,
-    named: [Option<&Value>; 2],
+    change: Broken<'_>,
 ) -> Result<Option<Value>, ApiError> {
-    for named in named.into_iter().flatten() {
+    for named in [change.1, change.0].into_iter().flatten() {
         call.cluster.forget_content().await;
         if let Some(value) = operations.read(block, call.cluster, &stored(block, named)).await? {
-            return Ok(Some(operations.unfinished(value, &call.done())));
+            return Ok(Some(operations.unfinished(value, change, &call.done())));
         }
     }
     Ok(None)

@@ -11,6 +11,7 @@ use super::engine::{Engine, MOST};
 use super::template::{fill, fill_path, names};
 use super::wire::{Field, Form};
 use crate::cluster::{ApiError, Call, Method, Step, refused};
+use crate::operations::Broken;
 use crate::params::Params;
 use crate::values::{blank, changed, with};
 
@@ -139,21 +140,26 @@ impl Engine {
                 }
             }
         };
-        let was = |field: &&Field| prior.and_then(|prior| prior.get(field.name)) == wanted.get(field.name);
-        let kept: Vec<&str> =
-            self.fields.iter().filter(was).filter(|field| !field.wire.read).map(|field| field.name).collect();
-        Ok(Some(self.unfinished_but(there, &call.done(), &kept)))
+        Ok(Some(self.unfinished_of(there, (prior, Some(&wanted)), &call.done())))
     }
 
-    /// As [`Operations::unfinished`]; `kept` are attributes that cannot be read and were not to be changed.
-    pub(super) fn unfinished_but(&self, value: Value, done: &[String], kept: &[&str]) -> Value {
+    /// As [`Operations::unfinished`]: what cannot be read and was not to be changed is as it was.
+    pub(super) fn unfinished_of(&self, value: Value, change: Broken<'_>, done: &[String]) -> Value {
+        let changes = match change {
+            (Some(prior), Some(planned)) => Some(changed(prior, planned)),
+            _ => None,
+        };
+        let is_kept = |field: &&Field| {
+            !field.wire.read && changes.as_ref().is_some_and(|changes| !changes.contains(field.name))
+        };
+        let kept: Vec<&str> = self.fields.iter().filter(is_kept).map(|field| field.name).collect();
         let asked = Step::CREATE.is_in(done) || Step::CHANGE.is_in(done);
         let named = names(self.identity());
         let untold = self.fields.iter().filter(|field| !field.wire.read && field.wire.update && !asked);
         let untold = untold.filter(|field| !named.contains(&field.name) && !kept.contains(&field.name));
         let value =
             untold.fold(value, |value, field| with(&value, field.name, Value::null(field.ty.clone())));
-        self.object.hooks.unfinished(value, done, kept)
+        self.object.hooks.unfinished(value, done, &kept)
     }
 
     /// What a request that makes the object, or changes it, would have as parameters.

@@ -18,7 +18,7 @@ use crate::beside::remarks_on_options;
 use crate::cluster::{ApiError, Call, Cluster, Method, Step, refused};
 use crate::definition::{Definition, problem};
 use crate::families;
-use crate::operations::{Operations, Proof, broken_off, read_left};
+use crate::operations::{Broken, Operations, Proof, broken_off, read_left};
 use crate::params::Params;
 use crate::values::{blank, complete, flag, int, same, text, with};
 
@@ -321,15 +321,15 @@ impl Operations for Engine {
     ) -> Result<Option<Value>, ApiError> {
         match planned {
             Some(planned) => self.left_of_change(call, prior, planned).await,
-            None => match (read_left(self, block, call, [prior, planned]).await?, prior) {
+            None => match (read_left(self, block, call, (prior, planned)).await?, prior) {
                 (None, Some(prior)) => self.remains(call.cluster, prior, &call.done()).await,
                 (left, _) => Ok(left),
             },
         }
     }
 
-    fn unfinished(&self, value: Value, done: &[String]) -> Value {
-        self.unfinished_but(value, done, &[])
+    fn unfinished(&self, value: Value, change: Broken<'_>, done: &[String]) -> Value {
+        self.unfinished_of(value, change, done)
     }
 
     fn located(&self, base: &Value, id: &str) -> Option<Value> {

@@ -15,7 +15,7 @@ use super::take_over::taken_over_by;
 use super::tasks::{await_end, await_tasks, downloaded_since, running_tasks, was_destroyed};
 use super::{Family, ProxmoxProvider, Seen};
 use crate::cluster::{Call, Cluster, Silent, Step, failed};
-use crate::operations::Proof;
+use crate::operations::{Broken, Proof};
 use crate::registry::Kind;
 use crate::values::{all_blocks, blank, block, int, same, text, with, with_elements};
 use crate::{download_file, file};
@@ -48,10 +48,12 @@ impl ProxmoxProvider {
                 search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await?
             }
             _ => {
-                let found = recover_other(cluster, kind, family, (open, went_well), planned.as_ref()).await?;
+                let found =
+                    recover_other(cluster, kind, family, (open, went_well), (prior, planned.as_ref()))
+                        .await?;
                 let found = match (found, prior) {
                     (Recovery::Gone, Some(prior)) if intent.operation == Operation::Update => {
-                        by_its_former_name(cluster, kind, open, prior).await?
+                        by_its_former_name(cluster, kind, open, (prior, planned.as_ref())).await?
                     }
                     (found, _) => found,
                 };
@@ -256,7 +258,7 @@ async fn recover_other(
     kind: &Kind,
     family: Family,
     (open, went_well): (&OpenAction, bool),
-    planned: Option<&Value>,
+    (prior, planned): Broken<'_>,
 ) -> Result<Recovery, ProviderError> {
     let Some(planned) = planned.filter(|planned| !planned.is_null()) else {
         // A delete has no plan; an object that is still there shows in the next one.
@@ -325,7 +327,7 @@ async fn recover_other(
                 "{id} exists, but it cannot be proved that this run made it: import it"
             ))
         }
-        (operation, Some(value)) => Recovery::Exists(unfinished(kind, open, operation, value)),
+        (_, Some(value)) => Recovery::Exists(unfinished(kind, open, (prior, Some(&planned)), value)),
     })
 }
 
@@ -334,23 +336,23 @@ async fn by_its_former_name(
     cluster: &Cluster,
     kind: &Kind,
     open: &OpenAction,
-    prior: &Value,
+    (prior, planned): (&Value, Option<&Value>),
 ) -> Result<Recovery, ProviderError> {
     let Some(operations) = kind.operations() else { return Ok(Recovery::Gone) };
     let read = operations.read(kind.block(), cluster, prior).await;
     let read = read.map_err(|error| failed(format!("look for {}", open.intent.address), &error))?;
-    Ok(read
-        .map_or(Recovery::Gone, |value| Recovery::Exists(unfinished(kind, open, Operation::Update, value))))
+    let of = (Some(prior), planned);
+    Ok(read.map_or(Recovery::Gone, |value| Recovery::Exists(unfinished(kind, open, of, value))))
 }
 
 /// A plain object whose change broke off. One that has every value that it was to be made with has them all: they came
 /// with one request.
-fn unfinished(kind: &Kind, open: &OpenAction, operation: Operation, value: Value) -> Value {
+fn unfinished(kind: &Kind, open: &OpenAction, change: Broken<'_>, value: Value) -> Value {
     match kind.operations() {
         Some(operations) => {
             let mut done = open.completed.clone();
-            done.extend((operation == Operation::Create).then(|| Step::CREATE.to_string()));
-            operations.unfinished(value, &done)
+            done.extend((open.intent.operation == Operation::Create).then(|| Step::CREATE.to_string()));
+            operations.unfinished(value, change, &done)
         }
         None => value,
     }

@@ -8,8 +8,11 @@ use pve_model::rules::KindRules;
 use pve_simulator::Options;
 use serde_json::json;
 
-use super::super::Recorder;
 use super::super::objects::{fault_of_generated, turns};
+use super::super::watched::Watched;
+use super::super::{Recorder, World};
+use super::refused::Refusing;
+use super::removals::known_after;
 use super::turns::step;
 use super::{world, world_with};
 use crate::cluster::Method;
@@ -193,9 +196,31 @@ async fn a_permission_that_was_to_be_taken_out_is_known_after_a_crash() {
         blocks.filter_map(|block| crate::values::text(block, "role_id").map(String::from)).collect()
     };
     assert_eq!(roles(&changed), ["PVEVMUser"]);
-    let mut left = roles(&operations.unfinished(changed, &done[..1]));
+    let mut left = roles(&operations.unfinished(changed, (None, None), &done[..1]));
     left.sort();
     assert_eq!(left, ["PVEAuditor", "PVEVMUser"]);
+}
+
+/// No token may set the password of a user who is there: one that was not to be changed is still known where another
+/// part of a change broke off, by the error and after a crash.
+#[tokio::test]
+async fn a_password_that_was_not_to_be_changed_is_known_after_a_change_that_broke_off() {
+    const USER: &str = "proxmox_virtual_environment_user";
+    for is_crash in [false, true] {
+        let (plain, _server) = world(USER).await;
+        let api = Watched::over(&plain.api, Refusing::default());
+        let world = World::over(USER, api.clone());
+        let user = |role: &str| json!({"user_id": "bob@pve", "password": "one-password", "acl": [{"path": "/vms", "role_id": role}]});
+        let made = world.apply(None, user("PVEAuditor")).await;
+        let config = world.config(user("PVEVMUser"));
+        let recorder = Recorder::default();
+        api.refuse_path(Some("/access/acl"));
+        let error = world.try_apply(Some(&made), Some(&config), &recorder).await.unwrap_err();
+        api.refuse_path(None);
+        let crash = is_crash.then_some(None);
+        let left = known_after(&world, &made, &config, &recorder, error.left, crash).await;
+        assert_eq!(crate::values::text(&left, "password"), Some("one-password"), "crash {is_crash}");
+    }
 }
 
 #[tokio::test]

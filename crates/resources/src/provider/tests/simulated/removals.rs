@@ -33,8 +33,8 @@ fn extras() -> Json {
     })
 }
 
-/// What a run knows of the guest whose change broke off: by the error, or by what the next run finds.
-async fn known_after(
+/// What a run knows of the object whose change broke off: by the error, or by what the next run finds.
+pub(super) async fn known_after(
     world: &World,
     prior: &Value,
     config: &Value,
