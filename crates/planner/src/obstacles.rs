@@ -11,7 +11,7 @@ use pve_model::rules::{Hold, KindRules, RulesRegistry};
 use crate::batches::{self, Late};
 use crate::naming::{Word, by_word, is_destroyed, is_same_kind, known_as, named};
 use crate::order::waits_for;
-use crate::revision::is_linked;
+use crate::revision::connects;
 use crate::succession;
 
 /// The obstacles of a plan.
@@ -136,7 +136,7 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
                 if matches!(named.hold, Hold::No | Hold::Loses | Hold::Forgets)
                     || remain.contains_key(&word)
                     || lets_go(plan, holder, *victim, &word, registry)
-                    || is_linked(&changes, &own, &word.1, registry)
+                    || is_let_go(plan, *victim, (&own, &word), registry)
                 {
                     continue;
                 }
@@ -170,6 +170,20 @@ fn lets_go(plan: &Plan, holder: usize, victim: usize, word: &Word<'_>, registry:
     };
     of(victim, Operation::Delete)
         .all(|goes| of(holder, leaves).all(|leaves| waits_for(&plan.steps, goes, leaves)))
+}
+
+/// Whether what connects a holder with something that is destroyed lets go of it before: a membership, whose guest tells
+/// the pool only because of it.
+fn is_let_go(
+    plan: &Plan,
+    victim: usize,
+    (own, word): (&BTreeSet<Word<'_>>, &Word<'_>),
+    registry: &dyn RulesRegistry,
+) -> bool {
+    plan.changes
+        .iter()
+        .enumerate()
+        .any(|(at, link)| connects(link, own, &word.1, registry) && lets_go(plan, at, victim, word, registry))
 }
 
 fn told_of_held(

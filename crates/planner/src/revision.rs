@@ -221,16 +221,24 @@ impl<'a> Around<'a> {
     }
 }
 
-/// Whether something that goes is what connects an instance with `what`: a membership.
-pub(crate) fn is_linked(
+/// Whether something that goes is what connects an instance with `what`.
+fn is_linked(
     changes: &[&Change],
     own: &BTreeSet<Word<'_>>,
     what: &str,
     registry: &dyn RulesRegistry,
 ) -> bool {
-    changes.iter().filter(|other| is_destroyed(other)).any(|link| {
-        let named = named(link, link.before.as_ref(), registry);
-        let is_own = |word: &str| own.contains(&(link.provider.as_str(), word.to_string()));
-        named.iter().any(|named| named.what == what) && named.iter().any(|named| is_own(&named.what))
-    })
+    changes.iter().filter(|other| is_destroyed(other)).any(|link| connects(link, own, what, registry))
+}
+
+/// Whether this is what connects an instance, by what that is known as, with `what`: a membership.
+pub(crate) fn connects(
+    link: &Change,
+    own: &BTreeSet<Word<'_>>,
+    what: &str,
+    registry: &dyn RulesRegistry,
+) -> bool {
+    let named = named(link, link.before.as_ref(), registry);
+    let is_own = |word: &str| own.contains(&(link.provider.as_str(), word.to_string()));
+    named.iter().any(|named| named.what == what) && named.iter().any(|named| is_own(&named.what))
 }

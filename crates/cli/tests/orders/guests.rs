@@ -1,6 +1,8 @@
 //! Guests with their firewalls, pools and memberships.
 
-use super::simulated::settled;
+use pve_simulator::{FailureRule, How, Options, When};
+
+use super::simulated::{Cluster, PROVIDER, project_with, settled};
 use super::{changed, is_refused, one_apply};
 
 fn guests() -> &'static str {
@@ -157,4 +159,28 @@ fn the_membership_of_a_guest_is_made_anew_with_its_pool() {
     assert!(said.contains("Done: 2 added, 0 changed, 2 destroyed."), "{said}");
     settled(&project);
     assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+}
+
+/// The first run goes no further than the new pool: the guest tells the old one because of its membership alone.
+#[test]
+fn a_membership_goes_over_to_the_pool_that_a_run_which_broke_off_has_made() {
+    let main = pool("p", "") + membership();
+    let refused = FailureRule {
+        method: "PUT".into(),
+        path: "/pools".into(),
+        when: When::Nth(1),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = project_with(&cluster, &main);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"pp\"", "\"p2\"")));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("no quorum"), "{said}");
+    assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    assert_eq!(cluster.get("/pools/p2")["members"][0]["vmid"], 530);
+    assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 1);
 }
