@@ -35,9 +35,7 @@ pub fn revised(present: &Revision, planner: &Planner<'_>, evaluation: &Evaluatio
         return None;
     }
     let mut revision = present.clone();
-    if revision.due.is_empty() {
-        revision.due = staging::due(planner, evaluation);
-    }
+    revision.due.extend(staging::due(planner, evaluation));
     let changes: Vec<&Change> = planner.changes.iter().filter(|change| change.deposed.is_none()).collect();
     let around = Around::of(&changes, evaluation.inputs.registry);
     if !around.gone.is_empty() {
