@@ -11,6 +11,7 @@ use pve_model::rules::RulesRegistry;
 use pve_model::{InstanceAddress, ModulePath, ResourceAddress, ResourceMode, Value};
 
 use crate::expansion::Unexpanded;
+use crate::findings::located;
 use crate::graph::{Graph, Item};
 use crate::scope::{
     Instances, ModuleScope, ModuleValues, Repetition, Shape, Surroundings, gather, unevaluated,
@@ -292,21 +293,4 @@ impl<'a> Evaluation<'a> {
         };
         all.entry(resource.kind.clone()).or_default().insert(resource.name.clone(), value);
     }
-}
-
-/// Says which module instance an error is about: one declaration can be wrong in one instance only.
-fn located(found: Vec<Diagnostic>, path: &ModulePath) -> Vec<Diagnostic> {
-    if path.0.is_empty() {
-        return found;
-    }
-    let place = format!("(in {path})");
-    found
-        .into_iter()
-        .map(|mut diagnostic| {
-            if !diagnostic.detail.contains("(in module.") {
-                diagnostic.detail = format!("{} {place}", diagnostic.detail).trim_start().to_string();
-            }
-            diagnostic
-        })
-        .collect()
 }

@@ -5,6 +5,7 @@ mod deferral;
 pub mod difference;
 pub mod evaluation;
 mod expansion;
+mod findings;
 pub mod generation;
 pub mod graph;
 mod imports;

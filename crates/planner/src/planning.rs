@@ -12,6 +12,7 @@ use pve_model::state::State;
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 
 use crate::evaluation::{Evaluation, Inputs};
+use crate::findings::once;
 use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
@@ -137,7 +138,7 @@ pub fn plan(
     observed: &Observed,
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    plan_with(inputs, graph, state, observed, options, &Revision::default())
+    plan_with(inputs, graph, state, observed, options, &Revision::default()).map_err(once)
 }
 
 /// As [`plan`], with what is planned otherwise than it asks for: that shows when everything else is planned.
@@ -200,7 +201,7 @@ fn plan_with(
         return Err(found);
     }
     let doubts = obstacles::obstacles(&plan, registry, &observed.same_cluster);
-    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: found, doubts, moves: moved, kept })))
+    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: once(found), doubts, moves: moved, kept })))
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown
@@ -220,14 +221,7 @@ pub fn check(inputs: Inputs<'_>, graph: &Graph) -> Vec<Diagnostic> {
         protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
         checks(&evaluation, &mut found);
     }
-    // Instances of one declaration have the same faults.
-    let mut seen: Vec<Diagnostic> = Vec::new();
-    for diagnostic in found {
-        if !seen.contains(&diagnostic) {
-            seen.push(diagnostic);
-        }
-    }
-    seen
+    once(found)
 }
 
 /// What the rules of kinds warn of, where something is made or changed.
