@@ -140,6 +140,29 @@ fn a_run_may_begin_all_the_same() {
 }
 
 #[test]
+fn what_is_no_public_key_and_no_tag_stops_apply() {
+    let cluster = Cluster::start(Options::default());
+    let vm = |tag: &str, keys: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n  tags = [\"{tag}\"]\n  \
+             initialization {{\n    user_account {{\n      keys = [{keys}]\n    }}\n  }}\n}}\n"
+        )
+    };
+    let good =
+        "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 me@host\"";
+    let project = Project::of(&cluster, &vm("vlan:30", &format!("{good}, \"-----BEGIN PRIVATE_PART\"")));
+    let (_, said) = project.ends(&["plan"]);
+    let warnings: Vec<_> = said.split("Warning: Proxmox VE does not take this value").skip(1).collect();
+    let told = |text: &str| warnings.iter().any(|one| one.contains(text) && one.contains("main.tf:"));
+    assert!(warnings.len() == 2 && told("no public key") && told("vlan:30"), "{said}");
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("Nothing was changed"), "{said}");
+    project.write("main.tf", &vm("vlan.30", good));
+    project.ok(&["apply", "--auto-approve"]);
+    assert!(project.ok(&["plan"]).contains("No changes"));
+}
+
+#[test]
 fn a_secret_that_is_refused_is_not_shown_wherever_it_stands() {
     let cluster = Cluster::start(Options::default());
     let certificate = "resource \"proxmox_virtual_environment_certificate\" \"c\" {\n  node_name = \"pve\"\n  certificate = \"x\"\n  \

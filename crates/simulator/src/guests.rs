@@ -1,5 +1,6 @@
 //! What virtual machines and containers have in common: reading configurations, locks, lists.
 
+use base64::Engine as _;
 use serde_json::{Map, Value, json};
 use sha1::Digest as _;
 
@@ -101,6 +102,25 @@ pub(crate) fn check_hook_script(request: &Request<'_>, script: &str) -> Result<(
         true => Ok(()),
         false => Err(Failure::died(format!("script '{script}' does not exist"))),
     }
+}
+
+/// Refuses what is no list of public keys (PVE::Tools, `validate_ssh_public_keys`).
+pub(crate) fn check_public_keys(text: &str) -> Result<(), Failure> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    match lines.all(is_public_key) {
+        true => Ok(()),
+        false => Err(Failure::died("SSH public key validation error")),
+    }
+}
+
+/// Whether `ssh-keygen -l` reads it as a public key: a type, and data that begin with the same type.
+fn is_public_key(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let name = words.find(|word| ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| word.starts_with(prefix)));
+    let (Some(name), Some(data)) = (name, words.next()) else { return false };
+    let data = base64::engine::general_purpose::STANDARD.decode(data).unwrap_or_default();
+    data.get(..4).is_some_and(|length| *length == (name.len() as u32).to_be_bytes())
+        && data[4..].starts_with(name.as_bytes())
 }
 
 /// Refuses a locked guest.

@@ -31,7 +31,7 @@ pub(crate) fn fields() -> Fields {
         ("start_on_boot", flag().or(true)),
         ("started", flag().or(true)),
         ("startup", blocks(startup()).most(1)),
-        ("tags", texts().advised(limits::tags)),
+        ("tags", texts()),
         ("template", flag().or(false)),
         ("timeout_clone", number().or(1800)),
         ("timeout_create", number().or(1800)),

@@ -149,10 +149,6 @@ fn fault(value: &Value, check: Check, path: &Path) -> Option<Problem> {
             is_empty.then(|| format!("{path} is empty; Proxmox VE wants at least one"))?
         }
         Check::Text(fault) => format!("{path}: {}", fault(value.as_str()?)?),
-        Check::Advice(fault) => {
-            let detail = format!("{path}: {}; the cluster will refuse it", fault(value.as_str()?)?);
-            return Some(warning(path.clone(), format!("Invalid value for {path}"), detail));
-        }
     };
     Some(problem(path.clone(), format!("Invalid value for {path}"), detail))
 }

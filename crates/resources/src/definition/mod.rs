@@ -43,8 +43,6 @@ pub(crate) enum Check {
     Text(fn(&str) -> Option<String>),
     /// A list, set or map with something in it.
     Filled,
-    /// Texts that the cluster will not take although the reference plans them: a warning.
-    Advice(fn(&str) -> Option<String>),
 }
 
 /// A value that a default is made from.
@@ -249,12 +247,6 @@ impl Item {
     /// An empty list, set or map is not accepted.
     pub(crate) fn filled(mut self) -> Item {
         self.check = Some(Check::Filled);
-        self
-    }
-
-    /// Texts of which `fault` says something are warned of: the cluster will not take them.
-    pub(crate) fn advised(mut self, fault: fn(&str) -> Option<String>) -> Item {
-        self.check = Some(Check::Advice(fault));
         self
     }
 

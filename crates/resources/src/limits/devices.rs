@@ -21,6 +21,11 @@ pub(crate) fn network_slot(text: &str) -> Option<String> {
     numbered(text, "net", 31)
 }
 
+/// The slot of a device that is passed through: `hostpci0`.
+pub(crate) fn pci_slot(text: &str) -> Option<String> {
+    numbered(text, "hostpci", 15)
+}
+
 /// The name of a numbered device.
 pub(super) fn numbered(text: &str, prefix: &str, most: u32) -> Option<String> {
     let number = text.strip_prefix(prefix).and_then(|number| number.parse::<u32>().ok());

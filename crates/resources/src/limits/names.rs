@@ -13,17 +13,15 @@ pub(crate) fn guest_name(text: &str) -> Option<String> {
         .then(|| format!("{text:?} is no DNS name: only letters, digits and hyphens, up to 63 between dots"))
 }
 
-/// A tag as the cluster accepts it.
+/// A text that the cluster takes apart into tags, each as it accepts them (`pve-tag`).
+pub(crate) fn tags(text: &str) -> Option<String> {
+    text.split(crate::values::separates_tags).filter(|part| !part.is_empty()).find_map(tag)
+}
+
 fn tag(text: &str) -> Option<String> {
     let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "_+.-".contains(c));
     (!first || !rest).then(|| format!("{text:?} is no tag: only letters, digits and _ + . - are accepted"))
-}
-
-/// The same of each that a text is taken apart into: of that itself [`crate::definition::split_tags`] tells, and the cluster
-/// refuses nothing for it.
-pub(crate) fn tags(text: &str) -> Option<String> {
-    text.split(crate::values::separates_tags).filter(|part| !part.is_empty()).find_map(tag)
 }
 
 /// The name of an alias, IP set or security group (`pve-firewall(8)`).

@@ -36,6 +36,21 @@ fn each_limit_takes_what_the_cluster_takes() {
             ],
             &["bogus", "q36", "pc-q35", "pc-q35-9", "q35,x=1", "q35,viommu"],
         ),
+        (
+            public_key,
+            &[
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000",
+                " ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 me@host\n\n",
+                "no-pty,command=\"a b\" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000",
+            ],
+            &[
+                "ssh-ed25519",
+                "ssh-ed25519 AAAA",
+                "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000",
+                "# a remark",
+                "-----BEGIN OPENSSH PRIVATE KEY-----",
+            ],
+        ),
         (without_control_characters, &["", "a\tb\n"], &["a\0", "\x1b[m", "\x7f"]),
         (command, &["/sbin/init", "/bin/sh -c\tx"], &["", "a\0"]),
         (medium, &["", "none", "cdrom", "local:iso/a.iso"], &["NONE", "a.iso"]),

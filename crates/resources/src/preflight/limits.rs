@@ -64,6 +64,10 @@ type Place = (&'static [&'static str], &'static str, &'static str);
 const VM: &[Place] = &[
     (&["description"], "description", "{}"),
     (&["name"], "name", "{}"),
+    (&["hostpci", "id"], "hostpci0", "host={}"),
+    (&["hostpci", "mdev"], "hostpci0", "host=0000:01:00,mdev={}"),
+    (&["hostpci", "rom_file"], "hostpci0", "host=0000:01:00,romfile={}"),
+    (&["usb", "host"], "usb0", "host={}"),
     (&["smbios", "uuid"], "smbios1", "uuid={}"),
     (&["network_device", "mac_address"], "net0", "virtio={}"),
     (&["network_device", "mtu"], "net0", "virtio,mtu={}"),
@@ -105,6 +109,19 @@ const ALIAS: &[Place] = &[(&["cidr"], "cidr", "{}"), (&["name"], "name", "{}")];
 
 const SET: &[Place] = &[(&["cidr", "name"], "cidr", "{}"), (&["name"], "name", "{}")];
 
+/// Attributes that have a rule of their own, which no schema of the API tells.
+type Rule = (&'static [&'static str], fn(&str) -> Option<String>);
+
+const RULES_OF_VMS: &[Rule] = &[
+    (&["hostpci", "device"], crate::limits::pci_slot),
+    (KEYS, crate::limits::public_key),
+    (&["tags"], crate::limits::tags),
+];
+
+const RULES_OF_CONTAINERS: &[Rule] = &[(KEYS, crate::limits::public_key), (&["tags"], crate::limits::tags)];
+
+const KEYS: &[&str] = &["initialization", "user_account", "keys"];
+
 /// What a kind that is written by hand sends, and the request.
 fn by_hand(kind: &str) -> Option<(&'static [Place], &'static str, &'static str)> {
     Some(match short(kind) {
@@ -131,7 +148,31 @@ pub(super) fn of_kind(limits: Limits, kind: &str, prior: Option<&Value>, planned
             faults.extend(reason.map(|reason| Fault { paths: vec![path], value, reason }));
         }
     }
+    let rules = match short(kind) {
+        "vm" => RULES_OF_VMS,
+        "container" => RULES_OF_CONTAINERS,
+        _ => &[],
+    };
+    faults.extend(rules.iter().flat_map(|rule| beyond(rule, prior, planned)));
     faults
+}
+
+/// What of a change a rule refuses. It may stand in a list: what it says of the value does not depend on the place.
+fn beyond((place, rule): &Rule, prior: Option<&Value>, planned: &Value) -> Faults {
+    let known = prior.map(|prior| parts(prior, place, Path::default())).unwrap_or_default();
+    let is_new = |(_, value): &(Path, &Value)| !known.iter().any(|(_, known)| known == value);
+    let new = parts(planned, place, Path::default()).into_iter().filter(is_new);
+    let fault = |(path, value): (Path, &Value)| {
+        let value = plain(value)?;
+        let reason = rule(&value)?;
+        // A private key, pasted by mistake, stays unsaid.
+        let value = match value.split_once(char::is_whitespace) {
+            Some((first, _)) => format!("{first} ..."),
+            None => value,
+        };
+        Some(Fault { paths: vec![path], value, reason })
+    };
+    new.filter_map(fault).collect()
 }
 
 /// The values at a place, of every block and element on the way.

@@ -118,6 +118,6 @@ fn limits(check: Option<Check>) -> Option<String> {
         Check::Range(least, i64::MAX) => Some(format!("{least} or more")),
         Check::Range(least, most) => Some(format!("from {least} to {most}")),
         Check::Filled => Some("at least one".to_string()),
-        Check::Text(_) | Check::Advice(_) => None,
+        Check::Text(_) => None,
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn fields() -> Fields {
         ("startup", blocks(startup()).most(1)),
         ("stop_on_destroy", flag().or(false)),
         ("tablet_device", flag().or(true)),
-        ("tags", texts().advised(limits::tags)),
+        ("tags", texts()),
         ("template", flag().or(false)),
         ("timeout_clone", number().or(1800)),
         ("timeout_create", number().or(1800)),

@@ -25,6 +25,7 @@ pub(crate) fn create(request: &mut Request<'_>) -> Answer {
     config::check_root_options(request, &Options::new(), (&options, &[]), unprivileged)?;
     guest_options::check_options(request, KIND, vmid, options.keys())?;
     check_template(request)?;
+    guests::check_public_keys(request.get("ssh-public-keys").unwrap_or_default())?;
     options.retain(|name, _| !name.starts_with("unused"));
     if !options.contains_key("rootfs") {
         if options.keys().any(|name| mounts::is_mount(name)) {

@@ -116,11 +116,7 @@ pub(crate) fn check_values(request: &Request<'_>, set: &Options) -> Result<(), F
             .map_err(|failure| Failure::parameter("hookscript", format!("{}\n", failure.reason)))?;
     }
     if let Some(keys) = set.get("sshkeys") {
-        let decoded = crate::server::percent_decode(keys);
-        let valid = decoded.lines().filter(|line| !line.trim().is_empty()).all(is_public_key);
-        if !valid {
-            return Err(Failure::died("SSH public key validation error"));
-        }
+        guests::check_public_keys(&crate::server::percent_decode(keys))?;
     }
     Ok(())
 }
@@ -181,14 +177,6 @@ fn check_tpm(config: &Options, set: &Options) -> Result<(), Failure> {
         return Err(Failure::died("cannot change TPM state version after creation"));
     }
     Ok(())
-}
-
-fn is_public_key(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    let kind =
-        words.find(|word| word.starts_with("ssh-") || word.starts_with("ecdsa-") || word.starts_with("sk-"));
-    kind.is_some() && words.next().is_some_and(|data| data.len() >= 40 || line.starts_with('#'))
-        || line.starts_with('#')
 }
 
 pub(super) fn check_boot(config: &Options, set: &Options) -> Result<(), Failure> {
