@@ -369,4 +369,5 @@ pub(crate) fn apply_pending(request: &mut Request<'_>, vmid: u32) {
             mounts::release(&mut guest.config, vmid, &old);
         }
     }
+    mounts::forget_used(&mut guest.config);
 }

@@ -109,6 +109,13 @@ pub(crate) fn release(config: &mut Options, vmid: u32, text: &str) {
     }
 }
 
+/// Takes out the `unusedN` whose volumes are in use, as writing the file does (PVE::LXC::Config, `write_pct_config`).
+pub(crate) fn forget_used(config: &mut Options) {
+    let mounts = config.iter().filter(|(name, _)| is_mount(name));
+    let used: Vec<String> = mounts.map(|(_, text)| crate::qemu::drives::file_of(text)).collect();
+    config.retain(|name, text| !(name.starts_with("unused") && used.contains(text)));
+}
+
 fn missing_mount() -> Failure {
     let text = "property is missing and it is not optional".to_owned();
     let errors = BTreeMap::from([("volume".to_owned(), text.clone()), ("mp".to_owned(), text)]);

@@ -61,3 +61,15 @@ fn whether_it_runs_comes_before_who_manages_it() {
         assert_eq!(refused, "500 CT 200 not running");
     }
 }
+
+#[test]
+fn a_mount_point_at_another_path_keeps_its_volume_through_a_start() {
+    let calls = container(&[("mp0", "local-lvm:1,mp=/data")]);
+    calls.ok("POST", "/nodes/pve/lxc/200/status/start", &[]);
+    let volume = calls.get(CONFIG)["mp0"].as_str().unwrap().split(',').next().unwrap().to_string();
+    calls.ok("PUT", CONFIG, &[("mp0", &format!("{volume},mp=/srv"))]);
+    calls.ok("POST", "/nodes/pve/lxc/200/status/reboot", &[]);
+    let config = calls.get(CONFIG);
+    assert!(config["mp0"].as_str().unwrap().contains("mp=/srv"), "{config}");
+    assert!(config["unused0"].is_null(), "{config}");
+}
