@@ -178,7 +178,7 @@ impl Target<'_> {
             _ => {}
         }
         if cloned && all_blocks(planned, "network_interface").is_empty() {
-            set.0.extend(addressed_interfaces(&observed, planned).0);
+            set.0.extend(addressed_interfaces(&observed, (prior, planned)).0);
         }
         let is_drawn = prior.is_some_and(|prior| !all_blocks(prior, "network_interface").is_empty());
         let drawn = if is_drawn { planned.clone() } else { blank(planned) };
@@ -238,10 +238,17 @@ fn is_volume(option: &str) -> bool {
     option == "rootfs" || option.strip_prefix("mp").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-/// The interfaces that a clone has from its template, with the addresses that are configured for them in turn.
-fn addressed_interfaces(observed: &Observed, planned: &Value) -> Params {
-    let configs =
-        block(planned, "initialization").map(|part| all_blocks(part, "ip_config")).unwrap_or_default();
+/// The interfaces that a clone has from its template, with the addresses that are configured for them in turn. One whose
+/// addresses are not configured any more has none.
+fn addressed_interfaces(observed: &Observed, (prior, planned): (Option<&Value>, &Value)) -> Params {
+    let of = |value: &Value| {
+        let initialization = block(value, "initialization");
+        let configs = initialization.map(|part| all_blocks(part, "ip_config")).unwrap_or_default();
+        configs.iter().map(encode_ip_config).collect::<Vec<_>>()
+    };
+    let mut configs = of(planned);
+    let before = prior.map_or(0, |prior| of(prior).len());
+    configs.resize(before.max(configs.len()), Properties::default());
     let mut set = Params::default();
     for (index, config) in configs.iter().enumerate() {
         let slot = format!("net{index}");
@@ -249,7 +256,7 @@ fn addressed_interfaces(observed: &Observed, planned: &Value) -> Params {
         let is_address = |key: &str| ["gw", "gw6", "ip", "ip6"].contains(&key);
         let rest = now.pairs().iter().filter(|(key, _)| !is_address(key));
         let wanted = rest.fold(Properties::default(), |all, (key, value)| all.with(key, Some(value)));
-        let wanted = wanted.joined(&encode_ip_config(config));
+        let wanted = wanted.joined(config);
         let is_same = now.pairs().len() == wanted.pairs().len()
             && now.pairs().iter().all(|(key, value)| wanted.get(key) == Some(value));
         set.put(&slot, (!is_same).then_some(wanted));

@@ -21,6 +21,12 @@ pub(super) trait Watch: Send + Sync {
         params: &[(String, String)],
     ) -> Result<(), ApiError>;
 
+    /// Comes before a command on a node.
+    async fn before_command(&self, cluster: &dyn Api, node: &str, command: &[&str]) -> Result<(), ApiError> {
+        let _ = (cluster, node, command);
+        Ok(())
+    }
+
     /// The network of a node, and what is staged of it.
     async fn node_network(&self, cluster: &dyn Api, node: &str) -> Result<Option<NodeNetwork>, ApiError> {
         cluster.node_network(node).await
@@ -91,6 +97,7 @@ impl<W: Watch> Api for Watched<W> {
     }
 
     async fn run(&self, node: &str, command: &[&str], most: Duration) -> Result<String, ApiError> {
+        self.watch.before_command(&*self.cluster, node, command).await?;
         self.cluster.run(node, command, most).await
     }
 

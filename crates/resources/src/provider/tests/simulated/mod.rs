@@ -1,6 +1,7 @@
 //! The kinds against the simulator over HTTPS: every attribute is set, changed and taken out again, and nothing is
 //! planned in between.
 
+mod broken_off;
 mod clones;
 mod containers;
 mod data_sources;

@@ -46,6 +46,13 @@ impl Refusing {
         *self.path.lock().unwrap() = part;
     }
 
+    /// Whether it is this request.
+    fn counts_down(&self) -> bool {
+        let mut at = self.at.lock().unwrap();
+        *at = at.and_then(|left| left.checked_sub(1));
+        *at == Some(0)
+    }
+
     /// Whether that request was asked.
     pub(super) fn is_past(&self) -> bool {
         self.at.lock().unwrap().take().is_none_or(|left| left == 0)
@@ -66,11 +73,7 @@ impl Watch for Refusing {
         path: &str,
         params: &[(String, String)],
     ) -> Result<(), ApiError> {
-        let by_number = {
-            let mut at = self.at.lock().unwrap();
-            *at = at.and_then(|left| left.checked_sub(1));
-            *at == Some(0)
-        };
+        let by_number = self.counts_down();
         if by_number && self.is_lost.load(Ordering::Relaxed) {
             let _answer = cluster.send(method, path, params).await;
             return Err(ApiError { lost: true, status: None, ..refusal() });
@@ -87,6 +90,17 @@ impl Watch for Refusing {
             }
         }
         Ok(())
+    }
+
+    async fn before_command(&self, cluster: &dyn Api, node: &str, command: &[&str]) -> Result<(), ApiError> {
+        if !self.counts_down() {
+            return Ok(());
+        }
+        if self.is_lost.load(Ordering::Relaxed) {
+            let _output = cluster.run(node, command, Duration::from_secs(60)).await;
+            return Err(ApiError { lost: true, status: None, ..refusal() });
+        }
+        Err(refusal())
     }
 }
 

@@ -1,8 +1,11 @@
 //! A change that takes parts of a guest out breaks off: the next run takes out what is left of them.
 
+use std::time::Duration;
+
 use pve_executor::ports::{Provider, ProviderError, Recovery};
 use pve_model::Value;
 use pve_model::event::Operation;
+use pve_simulator::Options;
 use serde_json::{Value as Json, json};
 
 use super::super::lives::{CONTAINER, VM};
@@ -10,9 +13,9 @@ use super::super::recovered::open_action;
 use super::super::watched::Watched;
 use super::super::{ACTION, Recorder, World};
 use super::refused::Refusing;
-use super::world;
+use super::{world, world_with};
 use crate::cluster::Method;
-use crate::values::same;
+use crate::values::{same, text};
 
 fn disk(interface: &str) -> Json {
     json!({"interface": interface, "size": 1})
@@ -68,18 +71,23 @@ pub(super) async fn apply_known(
 }
 
 /// Breaks the change off at each of its requests in turn, and lets the next run finish it. Every time the guest becomes
-/// what it becomes undisturbed.
+/// what it becomes undisturbed, and nothing is left to plan. Returns what it is then.
 pub(super) async fn break_off_in_turn(
     kind: &'static str,
     api_kind: &str,
     with: &Json,
     without: &Json,
     prepare: Option<&Json>,
-) {
+) -> Json {
+    let mut undisturbed = None;
     for (is_crash, is_lost) in [(false, false), (true, false), (true, true)] {
-        let mut undisturbed = None;
         for at in (1..).map(|at| (at > 1).then_some(at - 1)) {
-            let (plain, _server) = world(kind).await;
+            let options = Options {
+                other_nodes: vec!["pve2".into()],
+                status_cycle: Duration::ZERO,
+                ..Options::default()
+            };
+            let (plain, _server) = world_with(kind, options).await;
             if let Some(template) = prepare {
                 let config = plain.config(template.clone());
                 plain.try_apply(None, Some(&config), &Recorder::default()).await.unwrap();
@@ -104,20 +112,40 @@ pub(super) async fn break_off_in_turn(
                 // Nothing is applied where nothing is planned.
                 if !same(&read, &world.plan(Some(&read), &config).planned.unwrap()) {
                     let done = apply_known(&world, &read, &config, &Recorder::default()).await;
-                    done.unwrap_or_else(|error| panic!("request {at:?}: {}", error.message));
+                    let done = done.unwrap_or_else(|error| panic!("request {at:?}: {}", error.message));
+                    world.assert_settled(&done.unwrap(), &config).await;
                 }
             } else if at.is_some() && !was_refused {
                 break;
             }
-            let path = format!("/nodes/pve/{api_kind}/600/config");
-            let mut now = plain.api.send(Method::Get, &path, &[]).await.unwrap();
-            for name in ["digest", "smbios1", "vmgenid", "meta", "net0"] {
-                now.as_object_mut().unwrap().remove(name);
-            }
+            let now = present(&plain, api_kind, &config).await;
             let expected = undisturbed.get_or_insert_with(|| now.clone());
             assert_eq!(&now, expected, "request {at:?}, crash {is_crash}, lost {is_lost}");
         }
     }
+    undisturbed.unwrap()
+}
+
+/// What the cluster has of the guest, but for what it draws anew each time.
+async fn present(world: &World, api_kind: &str, config: &Value) -> Json {
+    let path = format!("/nodes/{}/{api_kind}/600", text(config, "node_name").unwrap());
+    let get = async |path: String| world.api.send(Method::Get, &path, &[]).await.unwrap();
+    let mut now = get(format!("{path}/config")).await;
+    let options = now.as_object_mut().unwrap();
+    options.retain(|name, _| !["digest", "smbios1", "vmgenid", "meta"].contains(&name.as_str()));
+    for (_, option) in options.iter_mut().filter(|(name, _)| name.starts_with("net")) {
+        let is_address = |text: &str| text.len() == 17 && text.matches(':').count() == 5;
+        let parts = option.as_str().unwrap().split(',');
+        let parts = parts.map(|part| match part.split_once('=') {
+            Some((key, text)) if is_address(text) => key,
+            _ => part,
+        });
+        *option = parts.collect::<Vec<_>>().join(",").into();
+    }
+    let listed = get("/cluster/resources".into()).await;
+    let listed = listed.as_array().unwrap().iter().find(|guest| guest["vmid"] == 600).cloned();
+    let status = get(format!("{path}/status/current")).await["status"].clone();
+    json!({"options": now, "status": status, "pool": listed.unwrap()["pool"]})
 }
 
 #[tokio::test(flavor = "multi_thread")]
