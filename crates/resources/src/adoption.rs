@@ -17,7 +17,6 @@ pub(crate) const INHERITED: &[&str] = &[
     "machine",
     "name",
     "tags",
-    "unprivileged",
 ];
 
 /// Blocks of which a clone may have more than are configured, and what tells them apart.

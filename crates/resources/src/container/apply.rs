@@ -16,7 +16,7 @@ use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{all_blocks, blank, block, complete, flag, int, text};
+use crate::values::{all_blocks, blank, block, complete, flag, text};
 use crate::vm::{draws_address, encode_ip_config, surplus_devices, with_inherited};
 
 /// Containers as a type of guests.
@@ -52,29 +52,6 @@ impl Target<'_> {
         let path = format!("/nodes/{}/lxc", self.node);
         let most = timeout(planned, "timeout_create");
         self.call.step(Step::CREATE, Method::Post, &path, &params, most).await
-    }
-
-    /// Makes the container as a clone.
-    pub(crate) async fn clone_from(
-        &self,
-        planned: &Value,
-        clone: &Value,
-        marker: Option<&str>,
-    ) -> Result<(), ProviderError> {
-        let source = int(clone, "vm_id").unwrap_or_default();
-        let source_node = text(clone, "node_name").unwrap_or(&self.node);
-        let full = flag(clone, "full") != Some(false);
-        let mut params = Params::default();
-        params.put("newid", Some(self.vmid));
-        params.put("hostname", block(planned, "initialization").and_then(|init| text(init, "hostname")));
-        params.put("pool", text(planned, "pool_id"));
-        params.put("description", marker);
-        params.put_flag("full", Some(full));
-        params.put("target", (source_node != self.node).then_some(&self.node));
-        params.put("storage", text(clone, "datastore_id").filter(|_| full));
-        let path = format!("/nodes/{source_node}/lxc/{source}/clone");
-        let most = timeout(planned, "timeout_clone");
-        self.call.step(Step::CLONE, Method::Post, &path, &params, most).await
     }
 
     /// Brings the container from `prior` (`None` after a create or clone) to `planned`.

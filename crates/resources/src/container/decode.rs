@@ -53,9 +53,7 @@ fn decode_scalars(observed: &Observed, guide: &Value) -> Map<String, Json> {
     put("protection", json!(observed.flag("protection").unwrap_or(false)));
     put("start_on_boot", json!(observed.flag("onboot").unwrap_or(false)));
     put("template", json!(observed.flag("template").unwrap_or(false)));
-    if !cloned {
-        put("unprivileged", json!(observed.flag("unprivileged").unwrap_or(false)));
-    }
+    put("unprivileged", json!(observed.flag("unprivileged").unwrap_or(false)));
     put("node_name", json!(observed.node));
     put("vm_id", json!(observed.vmid));
     put("id", json!(observed.vmid.to_string()));

@@ -9,6 +9,7 @@
 
 mod addresses;
 mod apply;
+mod cloning;
 mod decode;
 mod encode;
 mod idmap;
@@ -27,6 +28,7 @@ use crate::guest::{claim_guest, guest_protection};
 use crate::registry::Rules;
 
 pub(crate) use apply::Target;
+pub(crate) use cloning::{is_unprivileged, unlike_template};
 pub(crate) use decode::decode_container;
 pub(crate) use leaving::with_leaving;
 pub(crate) use mount_points::{match_mount_points, slot_of};

@@ -54,7 +54,7 @@ fn stated_initialization(proposed: &Value) -> Vec<Value> {
 }
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
-    let mut planned = stated(request);
+    let mut planned = with_inherited_privilege(request, &stated(request));
     let Some(prior) = request.prior else {
         planned = with_elements(&planned, "disk", plan_cloned_disk(request, &planned));
         planned = with_inherited_architecture(request, &planned);
@@ -116,21 +116,38 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
     planned.collect()
 }
 
-/// The root disk of a clone: nobody wrote the default of its datastore, so it stays where the clone is made.
+/// The root disk of a clone whose disk is not known yet: what nobody wrote of its datastore and size is as the clone is made.
 fn plan_cloned_disk(request: PlanRequest<'_>, stated: &Value) -> Vec<Value> {
     let mut blocks = all_blocks(stated, "disk").to_vec();
-    let Some(clone) = block(request.config, "clone").filter(|_| has_no_datastore(request)) else {
-        return blocks;
-    };
+    let Some(clone) = block(request.config, "clone") else { return blocks };
     let target =
         clone.get("datastore_id").filter(|name| !name.is_null() && flag(clone, "full") != Some(false));
     for disk in &mut blocks {
-        *disk = match target {
-            Some(target) => with(disk, "datastore_id", target.clone()),
-            None => with_unknown(disk, "datastore_id"),
-        };
+        if leaves_open(request, "size") {
+            *disk = with_unknown(disk, "size");
+        }
+        if leaves_open(request, "datastore_id") {
+            *disk = match target.filter(|_| request.prior.is_none()) {
+                Some(target) => with(disk, "datastore_id", target.clone()),
+                None => with_unknown(disk, "datastore_id"),
+            };
+        }
     }
     blocks
+}
+
+/// Whether a clone is unprivileged its template tells, unless it is written.
+fn with_inherited_privilege(request: PlanRequest<'_>, planned: &Value) -> Value {
+    let is_open = request.config.get("unprivileged").is_some_and(Value::is_null);
+    let is_clone = |value: &Value| block(value, "clone").is_some();
+    if !is_open || !is_clone(request.config) && !request.prior.is_some_and(is_clone) {
+        return planned.clone();
+    }
+    let known = request.prior.and_then(|prior| prior.get("unprivileged"));
+    match known.filter(|known| !known.is_null()) {
+        Some(known) => with(planned, "unprivileged", known.clone()),
+        None => with_unknown(planned, "unprivileged"),
+    }
 }
 
 /// The architecture of a clone is that of its template, unless one is written.
@@ -145,24 +162,24 @@ fn with_inherited_architecture(request: PlanRequest<'_>, planned: &Value) -> Val
     })
 }
 
-fn has_no_datastore(request: PlanRequest<'_>) -> bool {
-    let configured = block(request.config, "disk").and_then(|disk| disk.get("datastore_id"));
-    configured.is_some_and(Value::is_null)
+/// Whether a configured root disk has nothing written of an attribute.
+fn leaves_open(request: PlanRequest<'_>, name: &str) -> bool {
+    block(request.config, "disk").and_then(|disk| disk.get(name)).is_some_and(Value::is_null)
 }
 
 /// The root disk: without a configured size it stays as large as it is, and on another datastore it has another name. That
 /// of a clone stays where it is unless a datastore is written.
 fn plan_disk(request: PlanRequest<'_>, stated: &Value, prior: &Value) -> Vec<Value> {
     let mut blocks = all_blocks(stated, "disk").to_vec();
-    let Some(before) = block(prior, "disk") else { return blocks };
-    let unset = block(request.config, "disk").and_then(|disk| disk.get("size")).is_some_and(Value::is_null);
+    let Some(before) = block(prior, "disk") else { return plan_cloned_disk(request, stated) };
+    let is_clone = block(request.config, "clone").is_some();
     if let Some(disk) = blocks.first_mut() {
-        if let Some(size) = before.get("size").filter(|_| unset && int(before, "size") > int(disk, "size")) {
+        let is_kept = is_clone || int(before, "size") > int(disk, "size");
+        if let Some(size) = before.get("size").filter(|_| is_kept && leaves_open(request, "size")) {
             *disk = with(disk, "size", size.clone());
         }
-        let is_clone = block(request.config, "clone").is_some();
-        if let Some(datastore) = before.get("datastore_id").filter(|_| is_clone && has_no_datastore(request))
-        {
+        let is_kept = is_clone && leaves_open(request, "datastore_id");
+        if let Some(datastore) = before.get("datastore_id").filter(|_| is_kept) {
             *disk = with(disk, "datastore_id", datastore.clone());
         }
         if text(before, "datastore_id") != text(disk, "datastore_id") {

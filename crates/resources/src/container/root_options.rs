@@ -16,7 +16,8 @@ pub(crate) fn only_for_root(prior: Option<&Value>, planned: &Value) -> Vec<Path>
     if before.get("hookscript") != after.get("hookscript") {
         found.push(Path::attribute("hook_script_file_id"));
     }
-    let unprivileged = flag(planned, "unprivileged") == Some(true);
+    // Where only the template tells, it may be.
+    let unprivileged = flag(planned, "unprivileged") != Some(false);
     // Nesting alone is for whoever may make an unprivileged container.
     let features = |options: Option<&String>| -> Vec<(String, String)> {
         let all = Properties::parse(options.map(String::as_str).unwrap_or_default());

@@ -1,6 +1,7 @@
 //! What VMs and containers have in common: both are guests of a node, share one space of ids and are asked for, stopped
 //! and destroyed by the same requests. An attribute that a kind does not have reads as not set.
 
+mod cloning;
 mod marker;
 mod migration;
 mod power;
@@ -13,6 +14,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use pve_model::schema::Block;
 
+pub(crate) use cloning::{Unlike, needs_shared_storage};
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
 pub(crate) use power::Limits;
 pub(crate) use protection::UNPROTECT_FIRST;

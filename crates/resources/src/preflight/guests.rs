@@ -1,6 +1,7 @@
 //! What guests, files and images name, and what must be so of guests.
 
 mod clones;
+mod container_templates;
 mod ids;
 mod privileges;
 mod snapshots;
@@ -10,6 +11,7 @@ use super::references::{Named, Used};
 use super::things::Thing;
 
 pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
+pub(super) use container_templates::at_odds_with_container_template;
 pub(super) use ids::ids_in_use;
 pub(super) use privileges::{held_by_protection, only_for_root};
 pub(super) use snapshots::held_by_snapshots;

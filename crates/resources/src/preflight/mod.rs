@@ -64,7 +64,8 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
             }));
         }
         found.extend(guests::not_where_its_clone_is_made(&mut facts, change, &made).await);
-        found.extend(guests::only_for_root(&facts.user(), change));
+        found.extend(guests::only_for_root(&mut facts, changes, change).await);
+        found.extend(guests::at_odds_with_container_template(&mut facts, changes, change).await);
         found.extend(guests::held_by_protection(change));
         found.extend(guests::held_by_snapshots(&mut facts, change).await);
         found.extend(files::file_in_use(&mut facts, changes, change).await);

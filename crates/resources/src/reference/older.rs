@@ -43,7 +43,8 @@ const OLDER: &[Older] = &[
     },
     Older {
         name: "proxmox_virtual_environment_container",
-        about: "A container.",
+        about: "A container. A clone is unprivileged where its template is: `unprivileged` need not be written for one, and \
+                cannot make it otherwise.",
         example: r#"
   node_name    = "pve"
   unprivileged = true

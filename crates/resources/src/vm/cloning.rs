@@ -11,8 +11,8 @@ use super::drives::encode_cloud_init;
 use super::encode::encode_options;
 use super::media::present_cloud_init;
 use crate::adoption::INHERITED;
-use crate::cluster::{Method, Step, refused};
-use crate::guest::timeout;
+use crate::cluster::{Method, Step};
+use crate::guest::{Unlike, needs_shared_storage, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -124,23 +124,8 @@ impl Target<'_> {
     /// What the template has and cannot be changed in its clone.
     pub(super) fn refuse_unlike(&self, observed: &Observed, planned: &Value) -> Result<(), ProviderError> {
         let Some(unlike) = unlike_template(observed, planned).into_iter().next() else { return Ok(()) };
-        let Unlike { name, has, wants, hint, .. } = unlike;
-        let object = &self.call.object;
-        let message =
-            format!("clone {object}: its template's {name} is {has}, and a clone of it cannot have {wants}");
-        Err(refused(message, Some(hint)))
+        Err(unlike.refusal(&self.call.object))
     }
-}
-
-/// Something that a template has otherwise than its clone is to have it, and that cannot be changed.
-pub(crate) struct Unlike {
-    /// Where it is planned.
-    pub(crate) path: Path,
-    /// What it is, for instance `scsi0`.
-    pub(crate) name: String,
-    pub(crate) has: String,
-    pub(crate) wants: String,
-    pub(crate) hint: &'static str,
 }
 
 /// What of a clone cannot be as it is planned: disks only grow, and firmware keeps its form.
@@ -253,15 +238,10 @@ pub(crate) fn is_busy(error: &ProviderError) -> bool {
     !error.indeterminate && said.any(|word| words.contains(&word))
 }
 
-/// A clone on another node was refused because its disks are on storage that only the template's node has.
-fn needs_shared_storage(error: &ProviderError) -> bool {
-    !error.indeterminate
-        && ["non-shared storage", "uses local storage"].iter().any(|text| error.message.contains(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::refused;
 
     #[test]
     fn a_template_is_busy_where_it_is_locked_and_not_where_a_block_device_is_missing() {

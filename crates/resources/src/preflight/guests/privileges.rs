@@ -4,9 +4,11 @@ use pve_executor::ports::{ApplyRequest, Doubt};
 use pve_model::event::Operation;
 use pve_model::{Path, Value};
 
+use super::super::facts::Facts;
 use super::super::fault::Fault;
+use super::container_templates::template;
 use crate::guest::UNPROTECT_FIRST;
-use crate::values::{block, flag};
+use crate::values::{block, flag, with};
 use crate::{container, vm};
 
 /// Whether a kind is the VMs, or the containers, as this crate writes them by hand.
@@ -15,15 +17,30 @@ fn is_one_of(change: &ApplyRequest, names: &[&str]) -> bool {
 }
 
 /// Attributes that whoever asks may not set. A clone has the values of its template, which need not be set.
-pub(in super::super) fn only_for_root(user: &str, change: &ApplyRequest) -> Vec<Doubt> {
-    let changes = matches!(change.operation, Operation::Create | Operation::Update);
-    let Some(planned) = change.planned.as_ref().filter(|_| changes && user != "root@pam") else {
+pub(in super::super) async fn only_for_root(
+    facts: &mut Facts<'_>,
+    changes: &[&ApplyRequest],
+    change: &ApplyRequest,
+) -> Vec<Doubt> {
+    let user = facts.user();
+    let is_asked = matches!(change.operation, Operation::Create | Operation::Update);
+    let Some(planned) = change.planned.as_ref().filter(|_| is_asked && user != "root@pam") else {
         return Vec::new();
     };
     let prior = change.prior.as_ref();
     let paths = match () {
         () if is_one_of(change, vm::NAMES) => vm::only_for_root(prior, planned),
-        () if is_one_of(change, container::NAMES) => container::only_for_root(prior, planned),
+        () if is_one_of(change, container::NAMES) => {
+            let told = match flag(planned, "unprivileged") {
+                // Of the rest of it nothing depends on the template.
+                None if block(planned, "features").is_some() => {
+                    template(facts, changes, change).await.map(|seen| container::is_unprivileged(&seen))
+                }
+                known => known,
+            };
+            let whole = told.map(|told| with(planned, "unprivileged", Value::bool(told)));
+            container::only_for_root(prior, whole.as_ref().unwrap_or(planned))
+        }
         () => Vec::new(),
     };
     let is_clone = prior.is_none() && block(planned, "clone").is_some();

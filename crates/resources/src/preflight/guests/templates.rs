@@ -7,6 +7,7 @@ use pve_model::{Path, PathStep, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::super::references::short;
+use crate::guest::Unlike;
 use crate::observed::Observed;
 use crate::values::{all_blocks, block, int, text};
 use crate::vm::{DEFAULT_CLOUD_INIT, other_drive_at, present_cloud_init, unlike_template};
@@ -32,22 +33,27 @@ pub(in super::super) async fn at_odds_with_template(
         if !is_asked || changes.iter().any(is_changed) {
             continue;
         }
-        let Some(seen) = seen(facts, id).await else { continue };
+        let Some(seen) = seen(facts, "qemu", id).await else { continue };
         let in_the_way = in_the_way(&seen, planned, is_new.then_some(id));
         found.extend(in_the_way.map(|(fault, path)| fault.at(change, path)));
-        for unlike in unlike_template(&seen, planned).into_iter().filter(|_| is_new) {
-            let summary = |name: &str| format!("{name} of template {id} is {}", unlike.has);
-            let detail = format!("a clone of it cannot have {}: {}", unlike.wants, unlike.hint);
-            found.push(Fault::certain(&unlike.name, summary, detail).at(change, unlike.path));
-        }
+        let unlike = unlike_template(&seen, planned).into_iter().filter(|_| is_new);
+        found.extend(unlike.map(|unlike| told(unlike, id, change)));
     }
     found
 }
 
-async fn seen(facts: &mut Facts<'_>, id: i64) -> Option<Observed> {
+/// What a template has otherwise than its clone is to have it.
+pub(super) fn told(unlike: Unlike, template: i64, change: &ApplyRequest) -> Doubt {
+    let summary = |name: &str| format!("{name} of template {template} is {}", unlike.has);
+    let detail = format!("a clone of it cannot have {}: {}", unlike.wants, unlike.hint);
+    Fault::certain(&unlike.name, summary, detail).at(change, unlike.path)
+}
+
+/// The options of a guest of this type.
+pub(super) async fn seen(facts: &mut Facts<'_>, kind: &str, id: i64) -> Option<Observed> {
     let guests = facts.guests().await?;
-    let guest = guests.iter().find(|guest| i64::from(guest.vmid) == id && guest.kind == "qemu")?;
-    let config = facts.answer(&format!("/nodes/{}/qemu/{id}/config", guest.node), "").await?;
+    let guest = guests.iter().find(|guest| i64::from(guest.vmid) == id && guest.kind == kind)?;
+    let config = facts.answer(&format!("/nodes/{}/{kind}/{id}/config", guest.node), "").await?;
     Some(Observed { config: config.as_object()?.clone(), ..Observed::default() })
 }
 
