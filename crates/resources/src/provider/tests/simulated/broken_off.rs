@@ -1,10 +1,17 @@
 //! A change of a container breaks off at any of its requests: the next run plans what is lacking, and nothing more after
 //! that.
 
+use std::time::Duration;
+
+use pve_model::Value;
+use pve_simulator::{FailureRule, How, Options, Server, When};
 use serde_json::{Value as Json, json};
 
 use super::super::lives::CONTAINER;
-use super::removals::break_off_in_turn;
+use super::super::{Recorder, World};
+use super::removals::{apply_known, break_off_in_turn, present};
+use super::world_with;
+use crate::values::same;
 
 /// A container, with these parts.
 fn container(parts: &Json) -> Json {
@@ -126,5 +133,65 @@ async fn a_container_becomes_a_template_whatever_request_was_refused() {
         let [before, mut after] = rich(is_started);
         after["template"] = json!(true);
         change(before, after).await;
+    }
+}
+
+/// A container as it is before a change, and what it is to become.
+async fn made(before: &Json, after: &Json) -> (World, Server, Value, Value) {
+    let options =
+        Options { other_nodes: vec!["pve2".into()], status_cycle: Duration::ZERO, ..Options::default() };
+    let (world, server) = world_with(CONTAINER, options).await;
+    let config = world.config(container(before));
+    let made = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap().unwrap();
+    server.simulator().clear_requests();
+    let config = world.config(container(after));
+    (world, server, made, config)
+}
+
+/// Lets each task of a change end with an error in turn, and the next run finish it.
+async fn fail_tasks_in_turn(before: Json, after: Json) {
+    let (world, server, prior, config) = made(&before, &after).await;
+    apply_known(&world, &prior, &config, &Recorder::default()).await.unwrap();
+    let mut written = server.requests();
+    written.retain(|request| !["GET", "SSH"].contains(&request.method.as_str()));
+    let undisturbed = present(&world, "lxc", &config).await;
+    let mut broken = 0;
+    for (index, request) in written.iter().enumerate() {
+        let (world, server, prior, config) = made(&before, &after).await;
+        let is_same = |other: &&pve_simulator::RequestRecord| {
+            (&other.method, &other.path) == (&request.method, &request.path)
+        };
+        let number = written[..index].iter().filter(is_same).count();
+        server.simulator().set_failures(vec![FailureRule {
+            method: request.method.clone(),
+            path: request.path.clone(),
+            when: When::Nth(u32::try_from(number).unwrap()),
+            how: How::FailTask("no space left".into()),
+        }]);
+        let Err(error) = apply_known(&world, &prior, &config, &Recorder::default()).await else { continue };
+        broken += 1;
+        server.simulator().set_failures(Vec::new());
+        let read = world.read(error.left.as_ref().unwrap_or(&prior)).await.unwrap();
+        let planned = world.plan(Some(&read), &config).planned.unwrap();
+        let context = format!("{} {}: {}", request.method, request.path, error.message);
+        assert!(!same(&read, &planned), "nothing is planned after {context}");
+        let done = apply_known(&world, &read, &config, &Recorder::default()).await;
+        let done = done.unwrap_or_else(|error| panic!("{}, after {context}", error.message));
+        world.assert_settled(&done.unwrap(), &config).await;
+        assert_eq!(present(&world, "lxc", &config).await, undisturbed, "{context}");
+    }
+    assert!(broken > 0, "no task has failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_becomes_what_is_planned_whatever_task_failed() {
+    for is_started in [false, true] {
+        for node in ["pve", "pve2"] {
+            let [before, mut after] = rich(is_started);
+            after["node_name"] = json!(node);
+            fail_tasks_in_turn(before.clone(), after.clone()).await;
+            after["started"] = json!(!is_started);
+            fail_tasks_in_turn(before, after).await;
+        }
     }
 }

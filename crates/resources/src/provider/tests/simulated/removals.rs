@@ -127,7 +127,7 @@ pub(super) async fn break_off_in_turn(
 }
 
 /// What the cluster has of the guest, but for what it draws anew each time.
-async fn present(world: &World, api_kind: &str, config: &Value) -> Json {
+pub(super) async fn present(world: &World, api_kind: &str, config: &Value) -> Json {
     let path = format!("/nodes/{}/{api_kind}/600", text(config, "node_name").unwrap());
     let get = async |path: String| world.api.send(Method::Get, &path, &[]).await.unwrap();
     let mut now = get(format!("{path}/config")).await;
