@@ -12,12 +12,14 @@ use super::decode::decode_container;
 use super::encode::{Purpose, encode_new, encode_options};
 use super::volumes::change_volumes;
 use crate::cluster::{Method, Step, refused};
-use crate::guest::{self, Extent, GuestType, Limits, MARKER, timeout};
+use crate::guest::{
+    self, Extent, GuestType, Limits, MARKER, draws_address, encode_ip_config, surplus_devices, timeout,
+    with_inherited,
+};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
 use crate::values::{all_blocks, blank, block, complete, flag, text};
-use crate::vm::{draws_address, encode_ip_config, surplus_devices, with_inherited};
 
 /// Containers as a type of guests.
 pub(crate) struct Container;

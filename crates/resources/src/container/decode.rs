@@ -4,13 +4,12 @@ use pve_model::Value;
 use pve_model::schema::Block;
 use serde_json::{Map, Value as Json, json};
 
-use crate::guest::{Extent, is_put_by_a_run};
+use crate::guest::{Extent, decode_ip_config, decode_startup, is_put_by_a_run};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::set_outside::taken_in;
 use crate::size::{in_gibibytes, same_size};
 use crate::values::{all_blocks, block, flag, is_unset, settle_tags, text, texts, with};
-use crate::vm::{decode_ip_config, decode_startup};
 
 /// Blocks that are looked at where the configuration has none.
 const LOOKED_AT: &[&str] = &["console", "cpu", "device_passthrough", "features", "memory", "startup"];

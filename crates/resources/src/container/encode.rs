@@ -2,10 +2,10 @@
 
 use pve_model::Value;
 
+use crate::guest::{encode_ip_config, key_lines};
 use crate::params::Params;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, flag, float, int, text, texts};
-use crate::vm::{encode_ip_config, key_lines};
 
 /// Which options are stated.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -65,6 +65,23 @@ impl<G: GuestType> Target<'_, G> {
     }
 }
 
+/// The files that a guest names stay behind: Proxmox VE migrates disks, and neither snippets nor images.
+pub(crate) fn files_of_node(prior: &Value, planned: &Value, to: &str) -> Option<String> {
+    let parts = ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
+    let named = |value: &Value| -> Vec<String> {
+        let initialization = block(value, "initialization");
+        let cloud_init = parts.iter().filter_map(|name| text(initialization?, name));
+        let cdrom = block(value, "cdrom").and_then(|cdrom| text(cdrom, "file_id"));
+        let files = text(value, "hook_script_file_id").into_iter().chain(cloud_init).chain(cdrom);
+        files.filter(|file| file.contains(':')).map(str::to_string).collect()
+    };
+    let files: BTreeSet<String> = named(prior).into_iter().chain(named(planned)).collect();
+    let files: Vec<String> = files.into_iter().collect();
+    (!files.is_empty()).then(|| {
+        format!("{to} has to have what stays behind where its datastore is not shared: {}", files.join(", "))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@
 mod cloning;
 mod marker;
 mod migration;
+mod network;
+mod options;
 mod power;
 mod protection;
 
@@ -14,8 +16,11 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use pve_model::schema::Block;
 
-pub(crate) use cloning::{Unlike, needs_shared_storage};
+pub(crate) use cloning::{Unlike, needs_shared_storage, with_inherited};
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
+pub(crate) use migration::files_of_node;
+pub(crate) use network::{decode_ip_config, device_mac, draws_address, encode_ip_config, surplus_devices};
+pub(crate) use options::{decode_startup, key_lines};
 pub(crate) use power::Limits;
 pub(crate) use protection::UNPROTECT_FIRST;
 

@@ -10,9 +10,8 @@ use super::apply::Target;
 use super::drives::encode_cloud_init;
 use super::encode::encode_options;
 use super::media::present_cloud_init;
-use crate::adoption::INHERITED;
 use crate::cluster::{Method, Step};
-use crate::guest::{Unlike, needs_shared_storage, timeout};
+use crate::guest::{Unlike, needs_shared_storage, timeout, with_inherited};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -160,21 +159,6 @@ pub(crate) fn unlike_template(template: &Observed, planned: &Value) -> Vec<Unlik
         (has != wants).then(|| Unlike { path: path(name, 0, part), name: slot.to_string(), has, wants, hint })
     });
     disks.chain(firmware).collect()
-}
-
-/// What is known of a guest before a change, with what a clone has from its template where the configuration said nothing of
-/// it so far: `read` is the guest in the words of the plan.
-pub(crate) fn with_inherited(prior: &Value, read: &Value) -> Value {
-    if all_blocks(prior, "clone").is_empty() {
-        return prior.clone();
-    }
-    let is_block =
-        |part: &Value| part.elements().is_some_and(|all| all.iter().all(|one| one.entries().is_some()));
-    let parts = read.entries().into_iter().flatten().filter(|(name, part)| {
-        let is_inherited = !is_unset(part) && (is_block(part) || INHERITED.contains(&&***name));
-        is_inherited && prior.get(name).is_none_or(is_unset)
-    });
-    parts.fold(prior.clone(), |known, (name, part)| with(&known, name, part.clone()))
 }
 
 /// The files of a cloud-init block.

@@ -6,8 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::cloning::without_unasked;
 use super::decode_devices::decode_devices;
-use super::encode::key_lines;
-use crate::guest::{Extent, is_put_by_a_run};
+use crate::guest::{Extent, decode_ip_config, decode_startup, is_put_by_a_run, key_lines};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
 use crate::set_outside::taken_in;
@@ -136,7 +135,7 @@ fn mac_addresses(observed: &Observed, guide: &Value) -> Json {
     let devices: Vec<String> = observed
         .numbered("net")
         .iter()
-        .filter_map(|(_, name)| super::decode_devices::device_mac(&observed.text(name)?))
+        .filter_map(|(_, name)| crate::guest::device_mac(&observed.text(name)?))
         .collect();
     let known = texts(guide, "mac_addresses");
     let covered = devices.iter().all(|mac| known.iter().any(|one| one.eq_ignore_ascii_case(mac)));
@@ -195,21 +194,6 @@ fn decode_agent_and_startup(observed: &Observed, guide: &Value, blocks: &mut Map
         "clipboard": vga.get("clipboard"),
     }]);
     blocks.insert("vga".into(), read);
-}
-
-/// `order=1,up=2,down=3`, or `1` alone.
-pub(crate) fn decode_startup(observed: &Observed, guide: &Value) -> Json {
-    let startup = observed.written("startup").map(|startup| Properties::parse(&startup));
-    // One that states nothing is not written down by the cluster.
-    let Some(startup) = startup.or_else(|| block(guide, "startup").map(|_| Properties::default())) else {
-        return json!([]);
-    };
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<i64>().ok()).unwrap_or(-1);
-    json!([{
-        "order": number(startup.first_or("order")),
-        "up_delay": number(startup.get("up")),
-        "down_delay": number(startup.get("down")),
-    }])
 }
 
 fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<String, Json>) {
@@ -276,20 +260,6 @@ fn decode_ip_configs(observed: &Observed, guide: Option<&Value>) -> Json {
         decode_ip_config(&config, guide)
     });
     configs.collect()
-}
-
-/// `ip=...,gw=...,ip6=...,gw6=...`; a family that is neither known nor there stays absent.
-pub(crate) fn decode_ip_config(config: &Properties, guide: Option<&Value>) -> Json {
-    let family = |name: &str, address: &str, gateway: &str| {
-        let known = guide.is_some_and(|guide| block(guide, name).is_some());
-        let (address, gateway) = (config.get(address), config.get(gateway));
-        if known || address.is_some() || gateway.is_some() {
-            json!([{ "address": address, "gateway": gateway }])
-        } else {
-            json!([])
-        }
-    };
-    json!({ "ipv4": family("ipv4", "ip", "gw"), "ipv6": family("ipv6", "ip6", "gw6") })
 }
 
 /// A password is never read back: the one of the guide stays as long as there is any.

@@ -132,13 +132,6 @@ pub(super) fn format_of(path: &str) -> &'static str {
     ["qcow2", "vmdk"].into_iter().find(|format| path.ends_with(&format!(".{format}"))).unwrap_or("raw")
 }
 
-/// The MAC address in `virtio=BC:24:11:00:00:01,bridge=vmbr0`.
-pub(super) fn device_mac(device: &str) -> Option<String> {
-    let device = Properties::parse(device);
-    let mac = device.pairs().iter().find(|(_, value)| value.split(':').count() == 6);
-    mac.map(|(_, mac)| mac.clone())
-}
-
 fn decode_network(observed: &Observed, guide: &Value, extent: Extent) -> Json {
     let known = all_blocks(guide, "network_device");
     let found = observed.numbered("net");

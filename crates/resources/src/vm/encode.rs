@@ -2,6 +2,7 @@
 
 use pve_model::Value;
 
+use crate::guest::{encode_ip_config, key_lines};
 use crate::params::Params;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, flag, float, int, text, texts};
@@ -171,29 +172,6 @@ fn encode_initialization(initialization: Option<&Value>, params: &mut Params) {
         .with("user", text(initialization, "user_data_file_id"))
         .with("vendor", text(initialization, "vendor_data_file_id"));
     params.put("cicustom", (!custom.is_empty()).then_some(custom));
-}
-
-/// SSH keys, one a line, each once: a file of keys ends with an empty line, and lists of keys are put together.
-pub(crate) fn key_lines<T: AsRef<str>>(keys: &[T]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in keys.iter().flat_map(|key| key.as_ref().lines()).map(str::trim) {
-        if !line.is_empty() && !lines.iter().any(|known| known == line) {
-            lines.push(line.to_string());
-        }
-    }
-    lines
-}
-
-/// `ip=...,gw=...,ip6=...,gw6=...`
-pub(crate) fn encode_ip_config(config: &Value) -> Properties {
-    let part = |family: &str, name: &str| {
-        block(config, family).and_then(|family| text(family, name)).map(str::to_string)
-    };
-    Properties::default()
-        .with("ip", part("ipv4", "address"))
-        .with("gw", part("ipv4", "gateway"))
-        .with("ip6", part("ipv6", "address"))
-        .with("gw6", part("ipv6", "gateway"))
 }
 
 /// `sshkeys` is percent-encoded by itself, beside the encoding of the request.

@@ -44,15 +44,12 @@ use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::Target;
-pub(crate) use cloning::{is_busy, unlike_template, with_inherited, without_unasked};
-pub(crate) use decode::{decode_ip_config, decode_startup, decode_vm};
+pub(crate) use cloning::{is_busy, unlike_template, without_unasked};
+pub(crate) use decode::decode_vm;
 pub(crate) use decode_devices::is_media;
 pub(crate) use drives::{DEFAULT_CLOUD_INIT, other_drive_at};
-pub(crate) use encode::{encode_ip_config, key_lines};
 pub(crate) use leaving::with_leaving_drives;
 pub(crate) use media::present_cloud_init;
-pub(crate) use option_changes::{draws_address, surplus_devices};
-pub(crate) use plan::files_of_node;
 pub(crate) use protection::held_by_protection;
 pub(crate) use root_options::only_for_root;
 pub(crate) use schema::fields;

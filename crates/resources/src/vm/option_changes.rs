@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use pve_model::Value;
 
-use super::decode_devices::device_mac;
 use super::drives::following_boot_order;
 use super::encode::encode_options;
+use crate::guest::{device_mac, draws_address};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
-use crate::values::{all_blocks, block, text};
+use crate::values::block;
 
 /// The options to set and to delete. What only the cluster can tell stays as it is.
 pub(super) fn changed_options(prior: &Value, planned: &Value) -> (Params, BTreeSet<String>) {
@@ -70,41 +70,4 @@ pub(super) fn keep_addresses(observed: &Observed, planned: &Value, set: &mut Par
             *device = format!("{model}={mac}{comma}{rest}");
         }
     }
-}
-
-/// The slots of network devices that the plan takes out and that are not where the plan would look for them: a device is
-/// planned by its place among the others, and somebody may have left slots free. Of a guest that was not just made only
-/// those go that were in the plan, by their addresses.
-pub(crate) fn surplus_devices(
-    observed: &Observed,
-    prior: Option<&Value>,
-    planned: &Value,
-    blocks: &str,
-    set: &Params,
-) -> Vec<String> {
-    let addresses = |value: &Value| -> BTreeSet<String> {
-        let devices = all_blocks(value, blocks).iter();
-        devices.filter_map(|device| text(device, "mac_address")).map(str::to_uppercase).collect()
-    };
-    let count = all_blocks(planned, blocks).len();
-    if prior.is_none() && count == 0 {
-        return Vec::new();
-    }
-    let (known, kept) = (prior.map(addresses), addresses(planned));
-    let surplus = observed.numbered("net").into_iter().filter(|(index, slot)| {
-        let Some(address) = observed.text(slot).and_then(|device| device_mac(&device)) else { return false };
-        let address = address.to_uppercase();
-        let goes_on = set.0.iter().any(|(name, device)| {
-            name.starts_with("net") && name != slot && device.to_uppercase().contains(&address)
-        });
-        let is_known = known.as_ref().is_none_or(|known| known.contains(&address));
-        *index as usize >= count && is_known && (goes_on || !kept.contains(&address))
-    });
-    surplus.map(|(_, slot)| slot).collect()
-}
-
-/// Whether the address of a network device is still to be drawn.
-pub(crate) fn draws_address(planned: &Value, blocks: &str, index: usize) -> bool {
-    let address = all_blocks(planned, blocks).get(index).and_then(|device| device.get("mac_address"));
-    address.is_some_and(|address| !address.is_known())
 }

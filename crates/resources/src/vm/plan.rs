@@ -6,7 +6,6 @@ mod replacements;
 use pve_model::rules::{PlanRequest, PlanResponse, Problem};
 use pve_model::{Type, Value};
 
-pub(crate) use notes::files_of_node;
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 

@@ -4,8 +4,8 @@ use pve_model::Value;
 
 use super::super::encode::{Purpose, encode_options, encode_root_disk};
 use super::super::mount_points::{keeps_volume, match_mount_points, stays, wait_for_restart};
+use crate::guest::{encode_ip_config, files_of_node};
 use crate::values::{all_blocks, block, changed, flag, text};
-use crate::vm::{encode_ip_config, files_of_node};
 
 /// Options that a running container takes at once (`PVE::LXC::Config`, `vmconfig_hotplug_pending`).
 const HOT: &[&str] = &[
