@@ -16,9 +16,10 @@ use pve_planner::generation::{Generated, configuration_of};
 
 use crate::arguments::VariableOptions;
 use crate::failure::Failure;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::replace_file::write_new;
 use crate::session::read_imports;
+use crate::workspace::Workspace;
 
 /// What is to be generated.
 pub struct Generation {

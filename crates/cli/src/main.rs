@@ -27,6 +27,7 @@ mod session;
 mod terraform_json;
 mod trace;
 mod variables;
+mod workspace;
 
 use std::process::ExitCode;
 

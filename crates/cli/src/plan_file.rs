@@ -14,8 +14,9 @@ use pve_state::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::replace_file::replace_file;
+use crate::workspace::Workspace;
 
 /// The first bytes of every saved plan; the last one is the format.
 const HEADER: &[u8] = b"pve plan 1\n";

@@ -10,10 +10,11 @@ use crate::arguments::{ConsoleOptions, GlobalOptions};
 use crate::console::{Reply, Session, wants_more};
 use crate::environments::with_variables_of_their_own;
 use crate::failure::{Ended, Failure};
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
 use crate::variables::Missing;
+use crate::workspace::Workspace;
 
 /// Evaluates expressions, from a prompt or from standard input. Reads the log; neither locks it nor asks the cluster.
 ///

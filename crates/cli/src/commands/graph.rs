@@ -7,8 +7,9 @@ use serde_json::json;
 use super::print_json;
 use crate::arguments::{GlobalOptions, GraphOptions};
 use crate::failure::Ended;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::variables::Missing;
+use crate::workspace::Workspace;
 
 /// Prints what depends on what, in an order that only the configuration decides. Without a type only resources are shown.
 ///

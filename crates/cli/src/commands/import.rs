@@ -27,9 +27,10 @@ use crate::connect::{Access, Connecting, connect};
 use crate::duration::parse_wait;
 use crate::edit::refuse_open;
 use crate::failure::{Ended, Failure};
-use crate::project::{Project, Workspace, actor};
+use crate::project::{Project, actor};
 use crate::render::value::quote;
 use crate::session::{found_elsewhere, make_plan};
+use crate::workspace::Workspace;
 
 /// Takes an existing object into the state, as an `import` block would, and changes nothing else.
 ///

@@ -19,12 +19,13 @@ use crate::environment::is_automation;
 use crate::failure::{Ended, Failure};
 use crate::generate::Generation;
 use crate::plan_file::SavedPlan;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
 use crate::render::paint::Paint;
 use crate::render::plan::render_plan;
 use crate::session::{identities, make_plan, observe, recall};
 use crate::terraform_json::{PlanContext, masked, plan_json};
+use crate::workspace::Workspace;
 
 /// The exit code for "there are changes" with `-detailed-exitcode`.
 const CHANGES: u8 = 2;

@@ -8,8 +8,9 @@ use serde_json::{Value as Json, json};
 use super::{print_json, provider_name};
 use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::failure::Ended;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::variables::Missing;
+use crate::workspace::Workspace;
 
 /// Prints the providers that each module and the state need.
 ///

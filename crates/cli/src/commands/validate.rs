@@ -8,10 +8,11 @@ use super::print_json;
 use crate::arguments::{GlobalOptions, VariableOptions};
 use crate::connect::faults_of_blocks;
 use crate::failure::{Ended, Failure};
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::render::diagnostics::{diagnostics_json, distinct, render_diagnostics};
 use crate::render::paint::Paint;
 use crate::variables::Missing;
+use crate::workspace::Workspace;
 
 /// Checks everything that needs no cluster: everything that can be told of the text.
 ///

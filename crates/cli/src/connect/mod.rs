@@ -26,8 +26,9 @@ use secrecy::SecretString;
 use crate::arguments::PlanningOptions;
 use crate::backend::Backend;
 use crate::failure::Failure;
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::session::provider_values;
+use crate::workspace::Workspace;
 use api::{NodeAddresses, RemoteCluster};
 pub use simulated::Access;
 

@@ -24,13 +24,13 @@ use pve_planner::resolution::Resolution;
 use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
+use super::known::{before_moves, identified, unspoken, unspoken_at};
+use super::preflight;
 use crate::backend::LogHome;
 use crate::failure::Failure;
-use crate::project::Workspace;
 use crate::render::diagnostics::render_diagnostics;
 use crate::render::paint::Paint;
-use crate::session::known::{before_moves, identified, unspoken, unspoken_at};
-use crate::session::preflight;
+use crate::workspace::Workspace;
 
 /// Journals through the log's writer.
 pub struct LogJournal {

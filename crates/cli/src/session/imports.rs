@@ -10,7 +10,7 @@ use pve_planner::resolution::recorded_value;
 use pve_resources::half_made_by;
 
 use crate::failure::Failure;
-use crate::project::Workspace;
+use crate::workspace::Workspace;
 
 /// Refuses an import of an object that the state has at another address, unless the same plan forgets that one: whichever
 /// of the two is destroyed first would destroy it for both.

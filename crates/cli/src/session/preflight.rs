@@ -11,9 +11,9 @@ use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::obstacles::obstacles;
 use pve_planner::planning::Planning;
 
+use super::reading::same_clusters;
 use crate::failure::Failure;
-use crate::project::Workspace;
-use crate::session::same_clusters;
+use crate::workspace::Workspace;
 
 /// The environment variable that lets a run begin all the same, when it is `off`.
 const OVERRIDE: &str = "PVE_PREFLIGHT";

@@ -9,7 +9,7 @@ use pve_model::state::{InstanceRecord, State};
 use pve_model::{InstanceAddress, Value};
 use pve_planner::resolution::recorded_value;
 
-use crate::project::Workspace;
+use crate::workspace::Workspace;
 
 /// What the state has of the objects that recovery looks for.
 pub struct StateRecords<'a> {

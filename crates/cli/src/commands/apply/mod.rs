@@ -31,13 +31,14 @@ use crate::failure::{Ended, FAILED, Failure};
 use crate::interrupt::listen_for_interrupts;
 use crate::plan_file::SavedPlan;
 use crate::progress::Progress;
-use crate::project::{Project, Workspace, actor};
+use crate::project::{Project, actor};
 use crate::provision::Runner;
 use crate::render::paint::Paint;
 use crate::session::{
     Application, LogJournal, StateRecords, identified, identities, is_needed, look_again, recall,
     refuse_doubted,
 };
+use crate::workspace::Workspace;
 
 /// How a plan is applied.
 struct Request<'a> {

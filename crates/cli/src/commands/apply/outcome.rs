@@ -12,9 +12,10 @@ use super::super::print_json;
 use crate::arguments::GlobalOptions;
 use crate::backend::has_spool;
 use crate::failure::{Ended, FAILED, Failure, INTERRUPTED, without_address};
-use crate::project::{Project, Workspace};
+use crate::project::Project;
 use crate::render::paint::Paint;
 use crate::session::{Application, Applied};
+use crate::workspace::Workspace;
 
 /// What a program that reads along was told before.
 #[derive(Clone, Copy, PartialEq, Eq)]
