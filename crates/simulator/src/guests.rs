@@ -123,6 +123,18 @@ fn is_public_key(line: &str) -> bool {
         && data[4..].starts_with(name.as_bytes())
 }
 
+
+/// Lets a guest run, in a new process.
+pub(crate) fn run(request: &mut Request<'_>, vmid: u32) {
+    let (process, now) = (request.state.process(), request.now);
+    if let Some(guest) = request.state.guests.get_mut(&vmid) {
+        guest.process = process;
+        guest.started = now.max(guest.busy_until);
+        guest.running = true;
+        guest.paused = false;
+    }
+}
+
 /// Refuses a locked guest.
 pub(crate) fn check_lock(guest: &Guest) -> Result<(), Failure> {
     match guest.config.get("lock") {

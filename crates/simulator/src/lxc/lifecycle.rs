@@ -41,7 +41,7 @@ pub(crate) fn start_task(request: &mut Request<'_>, vmid: u32) -> Value {
         }
         config::apply_pending(request, vmid);
         check_bridges(request, vmid)?;
-        run(request, vmid);
+        guests::run(request, vmid);
         Ok(())
     })
 }
@@ -57,17 +57,6 @@ fn check_bridges(request: &Request<'_>, vmid: u32) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn run(request: &mut Request<'_>, vmid: u32) {
-    let process = request.state.process();
-    let now = request.now;
-    if let Some(guest) = request.state.guests.get_mut(&vmid) {
-        guest.process = process;
-        guest.started = now.max(guest.busy_until);
-        guest.running = true;
-        guest.paused = false;
-    }
 }
 
 fn check_running(request: &Request<'_>, label: &str) -> Result<(), Failure> {
@@ -137,7 +126,7 @@ pub(crate) fn shutdown_task(request: &mut Request<'_>) -> Answer {
 pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
     on_running(request, "vzreboot", "VM", |request, _, vmid| {
         config::apply_pending(request, vmid);
-        run(request, vmid);
+        guests::run(request, vmid);
         Ok(())
     })
 }

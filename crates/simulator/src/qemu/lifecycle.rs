@@ -52,14 +52,14 @@ fn start_machine(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u32) ->
             guest.config.retain(|key, _| !matches!(key.as_str(), "vmstate" | "lock"));
         }
         volumes::remove(request.state, outcome, &volume);
-        run(request, vmid);
+        guests::run(request, vmid);
         outcome.say("Resumed VM, removing state");
         return Ok(());
     }
     pending::apply(request, vmid);
     check_devices(request, vmid)?;
     generate_cloud_init(request, outcome, vmid)?;
-    run(request, vmid);
+    guests::run(request, vmid);
     Ok(())
 }
 
@@ -105,17 +105,6 @@ fn generate_cloud_init(request: &mut Request<'_>, outcome: &mut Outcome, vmid: u
     guest.config.insert(name.clone(), drives::print(&name, &values));
     guest.cloud_init = Some(guest.config.clone());
     Ok(())
-}
-
-fn run(request: &mut Request<'_>, vmid: u32) {
-    let process = request.state.process();
-    let now = request.now;
-    if let Some(guest) = request.state.guests.get_mut(&vmid) {
-        guest.process = process;
-        guest.paused = false;
-        guest.started = now.max(guest.busy_until);
-        guest.running = true;
-    }
 }
 
 fn halt(request: &mut Request<'_>, vmid: u32) {
@@ -248,7 +237,7 @@ pub(crate) fn reboot(request: &mut Request<'_>) -> Answer {
         pending::apply(request, vmid);
         if !managed {
             generate_cloud_init(request, outcome, vmid)?;
-            run(request, vmid);
+            guests::run(request, vmid);
         }
         Ok(())
     })?;

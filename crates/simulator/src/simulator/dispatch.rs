@@ -65,21 +65,13 @@ impl Inner {
         }
         self.conformity.conforming += 1;
         let mut request = Request {
-            state: &mut self.state,
-            options: &self.options,
-            identity: &identity,
             node,
             parameters,
             undefined,
             upload: incoming.upload,
             peers: self.peers.clone(),
-            joined: None,
-            removed: None,
-            now,
-            total: None,
-            changes: None,
-            text: None,
             forced_exit,
+            ..Request::new(&mut self.state, &self.options, &identity, now)
         };
         let data = (found.handler)(&mut request)?;
         let (joined, removed) = (request.joined.take(), request.removed.take());
