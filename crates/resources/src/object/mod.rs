@@ -119,6 +119,21 @@ pub(crate) enum Removal {
     Never,
 }
 
+impl Object {
+    /// What is made in a list, read, changed and deleted at its place, and known and imported by one id.
+    pub(crate) fn listed(list: &'static str, place: &'static str, id: &'static str) -> Object {
+        Object {
+            create: (Method::Post, list),
+            read: Read::At(place),
+            update: (Method::Put, place),
+            delete: Delete::At(place),
+            id,
+            import: id,
+            ..Object::default()
+        }
+    }
+}
+
 impl Default for Object {
     fn default() -> Object {
         Object {

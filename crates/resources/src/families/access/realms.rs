@@ -12,18 +12,7 @@ use crate::operations::Proof;
 const PLACE: &str = "/access/domains/{realm}";
 
 fn realm(names: &'static [&'static str], kind: &'static [(&'static str, &'static str)]) -> Object {
-    Object {
-        names,
-        what: "realm",
-        create: (Method::Post, "/access/domains"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
-        constants: kind,
-        id: "{realm}",
-        import: "{realm}",
-        ..Object::default()
-    }
+    Object { names, what: "realm", constants: kind, ..Object::listed("/access/domains", PLACE, "{realm}") }
 }
 
 /// `proxmox_realm_ldap`

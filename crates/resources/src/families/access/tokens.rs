@@ -6,15 +6,16 @@ use serde_json::{Map, Value as Json};
 
 use super::lockout;
 use super::permissions::Change;
-use crate::cluster::{Cluster, Method};
+use crate::cluster::Cluster;
 use crate::definition::{flag, text};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
+use crate::object::{Form, Hooks, Object, Planning, Removal};
 use crate::operations::Proof;
 use crate::values::{flag as flag_of, text as text_of};
 
 /// `proxmox_user_token`
 pub(super) fn token() -> Object {
+    const PLACE: &str = "/access/users/{user_id}/token/{token_name}";
     Object {
         names: &["proxmox_user_token", "proxmox_virtual_environment_user_token"],
         what: "token",
@@ -31,13 +32,7 @@ pub(super) fn token() -> Object {
             ("user_id", text().required().replaces().unsent()),
             ("value", text().read_only().sensitive().unread()),
         ],
-        create: (Method::Post, "/access/users/{user_id}/token/{token_name}"),
-        read: Read::At("/access/users/{user_id}/token/{token_name}"),
-        update: (Method::Put, "/access/users/{user_id}/token/{token_name}"),
-        delete: Delete::At("/access/users/{user_id}/token/{token_name}"),
         removal: Removal::Empty,
-        id: "{user_id}!{token_name}",
-        import: "{user_id}!{token_name}",
         // Another token of that name has another secret.
         proof: Proof::Steps,
         example: r#"
@@ -51,7 +46,7 @@ resource "proxmox_virtual_environment_user" "deployer" {
 }
 "#,
         hooks: &Token,
-        ..Object::default()
+        ..Object::listed(PLACE, PLACE, "{user_id}!{token_name}")
     }
 }
 

@@ -14,7 +14,7 @@ use super::{acl_blocks, lockout};
 use crate::cluster::{ApiError, Call, Cluster, Method, Step};
 use crate::definition::{block_set, flag, text, text_set};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal};
+use crate::object::{Form, Hooks, Object, Planning, Removal};
 use crate::params::Params;
 use crate::values::{self, with};
 
@@ -56,20 +56,14 @@ pub(super) fn user() -> Object {
             ("user_id", text().required().replaces().param("userid").only_made()),
             ("id", text().read_only()),
         ],
-        create: (Method::Post, "/access/users"),
-        read: Read::At("/access/users/{user_id}"),
-        update: (Method::Put, "/access/users/{user_id}"),
-        delete: Delete::At("/access/users/{user_id}"),
         removal: Removal::Empty,
-        id: "{user_id}",
-        import: "{user_id}",
         example: r#"
   user_id  = "ops@pve"
   comment  = "on call"
   password = "correct horse battery"
 "#,
         hooks: &User,
-        ..Object::default()
+        ..Object::listed("/access/users", "/access/users/{user_id}", "{user_id}")
     }
 }
 
@@ -164,19 +158,13 @@ pub(super) fn group() -> Object {
             ("id", text().read_only()),
             ("members", text_set().read_only()),
         ],
-        create: (Method::Post, "/access/groups"),
-        read: Read::At("/access/groups/{group_id}"),
-        update: (Method::Put, "/access/groups/{group_id}"),
-        delete: Delete::At("/access/groups/{group_id}"),
         removal: Removal::Empty,
-        id: "{group_id}",
-        import: "{group_id}",
         example: r#"
   group_id = "operators"
   comment  = "may start and stop"
 "#,
         hooks: &Group,
-        ..Object::default()
+        ..Object::listed("/access/groups", "/access/groups/{group_id}", "{group_id}")
     }
 }
 
@@ -233,19 +221,13 @@ pub(super) fn role() -> Object {
             ("privileges", text_set().required().param("privs").form(Form::Keys)),
             ("role_id", text().required().replaces().param("roleid").only_made().checked(own_role)),
         ],
-        create: (Method::Post, "/access/roles"),
-        read: Read::At("/access/roles/{role_id}"),
-        update: (Method::Put, "/access/roles/{role_id}"),
-        delete: Delete::At("/access/roles/{role_id}"),
         removal: Removal::Empty,
-        id: "{role_id}",
-        import: "{role_id}",
         example: r#"
   role_id    = "Operator"
   privileges = ["VM.Audit", "VM.PowerMgmt"]
 "#,
         hooks: &Role,
-        ..Object::default()
+        ..Object::listed("/access/roles", "/access/roles/{role_id}", "{role_id}")
     }
 }
 

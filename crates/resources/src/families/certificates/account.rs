@@ -4,10 +4,9 @@ use async_trait::async_trait;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::Method;
 use crate::definition::text;
 use crate::limits;
-use crate::object::{Delete, Hooks, Object, Read, Removal};
+use crate::object::{Hooks, Object, Removal};
 use crate::values::text as text_of;
 
 const PLACE: &str = "/cluster/acme/account/{name}";
@@ -36,20 +35,14 @@ pub(super) fn account() -> Object {
             ("name", text().computed().or("default").replaces().only_made()),
             ("tos", text().param("tos_url").only_made().unread()),
         ],
-        create: (Method::Post, "/cluster/acme/account"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         removal: Removal::Never,
-        id: "{name}",
-        import: "{name}",
         example: r#"
   name    = "letsencrypt"
   contact = "admin@example.test"
   tos     = "https://letsencrypt.org/documents/LE-SA-v1.3-September-21-2022.pdf"
 "#,
         hooks: &Account,
-        ..Object::default()
+        ..Object::listed("/cluster/acme/account", PLACE, "{name}")
     }
 }
 

@@ -5,10 +5,9 @@ use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Type, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, of_type, problem, text};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Read};
+use crate::object::{Form, Hooks, Object};
 use crate::params::Params;
 use crate::values::text as text_of;
 
@@ -34,13 +33,7 @@ pub(super) fn plugin() -> Object {
                 number().computed().or(30).param("validation-delay").range(0, 172800).means("seconds"),
             ),
         ],
-        create: (Method::Post, "/cluster/acme/plugins"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         constants: &[("type", "dns")],
-        id: "{plugin}",
-        import: "{plugin}",
         example: r#"
   plugin = "dns1"
   api    = "cf"
@@ -51,7 +44,7 @@ pub(super) fn plugin() -> Object {
   }
 "#,
         hooks: &Plugin,
-        ..Object::default()
+        ..Object::listed("/cluster/acme/plugins", PLACE, "{plugin}")
     }
 }
 

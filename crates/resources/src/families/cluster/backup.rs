@@ -3,9 +3,8 @@
 use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, object, of_type, problem, text, texts};
-use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
+use crate::object::{Form, Hooks, Object, Planning};
 use crate::values::{flag as flag_of, is_unset, with};
 
 const PLACE: &str = "/cluster/backup/{id}";
@@ -65,14 +64,8 @@ pub(super) fn job() -> Object {
             ("vmid", texts()),
             ("zstd", number()),
         ],
-        create: (Method::Post, "/cluster/backup"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         // Some parameters are taken only with the storage beside them.
         whole: true,
-        id: "{id}",
-        import: "{id}",
         example: r#"
   id       = "nightly"
   schedule = "02:30"
@@ -84,7 +77,7 @@ pub(super) fn job() -> Object {
   }
 "#,
         hooks: &Job,
-        ..Object::default()
+        ..Object::listed("/cluster/backup", PLACE, "{id}")
     }
 }
 

@@ -3,10 +3,9 @@
 use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, problem, text};
 use crate::limits;
-use crate::object::{Delete, Hooks, Object, Read};
+use crate::object::{Hooks, Object};
 use crate::values::text as text_of;
 
 const PLACE: &str = "/cluster/metrics/server/{name}";
@@ -52,13 +51,7 @@ pub(super) fn server() -> Object {
                 text().required().replaces().only_made().one_of(&["graphite", "influxdb", "opentelemetry"]),
             ),
         ],
-        create: (Method::Post, PLACE),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         whole: true,
-        id: "{name}",
-        import: "{name}",
         example: r#"
   name   = "metrics"
   server = "192.0.2.10"
@@ -66,7 +59,7 @@ pub(super) fn server() -> Object {
   type   = "influxdb"
 "#,
         hooks: &Server,
-        ..Object::default()
+        ..Object::listed(PLACE, PLACE, "{name}")
     }
 }
 

@@ -4,10 +4,9 @@ use async_trait::async_trait;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, text};
 use crate::guest::guest_claim_of;
-use crate::object::{Delete, Hooks, Object, Read};
+use crate::object::{Hooks, Object};
 use crate::values::text as text_of;
 
 const PLACE: &str = "/cluster/replication/{id}";
@@ -30,12 +29,6 @@ pub(super) fn replication() -> Object {
             ("target", text().required().replaces().only_made()),
             ("type", text().required().replaces().only_made().one_of(&["local"])),
         ],
-        create: (Method::Post, "/cluster/replication"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
-        id: "{id}",
-        import: "{id}",
         example: r#"
   id       = "100-0"
   target   = "pve2"
@@ -43,7 +36,7 @@ pub(super) fn replication() -> Object {
   schedule = "*/30"
 "#,
         hooks: &Replication,
-        ..Object::default()
+        ..Object::listed("/cluster/replication", PLACE, "{id}")
     }
 }
 

@@ -4,11 +4,10 @@ use async_trait::async_trait;
 use pve_model::rules::Problem;
 use pve_model::{Path, Type, Value};
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, of_type, problem, text, text_set};
 use crate::guest::guest_claim_of;
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Planning, Read};
+use crate::object::{Form, Hooks, Object, Planning};
 use crate::params::Params;
 use crate::values::{is_unset, text as text_of, with};
 
@@ -45,12 +44,6 @@ fn resource() -> Object {
             ),
             ("type", text().computed().only_made().follows().one_of(&["ct", "vm"])),
         ],
-        create: (Method::Post, "/cluster/ha/resources"),
-        read: Read::At(RESOURCE),
-        update: (Method::Put, RESOURCE),
-        delete: Delete::At(RESOURCE),
-        id: "{resource_id}",
-        import: "{resource_id}",
         example: r#"
   resource_id  = "vm:${proxmox_virtual_environment_vm.kept.vm_id}"
   state        = "started"
@@ -63,7 +56,7 @@ resource "proxmox_virtual_environment_vm" "kept" {
 }
 "#,
         hooks: &Resource,
-        ..Object::default()
+        ..Object::listed("/cluster/ha/resources", RESOURCE, "{resource_id}")
     }
 }
 
@@ -121,13 +114,7 @@ fn group() -> Object {
             ("nodes", of_type(Type::map(Type::Number)).required().filled().form(Form::Priorities)),
             ("restricted", flag().computed().or(false)),
         ],
-        create: (Method::Post, "/cluster/ha/groups"),
-        read: Read::At(GROUP),
-        update: (Method::Put, GROUP),
-        delete: Delete::At(GROUP),
         constants: &[("type", "group")],
-        id: "{group}",
-        import: "{group}",
         example: r#"
   group = "fast"
 
@@ -136,7 +123,7 @@ fn group() -> Object {
     pve2 = 1
   }
 "#,
-        ..Object::default()
+        ..Object::listed("/cluster/ha/groups", GROUP, "{group}")
     }
 }
 
@@ -157,13 +144,7 @@ fn rule() -> Object {
             ("strict", flag().computed().or(false)),
             ("type", text().required().replaces().one_of(&["node-affinity", "resource-affinity"])),
         ],
-        create: (Method::Post, "/cluster/ha/rules"),
-        read: Read::At(RULE),
-        update: (Method::Put, RULE),
-        delete: Delete::At(RULE),
         whole: true,
-        id: "{rule}",
-        import: "{rule}",
         example: r#"
   rule      = "prefer-fast"
   type      = "node-affinity"
@@ -183,7 +164,7 @@ resource "proxmox_haresource" "placed" {
 }
 "#,
         hooks: &Rule,
-        ..Object::default()
+        ..Object::listed("/cluster/ha/rules", RULE, "{rule}")
     }
 }
 

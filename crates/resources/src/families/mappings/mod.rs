@@ -1,9 +1,8 @@
 //! Hardware and directories of nodes under names that the whole cluster knows.
 
-use crate::cluster::Method;
 use crate::definition::{Fields, Item, flag, number, object_set, text};
 use crate::limits;
-use crate::object::{Delete, Object, Read};
+use crate::object::Object;
 
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
@@ -32,18 +31,12 @@ fn directory() -> Object {
         what: "directory mapping",
         about: "Directories of nodes that guests share by virtiofs.",
         fields: fields(vec![("node", text().required()), ("path", text().required().checked(folder))]),
-        create: (Method::Post, "/cluster/mapping/dir"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         whole: true,
-        id: "{name}",
-        import: "{name}",
         example: r#"
   name = "media"
   map  = [{ node = "pve", path = "/srv/media" }]
 "#,
-        ..Object::default()
+        ..Object::listed("/cluster/mapping/dir", PLACE, "{name}")
     }
 }
 
@@ -64,18 +57,12 @@ fn pci() -> Object {
         what: "PCI mapping",
         about: "PCI devices of nodes.",
         fields,
-        create: (Method::Post, "/cluster/mapping/pci"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         whole: true,
-        id: "{name}",
-        import: "{name}",
         example: r#"
   name = "gpu"
   map  = [{ node = "pve", id = "10de:2684", path = "0000:01:00.0", iommu_group = 12 }]
 "#,
-        ..Object::default()
+        ..Object::listed("/cluster/mapping/pci", PLACE, "{name}")
     }
 }
 
@@ -92,18 +79,12 @@ fn usb() -> Object {
             ("node", text().required()),
             ("path", text().checked(limits::part_of_property)),
         ]),
-        create: (Method::Post, "/cluster/mapping/usb"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         whole: true,
-        id: "{name}",
-        import: "{name}",
         example: r#"
   name = "zigbee"
   map  = [{ node = "pve", id = "10c4:ea60" }]
 "#,
-        ..Object::default()
+        ..Object::listed("/cluster/mapping/usb", PLACE, "{name}")
     }
 }
 

@@ -54,19 +54,13 @@ fn pool() -> Object {
             ),
             ("pool_id", text().required().replaces().param("poolid").only_made().checked(pool_name)),
         ],
-        create: (Method::Post, "/pools"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         removal: Removal::Empty,
         made_first: true,
-        id: "{pool_id}",
-        import: "{pool_id}",
         example: r#"
   pool_id = "lab"
   comment = "experiments"
 "#,
-        ..Object::default()
+        ..Object::listed("/pools", PLACE, "{pool_id}")
     }
 }
 

@@ -6,10 +6,9 @@ use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::fabric_identifier;
-use crate::cluster::Method;
 use crate::definition::{Fields, number, text, text_set};
 use crate::limits;
-use crate::object::{Delete, Form, Hooks, Object, Planning, Read, Removal, SEVERAL};
+use crate::object::{Form, Hooks, Object, Planning, Removal, SEVERAL};
 use crate::params::Params;
 use crate::property::Properties;
 
@@ -28,18 +27,12 @@ fn fabric(names: &'static [&'static str], protocol: Constants, own: Fields) -> O
         names,
         what: "fabric",
         fields,
-        create: (Method::Post, "/cluster/sdn/fabrics/fabric"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         removal: Removal::Each,
         whole: true,
         constants: protocol,
         always: &["protocol"],
-        id: "{id}",
-        import: "{id}",
         hooks: &Fabric,
-        ..Object::default()
+        ..Object::listed("/cluster/sdn/fabrics/fabric", PLACE, "{id}")
     }
 }
 
@@ -115,18 +108,12 @@ fn node(names: &'static [&'static str], protocol: Constants, own: Fields) -> Obj
         names,
         what: "fabric node",
         fields,
-        create: (Method::Post, "/cluster/sdn/fabrics/node/{fabric_id}"),
-        read: Read::At(PLACE),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         removal: Removal::Each,
         whole: true,
         constants: protocol,
         always: &["protocol"],
-        id: "{fabric_id}/{node_id}",
-        import: "{fabric_id}/{node_id}",
         hooks: &Node,
-        ..Object::default()
+        ..Object::listed("/cluster/sdn/fabrics/node/{fabric_id}", PLACE, "{fabric_id}/{node_id}")
     }
 }
 

@@ -9,9 +9,8 @@ mod zones;
 pub(crate) use applier::{apply_leaving, is_of_networks, network, staging};
 pub(crate) use pending::pending_networks;
 
-use crate::cluster::Method;
 use crate::definition::{flag, number, text, text_set};
-use crate::object::{Delete, Object, Read};
+use crate::object::{Object, Read};
 
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
@@ -71,12 +70,7 @@ fn vnet() -> Object {
             ("vlan_aware", flag().param("vlanaware")),
             ("zone", text().required().checked(identifier)),
         ],
-        create: (Method::Post, "/cluster/sdn/vnets"),
         read: Read::At("/cluster/sdn/vnets/{id}?pending=1"),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
-        id: "{id}",
-        import: "{id}",
         example: r#"
   id   = "lab"
   zone = proxmox_sdn_zone_simple.zone.id
@@ -87,7 +81,7 @@ resource "proxmox_sdn_zone_simple" "zone" {
 }
 "#,
         hooks: &pending::Pending,
-        ..Object::default()
+        ..Object::listed("/cluster/sdn/vnets", PLACE, "{id}")
     }
 }
 
@@ -108,14 +102,9 @@ fn controller() -> Object {
             ),
             ("peers", text_set().filled()),
         ],
-        create: (Method::Post, "/cluster/sdn/controllers"),
         read: Read::At("/cluster/sdn/controllers/{id}?pending=1"),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         constants: &[("type", "evpn")],
         whole: true,
-        id: "{id}",
-        import: "{id}",
         one_of: &[&["fabric", "peers"]],
         example: r#"
   id    = "evpn1"
@@ -123,6 +112,6 @@ fn controller() -> Object {
   peers = ["192.0.2.1", "192.0.2.2"]
 "#,
         hooks: &pending::Pending,
-        ..Object::default()
+        ..Object::listed("/cluster/sdn/controllers", PLACE, "{id}")
     }
 }

@@ -1,9 +1,8 @@
 //! Zones: each type has a few attributes of its own.
 
 use super::{identifier, pending};
-use crate::cluster::Method;
 use crate::definition::{Fields, flag, number, text, text_set};
-use crate::object::{Delete, Object, Read};
+use crate::object::{Object, Read};
 
 const PLACE: &str = "/cluster/sdn/zones/{id}";
 
@@ -32,15 +31,10 @@ fn zone(names: &'static [&'static str], kind: Constants, own: Fields) -> Object 
         names,
         what: "zone",
         fields,
-        create: (Method::Post, "/cluster/sdn/zones"),
         read: Read::At("/cluster/sdn/zones/{id}?pending=1"),
-        update: (Method::Put, PLACE),
-        delete: Delete::At(PLACE),
         constants: kind,
-        id: "{id}",
-        import: "{id}",
         hooks: &pending::Pending,
-        ..Object::default()
+        ..Object::listed("/cluster/sdn/zones", PLACE, "{id}")
     }
 }
 

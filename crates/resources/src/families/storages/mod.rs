@@ -8,10 +8,9 @@ use pve_model::rules::Problem;
 use pve_model::{Path, Value};
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::Method;
 use crate::definition::{Fields, Item, flag, problem, text, text_set};
 use crate::limits;
-use crate::object::{Delete, Hooks, Object, Read};
+use crate::object::{Hooks, Object};
 use crate::params::Params;
 
 /// The kinds of this family.
@@ -46,16 +45,10 @@ fn storage(
         names,
         what: "storage",
         fields,
-        create: (Method::Post, "/storage"),
-        read: Read::At("/storage/{id}"),
-        update: (Method::Put, "/storage/{id}"),
-        delete: Delete::At("/storage/{id}"),
         constants: kind,
         made_first: true,
-        id: "{id}",
-        import: "{id}",
         hooks: &Storage,
-        ..Object::default()
+        ..Object::listed("/storage", "/storage/{id}", "{id}")
     }
 }
 
