@@ -6,6 +6,7 @@ mod images;
 mod lives;
 mod objects;
 mod recovered;
+mod recovered_objects;
 mod simulated;
 mod stopped;
 mod watched;

@@ -14,6 +14,7 @@ mod lockout;
 mod meddling;
 mod media;
 mod moves;
+mod newer_vm_identity;
 mod newer_vms;
 mod objects;
 mod outside;
