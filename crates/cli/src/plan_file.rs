@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use pve_config::configuration::Seen;
+use pve_config::configuration::Lookups;
 use pve_model::plan::Plan;
 use pve_model::{InstanceAddress, Value};
 use pve_planner::planning::Planning;
@@ -63,7 +63,7 @@ impl SavedPlan {
         sequence: u64,
     ) -> SavedPlan {
         let files = workspace.recorded_files().into_iter();
-        let Seen { existing, listings } = workspace.seen();
+        let Lookups { existing, listings } = workspace.lookups();
         SavedPlan {
             environment: project.stream().into(),
             cluster: cluster.into(),
@@ -117,8 +117,8 @@ impl SavedPlan {
             Ok((path.clone(), bytes))
         };
         let files = self.files.iter().map(decode).collect::<Result<BTreeMap<_, _>, Failure>>()?;
-        let seen = Seen { existing: self.existing.clone(), listings: self.listings.clone() };
-        Workspace::restore(project, files, seen, self.variables.clone(), self.time)
+        let lookups = Lookups { existing: self.existing.clone(), listings: self.listings.clone() };
+        Workspace::restore(project, files, lookups, self.variables.clone(), self.time)
     }
 
     /// The plan as the planner gave it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pve_config::configuration::{
-    Configuration, DiskFiles, Folders, Import, Module, RecordingFiles, Resource, Secrets, Seen,
+    Configuration, DiskFiles, Folders, Import, Lookups, Module, RecordingFiles, Resource, Secrets,
     SnapshotFiles, VariableInput, VariableSource, collect_variables, load, secrets,
 };
 use pve_config::functions::Context;
@@ -89,13 +89,13 @@ impl Workspace {
     pub fn restore(
         project: &Project,
         files: BTreeMap<String, Vec<u8>>,
-        seen: Seen,
+        lookups: Lookups,
         variables: BTreeMap<String, Value>,
         timestamp: jiff::Timestamp,
     ) -> Result<Workspace, Failure> {
         let snapshot =
             SnapshotFiles::new(files.into_iter().map(|(path, bytes)| (project.root.join(path), bytes)))
-                .with_seen(placed(seen, |path| project.root.join(path)));
+                .with_lookups(placed(lookups, |path| project.root.join(path)));
         Workspace::given(project, Arc::new(snapshot), timestamp, variables)
     }
 
@@ -207,8 +207,8 @@ impl Workspace {
     }
 
     /// What was asked of files beside their content, with paths relative to the root module.
-    pub fn seen(&self) -> Seen {
-        placed(self.files.seen(), |path| self.relative(path).into())
+    pub fn lookups(&self) -> Lookups {
+        placed(self.files.lookups(), |path| self.relative(path).into())
     }
 
     fn relative(&self, path: &Path) -> String {
@@ -287,9 +287,9 @@ fn redacted_by(redaction: &Redaction, diagnostics: Vec<Diagnostic>) -> Vec<Diagn
 }
 
 /// The same with other paths.
-fn placed(seen: Seen, place: impl Fn(&Path) -> PathBuf) -> Seen {
-    Seen {
-        existing: seen.existing.into_iter().map(|(path, exists)| (place(&path), exists)).collect(),
-        listings: seen.listings.into_iter().map(|(path, names)| (place(&path), names)).collect(),
+fn placed(lookups: Lookups, place: impl Fn(&Path) -> PathBuf) -> Lookups {
+    Lookups {
+        existing: lookups.existing.into_iter().map(|(path, exists)| (place(&path), exists)).collect(),
+        listings: lookups.listings.into_iter().map(|(path, names)| (place(&path), names)).collect(),
     }
 }

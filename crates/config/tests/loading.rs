@@ -145,7 +145,7 @@ fn what_was_looked_for_and_listed_is_answered_the_same_from_a_recording() {
     let recorded = recording.recorded();
     assert_eq!(recorded.len(), 1);
     let later = recorded.into_iter().chain([(path("d.txt"), Vec::new())]);
-    let replayed = SnapshotFiles::new(later).with_seen(recording.seen());
+    let replayed = SnapshotFiles::new(later).with_lookups(recording.lookups());
     assert_eq!(replayed.list(&path("./a")).unwrap(), ["b/two.txt", "one.txt"]);
     assert!(replayed.exists(&path("c.txt")).unwrap());
     assert!(!replayed.exists(&path("a/../d.txt")).unwrap());

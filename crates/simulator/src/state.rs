@@ -14,7 +14,7 @@ use crate::ha::Manager;
 use crate::nodes::{AptFiles, DiskPools, Network, NodeSettings};
 use crate::sdn::Sdn;
 use crate::sections::Sections;
-use crate::statistics::Seen;
+use crate::statistics::Sample;
 use crate::table::Table;
 
 pub(crate) use guest::{Guest, GuestKind, Snapshot};
@@ -98,7 +98,7 @@ pub(crate) struct State {
     pub guest_files: BTreeMap<u32, Options>,
     /// Guests as the status daemon saw them last. Not kept: a daemon that starts looks at once.
     #[serde(skip)]
-    pub seen: BTreeMap<u32, Seen>,
+    pub seen: BTreeMap<u32, Sample>,
     /// What downloads find, by URL.
     pub remote_files: Table<String, RemoteFile>,
 }

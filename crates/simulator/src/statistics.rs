@@ -8,7 +8,7 @@ use crate::state::{GuestKind, State};
 
 /// A guest as it was at the last round.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct Sample {
     /// Milliseconds since the epoch.
     at: u64,
     pub fields: Map<String, Value>,
@@ -22,7 +22,7 @@ pub(crate) fn settle(state: &mut State, options: &Options, now: u64) {
         state.guests.iter().filter(|(vmid, guest)| due(vmid, guest.created)).map(|(vmid, _)| *vmid).collect();
     for vmid in guests {
         let fields = look(state, options, vmid, now);
-        state.seen.insert(vmid, Seen { at: now, fields });
+        state.seen.insert(vmid, Sample { at: now, fields });
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Merged {
 }
 
 /// What the log says of actions.
-struct Known<'a> {
+struct KnownActions<'a> {
     intents: BTreeMap<Uuid, (&'a Event, &'a ActionIntended)>,
     /// Creates that were settled as having come to nothing.
     came_to_nothing: BTreeSet<Uuid>,
@@ -40,7 +40,7 @@ impl Merged {
     /// # Errors
     /// When the log cannot be projected.
     pub(crate) fn of(all: &[Event], kept: Vec<Event>) -> Result<Merged, ProjectionError> {
-        let mut known = Known::of(all)?;
+        let mut known = KnownActions::of(all)?;
         let done: BTreeSet<Uuid> = all.iter().flat_map(passed_over_before).collect();
         let mut merged = Merged::default();
         for event in kept.into_iter().filter(|event| !done.contains(&event.id)) {
@@ -62,10 +62,10 @@ impl Merged {
     }
 }
 
-impl<'a> Known<'a> {
-    fn of(all: &'a [Event]) -> Result<Known<'a>, ProjectionError> {
+impl<'a> KnownActions<'a> {
+    fn of(all: &'a [Event]) -> Result<KnownActions<'a>, ProjectionError> {
         let state = State::project(all)?;
-        let mut known = Known {
+        let mut known = KnownActions {
             intents: BTreeMap::new(),
             came_to_nothing: BTreeSet::new(),
             open: state.open_actions.iter().map(|open| open.intent.action).collect(),

@@ -2,10 +2,10 @@
 
 pub mod blocks;
 pub mod diagnostics;
-pub mod difference;
 pub mod literal;
 pub mod object;
 pub mod paint;
 pub mod plan;
 pub mod value;
+pub mod value_change;
 pub mod wrap;

@@ -7,10 +7,10 @@ use pve_model::schema::{Block, Schema};
 use pve_model::{ResourceMode, Value};
 
 use super::blocks::{KEYS, elements, has_only_moved, pair_blocks, unchanged_note};
-use super::difference::render_difference;
 use super::object::heading;
 use super::paint::Paint;
 use super::value::{SENSITIVE, UNKNOWN, render_key, render_value};
+use super::value_change::render_difference;
 
 /// Finds the schema of a resource kind or data source.
 pub type FindSchema<'a> = &'a dyn Fn(ResourceMode, &str) -> Option<&'a Schema>;

@@ -49,7 +49,7 @@ impl Folders for DiskFiles {
 
 /// What was learnt of files without reading them: an expression may depend on it all the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Lookups {
     /// Whether there was a file, by path.
     pub existing: BTreeMap<PathBuf, bool>,
     /// The files below a folder, by its path.
@@ -60,22 +60,22 @@ pub struct Seen {
 #[derive(Debug, Default, Clone)]
 pub struct SnapshotFiles {
     files: BTreeMap<PathBuf, Vec<u8>>,
-    seen: Seen,
+    lookups: Lookups,
 }
 
 impl SnapshotFiles {
     /// Files by path.
     pub fn new(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> SnapshotFiles {
         let files = files.into_iter().map(|(path, bytes)| (plain(&path), bytes)).collect();
-        SnapshotFiles { files, seen: Seen::default() }
+        SnapshotFiles { files, lookups: Lookups::default() }
     }
 
     /// Answers as the recorded files did where something was asked of them beside their content.
     #[must_use]
-    pub fn with_seen(mut self, seen: Seen) -> SnapshotFiles {
-        self.seen = Seen {
-            existing: seen.existing.into_iter().map(|(path, exists)| (plain(&path), exists)).collect(),
-            listings: seen.listings.into_iter().map(|(path, names)| (plain(&path), names)).collect(),
+    pub fn with_lookups(mut self, lookups: Lookups) -> SnapshotFiles {
+        self.lookups = Lookups {
+            existing: lookups.existing.into_iter().map(|(path, exists)| (plain(&path), exists)).collect(),
+            listings: lookups.listings.into_iter().map(|(path, names)| (plain(&path), names)).collect(),
         };
         self
     }
@@ -88,12 +88,12 @@ impl Files for SnapshotFiles {
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         let path = plain(path);
-        Ok(self.seen.existing.get(&path).copied().unwrap_or_else(|| self.files.contains_key(&path)))
+        Ok(self.lookups.existing.get(&path).copied().unwrap_or_else(|| self.files.contains_key(&path)))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let folder = plain(folder);
-        if let Some(names) = self.seen.listings.get(&folder) {
+        if let Some(names) = self.lookups.listings.get(&folder) {
             return Ok(names.clone());
         }
         let inside = self.files.keys().filter_map(|path| path.strip_prefix(&folder).ok());
@@ -170,13 +170,13 @@ impl Folders for OverlaidFiles {
 pub struct RecordingFiles {
     inner: Arc<dyn Folders>,
     read: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
-    seen: Mutex<Seen>,
+    lookups: Mutex<Lookups>,
 }
 
 impl RecordingFiles {
     /// Records what is read from `inner`.
     pub fn new(inner: Arc<dyn Folders>) -> RecordingFiles {
-        RecordingFiles { inner, read: Mutex::default(), seen: Mutex::default() }
+        RecordingFiles { inner, read: Mutex::default(), lookups: Mutex::default() }
     }
 
     /// Everything read so far, by path.
@@ -185,8 +185,8 @@ impl RecordingFiles {
     }
 
     /// What was asked so far beside the content of files.
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().map(|seen| seen.clone()).unwrap_or_default()
+    pub fn lookups(&self) -> Lookups {
+        self.lookups.lock().map(|lookups| lookups.clone()).unwrap_or_default()
     }
 }
 
@@ -201,16 +201,16 @@ impl Files for RecordingFiles {
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         let exists = self.inner.exists(path)?;
-        if let Ok(mut seen) = self.seen.lock() {
-            seen.existing.insert(plain(path), exists);
+        if let Ok(mut lookups) = self.lookups.lock() {
+            lookups.existing.insert(plain(path), exists);
         }
         Ok(exists)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let names = self.inner.list(folder)?;
-        if let Ok(mut seen) = self.seen.lock() {
-            seen.listings.insert(plain(folder), names.clone());
+        if let Ok(mut lookups) = self.lookups.lock() {
+            lookups.listings.insert(plain(folder), names.clone());
         }
         Ok(names)
     }

@@ -25,7 +25,7 @@ pub use check::undeclared_imports;
 pub use declare::{ProviderReference, constant};
 pub use decode::{decode_body, span_of};
 pub use encode::{expression, is_secret, write_resource};
-pub use files::{DiskFiles, Folders, OverlaidFiles, RecordingFiles, Seen, SnapshotFiles};
+pub use files::{DiskFiles, Folders, Lookups, OverlaidFiles, RecordingFiles, SnapshotFiles};
 pub use installed::{
     InstalledModule, InstalledModules, MODULES_FOLDER, MODULES_MANIFEST, MissingModule, module_key,
     without_credentials,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::things::{Seen, Thing};
+use super::things::{Thing, Visibility};
 use crate::cluster::{ApiError, Cluster, Guest, Method};
 
 /// All names of a sort that there are, read out of a list once.
@@ -60,11 +60,11 @@ impl<'c> Facts<'c> {
     }
 
     /// Whether whoever asks sees everything of a sort.
-    pub(super) async fn may_see_all(&mut self, seen: Seen) -> bool {
-        match seen {
-            Seen::With(privilege, area) => self.holds(privilege, area).await,
-            Seen::Whole => true,
-            Seen::ByAll | Seen::ByNone => false,
+    pub(super) async fn may_see_all(&mut self, visibility: Visibility) -> bool {
+        match visibility {
+            Visibility::With(privilege, area) => self.holds(privilege, area).await,
+            Visibility::Whole => true,
+            Visibility::ByAll | Visibility::ByNone => false,
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::facts::{Facts, Names};
 use super::fault::Fault;
 use super::references::Reference;
-use super::things::{Seen, Thing};
+use super::things::{Thing, Visibility};
 
 /// How many names are told.
 const MOST_TOLD: usize = 12;
@@ -19,7 +19,7 @@ pub(super) async fn missing_name(facts: &mut Facts<'_>, reference: &Reference) -
     let name = reference.name.as_str();
     let known = names(facts, reference).await?;
     // An empty list may be one that nobody here may see.
-    if known.is_empty() && !facts.may_see_all(reference.thing.listing().seen).await {
+    if known.is_empty() && !facts.may_see_all(reference.thing.listing().visibility).await {
         return None;
     }
     if !known.contains(name) {
@@ -35,17 +35,17 @@ async fn missing(facts: &mut Facts<'_>, reference: &Reference, known: &BTreeSet<
     let place = reference.node.as_deref().filter(|_| reference.thing.is_of_node());
     let place = place.map(|node| format!(" on {node}")).unwrap_or_default();
     // Those of the whole cluster need not be usable to be put into something.
-    let seen = match reference.node {
-        None if reference.thing == Thing::Datastore => Seen::With("Datastore.Audit", "/storage"),
-        _ => listing.seen,
+    let visibility = match reference.node {
+        None if reference.thing == Thing::Datastore => Visibility::With("Datastore.Audit", "/storage"),
+        _ => listing.visibility,
     };
-    let is_certain = match seen {
-        Seen::ByAll => true,
+    let is_certain = match visibility {
+        Visibility::ByAll => true,
         other => facts.may_see_all(other).await,
     };
     let what = listing.what;
-    let (summary, mut detail) = match (seen, is_certain) {
-        (Seen::With(privilege, area), false) => (
+    let (summary, mut detail) = match (visibility, is_certain) {
+        (Visibility::With(privilege, area), false) => (
             format!("The {what} ... is not seen{place}"),
             format!(
                 "it may be there: with {privilege} on {area} this user would see all; as it is, {}",

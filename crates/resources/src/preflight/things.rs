@@ -47,12 +47,12 @@ pub(super) struct Listing {
     pub(super) only: &'static str,
     /// The attribute of an entry that is its name.
     pub(super) key: &'static str,
-    pub(super) seen: Seen,
+    pub(super) visibility: Visibility,
 }
 
 /// Who sees that there is none of a sort.
 #[derive(Clone, Copy)]
-pub(super) enum Seen {
+pub(super) enum Visibility {
     /// Whoever could use one: the API shows those that may be used.
     ByAll,
     /// Whoever is shown the list at all: that there is nothing in it is known as well.
@@ -63,40 +63,45 @@ pub(super) enum Seen {
     ByNone,
 }
 
-fn sdn(area: &'static str) -> Seen {
-    Seen::With("SDN.Audit", area)
+fn sdn(area: &'static str) -> Visibility {
+    Visibility::With("SDN.Audit", area)
 }
 
 impl Thing {
     pub(super) fn listing(self) -> Listing {
-        let listing = |what, path, key, seen| Listing { what, path, only: "", key, seen };
+        let listing = |what, path, key, visibility| Listing { what, path, only: "", key, visibility };
         match self {
-            Thing::Node => listing("node", "/nodes", "node", Seen::ByAll),
-            Thing::Datastore => listing("datastore", "/nodes/{node}/storage", "storage", Seen::ByAll),
-            Thing::Pool => listing("pool", "/pools", "poolid", Seen::With("Pool.Audit", "/pool")),
+            Thing::Node => listing("node", "/nodes", "node", Visibility::ByAll),
+            Thing::Datastore => listing("datastore", "/nodes/{node}/storage", "storage", Visibility::ByAll),
+            Thing::Pool => listing("pool", "/pools", "poolid", Visibility::With("Pool.Audit", "/pool")),
             // As the dialogue of a guest lists them: of /etc/network/interfaces and software-defined networks
             // (PVE::API2::Network). What that file sources, and what was made by other means, is not read, and is used
             // all the same where the kernel has it (PVE::Network, `tap_plug`).
             Thing::Bridge => {
-                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Seen::ByNone);
+                let bridges = listing("bridge", "/nodes/{node}/network", "iface", Visibility::ByNone);
                 Listing { only: "any_bridge", ..bridges }
             }
             // Not asked for by this path: the list of guests is shared with whoever reads them.
-            Thing::Guest => listing("guest", "/cluster/resources", "vmid", Seen::With("VM.Audit", "/vms")),
-            Thing::Role => listing("role", "/access/roles", "roleid", Seen::ByAll),
-            Thing::Group => {
-                listing("group", "/access/groups", "groupid", Seen::With("Group.Allocate", "/access/groups"))
+            Thing::Guest => {
+                listing("guest", "/cluster/resources", "vmid", Visibility::With("VM.Audit", "/vms"))
             }
-            Thing::Realm => listing("realm", "/access/domains", "realm", Seen::ByAll),
+            Thing::Role => listing("role", "/access/roles", "roleid", Visibility::ByAll),
+            Thing::Group => listing(
+                "group",
+                "/access/groups",
+                "groupid",
+                Visibility::With("Group.Allocate", "/access/groups"),
+            ),
+            Thing::Realm => listing("realm", "/access/domains", "realm", Visibility::ByAll),
             Thing::User => {
-                listing("user", "/access/users", "userid", Seen::With("Sys.Audit", "/access/groups"))
+                listing("user", "/access/users", "userid", Visibility::With("Sys.Audit", "/access/groups"))
             }
             // Found among the users, see `names`.
             Thing::Token => {
-                listing("token", "/access/users?full=1", "", Seen::With("Sys.Audit", "/access/groups"))
+                listing("token", "/access/users?full=1", "", Visibility::With("Sys.Audit", "/access/groups"))
             }
             // Those of the administrator's role.
-            Thing::Privilege => listing("privilege", "/access/roles", "", Seen::ByAll),
+            Thing::Privilege => listing("privilege", "/access/roles", "", Visibility::ByAll),
             Thing::Zone => listing("zone", "/cluster/sdn/zones", "zone", sdn("/sdn/zones")),
             Thing::Vnet => listing("vnet", "/cluster/sdn/vnets", "vnet", sdn("/sdn/zones")),
             Thing::Controller => {
@@ -105,37 +110,42 @@ impl Thing {
             Thing::Fabric => listing("fabric", "/cluster/sdn/fabrics/fabric", "id", sdn("/sdn/fabrics")),
             Thing::Ipam => listing("IPAM", "/cluster/sdn/ipams", "ipam", sdn("/sdn/ipams")),
             Thing::Dns => listing("DNS server", "/cluster/sdn/dns", "dns", sdn("/sdn/dns")),
-            Thing::Interface => {
-                listing("interface", "/nodes/{node}/network", "iface", Seen::With("Sys.Audit", "/nodes"))
-            }
+            Thing::Interface => listing(
+                "interface",
+                "/nodes/{node}/network",
+                "iface",
+                Visibility::With("Sys.Audit", "/nodes"),
+            ),
             // Whoever may not see all of these is refused the list.
-            Thing::HaResource => listing("HA resource", "/cluster/ha/resources", "sid", Seen::Whole),
-            Thing::HaRule => listing("HA rule", "/cluster/ha/rules", "rule", Seen::Whole),
+            Thing::HaResource => listing("HA resource", "/cluster/ha/resources", "sid", Visibility::Whole),
+            Thing::HaRule => listing("HA rule", "/cluster/ha/rules", "rule", Visibility::Whole),
             // Those that are only looked at for whether a name is taken.
-            Thing::Replication => listing("replication", "/cluster/replication", "id", Seen::ByNone),
-            Thing::BackupJob => listing("backup job", "/cluster/backup", "id", Seen::ByNone),
-            Thing::MetricsServer => listing("metrics server", "/cluster/metrics/server", "id", Seen::ByNone),
+            Thing::Replication => listing("replication", "/cluster/replication", "id", Visibility::ByNone),
+            Thing::BackupJob => listing("backup job", "/cluster/backup", "id", Visibility::ByNone),
+            Thing::MetricsServer => {
+                listing("metrics server", "/cluster/metrics/server", "id", Visibility::ByNone)
+            }
             Thing::DirectoryMapping => {
-                let seen = Seen::With("Mapping.Audit", "/mapping/dir");
-                listing("directory mapping", "/cluster/mapping/dir", "id", seen)
+                let visibility = Visibility::With("Mapping.Audit", "/mapping/dir");
+                listing("directory mapping", "/cluster/mapping/dir", "id", visibility)
             }
             Thing::PciMapping => {
-                let seen = Seen::With("Mapping.Audit", "/mapping/pci");
-                listing("PCI mapping", "/cluster/mapping/pci", "id", seen)
+                let visibility = Visibility::With("Mapping.Audit", "/mapping/pci");
+                listing("PCI mapping", "/cluster/mapping/pci", "id", visibility)
             }
             Thing::UsbMapping => {
-                let seen = Seen::With("Mapping.Audit", "/mapping/usb");
-                listing("USB mapping", "/cluster/mapping/usb", "id", seen)
+                let visibility = Visibility::With("Mapping.Audit", "/mapping/usb");
+                listing("USB mapping", "/cluster/mapping/usb", "id", visibility)
             }
-            Thing::AcmeAccount => listing("ACME account", "/cluster/acme/account", "name", Seen::Whole),
-            Thing::AcmePlugin => listing("ACME plugin", "/cluster/acme/plugins", "plugin", Seen::Whole),
+            Thing::AcmeAccount => listing("ACME account", "/cluster/acme/account", "name", Visibility::Whole),
+            Thing::AcmePlugin => listing("ACME plugin", "/cluster/acme/plugins", "plugin", Visibility::Whole),
             Thing::SecurityGroup => {
-                listing("security group", "/cluster/firewall/groups", "group", Seen::Whole)
+                listing("security group", "/cluster/firewall/groups", "group", Visibility::Whole)
             }
             Thing::FirewallAlias => {
-                listing("firewall alias", "/cluster/firewall/aliases", "name", Seen::Whole)
+                listing("firewall alias", "/cluster/firewall/aliases", "name", Visibility::Whole)
             }
-            Thing::FirewallSet => listing("IP set", "/cluster/firewall/ipset", "name", Seen::Whole),
+            Thing::FirewallSet => listing("IP set", "/cluster/firewall/ipset", "name", Visibility::Whole),
         }
     }
 
