@@ -4,6 +4,7 @@
 use pve_model::Value;
 use pve_model::schema::Block;
 
+use crate::guest::GuestKind;
 use crate::observed::defaults;
 use crate::values::{all_blocks, is_unset, text, with, with_elements};
 use crate::vm::without_unasked;
@@ -23,7 +24,7 @@ pub(crate) const INHERITED: &[&str] = &[
 const KEYED: &[(&str, &str)] = &[("disk", "interface"), ("mount_point", "path")];
 
 /// An imported guest with the origin that its configuration states, and of what only its template tells nothing.
-pub(crate) fn adopted_clone(schema: &Block, imported: &Value, config: &Value) -> Value {
+pub(crate) fn adopted_clone(kind: GuestKind, schema: &Block, imported: &Value, config: &Value) -> Value {
     let (Some(origin), [stated, ..]) = (schema.blocks.get("clone"), all_blocks(config, "clone")) else {
         return imported.clone();
     };
@@ -53,19 +54,19 @@ pub(crate) fn adopted_clone(schema: &Block, imported: &Value, config: &Value) ->
         let found = all_blocks(&value, name).iter().filter(is_configured).cloned().collect();
         value = with_elements(&value, name, found);
     }
-    without_inherited_initialization(&value, config)
+    without_inherited_initialization(kind, &value, config)
 }
 
 /// What a guest is told when it starts may be its template's; the addresses of a container belong to interfaces that its
 /// template may have.
-fn without_inherited_initialization(value: &Value, config: &Value) -> Value {
+fn without_inherited_initialization(kind: GuestKind, value: &Value, config: &Value) -> Value {
     let (Some(configured), [found, rest @ ..]) =
         (all_blocks(config, "initialization").first(), all_blocks(value, "initialization"))
     else {
         return value.clone();
     };
     // That of a VM is for cloud-init, and has more that may be its template's.
-    if value.get("mount_point").is_none() {
+    if kind == GuestKind::Vm {
         return without_unasked(config, value);
     }
     if !configured.get("ip_config").is_some_and(is_unset) {

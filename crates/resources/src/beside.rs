@@ -7,6 +7,7 @@ use pve_model::Value;
 use pve_model::rules::{Beside, Extra};
 use serde_json::{Map, Value as Json};
 
+use crate::guest::GuestKind;
 use crate::known_volumes::{SMALL_DRIVES, volume_of_disk};
 use crate::observed::Observed;
 use crate::property::Properties;
@@ -17,22 +18,23 @@ use crate::vm::is_media;
 use crate::waiting::{leaving, taken_back_in_words, waits};
 
 /// What was seen of a guest beside `value`, which was read with `recorded` as its guide.
-pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) -> Beside {
+pub(crate) fn beside_of(kind: GuestKind, observed: &Observed, recorded: &Value, value: &Value) -> Beside {
     // A clone that configures none of a kind has those of its template.
     let inherits = |name: &str| is_clone(recorded) && all_blocks(recorded, name).is_empty();
     let mut extras = Vec::new();
-    if is_container(value) {
-        extras.extend(mount_points(observed).filter(|_| !inherits("mount_point")));
-    } else {
-        extras.extend(drives(observed).filter(|_| !inherits("disk")));
-        let small = SMALL_DRIVES.iter().filter(|(name, _)| !inherits(name));
-        extras.extend(small.filter_map(|(_, slot)| drive(observed, slot)));
+    match kind {
+        GuestKind::Container => extras.extend(mount_points(observed).filter(|_| !inherits("mount_point"))),
+        GuestKind::Vm => {
+            extras.extend(drives(observed).filter(|_| !inherits("disk")));
+            let small = SMALL_DRIVES.iter().filter(|(name, _)| !inherits(name));
+            extras.extend(small.filter_map(|(_, slot)| drive(observed, slot)));
+        }
     }
     // Where any is configured, all are: those that are none of them are among the values.
-    let blocks = network_blocks(value);
+    let blocks = kind.network_blocks();
     let is_open = all_blocks(value, blocks).is_empty() && !inherits(blocks);
     extras.extend(network_devices(observed).filter(|_| is_open));
-    let named = named_parts(value);
+    let named = named_parts(kind, value);
     extras.retain(|extra| !named.contains(&extra.key));
     // What a clone has from its template is recorded: it is none of the configuration's, and no news.
     let told = if is_clone(recorded) { BTreeSet::new() } else { slots(&extras) };
@@ -48,21 +50,25 @@ pub(crate) fn beside_of(observed: &Observed, recorded: &Value, value: &Value) ->
     }
 }
 
-/// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds have no extras: their drives
-/// are options among others.
+/// The options of a guest that neither `value` nor an extra tells. Machines of the newer kinds, which are given as `None`,
+/// have no extras: their drives are options among others.
 pub(crate) fn unspoken_of(
+    kind: Option<GuestKind>,
     config: Map<String, Json>,
     value: &Value,
-    shape: Shape,
 ) -> Option<BTreeMap<String, String>> {
-    if shape == Shape::Attributes {
-        return Some(unspoken(&config, value, shape, &BTreeSet::new()));
-    }
-    beside_of(&Observed { config, ..Observed::default() }, value, value).unspoken
+    let Some(kind) = kind else {
+        return Some(unspoken(&config, value, Shape::Attributes, &BTreeSet::new()));
+    };
+    beside_of(kind, &Observed { config, ..Observed::default() }, value, value).unspoken
 }
 
 /// What is worth knowing of a guest on its way from `before` to `after`.
-pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&Value>) -> Vec<String> {
+pub(crate) fn remarks_on_guest(
+    kind: GuestKind,
+    beside: &Beside,
+    (before, after): (&Value, Option<&Value>),
+) -> Vec<String> {
     let Some(after) = after else {
         let lost = beside.extras.iter().filter(|extra| !extra.slot.starts_with("net"));
         let lost = lost.map(|Extra { slot, said, .. }| {
@@ -76,7 +82,7 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
         let new = new.filter_map(new_volume_in_words);
         return lost.chain(unused).chain(new).collect();
     };
-    let named = named_parts(after);
+    let named = named_parts(kind, after);
     let is_news = |slot: &str| beside.changed.iter().any(|change| change.name == slot);
     let extras = beside.extras.iter();
     let extras =
@@ -88,7 +94,7 @@ pub(crate) fn remarks_on_guest(beside: &Beside, before: &Value, after: Option<&V
     let mut remarks: Vec<String> = extras.collect();
     let back: Vec<&Extra> = beside.leaving.iter().filter(|extra| is_taken_back(extra, after)).collect();
     remarks.extend(back.iter().map(|extra| taken_back_in_words(extra)));
-    remarks.extend(unused_volumes(beside, &back, before, after));
+    remarks.extend(unused_volumes(kind, beside, &back, (before, after)));
     remarks.extend(beside.hidden.iter().cloned());
     // What is said of a change that waits is said once.
     let name = |wait: &str| wait.split(' ').next().unwrap_or_default().to_string();
@@ -159,16 +165,8 @@ fn is_clone(value: &Value) -> bool {
     !all_blocks(value, "clone").is_empty()
 }
 
-pub(crate) fn is_container(value: &Value) -> bool {
-    value.get("mount_point").is_some()
-}
-
-fn network_blocks(value: &Value) -> &'static str {
-    if is_container(value) { "network_interface" } else { "network_device" }
-}
-
 /// The keys of the parts that values name.
-pub(crate) fn named_parts(value: &Value) -> BTreeSet<String> {
+pub(crate) fn named_parts(kind: GuestKind, value: &Value) -> BTreeSet<String> {
     let keys = |blocks: &str, key: &str| -> Vec<String> {
         let keys = all_blocks(value, blocks).iter().filter_map(|block| text(block, key));
         keys.map(str::to_string).collect()
@@ -177,7 +175,7 @@ pub(crate) fn named_parts(value: &Value) -> BTreeSet<String> {
     named.extend(keys("mount_point", "path"));
     let small = SMALL_DRIVES.iter().filter(|(name, _)| !all_blocks(value, name).is_empty());
     named.extend(small.map(|(_, slot)| (*slot).to_string()));
-    named.extend((0..all_blocks(value, network_blocks(value)).len()).map(|index| format!("net{index}")));
+    named.extend((0..all_blocks(value, kind.network_blocks()).len()).map(|index| format!("net{index}")));
     named
 }
 
@@ -234,13 +232,17 @@ mod tests {
         overlay(&block, &defaults(&block), json)
     }
 
+    fn kind_of(guest: &Value) -> GuestKind {
+        if guest.get("mount_point").is_some() { GuestKind::Container } else { GuestKind::Vm }
+    }
+
     fn seen(observed: Json, before: &Value) -> Beside {
         let Json::Object(config) = observed else { unreachable!() };
-        beside_of(&Observed { config, ..Observed::default() }, before, before)
+        beside_of(kind_of(before), &Observed { config, ..Observed::default() }, before, before)
     }
 
     fn remarks(observed: Json, before: &Value, after: Option<&Value>) -> Vec<String> {
-        remarks_on_guest(&seen(observed, before), before, after)
+        remarks_on_guest(kind_of(before), &seen(observed, before), (before, after))
     }
 
     #[test]
@@ -250,7 +252,7 @@ mod tests {
             |size: &str| json!({"scsi0": format!("lvm:vm-1-disk-0,size={size}"), "scsi1": "lvm:vm-1-disk-1"});
         let recorded = seen(config("8G"), &clone).unspoken;
         let told = |config: Json, after: Option<&Value>| {
-            remarks_on_guest(&seen(config, &clone).since(recorded.as_ref()), &clone, after)
+            remarks_on_guest(GuestKind::Vm, &seen(config, &clone).since(recorded.as_ref()), (&clone, after))
         };
         assert_eq!(told(config("8G"), Some(&clone)), Vec::<String>::new());
         assert_eq!(

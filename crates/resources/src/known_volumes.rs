@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::iter;
-use std::sync::atomic::Ordering;
 
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::cluster::{Call, Step, refused};
+use crate::cluster::{Call, Foreign, Step, refused};
 use crate::container::{match_mount_points, slot_of};
+use crate::guest::{GuestKind, GuestType, Target};
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, text, texts};
@@ -23,7 +23,7 @@ pub(crate) const SMALL_DRIVES: &[(&str, &str)] = &[("efi_disk", "efidisk0"), ("t
 const COUNT: &str = "volumes";
 
 /// A volume, as it was when the change was planned.
-struct Known {
+struct KnownVolume {
     /// What it is called in messages: `scsi1`, or `the mount point /data`.
     place: String,
     /// The option that has it, unless the path of a mount point is nowhere by now.
@@ -128,14 +128,14 @@ fn added_since(known: &BTreeMap<String, String>, observed: &Observed) -> Option<
     Some(format!("{slot} has {now} now, and had nothing when this was planned"))
 }
 
-fn known_of_vm(prior: &Value, planned: Option<&Value>, identity: Option<&str>) -> Vec<Known> {
+fn known_of_vm(prior: &Value, planned: Option<&Value>, identity: Option<&str>) -> Vec<KnownVolume> {
     let is_kept = |slot: &str| {
         let Some(planned) = planned else { return false };
         let small = SMALL_DRIVES.iter().any(|(name, at)| *at == slot && block(planned, name).is_some());
         small || all_blocks(planned, "disk").iter().any(|disk| text(disk, "interface") == Some(slot))
     };
     let volumes = volumes_of_vm(prior, identity).into_iter();
-    let known = volumes.map(|(slot, volume)| Known {
+    let known = volumes.map(|(slot, volume)| KnownVolume {
         is_kept: is_kept(&slot),
         place: slot.clone(),
         slot: Some(slot),
@@ -144,9 +144,9 @@ fn known_of_vm(prior: &Value, planned: Option<&Value>, identity: Option<&str>) -
     known.collect()
 }
 
-fn known_of_container(prior: &Value, planned: Option<&Value>, observed: &Observed) -> Vec<Known> {
+fn known_of_container(prior: &Value, planned: Option<&Value>, observed: &Observed) -> Vec<KnownVolume> {
     let root = block(prior, "disk").and_then(|disk| text(disk, "path_in_datastore"));
-    let root = root.map(|volume| Known {
+    let root = root.map(|volume| KnownVolume {
         place: "rootfs".to_string(),
         slot: Some("rootfs".to_string()),
         volume: volume.to_string(),
@@ -156,7 +156,7 @@ fn known_of_container(prior: &Value, planned: Option<&Value>, observed: &Observe
     let after = planned.map(|planned| all_blocks(planned, "mount_point")).unwrap_or_default();
     let matches = match_mount_points(before, after);
     let points = before.iter().enumerate().filter_map(|(index, point)| {
-        Some(Known {
+        Some(KnownVolume {
             place: format!("the mount point {}", text(point, "path")?),
             slot: slot_of(observed, point),
             // One that is about to leave has none.
@@ -167,10 +167,10 @@ fn known_of_container(prior: &Value, planned: Option<&Value>, observed: &Observe
     root.into_iter().chain(points).collect()
 }
 
-impl Known {
+impl KnownVolume {
     /// What has become of it, if it is not where it was. One that was to be taken out and is nowhere any more is no matter.
     fn is_elsewhere(&self, observed: &Observed) -> Option<String> {
-        let Known { place, volume, .. } = self;
+        let KnownVolume { place, volume, .. } = self;
         let at = |slot: &str| observed.text(slot).and_then(|option| volume_of(&option));
         match self.slot.as_deref().and_then(at) {
             Some(now) if now == *volume => None,
@@ -191,7 +191,7 @@ impl Known {
     }
 }
 
-impl Call<'_> {
+impl<G: GuestType> Target<'_, G> {
     /// Refuses a change of a guest where a volume is not where it was when the change was planned, except in the slots that
     /// this action itself has moved to another datastore. After a migration volumes may have other names: it is asked before
     /// that, and nobody changes a guest while it migrates.
@@ -204,7 +204,7 @@ impl Call<'_> {
         observed: &Observed,
         moved: &[String],
     ) -> Result<(), ProviderError> {
-        if Step::MIGRATE.is_in(&self.done()) {
+        if Step::MIGRATE.is_in(&self.call.done()) {
             return Ok(());
         }
         self.refuse_where_other(prior, Some(planned), observed, moved)
@@ -222,7 +222,37 @@ impl Call<'_> {
         self.refuse_where_other(prior, None, observed, &[])
     }
 
-    /// The same for the newer kinds of machines, whose drives have their slots for names. Without `planned` it is destroyed.
+    fn refuse_where_other(
+        &self,
+        prior: &Value,
+        planned: Option<&Value>,
+        observed: &Observed,
+        moved: &[String],
+    ) -> Result<(), ProviderError> {
+        let known = match G::KIND {
+            GuestKind::Container => known_of_container(prior, planned, observed),
+            GuestKind::Vm => known_of_vm(prior, planned, self.call.identity.as_deref()),
+        };
+        let is_moved = |known: &KnownVolume| known.slot.as_ref().is_some_and(|slot| moved.contains(slot));
+        let mut others = known.iter().filter(|known| !is_moved(known));
+        let why = others.find_map(|known| known.is_elsewhere(observed));
+        // What is there behind the first step may be what this action has made.
+        let noted = volumes_known_by(self.call.identity.as_deref()).filter(|_| self.call.done().is_empty());
+        let why = why.or_else(|| {
+            let noted = noted?;
+            let Some(planned) = planned else { return added_since(&noted, observed) };
+            let places = planned_places(planned, observed);
+            let is_new = |slot: &str| known.iter().all(|known| known.slot.as_deref() != Some(slot));
+            let places: Vec<_> = places.into_iter().filter(|(slot, _)| is_new(slot)).collect();
+            put_since(&noted, &places, observed)
+        });
+        self.call.refuse_because(why)
+    }
+}
+
+impl Call<'_> {
+    /// Refuses the same of the newer kinds of machines, whose drives have their slots for names. Without `planned` it is
+    /// destroyed.
     ///
     /// # Errors
     /// With what is there now, and what was.
@@ -246,36 +276,9 @@ impl Call<'_> {
         self.refuse_because(put_since(&noted, &places, observed))
     }
 
-    fn refuse_where_other(
-        &self,
-        prior: &Value,
-        planned: Option<&Value>,
-        observed: &Observed,
-        moved: &[String],
-    ) -> Result<(), ProviderError> {
-        let known = match prior.get("mount_point") {
-            Some(_) => known_of_container(prior, planned, observed),
-            None => known_of_vm(prior, planned, self.identity.as_deref()),
-        };
-        let is_moved = |known: &Known| known.slot.as_ref().is_some_and(|slot| moved.contains(slot));
-        let mut others = known.iter().filter(|known| !is_moved(known));
-        let why = others.find_map(|known| known.is_elsewhere(observed));
-        // What is there behind the first step may be what this action has made.
-        let noted = volumes_known_by(self.identity.as_deref()).filter(|_| self.done().is_empty());
-        let why = why.or_else(|| {
-            let noted = noted?;
-            let Some(planned) = planned else { return added_since(&noted, observed) };
-            let places = planned_places(planned, observed);
-            let is_new = |slot: &str| known.iter().all(|known| known.slot.as_deref() != Some(slot));
-            let places: Vec<_> = places.into_iter().filter(|(slot, _)| is_new(slot)).collect();
-            put_since(&noted, &places, observed)
-        });
-        self.refuse_because(why)
-    }
-
     fn refuse_because(&self, why: Option<String>) -> Result<(), ProviderError> {
         let Some(why) = why else { return Ok(()) };
-        self.has_other_volumes.store(true, Ordering::Relaxed);
+        self.found(Foreign::Volume);
         let hint = "no volume was taken out, changed or destroyed: look at it in the cluster and plan again";
         Err(refused(format!("{}: {why}", self.object), Some(hint)))
     }
@@ -301,7 +304,7 @@ mod tests {
         Observed { config, ..Observed::default() }
     }
 
-    fn told(known: Vec<Known>, now: &Observed) -> Vec<String> {
+    fn told(known: Vec<KnownVolume>, now: &Observed) -> Vec<String> {
         known.iter().filter_map(|known| known.is_elsewhere(now)).collect()
     }
 

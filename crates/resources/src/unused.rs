@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use pve_model::Value;
 use pve_model::rules::{Beside, Extra};
 
-use crate::beside::{is_container, named_parts};
+use crate::beside::named_parts;
 use crate::container::match_mount_points;
+use crate::guest::GuestKind;
 use crate::known_volumes::volume_of_disk;
 use crate::observed::Observed;
 use crate::values::{all_blocks, text};
@@ -26,10 +27,15 @@ pub(crate) fn set_aside(observed: &Observed) -> Vec<(String, String)> {
 }
 
 /// Volumes of the guest that lie unused. Where others are made empty, somebody has perhaps detached one of them.
-pub(crate) fn unused_volumes(beside: &Beside, back: &[&Extra], before: &Value, after: &Value) -> Vec<String> {
+pub(crate) fn unused_volumes(
+    kind: GuestKind,
+    beside: &Beside,
+    back: &[&Extra],
+    (before, after): (&Value, &Value),
+) -> Vec<String> {
     let attached = attached_volumes(after);
     let is_free = |volume: &String| !attached.contains(volume);
-    let known = named_parts(before);
+    let known = named_parts(kind, before);
     // One that is known was to be destroyed: the plan tells it.
     let unused = beside.set_aside.iter().filter(|(slot, volume)| is_free(volume) && !known.contains(slot));
     let unused: Vec<_> = unused.collect();
@@ -50,12 +56,14 @@ pub(crate) fn unused_volumes(beside: &Beside, back: &[&Extra], before: &Value, a
         let left = unused.iter().map(|(slot, volume)| format!("{slot}: {volume}, set aside; left alone"));
         return left.collect();
     }
-    let attach = match is_container(after) {
-        true => format!("volume = {volume:?} in its mount_point block"),
-        false if is_made_on(after, &made, datastore) => {
+    let attach = match kind {
+        GuestKind::Container => format!("volume = {volume:?} in its mount_point block"),
+        GuestKind::Vm if is_made_on(after, &made, datastore) => {
             format!("path_in_datastore = {path:?} in its disk block")
         }
-        false => format!("datastore_id = {datastore:?}, path_in_datastore = {path:?} in its disk block"),
+        GuestKind::Vm => {
+            format!("datastore_id = {datastore:?}, path_in_datastore = {path:?} in its disk block")
+        }
     };
     let others: String = others.iter().map(|(slot, volume)| format!(", {slot} {volume}")).collect();
     let (is, that) = if made.len() == 1 { ("is", "it") } else { ("are", "one of them") };

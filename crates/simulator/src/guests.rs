@@ -123,7 +123,6 @@ fn is_public_key(line: &str) -> bool {
         && data[4..].starts_with(name.as_bytes())
 }
 
-
 /// Lets a guest run, in a new process.
 pub(crate) fn run(request: &mut Request<'_>, vmid: u32) {
     let (process, now) = (request.state.process(), request.now);

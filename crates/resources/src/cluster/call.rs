@@ -1,7 +1,7 @@
 //! One action's calls: each task is reported before it is waited for, each step when it is done.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pve_executor::ports::{ActionProgress, ProviderError};
@@ -15,7 +15,7 @@ use super::{failed, refused};
 use crate::families::Turn;
 use crate::observed::Observed;
 use crate::params::Params;
-use crate::provider::identity::Known;
+use crate::provider::identity::Traits;
 
 /// How often a request is repeated that met a lock of somebody else.
 const LOCK_TRIES: u32 = 8;
@@ -23,6 +23,15 @@ const LOCK_TRIES: u32 = 8;
 /// How long to wait before each further try.
 pub(crate) fn lock_pauses() -> impl Iterator<Item = Duration> {
     (0..LOCK_TRIES - 1).map(|tried| Duration::from_millis(250 << tried).min(Duration::from_secs(5)))
+}
+
+/// What of a guest is somebody else's by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// The guest itself: it does not carry the marker of the action that makes it any more.
+    Guest,
+    /// A volume, in a place where another one was when its change was planned.
+    Volume,
 }
 
 /// The calls of one action on one object.
@@ -43,10 +52,8 @@ pub(crate) struct Call<'a> {
     pub(crate) identity: Option<String>,
     /// The marker that the guest carries while this action makes it.
     pub(crate) marker: Option<String>,
-    /// Whether the guest was found to be without it.
-    pub(crate) taken_over: AtomicBool,
-    /// Whether a volume was found not to be where it was planned to be.
-    pub(crate) has_other_volumes: AtomicBool,
+    /// What of the guest was found not to be this action's to change.
+    pub(crate) foreign: OnceLock<Foreign>,
     done: Mutex<Vec<String>>,
 }
 
@@ -54,8 +61,6 @@ impl<'a> Call<'a> {
     /// Calls on the object, none of them made yet.
     pub(crate) fn new(cluster: &'a Cluster, progress: &'a dyn ActionProgress, object: String) -> Call<'a> {
         let (turn, staged, done) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let (marker, taken_over) = (None, AtomicBool::default());
-        let (is_partial, has_other_volumes) = (AtomicBool::default(), AtomicBool::default());
         Call {
             cluster,
             progress,
@@ -63,11 +68,10 @@ impl<'a> Call<'a> {
             recreated: false,
             turn,
             staged,
-            is_partial,
+            is_partial: AtomicBool::default(),
             identity: None,
-            marker,
-            taken_over,
-            has_other_volumes,
+            marker: None,
+            foreign: OnceLock::new(),
             done,
         }
     }
@@ -234,10 +238,16 @@ impl Call<'_> {
 
     /// A VMID may have been given to another guest since the plan was made: that one is not touched.
     pub(crate) fn refuse_other(&self, prior: &Value, found: &Observed) -> Result<(), ProviderError> {
-        let known = Known::recorded(prior, self.identity.as_deref());
-        let Some(why) = known.is_replaced(&Known::found(found)) else { return Ok(()) };
+        let known = Traits::recorded(prior, self.identity.as_deref());
+        let Some(why) = known.is_replaced(&Traits::found(found)) else { return Ok(()) };
         let message = format!("{} {why}: it may be another guest", self.object);
         Err(refused(message, Some("it was not touched: look at it in the cluster and plan again")))
+    }
+
+    /// Notes that something of the guest is somebody else's, which an error says.
+    pub(crate) fn found(&self, foreign: Foreign) {
+        // The first one that is found ends the action.
+        self.foreign.get_or_init(|| foreign);
     }
 
     /// No further step is begun after an interrupt.

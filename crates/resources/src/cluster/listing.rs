@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::api::{Api, ApiError, Method, if_there};
 use crate::observed::{Observed, from_pending};
-use crate::provider::identity::Known;
+use crate::provider::identity::Traits;
 
 /// A guest in the list of the cluster.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct Cluster {
     pub(crate) reloads: Arc<crate::families::Reloads>,
     guests: Mutex<Option<Kept>>,
     /// What guests are known by, as they were seen last. One that is made under an id has nothing of the one before.
-    seen: std::sync::Mutex<BTreeMap<u32, Known>>,
+    seen: std::sync::Mutex<BTreeMap<u32, Traits>>,
     /// By node and datastore.
     content: Mutex<BTreeMap<(String, String), Volumes>>,
 }
@@ -203,7 +203,7 @@ impl Cluster {
     }
 
     /// What the guest with this id is known by, as it was seen last.
-    pub(crate) fn seen(&self, vmid: u32) -> Option<Known> {
+    pub(crate) fn seen(&self, vmid: u32) -> Option<Traits> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
     }
 
@@ -213,7 +213,7 @@ impl Cluster {
     }
 
     fn saw(&self, seen: &Observed) {
-        let known = Known::found(seen);
+        let known = Traits::found(seen);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(seen.vmid, known);
     }
 

@@ -11,7 +11,7 @@ mod step;
 
 pub(crate) use api::if_there;
 pub use api::{Api, ApiError, Content, Method, NodeNetwork};
-pub(crate) use call::{Call, lock_pauses};
+pub(crate) use call::{Call, Foreign, lock_pauses};
 pub(crate) use listing::{Cluster, Guest, elements};
 pub(crate) use power::Power;
 pub(crate) use silent::Silent;

@@ -13,8 +13,8 @@ use super::encode::{Purpose, encode_new, encode_options};
 use super::volumes::change_volumes;
 use crate::cluster::{Method, Step, refused};
 use crate::guest::{
-    self, Extent, GuestType, Limits, MARKER, draws_address, encode_ip_config, surplus_devices, timeout,
-    with_inherited,
+    self, Extent, GuestKind, GuestType, Limits, MARKER, draws_address, encode_ip_config, surplus_devices,
+    timeout, with_inherited,
 };
 use crate::observed::Observed;
 use crate::params::Params;
@@ -25,7 +25,7 @@ use crate::values::{all_blocks, blank, block, complete, flag, text};
 pub(crate) struct Container;
 
 impl GuestType for Container {
-    const API: &'static str = "lxc";
+    const KIND: GuestKind = GuestKind::Container;
 
     fn decode(schema: &Block, observed: &Observed, guide: &Value) -> Value {
         decode_container(schema, observed, guide, Extent::Guided)
@@ -69,7 +69,7 @@ impl Target<'_> {
             Some(prior) => {
                 let observed = self.look_at_existing().await?;
                 self.call.refuse_other(prior, &observed)?;
-                self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
+                self.refuse_other_volumes((prior, planned), &observed, &[])?;
                 taken_back = self.take_back(prior, planned, &observed).await?;
                 observed.running == Some(true)
             }
@@ -129,7 +129,7 @@ impl Target<'_> {
         let observed = self.look_at_options().await?;
         self.call.refuse_taken_over(&observed)?;
         if let Some(prior) = prior {
-            self.call.refuse_other_volumes((prior, planned), &observed, moved)?;
+            self.refuse_other_volumes((prior, planned), &observed, moved)?;
         }
         let known = prior.map(|prior| with_inherited(prior, &self.decode(&observed, planned)));
         let (mut set, mut delete) = match &known {
@@ -190,7 +190,7 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
         self.call.refuse_other(prior, &observed)?;
-        self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
+        self.refuse_other_volumes((prior, planned), &observed, &[])?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

@@ -24,7 +24,7 @@ mod volumes;
 
 use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
-use crate::guest::{claim_guest, guest_protection};
+use crate::guest::{GuestKind, claim_guest, guest_protection};
 use crate::registry::Rules;
 
 pub(crate) use apply::Target;
@@ -46,8 +46,8 @@ pub(crate) fn rules() -> Rules {
         plan: plan::plan,
         claim: claim_guest,
         protection: guest_protection,
-        remarks: remarks_on_guest,
-        adopted: adopted_clone,
+        remarks: |beside, before, after| remarks_on_guest(GuestKind::Container, beside, (before, after)),
+        adopted: |schema, imported, config| adopted_clone(GuestKind::Container, schema, imported, config),
         ..Rules::default()
     }
 }

@@ -39,7 +39,7 @@ impl Target<'_> {
             let observed = self.look_at_options().await?;
             self.call.refuse_taken_over(&observed)?;
             if let Some(prior) = prior {
-                self.call.refuse_other_volumes((prior, planned), &observed, &done)?;
+                self.refuse_other_volumes((prior, planned), &observed, &done)?;
             }
             self.move_volume(planned, (&slot, &datastore), &observed).await?;
             done.push(slot);

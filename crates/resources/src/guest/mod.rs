@@ -2,6 +2,7 @@
 //! and destroyed by the same requests. An attribute that a kind does not have reads as not set.
 
 mod cloning;
+mod kind;
 mod marker;
 mod migration;
 mod network;
@@ -17,6 +18,7 @@ use pve_model::Value;
 use pve_model::schema::Block;
 
 pub(crate) use cloning::{Unlike, needs_shared_storage, with_inherited};
+pub(crate) use kind::GuestKind;
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
 pub(crate) use migration::files_of_node;
 pub(crate) use network::{decode_ip_config, device_mac, draws_address, encode_ip_config, surplus_devices};
@@ -41,8 +43,8 @@ pub(crate) enum Extent {
 
 /// What tells VMs and containers apart where both are treated alike.
 pub(crate) trait GuestType {
-    /// The type in paths of the API.
-    const API: &'static str;
+    /// Which of the two it is.
+    const KIND: GuestKind;
 
     /// The values of such a guest. `guide` has what cannot be read, and decides which blocks are looked at.
     fn decode(schema: &Block, observed: &Observed, guide: &Value) -> Value;
@@ -66,12 +68,12 @@ impl<'a, G: GuestType> Target<'a, G> {
     }
 
     pub(crate) fn path(&self, rest: &str) -> String {
-        format!("/nodes/{}/{}/{}{rest}", self.node, G::API, self.vmid)
+        format!("/nodes/{}/{}/{}{rest}", self.node, G::KIND.api(), self.vmid)
     }
 
     /// The guest as it is now.
     pub(crate) async fn look(&self) -> Result<Option<Observed>, ProviderError> {
-        self.call.look(G::API, self.vmid, &self.node).await
+        self.call.look(G::KIND.api(), self.vmid, &self.node).await
     }
 
     pub(crate) async fn look_at_existing(&self) -> Result<Observed, ProviderError> {
@@ -80,7 +82,7 @@ impl<'a, G: GuestType> Target<'a, G> {
 
     /// Its options only: half the requests.
     pub(crate) async fn look_at_options(&self) -> Result<Observed, ProviderError> {
-        self.call.existing(self.call.look_at_options(G::API, self.vmid, &self.node).await?)
+        self.call.existing(self.call.look_at_options(G::KIND.api(), self.vmid, &self.node).await?)
     }
 
     /// Before each request about a guest that is being made: it may have been taken over during the one before.
@@ -117,7 +119,7 @@ impl<'a, G: GuestType> Target<'a, G> {
     pub(crate) async fn delete(&self, prior: &Value) -> Result<(), ProviderError> {
         let Some(observed) = self.look().await? else { return Ok(()) };
         self.call.refuse_other(prior, &observed)?;
-        self.call.refuse_to_destroy_others(prior, &observed)?;
+        self.refuse_to_destroy_others(prior, &observed)?;
         if observed.flag("protection") == Some(true) {
             let message = format!("destroy {}: it is protected", self.call.object);
             return Err(refused(message, Some(UNPROTECT)));

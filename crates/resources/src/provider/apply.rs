@@ -7,7 +7,7 @@ use pve_model::schema::Block;
 
 use super::claims::{RACES, is_taken, record_other_id, vmid_of};
 use super::guest_change::GuestChange;
-use super::{Connection, Family, ProxmoxProvider, Seen};
+use super::{Connection, Family, ProxmoxProvider, SeenGuest};
 use crate::cluster::{ApiError, Call, Step};
 use crate::operations::{Operations, broken_off, stored};
 use crate::registry::Kind;
@@ -32,8 +32,8 @@ impl ProxmoxProvider {
             connection.cluster.forget_seen(vmid);
         }
         let done = match family {
-            Family::Vm | Family::Container => {
-                GuestChange { connection, kind, family, request: &request, progress }.apply().await
+            Family::Guest(guest) => {
+                GuestChange { connection, kind, guest, request: &request, progress }.apply().await
             }
             _ => change_other(connection, (kind, family), request, progress).await,
         };
@@ -42,7 +42,7 @@ impl ProxmoxProvider {
             Err(error) => error.left.as_ref(),
         };
         if let Some((value, vmid)) = left.and_then(|value| Some((value, vmid_of(kind, family, value)?))) {
-            self.take_in(address, Seen::settled(connection.cluster.seen(vmid), family, value));
+            self.take_in(address, SeenGuest::settled(connection.cluster.seen(vmid), family, value));
         }
         done
     }

@@ -45,7 +45,7 @@ impl ProxmoxProvider {
 /// The attribute with the VMID of a kind of guests.
 fn vmid_attribute(kind: &Kind, family: Family) -> Option<&'static str> {
     match family {
-        Family::Vm | Family::Container => Some("vm_id"),
+        Family::Guest(_) => Some("vm_id"),
         _ => kind.is_described_guest().then_some("id"),
     }
 }

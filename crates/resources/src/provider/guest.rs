@@ -3,10 +3,10 @@
 use pve_executor::ports::ProviderError;
 use pve_model::{Type, Value};
 
-use super::Family;
-use super::identity::Known;
+use super::identity::Traits;
 use super::unfinished::{with_set_aside, with_unremoved};
 use crate::cluster::Call;
+use crate::guest::GuestKind;
 use crate::observed::Observed;
 use crate::registry::Kind;
 use crate::values::{all_blocks, block, with, with_elements};
@@ -20,14 +20,14 @@ pub(super) enum Guest<'a> {
 
 impl<'a> Guest<'a> {
     pub(super) fn new(
-        family: Family,
+        guest: GuestKind,
         kind: &'a Kind,
         call: Call<'a>,
         (node, vmid): (String, u32),
     ) -> Guest<'a> {
-        match family {
-            Family::Vm => Guest::Vm(vm::Target::new(call, kind, node, vmid)),
-            _ => Guest::Container(container::Target::new(call, kind, node, vmid)),
+        match guest {
+            GuestKind::Vm => Guest::Vm(vm::Target::new(call, kind, node, vmid)),
+            GuestKind::Container => Guest::Container(container::Target::new(call, kind, node, vmid)),
         }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Guest<'a> {
             Guest::Vm(vm) => vm.vmid,
             Guest::Container(container) => container.vmid,
         };
-        let known = Known::recorded(prior, self.call().identity.as_deref());
+        let known = Traits::recorded(prior, self.call().identity.as_deref());
         self.call().cluster.seen(vmid).is_some_and(|now| known.is_replaced(&now).is_none())
     }
 

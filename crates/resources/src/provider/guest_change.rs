@@ -1,15 +1,14 @@
 //! Making, changing and destroying VMs and containers, and what a change of one left that broke off.
 
-use std::sync::atomic::Ordering;
-
 use pve_executor::ports::{ActionProgress, ApplyRequest, ProviderError};
 use pve_model::Value;
 use pve_model::event::Operation;
 
 use super::claims::{RACES, is_taken, record_other_id, vmid_is_free};
 use super::guest::Guest;
-use super::{Connection, Family, take_over};
-use crate::cluster::{Call, failed, refused};
+use super::{Connection, take_over};
+use crate::cluster::{Call, Foreign, failed, refused};
+use crate::guest::GuestKind;
 use crate::operations::broken_off;
 use crate::registry::Kind;
 use crate::values::{all_blocks, int, text, with};
@@ -18,26 +17,25 @@ use crate::values::{all_blocks, int, text, with};
 pub(super) struct GuestChange<'a> {
     pub(super) connection: &'a Connection,
     pub(super) kind: &'a Kind,
-    pub(super) family: Family,
+    pub(super) guest: GuestKind,
     pub(super) request: &'a ApplyRequest,
     pub(super) progress: &'a dyn ActionProgress,
 }
 
 impl<'a> GuestChange<'a> {
-    fn guest(&self, node: &str, vmid: u32) -> Guest<'a> {
-        self.guest_behind(node, vmid, Vec::new())
+    fn on(&self, node: &str, vmid: u32) -> Guest<'a> {
+        self.on_behind(node, vmid, Vec::new())
     }
 
     /// The guest, these steps being done already.
-    fn guest_behind(&self, node: &str, vmid: u32, done: Vec<String>) -> Guest<'a> {
-        let label = if self.family == Family::Vm { "vm" } else { "container" };
-        let object = format!("{label} {vmid} on {node}");
+    fn on_behind(&self, node: &str, vmid: u32, done: Vec<String>) -> Guest<'a> {
+        let object = format!("{} {vmid} on {node}", self.guest.label());
         let mut call = Call::new(&self.connection.cluster, self.progress, object).behind(done);
         call.identity.clone_from(&self.request.identity);
         if self.request.operation == Operation::Create {
             call.marker.clone_from(&self.request.claim.marker);
         }
-        Guest::new(self.family, self.kind, call, (node.to_string(), vmid))
+        Guest::new(self.guest, self.kind, call, (node.to_string(), vmid))
     }
 
     pub(super) async fn apply(&self) -> Result<Option<Value>, ProviderError> {
@@ -57,7 +55,7 @@ impl<'a> GuestChange<'a> {
         let marker = self.request.claim.marker.as_deref();
         for race in 0.. {
             let planned = with(planned, "vm_id", Value::number(i64::from(vmid)));
-            let guest = self.guest(&node, vmid);
+            let guest = self.on(&node, vmid);
             match guest.make(&planned, marker).await {
                 Ok(()) => return self.complete(&guest, &planned).await,
                 Err(error) if is_taken(&error, vmid) => {
@@ -81,7 +79,7 @@ impl<'a> GuestChange<'a> {
         };
         match finished.await {
             Ok(value) => Ok(value),
-            Err(error) if guest.call().is_taken_over() => Err(error),
+            Err(error) if guest.call().foreign.get() == Some(&Foreign::Guest) => Err(error),
             Err(error) => {
                 if let Some(taken) = self.taken_over(guest).await {
                     return Err(taken);
@@ -105,7 +103,7 @@ impl<'a> GuestChange<'a> {
     /// its template. Where that cannot be found out the action stays open.
     async fn with_left(&self, planned: &Value, error: ProviderError, vmid: u32) -> ProviderError {
         let wanted = text(planned, "node_name").unwrap_or_default();
-        let node = self.connection.cluster.locate(self.api_kind(), vmid, wanted).await;
+        let node = self.connection.cluster.locate(self.guest.api(), vmid, wanted).await;
         let left = match node {
             Ok(Some(node)) => self.marked(&node, planned, vmid).await,
             Ok(None) => Ok(None),
@@ -122,7 +120,7 @@ impl<'a> GuestChange<'a> {
 
     /// The guest on this node, if our marker is on it.
     async fn marked(&self, node: &str, planned: &Value, vmid: u32) -> Result<Option<Value>, ProviderError> {
-        let guest = self.guest(node, vmid);
+        let guest = self.on(node, vmid);
         let Some(observed) = guest.look().await? else { return Ok(None) };
         let description = observed.text("description");
         match self.request.claim.marker.as_deref() {
@@ -131,10 +129,6 @@ impl<'a> GuestChange<'a> {
             }
             _ => Ok(None),
         }
-    }
-
-    fn api_kind(&self) -> &'static str {
-        if self.family == Family::Vm { "qemu" } else { "lxc" }
     }
 
     /// Whether the cluster answers and has no guest of this id on any node.
@@ -150,13 +144,13 @@ impl<'a> GuestChange<'a> {
         let to = text(planned, "node_name").unwrap_or_default();
         let mut done = Vec::new();
         if from != to {
-            let guest = self.guest(from, vmid);
+            let guest = self.on(from, vmid);
             if let Err(error) = guest.migrate(prior, planned, to).await {
                 return Err(broken_off(guest.call(), error, false, self.read_anywhere(prior, vmid)).await);
             }
             done = guest.call().done();
         }
-        let guest = self.guest_behind(to, vmid, done);
+        let guest = self.on_behind(to, vmid, done);
         let finished = async {
             guest.bring_to(Some(prior), planned).await?;
             guest.finish(planned).await
@@ -173,7 +167,7 @@ impl<'a> GuestChange<'a> {
                     left.map(Some)
                 };
                 let is_nothing_done = guest.call().done().is_empty();
-                if is_nothing_done && guest.call().has_other_volumes.load(Ordering::Relaxed) {
+                if is_nothing_done && guest.call().foreign.get() == Some(&Foreign::Volume) {
                     // What is there by now is news that the next plan tells.
                     return Err(error);
                 }
@@ -190,9 +184,9 @@ impl<'a> GuestChange<'a> {
     /// The guest on whatever node it is by now.
     async fn read_anywhere(&self, prior: &Value, vmid: u32) -> Result<Option<Value>, ProviderError> {
         let known = text(prior, "node_name").unwrap_or_default();
-        let node = self.connection.cluster.locate(self.api_kind(), vmid, known).await;
+        let node = self.connection.cluster.locate(self.guest.api(), vmid, known).await;
         match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
-            Some(node) => self.guest(&node, vmid).read(prior).await.map(Some),
+            Some(node) => self.on(&node, vmid).read(prior).await.map(Some),
             None => Ok(None),
         }
     }
@@ -201,16 +195,16 @@ impl<'a> GuestChange<'a> {
         let vmid = self.vmid(prior)?;
         // It may have been moved to another node since it was read.
         let known = text(prior, "node_name").unwrap_or_default();
-        let node = self.connection.cluster.locate(self.api_kind(), vmid, known).await;
+        let node = self.connection.cluster.locate(self.guest.api(), vmid, known).await;
         match node.map_err(|error| failed(format!("look for guest {vmid}"), &error))? {
             Some(node) => {
-                let guest = self.guest(&node, vmid);
+                let guest = self.on(&node, vmid);
                 match guest.delete(prior).await {
                     Ok(()) => Ok(()),
                     // What is there by now is news that the next plan tells.
                     Err(error)
                         if guest.call().done().is_empty()
-                            && guest.call().has_other_volumes.load(Ordering::Relaxed) =>
+                            && guest.call().foreign.get() == Some(&Foreign::Volume) =>
                     {
                         Err(error)
                     }

@@ -16,7 +16,7 @@ const IDENTIFYING: &[&str] = &["uuid", "vmgenid", "ctime"];
 
 /// What a guest is known by.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct Traits {
     /// Its name, or its host name.
     pub(crate) name: Option<String>,
     /// The hardware addresses of its network devices.
@@ -29,22 +29,22 @@ pub(crate) struct Known {
     pub(crate) in_force: Option<Map<String, Json>>,
 }
 
-impl Known {
+impl Traits {
     /// A guest with these values and this identity, as it was recorded.
-    pub(crate) fn recorded(guest: &Value, identity: Option<&str>) -> Known {
+    pub(crate) fn recorded(guest: &Value, identity: Option<&str>) -> Traits {
         let name = text(guest, "name")
             .or_else(|| block(guest, "initialization").and_then(|of| text(of, "hostname")));
-        Known {
+        Traits {
             name: name.map(str::to_string),
             addresses: recorded_addresses(guest),
             identity: identity.map(str::to_string),
-            ..Known::default()
+            ..Traits::default()
         }
     }
 
     /// A guest as it was found.
-    pub(crate) fn found(observed: &Observed) -> Known {
-        Known {
+    pub(crate) fn found(observed: &Observed) -> Traits {
+        Traits {
             name: observed.written("name").or_else(|| observed.written("hostname")),
             addresses: found_addresses(observed),
             identity: identity_of(observed),
@@ -58,7 +58,7 @@ impl Known {
     /// One that was restored from a backup has another generation, one whose UUID was set by hand another UUID: the same is
     /// what has one of them. Where these cannot be compared, another one has another name and none of the hardware
     /// addresses, which Proxmox VE draws anew for each guest: one of these alone is a change from outside.
-    pub(crate) fn is_another(&self, found: &Known) -> Option<&'static str> {
+    pub(crate) fn is_another(&self, found: &Traits) -> Option<&'static str> {
         match self.is_same(found) {
             Some(true) => None,
             Some(false) => Some("it has another UUID, and nothing tells that it is the same"),
@@ -73,7 +73,7 @@ impl Known {
 
     /// Why the guest that is about to be changed is not the one that this was planned for, if that is so. Where the
     /// identities do not tell it is more careful than reading: nothing is lost by planning again.
-    pub(crate) fn is_replaced(&self, found: &Known) -> Option<String> {
+    pub(crate) fn is_replaced(&self, found: &Traits) -> Option<String> {
         if let Some(same) = self.is_same(found) {
             return (!same).then(|| "has another UUID than when this was planned".to_string());
         }
@@ -87,28 +87,28 @@ impl Known {
 
     /// Why a container that was read is another one than this, if it is. Nothing but its hardware addresses tells it from one
     /// that was made under its id and its name: here reading is as careful as changing.
-    pub(crate) fn is_another_container(&self, found: &Known) -> Option<&'static str> {
+    pub(crate) fn is_another_container(&self, found: &Traits) -> Option<&'static str> {
         self.has_other_devices(found).then_some(
             "it has none of the network devices of the one that is known; if it is yours all the same, take it in again \
              (pve state rm, then pve import)",
         )
     }
 
-    fn has_other_devices(&self, found: &Known) -> bool {
+    fn has_other_devices(&self, found: &Traits) -> bool {
         !self.addresses.is_empty()
             && !found.addresses.is_empty()
             && self.addresses.is_disjoint(&found.addresses)
     }
 
-    fn is_renamed(&self, found: &Known) -> bool {
+    fn is_renamed(&self, found: &Traits) -> bool {
         self.name.is_some() && self.name != found.name
     }
 
     /// Whether the identities are those of one guest. `None` where they have nothing that can be compared.
     ///
     /// When they were made counts only where nothing else can be compared: two may be made in one second.
-    pub(crate) fn is_same(&self, found: &Known) -> Option<bool> {
-        let parts = |known: &Known| Properties::parse(known.identity.as_deref().unwrap_or_default());
+    pub(crate) fn is_same(&self, found: &Traits) -> Option<bool> {
+        let parts = |known: &Traits| Properties::parse(known.identity.as_deref().unwrap_or_default());
         let (before, now) = (parts(self), parts(found));
         let both = before.pairs().iter();
         let same = both.filter_map(|(key, value)| Some((key, now.get(key)? == value.as_str())));

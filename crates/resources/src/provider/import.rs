@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::claims::vmid_of;
 use super::take_over::refuse_being_made;
-use super::{Family, ProxmoxProvider, Seen};
+use super::{Family, ProxmoxProvider, SeenGuest};
 use crate::cluster::{ApiError, failed, refused};
-use crate::guest::{Extent, MARKER};
+use crate::guest::{Extent, GuestKind, MARKER};
 use crate::observed::{Observed, defaults};
 use crate::registry::Kind;
 use crate::values::{text, with};
@@ -30,7 +30,7 @@ impl ProxmoxProvider {
         let cluster = &self.connection(provider)?.cluster;
         let fail = |error: &ApiError| failed(format!("import {id}"), error);
         let found = match family {
-            Family::Vm | Family::Container => Some(self.import_guest(kind, family, provider, id).await?),
+            Family::Guest(guest) => Some(self.import_guest(kind, guest, provider, id).await?),
             Family::DownloadFile | Family::File => {
                 let volume = self.volume_of(provider, id).await?;
                 let entry = volume.find(cluster).await.map_err(|error| fail(&error))?;
@@ -55,7 +55,7 @@ impl ProxmoxProvider {
             refused(format!("import {id}: there is none"), Some("check the id and the node"))
         })?;
         if let Some(vmid) = vmid_of(kind, family, &found) {
-            self.take_in(address.clone(), Seen::imported(cluster.seen(vmid)));
+            self.take_in(address.clone(), SeenGuest::imported(cluster.seen(vmid)));
         }
         Ok(found)
     }
@@ -64,11 +64,11 @@ impl ProxmoxProvider {
     async fn import_guest(
         &self,
         kind: &Kind,
-        family: Family,
+        guest: GuestKind,
         provider: &str,
         id: &str,
     ) -> Result<Value, ProviderError> {
-        let api_kind = if family == Family::Vm { "qemu" } else { "lxc" };
+        let api_kind = guest.api();
         let cluster = &self.connection(provider)?.cluster;
         let mut observed = self.guest_to_import(api_kind, provider, id).await?;
         cluster
@@ -76,9 +76,11 @@ impl ProxmoxProvider {
             .await
             .map_err(|error| failed(format!("import {id}"), &error))?;
         let base = defaults(kind.block());
-        Ok(match family {
-            Family::Vm => vm::decode_vm(kind.block(), &observed, &base, Extent::Everything),
-            _ => container::decode_container(kind.block(), &observed, &base, Extent::Everything),
+        Ok(match guest {
+            GuestKind::Vm => vm::decode_vm(kind.block(), &observed, &base, Extent::Everything),
+            GuestKind::Container => {
+                container::decode_container(kind.block(), &observed, &base, Extent::Everything)
+            }
         })
     }
 

@@ -37,11 +37,12 @@ use uuid::Uuid;
 
 use crate::beside::unspoken_of;
 use crate::cluster::{Api, Cluster, refused};
+use crate::guest::GuestKind;
 use crate::preflight::Limits;
 use crate::registry::{Kind, Registry, TERRAFORM_DATA, registry};
-use crate::unspoken::{Shape, own_options};
+use crate::unspoken::own_options;
 use crate::{container, download_file, file, null_resource, terraform_data, vm};
-use identity::Known;
+use identity::Traits;
 
 /// How the provider uses a cluster.
 #[derive(Clone, Debug)]
@@ -89,12 +90,12 @@ pub struct ProxmoxProvider {
     /// What the API takes, if it is known beforehand.
     limits: Option<Limits>,
     /// What was seen last of guests.
-    seen: Mutex<BTreeMap<InstanceAddress, Seen>>,
+    seen: Mutex<BTreeMap<InstanceAddress, SeenGuest>>,
 }
 
 /// What is known of a guest beside its values.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct SeenGuest {
     /// Changes of it wait for a reboot.
     waits: bool,
     /// What tells it from another one with its id.
@@ -106,8 +107,7 @@ pub(crate) struct Seen {
 /// What a kind name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
-    Vm,
-    Container,
+    Guest(GuestKind),
     DownloadFile,
     File,
     /// Its operations are in the registry.
@@ -116,31 +116,34 @@ pub(crate) enum Family {
     NullResource,
 }
 
-impl Seen {
+impl SeenGuest {
     /// A guest as it was found when it was imported: its configuration decides afterwards which of its options values tell.
-    fn imported(found: Option<Known>) -> Seen {
-        let Some(Known { identity, options, .. }) = found else { return Seen::default() };
-        Seen {
+    fn imported(found: Option<Traits>) -> SeenGuest {
+        let Some(Traits { identity, options, .. }) = found else { return SeenGuest::default() };
+        SeenGuest {
             identity,
             beside: Beside { unspoken: Some(own_options(&options)), ..Beside::default() },
-            ..Seen::default()
+            ..SeenGuest::default()
         }
     }
 
     /// A guest with these values, as it was found when it had just been changed or recovered.
-    fn settled(found: Option<Known>, family: Family, value: &Value) -> Seen {
-        let Some(Known { identity, options, .. }) = found else { return Seen::default() };
-        let shape = if family == Family::Plain { Shape::Attributes } else { Shape::Blocks };
-        let beside = Beside { unspoken: unspoken_of(options, value, shape), ..Beside::default() };
-        Seen { identity, beside, ..Seen::default() }
+    fn settled(found: Option<Traits>, family: Family, value: &Value) -> SeenGuest {
+        let Some(Traits { identity, options, .. }) = found else { return SeenGuest::default() };
+        let kind = match family {
+            Family::Guest(kind) => Some(kind),
+            _ => None,
+        };
+        let beside = Beside { unspoken: unspoken_of(kind, options, value), ..Beside::default() };
+        SeenGuest { identity, beside, ..SeenGuest::default() }
     }
 }
 
 impl Family {
     pub(crate) fn of(kind: &str) -> Option<Family> {
         let families = [
-            (vm::NAMES, Family::Vm),
-            (container::NAMES, Family::Container),
+            (vm::NAMES, Family::Guest(GuestKind::Vm)),
+            (container::NAMES, Family::Guest(GuestKind::Container)),
             (download_file::NAMES, Family::DownloadFile),
             (file::NAMES, Family::File),
             (null_resource::NAMES, Family::NullResource),
@@ -198,7 +201,7 @@ impl ProxmoxProvider {
     }
 
     /// Takes in what was seen of the guest of an instance.
-    fn take_in(&self, address: InstanceAddress, seen: Seen) {
+    fn take_in(&self, address: InstanceAddress, seen: SeenGuest) {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(address, seen);
     }
 

@@ -5,11 +5,11 @@ use pve_model::rules::Beside;
 use pve_model::{InstanceAddress, Value};
 
 use super::claims::vmid_of;
-use super::identity::Known;
-use super::{Family, ProxmoxProvider, Seen};
+use super::identity::Traits;
+use super::{Family, ProxmoxProvider, SeenGuest};
 use crate::beside::beside_of;
 use crate::cluster::{ApiError, Cluster, failed, refused};
-use crate::guest::Extent;
+use crate::guest::{Extent, GuestKind};
 use crate::observed::{Observed, with_waiting};
 use crate::pools::{hidden_pool, told_of_hidden};
 use crate::registry::Kind;
@@ -27,8 +27,8 @@ impl ProxmoxProvider {
         let prior = blank(&request.prior);
         let block = kind.block();
         let read = match family {
-            Family::Vm | Family::Container => {
-                let guest = KnownGuest { kind, family, prior: &prior, identity: request.identity.as_deref() };
+            Family::Guest(guest) => {
+                let guest = KnownGuest { kind, guest, prior: &prior, identity: request.identity.as_deref() };
                 let (value, seen) = guest.read(cluster).await?;
                 self.take_in(request.address, seen);
                 return Ok(value);
@@ -46,7 +46,8 @@ impl ProxmoxProvider {
                 found.map(|found| {
                     let (value, waits) =
                         found.map_or((None, Vec::new()), |(value, waits)| (Some(value), waits));
-                    let seen = Seen { beside: Beside { waits, ..Beside::default() }, ..Seen::default() };
+                    let seen =
+                        SeenGuest { beside: Beside { waits, ..Beside::default() }, ..SeenGuest::default() };
                     self.take_in(request.address.clone(), seen);
                     value
                 })
@@ -81,20 +82,20 @@ async fn read_machine(
     cluster: &Cluster,
     prior: &Value,
     request: &ReadRequest,
-) -> Result<(Option<Value>, Seen), ProviderError> {
+) -> Result<(Option<Value>, SeenGuest), ProviderError> {
     let (Some(operations), Some(vmid)) = (kind.operations(), vmid_of(kind, Family::Plain, prior)) else {
-        return Ok((None, Seen::default()));
+        return Ok((None, SeenGuest::default()));
     };
     let read = operations.read(kind.block(), cluster, prior).await;
     let read = read.map_err(|error| failed(read_of(&request.address, prior, &error), &error))?;
-    let Some(value) = read else { return Ok((None, Seen::default())) };
+    let Some(value) = read else { return Ok((None, SeenGuest::default())) };
     let found = cluster.seen(vmid).unwrap_or_default();
     let node = text(&value, "node_name").unwrap_or_default();
-    let known = Known::recorded(prior, request.identity.as_deref());
+    let known = Traits::recorded(prior, request.identity.as_deref());
     refuse_another(known.is_another(&found), &found, (vmid, node))?;
     let observed =
         Observed { config: found.options.clone(), in_force: found.in_force.clone(), ..Observed::default() };
-    let mut seen = Seen::settled(Some(found), Family::Plain, &value);
+    let mut seen = SeenGuest::settled(Some(found), Family::Plain, &value);
     seen.beside.waits = waits(&observed);
     seen.beside.leaving = leaving(&observed);
     Ok((Some(value), seen))
@@ -118,7 +119,7 @@ fn read_of(address: &InstanceAddress, prior: &Value, error: &ApiError) -> String
 /// A guest as it was recorded.
 struct KnownGuest<'a> {
     kind: &'a Kind,
-    family: Family,
+    guest: GuestKind,
     prior: &'a Value,
     identity: Option<&'a str>,
 }
@@ -126,17 +127,17 @@ struct KnownGuest<'a> {
 impl KnownGuest<'_> {
     /// Reads it by its list entry and one request for its configuration. A running VM whose agent has not reported any
     /// address yet is asked once more for those.
-    async fn read(&self, cluster: &Cluster) -> Result<(Option<Value>, Seen), ProviderError> {
+    async fn read(&self, cluster: &Cluster) -> Result<(Option<Value>, SeenGuest), ProviderError> {
         let vmid = int(self.prior, "vm_id").and_then(|id| u32::try_from(id).ok());
-        let Some(vmid) = vmid else { return Ok((None, Seen::default())) };
+        let Some(vmid) = vmid else { return Ok((None, SeenGuest::default())) };
         let node = text(self.prior, "node_name").unwrap_or_default();
-        let api_kind = if self.family == Family::Vm { "qemu" } else { "lxc" };
+        let api_kind = self.guest.api();
         let observed = cluster.observe(api_kind, vmid, node, flag(self.prior, "started")).await;
         let observed = match observed {
             Ok(observed) => observed,
             Err(error) => return Err(failed(read_guest(cluster, vmid, node).await, &error)),
         };
-        let Some(mut observed) = observed else { return Ok((None, Seen::default())) };
+        let Some(mut observed) = observed else { return Ok((None, SeenGuest::default())) };
         if !all_blocks(self.prior, "idmap").is_empty() {
             let added = cluster.add_lists(api_kind, &mut observed).await;
             added.map_err(|error| failed(format!("read guest {vmid} on {}", observed.node), &error))?;
@@ -144,24 +145,24 @@ impl KnownGuest<'_> {
         let hidden = hidden_pool(cluster, text(self.prior, "pool_id"), observed.pool.as_deref()).await;
         observed.pool = hidden.clone().or(observed.pool);
         let (mut value, waits) = with_waiting(&observed, self.prior, &|observed| self.decode(observed));
-        value = match self.family {
-            Family::Container => container::with_leaving(&observed, self.prior, &value),
-            _ => vm::with_leaving_drives(&observed, self.prior, &value),
+        value = match self.guest {
+            GuestKind::Container => container::with_leaving(&observed, self.prior, &value),
+            GuestKind::Vm => vm::with_leaving_drives(&observed, self.prior, &value),
         };
-        let found = Known::found(&observed);
-        let known = Known::recorded(self.prior, self.identity);
+        let found = Traits::found(&observed);
+        let known = Traits::recorded(self.prior, self.identity);
         let place = (vmid, &*observed.node);
         refuse_another(known.is_another(&found), &found, place)?;
-        if self.family == Family::Container {
+        if self.guest == GuestKind::Container {
             refuse_another(known.is_another_container(&found), &found, place)?;
         }
-        let mut beside = beside_of(&observed, self.prior, &value);
+        let mut beside = beside_of(self.guest, &observed, self.prior, &value);
         beside.hidden.extend(hidden.as_deref().map(told_of_hidden));
-        let seen = Seen { waits, identity: found.identity, beside };
+        let seen = SeenGuest { waits, identity: found.identity, beside };
         let agent = block(self.prior, "agent").and_then(|agent| flag(agent, "enabled")) == Some(true);
         let addresses = self.prior.get("ipv4_addresses").and_then(Value::elements);
         let unknown = addresses.is_none_or(<[Value]>::is_empty);
-        if self.family == Family::Vm && agent && unknown && observed.running == Some(true) {
+        if self.guest == GuestKind::Vm && agent && unknown && observed.running == Some(true) {
             let path = format!("/nodes/{}/qemu/{vmid}/agent/network-get-interfaces", observed.node);
             if let Ok(answer) = cluster.get(&path).await {
                 return Ok((Some(vm::addresses(&answer, None, &value).unwrap_or(value)), seen));
@@ -172,15 +173,15 @@ impl KnownGuest<'_> {
 
     fn decode(&self, observed: &Observed) -> Value {
         let (block, extent) = (self.kind.block(), Extent::Guided);
-        match self.family {
-            Family::Vm => vm::decode_vm(block, observed, self.prior, extent),
-            _ => container::decode_container(block, observed, self.prior, extent),
+        match self.guest {
+            GuestKind::Vm => vm::decode_vm(block, observed, self.prior, extent),
+            GuestKind::Container => container::decode_container(block, observed, self.prior, extent),
         }
     }
 }
 
 /// Refuses to take the guest that was found under the id of a known one for that, if it is another one.
-fn refuse_another(why: Option<&str>, found: &Known, (vmid, node): (u32, &str)) -> Result<(), ProviderError> {
+fn refuse_another(why: Option<&str>, found: &Traits, (vmid, node): (u32, &str)) -> Result<(), ProviderError> {
     let Some(why) = why else { return Ok(()) };
     let name = found.name.as_deref().unwrap_or_default();
     let message = format!(

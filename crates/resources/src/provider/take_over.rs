@@ -1,13 +1,11 @@
 //! Taking over a guest that another run began to make: only what nobody is making at the moment, and so that the other run
 //! sees it, whether it still goes on or is to be resumed.
 
-use std::sync::atomic::Ordering;
-
 use pve_executor::ports::ProviderError;
 use serde_json::Value as Json;
 
 use super::{Family, ProxmoxProvider};
-use crate::cluster::{Call, Method, failed, refused};
+use crate::cluster::{Call, Foreign, Method, failed, refused};
 use crate::guest::{MARKER, TAKEN_OVER};
 use crate::observed::Observed;
 
@@ -25,7 +23,7 @@ impl Call<'_> {
         if description.trim() == marker {
             return Ok(());
         }
-        self.taken_over.store(true, Ordering::Relaxed);
+        self.found(Foreign::Guest);
         let why = match taken_over_by(&description, marker) {
             Some(by) => format!("it was taken over by {by} while it was being made"),
             None => "its marker was taken away while it was being made: somebody else may have taken it over"
@@ -33,11 +31,6 @@ impl Call<'_> {
         };
         let hint = "it was not touched any more: take the resource out of the configuration, or give it another vm_id";
         Err(refused(format!("make {}: {why}", self.object), Some(hint)))
-    }
-
-    /// Whether [`Call::refuse_taken_over`] has refused it.
-    pub(crate) fn is_taken_over(&self) -> bool {
-        self.taken_over.load(Ordering::Relaxed)
     }
 }
 
@@ -70,11 +63,8 @@ impl ProxmoxProvider {
         (id, by): (&str, &str),
     ) -> Result<Option<String>, ProviderError> {
         let (_, family) = self.kind(kind)?;
-        let api_kind = match family {
-            Family::Vm => "qemu",
-            Family::Container => "lxc",
-            _ => return Ok(None),
-        };
+        let Family::Guest(guest) = family else { return Ok(None) };
+        let api_kind = guest.api();
         let observed = self.guest_to_import(api_kind, provider, id).await?;
         let description = observed.text("description").filter(|text| text.trim().starts_with(MARKER));
         let Some(marker) = description else { return Ok(None) };

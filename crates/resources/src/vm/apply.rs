@@ -13,7 +13,7 @@ use super::image_import::{boots_from_import, without_missing};
 use super::media::{InTheWay, in_the_way};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
 use crate::cluster::{Method, Step, refused};
-use crate::guest::{self, Extent, GuestType, Limits, MARKER, surplus_devices, timeout};
+use crate::guest::{self, Extent, GuestKind, GuestType, Limits, MARKER, surplus_devices, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::values::{all_blocks, blank, complete, flag, text, texts};
@@ -22,7 +22,7 @@ use crate::values::{all_blocks, blank, complete, flag, text, texts};
 pub(crate) struct Vm;
 
 impl GuestType for Vm {
-    const API: &'static str = "qemu";
+    const KIND: GuestKind = GuestKind::Vm;
 
     fn decode(schema: &Block, observed: &Observed, guide: &Value) -> Value {
         decode_vm(schema, observed, guide, Extent::Guided)
@@ -74,7 +74,7 @@ impl Target<'_> {
         };
         if let Some(prior) = prior {
             self.call.refuse_other(prior, &observed)?;
-            self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
+            self.refuse_other_volumes((prior, planned), &observed, &[])?;
         }
         self.call.refuse_taken_over(&observed)?;
         let observed = self.wake(observed, planned).await?;
@@ -117,7 +117,7 @@ impl Target<'_> {
         let observed = if is_same { observed } else { self.look_at_options().await? };
         self.call.refuse_taken_over(&observed)?;
         if let Some(prior) = prior {
-            self.call.refuse_other_volumes((prior, planned), &observed, &moved)?;
+            self.refuse_other_volumes((prior, planned), &observed, &moved)?;
         }
         self.configure((prior, known.as_ref()), planned, &drives, &observed).await?;
         self.resize_disks(&drives.sizes, planned).await?;
@@ -233,7 +233,7 @@ impl Target<'_> {
     ) -> Result<(), ProviderError> {
         let observed = self.look_at_existing().await?;
         self.call.refuse_other(prior, &observed)?;
-        self.call.refuse_other_volumes((prior, planned), &observed, &[])?;
+        self.refuse_other_volumes((prior, planned), &observed, &[])?;
         let running = observed.running == Some(true);
         let mut params = Params::default();
         params.put("target", Some(to));

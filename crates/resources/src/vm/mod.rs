@@ -39,7 +39,7 @@ mod volumes;
 
 use crate::adoption::adopted_clone;
 use crate::beside::remarks_on_guest;
-use crate::guest::{claim_guest, guest_protection};
+use crate::guest::{GuestKind, claim_guest, guest_protection};
 use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
@@ -64,8 +64,8 @@ pub(crate) fn rules() -> Rules {
         plan: plan::plan,
         claim: claim_guest,
         protection: guest_protection,
-        remarks: remarks_on_guest,
-        adopted: adopted_clone,
+        remarks: |beside, before, after| remarks_on_guest(GuestKind::Vm, beside, (before, after)),
+        adopted: |schema, imported, config| adopted_clone(GuestKind::Vm, schema, imported, config),
         ..Rules::default()
     }
 }

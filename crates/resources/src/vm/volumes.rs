@@ -33,7 +33,7 @@ impl Target<'_> {
             let observed = self.look_at_options().await?;
             self.call.refuse_taken_over(&observed)?;
             if let Some(prior) = prior {
-                self.call.refuse_other_volumes((prior, planned), &observed, &done)?;
+                self.refuse_other_volumes((prior, planned), &observed, &done)?;
             }
             let mut params = Params::default();
             params.put("disk", Some(&moved.interface));

@@ -7,13 +7,13 @@ use pve_model::Value;
 use pve_model::event::Operation;
 use pve_model::state::OpenAction;
 
-use super::super::Family;
 use super::super::claims::other_id;
 use super::super::guest::Guest;
-use super::super::identity::Known;
+use super::super::identity::Traits;
 use super::super::take_over::taken_over_by;
 use super::super::tasks::{await_end, running_tasks, was_destroyed};
 use crate::cluster::{Call, Cluster, Silent, Step, failed};
+use crate::guest::GuestKind;
 use crate::observed::Observed;
 use crate::registry::Kind;
 use crate::values::{block, int, text, with};
@@ -22,7 +22,7 @@ use crate::values::{block, int, text, with};
 pub(super) struct Search<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) kind: &'a Kind,
-    pub(super) family: Family,
+    pub(super) guest: GuestKind,
     pub(super) open: &'a OpenAction,
     /// What told it from another one with its id before.
     pub(super) identity: Option<&'a str>,
@@ -43,7 +43,7 @@ impl Search<'_> {
         let object = format!("guest {vmid} on {node}");
         let mut call = Call::new(self.cluster, &Silent, object.clone());
         call.identity = self.identity.map(str::to_string);
-        let guest = Guest::new(self.family, self.kind, call, (node.clone(), vmid));
+        let guest = Guest::new(self.guest, self.kind, call, (node.clone(), vmid));
         let operation = self.open.intent.operation;
         let Some(observed) = guest.look().await? else {
             return Ok(match (operation, entry) {
@@ -74,8 +74,8 @@ impl Search<'_> {
 
     /// A guest that was to be destroyed and is there, or one that has its id by now.
     fn undeleted(&self, observed: &Observed, object: &str) -> Recovery {
-        let found = Known::found(observed);
-        if let Some(known) = self.prior.map(|prior| Known::recorded(prior, self.identity)) {
+        let found = Traits::found(observed);
+        if let Some(known) = self.prior.map(|prior| Traits::recorded(prior, self.identity)) {
             if known.is_same(&found) == Some(false) {
                 return Recovery::Gone;
             }
@@ -145,7 +145,7 @@ pub(super) fn another(
     (vmid, node): (u32, &str),
 ) -> Option<String> {
     let found = cluster.seen(vmid).filter(|_| open.intent.operation == Operation::Update)?;
-    let why = Known::recorded(planned, identity).is_another(&found)?;
+    let why = Traits::recorded(planned, identity).is_another(&found)?;
     let name = found.name.unwrap_or_default();
     Some(format!(
         "guest {vmid} on {node} is another one than was to be changed: it is named {name}, and {why}"

@@ -11,7 +11,7 @@ use pve_model::state::OpenAction;
 
 use super::claims::vmid_of;
 use super::tasks::await_tasks;
-use super::{Family, ProxmoxProvider, Seen};
+use super::{Family, ProxmoxProvider, SeenGuest};
 use crate::values::blank;
 
 impl ProxmoxProvider {
@@ -37,8 +37,8 @@ impl ProxmoxProvider {
         cluster.forget_content().await;
         let went_well = await_tasks(cluster, open).await?;
         let recovery = match family {
-            Family::Vm | Family::Container => {
-                let search = guests::Search { cluster, kind, family, open, identity, prior };
+            Family::Guest(guest) => {
+                let search = guests::Search { cluster, kind, guest, open, identity, prior };
                 search.recover(planned.unwrap_or_else(|| crate::observed::defaults(kind.block()))).await?
             }
             _ => {
@@ -49,7 +49,7 @@ impl ProxmoxProvider {
         if let Recovery::Exists(value) = &recovery
             && let Some(vmid) = vmid_of(kind, family, value)
         {
-            self.take_in(intent.address.clone(), Seen::settled(cluster.seen(vmid), family, value));
+            self.take_in(intent.address.clone(), SeenGuest::settled(cluster.seen(vmid), family, value));
         }
         Ok(recovery)
     }
