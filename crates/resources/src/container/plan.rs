@@ -263,15 +263,17 @@ fn meaning(value: &Value) -> crate::params::Params {
     params
 }
 
-/// A block that is left out means its defaults: one that was imported with just those stays as it is.
+/// A block that is left out means its defaults: one that was imported with just those stays as it is. One that says nothing
+/// is none, except in a clone, which may have what its template has.
 fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
+    let is_clone = !all_blocks(&planned, "clone").is_empty();
     for name in ["console", "cpu", "features", "memory", "startup"] {
         let before = all_blocks(prior, name);
         let after = all_blocks(&planned, name);
         let same = |value: &Value| meaning(&with_elements(value, name, Vec::new())) == meaning(value);
         let absent = planned.get(name).is_some_and(Value::is_known) && after.is_empty();
         if (absent && !before.is_empty() && same(prior))
-            || (name == "startup" && before.is_empty() && same(&planned))
+            || (name == "startup" && !is_clone && before.is_empty() && same(&planned))
         {
             planned = with_elements(&planned, name, before.to_vec());
         }

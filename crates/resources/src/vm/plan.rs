@@ -128,10 +128,12 @@ fn keep_defaults(prior: &Value, mut planned: Value) -> Value {
             planned = with_elements(&planned, name, all_blocks(prior, name).to_vec());
         }
     }
-    // Switched off is the same as not there.
+    // Switched off is the same as not there, except in a clone, which may have what its template has.
+    let is_clone = !all_blocks(&planned, "clone").is_empty();
     for name in ["startup", "watchdog", "audio_device"] {
         let without = with_elements(&planned, name, Vec::new());
-        if all_blocks(prior, name).is_empty()
+        if !is_clone
+            && all_blocks(prior, name).is_empty()
             && !all_blocks(&planned, name).is_empty()
             && encode_options(&without, true) == encode_options(&planned, true)
         {

@@ -10,6 +10,7 @@ mod files;
 mod firewalls;
 mod ha;
 mod inherited;
+mod inherited_by_containers;
 mod lockout;
 mod meddling;
 mod media;
