@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::cloning::without_unasked;
 use super::decode_devices::decode_devices;
+use super::drives::{DEFAULT_CLOUD_INIT, is_inherited};
 use crate::guest::{Extent, decode_ip_config, decode_startup, is_put_by_a_run, key_lines};
 use crate::observed::{Observed, in_words_of, overlay};
 use crate::property::Properties;
@@ -210,6 +211,7 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
         blocks.insert("initialization".into(), json!([]));
         return;
     };
+    let is_inherited = is_inherited(guide);
     let guide = block(guide, "initialization");
     let format = format.or_else(|| text(guide?, "file_format").map(str::to_string));
     let part = |name: &str| guide.and_then(|guide| block(guide, name));
@@ -217,8 +219,9 @@ fn decode_initialization(observed: &Observed, guide: &Value, blocks: &mut Map<St
     let mut read = Map::new();
     read.insert("datastore_id".into(), json!(datastore));
     read.insert("file_format".into(), json!(format));
-    // The default interface is not written down where the configuration does not.
-    let shown = guide.and_then(|guide| text(guide, "interface")).is_some() || interface != "ide2";
+    // The default interface is not written down where the configuration does not, nor is that of a template in its clone.
+    let is_default = interface == DEFAULT_CLOUD_INIT || is_inherited;
+    let shown = guide.and_then(|guide| text(guide, "interface")).is_some() || !is_default;
     read.insert("interface".into(), if shown { json!(interface) } else { Json::Null });
     read.insert("type".into(), json!(observed.written("citype")));
     read.insert("upgrade".into(), json!(observed.flag("ciupgrade").unwrap_or(true)));

@@ -3,7 +3,7 @@
 use pve_model::Value;
 
 use crate::property::Properties;
-use crate::values::{all_blocks, block, flag, int, text, texts};
+use crate::values::{all_blocks, block, flag, int, is_unset, text, texts};
 
 /// Where a disk's content comes from.
 pub(super) enum Volume<'a> {
@@ -113,6 +113,12 @@ pub(super) fn is_cloud_init_drive(name: &str, option: &str) -> bool {
 /// The interface of the cloud-init drive.
 pub(super) fn cloud_init_interface(initialization: &Value) -> String {
     text(initialization, "interface").unwrap_or(DEFAULT_CLOUD_INIT).to_string()
+}
+
+/// Whether the cloud-init drive of a clone is where its template has it: without an interface only the cluster tells.
+pub(crate) fn is_inherited(value: &Value) -> bool {
+    let interface = block(value, "initialization").and_then(|block| block.get("interface"));
+    interface.is_some_and(is_unset) && block(value, "clone").is_some()
 }
 
 /// What else than the cloud-init drive is to be at an interface.

@@ -47,7 +47,7 @@ pub(crate) use apply::Target;
 pub(crate) use cloning::{is_busy, unlike_template, without_unasked};
 pub(crate) use decode::decode_vm;
 pub(crate) use decode_devices::is_media;
-pub(crate) use drives::{DEFAULT_CLOUD_INIT, other_drive_at};
+pub(crate) use drives::{DEFAULT_CLOUD_INIT, is_inherited, other_drive_at};
 pub(crate) use leaving::with_leaving_drives;
 pub(crate) use media::present_cloud_init;
 pub(crate) use protection::held_by_protection;

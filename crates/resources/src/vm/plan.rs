@@ -11,7 +11,7 @@ use replacements::{replacements, shrinking_disks};
 
 use super::cloning::FILES;
 use super::decode::is_pinned;
-use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order, other_drive_at};
+use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order, is_inherited, other_drive_at};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use super::validate::used_twice;
@@ -39,18 +39,10 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
         planned = with_each_block(&planned, name, |block| unknown_if_empty(block, part));
     }
     if !all_blocks(&planned, "clone").is_empty() {
-        planned = with_inherited_place(&without_unnamed_files(request.config, planned));
+        planned = without_unnamed_files(request.config, planned);
     }
-    let problems = taken_by_default(None, &planned);
+    let problems = taken_by_default(&planned);
     PlanResponse { problems, planned: Some(planned), ..PlanResponse::default() }
-}
-
-/// Without an interface of its own the cloud-init drive of a clone is where its template has it: only the clone tells.
-fn with_inherited_place(planned: &Value) -> Value {
-    with_each_block(planned, "initialization", |block| match block.get("interface").is_some_and(is_unset) {
-        true => with_unknown(block, "interface"),
-        false => block.clone(),
-    })
 }
 
 /// Files that are not named are none of the configuration's, whatever a template has: they may go away with their resource.
@@ -62,14 +54,12 @@ fn without_unnamed_files(config: &Value, planned: Value) -> Value {
     })
 }
 
-/// A cloud-init drive without an interface of its own would come to where another drive is. That of a template may be
+/// A cloud-init drive without an interface of its own would come to where another drive is. That of a clone may be
 /// elsewhere, which is for the cluster to tell (`preflight`).
-fn taken_by_default(prior: Option<&Value>, planned: &Value) -> Vec<Problem> {
-    let Some(initialization) = block(planned, "initialization") else { return Vec::new() };
-    let may_be_inherited = prior.is_none_or(|prior| block(prior, "initialization").is_none())
-        && !all_blocks(prior.unwrap_or(planned), "clone").is_empty();
-    let is_open = initialization.get("interface").is_some_and(Value::is_null);
-    let taken = other_drive_at(planned, DEFAULT_CLOUD_INIT).filter(|_| is_open && !may_be_inherited);
+fn taken_by_default(planned: &Value) -> Vec<Problem> {
+    let initialization = block(planned, "initialization");
+    let is_open = initialization.and_then(|block| block.get("interface")).is_some_and(Value::is_null);
+    let taken = other_drive_at(planned, DEFAULT_CLOUD_INIT).filter(|_| is_open && !is_inherited(planned));
     taken.map(|has_it| used_twice("initialization", DEFAULT_CLOUD_INIT, has_it)).into_iter().collect()
 }
 
@@ -107,7 +97,7 @@ fn plan_update(request: PlanRequest<'_>, prior: &Value) -> PlanResponse {
     // Another VM has disks of its own.
     let is_another = !replace.is_empty() || ["vm_id", "amd_sev"].iter().any(|name| changes.contains(*name));
     let mut problems = if is_another { Vec::new() } else { shrinking_disks(request, prior) };
-    problems.extend(taken_by_default(Some(prior), &planned));
+    problems.extend(taken_by_default(&planned));
     PlanResponse { problems, replace, notes: notes(prior, &planned), planned: Some(planned) }
 }
 
@@ -309,22 +299,24 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
 fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value) -> Vec<Value> {
     let before = block(prior, "initialization");
     let is_new_to_clone = before.is_none() && !all_blocks(prior, "clone").is_empty();
-    let named = match before.is_some() || is_new_to_clone {
+    let planned = match before.is_some() || is_new_to_clone {
         true => without_unnamed_files(request.config, planned.clone()),
         false => planned.clone(),
     };
-    let planned = if is_new_to_clone { &with_inherited_place(&named) } else { &named };
-    let mut blocks = all_blocks(planned, "initialization").to_vec();
+    let mut blocks = all_blocks(&planned, "initialization").to_vec();
     let free = |name: &str| {
         block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
     };
     // The drive stays where it is; a state of the reference names that even where the configuration does not. Where
-    // neither does, it is at the default interface.
+    // neither does, it is at the default interface, but for that of a clone.
     let at_default =
         |interface: &Value| interface.is_null() || interface.as_str() == Some(DEFAULT_CLOUD_INIT);
     if let Some(first) = blocks.first_mut()
         && let Some(interface) = before.and_then(|before| before.get("interface"))
-        && (free("interface") || at_default(interface) && first.get("interface").is_some_and(at_default))
+        && (free("interface")
+            || !is_inherited(prior)
+                && at_default(interface)
+                && first.get("interface").is_some_and(at_default))
     {
         *first = with(first, "interface", interface.clone());
     }

@@ -9,8 +9,8 @@ use super::super::fault::Fault;
 use super::super::references::short;
 use crate::guest::Unlike;
 use crate::observed::Observed;
-use crate::values::{all_blocks, block, int, text};
-use crate::vm::{DEFAULT_CLOUD_INIT, other_drive_at, present_cloud_init, unlike_template};
+use crate::values::{all_blocks, block, changed, int, text};
+use crate::vm::{DEFAULT_CLOUD_INIT, is_inherited, other_drive_at, present_cloud_init, unlike_template};
 
 /// What a template, or the VM itself, has otherwise than is planned and cannot be changed.
 pub(in super::super) async fn at_odds_with_template(
@@ -24,7 +24,11 @@ pub(in super::super) async fn at_odds_with_template(
         let source = if is_new { block(planned, "clone") } else { change.prior.as_ref() };
         let Some(id) = source.and_then(|source| int(source, "vm_id")) else { continue };
         let has_parts = ["disk", "efi_disk", "tpm_state"].iter().any(|name| block(planned, name).is_some());
-        let is_asked = is_inherited(planned) || is_new && has_parts;
+        let is_moved = change.prior.as_ref().is_none_or(|prior| {
+            let changed = changed(prior, planned);
+            ["cdrom", "disk", "initialization"].iter().any(|name| changed.contains(*name))
+        });
+        let is_asked = is_inherited(planned) && is_moved || is_new && has_parts;
         // One that this plan changes or makes may be another one by then.
         let is_changed = |other: &&ApplyRequest| {
             let of = |value: &Option<Value>| value.as_ref().and_then(|value| int(value, "vm_id")) == Some(id);
@@ -55,12 +59,6 @@ pub(super) async fn seen(facts: &mut Facts<'_>, kind: &str, id: i64) -> Option<O
     let guest = guests.iter().find(|guest| i64::from(guest.vmid) == id && guest.kind == kind)?;
     let config = facts.answer(&format!("/nodes/{}/{kind}/{id}/config", guest.node), "").await?;
     Some(Observed { config: config.as_object()?.clone(), ..Observed::default() })
-}
-
-/// Whether only the cluster tells where the cloud-init drive is.
-fn is_inherited(planned: &Value) -> bool {
-    let interface = block(planned, "initialization").and_then(|block| block.get("interface"));
-    interface.is_some_and(|interface| !interface.is_known())
 }
 
 /// The drive that is to be where the cloud-init drive is.

@@ -281,6 +281,20 @@ fn a_default_that_was_written_elsewhere_is_no_change() {
 }
 
 #[test]
+fn the_cloud_init_drive_of_a_clone_has_no_interface_where_none_is_written() {
+    let json = json!({"clone": [{"vm_id": 9000}], "initialization": [{"interface": null}]});
+    let config = value(json.clone());
+    let response = plan(PlanRequest { prior: None, config: &config, proposed: &config });
+    let made = response.planned.unwrap();
+    assert!(block(&made, "initialization").unwrap().get("interface").unwrap().is_null());
+    let bare = json!({"clone": [{"vm_id": 9000}]});
+    let added = update(bare, json.clone()).1.planned.unwrap();
+    assert!(block(&added, "initialization").unwrap().get("interface").unwrap().is_null());
+    let named = json!({"clone": [{"vm_id": 9000}], "initialization": [{"interface": "ide2"}]});
+    assert!(differences(json, named).contains(&"initialization".to_string()));
+}
+
+#[test]
 fn a_vm_that_takes_the_place_of_another_may_have_smaller_disks() {
     let vm = |id: i64, size: i64| json!({"vm_id": id, "disk": [{"interface": "scsi0", "size": size}]});
     assert_eq!(update(vm(100, 12), vm(100, 4)).1.problems.len(), 1);
