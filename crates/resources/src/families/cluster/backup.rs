@@ -2,6 +2,7 @@
 
 use pve_model::rules::Problem;
 use pve_model::{Path, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::definition::{flag, number, object, of_type, problem, text, texts};
 use crate::object::{Form, Hooks, Object, Planning};
@@ -19,7 +20,7 @@ pub(super) fn job() -> Object {
             ("all", flag().computed()),
             ("bwlimit", number().computed().means("KiB a second")),
             ("compress", text().computed().one_of(&["0", "1", "gzip", "lzo", "zstd"])),
-            ("enabled", flag().computed().absent(true)),
+            ("enabled", flag().computed()),
             ("exclude_path", texts().param("exclude-path").form(Form::Several)),
             ("fleecing", object(vec![("enabled", flag().computed()), ("storage", text())])),
             ("id", text().required().replaces().only_made().checked(job_id)),
@@ -111,6 +112,13 @@ impl Hooks for Job {
             tell("starttime", "When a job begins is said twice", "leave starttime out: schedule says it");
         }
         problems
+    }
+
+    /// A job that nothing is said of is enabled: the API writes that down for each that it makes, an old one may lack it.
+    fn read(&self, _: &Value, answer: &Json, read: &mut Map<String, Json>) {
+        if answer.get("enabled").is_none() {
+            read.insert("enabled".to_string(), Json::Bool(true));
+        }
     }
 
     /// All guests, or certain ones: Proxmox VE refuses a job of both.

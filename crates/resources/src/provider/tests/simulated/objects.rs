@@ -233,6 +233,7 @@ async fn a_backup_job_goes_from_all_guests_to_certain_ones_and_back() {
         json
     };
     let mut prior = world.apply(None, job(json!({"all": true}))).await;
+    assert_eq!(prior.get("enabled"), Some(&Value::bool(true)), "which the cluster says of it");
     for next in
         [json!({"vmid": ["100"]}), json!({"all": true}), json!({"pool": "one"}), json!({"vmid": ["100"]})]
     {
