@@ -12,7 +12,7 @@ use pve_model::{Path, ResourceMode, Value};
 
 use crate::difference::{replace_paths, same};
 use crate::evaluation::{Evaluation, Instance};
-use crate::proposed::{ignore_changes, propose};
+use crate::proposed::{ignore_changes, propose, with_open_id};
 
 /// The configured values of an instance.
 pub struct Configured {
@@ -212,7 +212,7 @@ pub fn plan_instance(
         return Ok(Planned {
             action: if create_first { Action::CreateThenDelete } else { Action::DeleteThenCreate },
             reason,
-            after: remark(created.after, rules, configured),
+            after: remark(with_open_id(&rules.schema().block, &prior, created.after), rules, configured),
             replace_paths: paths,
             notes,
         });

@@ -125,6 +125,20 @@ fn replace_at(value: &Value, prior: &Value, path: &[PathStep]) -> Value {
     value
 }
 
+/// The id of a new object is told where it is that of the old one, so that what refers to it may stay. Another one is known
+/// after the apply, as the reference has it.
+pub fn with_open_id(block: &Block, prior: &Value, after: Value) -> Value {
+    let is_made = block.attributes.get("id").is_some_and(|id| id.computed && !id.optional);
+    let Some(entries) = after.entries().filter(|_| is_made && after.get("id") != prior.get("id")) else {
+        return after;
+    };
+    let opened = entries.iter().map(|(name, part)| match &**name {
+        "id" => (name.clone(), Value::unknown(part.ty())),
+        _ => (name.clone(), part.clone()),
+    });
+    Value::object(opened.collect()).with_marks(after.marks)
+}
+
 #[cfg(test)]
 mod tests {
     use pve_model::Type;
@@ -163,6 +177,19 @@ mod tests {
 
     fn null() -> Value {
         Value::null(Type::Number)
+    }
+
+    #[test]
+    fn the_id_of_a_new_object_is_told_where_it_stays_the_same() {
+        let called = |id: i64| object(&[("id", Value::number(id)), ("cores", Value::number(1))]);
+        let mut block = block();
+        // One that is configured is known at once.
+        assert_eq!(with_open_id(&block, &called(1), called(2)), called(2));
+        block.attributes.get_mut("id").unwrap().optional = false;
+        assert_eq!(with_open_id(&block, &called(1), called(1)), called(1));
+        let other = with_open_id(&block, &called(1), called(2));
+        assert!(!other.get("id").unwrap().is_known());
+        assert_eq!(other.get("cores"), called(2).get("cores"));
     }
 
     #[test]
