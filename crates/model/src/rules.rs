@@ -207,6 +207,13 @@ pub trait KindRules: Send + Sync {
         Vec::new()
     }
 
+    /// What an object was, as a plan shows it on its way to `after`, where it is recorded otherwise: a mark that something
+    /// is left to do is none of its values.
+    fn shown(&self, before: &Value, after: Option<&Value>) -> Option<Value> {
+        let _ = (before, after);
+        None
+    }
+
     /// Whether an object under another name is made before the old one goes: others move from one to the other.
     fn makes_room_first(&self) -> bool {
         false

@@ -107,7 +107,8 @@ impl KindRules for Kind {
     }
 
     fn of_cluster(&self, recorded: &Value, read: &Value) -> Value {
-        (self.rules.of_cluster)(recorded, read)
+        let without_marks = self.shown(read, Some(recorded));
+        (self.rules.of_cluster)(recorded, without_marks.as_ref().unwrap_or(read))
     }
 
     fn adopted(&self, imported: &Value, config: &Value) -> Value {
@@ -115,6 +116,10 @@ impl KindRules for Kind {
             Some(engine) => engine.adopted(imported, config),
             None => (self.rules.adopted)(&self.definition.schema.block, imported, config),
         }
+    }
+
+    fn shown(&self, before: &Value, after: Option<&Value>) -> Option<Value> {
+        self.engine.as_ref()?.object.hooks.shown(before, after)
     }
 
     fn makes_room_first(&self) -> bool {

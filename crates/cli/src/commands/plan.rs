@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use pve_config::syntax::Diagnostic;
 use pve_model::ResourceMode;
 use pve_model::address::Target;
-use pve_model::plan::PlanMode;
-use pve_model::rules::RulesRegistry as _;
+use pve_model::plan::{Plan, PlanMode};
+use pve_model::rules::RulesRegistry;
 use pve_model::state::State;
 use pve_planner::planning::{Observed, Options, Planning};
 use serde_json::{Value as Json, json};
@@ -167,8 +167,20 @@ pub fn show(
         ResourceMode::Data => registry.data(kind).map(|rules| rules.schema()),
     };
     let paint = Paint::for_stream(&std::io::stdout(), global.no_color);
-    print!("{}", render_plan(&planning.plan, &schema, paint));
+    print!("{}", render_plan(&as_shown(&planning.plan, registry), &schema, paint));
     Ok(())
+}
+
+/// A plan without what only pve keeps in the values of objects.
+fn as_shown(plan: &Plan, registry: &dyn RulesRegistry) -> Plan {
+    let mut plan = plan.clone();
+    for change in &mut plan.changes {
+        let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
+        if let Some(before) = rules.and_then(|(rules, before)| rules.shown(before, change.after.as_ref())) {
+            change.before = Some(before);
+        }
+    }
+    plan
 }
 
 /// Adds the warnings to a document, in the form in which `validate` gives them to programs. Those that an apply does not
@@ -206,5 +218,5 @@ pub fn as_json(workspace: &Workspace, state: &State, planning: &Planning) -> ser
         decode: &|address, record| decode_record(&workspace.registry, address, record),
         timestamp: workspace.functions.plan_timestamp.to_string(),
     };
-    plan_json(&planning.plan, &context)
+    plan_json(&as_shown(&planning.plan, &workspace.registry), &context)
 }

@@ -41,6 +41,12 @@ pub(crate) trait Hooks: Send + Sync {
         let _ = planning;
     }
 
+    /// What an object was, as a plan shows it, see [`pve_model::rules::KindRules::shown`].
+    fn shown(&self, before: &Value, after: Option<&Value>) -> Option<Value> {
+        let _ = (before, after);
+        None
+    }
+
     /// What a change does to who may do what, step by step.
     fn permissions(&self, prior: Option<&Value>, planned: Option<&Value>) -> Vec<PermissionChange> {
         let _ = (prior, planned);

@@ -249,6 +249,10 @@ impl Hooks for Interface {
         }
     }
 
+    fn shown(&self, before: &Value, after: Option<&Value>) -> Option<Value> {
+        reload::shown(before, after)
+    }
+
     /// What is only staged is applied with the next change: there is one left.
     fn unfinished(&self, value: Value, done: &[String], _: &[&str]) -> Value {
         reload::unfinished(value, done)

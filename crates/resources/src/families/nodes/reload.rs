@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
-use pve_model::Value;
+use pve_model::{Type, Value};
 
 use super::change::listed;
 use super::refusals::{REVERT, SETTLE, also_staged, beside_foreign, not_of_this_run};
@@ -60,6 +60,13 @@ pub(super) fn plan(planning: &mut Planning<'_>) {
             .notes
             .push("it was changed and perhaps not applied: the network of the node is reloaded".into());
     }
+}
+
+/// An interface that is perhaps not applied, without the mark for that: its timeout is what it will be, or nobody's to know.
+pub(super) fn shown(before: &Value, after: Option<&Value>) -> Option<Value> {
+    let timeout = after.and_then(|after| after.get("timeout_reload")).cloned();
+    let timeout = timeout.unwrap_or_else(|| Value::null(Type::Number));
+    is_unfinished(before).then(|| with(before, "timeout_reload", timeout))
 }
 
 /// Refuses to stage a change beside those of somebody else: the reload would apply them, and taking back what cannot be
