@@ -51,6 +51,17 @@ pub struct Doubts {
     pub unseen: Vec<String>,
 }
 
+/// What a cluster has to say of a change before it is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// For instance that what others have staged would be applied with it.
+    pub text: String,
+    /// Whether it is that this could not be looked up.
+    pub is_unseen: bool,
+}
+
 /// What is wrong, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -179,8 +190,8 @@ pub trait Provider: Send + Sync {
     }
 
     /// What the cluster has to say about changes before any of them is made: for instance that somebody else's would be
-    /// applied with them. What cannot be read is passed over.
-    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+    /// applied with them.
+    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<Remark> {
         let _ = changes;
         Vec::new()
     }

@@ -78,6 +78,10 @@ pub struct Change {
     pub previous_address: Option<InstanceAddress>,
     /// The provider configuration, for instance `proxmox` or `proxmox.second`.
     pub provider: String,
+    /// The first provider configuration that leads to the same cluster: what two changes name alike is one thing where
+    /// this is the same.
+    #[serde(default)]
+    pub cluster: String,
     /// What happens.
     pub action: Action,
     /// Why.

@@ -16,15 +16,12 @@ use crate::order::{BlockKey, block_key, sorted, waits_for};
 /// The batches of all places are counted together, so that no two of them can wait for each other. Dependencies are
 /// between blocks: an instance at one place is also after those at the others of a block that it needs. Where that block
 /// has an instance at its own place it needs that one, and the others no more than staged.
-///
-/// Provider configurations in `same` lead to the cluster that another one leads to.
-pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry, same: &BTreeMap<String, String>) {
-    let rules = &Rules { registry, same };
-    let stagings = stagings(&plan.steps, &plan.changes, rules);
+pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry) {
+    let stagings = stagings(&plan.steps, &plan.changes, registry);
     plan.steps = give_up_first(std::mem::take(&mut plan.steps), &stagings);
-    let places = plan.steps.iter().map(|step| place(step, &plan.changes[step.change], rules));
+    let places = plan.steps.iter().map(|step| place(step, &plan.changes[step.change], registry));
     let places: Vec<Option<String>> = places.collect();
-    let homes = homes(&plan.changes, rules);
+    let homes = homes(&plan.changes, registry);
     let blocks: Vec<BlockKey> =
         plan.steps.iter().map(|step| block_key(&plan.changes[step.change].address.resource)).collect();
     let is_at = |step: usize, place: &str| homes.get(&blocks[step]).is_some_and(|at| at.contains(place));
@@ -35,8 +32,8 @@ pub fn assign(plan: &mut Plan, registry: &dyn RulesRegistry, same: &BTreeMap<Str
 }
 
 /// What is taken before it is given up.
-pub fn late(plan: &Plan, registry: &dyn RulesRegistry, same: &BTreeMap<String, String>) -> Vec<Late> {
-    late_among(&plan.steps, &stagings(&plan.steps, &plan.changes, &Rules { registry, same }))
+pub fn late(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Late> {
+    late_among(&plan.steps, &stagings(&plan.steps, &plan.changes, registry))
 }
 
 /// How many batches, of whatever place, must have been applied before each step. `is_at` says whether the block of a step
@@ -63,11 +60,11 @@ fn rounds(steps: &[Step], places: &[Option<String>], is_at: impl Fn(usize, &str)
 }
 
 /// The places at which each block has instances.
-fn homes(changes: &[Change], rules: &Rules<'_>) -> BTreeMap<BlockKey, BTreeSet<String>> {
+fn homes(changes: &[Change], registry: &dyn RulesRegistry) -> BTreeMap<BlockKey, BTreeSet<String>> {
     let mut homes: BTreeMap<BlockKey, BTreeSet<String>> = BTreeMap::new();
     for change in changes {
         let values = change.before.iter().chain(&change.after);
-        let places = values.filter_map(|value| place_of(change, value, rules));
+        let places = values.filter_map(|value| place_of(change, value, registry));
         for place in places {
             homes.entry(block_key(&change.address.resource)).or_default().insert(place);
         }
@@ -76,26 +73,18 @@ fn homes(changes: &[Change], rules: &Rules<'_>) -> BTreeMap<BlockKey, BTreeSet<S
 }
 
 /// Where a step stages something.
-fn place(step: &Step, change: &Change, rules: &Rules<'_>) -> Option<String> {
+fn place(step: &Step, change: &Change, registry: &dyn RulesRegistry) -> Option<String> {
     match step.operation {
-        Operation::Create | Operation::Update => place_of(change, change.after.as_ref()?, rules),
-        Operation::Delete => place_of(change, change.before.as_ref()?, rules),
+        Operation::Create | Operation::Update => place_of(change, change.after.as_ref()?, registry),
+        Operation::Delete => place_of(change, change.before.as_ref()?, registry),
         Operation::Read | Operation::Forget => None,
     }
 }
 
-fn place_of(change: &Change, value: &Value, Rules { registry, same }: &Rules<'_>) -> Option<String> {
+fn place_of(change: &Change, value: &Value, registry: &dyn RulesRegistry) -> Option<String> {
     let rules = registry.resource(&change.address.resource.kind)?;
     let place = rules.batch(&value.unmark_deep().0)?;
-    let cluster = same.get(&change.provider).unwrap_or(&change.provider);
-    Some(format!("{cluster}: {place}"))
-}
-
-/// By what places are told apart.
-struct Rules<'a> {
-    registry: &'a dyn RulesRegistry,
-    /// Provider configurations that lead to the cluster of another one, and that one.
-    same: &'a BTreeMap<String, String>,
+    Some(format!("{}: {place}", change.cluster))
 }
 
 /// What a step does with what only one may have at its place.
@@ -107,9 +96,9 @@ struct Staging {
 }
 
 impl Staging {
-    fn of(step: &Step, change: &Change, rules: &Rules<'_>) -> Staging {
-        let place = place(step, change, rules);
-        let rules = rules.registry.resource(&change.address.resource.kind);
+    fn of(step: &Step, change: &Change, registry: &dyn RulesRegistry) -> Staging {
+        let place = place(step, change, registry);
+        let rules = registry.resource(&change.address.resource.kind);
         let Some(rules) = rules.filter(|_| place.is_some()) else { return Staging::default() };
         let held = |value: &Option<Value>| {
             value.as_ref().map(|value| rules.holds(&value.unmark_deep().0)).unwrap_or_default()
@@ -134,8 +123,8 @@ pub struct Late {
     pub what: String,
 }
 
-fn stagings(steps: &[Step], changes: &[Change], rules: &Rules<'_>) -> Vec<Staging> {
-    steps.iter().map(|step| Staging::of(step, &changes[step.change], rules)).collect()
+fn stagings(steps: &[Step], changes: &[Change], registry: &dyn RulesRegistry) -> Vec<Staging> {
+    steps.iter().map(|step| Staging::of(step, &changes[step.change], registry)).collect()
 }
 
 /// What goes from one step to another at a place: who takes it, who gives it up, and what it is.

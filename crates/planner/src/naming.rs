@@ -9,7 +9,7 @@ use pve_model::rules::{KindRules, Named, RulesRegistry};
 
 use crate::instance::Planned;
 
-/// What something is called, by its provider.
+/// What something is called, by its cluster.
 pub(crate) type Word<'a> = (&'a str, String);
 
 /// By change: the places of those that it has to do with.
@@ -72,7 +72,7 @@ pub(crate) fn known_as<'a>(
 ) -> BTreeSet<Word<'a>> {
     let rules = registry.resource(&change.address.resource.kind);
     let words = rules.zip(value).map(|(rules, value)| rules.known_as(&value.unmark_deep().0));
-    words.into_iter().flatten().map(|word| (change.provider.as_str(), word)).collect()
+    words.into_iter().flatten().map(|word| (change.cluster.as_str(), word)).collect()
 }
 
 /// What an instance is to those that name it, and to those that are a part of it.
@@ -84,7 +84,7 @@ pub(crate) fn identity<'a>(
     let mut words = known_as(change, value, registry);
     let rules = registry.resource(&change.address.resource.kind);
     let claim = rules.zip(value).and_then(|(rules, value)| rules.claim(&value.unmark_deep().0));
-    words.extend(claim.map(|claim| (change.provider.as_str(), claim)));
+    words.extend(claim.map(|claim| (change.cluster.as_str(), claim)));
     words
 }
 
@@ -109,7 +109,7 @@ fn words_named<'a>(
     let rules = registry.resource(&change.address.resource.kind);
     let whole = rules.zip(value).map(|(rules, value)| rules.part_of(&value.unmark_deep().0));
     let named = named(change, value, registry).into_iter().map(|named| named.what);
-    named.chain(whole.unwrap_or_default()).map(|word| (change.provider.as_str(), word)).collect()
+    named.chain(whole.unwrap_or_default()).map(|word| (change.cluster.as_str(), word)).collect()
 }
 
 /// Whether an instance is replaced by an object of another name.

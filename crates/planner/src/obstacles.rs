@@ -1,6 +1,6 @@
 //! What in a plan the cluster is bound to refuse, as the plan itself tells: warnings that nothing is begun with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use pve_config::syntax::{Diagnostic, Severity};
 use pve_model::InstanceAddress;
@@ -15,12 +15,8 @@ use crate::revision::connects;
 use crate::succession;
 
 /// The obstacles of a plan.
-pub fn obstacles(
-    plan: &Plan,
-    registry: &dyn RulesRegistry,
-    same: &BTreeMap<String, String>,
-) -> Vec<Diagnostic> {
-    let mut late = batches::late(plan, registry, same);
+pub fn obstacles(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
+    let mut late = batches::late(plan, registry);
     late.extend(late_claims(plan, registry));
     let mut found: Vec<Diagnostic> = late.iter().map(|late| taken_late(late, plan, registry)).collect();
     found.extend(held(plan, registry));
@@ -131,7 +127,7 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
     for (holder, change) in changes.iter().enumerate() {
         let own = known_as(change, change.before.as_ref(), registry);
         for named in named(change, change.before.as_ref(), registry) {
-            let word: Word<'_> = (change.provider.as_str(), named.what);
+            let word: Word<'_> = (change.cluster.as_str(), named.what);
             for victim in gone.get(&word).into_iter().flatten().filter(|victim| **victim != holder) {
                 if matches!(named.hold, Hold::No | Hold::Loses | Hold::Forgets)
                     || remain.contains_key(&word)

@@ -8,6 +8,7 @@ fn change(address: &str, action: Action) -> Change {
         deposed: None,
         previous_address: None,
         provider: "p".into(),
+        cluster: String::new(),
         action,
         reason: None,
         before: None,

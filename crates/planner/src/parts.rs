@@ -30,7 +30,8 @@ pub fn tell(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
         }
         let present = planner.present(address, record, rules);
         let wholes = present.map(|present| rules.part_of(&present.unmark_deep().0)).unwrap_or_default();
-        let places = wholes.into_iter().filter_map(|whole| gone.get(&(record.provider.as_str(), whole)));
+        let cluster = planner.observed.cluster_of(&record.provider);
+        let places = wholes.into_iter().filter_map(|whole| gone.get(&(cluster, whole)));
         for place in places.flatten().copied().collect::<BTreeSet<usize>>() {
             parts.entry(place).or_default().push(address);
         }
@@ -58,7 +59,7 @@ pub fn keep_stated(planner: &mut Planner<'_>, registry: &dyn RulesRegistry) {
         let is_own = |owner: &&Change| {
             let stated = planner.stated.get(&owner.address);
             let own = || known_as(owner, owner.before.as_ref(), registry);
-            owner.provider == link.provider
+            owner.cluster == link.cluster
                 && stated.is_some_and(|stated| !stated.is_disjoint(&names))
                 && own().iter().any(|(_, word)| names.contains(word))
         };
@@ -128,9 +129,9 @@ impl Planner<'_> {
     /// Whether an instance of the state connects something else, by what that is known as, with `what`.
     fn links(&self, but: &InstanceAddress, provider: &str, own: &[String], what: &str) -> bool {
         self.state.instances.iter().filter(|(address, _)| *address != but).any(|(address, instance)| {
-            let Some(record) = instance.current.as_ref().filter(|record| record.provider == provider) else {
-                return false;
-            };
+            let cluster = self.observed.cluster_of(provider);
+            let is_there = |record: &&InstanceRecord| self.observed.cluster_of(&record.provider) == cluster;
+            let Some(record) = instance.current.as_ref().filter(is_there) else { return false };
             let Some(rules) = self.registry.resource(&address.resource.kind) else { return false };
             let named = rules.named(&recorded(record, rules).unmark_deep().0);
             let names = |word: &str| named.iter().any(|named| named.what == word);

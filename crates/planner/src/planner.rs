@@ -125,7 +125,8 @@ impl<'a> Planner<'a> {
 
     /// Adds a change.
     pub fn push(&mut self, change: Change, needs: Vec<ResourceAddress>) {
-        self.changes.push(change);
+        let cluster = self.observed.cluster_of(&change.provider).to_string();
+        self.changes.push(Change { cluster, ..change });
         self.needs.push(needs);
     }
 
@@ -392,6 +393,7 @@ pub fn bare_change(address: &InstanceAddress, provider: String, action: Action) 
         deposed: None,
         previous_address: None,
         provider,
+        cluster: String::new(),
         action,
         reason: None,
         before: None,

@@ -55,6 +55,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// The cluster that a provider configuration leads to, by the first one that does.
+    pub fn cluster_of<'a>(&'a self, provider: &'a str) -> &'a str {
+        self.same_cluster.get(provider).map_or(provider, String::as_str)
+    }
+
     /// The same under the addresses that instances move to. What becomes an instance of another kind was read by other
     /// rules: its record counts.
     fn moved(&self, moves: &moves::Moves, registry: &dyn RulesRegistry) -> Cow<'_, Observed> {
@@ -196,11 +201,11 @@ fn plan_with(
     let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
     crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
-    crate::batches::assign(&mut plan, registry, &observed.same_cluster);
+    crate::batches::assign(&mut plan, registry);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
-    let doubts = obstacles::obstacles(&plan, registry, &observed.same_cluster);
+    let doubts = obstacles::obstacles(&plan, registry);
     Ok(Outcome::Planned(Box::new(Planning { plan, warnings: once(found), doubts, moves: moved, kept })))
 }
 

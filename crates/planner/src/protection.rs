@@ -130,7 +130,7 @@ fn keep(
     let told = |change: &Change, tell: &dyn Fn(&dyn KindRules, &Value) -> Vec<String>| {
         let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
         let words = rules.map(|(rules, before)| tell(rules, &before.unmark_deep().0)).unwrap_or_default();
-        words.into_iter().map(|word| (change.provider.clone(), word)).collect::<Vec<_>>()
+        words.into_iter().map(|word| (change.cluster.clone(), word)).collect::<Vec<_>>()
     };
     let wholes: BTreeSet<(String, String)> = protected
         .iter()
@@ -189,14 +189,14 @@ pub fn refuse_duplicates(
         let Some(rules) = registry.resource(&change.address.resource.kind) else { continue };
         for claim in rules.claim(after).into_iter().chain(rules.further_claims(after)) {
             let mine = (&change.address, rules.shares_claim(after));
-            let other = claims.insert((change.provider.clone(), claim.clone()), mine);
+            let other = claims.insert((change.cluster.clone(), claim.clone()), mine);
             let other = other.filter(|(first, _)| *first != &change.address);
             found.extend(other.and_then(|other| conflict(evaluation, &claim, other, mine)));
         }
     }
 }
 
-/// What only one instance of a plan can have, by provider, with who has it and whether that may be shared.
+/// What only one instance of a plan can have, by cluster, with who has it and whether that may be shared.
 pub(crate) type Claims = BTreeMap<(String, String), (InstanceAddress, bool)>;
 
 /// The claims that are known before anything is made.
@@ -214,7 +214,7 @@ pub(crate) fn known_claims(changes: &[Change], registry: &dyn RulesRegistry) -> 
 fn claims_of(change: &Change, rules: &dyn KindRules, value: &Value) -> Claims {
     let shares = rules.shares_claim(value);
     let claims = rules.claim(value).into_iter().chain(rules.further_claims(value));
-    claims.map(|claim| ((change.provider.clone(), claim), (change.address.clone(), shares))).collect()
+    claims.map(|claim| ((change.cluster.clone(), claim), (change.address.clone(), shares))).collect()
 }
 
 /// Takes in what an instance claims now that its values are known.

@@ -143,10 +143,10 @@ impl<'a> Around<'a> {
             let Some(value) = value.filter(|_| !rests) else {
                 let named = named(change, value, self.registry).into_iter();
                 let rested = named.filter(|named| named.hold == Hold::RestsOn);
-                return rested.map(|named| (change.provider.as_str(), named.what)).collect();
+                return rested.map(|named| (change.cluster.as_str(), named.what)).collect();
             };
             let wholes = rules.part_of(&value.unmark_deep().0);
-            wholes.into_iter().map(|whole| (change.provider.as_str(), whole)).collect()
+            wholes.into_iter().map(|whole| (change.cluster.as_str(), whole)).collect()
         };
         [(false, OF_A_PART), (true, OF_SETTINGS)].into_iter().find_map(|(rests, why)| {
             let before = words(change.before.as_ref(), rests);
@@ -161,7 +161,7 @@ impl<'a> Around<'a> {
             let named = named(change, value, self.registry).into_iter();
             named.filter(is_list).collect()
         };
-        let word = |what: &str| (change.provider.as_str(), what.to_string());
+        let word = |what: &str| (change.cluster.as_str(), what.to_string());
         let before = loses(change.before.as_ref());
         let is_open = |named: &Named| {
             let attribute = Path(named.path.0.iter().take(1).cloned().collect());
@@ -211,7 +211,7 @@ impl<'a> Around<'a> {
         let named = named(change, change.after.as_ref(), self.registry).into_iter();
         let keeps = named.filter(|named| named.hold == Hold::Keeps && named.path.0.len() == 1);
         let kept = keeps.filter(|named| {
-            let word = (change.provider.as_str(), named.what.clone());
+            let word = (change.cluster.as_str(), named.what.clone());
             let is_gone = self.gone.contains_key(&word) && !self.made.contains_key(&word);
             is_gone && !is_linked(self.changes, &own, &named.what, self.registry)
         });
@@ -237,6 +237,6 @@ pub(crate) fn connects(
     registry: &dyn RulesRegistry,
 ) -> bool {
     let named = named(link, link.before.as_ref(), registry);
-    let is_own = |word: &str| own.contains(&(link.provider.as_str(), word.to_string()));
+    let is_own = |word: &str| own.contains(&(link.cluster.as_str(), word.to_string()));
     named.iter().any(|named| named.what == what) && named.iter().any(|named| is_own(&named.what))
 }

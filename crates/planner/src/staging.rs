@@ -28,7 +28,7 @@ fn staged(change: &Change, registry: &dyn RulesRegistry) -> Option<&'static str>
 }
 
 /// Whether a change applies what is staged of an area.
-fn applies(change: &Change, area: &str, provider: &str, registry: &dyn RulesRegistry) -> bool {
+fn applies(change: &Change, area: &str, cluster: &str, registry: &dyn RulesRegistry) -> bool {
     let Some(Staging::Applies { area: own, made, destroyed }) = staging(change, registry) else {
         return false;
     };
@@ -37,7 +37,7 @@ fn applies(change: &Change, area: &str, provider: &str, registry: &dyn RulesRegi
         Action::Delete => destroyed,
         _ => false,
     };
-    does && own == area && change.provider == provider
+    does && own == area && change.cluster == cluster
 }
 
 /// What stands unchanged and would apply what this plan stages if it were made anew, where nothing else does: what is
@@ -49,9 +49,9 @@ pub fn due(planner: &Planner<'_>, evaluation: &Evaluation<'_>) -> BTreeSet<Insta
         let Some(area) = staged(change, registry) else { continue };
         let before = needed_by(planner, at);
         let is_behind =
-            |other: &Change| other.provider == change.provider && !before.contains(&&other.address.resource);
+            |other: &Change| other.cluster == change.cluster && !before.contains(&&other.address.resource);
         let is_applied = planner.changes.iter().any(|other| {
-            let applies = applies(other, area, &change.provider, registry) || due.contains(&other.address);
+            let applies = applies(other, area, &change.cluster, registry) || due.contains(&other.address);
             applies && is_behind(other)
         });
         let can = |other: &&Change| {
@@ -107,10 +107,9 @@ pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn Rules
         let is_applied = (0..steps.len()).any(|applier| {
             let other = &changes[steps[applier].change];
             let gone = other.action == Action::Delete;
-            applies(other, area, &change.provider, registry)
+            applies(other, area, &change.cluster, registry)
                 && steps[applier].operation == if gone { Operation::Delete } else { Operation::Create }
-                // What goes after what applies it is applied as it goes.
-                && (gone && change.action == Action::Delete || is_behind(steps, applier, at))
+                && is_behind(steps, applier, at)
         });
         if !is_applied {
             pending.push((at, area));
@@ -121,7 +120,8 @@ pub fn tell_pending(changes: &mut [Change], steps: &[Step], registry: &dyn Rules
     }
 }
 
-/// Whether a step waits for every step of a change, be it through others.
+/// Whether a step waits for every step of a change, be it through others. What goes after what applies it is applied as it
+/// goes.
 fn is_behind(steps: &[Step], step: usize, change: usize) -> bool {
     let (mut open, mut seen) = (vec![step], BTreeSet::new());
     while let Some(at) = open.pop() {
@@ -129,7 +129,8 @@ fn is_behind(steps: &[Step], step: usize, change: usize) -> bool {
             open.extend(&steps[at].after);
         }
     }
-    steps.iter().enumerate().all(|(at, other)| other.change != change || seen.contains(&at))
+    let is_applied = |at: usize, one: &Step| one.operation == Operation::Delete || seen.contains(&at);
+    steps.iter().enumerate().all(|(at, one)| one.change != change || is_applied(at, one))
 }
 
 /// By change: the places of those that it is made after, since it applies them.
@@ -137,7 +138,7 @@ pub fn follows(changes: &[&Change], registry: &dyn RulesRegistry) -> Vec<Vec<usi
     let followed = |applier: &Change| {
         let staged = |at: &usize| {
             staged(changes[*at], registry)
-                .is_some_and(|area| applies(applier, area, &changes[*at].provider, registry))
+                .is_some_and(|area| applies(applier, area, &changes[*at].cluster, registry))
         };
         (0..changes.len()).filter(staged).collect()
     };

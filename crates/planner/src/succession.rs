@@ -15,7 +15,7 @@ pub fn predecessors(changes: &[&Change], registry: &dyn RulesRegistry) -> Vec<BT
     for (at, change) in changes.iter().enumerate() {
         for claim in claims(change, change.before.as_ref(), registry) {
             if is_destroyed(change) || !claims(change, change.after.as_ref(), registry).contains(&claim) {
-                given_up.entry((&change.provider, claim)).or_default().push(at);
+                given_up.entry((&change.cluster, claim)).or_default().push(at);
             }
         }
     }
@@ -30,11 +30,7 @@ pub fn predecessors(changes: &[&Change], registry: &dyn RulesRegistry) -> Vec<BT
     };
     let of = |change: &&Change| {
         let taken = taken(change).into_iter();
-        taken
-            .filter_map(|claim| given_up.get(&(change.provider.as_str(), claim)))
-            .flatten()
-            .copied()
-            .collect()
+        taken.filter_map(|claim| given_up.get(&(change.cluster.as_str(), claim))).flatten().copied().collect()
     };
     changes.iter().map(of).collect()
 }

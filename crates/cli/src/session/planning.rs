@@ -1,7 +1,7 @@
 //! Making a plan, with what the provider has to say of it.
 
 use pve_config::configuration::Module;
-use pve_executor::ports::{ApplyRequest, Provider};
+use pve_executor::ports::{ApplyRequest, Provider, Remark};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Note, Plan, PlanMode};
 use pve_model::rules::RulesRegistry as _;
@@ -74,12 +74,11 @@ async fn review(
         let values = plan.changes.iter().flat_map(|change| change.before.iter().chain(&change.after));
         return Err(workspace.failure_about(faults, hint, values));
     }
-    for (address, remark) in provider.remarks(requests).await {
-        let mut about = plan.changes.iter_mut().filter(|change| change.address == address);
+    for Remark { address, text, .. } in provider.remarks(requests).await {
+        let about = plan.changes.iter_mut().filter(|change| change.address == address);
         about
-            .by_ref()
-            .filter(|change| change.deposed.is_none() && !change.notes.contains(&remark))
-            .for_each(|change| change.notes.push(remark.clone()));
+            .filter(|change| change.deposed.is_none() && !change.notes.contains(&text))
+            .for_each(|change| change.notes.push(text.clone()));
     }
     Ok(())
 }

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use pve_config::configuration::span_of;
 use pve_config::syntax::{Diagnostic, Severity};
-use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Told};
+use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Remark, Told};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Change, Plan, Step};
 use pve_model::{InstanceAddress, Path, Value};
 use pve_planner::obstacles::obstacles;
 use pve_planner::planning::Planning;
 
-use super::reading::same_clusters;
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 
@@ -89,30 +88,37 @@ fn provided(plan: &Plan) -> BTreeSet<InstanceAddress> {
 
 /// The same for a plan that was saved.
 pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider: &dyn Provider) {
-    planning.doubts = obstacles(&planning.plan, &workspace.registry, &same_clusters(workspace, provider));
+    planning.doubts = obstacles(&planning.plan, &workspace.registry);
     let requests = requests(&planning.plan);
     look(workspace, planning, &requests, provider, &BTreeSet::new()).await;
-    for (address, remark) in provider.remarks(&requests).await {
-        let is_told = |change: &Change| change.address == address && change.notes.contains(&remark);
-        if !planning.plan.changes.iter().any(is_told) {
-            let summary =
-                format!("{address} finds something else staged in the cluster than when the plan was made");
-            let found = Diagnostic::error_without_span(summary, remark);
-            planning.warnings.push(Diagnostic { severity: Severity::Warning, ..found });
+    for Remark { address, text, is_unseen } in provider.remarks(&requests).await {
+        let is_told = |change: &Change| change.address == address && change.notes.contains(&text);
+        if planning.plan.changes.iter().any(is_told) {
+            continue;
         }
+        let summary = match is_unseen {
+            true => format!("What {address} would apply could not be looked up"),
+            false => {
+                format!("{address} finds something else staged in the cluster than when the plan was made")
+            }
+        };
+        planning.warnings.push(warning_without_place(summary, text));
     }
+}
+
+fn warning_without_place(summary: String, detail: String) -> Diagnostic {
+    Diagnostic { severity: Severity::Warning, ..Diagnostic::error_without_span(summary, detail) }
 }
 
 /// That something could not be looked up, in one warning.
 fn not_looked_up(unseen: &[String]) -> Option<Diagnostic> {
     let (first, more) = unseen.split_first()?;
-    let summary = "Not all of this plan was compared with what the cluster has";
+    let summary = "Not all of this plan was compared with what the cluster has".to_string();
     let detail = match more.len() {
         0 => first.clone(),
         more => format!("{first} (and {more} more)"),
     };
-    let warning = Diagnostic::error_without_span(summary, detail);
-    Some(Diagnostic { severity: Severity::Warning, ..warning })
+    Some(warning_without_place(summary, detail))
 }
 
 /// How many reasons are repeated.
@@ -160,7 +166,7 @@ fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
     let span = declared.map(|resource| span_of(&resource.body, &place).unwrap_or(resource.span));
     match span {
         Some(span) => Diagnostic::warning(span, summary, detail),
-        None => Diagnostic { severity: Severity::Warning, ..Diagnostic::error_without_span(summary, detail) },
+        None => warning_without_place(summary, detail),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Software-defined networks: what is staged of them, and what applies it.
 
-use pve_simulator::Options;
+use pve_simulator::{FailureRule, How, Options, When};
 
 use crate::simulated::{Cluster, Project};
 
@@ -224,4 +224,74 @@ fn what_others_stage_after_a_plan_was_saved_is_told_when_it_is_applied() {
     let (code, said) = project.ends(&["apply", "saved"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("staged in the cluster") && said.contains("zone since (new)"), "{said}");
+}
+
+/// What is destroyed behind an applier is applied as it goes, and one of another configuration of the cluster applies it all.
+#[test]
+fn what_an_applier_of_the_same_cluster_applies_does_not_stay_pending() {
+    let cluster = Cluster::start(Options::default());
+    let main = |vnet: &str, provider: &str| {
+        format!(
+            r#"
+provider "proxmox" {{}}
+provider "proxmox" {{
+  alias = "two"
+}}
+resource "proxmox_sdn_zone_simple" "s" {{
+  id = "simple1"
+}}
+resource "proxmox_sdn_vnet" "v" {{
+  id   = "{vnet}"
+  zone = proxmox_sdn_zone_simple.s.id
+  lifecycle {{
+    create_before_destroy = true
+  }}
+}}
+resource "proxmox_sdn_applier" "a" {{
+  {provider}
+  depends_on = [proxmox_sdn_vnet.v]
+}}
+"#
+        )
+    };
+    let project = Project::of(&cluster, &main("one", ""));
+    for next in [
+        main("one", ""),
+        main("two", ""),
+        main("two", "provider = proxmox.two"),
+        main("three", "provider = proxmox.two"),
+    ] {
+        project.write("main.tf", &next);
+        let said = project.ok(&["apply", "--auto-approve"]);
+        assert!(!said.contains("pending in the cluster") && !said.contains("stays pending"), "{said}");
+        for kind in ["zones", "vnets"] {
+            let listed = cluster.get(&format!("/cluster/sdn/{kind}?pending=1"));
+            let is_pending = |entry: &serde_json::Value| entry["state"].is_string();
+            assert!(!listed.as_array().unwrap().iter().any(is_pending), "{listed}");
+        }
+        assert!(project.ok(&["plan"]).contains("No changes."));
+    }
+}
+
+#[test]
+fn what_a_saved_plan_could_not_look_up_is_not_told_as_staged_by_others() {
+    let main = "resource \"proxmox_sdn_applier\" \"a\" {}\n";
+    let is_asked = |request: &&pve_simulator::RequestRecord| request.path.ends_with("/cluster/sdn/zones");
+    let asked = {
+        let cluster = Cluster::start(Options::default());
+        Project::of(&cluster, main).ok(&["plan", "-out", "saved.plan"]);
+        u32::try_from(cluster.requests().iter().filter(is_asked).count()).unwrap()
+    };
+    let how = How::Refuse { status: 500, reason: "no quorum".into() };
+    let path = "/cluster/sdn/zones".to_string();
+    let rule = FailureRule { method: "GET".into(), path, when: When::Nth(asked), how };
+    let cluster = Cluster::start(Options { failures: vec![rule], ..Options::default() });
+    let project = Project::of(&cluster, main);
+    project.ok(&["plan", "-out", "saved.plan"]);
+    let (code, said) = project.ends(&["apply", "saved.plan"]);
+    assert!(code == 0 && said.contains("could not be looked up") && said.contains("no quorum"), "{said}");
+    assert!(
+        said.contains("What proxmox_sdn_applier.a would apply") && !said.contains("something else staged"),
+        "{said}"
+    );
 }

@@ -126,6 +126,7 @@ pub fn change(name: &str, action: Action) -> Change {
         deposed: None,
         previous_address: None,
         provider: "test".into(),
+        cluster: String::new(),
         action,
         reason: None,
         before: None,

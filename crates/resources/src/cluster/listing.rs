@@ -47,7 +47,7 @@ pub(crate) struct Cluster {
     /// Entries of the access control list that were given in this run, and what gave them.
     pub(crate) granted: Mutex<BTreeMap<crate::families::PermissionEntry, crate::families::Grantor>>,
     /// Whether an object of a software-defined network that goes now is applied at once.
-    pub(crate) applies_sdn: AtomicBool,
+    pub(crate) applies_sdn: Arc<AtomicBool>,
     /// Networks of nodes that are being changed.
     pub(crate) reloads: Arc<crate::families::Reloads>,
     guests: Mutex<Option<Kept>>,
@@ -65,7 +65,7 @@ impl Cluster {
             allow_lockout,
             permissions: Mutex::default(),
             granted: Mutex::default(),
-            applies_sdn: AtomicBool::new(false),
+            applies_sdn: Default::default(),
             reloads: Default::default(),
             guests: Mutex::new(None),
             seen: Default::default(),

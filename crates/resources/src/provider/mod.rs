@@ -27,7 +27,7 @@ pub use import::half_made_by;
 
 use async_trait::async_trait;
 use pve_executor::ports::{
-    ActionProgress, ApplyRequest, Doubts, Provider, ProviderError, ReadRequest, Recovery,
+    ActionProgress, ApplyRequest, Doubts, Provider, ProviderError, ReadRequest, Recovery, Remark,
 };
 use pve_model::event::Claim;
 use pve_model::rules::Beside;
@@ -180,6 +180,7 @@ impl ProxmoxProvider {
             // What one cluster is reached by in two ways is staged and applied together.
             if let Some(other) = connections.values().find(|other| other.is_same_cluster(&connection)) {
                 connection.cluster.reloads = other.cluster.reloads.clone();
+                connection.cluster.applies_sdn = other.cluster.applies_sdn.clone();
             }
             connections.insert(name, connection);
         }
@@ -272,7 +273,7 @@ impl Provider for ProxmoxProvider {
         self.review_changes(changes).await
     }
 
-    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+    async fn remarks(&self, changes: &[ApplyRequest]) -> Vec<Remark> {
         self.remarks_on(changes).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_executor::ports::{ApplyRequest, Provider as _, ReadRequest};
+use pve_executor::ports::{ApplyRequest, Provider as _, ReadRequest, Remark};
 use pve_model::rules::Staging;
 use pve_model::{InstanceAddress, Value};
 
@@ -14,28 +14,30 @@ use crate::values::text;
 
 impl ProxmoxProvider {
     /// What others have staged of what these changes apply. Of nodes, what cannot be read shows during apply.
-    pub(super) async fn remarks_on(&self, changes: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
+    pub(super) async fn remarks_on(&self, changes: &[ApplyRequest]) -> Vec<Remark> {
         let mut remarks = Vec::new();
-        let mut told: BTreeMap<(&str, Place), Option<String>> = BTreeMap::new();
+        let mut told: BTreeMap<(String, Place), Option<Found>> = BTreeMap::new();
         for request in changes {
             let engine = self.registry.kind(&request.address.resource.kind).and_then(|kind| kind.engine());
             let (Some(engine), Ok(connection)) = (engine, self.connection(&request.provider)) else {
                 continue;
             };
             let Some(place) = place(&engine.object, request) else { continue };
-            let key = (request.provider.as_str(), place);
+            let key = (self.same_cluster(&request.provider), place);
             if !told.contains_key(&key) {
                 let remark = match &key.1 {
                     Place::Networks => pending(&connection.cluster, &self.own(changes, request)).await,
                     Place::Node(node) => {
                         let planned = self.interfaces(changes, request, node);
-                        families::remark_on_staged(&connection.cluster, node, planned.as_ref()).await
+                        families::remark_on_staged(&connection.cluster, node, planned.as_ref()).await.map(Ok)
                     }
                 };
                 told.insert(key.clone(), remark);
             }
-            let remark = told.get(&key).cloned().flatten();
-            remarks.extend(remark.map(|remark| (request.address.clone(), remark)));
+            remarks.extend(told.get(&key).cloned().flatten().map(|found| {
+                let (is_unseen, text) = (found.is_err(), found.unwrap_or_else(|unseen| unseen));
+                Remark { address: request.address.clone(), text, is_unseen }
+            }));
         }
         remarks
     }
@@ -82,9 +84,10 @@ impl ProxmoxProvider {
         here.collect()
     }
 
-    /// The networks that the changes of one provider are about: `zone lab`.
+    /// The networks that the changes of one cluster are about: `zone lab`.
     fn own(&self, changes: &[ApplyRequest], one: &ApplyRequest) -> BTreeSet<String> {
-        let mine = changes.iter().filter(|request| request.provider == one.provider);
+        let cluster = self.same_cluster(&one.provider);
+        let mine = changes.iter().filter(|request| self.same_cluster(&request.provider) == cluster);
         let named = mine.flat_map(|request| {
             let kind = self.registry.kind(&request.address.resource.kind);
             let object = kind.and_then(|kind| Some(&kind.engine()?.object));
@@ -98,17 +101,18 @@ impl ProxmoxProvider {
     /// instance that is of such networks.
     pub(super) async fn pending_beside(&self, instances: &[ApplyRequest]) -> Vec<(InstanceAddress, String)> {
         let mut found = Vec::new();
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut seen: BTreeSet<String> = BTreeSet::new();
         for one in instances {
             let engine = self.registry.kind(&one.address.resource.kind).and_then(|kind| kind.engine());
             let (Some(engine), Ok(connection)) = (engine, self.connection(&one.provider)) else { continue };
-            if !families::is_of_networks(&engine.object) || !seen.insert(&one.provider) {
+            let cluster = self.same_cluster(&one.provider);
+            if !families::is_of_networks(&engine.object) || !seen.insert(cluster.clone()) {
                 continue;
             }
             let applies = |request: &&ApplyRequest| {
                 let kind = self.registry.kind(&request.address.resource.kind);
                 let engine = kind.and_then(|kind| kind.engine());
-                request.provider == one.provider
+                self.same_cluster(&request.provider) == cluster
                     && request.prior != request.planned
                     && engine.is_some_and(|engine| place(&engine.object, request) == Some(Place::Networks))
             };
@@ -130,6 +134,9 @@ impl ProxmoxProvider {
         found
     }
 }
+
+/// What others have staged, or why that could not be looked up.
+type Found = Result<String, String>;
 
 /// Where a change applies what is staged.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,10 +169,10 @@ fn unseen(error: &ApiError) -> String {
 }
 
 /// What is pending of software-defined networks that is not one's own.
-async fn pending(cluster: &Cluster, own: &BTreeSet<String>) -> Option<String> {
+async fn pending(cluster: &Cluster, own: &BTreeSet<String>) -> Option<Found> {
     let applied = "it also applies what is pending in the cluster already";
     match families::pending_networks(cluster, own).await {
-        Ok(pending) => (!pending.is_empty()).then(|| format!("{applied}: {}", pending.join(", "))),
-        Err(error) => Some(unseen(&error)),
+        Ok(pending) => (!pending.is_empty()).then(|| Ok(format!("{applied}: {}", pending.join(", ")))),
+        Err(error) => Some(Err(unseen(&error))),
     }
 }

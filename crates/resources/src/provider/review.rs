@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_executor::ports::{ApplyRequest, Doubts, ProviderError};
+use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider as _, ProviderError};
 use pve_model::{InstanceAddress, Value};
 
 use super::ProxmoxProvider;
@@ -15,15 +15,19 @@ use crate::values::text;
 impl ProxmoxProvider {
     /// What the clusters will not take of changes, as far as that can be told.
     pub(super) async fn doubts_of(&self, changes: &[ApplyRequest]) -> Doubts {
-        let mut by_cluster: BTreeMap<&str, Vec<&ApplyRequest>> = BTreeMap::new();
+        let mut by_provider: BTreeMap<&str, Vec<&ApplyRequest>> = BTreeMap::new();
         for change in changes {
-            by_cluster.entry(&change.provider).or_default().push(change);
+            by_provider.entry(&change.provider).or_default().push(change);
         }
         let mut all = Doubts::default();
-        for (provider, own) in by_cluster {
+        for (provider, own) in by_provider {
             let Ok(connection) = self.connection(provider) else { continue };
-            let told = preflight::doubts(&connection.cluster, &own, changes).await;
-            all.found.extend(told.found);
+            // What one configuration of a cluster gives up another one may take.
+            let cluster = self.same_cluster(provider);
+            let there = changes.iter().filter(|change| self.same_cluster(&change.provider) == cluster);
+            let told = preflight::doubts(&connection.cluster, &there.collect::<Vec<_>>(), changes).await;
+            let is_own = |doubt: &Doubt| own.iter().any(|change| change.address == doubt.address);
+            all.found.extend(told.found.into_iter().filter(is_own));
             all.unseen.extend(told.unseen.into_iter().map(|reason| format!("{provider}: {reason}")));
             let Some(limits) = self.limits else { continue };
             for change in own {
