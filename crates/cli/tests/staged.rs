@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use pve_simulator::{FailureRule, How, Options, When};
-use simulated::{Cluster, Project};
+use simulated::{Cluster, Project, mixed, seed};
 
 const NETWORK: &str = "/nodes/pve/network";
 
@@ -33,23 +33,32 @@ fn slow() -> Cluster {
 
 /// Ends a run once it has sent a request, before what that staged is applied.
 fn killed(cluster: &Cluster, project: &Project, method: &str) {
+    let is_sent = || cluster.requests().iter().any(|request| request.method == method);
+    killed_once(cluster, project, || is_sent() && is_staged(cluster));
+    assert!(is_staged(cluster) && reloads(cluster) == 0);
+}
+
+/// Ends a run as soon as something is so.
+fn killed_once(cluster: &Cluster, project: &Project, is_so: impl Fn() -> bool) {
     cluster.forget_requests();
     let mut command = project.command(&["apply", "--auto-approve"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let is_sent = || cluster.requests().iter().any(|request| request.method == method);
     let until = Instant::now() + LONGEST;
-    while !(is_sent() && is_staged(cluster)) {
+    while !is_so() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before");
-        assert!(Instant::now() < until, "nothing is staged by then");
+        assert!(Instant::now() < until, "it is not so by then");
         std::thread::yield_now();
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(is_staged(cluster) && reloads(cluster) == 0);
+}
+
+fn staged(cluster: &Cluster) -> String {
+    cluster.whole(NETWORK)["changes"].as_str().unwrap_or_default().to_string()
 }
 
 fn is_staged(cluster: &Cluster) -> bool {
-    cluster.whole(NETWORK)["changes"].as_str().is_some_and(|changes| changes.contains("iface vmbr5"))
+    staged(cluster).contains("iface vmbr5")
 }
 
 fn reloads(cluster: &Cluster) -> usize {
@@ -61,6 +70,31 @@ fn reloads(cluster: &Cluster) -> usize {
 fn names(cluster: &Cluster) -> Vec<String> {
     let list = cluster.get(NETWORK);
     list.as_array().unwrap().iter().map(|entry| entry["iface"].as_str().unwrap().to_string()).collect()
+}
+
+/// Which of the bridges there are once everything is applied that is staged.
+fn bridges(cluster: &Cluster) -> [bool; 2] {
+    let names = names(cluster);
+    ["vmbr5", "vmbr6"].map(|name| names.iter().any(|known| known == name))
+}
+
+/// A bridge that is to get another name: it is replaced.
+fn renamed(cluster: &Cluster) -> Project {
+    let project = Project::of(cluster, &bridge("b", "vmbr5", ""));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &bridge("b", "vmbr6", ""));
+    cluster.forget_requests();
+    project
+}
+
+/// An apply that leaves the bridge with this name and nothing to do.
+fn ends_with(cluster: &Cluster, project: &Project, name: &str, told: &str) {
+    cluster.forget_requests();
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert_eq!(bridges(cluster), ["vmbr5", "vmbr6"].map(|known| known == name), "{told}: {said}");
+    assert!(staged(cluster).is_empty() && reloads(cluster) <= 1, "{told}: {said}");
+    assert!(project.ok(&["plan"]).contains("No changes."), "{told}: {said}");
+    assert_eq!(project.ok(&["state", "list"]).lines().count(), 1, "{told}");
 }
 
 #[test]
@@ -100,6 +134,13 @@ fn what_others_stage_behind_a_run_that_was_killed_is_refused_by_name() {
     }
     let said = project.ok(&["plan"]);
     assert!(!said.contains("refuses"), "its own is nobody else's: {said}");
+    assert!(
+        said.contains("the network of the node is reloaded") && !said.contains("timeout_reload"),
+        "{said}"
+    );
+    let planned: serde_json::Value = serde_json::from_str(&project.ok(&["plan", "--json"])).unwrap();
+    let timeout = |side: &str| planned["resource_changes"][0]["change"][side]["timeout_reload"].clone();
+    assert_eq!((timeout("before"), timeout("after")), (100.into(), 100.into()), "{planned}");
     project.ok(&["apply", "--auto-approve"]);
     assert!(names(&cluster).contains(&"vmbr5".to_string()) && !is_staged(&cluster));
     assert!(project.ok(&["plan"]).contains("No changes."));
@@ -117,6 +158,7 @@ fn a_deletion_that_a_killed_run_has_staged_is_planned_until_it_is_applied() {
         said.contains("1 to destroy") && !said.contains("is gone") && !said.contains("refuses"),
         "{said}"
     );
+    assert!(!said.contains("timeout_reload"), "what pve marks it with is none of its values: {said}");
     project.ok(&["apply", "--auto-approve"]);
     assert!(!names(&cluster).contains(&"vmbr5".to_string()) && !is_staged(&cluster));
 }
@@ -146,6 +188,25 @@ fn a_plan_about_less_does_not_apply_what_an_earlier_run_has_staged_and_says_whos
     assert!(project.ok(&["plan"]).contains("No changes."));
 }
 
+/// One gives up a name that the other takes: by whichever configuration, it is of one cluster.
+#[test]
+fn a_name_goes_from_one_configuration_of_a_cluster_to_another() {
+    let cluster = Cluster::start(Options::default());
+    let providers = "provider \"proxmox\" {}\nprovider \"proxmox\" {\n  alias = \"two\"\n}\n";
+    let pool = |label: &str, more: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_pool\" \"{label}\" {{\n  pool_id = \"lab\"\n{more}}}\n"
+        )
+    };
+    let project = Project::of(&cluster, &format!("{providers}{}", pool("a", "")));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{providers}{}", pool("b", "  provider = proxmox.two\n")));
+    let said = project.ok(&["apply", "--auto-approve", "-parallelism=1"]);
+    assert!(said.contains("it takes the place of proxmox_virtual_environment_pool.a"), "{said}");
+    assert!(project.ok(&["plan"]).contains("No changes."));
+    assert_eq!(cluster.get("/pools")[0]["poolid"], "lab");
+}
+
 #[test]
 fn two_configurations_of_one_cluster_stage_together() {
     let cluster = Cluster::start(Options::default());
@@ -166,5 +227,80 @@ fn two_configurations_of_one_cluster_stage_together() {
             let there = ["vmbr5", "vmbr6", "vmbr7"].map(|name| names.iter().any(|known| known == name));
             assert_eq!(there, [are_there; 3], "{said}");
         }
+    }
+}
+
+#[test]
+fn both_halves_of_a_replacement_that_a_killed_run_has_staged_are_its_own() {
+    let theirs = [("iface", "vmbr99"), ("type", "bridge")];
+    for name in ["vmbr6", "vmbr5"] {
+        let cluster = slow();
+        let project = renamed(&cluster);
+        let are_staged = || {
+            let staged = staged(&cluster);
+            staged.contains("-iface vmbr5") && staged.contains("+iface vmbr6")
+        };
+        killed_once(&cluster, &project, are_staged);
+        assert!(are_staged() && reloads(&cluster) == 0);
+        project.write("main.tf", &bridge("b", name, ""));
+        let said = project.ok(&["plan"]);
+        assert!(!said.contains("timeout_reload"), "{said}");
+        cluster.send("POST", NETWORK, &theirs);
+        for _ in 0..2 {
+            cluster.forget_requests();
+            let said = project.fails(&["apply", "--auto-approve"]);
+            let told = "are staged that are not of this run, and would be applied with it: vmbr99: new\n";
+            assert!(said.contains(told), "{said}");
+            assert!(cluster.requests().iter().all(|request| request.method == "GET"), "{said}");
+        }
+        cluster.send("DELETE", &format!("{NETWORK}/vmbr99"), &[]);
+        let said = project.ok(&["plan"]);
+        assert!(!said.contains("refuses"), "its own is nobody else's: {said}");
+        ends_with(&cluster, &project, name, name);
+        assert_eq!(reloads(&cluster), 1);
+    }
+}
+
+#[test]
+fn a_replacement_that_is_killed_at_any_request_is_completed_or_taken_back_by_the_next_run() {
+    let seed = seed();
+    let requests = {
+        let cluster = Cluster::start(Options::default());
+        let project = renamed(&cluster);
+        project.ok(&["apply", "--auto-approve"]);
+        cluster.requests().len()
+    };
+    for kill in 0..12 {
+        let moment = 1 + (mixed(seed ^ kill) as usize) % requests;
+        let name = if kill % 2 == 0 { "vmbr6" } else { "vmbr5" };
+        let cluster = Cluster::start(Options { latency: Duration::from_millis(20), ..Options::default() });
+        let project = renamed(&cluster);
+        killed_once(&cluster, &project, || cluster.requests().len() >= moment);
+        project.write("main.tf", &bridge("b", name, ""));
+        ends_with(
+            &cluster,
+            &project,
+            name,
+            &format!("seed {seed}, killed at request {moment} of {requests}"),
+        );
+    }
+}
+
+#[test]
+fn both_halves_of_a_replacement_that_could_not_be_applied_nor_taken_back_are_known() {
+    let refuse = |method: &str, nth: u32| FailureRule {
+        method: method.into(),
+        path: "/nodes/*/network".into(),
+        when: When::Nth(nth),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    for name in ["vmbr6", "vmbr5"] {
+        let failures = vec![refuse("PUT", 1), refuse("DELETE", 0)];
+        let cluster = Cluster::start(Options { failures, ..Options::default() });
+        let project = renamed(&cluster);
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert!(said.contains("could not be taken back"), "{said}");
+        project.write("main.tf", &bridge("b", name, ""));
+        ends_with(&cluster, &project, name, name);
     }
 }

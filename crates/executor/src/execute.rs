@@ -23,6 +23,7 @@ use crate::errors::{journal_failed, plain_error, sent, unrecorded, without};
 use crate::ports::{
     ActionProgress, ApplyRequest, Journal, Provider, ProviderError, Provisioners, ResolvedStep, Resolver,
 };
+use crate::replaced::kept_beside;
 use crate::report::Reporter;
 use crate::walk::{Staged, Walk};
 
@@ -78,6 +79,8 @@ pub(crate) struct Run<'a> {
     options: &'a Options,
     /// The journal takes nothing more: no request may be sent.
     closed: AtomicBool,
+    /// What deletions have left of the present objects, by the places of the changes.
+    undestroyed: Mutex<BTreeMap<usize, InstanceRecord>>,
     /// Takes steps that are staged.
     staged: mpsc::UnboundedSender<Staged>,
 }
@@ -102,6 +105,7 @@ pub async fn execute(
         reporter,
         options,
         closed: AtomicBool::new(false),
+        undestroyed: Mutex::default(),
         staged,
     };
     run.walk(waiting).await
@@ -278,9 +282,40 @@ impl Run<'_> {
                 let left = self.resolver.lock().unwrap_or_else(PoisonError::into_inner).left(step, value);
                 InstanceRecord { tainted: tainted || left.tainted, ..left }
             });
+            if let Err(unkept) = self.keep_replaced(step, action, record.as_ref()).await {
+                return Err(unrecorded(error, Err(unkept)));
+            }
             Payload::ActionFailed(ActionFailed { action, error: error.message.clone(), record })
         };
         Err(unrecorded(error, self.record(payload).await))
+    }
+
+    /// Of a replacement that failed as a whole both halves may be there: what was to be destroyed is not forgotten for what
+    /// was made.
+    async fn keep_replaced(
+        &self,
+        step: &Step,
+        action: Uuid,
+        left: Option<&InstanceRecord>,
+    ) -> Result<(), ProviderError> {
+        let Some(left) = left else { return Ok(()) };
+        let is_current = step.deposed.is_none() && self.plan.changes[step.change].deposed.is_none();
+        let replaced = {
+            let mut undestroyed = self.undestroyed.lock().unwrap_or_else(PoisonError::into_inner);
+            match step.operation {
+                Operation::Delete if is_current => {
+                    undestroyed.insert(step.change, left.clone());
+                    None
+                }
+                Operation::Create => undestroyed.remove(&step.change),
+                _ => None,
+            }
+        };
+        let address = &self.plan.changes[step.change].address;
+        match replaced.and_then(|replaced| kept_beside(address, action, replaced, left)) {
+            Some(kept) => self.record(kept).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod ports;
 mod provision;
 mod recover;
 mod redaction;
+mod replaced;
 mod report;
 mod walk;
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::ports::{Journal, JournalError, Provider, ProviderError, ReadRequest, Recovery};
 use crate::redaction::Redaction;
+use crate::replaced::kept_beside;
 
 /// What the state has of the objects that actions were about.
 pub trait Records: Sync {
@@ -59,13 +60,18 @@ pub async fn recover(
     let mut report = RecoveryReport::default();
     for open in open_actions {
         let address = open.intent.address.clone();
-        let (payload, finding) = match cut_off(open) {
+        let (mut payload, mut finding) = match cut_off(open) {
             Some((payload, line)) => (payload, Ok(Cow::from(line))),
             None => match records.successor(&open.intent).filter(|_| is_delete(open)) {
                 Some(other) => gone_before(open, &other),
                 None => found(open, provider, records).await,
             },
         };
+        match replaced(open, &payload, provider, records).await {
+            Ok(None) => {}
+            Ok(Some(kept)) => journal.record(kept).await?,
+            Err(error) => (payload, finding) = unclear(open, &error.message),
+        }
         match finding {
             Ok(line) => report.resolved.push((address, line.into_owned())),
             Err(reason) => {
@@ -87,8 +93,6 @@ type Finding = Result<Cow<'static, str>, String>;
 /// Looks for what became of an action: what is recorded of it, and what is told.
 async fn found(open: &OpenAction, provider: &dyn Provider, records: &dyn Records) -> (Payload, Finding) {
     let (action, operation) = (open.intent.action, open.intent.operation);
-    let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
-    let secrets = Redaction::of([&planned]);
     let failed = |error: String, record| Payload::ActionFailed(ActionFailed { action, error, record });
     let succeeded = |record| Payload::ActionSucceeded(ActionSucceeded { action, record });
     match look(open, provider, records).await {
@@ -117,19 +121,27 @@ async fn found(open: &OpenAction, provider: &dyn Provider, records: &dyn Records
             }),
         ),
         Ok(Recovery::Kept(found)) => {
-            let found = secrets.redact(&found);
+            let found = secrets_of(open).redact(&found);
             let record = kept(open, provider, records).await;
             (failed(format!("interrupted before it was destroyed: {found}"), record), Ok(found.into()))
         }
         Ok(Recovery::NothingDone) => {
             (failed("interrupted before it took effect".into(), None), Ok("nothing came of it".into()))
         }
-        Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => {
-            let reason = secrets.redact(&reason);
-            let unclear = ActionIndeterminate { action, reason: reason.clone() };
-            (Payload::ActionIndeterminate(unclear), Err(reason))
-        }
+        Ok(Recovery::Unclear(reason)) | Err(ProviderError { message: reason, .. }) => unclear(open, &reason),
     }
+}
+
+/// An action that stays open.
+fn unclear(open: &OpenAction, reason: &str) -> (Payload, Finding) {
+    let reason = secrets_of(open).redact(reason);
+    let unclear = ActionIndeterminate { action: open.intent.action, reason: reason.clone() };
+    (Payload::ActionIndeterminate(unclear), Err(reason))
+}
+
+fn secrets_of(open: &OpenAction) -> Redaction {
+    let planned = from_plain_json(&open.intent.planned).mark_sensitive_at(&open.intent.sensitive);
+    Redaction::of([&planned])
 }
 
 /// A delete of something whose id another instance has since.
@@ -146,18 +158,47 @@ fn is_delete(open: &OpenAction) -> bool {
 /// What is left of an object that was not destroyed. What the delete did to it before, for instance a shutdown, is no
 /// change from outside. `None` leaves the state as it was.
 async fn kept(open: &OpenAction, provider: &dyn Provider, records: &dyn Records) -> Option<InstanceRecord> {
+    left_of(open, provider, records).await.ok().flatten()
+}
+
+async fn left_of(
+    open: &OpenAction,
+    provider: &dyn Provider,
+    records: &dyn Records,
+) -> Result<Option<InstanceRecord>, ProviderError> {
     let intent = &open.intent;
+    let Some(prior) = records.known(intent) else { return Ok(None) };
     let request = ReadRequest {
         address: intent.address.clone(),
         provider: intent.provider.clone(),
-        prior: records.known(intent)?,
+        prior,
         identity: records.identity(intent),
     };
-    let value = match provider.read(request.clone()).await.ok()? {
-        Some(value) => value,
-        None => provider.remains(request, &open.completed).await.ok()??,
+    let left = match provider.read(request.clone()).await? {
+        Some(value) => Some(value),
+        None => provider.remains(request, &open.completed).await?,
     };
-    Some(made(open, provider, records, &value))
+    Ok(left.map(|value| made(open, provider, records, &value)))
+}
+
+/// What the address of something that was made had before and is not gone yet: only within a batch is the one made before
+/// the other is known to be gone.
+async fn replaced(
+    open: &OpenAction,
+    payload: &Payload,
+    provider: &dyn Provider,
+    records: &dyn Records,
+) -> Result<Option<Payload>, ProviderError> {
+    let made = match payload {
+        Payload::ActionSucceeded(succeeded) => succeeded.record.as_ref(),
+        Payload::ActionFailed(failed) => failed.record.as_ref(),
+        _ => None,
+    };
+    let takes_its_place = open.intent.operation == Operation::Create && open.intent.depose_as.is_none();
+    let Some(made) = made.filter(|_| takes_its_place && open.made.is_none()) else { return Ok(None) };
+    let deletion = ActionIntended { operation: Operation::Delete, ..open.intent.clone() };
+    let left = left_of(&OpenAction { intent: deletion, ..open.clone() }, provider, records).await?;
+    Ok(left.and_then(|left| kept_beside(&open.intent.address, open.intent.action, left, made)))
 }
 
 async fn look(

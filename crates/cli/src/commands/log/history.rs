@@ -187,6 +187,9 @@ fn describe_other(payload: &Payload) -> Described {
             plain(format!("configuration recorded: {} files, {:.12}", c.files.len(), c.digest), false)
         }
         Payload::PlanApproved(plan) => plain(format!("plan approved: {:.12}", plan.digest), false),
+        Payload::InstanceObserved(seen) if seen.deposed.is_some() => {
+            named(&seen.address, "is replaced; what it was before is not gone yet")
+        }
         Payload::InstanceObserved(seen) => named(&seen.address, "had changed outside"),
         Payload::InstanceGone(gone) => named(&gone.address, "was found to be gone"),
         Payload::InstanceImported(seen) => named(&seen.address, "imported"),
