@@ -81,6 +81,7 @@ async fn what_others_stage_right_behind_a_change_is_not_taken_for_it() {
     let entry = |address: &str| {
         Some(json!({"type": "bridge", "cidr": address, "gateway": "192.0.2.254", "autostart": "1"}))
     };
+    let noted = json!({"type": "bridge", "cidr": "192.0.2.1/24", "autostart": "1", "comments": "theirs"});
     let tagged = json!({"type": "bridge", "cidr": "192.0.2.1/24", "mtu": "1400", "bridge_vlan_aware": "1"});
     for (name, entry, told) in [
         ("vmbr9", entry("192.0.2.9/24"), "vmbr9: new"),
@@ -91,13 +92,17 @@ async fn what_others_stage_right_behind_a_change_is_not_taken_for_it() {
             "vmbr1: address 192.0.2.1/24 -> 192.0.2.9/24, gateway none -> 192.0.2.254",
         ),
         ("vmbr1", Some(tagged), "vmbr1: auto yes -> none, bridge-vlan-aware none -> yes, mtu none -> 1400"),
+        ("vmbr1", Some(noted), "vmbr1: comment ours -> theirs"),
         ("vmbr1", None, "was reverted by somebody else"),
     ] {
         let (world, api, store) = over(Staging::default());
         api.run("vmbr0", json!({"type": "bridge", "cidr": "192.0.2.8/24"}));
         *api.follows.lock().unwrap() = Some((name, entry));
-        let config =
+        let mut config =
             json!({"node_name": "pve", "name": "vmbr1", "address": "192.0.2.1/24", "vlan_aware": false});
+        if told.contains("comment") {
+            config["comment"] = json!("ours");
+        }
         let config = world.config(config);
         let error = world.try_apply(None, Some(&config), &Recorder::default()).await.unwrap_err();
         assert!(error.message.contains(told), "{error:?}");
