@@ -10,6 +10,7 @@ use pve_model::rules::{KindRules, RulesRegistry};
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
 use crate::evaluation::{Evaluation, Instance};
+use crate::naming::identity;
 use crate::planner::Planner;
 use crate::scope::Repetition;
 
@@ -127,18 +128,18 @@ fn keep(
     let mut kept: BTreeSet<InstanceAddress> = BTreeSet::new();
     let mut open: Vec<InstanceAddress> =
         protected.iter().map(|at| planner.changes[*at].address.clone()).collect();
-    let told = |change: &Change, tell: &dyn Fn(&dyn KindRules, &Value) -> Vec<String>| {
-        let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
-        let words = rules.map(|(rules, before)| tell(rules, &before.unmark_deep().0)).unwrap_or_default();
-        words.into_iter().map(|word| (change.cluster.clone(), word)).collect::<Vec<_>>()
-    };
     let wholes: BTreeSet<(String, String)> = protected
         .iter()
-        .flat_map(|at| told(&planner.changes[*at], &|rules, value| rules.claim(value).into_iter().collect()))
+        .map(|at| &planner.changes[*at])
+        .flat_map(|change| identity(change, change.before.as_ref(), registry))
+        .map(|(cluster, word)| (cluster.to_string(), word))
         .collect();
-    let parts = planner.changes.iter().filter(|change| {
-        told(change, &|rules, value| rules.part_of(value)).iter().any(|whole| wholes.contains(whole))
-    });
+    let is_part = |change: &&Change| {
+        let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
+        let parts = rules.map(|(rules, before)| rules.part_of(&before.unmark_deep().0)).unwrap_or_default();
+        parts.into_iter().any(|whole| wholes.contains(&(change.cluster.clone(), whole)))
+    };
+    let parts = planner.changes.iter().filter(is_part);
     open.extend(parts.map(|change| change.address.clone()));
     while let Some(address) = open.pop() {
         let dependencies =

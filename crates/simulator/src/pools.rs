@@ -187,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn a_storage_that_goes_leaves_its_pools_and_takes_what_is_permitted_on_it_along() {
+        let root = Calls::new();
+        root.ok("POST", "/storage", &[("storage", "dd"), ("type", "dir"), ("path", "/x")]);
+        root.ok("POST", "/pools", &[("poolid", "one")]);
+        root.ok("PUT", "/pools/one", &[("storage", "dd")]);
+        for path in ["/storage/dd", "/storage/local"] {
+            let given = [("path", path), ("users", "root@pam"), ("roles", "PVEAuditor")];
+            root.ok("PUT", "/access/acl", &given);
+        }
+        root.ok("DELETE", "/storage/dd", &[]);
+        root.ok("POST", "/storage", &[("storage", "dd"), ("type", "dir"), ("path", "/y")]);
+        assert_eq!(root.get("/pools/one")["members"], json!([]));
+        let given = root.get("/access/acl").to_string();
+        assert!(given.contains("/storage/local") && !given.contains("/storage/dd"), "{given}");
+    }
+
+    #[test]
     fn a_guest_is_in_one_pool() {
         let root = Calls::new();
         root.ok("POST", "/pools", &[("poolid", "one")]);

@@ -82,3 +82,59 @@ fn a_port_that_goes_below_a_bond_under_its_bridge_is_refused_until_the_bridge_go
     project.ok(&["apply", "--auto-approve", replacing]);
     settled(&project);
 }
+
+/// Proxmox VE has one such controller at a time, and none goes while a zone names it.
+#[test]
+fn a_zone_is_made_anew_with_its_controller_under_another_name() {
+    let main = |id: &str, names: &str| {
+        format!(
+            r#"
+resource "proxmox_sdn_controller_evpn" "c" {{
+  id    = "{id}"
+  asn   = 65000
+  peers = ["192.0.2.1"]
+}}
+resource "proxmox_sdn_zone_evpn" "z" {{
+  id         = "z1"
+  controller = {names}
+  vrf_vxlan  = 4000
+}}
+resource "proxmox_sdn_applier" "a" {{
+  depends_on = [proxmox_sdn_zone_evpn.z, proxmox_sdn_controller_evpn.c]
+}}
+"#
+        )
+    };
+    let by_reference = "proxmox_sdn_controller_evpn.c.id";
+    for names in [[by_reference; 2], ["\"c1\"", "\"c2\""]] {
+        let (cluster, _project) = one_apply(&main("c1", names[0]), &main("c2", names[1]));
+        assert_eq!(cluster.get("/cluster/sdn/zones/z1")["controller"], "c2");
+        assert_eq!(cluster.get("/cluster/sdn/controllers").as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn the_nodes_of_a_fabric_that_is_replaced_are_made_anew_with_it() {
+    let main = |prefix: &str, names: &str| {
+        format!(
+            r#"
+resource "proxmox_sdn_fabric_openfabric" "f" {{
+  id        = "f1"
+  ip_prefix = "192.0.2.0/24"
+  {prefix}
+}}
+resource "proxmox_sdn_fabric_node_openfabric" "n" {{
+  fabric_id       = {names}
+  node_id         = "pve"
+  ip              = "192.0.2.1"
+  interface_names = ["eno1"]
+}}
+"#
+        )
+    };
+    let six = "ip6_prefix = \"2001:db8::/64\"";
+    for names in ["proxmox_sdn_fabric_openfabric.f.id", "\"f1\""] {
+        let (cluster, _project) = one_apply(&main(six, names), &main("", names));
+        assert_eq!(cluster.get("/cluster/sdn/fabrics/node/f1/pve")["ip"], "192.0.2.1");
+    }
+}

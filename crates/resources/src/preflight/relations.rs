@@ -53,11 +53,12 @@ fn hold(kind: &str, reference: &Reference) -> Hold {
         ("user", Thing::Group) | ("user" | "group", Thing::Role) => Hold::Forgets,
         ("sdn_vnet", Thing::Zone)
         | ("sdn_subnet", Thing::Vnet)
+        | ("sdn_zone_evpn", Thing::Controller)
+        | ("sdn_controller_evpn", Thing::Fabric)
         | ("network_linux_vlan", Thing::Interface) => Hold::RestsOn,
         (_, Thing::Pool) if kind != "backup_job" => Hold::Keeps,
         ("harule", Thing::HaResource) | ("backup_job", Thing::Guest) => Hold::Loses,
-        ("network_linux_bridge" | "network_linux_bond", Thing::Interface)
-        | ("sdn_zone_evpn", Thing::Controller) => Hold::Keeps,
+        ("network_linux_bridge" | "network_linux_bond", Thing::Interface) => Hold::Keeps,
         _ => Hold::No,
     }
 }

@@ -8,6 +8,7 @@ use crate::router::Route;
 use crate::schema;
 use crate::sections::{Sections, typed};
 use crate::state::Options;
+use crate::storage::forget;
 
 const ALL: &str = "/nodes/{node}/ceph/pool";
 const ONE: &str = "/nodes/{node}/ceph/pool/{name}";
@@ -143,7 +144,7 @@ fn delete(request: &mut Request<'_>) -> Answer {
             pools.remove(&name);
         }
         for storage in storages.iter().filter(|_| remove) {
-            request.state.storages.remove(storage);
+            forget(request.state, storage);
         }
         Ok(())
     }))

@@ -10,6 +10,7 @@ use crate::request::{Answer, Outcome, Request};
 use crate::router::Route;
 use crate::schema::formats::split_list;
 use crate::state::{Options, State};
+use crate::storage::forget;
 use crate::volumes;
 
 pub(crate) const ROUTES: &[Route] = &[
@@ -220,7 +221,7 @@ fn remove(request: &mut Request<'_>, kind: &str) -> Answer {
             pools.remove(&name);
         }
         if cleanup {
-            request.state.storages.remove(&name);
+            forget(request.state, &name);
         }
         Ok(())
     }))

@@ -9,7 +9,7 @@ use crate::nodes::{has_thin_pool, has_zfs_pool};
 use crate::request::{Answer, Request};
 use crate::schema::formats::split_list;
 use crate::schema::{self, Kind};
-use crate::state::Options;
+use crate::state::{Options, State};
 use crate::volumes;
 
 /// What a plugin demands, allows, and may hold.
@@ -318,9 +318,21 @@ pub(crate) fn update(request: &mut Request<'_>) -> Answer {
 }
 
 /// `DELETE /storage/{storage}`: the definition only, files stay.
+/// Takes out a storage, with what is permitted on it and its places in pools (PVE::AccessControl,
+/// `remove_storage_access`).
+pub(crate) fn forget(state: &mut State, name: &str) -> Option<Options> {
+    let gone = state.storages.remove(name)?;
+    let path = format!("/storage/{name}");
+    state.access.entries.retain(|entry| entry.path != path);
+    for pool in state.pools.values_mut() {
+        pool.storages.retain(|member| member != name);
+    }
+    Some(gone)
+}
+
 pub(crate) fn delete(request: &mut Request<'_>) -> Answer {
     let name = request.text("storage");
-    match request.state.storages.remove(&name) {
+    match forget(request.state, &name) {
         Some(gone) => {
             volumes::leave(request.state, &name, &gone);
             request.state.storages.entry("local".to_owned()).or_insert_with(implicit_local);

@@ -16,6 +16,7 @@ use crate::schema::formats::split_list;
 use crate::state::Options;
 use crate::volumes;
 
+pub(crate) use definition::forget;
 pub(crate) use maintenance::ROUTES as MAINTENANCE_ROUTES;
 pub(crate) use transfer::{checksums, store_file, virtual_size};
 

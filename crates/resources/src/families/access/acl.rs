@@ -11,6 +11,7 @@ use super::acl_blocks::{Grantor, claimed_twice};
 use super::permissions::{Change, Entry, Holder};
 use crate::cluster::{ApiError, Call, Cluster, Method};
 use crate::definition::{flag, text};
+use crate::families::storages::storage_claim;
 use crate::guest::guest_claim_of;
 use crate::limits;
 use crate::object::{Delete, Hooks, Object, Read, Removal};
@@ -82,15 +83,17 @@ fn entry(value: &Value) -> Option<(Entry, bool)> {
 
 #[async_trait]
 impl Hooks for Acl {
-    /// What is permitted on a guest or a pool goes with it, what somebody may goes with them, and nothing is left of an
-    /// entry whose role is gone (PVE::AccessControl, `remove_vm_access`, `delete_pool_acl` and `parse_user_config`).
+    /// What is permitted on a guest, a storage or a pool goes with it, what somebody may goes with them, and nothing is left of
+    /// an entry whose role is gone (PVE::AccessControl, `remove_vm_access`, `remove_storage_access`, `delete_pool_acl` and
+    /// `parse_user_config`).
     fn part_of(&self, present: &Value) -> Vec<String> {
         let path = values::text(present, "path").unwrap_or_default();
         let guest = path.strip_prefix("/vms/").and_then(guest_claim_of);
         let pool = path.strip_prefix("/pool/").map(|pool| format!("pool {pool}"));
+        let storage = path.strip_prefix("/storage/").map(storage_claim);
         let holder = holder(present).map(|(kind, name)| format!("{kind} {name}"));
         let role = values::text(present, "role_id").map(|role| format!("role {role}"));
-        [guest, pool, holder, role].into_iter().flatten().collect()
+        [guest, storage, pool, holder, role].into_iter().flatten().collect()
     }
 
     /// From now on the entry is this object's, whoever had it.

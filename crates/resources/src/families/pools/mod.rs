@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cluster::{Call, Cluster, Method, refused};
 use crate::definition::{number, object_list, text};
 use crate::families::PermissionChange;
+use crate::families::storages::storage_claim;
 use crate::guest::guest_claim;
 use crate::object::{Delete, Hooks, Object, Planning, Read, Removal};
 use crate::params::Params;
@@ -115,9 +116,11 @@ fn kind(value: &Value) -> &'static str {
 
 #[async_trait]
 impl Hooks for Membership {
-    /// A guest that is destroyed leaves its pool (PVE::AccessControl, `remove_vm_access`).
+    /// A guest or a storage that is destroyed leaves its pool (PVE::AccessControl, `remove_vm_access` and
+    /// `remove_storage_access`).
     fn part_of(&self, present: &Value) -> Vec<String> {
-        int(present, "vm_id").map(guest_claim).into_iter().collect()
+        let storage = text_of(present, "storage_id").map(storage_claim);
+        int(present, "vm_id").map(guest_claim).or(storage).into_iter().collect()
     }
 
     /// A guest whose own `pool_id` brought it there stays there when this says so.

@@ -11,6 +11,7 @@ use crate::limits;
 use crate::object::{Form, Hooks, Object, Planning, Removal, SEVERAL};
 use crate::params::Params;
 use crate::property::Properties;
+use crate::values::text as text_of;
 
 /// The kinds of fabrics and of their nodes.
 pub(super) fn objects() -> Vec<Object> {
@@ -169,6 +170,11 @@ struct Node;
 
 #[async_trait]
 impl Hooks for Node {
+    /// The nodes of a fabric go with it (PVE::API2::Network::SDN::Fabrics::Fabric, `delete_fabric`).
+    fn part_of(&self, present: &Value) -> Vec<String> {
+        text_of(present, "fabric_id").map(|fabric| format!("fabric {fabric}")).into_iter().collect()
+    }
+
     fn params(&self, params: &mut Params, _: Option<&Value>, _: &Value) {
         if let Some(names) = params.0.get_mut("interfaces") {
             *names =

@@ -52,6 +52,12 @@ fn storage(
     }
 }
 
+/// What others are a part of that go away with a storage, whatever kind makes it: what is permitted on it, and its places in
+/// pools (PVE::AccessControl, `remove_storage_access`).
+pub(super) fn storage_claim(id: &str) -> String {
+    format!("datastore {id}")
+}
+
 /// What cannot be changed.
 fn fixed() -> Item {
     text().required().replaces().only_made()
