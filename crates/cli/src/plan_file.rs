@@ -38,6 +38,9 @@ pub struct SavedPlan {
     pub plan: Plan,
     /// Moves, from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
+    /// Deposed objects that it takes back, by their instances.
+    #[serde(default)]
+    pub restored: BTreeMap<InstanceAddress, String>,
     /// What tells the objects that it changes from others with their ids.
     #[serde(default)]
     pub identities: BTreeMap<InstanceAddress, String>,
@@ -71,6 +74,7 @@ impl SavedPlan {
             time: workspace.functions.plan_timestamp,
             plan: planning.plan.clone(),
             moves: planning.moves.clone(),
+            restored: planning.restored.clone(),
             identities,
             variables: workspace.variables.clone(),
             files: files.map(|(path, bytes)| (path, STANDARD.encode(bytes))).collect(),
@@ -128,6 +132,7 @@ impl SavedPlan {
             warnings: Vec::new(),
             doubts: Vec::new(),
             moves: self.moves.clone(),
+            restored: self.restored.clone(),
             kept: Vec::new(),
         }
     }

@@ -100,16 +100,27 @@ pub(crate) fn named(change: &Change, value: Option<&Value>, registry: &dyn Rules
     rules.zip(value).map(|(rules, value)| rules.named(&value.unmark_deep().0)).unwrap_or_default()
 }
 
-/// What an instance names, and what it is a part of.
-fn words_named<'a>(
+/// What an instance is a part of with this value.
+pub(crate) fn wholes<'a>(
     change: &'a Change,
     value: Option<&Value>,
     registry: &dyn RulesRegistry,
 ) -> BTreeSet<Word<'a>> {
     let rules = registry.resource(&change.address.resource.kind);
-    let whole = rules.zip(value).map(|(rules, value)| rules.part_of(&value.unmark_deep().0));
-    let named = named(change, value, registry).into_iter().map(|named| named.what);
-    named.chain(whole.unwrap_or_default()).map(|word| (change.cluster.as_str(), word)).collect()
+    let wholes = rules.zip(value).map(|(rules, value)| rules.part_of(&value.unmark_deep().0));
+    wholes.into_iter().flatten().map(|word| (change.cluster.as_str(), word)).collect()
+}
+
+/// What an instance names, and what it is a part of.
+pub(crate) fn words_named<'a>(
+    change: &'a Change,
+    value: Option<&Value>,
+    registry: &dyn RulesRegistry,
+) -> BTreeSet<Word<'a>> {
+    let mut words = wholes(change, value, registry);
+    let named = named(change, value, registry).into_iter();
+    words.extend(named.map(|named| (change.cluster.as_str(), named.what)));
+    words
 }
 
 /// Whether an instance is replaced by an object of another name.

@@ -9,7 +9,7 @@ use pve_model::plan::{Action, Change, Plan};
 use pve_model::rules::{Hold, KindRules, RulesRegistry};
 
 use crate::batches::{self, Late};
-use crate::naming::{Word, by_word, is_destroyed, is_same_kind, known_as, named};
+use crate::naming::{Word, by_word, identity, is_destroyed, is_same_kind, known_as, named};
 use crate::order::waits_for;
 use crate::revision::connects;
 use crate::succession;
@@ -125,7 +125,7 @@ fn held(plan: &Plan, registry: &dyn RulesRegistry) -> Vec<Diagnostic> {
         return Vec::new();
     }
     for (holder, change) in changes.iter().enumerate() {
-        let own = known_as(change, change.before.as_ref(), registry);
+        let own = identity(change, change.before.as_ref(), registry);
         for named in named(change, change.before.as_ref(), registry) {
             let word: Word<'_> = (change.cluster.as_str(), named.what);
             for victim in gone.get(&word).into_iter().flatten().filter(|victim| **victim != holder) {
@@ -206,7 +206,7 @@ fn told_of_held(
             heir.address
         ),
         _ if is_staged(first, registry) => format!("{}.", replacing(&first.address)),
-        _ => format!("Take it out of {} in a run of its own first, or keep it.", first.address),
+        _ => format!("Put {address} back as it was, or let go of {what} in {} first.", first.address),
     };
     obstacle(summary, &detail, &hint)
 }

@@ -13,19 +13,17 @@ use crate::deferral::waits_for_change;
 use crate::difference::{is_settable, same};
 use crate::evaluation::{Evaluation, Inputs, Instance, ResourceValues};
 use crate::graph::{Graph, Item};
-use crate::instance::{Configured, Forced, change, configure, mark_by_schema, plan_instance};
+use crate::instance::{Configured, configure, mark_by_schema};
 use crate::kinds::rules_of;
-use crate::naming::is_renamed;
 use crate::order::propagate_create_before_destroy;
+use crate::parts;
 use crate::planning::{DataRequest, ImportRequest, Observed, Options};
 use crate::revision::Revision;
 use crate::selection::Selection;
-use crate::triggers::is_triggered;
-use crate::{parts, protection};
 
 /// Collects changes while declarations are evaluated.
 pub struct Planner<'a> {
-    graph: &'a Graph,
+    pub(crate) graph: &'a Graph,
     /// The state after moves.
     pub state: &'a State,
     pub(crate) observed: &'a Observed,
@@ -38,9 +36,9 @@ pub struct Planner<'a> {
     /// The rules of all kinds.
     pub(crate) registry: &'a dyn RulesRegistry,
     /// What is planned otherwise than it asks for.
-    revision: &'a Revision,
+    pub(crate) revision: &'a Revision,
     /// Blocks that are replaced by creating first.
-    create_first: BTreeSet<ResourceAddress>,
+    pub(crate) create_first: BTreeSet<ResourceAddress>,
     /// Changes so far.
     pub changes: Vec<Change>,
     /// What each change needs, by its place.
@@ -159,138 +157,7 @@ impl<'a> Planner<'a> {
         if follows { self.followed.push(drift) } else { self.drift.push(drift) }
     }
 
-    fn managed(
-        &mut self,
-        evaluation: &Evaluation<'_>,
-        instance: &Instance<'_>,
-    ) -> Result<Value, Vec<Diagnostic>> {
-        let address = &instance.address;
-        self.seen.insert(address.clone());
-        let rules = rules_of(evaluation, instance)?;
-        if self.options.generated.contains(&address.resource) {
-            return self.only_read(evaluation, instance, rules);
-        }
-        let record = self.state.current(address);
-        if let Some(record) = record {
-            self.note_drift(address, record, rules);
-        }
-        let present = record.and_then(|record| self.present(address, record, rules));
-        if self.options.mode != PlanMode::Normal || !self.selection.includes(address, instance.place) {
-            return Ok(self.unplanned(present, rules));
-        }
-        let problems = evaluation.conditions(
-            &instance.resource.lifecycle.preconditions,
-            instance.module,
-            &address.resource.module,
-            instance.repetition,
-            None,
-        );
-        if problems.iter().any(Diagnostic::is_error) {
-            return Err(problems);
-        }
-        let mut configured = configure(evaluation, instance, rules)?;
-        configured.leaves = self.revision.leaving.get(address).cloned().unwrap_or_default();
-        self.stated.insert(address.clone(), parts::connections(rules, &configured.config));
-        self.warnings.extend(configured.warnings.iter().map(|found| (address.clone(), found.clone())));
-        let provider = evaluation.inputs.configuration.provider_address(instance.module, instance.resource);
-        let importing = match self.importing(evaluation, address, present.is_some()) {
-            // What is still to be read may tell the id.
-            Err(_) if !self.data_requests.is_empty() => return Ok(self.unplanned(present, rules)),
-            importing => importing?,
-        };
-        let before = match &importing {
-            Some(id) => match self.observed.imports.get(address) {
-                Some(value) => {
-                    let adopted = rules.adopted(value, &configured.config.unmark_deep().0);
-                    Some(mark_by_schema(&adopted, rules).mark_sensitive_at(&configured.sensitive))
-                }
-                None => {
-                    let request = ImportRequest { address: address.clone(), provider, id: id.clone() };
-                    self.import_requests.push(request);
-                    return Ok(pve_model::Value::unknown(rules.schema().block.implied_type()));
-                }
-            },
-            None => present.map(|present| self.revision.reduced(address, present, rules)),
-        };
-        let forced = Forced {
-            tainted: record.is_some_and(|record| record.tainted),
-            requested: self.options.replace.contains(address),
-            triggered: is_triggered(&self.changes, evaluation, instance),
-            due: self.revision.due.contains(address),
-            lost: self.revision.lost.get(address).copied(),
-        };
-        let block = self.graph.nodes[instance.place].resource_address();
-        let mut create_first = block.as_ref().is_some_and(|block| self.create_first.contains(block));
-        let mut planned = plan_instance(instance, rules, before.as_ref(), &configured, forced, create_first)?;
-        if planned.action == Action::Update {
-            planned.notes.extend(self.revision.note(address));
-        }
-        let renamed = is_renamed(&planned, rules, before.as_ref());
-        let needs = self.graph.resources_needed(instance.place);
-        if renamed && rules.makes_room_first() && !self.comes_after_replaced(&needs) {
-            (planned.action, create_first) = (Action::CreateThenDelete, true);
-        }
-        if planned.action == Action::CreateThenDelete
-            && let Some(fault) = protection::never_beside(instance, rules, before.as_ref(), &planned.after)
-        {
-            return Err(vec![fault]);
-        }
-        let mut change = change(instance, provider, before, planned);
-        change.importing = importing;
-        change.create_before_destroy = create_first;
-        self.keep_dependencies(instance.place, &mut change);
-        let after = change.after.clone();
-        let mut problems = self.postconditions(evaluation, instance, after.as_ref());
-        problems.extend(crate::provisioning::check(evaluation, instance));
-        if problems.iter().any(Diagnostic::is_error) {
-            return Err(problems);
-        }
-        self.push(change, needs);
-        Ok(after.unwrap_or_else(crate::scope::unevaluated))
-    }
-
-    /// Asks for the object of a block that says nothing yet.
-    fn only_read(
-        &mut self,
-        evaluation: &Evaluation<'_>,
-        instance: &Instance<'_>,
-        rules: &dyn KindRules,
-    ) -> Result<Value, Vec<Diagnostic>> {
-        let address = &instance.address;
-        match crate::imports::id_for(evaluation, address) {
-            // What is still to be read may tell the id.
-            Err(found) if self.data_requests.is_empty() => return Err(found),
-            Ok(Some(id)) if !self.observed.imports.contains_key(address) => {
-                let configuration = evaluation.inputs.configuration;
-                let provider = configuration.provider_address(instance.module, instance.resource);
-                self.import_requests.push(ImportRequest { address: address.clone(), provider, id });
-            }
-            _ => {}
-        }
-        Ok(self.unplanned(None, rules))
-    }
-
-    /// Whether something that is needed is destroyed before it is made anew: what needs it must be gone by then.
-    fn comes_after_replaced(&self, needs: &[ResourceAddress]) -> bool {
-        let (mut open, mut seen) = (needs.to_vec(), BTreeSet::new());
-        while let Some(needed) = open.pop() {
-            let places = (0..self.changes.len()).filter(|at| self.changes[*at].address.resource == needed);
-            for at in places.filter(|at| seen.insert(*at)) {
-                if self.changes[at].action == Action::DeleteThenCreate {
-                    return true;
-                }
-                open.extend(self.needs[at].iter().cloned());
-            }
-        }
-        false
-    }
-
-    fn keep_dependencies(&self, place: usize, change: &mut Change) {
-        let needed = self.graph.resources_needed(place).into_iter();
-        change.dependencies = needed.filter(|needed| needed.mode == ResourceMode::Managed).collect();
-    }
-
-    fn postconditions(
+    pub(crate) fn postconditions(
         &self,
         evaluation: &Evaluation<'_>,
         instance: &Instance<'_>,
@@ -299,23 +166,6 @@ impl<'a> Planner<'a> {
         let conditions = &instance.resource.lifecycle.postconditions;
         let module = &instance.address.resource.module;
         evaluation.conditions(conditions, instance.module, module, instance.repetition, value)
-    }
-
-    /// The value of an instance that this plan leaves alone.
-    fn unplanned(&self, present: Option<Value>, rules: &dyn KindRules) -> Value {
-        present.unwrap_or_else(|| Value::unknown(rules.schema().block.implied_type()))
-    }
-
-    fn importing(
-        &self,
-        evaluation: &Evaluation<'_>,
-        address: &InstanceAddress,
-        exists: bool,
-    ) -> Result<Option<String>, Vec<Diagnostic>> {
-        if exists {
-            return Ok(None);
-        }
-        crate::imports::id_for(evaluation, address)
     }
 
     fn data_source(

@@ -16,9 +16,12 @@ use crate::findings::once;
 use crate::graph::{Graph, Item};
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
+use crate::restoration::Restored;
 use crate::revision::{Revision, revised};
 use crate::selection;
-use crate::{leftovers, moves, naming, obstacles, parts, protection, remarks, staging, succession};
+use crate::{
+    leftovers, moves, naming, obstacles, parts, protection, remarks, restoration, staging, succession,
+};
 
 /// What was asked for, beside the mode.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +45,9 @@ pub struct Options {
 pub struct Observed {
     /// Managed instances that were read: their values, `None` when they are gone.
     pub instances: BTreeMap<InstanceAddress, Option<Value>>,
-    /// Those of them whose earlier changes still wait for a reboot: they were read as they run.
+    /// Deposed objects that a plan may take back, by their names: their values, `None` when they are gone.
+    pub deposed: BTreeMap<(InstanceAddress, String), Option<Value>>,
+    /// Those of the instances whose earlier changes still wait for a reboot: they were read as they run.
     pub waiting: BTreeSet<InstanceAddress>,
     /// What was seen of managed instances beside their values.
     pub beside: BTreeMap<InstanceAddress, Beside>,
@@ -74,12 +79,15 @@ impl Observed {
             moved.instances.remove(from);
             moved.waiting.remove(from);
             moved.beside.remove(from);
+            moved.deposed.retain(|(address, _), _| address != from);
         }
         for (from, to) in moves.iter().filter(|(from, to)| shape(from) == shape(to)) {
             let to = || to.clone();
             moved.instances.extend(self.instances.get(from).map(|read| (to(), read.clone())));
             moved.waiting.extend(self.waiting.get(from).map(|_| to()));
             moved.beside.extend(self.beside.get(from).map(|beside| (to(), beside.clone())));
+            let deposed = self.deposed.iter().filter(|((address, _), _)| address == from);
+            moved.deposed.extend(deposed.map(|((_, name), read)| ((to(), name.clone()), read.clone())));
         }
         Cow::Owned(moved)
     }
@@ -128,6 +136,8 @@ pub struct Planning {
     pub doubts: Vec<Diagnostic>,
     /// Instances that move before anything else: from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
+    /// Deposed objects that are the present ones of their instances again before anything else, by their names.
+    pub restored: Restored,
     /// What `-keep-protected` leaves alone.
     pub kept: Vec<InstanceAddress>,
 }
@@ -155,7 +165,8 @@ fn plan_with(
     options: &Options,
     revision: &Revision,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    let (state, moved, mut found) = moves::apply(inputs.configuration, present);
+    let (mut state, moved, mut found) = moves::apply(inputs.configuration, present);
+    restoration::apply(&mut state, &revision.restored);
     if !options.targets.is_empty() && !options.excludes.is_empty() {
         let detail = "-target names what a plan is about, -exclude what it is not about: give one of them.";
         found.push(Diagnostic::error_without_span("-target and -exclude exclude each other", detail));
@@ -164,7 +175,10 @@ fn plan_with(
         return Err(found);
     }
     let registry = inputs.registry;
-    let observed_there = observed.moved(&moved, registry);
+    let mut observed_there = observed.moved(&moved, registry);
+    if !revision.restored.is_empty() {
+        restoration::observe(observed_there.to_mut(), &revision.restored);
+    }
     let mut planner = Planner::new(graph, &inputs, &state, &observed_there, options, revision);
     let mut evaluation = Evaluation::new(inputs, graph);
     evaluation.run(&mut planner);
@@ -185,6 +199,7 @@ fn plan_with(
         return plan_with(inputs, graph, present, observed, options, &revision);
     }
     staging::tell_due(&mut planner, &revision.due, registry);
+    restoration::tell(&mut planner.changes, &revision.restored);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
@@ -206,7 +221,9 @@ fn plan_with(
         return Err(found);
     }
     let doubts = obstacles::obstacles(&plan, registry);
-    Ok(Outcome::Planned(Box::new(Planning { plan, warnings: once(found), doubts, moves: moved, kept })))
+    let restored = revision.restored.clone();
+    let warnings = once(found);
+    Ok(Outcome::Planned(Box::new(Planning { plan, warnings, doubts, moves: moved, restored, kept })))
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown

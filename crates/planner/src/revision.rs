@@ -8,13 +8,19 @@ use pve_model::rules::{Hold, KindRules, Named, RulesRegistry};
 use pve_model::{InstanceAddress, Path, Value, ValueKind};
 
 use crate::evaluation::Evaluation;
-use crate::naming::{Word, by_word, identity, is_destroyed, known_as, named};
+use crate::naming::{Word, by_word, identity, is_destroyed, named, wholes, words_named};
 use crate::planner::Planner;
+use crate::restoration::{Restored, restorable};
 use crate::staging;
 
 /// What is planned otherwise than its own values ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Revision {
+    /// The deposed objects that are taken back.
+    pub restored: Restored,
+    /// What is destroyed before it is made anew, although an object of another name is made first otherwise: it needs what
+    /// takes the place of something that it is in the way of.
+    pub gone_first: BTreeSet<InstanceAddress>,
     /// What is made anew since it applies what others stage.
     pub due: BTreeSet<InstanceAddress>,
     /// What is made anew with something else, and why.
@@ -35,32 +41,48 @@ pub fn revised(present: &Revision, planner: &Planner<'_>, evaluation: &Evaluatio
         return None;
     }
     let mut revision = present.clone();
+    let registry = evaluation.inputs.registry;
+    revision.restored.extend(restorable(planner, registry));
+    // Of what those are, everything else is planned otherwise.
+    if revision != *present {
+        return Some(revision);
+    }
     revision.due.extend(staging::due(planner, evaluation));
     let changes: Vec<&Change> = planner.changes.iter().filter(|change| change.deposed.is_none()).collect();
-    let around = Around::of(&changes, evaluation.inputs.registry);
-    if !around.gone.is_empty() {
-        for change in changes.iter().filter(|change| matches!(change.action, Action::NoOp | Action::Update)) {
-            if let Some(why) = around.lost(change) {
-                revision.lost.entry(change.address.clone()).or_insert(why);
-            }
-            for path in around.left(change) {
-                revision.leaving.entry(change.address.clone()).or_default().insert(path);
-            }
-            match around.taken_out(change) {
-                Taken::All => {
-                    revision.lost.entry(change.address.clone()).or_insert(OF_NAMED);
-                }
-                Taken::Some(words) => {
-                    revision.reduced.entry(change.address.clone()).or_default().extend(words);
-                }
-                Taken::None => {}
-            }
-        }
+    let around = Around::of(&changes, registry);
+    for change in changes.iter().filter(|change| matches!(change.action, Action::NoOp | Action::Update)) {
+        revision.take_in(change, &around);
     }
+    let early = planner.changes.iter().zip(&planner.needs).filter(|(change, needs)| {
+        change.action == Action::CreateThenDelete
+            && (around.names_late(change) || planner.needs_any(needs, &|needed| around.is_late(needed)))
+    });
+    revision.gone_first.extend(early.map(|(change, _)| change.address.clone()));
     (revision != *present).then_some(revision)
 }
 
 impl Revision {
+    /// What becomes of an instance by what is destroyed and made around it.
+    fn take_in<'a>(&mut self, change: &'a Change, around: &Around<'a>) {
+        let address = || change.address.clone();
+        for path in around.left(change) {
+            self.leaving.entry(address()).or_default().insert(path);
+        }
+        if around.gone.is_empty() {
+            return;
+        }
+        if let Some(why) = around.lost(change) {
+            self.lost.entry(address()).or_insert(why);
+        }
+        match around.taken_out(change) {
+            Taken::All => {
+                self.lost.entry(address()).or_insert(OF_NAMED);
+            }
+            Taken::Some(words) => self.reduced.entry(address()).or_default().extend(words),
+            Taken::None => {}
+        }
+    }
+
     /// An instance as it is by the time that it is changed.
     pub fn reduced(&self, address: &InstanceAddress, present: Value, rules: &dyn KindRules) -> Value {
         let Some(words) = self.reduced.get(address).filter(|_| !self.lost.contains_key(address)) else {
@@ -119,6 +141,8 @@ struct Around<'a> {
     registry: &'a dyn RulesRegistry,
     gone: BTreeMap<Word<'a>, Vec<usize>>,
     made: BTreeMap<Word<'a>, Vec<usize>>,
+    /// What is made as a part of something: what that is, and what it names.
+    joining: Vec<(BTreeSet<Word<'a>>, Vec<Named>)>,
 }
 
 impl<'a> Around<'a> {
@@ -126,27 +150,27 @@ impl<'a> Around<'a> {
         let gone = by_word(changes, |change| {
             identity(change, change.before.as_ref().filter(|_| is_destroyed(change)), registry)
         });
-        if gone.is_empty() {
-            return Around { changes, registry, gone, made: BTreeMap::new() };
-        }
         let makes = |change: &Change| change.action == Action::Create || change.action.replaces();
         let made = by_word(changes, |change| {
             identity(change, change.after.as_ref().filter(|_| makes(change)), registry)
         });
-        Around { changes, registry, gone, made }
+        let joining = changes.iter().filter(|change| change.action == Action::Create).map(|change| {
+            let after = change.after.as_ref();
+            (wholes(change, after, registry), named(change, after, registry))
+        });
+        let joining = joining.filter(|(wholes, named)| !wholes.is_empty() && !named.is_empty()).collect();
+        Around { changes, registry, gone, made, joining }
     }
 
     /// Why an instance is made anew, if something that it is a part of, or rests on, is.
     fn lost(&self, change: &'a Change) -> Option<&'static str> {
-        let rules = self.registry.resource(&change.address.resource.kind)?;
         let words = |value: Option<&Value>, rests: bool| -> BTreeSet<Word<'a>> {
-            let Some(value) = value.filter(|_| !rests) else {
-                let named = named(change, value, self.registry).into_iter();
-                let rested = named.filter(|named| named.hold == Hold::RestsOn);
-                return rested.map(|named| (change.cluster.as_str(), named.what)).collect();
-            };
-            let wholes = rules.part_of(&value.unmark_deep().0);
-            wholes.into_iter().map(|whole| (change.cluster.as_str(), whole)).collect()
+            if !rests {
+                return wholes(change, value, self.registry);
+            }
+            let named = named(change, value, self.registry).into_iter();
+            let rested = named.filter(|named| named.hold == Hold::RestsOn);
+            rested.map(|named| (change.cluster.as_str(), named.what)).collect()
         };
         [(false, OF_A_PART), (true, OF_SETTINGS)].into_iter().find_map(|(rests, why)| {
             let before = words(change.before.as_ref(), rests);
@@ -205,38 +229,74 @@ impl<'a> Around<'a> {
         self.gone.get(word).into_iter().flatten().any(goes_along)
     }
 
-    /// The attributes that name what is destroyed for good, and keep it from that.
+    /// Whether what a change makes is not there before something else is gone.
+    fn is_late(&self, change: &Change) -> bool {
+        let takes_over = || {
+            let made = identity(change, change.after.as_ref(), self.registry);
+            made.iter().any(|word| self.gone.contains_key(word))
+        };
+        match change.action {
+            Action::DeleteThenCreate => true,
+            Action::Create => takes_over(),
+            _ => false,
+        }
+    }
+
+    /// Whether an instance names something of that sort by its text.
+    fn names_late(&self, change: &'a Change) -> bool {
+        let words = words_named(change, change.after.as_ref(), self.registry);
+        let makers = words.iter().filter_map(|word| self.made.get(word)).flatten();
+        makers.map(|maker| self.changes[*maker]).any(|maker| self.is_late(maker))
+    }
+
+    /// The attributes that name what is destroyed for good and keep it from that, or what a membership that is made takes the
+    /// instance out of.
     fn left(&self, change: &'a Change) -> Vec<Path> {
-        let own = known_as(change, change.before.as_ref(), self.registry);
+        let own = identity(change, change.before.as_ref(), self.registry);
         let named = named(change, change.after.as_ref(), self.registry).into_iter();
         let keeps = named.filter(|named| named.hold == Hold::Keeps && named.path.0.len() == 1);
         let kept = keeps.filter(|named| {
             let word = (change.cluster.as_str(), named.what.clone());
             let is_gone = self.gone.contains_key(&word) && !self.made.contains_key(&word);
-            is_gone && !is_linked(self.changes, &own, &named.what, self.registry)
+            (is_gone || self.is_taken_elsewhere(&own, named))
+                && !is_linked(self.changes, &own, &named.what, self.registry)
         });
         kept.map(|named| named.path).collect()
     }
+
+    /// Whether something that is made brings an instance to another thing of the sort that it names so.
+    fn is_taken_elsewhere(&self, own: &BTreeSet<Word<'a>>, held: &Named) -> bool {
+        let is_other = |named: &Named| named.path == held.path && named.what != held.what;
+        self.joining.iter().any(|(wholes, named)| !wholes.is_disjoint(own) && named.iter().any(is_other))
+    }
 }
 
-/// Whether something that goes is what connects an instance with `what`.
+/// Whether something that goes, or goes over to another thing, is what connects an instance with `what`.
 fn is_linked(
     changes: &[&Change],
     own: &BTreeSet<Word<'_>>,
     what: &str,
     registry: &dyn RulesRegistry,
 ) -> bool {
-    changes.iter().filter(|other| is_destroyed(other)).any(|link| connects(link, own, what, registry))
+    let lets_go = |link: &&&Change| {
+        let still = || named(link, link.after.as_ref(), registry).iter().any(|named| named.what == what);
+        is_destroyed(link) || link.action == Action::Update && !still()
+    };
+    changes.iter().filter(lets_go).any(|link| connects(link, own, what, registry))
 }
 
-/// Whether this is what connects an instance, by what that is known as, with `what`: a membership.
+/// Whether this is a part of an instance that is `own`, and connects it with `what`: a membership.
 pub(crate) fn connects(
     link: &Change,
     own: &BTreeSet<Word<'_>>,
     what: &str,
     registry: &dyn RulesRegistry,
 ) -> bool {
-    let named = named(link, link.before.as_ref(), registry);
-    let is_own = |word: &str| own.contains(&(link.cluster.as_str(), word.to_string()));
-    named.iter().any(|named| named.what == what) && named.iter().any(|named| is_own(&named.what))
+    let before = link.before.as_ref();
+    named(link, before, registry).iter().any(|named| named.what == what)
+        && !wholes(link, before, registry).is_disjoint(own)
 }
+
+#[cfg(test)]
+#[path = "revision_tests.rs"]
+mod tests;

@@ -91,7 +91,7 @@ pub async fn run(global: &GlobalOptions, options: &PlanOptions) -> Ended {
 
 /// What `-detailed-exitcode` counts, as Terraform does.
 fn has_changes(planning: &Planning) -> bool {
-    planning.plan.has_changes() || !planning.moves.is_empty()
+    planning.plan.has_changes() || !planning.moves.is_empty() || !planning.restored.is_empty()
 }
 
 /// Makes the plan that the options ask for.

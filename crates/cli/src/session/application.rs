@@ -11,8 +11,8 @@ use pve_executor::ports::{Journal, JournalError, Provider, Provisioners, Resolve
 use pve_executor::{Outcome, Reporter};
 use pve_model::codec::encode;
 use pve_model::event::{
-    ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, Operation, OutputsRecorded,
-    Payload, PlanApproved, RunFinished, RunResult,
+    ConfigurationRecorded, InstanceMoved, InstanceObserved, InstanceRemoved, InstanceRestored, Operation,
+    OutputsRecorded, Payload, PlanApproved, RunFinished, RunResult,
 };
 use pve_model::plan::{Plan, Step};
 use pve_model::provisioner::Provision;
@@ -24,7 +24,7 @@ use pve_planner::resolution::Resolution;
 use pve_state::Writer;
 use sha2::{Digest, Sha256};
 
-use super::known::{before_moves, identified, unspoken, unspoken_at};
+use super::known::{before_moves, identified, known_of, unspoken, unspoken_at};
 use super::preflight;
 use crate::backend::LogHome;
 use crate::failure::Failure;
@@ -244,12 +244,16 @@ impl Application<'_> {
         Ok(Applied { outcome, problems, unrecorded })
     }
 
-    /// What was found and decided before anything is done: moves, changes from outside, imports.
+    /// What was found and decided before anything is done: moves, what is taken back, changes from outside, imports.
     fn takings(&self, state: &State, provider: &dyn Provider) -> Vec<Payload> {
         let moves = self.planning.moves.iter();
         let mut payloads: Vec<Payload> = moves
             .map(|(from, to)| Payload::InstanceMoved(InstanceMoved { from: from.clone(), to: to.clone() }))
             .collect();
+        let taken_back = self.planning.restored.iter();
+        payloads.extend(taken_back.map(|(address, deposed)| {
+            Payload::InstanceRestored(InstanceRestored { address: address.clone(), deposed: deposed.clone() })
+        }));
         let plan = &self.planning.plan;
         for drift in plan.drift.iter().chain(&plan.followed) {
             let address = drift.address.clone();
@@ -257,7 +261,7 @@ impl Application<'_> {
                 payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed: None }));
                 continue;
             };
-            let Some(known) = state.current(before_moves(self.planning, &address)) else { continue };
+            let Some(known) = known_of(self.planning, state, &address) else { continue };
             let record = self.record_of(&address, value, Some(known), provider);
             payloads.push(Payload::InstanceObserved(InstanceObserved { address, deposed: None, record }));
         }

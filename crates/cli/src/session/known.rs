@@ -57,7 +57,8 @@ pub fn identified(
     };
     let news = state.instances.iter().filter_map(|(from, instance)| {
         let (known, address) = (instance.current.as_ref()?, after_moves(from));
-        if drift().any(|drift| drift.address == address) {
+        // What was seen is what another object had.
+        if planning.restored.contains_key(&address) || drift().any(|drift| drift.address == address) {
             return None;
         }
         let identity = identities.get(&address).cloned().or_else(|| known.identity.clone());
@@ -71,4 +72,17 @@ pub fn identified(
 /// The address that the state has an instance at before a plan moves it.
 pub(super) fn before_moves<'a>(planning: &'a Planning, address: &'a InstanceAddress) -> &'a InstanceAddress {
     planning.moves.iter().find(|(_, to)| to == address).map_or(address, |(from, _)| from)
+}
+
+/// What the state has of an instance that a plan is about, by its address there: of one that is taken back what it was.
+pub(super) fn known_of<'s>(
+    planning: &Planning,
+    state: &'s State,
+    address: &InstanceAddress,
+) -> Option<&'s InstanceRecord> {
+    let instance = state.instances.get(before_moves(planning, address))?;
+    match planning.restored.get(address) {
+        Some(deposed) => instance.deposed.get(deposed),
+        None => instance.current.as_ref(),
+    }
 }

@@ -57,7 +57,8 @@ pub fn is_needed(planning: &Planning) -> bool {
     let imports =
         plan.changes.iter().any(|change| change.importing.is_some() && change.action == Action::NoOp);
     let refreshed = plan.mode == PlanMode::RefreshOnly && !plan.followed.is_empty();
-    !plan.is_empty() || !planning.moves.is_empty() || !plan.drift.is_empty() || imports || refreshed
+    let takings = !planning.moves.is_empty() || !planning.restored.is_empty();
+    !plan.is_empty() || takings || !plan.drift.is_empty() || imports || refreshed
 }
 
 /// Refuses a plan of which the provider knows that it will refuse it, and notes what it has to say of one that it will not.

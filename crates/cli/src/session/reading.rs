@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt as _;
 use pve_executor::ports::{Provider, ProviderError, ReadRequest};
 use pve_model::rules::RulesRegistry as _;
-use pve_model::state::State;
+use pve_model::state::{InstanceRecord, InstanceState, State};
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 use pve_planner::planning::{DataRequest, ImportRequest, Observed, Options, Outcome as Planned, plan};
 use pve_planner::resolution::{provider_configurations, recorded_value};
@@ -40,34 +40,23 @@ pub async fn observe(
     parallelism: usize,
 ) -> Result<Observed, Failure> {
     let selection = Selection::new(&workspace.graph, options);
-    let requests: Vec<(InstanceAddress, ReadRequest)> = state
+    let requests: Vec<(Seen, ReadRequest)> = state
         .instances
         .iter()
         .filter(|(address, _)| selection.looks_at(&workspace.graph, address))
-        .filter_map(|(address, instance)| {
-            let record = instance.current.as_ref()?;
-            let prior = recorded_at(workspace, state, address)?.unmark_deep().0;
-            let request = ReadRequest {
-                address: address.clone(),
-                provider: record.provider.clone(),
-                prior,
-                identity: record.identity.clone(),
-            };
-            Some((address.clone(), request))
-        })
+        .flat_map(|(address, instance)| read_requests(workspace, address, instance))
         .collect();
     let _waiting = Waiting::on(format!("Reading {} objects from the cluster", requests.len()));
-    let read = |(address, request): (InstanceAddress, ReadRequest)| async move {
-        (address, provider.read(request).await)
-    };
+    let read = |(seen, request): (Seen, ReadRequest)| async move { (seen, provider.read(request).await) };
     let read: BTreeMap<_, _> =
         futures::stream::iter(requests).map(read).buffer_unordered(parallelism.max(1)).collect().await;
-    let mut instances = BTreeMap::new();
+    let (mut instances, mut deposed) = (BTreeMap::new(), BTreeMap::new());
     let mut faults = Vec::new();
-    for (address, value) in read {
-        match value {
-            Ok(value) => drop(instances.insert(address, value)),
-            Err(error) => faults.push((address, error)),
+    for ((address, name), value) in read {
+        match (value, name) {
+            (Ok(value), None) => drop(instances.insert(address, value)),
+            (Ok(value), Some(name)) => drop(deposed.insert((address, name), value)),
+            (Err(error), _) => faults.push((address, error)),
         }
     }
     if !faults.is_empty() {
@@ -80,7 +69,32 @@ pub async fn observe(
     let waiting = instances.keys().filter(|address| provider.waits(address)).cloned().collect();
     let beside = instances.keys().filter_map(|address| Some((address.clone(), provider.beside(address)?)));
     let beside = beside.collect();
-    Ok(Observed { instances, waiting, beside, ..Observed::default() })
+    Ok(Observed { instances, deposed, waiting, beside, ..Observed::default() })
+}
+
+/// An object that is read: an instance, or a deposed one of it by its name.
+type Seen = (InstanceAddress, Option<String>);
+
+/// What is read of an instance. Of its deposed objects those that a plan may take back.
+fn read_requests(
+    workspace: &Workspace,
+    address: &InstanceAddress,
+    instance: &InstanceState,
+) -> Vec<(Seen, ReadRequest)> {
+    let Some(rules) = workspace.registry.resource(&address.resource.kind) else { return Vec::new() };
+    let current = instance.current.iter().map(|record| (None, record));
+    let deposed = instance.deposed.iter().filter(|_| rules.makes_room_first());
+    let all = current.chain(deposed.map(|(name, record)| (Some(name.clone()), record)));
+    let request = |(name, record): (Option<String>, &InstanceRecord)| {
+        let request = ReadRequest {
+            address: address.clone(),
+            provider: record.provider.clone(),
+            prior: recorded_value(record, rules).unmark_deep().0,
+            identity: record.identity.clone(),
+        };
+        ((address.clone(), name), request)
+    };
+    all.map(request).collect()
 }
 
 /// What the state has of an instance, marked.

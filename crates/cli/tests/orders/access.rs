@@ -155,3 +155,36 @@ resource "proxmox_virtual_environment_group" "g" {{
     };
     assert_eq!((roles("bob@pve"), roles("gg")), (vec!["r2"], vec!["r2"]));
 }
+
+fn token(label: &str, name: &str, names: &str) -> String {
+    format!(
+        r#"
+resource "proxmox_user_token" "{label}" {{
+  user_id    = "root@pam"
+  token_name = "{name}"
+}}
+resource "proxmox_acl" "a" {{
+  token_id = {names}
+  role_id  = "PVEAuditor"
+  path     = "/vms"
+}}
+"#
+    )
+}
+
+/// It is another token, with another secret: what it may goes with the old one, and is given to the new one.
+#[test]
+fn what_a_token_may_is_given_anew_to_the_one_that_takes_its_place() {
+    let (own, other) = ("\"root@pam!one\"", "\"root@pam!two\"");
+    for (first, second) in [
+        (token("t", "one", "proxmox_user_token.t.id"), token("u", "one", "proxmox_user_token.u.id")),
+        (token("t", "one", own), token("u", "one", own)),
+        (token("t", "one", "proxmox_user_token.t.id"), token("t", "two", "proxmox_user_token.t.id")),
+        (token("t", "one", own), token("t", "two", other)),
+    ] {
+        let (cluster, _project) = one_apply(&first, &second);
+        let given = cluster.get("/access/acl").to_string();
+        let name = if second.contains("two") { "root@pam!two" } else { "root@pam!one" };
+        assert!(given.contains(name), "{given}");
+    }
+}

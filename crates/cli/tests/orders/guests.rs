@@ -184,3 +184,56 @@ fn a_membership_goes_over_to_the_pool_that_a_run_which_broke_off_has_made() {
     assert_eq!(cluster.get("/pools/p2")["members"][0]["vmid"], 530);
     assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 1);
 }
+
+/// A guest is in one pool: it goes over, be it by its own `pool_id` or by a membership.
+#[test]
+fn a_guest_goes_to_another_pool_as_a_membership_and_its_own_pool_id_give_way_to_each_other() {
+    let two = "resource \"proxmox_virtual_environment_pool\" \"q\" { pool_id = \"qq\" }\n";
+    let own = |pool: &str| pool_of(pool) + two;
+    fn pool_of(label: &str) -> String {
+        pool("p", &format!("pool_id = proxmox_virtual_environment_pool.{label}.pool_id"))
+    }
+    let by_membership =
+        |label: &str| pool("p", "") + two + &membership().replace("pool.p.", &format!("pool.{label}."));
+    for (first, second, pool) in [
+        (own("p"), by_membership("q"), "qq"),
+        (by_membership("p"), own("q"), "qq"),
+        (own("q"), by_membership("p"), "pp"),
+    ] {
+        let (cluster, project) = one_apply(&first, &second);
+        assert!(!project.ok(&["plan"]).contains("Changed outside"));
+        assert_eq!(cluster.get(&format!("/pools/{pool}"))["members"][0]["vmid"], 530);
+    }
+}
+
+/// The old pool is there still, with the guest in it: it is taken back, and the new one goes.
+#[test]
+fn a_pool_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back() {
+    let own = pool("p", "pool_id = proxmox_virtual_environment_pool.p.pool_id");
+    let by_text = pool("p", "pool_id = \"pp\"");
+    // The run goes no further than the new pool, or than the old one without the guest.
+    for (main, joined) in [(pool("p", "") + membership(), 1), (own, 0), (by_text, 0)] {
+        for (method, path, at) in [("PUT", "/pools", joined), ("DELETE", "/pools*", 0)] {
+            let refused = FailureRule {
+                method: method.into(),
+                path: path.into(),
+                when: When::Nth(at),
+                how: How::Refuse { status: 500, reason: "no quorum".into() },
+            };
+            let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+            let project = project_with(&cluster, &main);
+            project.ok(&["apply", "--auto-approve"]);
+            settled(&project);
+            project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"pp\"", "\"p2\"")));
+            let said = project.fails(&["apply", "--auto-approve"]);
+            assert!(said.contains("no quorum"), "{said}");
+            project.write("main.tf", &format!("{PROVIDER}{main}"));
+            let said = project.ok(&["apply", "--auto-approve"]);
+            assert!(said.contains("is there still, and is taken back"), "{said}");
+            assert!(project.ok(&["log"]).contains("taken back, and what replaced it deposed"));
+            settled(&project);
+            assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
+            assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 1);
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Storages, and the disks of guests on them.
 
-use super::simulated::PROVIDER;
+use pve_simulator::{FailureRule, How, Options, When};
+
+use super::simulated::{Cluster, PROVIDER, project_with, settled};
 use super::{changed, is_refused, one_apply};
 
 fn storage(id: &str, path: &str, datastore: &str) -> String {
@@ -51,6 +53,33 @@ fn a_storage_under_another_name_is_there_before_the_disks_go_and_the_old_one_goe
     }
 }
 
+/// The run goes no further than the new storage: the disk is on the old one.
+#[test]
+fn a_storage_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back() {
+    let refused = FailureRule {
+        method: "POST".into(),
+        path: "/nodes/pve/qemu/540/move_disk".into(),
+        when: When::Nth(0),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let main = storage("dd", "/x", "proxmox_storage_directory.d.id");
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = project_with(&cluster, &main);
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"dd\"", "\"d2\"").replace("/x", "/y")));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("no quorum"), "{said}");
+    cluster.forget_requests();
+    project.write("main.tf", &format!("{PROVIDER}{main}"));
+    // A plan that is saved takes it back, too.
+    project.ok(&["plan", "-out", "saved"]);
+    project.ok(&["apply", "saved"]);
+    settled(&project);
+    let changes = cluster.requests().into_iter().filter(|it| it.method != "GET");
+    let changes: Vec<String> = changes.map(|it| format!("{} {}", it.method, it.path)).collect();
+    assert_eq!(changes, ["DELETE /storage/d2"]);
+}
+
 #[test]
 fn a_storage_does_not_go_while_a_guest_has_a_disk_on_it() {
     let by_reference = "proxmox_storage_directory.d.id";
@@ -63,5 +92,53 @@ fn a_storage_does_not_go_while_a_guest_has_a_disk_on_it() {
         // Together they go.
         project.write("main.tf", PROVIDER);
         project.ok(&["apply", "--auto-approve"]);
+    }
+}
+
+#[test]
+fn what_is_given_on_a_storage_or_a_pool_is_given_anew_with_it() {
+    let main = r#"
+resource "proxmox_storage_directory" "d" {
+  id   = "dd"
+  path = "/x"
+}
+resource "proxmox_virtual_environment_pool" "p" { pool_id = "pp" }
+resource "proxmox_acl" "s" {
+  path    = "/storage/dd"
+  user_id = "root@pam"
+  role_id = "PVEAuditor"
+  depends_on = [proxmox_storage_directory.d]
+}
+resource "proxmox_acl" "p" {
+  path    = "/pool/pp"
+  user_id = "root@pam"
+  role_id = "PVEAuditor"
+  depends_on = [proxmox_virtual_environment_pool.p]
+}
+resource "proxmox_pool_membership" "m" {
+  pool_id    = "pp"
+  storage_id = "dd"
+  depends_on = [proxmox_virtual_environment_pool.p, proxmox_storage_directory.d]
+}
+"#;
+    let by_reference = main.replace("/storage/dd\"", "/storage/${proxmox_storage_directory.d.id}\"");
+    for main in [main, &by_reference] {
+        let (cluster, project) = changed(main, main);
+        let given = |cluster: &Cluster| {
+            let given = cluster.get("/access/acl");
+            let paths = given.as_array().unwrap().iter().map(|given| given["path"].to_string());
+            let paths: std::collections::BTreeSet<String> = paths.collect();
+            (paths, cluster.get("/pools/pp")["members"][0]["storage"].clone())
+        };
+        let before = given(&cluster);
+        project.write("main.tf", &format!("{PROVIDER}{}", main.replace("/x", "/y")));
+        let said = project.ok(&["apply", "--auto-approve"]);
+        assert!(said.contains("Done: 3 added, 0 changed, 3 destroyed."), "{said}");
+        settled(&project);
+        assert_eq!(given(&cluster), before);
+        let said = project.ok(&["apply", "--auto-approve", "-replace", "proxmox_virtual_environment_pool.p"]);
+        assert!(said.contains("Done: 3 added, 0 changed, 3 destroyed."), "{said}");
+        settled(&project);
+        assert_eq!(given(&cluster), before);
     }
 }

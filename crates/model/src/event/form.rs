@@ -77,6 +77,7 @@ payload_kinds! {
     InstanceForgotten => "instance_forgotten",
     InstanceTainted => "instance_tainted",
     InstanceUntainted => "instance_untainted",
+    InstanceRestored => "instance_restored",
     OutputsRecorded => "outputs_recorded",
     LeaseTakenOver => "lease_taken_over",
     LogMoved => "log_moved",

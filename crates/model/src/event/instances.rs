@@ -45,6 +45,15 @@ pub struct InstanceMarked {
     pub address: InstanceAddress,
 }
 
+/// See [`Payload::InstanceRestored`](super::Payload::InstanceRestored).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceRestored {
+    /// The instance.
+    pub address: InstanceAddress,
+    /// The name that the object had while it was deposed; what stood in its place has it now.
+    pub deposed: String,
+}
+
 /// See [`Payload::OutputsRecorded`](super::Payload::OutputsRecorded).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputsRecorded {

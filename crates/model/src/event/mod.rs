@@ -15,7 +15,7 @@ pub use self::actions::{
     ProvisionerStarted, StepCompleted, TaskSubmitted,
 };
 pub use self::instances::{
-    InstanceMarked, InstanceMoved, InstanceObserved, InstanceRemoved, OutputsRecorded,
+    InstanceMarked, InstanceMoved, InstanceObserved, InstanceRemoved, InstanceRestored, OutputsRecorded,
 };
 pub use self::logs::{EventsMerged, KeysChanged, LeaseTakenOver, LogMoved, PassedOver, UnknownPayload};
 pub use self::runs::{ConfigurationRecorded, NO_CLUSTER, PlanApproved, RunFinished, RunResult, RunStarted};
@@ -93,6 +93,8 @@ pub enum Payload {
     InstanceTainted(InstanceMarked),
     /// An instance is not to be replaced after all.
     InstanceUntainted(InstanceMarked),
+    /// An object that was replaced and not destroyed yet is the present one again; what stood in its place is deposed.
+    InstanceRestored(InstanceRestored),
     /// The outputs of the root module.
     OutputsRecorded(OutputsRecorded),
     /// Somebody took the lease from a holder that did not renew it.

@@ -158,6 +158,14 @@ pub enum ProjectionError {
         /// The address after.
         to: Box<InstanceAddress>,
     },
+    /// A deposed object that is not there is the present one again.
+    #[error("event {sequence} takes back an object of {address} that the state before it does not have")]
+    NothingDeposed {
+        /// The event.
+        sequence: u64,
+        /// The instance.
+        address: Box<InstanceAddress>,
+    },
 }
 
 impl State {
@@ -242,6 +250,14 @@ impl State {
             Payload::InstanceMoved(moved) => self.rename(&moved.from, &moved.to, sequence)?,
             Payload::InstanceTainted(marked) => self.mark_tainted(&marked.address, true),
             Payload::InstanceUntainted(marked) => self.mark_tainted(&marked.address, false),
+            Payload::InstanceRestored(restored) => {
+                if !self.restore(&restored.address, &restored.deposed) {
+                    return Err(ProjectionError::NothingDeposed {
+                        sequence,
+                        address: Box::new(restored.address.clone()),
+                    });
+                }
+            }
             Payload::OutputsRecorded(recorded) => self.outputs = recorded.outputs.clone(),
             Payload::Unknown(unknown) => {
                 return Err(ProjectionError::UnknownKind {
@@ -258,6 +274,17 @@ impl State {
     /// The present object at an address.
     pub fn current(&self, address: &InstanceAddress) -> Option<&InstanceRecord> {
         self.instances.get(address)?.current.as_ref()
+    }
+
+    /// Makes a deposed object the present one, and the present one deposed under the same name. Whether there is such an
+    /// object.
+    pub fn restore(&mut self, address: &InstanceAddress, deposed: &str) -> bool {
+        let Some(instance) = self.instances.get_mut(address) else { return false };
+        let Some(restored) = instance.deposed.remove(deposed) else { return false };
+        if let Some(replaced) = instance.current.replace(restored) {
+            instance.deposed.insert(deposed.to_string(), replaced);
+        }
+        true
     }
 
     fn intend(&mut self, intent: &ActionIntended, since: i64) {

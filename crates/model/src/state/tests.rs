@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::event::{ActionFailed, ActionSucceeded, Actor, Claim, LogMoved, RunStarted, UnknownPayload};
+use crate::event::{
+    ActionFailed, ActionSucceeded, Actor, Claim, InstanceRestored, LogMoved, RunStarted, UnknownPayload,
+};
 
 fn event(sequence: u64, payload: Payload) -> Event {
     let actor = Actor { user: "ops".into(), host: "desk".into(), version: "0".into() };
@@ -71,6 +73,28 @@ fn a_failed_replacement_brings_the_deposed_object_back() {
     let instance = &state.instances[&"a.b".parse().unwrap()];
     assert_eq!(instance.current, Some(record("old")));
     assert!(instance.deposed.is_empty());
+}
+
+#[test]
+fn a_deposed_object_that_is_restored_changes_places_with_the_present_one() {
+    let restored = || {
+        let deposed = "d".into();
+        Payload::InstanceRestored(InstanceRestored { address: "a.b".parse().unwrap(), deposed })
+    };
+    let mut events = vec![
+        event(1, intent(1, None)),
+        event(2, done(1, "old")),
+        event(3, intent(2, Some("d"))),
+        event(4, done(2, "new")),
+        event(5, restored()),
+    ];
+    let state = State::project(&events).unwrap();
+    let instance = &state.instances[&"a.b".parse().unwrap()];
+    assert_eq!(instance.current, Some(record("old")));
+    assert_eq!(instance.deposed, [("d".to_string(), record("new"))].into());
+    events.drain(2..4);
+    events[2].sequence = 3;
+    assert!(matches!(State::project(&events), Err(ProjectionError::NothingDeposed { sequence: 3, .. })));
 }
 
 #[test]

@@ -197,6 +197,9 @@ fn describe_other(payload: &Payload) -> Described {
         Payload::InstanceMoved(moved) => named(&moved.to, &format!("moved from {}", moved.from)),
         Payload::InstanceTainted(marked) => named(&marked.address, "marked to be replaced"),
         Payload::InstanceUntainted(marked) => named(&marked.address, "not to be replaced after all"),
+        Payload::InstanceRestored(restored) => {
+            named(&restored.address, "taken back, and what replaced it deposed")
+        }
         Payload::OutputsRecorded(outputs) => {
             plain(format!("{} outputs recorded", outputs.outputs.len()), false)
         }
