@@ -100,30 +100,15 @@ pub(super) fn of(kind: &str, planned: &Value) -> Vec<Reference> {
 }
 
 fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec<Reference>) {
-    let place: Vec<&str> = path
-        .0
-        .iter()
-        .filter_map(|step| match step {
-            PathStep::Attribute(name) => Some(&**name),
-            PathStep::Index(_) | PathStep::Key(_) => None,
-        })
-        .collect();
-    let node = |thing| text(whole, "node_name").filter(|_| thing != Thing::Node).map(String::from);
-    // Nodes are elements of a set, or keys of a map with their priorities.
+    let attributes = path.0.iter().filter_map(|step| match step {
+        PathStep::Attribute(name) => Some(&**name),
+        PathStep::Index(_) | PathStep::Key(_) => None,
+    });
+    let place: Vec<&str> = attributes.collect();
     if place == ["nodes"]
         && let ValueKind::Map(_, entries) = &part.kind
     {
-        let names = entries.keys().map(|name| name.to_string());
-        found.extend(names.map(|name| Reference {
-            thing: Thing::Node,
-            name,
-            path: path.clone(),
-            node: None,
-            content: None,
-            volume: None,
-            // Rules are checked against the nodes that there are, other objects are not.
-            used: if kind == "harule" { Used::Now } else { Used::Later },
-        }));
+        found.extend(entries.keys().map(|name| node_with_priority(kind, name, path)));
         return;
     }
     // A network device that is not there.
@@ -133,55 +118,85 @@ fn collect(kind: &str, whole: &Value, part: &Value, path: &Path, found: &mut Vec
     for (step, child) in part.children() {
         collect(kind, whole, child, &path.child(step), found);
     }
-    let Some(text_of) = plain(part) else { return };
-    let named = match &*place {
-        ["nodes"] => Some(Named::of(Thing::Node).for_later()),
-        ["rule", "source" | "dest"] => in_rule(kind, whole, &text_of),
-        _ => named_at(kind, &place),
+    found.extend(plain(part).and_then(|text| at(kind, whole, (&place, path), text)));
+}
+
+/// Nodes are elements of a set, or, here, keys of a map with their priorities.
+fn node_with_priority(kind: &str, name: &str, path: &Path) -> Reference {
+    Reference {
+        thing: Thing::Node,
+        name: name.to_string(),
+        path: path.clone(),
+        node: None,
+        content: None,
+        volume: None,
+        // Rules are checked against the nodes that there are, other objects are not.
+        used: if kind == "harule" { Used::Now } else { Used::Later },
+    }
+}
+
+/// What the text at this place names, if it does.
+fn at(kind: &str, whole: &Value, (place, path): (&[&str], &Path), written: String) -> Option<Reference> {
+    let Named { thing, content, used } = match place {
+        ["nodes"] => Named::of(Thing::Node).for_later(),
+        ["rule", "source" | "dest"] => in_rule(kind, whole, &written)?,
+        _ => named_at(kind, place)?,
     };
-    let Some(named) = named else { return };
-    let Named { thing, content, used } = named;
-    let is_volume = thing == Thing::Datastore
-        && place.last().is_some_and(|last| last.ends_with("file_id") || *last == "import_from");
-    let volume = Some(&text_of).filter(|_| is_volume).cloned();
-    let name = match (thing, *place.last().unwrap_or(&"")) {
-        // A volume: what stands before the colon is the datastore. Anything else there is a path, or an address.
-        (Thing::Datastore, _) if is_volume => {
-            let parts = text_of.split_once(':').filter(|(_, rest)| !rest.starts_with("//"));
-            parts.map(|(datastore, _)| datastore.to_string()).filter(|name| !name.contains('/'))
-        }
-        (Thing::Datastore, "volume") => Some(text_of).filter(|text| !text.contains([':', '/'])),
-        // `vm:100`
-        (Thing::Guest, "resource_id") => text_of.split_once(':').map(|(_, id)| id.to_string()),
-        (Thing::Guest, "id") => text_of.split_once('-').map(|(id, _)| id.to_string()),
-        (Thing::HaResource, _) => Some(text_of).filter(|text| text.contains(':')),
-        // The pool that another one is in.
-        (Thing::Pool, _) if kind == "pool" => text_of.rsplit_once('/').map(|(whole, _)| whole.to_string()),
-        // What a VLAN is on; those that are used elsewhere are made as they are used.
-        (Thing::Interface, "name") => {
-            let parent = text_of.rsplit_once('.').map(|(parent, _)| parent.to_string());
-            parent.filter(|parent| !parent.contains('.'))
-        }
-        (Thing::Interface, _) => Some(text_of).filter(|text| !text.contains('.')),
-        (Thing::FirewallAlias | Thing::FirewallSet, _) => {
-            let name = text_of.trim_start_matches('+');
-            Some(thing.folded(name.strip_prefix("dc/").unwrap_or(name)))
-        }
-        (Thing::Realm, "user_id") => text_of.rsplit_once('@').map(|(_, realm)| realm.to_string()),
-        _ => Some(text_of),
-    };
+    // A linked clone is where its template is.
+    let is_linked =
+        || crate::values::block(whole, "clone").is_some_and(|clone| flag(clone, "full") == Some(false));
+    if place == ["clone", "datastore_id"] && is_linked() {
+        return None;
+    }
+    let last = *place.last().unwrap_or(&"");
+    let is_volume = thing == Thing::Datastore && (last.ends_with("file_id") || last == "import_from");
     let content = match (kind, content) {
         ("file" | "download_file", None) => text(whole, "content_type").map(String::from),
         // What a clone has comes from its template: a default says nothing.
         _ if whole.get("clone").is_some_and(is_set) => None,
         (_, content) => content.map(String::from),
     };
-    let node = node(thing);
-    // A linked clone is where its template is.
-    let is_linked =
-        || crate::values::block(whole, "clone").is_some_and(|clone| flag(clone, "full") == Some(false));
-    let name = name.filter(|_| place != ["clone", "datastore_id"] || !is_linked());
-    found.extend(name.map(|name| Reference { thing, name, path: path.clone(), node, content, volume, used }));
+    Some(Reference {
+        thing,
+        name: if is_volume { datastore_of(&written)? } else { name_in(thing, kind, last, &written)? },
+        path: path.clone(),
+        node: text(whole, "node_name").filter(|_| thing != Thing::Node).map(String::from),
+        content,
+        volume: is_volume.then_some(written),
+        used,
+    })
+}
+
+/// The datastore of a volume is what stands before the colon. Anything else there is a path, or an address.
+fn datastore_of(volume: &str) -> Option<String> {
+    let parts = volume.split_once(':').filter(|(_, rest)| !rest.starts_with("//"));
+    parts.map(|(datastore, _)| datastore.to_string()).filter(|name| !name.contains('/'))
+}
+
+/// The name of a thing in what is written in the attribute `last`.
+fn name_in(thing: Thing, kind: &str, last: &str, written: &str) -> Option<String> {
+    let whole = || written.to_string();
+    match (thing, last) {
+        (Thing::Datastore, "volume") => (!written.contains([':', '/'])).then(whole),
+        // `vm:100`
+        (Thing::Guest, "resource_id") => written.split_once(':').map(|(_, id)| id.to_string()),
+        (Thing::Guest, "id") => written.split_once('-').map(|(id, _)| id.to_string()),
+        (Thing::HaResource, _) => written.contains(':').then(whole),
+        // The pool that another one is in.
+        (Thing::Pool, _) if kind == "pool" => written.rsplit_once('/').map(|(outer, _)| outer.to_string()),
+        // What a VLAN is on; those that are used elsewhere are made as they are used.
+        (Thing::Interface, "name") => {
+            let parent = written.rsplit_once('.').map(|(parent, _)| parent.to_string());
+            parent.filter(|parent| !parent.contains('.'))
+        }
+        (Thing::Interface, _) => (!written.contains('.')).then(whole),
+        (Thing::FirewallAlias | Thing::FirewallSet, _) => {
+            let name = written.trim_start_matches('+');
+            Some(thing.folded(name.strip_prefix("dc/").unwrap_or(name)))
+        }
+        (Thing::Realm, "user_id") => written.rsplit_once('@').map(|(_, realm)| realm.to_string()),
+        _ => Some(whole()),
+    }
 }
 
 /// Whether it is of a guest's firewall, which has aliases and sets of its own.
