@@ -200,3 +200,39 @@ fn a_guest_with_a_fixed_id_is_not_planned_to_be_made_beside_itself() {
         assert!(code == 0 && !said.contains("Both cannot"), "{id}: {said}");
     }
 }
+
+#[test]
+fn what_only_root_may_set_of_the_newer_machines_is_told_to_a_token_before_anything_is_made() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    cluster.send("POST", "/nodes/pve/qemu", &[("vmid", "9000"), ("scsi0", "local-lvm:1"), ("template", "1")]);
+    let made = |lines: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_vm\" \"n\" {{\n  node_name = \"pve\"\n  id = 310\n  name = \"n\"\n{lines}\n}}\n"
+        )
+    };
+    let cloned = |lines: &str| {
+        let clone = format!("clone = {{\n    source_vm_id = 9000\n  }}\n{lines}");
+        made(&clone).replace("proxmox_vm", "proxmox_cloned_vm")
+    };
+    for (text, place) in [
+        (made("cpu = {\n    affinity = \"0-1\"\n  }"), "cpu.affinity"),
+        (made("cpu = {\n    architecture = \"x86_64\"\n  }"), "cpu.architecture"),
+        (cloned("cpu = {\n    affinity = \"0-1\"\n  }"), "cpu.affinity"),
+        (cloned("memory = {\n    hugepages = \"2\"\n  }"), "memory.hugepages"),
+        (cloned("disk = {\n    scsi1 = {\n      file = \"/dev/sdz\"\n    }\n  }"), "disk[\"scsi1\"].file"),
+    ] {
+        project.write("main.tf", &text);
+        let (code, plan) = project.ends(&["plan"]);
+        let told = format!("Only root@pam itself may set {place}");
+        assert!(code == 0 && plan.contains(&told), "{text}{plan}");
+        cluster.forget_requests();
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert!(said.contains("Nothing was changed"), "{text}{said}");
+        assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+    }
+    // What is left as it is, and what needs no more than privileges, is nothing to tell.
+    project.write("main.tf", &cloned("cpu = {\n    cores = 2\n  }\n  memory = {\n    size = 1024\n  }"));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+}

@@ -5,7 +5,7 @@ pub(crate) mod apt;
 mod certificates;
 mod cluster;
 mod disks;
-mod guests;
+pub(crate) mod guests;
 mod ha;
 mod mappings;
 mod nodes;

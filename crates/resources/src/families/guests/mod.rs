@@ -6,12 +6,22 @@ mod devices;
 mod drives;
 mod hooks;
 mod requests;
+mod root_options;
 mod slots;
 
 use crate::cluster::Method;
 use crate::definition::{Fields, Item, flag, number, object, object_map, text, text_set, texts};
 use crate::limits;
 use crate::object::{Delete, Form, Object, Read};
+pub(crate) use root_options::only_for_root as newer_only_for_root;
+
+const MADE: &[&str] = &["proxmox_vm", "proxmox_virtual_environment_vm2"];
+const CLONED: &[&str] = &["proxmox_cloned_vm", "proxmox_virtual_environment_cloned_vm"];
+
+/// Whether a kind is one of this family, under any of its names.
+pub(crate) fn is_newer_vm(kind: &str) -> bool {
+    MADE.contains(&kind) || CLONED.contains(&kind)
+}
 
 /// The kinds of this family.
 pub(super) fn objects() -> Vec<Object> {
@@ -98,7 +108,7 @@ fn vm() -> Object {
         ("template", flag().replaces().unsent()),
     ]);
     Object {
-        names: &["proxmox_vm", "proxmox_virtual_environment_vm2"],
+        names: MADE,
         what: "vm",
         about: "A virtual machine without disks and network devices of its own, for trials: the reference calls it \
                 experimental. What is not configured is left as it is. Another node is a migration.",
@@ -165,7 +175,7 @@ fn cloned_vm() -> Object {
         ("tags", text_set().checked(limits::not_empty).same_as(limits::same_tag).form(Form::Joined(';'))),
     ]);
     Object {
-        names: &["proxmox_cloned_vm", "proxmox_virtual_environment_cloned_vm"],
+        names: CLONED,
         what: "vm",
         about: "A clone of a virtual machine. Only what is configured is brought about; the rest stays as the template has \
                 it, and is taken away only where `delete` says so. Another node is a migration.",

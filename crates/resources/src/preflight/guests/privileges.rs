@@ -7,6 +7,7 @@ use pve_model::{Path, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::container_templates::template;
+use crate::families::guests::{is_newer_vm, newer_only_for_root};
 use crate::guest::UNPROTECT_FIRST;
 use crate::values::{block, flag, with};
 use crate::{container, vm};
@@ -41,8 +42,10 @@ pub(in super::super) async fn only_for_root(
             let whole = told.map(|told| with(planned, "unprivileged", Value::bool(told)));
             container::only_for_root(prior, whole.as_ref().unwrap_or(planned))
         }
+        () if is_newer_vm(&change.address.resource.kind) => newer_only_for_root(prior, planned),
         () => Vec::new(),
     };
+    // The newer clones set whatever is configured, be it as the template has it or not.
     let is_clone = prior.is_none() && block(planned, "clone").is_some();
     let doubt = |path: Path| {
         let summary = |_: &str| format!("Only root@pam itself may set {path}");
