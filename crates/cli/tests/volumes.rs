@@ -206,3 +206,49 @@ fn a_line_that_waits_and_names_another_volume_is_told_by_every_plan() {
         project.ends(&["apply", "--auto-approve"]);
     }
 }
+
+#[test]
+fn a_disk_whose_place_a_cdrom_takes_is_destroyed_in_the_end_and_holds_nothing_else_up() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &vm("disk {\n    interface = \"ide2\"\n    size = 2\n  }"));
+    project.ok(&["apply", "--auto-approve"]);
+    let volume = cluster.get(VM)["ide2"].as_str().unwrap().split(',').next().unwrap().to_string();
+    let cdrom = "cdrom {\n    interface = \"ide2\"\n    file_id = \"none\"\n  }";
+    project.write("main.tf", &vm(cdrom).replace("started = false", "started = true"));
+    // The second request to the configuration is the one that destroys.
+    let how = How::Refuse { status: 500, reason: "volume is still in use (snapshot?)".into() };
+    let refused = FailureRule { when: When::Nth(1), ..rule("POST", VM, how) };
+    cluster.server.simulator().set_failures(vec![refused]);
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("still in use"), "{said}");
+    assert_eq!(cluster.get("/nodes/pve/qemu/500/status/current")["status"], "running");
+    assert_eq!(cluster.get(VM)["unused0"], volume.as_str());
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("destroys disk unused0 and its data"), "{said}");
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    assert!(cluster.get(VM)["unused0"].is_null());
+    let content = cluster.get("/nodes/pve/storage/local-lvm/content").to_string();
+    assert!(!content.contains(&format!("\"{volume}\"")), "{content}");
+}
+
+#[test]
+fn a_vm_comes_under_protection_only_after_the_disk_that_goes_with_the_same_change() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    for state in ["started = false", "started = true"] {
+        let main = |more: &str| vm(more).replace("started = false", state);
+        project.write("main.tf", &main("disk {\n    interface = \"scsi1\"\n    size = 2\n  }"));
+        project.ok(&["apply", "--auto-approve"]);
+        project.write("main.tf", &main("protection = true"));
+        project.ok(&["apply", "--auto-approve"]);
+        settled(&project);
+        let now = cluster.get(VM);
+        assert!(now["scsi1"].is_null() && now["unused0"].is_null() && now["protection"] == 1, "{now}");
+        project.write("main.tf", &main(""));
+        project.ok(&["apply", "--auto-approve"]);
+        settled(&project);
+        project.ok(&["destroy", "--auto-approve"]);
+    }
+}

@@ -8,6 +8,7 @@ use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk};
 use crate::observed::{Observed, defaults};
 use crate::property::Properties;
 use crate::values::{all_blocks, block, is_unset, text, with, with_elements};
+use crate::vm::is_media;
 
 /// Blocks that are told apart by an attribute: those that are not planned any more are known all the same.
 const KEYED: &[(&str, &str)] = &[("disk", "interface"), ("mount_point", "path"), ("hostpci", "device")];
@@ -75,7 +76,9 @@ pub(super) fn with_set_aside(
     };
     let disks = all_blocks(guide, "disk").iter().map(|disk| {
         let interface = text(disk, "interface").unwrap_or_default();
-        let is_there = is_planned(interface) || observed.text(interface).is_some();
+        // A medium may have come into the place of one that was taken out.
+        let is_there =
+            is_planned(interface) || observed.text(interface).is_some_and(|drive| !is_media(&drive));
         match volume_of_disk(disk).filter(|_| !is_there).and_then(|volume| set_aside(&volume)) {
             Some(slot) => with(disk, "interface", Value::string(slot)),
             None => disk.clone(),

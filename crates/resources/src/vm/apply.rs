@@ -12,6 +12,7 @@ use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
 use super::media::{InTheWay, in_the_way};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
+use super::protection::is_protected_last;
 use crate::cluster::{Method, Step, refused};
 use crate::guest::{self, Extent, GuestKind, GuestType, Limits, MARKER, surplus_devices, timeout};
 use crate::observed::Observed;
@@ -123,6 +124,7 @@ impl Target<'_> {
         self.resize_disks(&drives.sizes, planned).await?;
         self.change_pool(prior, planned).await?;
         if flag(planned, "template") == Some(true) {
+            self.let_go(&observed, (prior, planned), &drives).await?;
             if observed.flag("template") != Some(true) {
                 if was_running {
                     self.shut_down(planned).await?;
@@ -135,11 +137,20 @@ impl Target<'_> {
             return Ok(());
         }
         self.change_power(planned, was_running, prior.is_some()).await?;
-        if was_running {
-            // What a running VM holds on to is set aside only now.
-            self.destroy_unused(&observed, (prior, planned), &drives).await?;
-        }
-        Ok(())
+        // What a running VM holds on to is set aside only now. Whatever else is due does not wait for volumes that a snapshot
+        // may hold.
+        self.let_go(&observed, (prior, planned), &drives).await
+    }
+
+    /// Destroys the volumes that were taken out, and only then puts on the protection that would hold them.
+    async fn let_go(
+        &self,
+        before: &Observed,
+        values: (Option<&Value>, &Value),
+        drives: &DriveChanges,
+    ) -> Result<(), ProviderError> {
+        self.destroy_unused(before, values, drives).await?;
+        self.put_on_protection(before, values.1, drives).await
     }
 
     /// A drive for media takes no other drive's place.
@@ -188,6 +199,9 @@ impl Target<'_> {
         if (marked || prior.is_none()) && boots_from_import(planned) {
             set.put("boot", boot_order(planned));
         }
+        if is_protected_last(observed, planned, drives) {
+            set.0.remove("protection");
+        }
         keep_uuid(observed, &mut set, &delete);
         // Devices that are there and that nothing was said of so far, as those of a clone, keep their MAC addresses;
         // sending a device without one draws another.
@@ -205,8 +219,7 @@ impl Target<'_> {
         set.put("digest", observed.text("digest"));
         let most = timeout(planned, "timeout_create");
         self.call.step(Step::CONFIGURE, Method::Post, &self.path("/config"), &set, most).await?;
-        self.restore_boot_order(planned, &set).await?;
-        self.destroy_unused(observed, (prior, planned), drives).await
+        self.restore_boot_order(planned, &set).await
     }
 
     /// The API adds each new CD-ROM drive to the boot order, whatever order comes with it.

@@ -1,8 +1,16 @@
 //! What a protected VM does not let go.
 
+use std::time::Duration;
+
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
 
+use super::apply::Target;
+use super::drive_changes::DriveChanges;
 use super::drives::{cloud_init_interface, encode_cdrom};
+use crate::cluster::{Method, Step};
+use crate::observed::Observed;
+use crate::params::Params;
 use crate::values::{all_blocks, block, flag, text};
 
 /// The drives of a VM that a change takes out or makes anew, which Proxmox VE refuses while the VM is protected
@@ -25,4 +33,29 @@ pub(crate) fn held_by_protection(prior: &Value, planned: &Value) -> Vec<String> 
         (drive(planned).as_ref() != Some(&old)).then_some(old)
     });
     disks.chain(small.map(|(_, slot)| slot.to_string())).chain(media).collect()
+}
+
+/// Whether a VM comes under protection together with the loss of drives: their volumes are destroyed by a later request, which
+/// a protected VM refuses.
+pub(super) fn is_protected_last(observed: &Observed, planned: &Value, drives: &DriveChanges) -> bool {
+    let is_new = flag(planned, "protection") == Some(true) && observed.flag("protection") != Some(true);
+    is_new && drives.leaving().next().is_some()
+}
+
+impl Target<'_> {
+    /// Puts on the protection that had to wait for drives to go.
+    pub(super) async fn put_on_protection(
+        &self,
+        before: &Observed,
+        planned: &Value,
+        drives: &DriveChanges,
+    ) -> Result<(), ProviderError> {
+        if !is_protected_last(before, planned, drives) {
+            return Ok(());
+        }
+        let mut params = Params::default();
+        params.put_flag("protection", Some(true));
+        let step = Step::of("put on", "the protection");
+        self.call.step(step, Method::Put, &self.path("/config"), &params, Duration::from_secs(60)).await
+    }
 }
