@@ -141,7 +141,7 @@ fn what_was_made_by_hand_is_written_down_imported_and_stays_as_it_is() {
     let text = generated(&project);
     assert!(code == 0 && plan.contains("8 to import, 0 to add, 0 to change, 0 to destroy"), "{plan}{text}");
     assert!(plan.contains("Wrote 8 resource blocks to generated.tf"), "{plan}");
-    assert!(!text.contains("path_in_datastore"), "{text}");
+    assert!(!text.contains("path_in_datastore") && !text.contains("= \"\"\n"), "{text}");
     assert!(!text.contains(SECRET) && text.contains("password = null # sensitive"), "{text}");
     assert_eq!(text.matches("\n  disk {\n").count(), 3, "{text}");
     assert_eq!(text.matches("\n  mount_point {\n").count(), 2, "{text}");

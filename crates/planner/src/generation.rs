@@ -205,7 +205,7 @@ fn superfluous(block: &Block, config: &Value, here: &Path) -> Vec<Path> {
     let is_superfluous = |name: &str, part: &Value| match block.attributes.get(name) {
         Some(attribute) => {
             let says_nothing = part.as_str() == Some("") || is_blockless(part);
-            let by_itself = attribute.computed && (says_nothing || OF_NOW.contains(&name));
+            let by_itself = says_nothing || attribute.computed && OF_NOW.contains(&name);
             (attribute.deprecated.is_some() || by_itself) && !attribute.required && !part.is_null()
         }
         None => block.blocks.get(name).is_some_and(|nested| nested.min_items == 0) && is_empty(part),
