@@ -4,8 +4,8 @@
 
 mod simulated;
 
-use pve_simulator::Options;
-use simulated::{Cluster, PROVIDER, project_with};
+use pve_simulator::{FailureRule, How, Options, When};
+use simulated::{Cluster, PROVIDER, Project, project_with, settled};
 
 fn unwrapped(text: &str) -> String {
     text.replace("\n  # ", " ")
@@ -100,4 +100,97 @@ fn a_pool_that_a_token_may_not_see_is_kept_as_recorded_and_that_is_told() {
     cluster.send("PUT", "/pools", &[("poolid", "crew"), ("vms", "500"), ("delete", "1")]);
     let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
     assert!(code == 2 && plan.contains("pool_id"), "{plan}");
+}
+
+#[test]
+fn a_guest_under_ha_does_not_set_out_for_a_node_without_its_datastore() {
+    let cluster = Cluster::start(Options { other_nodes: vec!["pve2".into()], ..Options::default() });
+    for (name, node) in [("ssd1", "pve"), ("ssd2", "pve2")] {
+        let path = format!("/mnt/{name}");
+        let params =
+            [("storage", name), ("type", "dir"), ("path", &path), ("content", "images"), ("nodes", node)];
+        cluster.send("POST", "/storage", &params);
+    }
+    let main = |node: &str, datastore: &str, state: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"g\" {{\n  node_name = \"{node}\"\n  vm_id = 500\n  \
+             started = false\n  disk {{\n    interface = \"scsi0\"\n    datastore_id = \"{datastore}\"\n    size = 1\n  \
+             }}\n}}\nresource \"proxmox_haresource\" \"g\" {{\n  \
+             resource_id = \"vm:${{proxmox_virtual_environment_vm.g.vm_id}}\"\n  state = \"{state}\"\n}}\n"
+        )
+    };
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main("pve", "ssd1", "stopped"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &main("pve2", "ssd2", "stopped"));
+    let (code, said) = project.ends(&["plan"]);
+    assert!(
+        code == 0 && said.contains("HA migrates vm:500") && said.contains("does not have ssd1"),
+        "{said}"
+    );
+    cluster.forget_requests();
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("Nothing was changed"), "{said}");
+    assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+    // What the hint says.
+    project.write("main.tf", &main("pve", "ssd1", "ignored"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &main("pve2", "ssd2", "ignored"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &main("pve2", "ssd2", "stopped"));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+}
+
+/// A clone that runs, whose template has these drives.
+fn clone_of(cluster: &Cluster, drives: &[(&str, &str)]) -> (Project, impl Fn(&str) -> String) {
+    let params = [&[("vmid", "9000"), ("scsi0", "local-lvm:1"), ("template", "1")][..], drives].concat();
+    cluster.send("POST", "/nodes/pve/qemu", &params);
+    let main = |more: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"g\" {{\n  node_name = \"pve\"\n  vm_id = 500\n  \
+             clone {{\n    vm_id = 9000\n  }}\n  {more}\n}}\n"
+        )
+    };
+    let project = project_with(cluster, "");
+    project.write("main.tf", &main(""));
+    project.ok(&["apply", "--auto-approve"]);
+    (project, main)
+}
+
+const CLOUD_INIT: &str = "initialization {\n    user_account {\n      username = \"ops\"\n    }\n  }";
+
+#[test]
+fn a_reboot_for_cloud_init_that_did_not_happen_is_planned_and_done_with_the_next_run() {
+    let cluster = Cluster::start(Options::default());
+    let (project, main) = clone_of(&cluster, &[]);
+    for path in ["/nodes/pve/qemu/500/status/reboot", "/nodes/pve/qemu/500/config"] {
+        let how = How::Refuse { status: 500, reason: "got timeout".into() };
+        let (method, when) = ("POST".into(), When::First(1));
+        let rule = FailureRule { method, path: path.into(), when, how };
+        cluster.server.simulator().set_failures(vec![rule]);
+        project.write("main.tf", &main(CLOUD_INIT));
+        project.fails(&["apply", "--auto-approve"]);
+        cluster.server.simulator().set_failures(vec![]);
+        let (code, plan) = project.ends(&["plan", "-detailed-exitcode"]);
+        assert!(code == 2 && plan.contains("reboots the VM"), "{path} {code} {plan}");
+        cluster.forget_requests();
+        project.ok(&["apply", "--auto-approve"]);
+        assert!(cluster.requests().iter().any(|request| request.path.ends_with("/status/reboot")));
+        settled(&project);
+        project.write("main.tf", &main(""));
+        project.ok(&["apply", "--auto-approve"]);
+    }
+}
+
+#[test]
+fn a_reboot_is_not_promised_where_a_clone_may_have_the_drive_of_its_template() {
+    let cluster = Cluster::start(Options::default());
+    let (project, main) = clone_of(&cluster, &[("ide2", "local-lvm:cloudinit")]);
+    project.write("main.tf", &main(CLOUD_INIT));
+    cluster.forget_requests();
+    let said = unwrapped(&project.ok(&["apply", "--auto-approve"]));
+    assert!(said.contains("reboots the VM if it cannot take initialization while it runs"), "{said}");
+    assert!(!cluster.requests().iter().any(|request| request.path.ends_with("/status/reboot")));
+    settled(&project);
 }

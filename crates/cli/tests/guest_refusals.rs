@@ -335,21 +335,27 @@ fn a_disk_that_a_snapshot_has_is_told_with_the_snapshot_when_it_goes_or_moves() 
         "/storage",
         &[("storage", "other"), ("type", "lvmthin"), ("vgname", "pve"), ("thinpool", "more")],
     );
+    let efi = "  efi_disk {\n    datastore_id = \"local-lvm\"\n  }\n";
     let vms = |second: &str| vm(&format!("  started = false\n{}{second}", disk("scsi0", 1)));
-    project.write("main.tf", &vms(&disk("scsi1", 1)));
+    project.write("main.tf", &vms(&(disk("scsi1", 1) + efi)));
     project.ok(&["apply", "--auto-approve"]);
     cluster.send("POST", "/nodes/pve/qemu/300/snapshot", &[("snapname", "before")]);
     while !cluster.get("/nodes/pve/qemu/300/config")["lock"].is_null()
         || cluster.get("/nodes/pve/qemu/300/snapshot").as_array().unwrap().len() < 2
     {}
-    for changed in [String::new(), disk("scsi1", 1).replace("local-lvm", "other")] {
+    for (changed, held) in [
+        (efi.to_string(), "scsi1"),
+        (disk("scsi1", 1).replace("local-lvm", "other") + efi, "scsi1"),
+        (disk("scsi1", 1), "efidisk0"),
+        (disk("scsi1", 1) + &efi.replace("local-lvm", "other"), "efidisk0"),
+    ] {
         project.write("main.tf", &vms(&changed));
         let plan = planned(&project);
-        assert!(plan.contains("The snapshot before holds scsi1"), "{plan}");
+        assert!(plan.contains(&format!("The snapshot before holds {held}")), "{plan}");
         assert!(plan.contains("qm delsnapshot 300 before"), "{plan}");
         assert!(project.fails(&["apply", "--auto-approve"]).contains("Nothing was changed"));
     }
-    project.write("main.tf", &vms(&disk("scsi1", 2)));
+    project.write("main.tf", &vms(&(disk("scsi1", 2) + efi)));
     assert!(!planned(&project).contains("The snapshot"));
 }
 

@@ -193,7 +193,7 @@ fn check_obstacles(lines: &[&str], expected: &[&str]) {
         .collect();
     let steps = steps(&ordered).unwrap();
     let plan = Plan { changes: changes.clone(), steps, ..Plan::default() };
-    let found = obstacles(&plan, &kinds(), &BTreeMap::new());
+    let found = obstacles(&plan, &kinds());
     let told: Vec<String> = found.iter().map(|found| found.summary.clone()).collect();
     assert_eq!(told, expected, "{lines:?}");
 }

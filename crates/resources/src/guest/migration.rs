@@ -53,15 +53,11 @@ impl<G: GuestType> Target<'_, G> {
     /// What a migration is told of datastores that the other node does not have, where the same change has the volumes
     /// elsewhere. `None` where nothing needs it, or the node does not tell what it has.
     pub(crate) async fn target_storages(&self, prior: &Value, planned: &Value, to: &str) -> Option<String> {
-        let places = places(prior, planned);
-        if places.iter().all(|(old, new)| old == new) {
+        if places(prior, planned).iter().all(|(old, new)| old == new) {
             return None;
         }
         let list = self.call.cluster.get(&format!("/nodes/{to}/storage")).await.ok()?;
-        let list = list.as_array()?;
-        let is_of =
-            |entry: &Json, name: &str| entry["storage"] == name && entry["enabled"].as_i64() != Some(0);
-        mapped(&places, |name| list.iter().any(|entry| is_of(entry, name)))
+        storages_left_behind(prior, planned, list.as_array()?)
     }
 }
 
@@ -80,6 +76,13 @@ pub(crate) fn files_of_node(prior: &Value, planned: &Value, to: &str) -> Option<
     (!files.is_empty()).then(|| {
         format!("{to} has to have what stays behind where its datastore is not shared: {}", files.join(", "))
     })
+}
+
+/// The datastores of a guest that another node, of which these are the datastores, does not have, with those that are planned
+/// in their stead: `old:new,...`.
+pub(crate) fn storages_left_behind(prior: &Value, planned: &Value, there: &[Json]) -> Option<String> {
+    let is_of = |entry: &Json, name: &str| entry["storage"] == name && entry["enabled"].as_i64() != Some(0);
+    mapped(&places(prior, planned), |name| there.iter().any(|entry| is_of(entry, name)))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use pve_model::schema::Block;
 pub(crate) use cloning::{Unlike, needs_shared_storage, with_inherited};
 pub(crate) use kind::GuestKind;
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
-pub(crate) use migration::files_of_node;
+pub(crate) use migration::{files_of_node, storages_left_behind};
 pub(crate) use network::{decode_ip_config, device_mac, draws_address, encode_ip_config, surplus_devices};
 pub(crate) use options::{decode_startup, key_lines};
 pub(crate) use power::Limits;

@@ -3,6 +3,7 @@
 mod clones;
 mod container_templates;
 mod ids;
+mod migrations;
 mod privileges;
 mod snapshots;
 mod templates;
@@ -13,6 +14,7 @@ use super::things::Thing;
 pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
 pub(super) use container_templates::at_odds_with_container_template;
 pub(super) use ids::ids_in_use;
+pub(super) use migrations::left_behind_by_ha;
 pub(super) use privileges::{held_by_protection, only_for_root};
 pub(super) use snapshots::held_by_snapshots;
 pub(super) use templates::at_odds_with_template;

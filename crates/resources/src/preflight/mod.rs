@@ -19,7 +19,7 @@ mod volumes;
 use pve_executor::SENSITIVE;
 use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Told};
 use pve_model::event::Operation;
-use pve_model::{Path, PathStep, Value};
+use pve_model::{InstanceAddress, Path, PathStep, Value};
 
 use crate::cluster::Cluster;
 use crate::object::Engine;
@@ -35,8 +35,16 @@ use things::Thing;
 /// `None` when it takes it, or nobody can tell.
 pub type Limits = fn(&str, &str, &str, &str) -> Option<String>;
 
+/// What told an object from others when it was read for the plan.
+type Identity<'a> = &'a (dyn Fn(&InstanceAddress) -> Option<String> + Sync);
+
 /// The doubts about changes of one cluster, of a plan with `all` changes. What cannot be asked is not doubted.
-pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[ApplyRequest]) -> Doubts {
+pub(crate) async fn doubts(
+    cluster: &Cluster,
+    changes: &[&ApplyRequest],
+    all: &[ApplyRequest],
+    identity: Identity<'_>,
+) -> Doubts {
     // Another provider block may be the same cluster with another user.
     let made = Made::of(all);
     let removed = Made::removed_by(changes);
@@ -67,7 +75,8 @@ pub(crate) async fn doubts(cluster: &Cluster, changes: &[&ApplyRequest], all: &[
         found.extend(guests::only_for_root(&mut facts, changes, change).await);
         found.extend(guests::at_odds_with_container_template(&mut facts, changes, change).await);
         found.extend(guests::held_by_protection(change));
-        found.extend(guests::held_by_snapshots(&mut facts, change).await);
+        found.extend(guests::held_by_snapshots(&mut facts, change, identity).await);
+        found.extend(guests::left_behind_by_ha(&mut facts, changes, change).await);
         found.extend(files::file_in_use(&mut facts, changes, change).await);
     }
     found.extend(guests::ids_in_use(&mut facts, changes).await);

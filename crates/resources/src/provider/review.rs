@@ -25,7 +25,9 @@ impl ProxmoxProvider {
             // What one configuration of a cluster gives up another one may take.
             let cluster = self.same_cluster(provider);
             let there = changes.iter().filter(|change| self.same_cluster(&change.provider) == cluster);
-            let told = preflight::doubts(&connection.cluster, &there.collect::<Vec<_>>(), changes).await;
+            let there: Vec<_> = there.collect();
+            let identity = |address: &InstanceAddress| self.identity(address);
+            let told = preflight::doubts(&connection.cluster, &there, changes, &identity).await;
             let is_own = |doubt: &Doubt| own.iter().any(|change| change.address == doubt.address);
             all.found.extend(told.found.into_iter().filter(is_own));
             all.unseen.extend(told.unseen.into_iter().map(|reason| format!("{provider}: {reason}")));

@@ -5,10 +5,11 @@ use pve_executor::ports::{ApplyRequest, Doubt};
 use pve_model::event::Operation;
 use pve_model::{Path, Value};
 
+use super::super::Identity;
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use crate::container::match_mount_points;
-use crate::known_volumes::{volume_of, volume_of_disk};
+use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk, volumes_of_vm};
 use crate::values::{all_blocks, block, int, text};
 use crate::{container, vm};
 
@@ -20,12 +21,18 @@ struct Leaving {
 }
 
 /// The disks that a change takes out or moves while a snapshot has them.
-pub(in super::super) async fn held_by_snapshots(facts: &mut Facts<'_>, change: &ApplyRequest) -> Vec<Doubt> {
+pub(in super::super) async fn held_by_snapshots(
+    facts: &mut Facts<'_>,
+    change: &ApplyRequest,
+    identity: Identity<'_>,
+) -> Vec<Doubt> {
     let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Update);
     let Some((prior, planned)) = change.prior.as_ref().zip(planned) else { return Vec::new() };
     let kind = change.address.resource.kind.as_str();
     let (api, command, leaving) = match () {
-        () if vm::NAMES.contains(&kind) => ("qemu", "qm", of_vm(prior, planned)),
+        () if vm::NAMES.contains(&kind) => {
+            ("qemu", "qm", of_vm(prior, planned, identity(&change.address).as_deref()))
+        }
         () if container::NAMES.contains(&kind) => ("lxc", "pct", of_container(prior, planned)),
         () => return Vec::new(),
     };
@@ -56,7 +63,7 @@ pub(in super::super) async fn held_by_snapshots(facts: &mut Facts<'_>, change: &
     found
 }
 
-fn of_vm(prior: &Value, planned: &Value) -> Vec<Leaving> {
+fn of_vm(prior: &Value, planned: &Value, identity: Option<&str>) -> Vec<Leaving> {
     let goes = |old: &&Value| {
         let mut new = all_blocks(planned, "disk").iter();
         let new = new.find(|new| text(new, "interface") == text(old, "interface"));
@@ -67,6 +74,25 @@ fn of_vm(prior: &Value, planned: &Value) -> Vec<Leaving> {
     let leaving = all_blocks(prior, "disk").iter().filter(goes).filter_map(|disk| {
         let place = text(disk, "interface")?.to_string();
         Some(Leaving { place, volume: volume_of_disk(disk)?, block: "disk" })
+    });
+    leaving.chain(small_drives(prior, planned, identity)).collect()
+}
+
+/// The EFI disk and the TPM state that are taken out, made anew with other keys, or go elsewhere.
+fn small_drives(prior: &Value, planned: &Value, identity: Option<&str>) -> Vec<Leaving> {
+    let volumes = volumes_of_vm(prior, identity);
+    let goes = |name: &str| {
+        let Some(old) = block(prior, name) else { return false };
+        block(planned, name).is_none_or(|new| {
+            let part = |value: &Value, name: &str| {
+                value.get(name).filter(|part| part.is_known() && !part.is_null()).cloned()
+            };
+            let differs = |name: &&str| part(new, name).is_some_and(|now| part(old, name) != Some(now));
+            ["datastore_id", "file_format", "pre_enrolled_keys"].iter().any(differs)
+        })
+    };
+    let leaving = SMALL_DRIVES.iter().filter(|(name, _)| goes(name)).filter_map(|(name, slot)| {
+        Some(Leaving { place: (*slot).to_string(), volume: volumes.get(*slot)?.clone(), block: name })
     });
     leaving.collect()
 }

@@ -145,8 +145,11 @@ fn reboot(prior: &Value, planned: &Value, changes: &BTreeSet<String>) -> Option<
     if flag(planned, "reboot_after_update") == Some(false) {
         return Some(format!("a reboot is needed before all of it takes effect: {}", causes.join(", ")));
     }
-    let certain: Vec<&str> =
-        causes.iter().copied().filter(|cause| !["cpu", "memory"].contains(cause)).collect();
+    // A clone may have the cloud-init drive of its template.
+    let is_inherited = block(prior, "clone").is_some() && block(prior, "initialization").is_none();
+    let is_open =
+        |cause: &&str| ["cpu", "memory"].contains(cause) || is_inherited && *cause == "initialization";
+    let certain: Vec<&str> = causes.iter().copied().filter(|cause| !is_open(cause)).collect();
     Some(match certain.is_empty() {
         true => format!("reboots the VM if it cannot take {} while it runs", causes.join(" and ")),
         false => format!("reboots the VM: it does not take {} while it runs", certain.join(", ")),
