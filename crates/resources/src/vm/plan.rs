@@ -11,15 +11,17 @@ use replacements::{replacements, shrinking_disks};
 
 use super::cloning::FILES;
 use super::decode::is_pinned;
-use super::drives::{DEFAULT_CLOUD_INIT, encode_cdrom, following_boot_order, is_inherited, other_drive_at};
+use super::drives::{
+    DEFAULT_CLOUD_INIT, device_names, encode_cdrom, following_boot_order, is_inherited, other_drive_at,
+};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
 use super::validate::used_twice;
 use crate::guest::MARKER;
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, is_unset, keep_written_defaults, kept_if_empty, same,
-    settle, settle_tags, text, unknown_if_empty, with, with_each_block, with_elements, with_kept_description,
-    with_template_power, with_unknown,
+    settle, settle_tags, text, texts, unknown_if_empty, with, with_each_block, with_elements,
+    with_kept_description, with_template_power, with_unknown,
 };
 
 pub(super) fn plan(request: PlanRequest<'_>) -> PlanResponse {
@@ -364,9 +366,16 @@ fn forget_stale(request: PlanRequest<'_>, prior: &Value, mut planned: Value) -> 
     if is_half_made(prior, &planned) {
         return with_unknown(&planned, "boot_order");
     }
-    // The cluster adds a new CD-ROM drive by itself.
+    // The cluster adds a new CD-ROM drive by itself, and takes out what a new disk takes the place of.
     let media = |value: &Value| encode_cdrom(value).map(|(interface, _)| interface);
-    if following_boot_order(prior, &planned).is_some() || media(prior) != media(&planned) {
+    let (known, order) = (device_names(prior), texts(prior, "boot_order"));
+    let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
+    let displaces = |name: &str| !has(&known, name) && has(&order, name);
+    let mut disks = all_blocks(&planned, "disk").iter().filter_map(|disk| text(disk, "interface"));
+    if following_boot_order(prior, &planned).is_some()
+        || media(prior) != media(&planned)
+        || disks.any(displaces)
+    {
         return with_unknown(&planned, "boot_order");
     }
     planned

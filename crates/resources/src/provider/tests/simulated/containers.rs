@@ -79,8 +79,8 @@ fn samples(path: &str) -> Samples {
         path if path.ends_with("ipv6.address") => two(json!("2001:db8::6/64"), json!("auto")),
         path if path.ends_with("ipv6.gateway") => two(json!("2001:db8::1"), json!("2001:db8::2")),
         "initialization.user_account.keys" => two(
-            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b"]),
-            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1111111111111111111111111111111111111111111 c@d"]),
+            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ000000000000000000000000000000000000000000 a@b"]),
+            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ111111111111111111111111111111111111111111 c@d"]),
         ),
         "mount_point.path" => two(json!("/srv"), json!("/data")),
         "mount_point.size" => two(json!("4G"), json!("6G")),

@@ -186,7 +186,7 @@ async fn what_a_clone_was_to_lose_is_lost_whatever_request_was_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cloud_init_was_not_to_be_told_any_more_is_not_whatever_request_was_refused() {
     let address = |last: u8| json!({"ipv4": [{"address": format!("192.0.2.{last}/24")}]});
-    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b";
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ000000000000000000000000000000000000000000 a@b";
     let told = json!({
         "ip_config": [address(7), address(8)], "dns": [{"servers": ["192.0.2.1"], "domain": "example.net"}],
         "user_account": [{"username": "u", "password": "p", "keys": [key]}],

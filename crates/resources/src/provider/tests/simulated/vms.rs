@@ -113,10 +113,10 @@ fn samples(path: &str) -> Samples {
         path if path.ends_with("ipv6.address") => two(json!("2001:db8::5/64"), json!("auto")),
         path if path.ends_with("ipv6.gateway") => two(json!("2001:db8::1"), json!("2001:db8::2")),
         "initialization.user_account.keys" => two(
-            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b"]),
+            json!(["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ000000000000000000000000000000000000000000 a@b"]),
             json!([
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 a@b",
-                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1111111111111111111111111111111111111111111 c+d@e"
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ000000000000000000000000000000000000000000 a@b",
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ111111111111111111111111111111111111111111 c+d@e"
             ]),
         ),
         "kvm_arguments" => two(json!("-no-hpet"), json!("-no-reboot")),
