@@ -148,7 +148,8 @@ fn what_is_no_public_key_and_no_tag_stops_apply() {
              initialization {{\n    user_account {{\n      keys = [{keys}]\n    }}\n  }}\n}}\n"
         )
     };
-    let good = "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ000000000000000000000000000000000000000000 me@host\"";
+    let good =
+        "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000 me@host\"";
     let project = Project::of(&cluster, &vm("vlan:30", &format!("{good}, \"-----BEGIN PRIVATE_PART\"")));
     let (_, said) = project.ends(&["plan"]);
     let warnings: Vec<_> = said.split("Warning: Proxmox VE does not take this value").skip(1).collect();

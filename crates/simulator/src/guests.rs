@@ -113,12 +113,15 @@ pub(crate) fn check_public_keys(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether `ssh-keygen -l` reads it as a public key: a type, and data that begin with the same type.
+/// Whether `ssh-keygen -l` may read it as a public key: a type, and data that begin with the same type.
 fn is_public_key(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let name = words.find(|word| ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| word.starts_with(prefix)));
     let (Some(name), Some(data)) = (name, words.next()) else { return false };
-    let data = base64::engine::general_purpose::STANDARD.decode(data).unwrap_or_default();
+    let whole = data.trim_end_matches('=').len() / 4 * 4;
+    let data = base64::engine::general_purpose::STANDARD_NO_PAD
+        .decode(data.get(..whole).unwrap_or_default())
+        .unwrap_or_default();
     data.get(..4).is_some_and(|length| *length == (name.len() as u32).to_be_bytes())
         && data[4..].starts_with(name.as_bytes())
 }
