@@ -155,6 +155,12 @@ pub(crate) fn lookup<'a>(keys: &'a Keys, name: &str) -> Option<&'a Property> {
     (index < count_of(stem, container)).then(|| keys.get(&format!("{stem}[n]"))).flatten()
 }
 
+/// Whether an endpoint passes over parameters that it does not define: those of fabrics do not say
+/// `additionalProperties => 0` (PVE::API2::Network::SDN::Fabrics).
+pub(crate) fn takes_more(template: &str) -> bool {
+    template.starts_with("/cluster/sdn/fabrics")
+}
+
 /// The parameters of an endpoint: `endpoint("POST", "/nodes/{node}/qemu")`.
 pub(crate) fn endpoint(method: &str, template: &str) -> Option<&'static Keys> {
     endpoints().get(&format!("{method} {template}"))

@@ -222,6 +222,8 @@ mod tests {
         assert_eq!(root.get(path)["hello_interval"], json!(5));
         root.ok("PUT", path, &[("protocol", "openfabric"), ("delete", "hello_interval")]);
         assert_eq!(root.get(path)["hello_interval"], json!(null));
+        // Their schema is open: what it does not define is passed over.
+        assert_eq!(root.ok("GET", path, &[("pending", "1")])["id"], json!("f1"));
         // A node without interfaces is one too.
         let node = [("node_id", "pve"), ("protocol", "openfabric"), ("ip", "192.0.2.1")];
         root.ok("POST", "/cluster/sdn/fabrics/node/f1", &node);

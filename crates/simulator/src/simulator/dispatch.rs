@@ -55,6 +55,9 @@ impl Inner {
         let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
         let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
             .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
+        if schema::takes_more(found.template) {
+            raw.retain(|name, _| schema::lookup(&keys, name).is_some());
+        }
         let parameters = schema::normalise(&keys, &raw).unwrap_or_else(|found| {
             errors.extend(found);
             BTreeMap::new()
