@@ -113,3 +113,45 @@ fn what_a_disk_was_made_of_is_not_missed_when_another_comes_before_it() {
     assert!(code == 0 && !said.contains("There is no volume"), "{said}");
     project.ok(&["apply", "--auto-approve"]);
 }
+
+#[test]
+fn a_name_that_no_file_of_its_content_may_have_stops_apply() {
+    let cluster = Cluster::start(Options::default());
+    cluster.send("PUT", "/storage/local", &[("content", "iso,vztmpl,snippets,import,backup")]);
+    let file = |kind: &str, content: &str, name: &str| {
+        let source = match kind {
+            "file" => {
+                "source_file {\n    path = \"https://images.test/disk.bin\"\n    file_name = ".to_string()
+            }
+            _ => "url = \"https://images.test/disk.bin\"\n  file_name = ".to_string(),
+        };
+        let end = if kind == "file" { "\n  }" } else { "" };
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_{kind}\" \"f\" {{\n  node_name = \"pve\"\n  datastore_id = \
+             \"local\"\n  content_type = \"{content}\"\n  {source}\"{name}\"{end}\n}}\n"
+        )
+    };
+    let project = Project::of(&cluster, "");
+    for (kind, content, name, is_taken) in [
+        ("download_file", "iso", "disk.qcow2", false),
+        ("download_file", "import", "disk.img", false),
+        ("file", "import", "disk.img", false),
+        ("download_file", "vztmpl", "root.zip", false),
+        ("download_file", "import", "disk.qcow2", true),
+        ("file", "iso", "DISK.IMG", true),
+        ("download_file", "vztmpl", "root.tar.zst", true),
+    ] {
+        project.write("main.tf", &file(kind, content, name));
+        let (_, plan) = project.ends(&["plan"]);
+        assert_eq!(!plan.contains("is no name of a file of content"), is_taken, "{kind} {name}: {plan}");
+        let (code, said) = project.ends(&["apply", "--auto-approve"]);
+        assert_eq!((code == 0, said.contains("Nothing was changed")), (is_taken, !is_taken), "{said}");
+        if !is_taken {
+            // Tried all the same, it is the cluster that refuses it.
+            let mut trying = Project::of(&cluster, &file(kind, content, name));
+            trying.set("PVE_PREFLIGHT", "off");
+            assert!(trying.fails(&["apply", "--auto-approve"]).contains("extension"), "{kind} {name}");
+        }
+        project.ends(&["destroy", "--auto-approve"]);
+    }
+}

@@ -46,3 +46,19 @@ pub(crate) fn size(text: &str) -> Option<String> {
     let good = text.is_empty() || is_size;
     (!good).then(|| format!("{text:?} is no size such as 8G"))
 }
+
+/// The endings that files of a content must have to be uploaded or downloaded (PVE::Storage, `ISO_EXT_RE_0`,
+/// `VZTMPL_EXT_RE_1`, `UPLOAD_IMPORT_EXT_RE_1`); every file may be a snippet or a backup here.
+const ENDINGS: &[(&str, &[&str])] = &[
+    ("iso", &[".iso", ".img"]),
+    ("vztmpl", &[".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2", ".tgz", ".tar"]),
+    ("import", &[".ova", ".qcow2", ".raw", ".vmdk"]),
+];
+
+/// What is wrong with the name of a file of a content.
+pub(crate) fn wrong_extension(content: &str, name: &str) -> Option<String> {
+    let (_, endings) = ENDINGS.iter().find(|(known, _)| *known == content)?;
+    let lower = name.to_ascii_lowercase();
+    let fits = |ending: &&str| lower.strip_suffix(ending).is_some_and(|rest| !rest.is_empty());
+    (!endings.iter().any(fits)).then(|| format!("give it a file_name that ends in {}", endings.join(", ")))
+}

@@ -1,4 +1,4 @@
-//! Files that are in their datastore before anything put them there.
+//! Files that are in their datastore before anything put them there, and names that no datastore takes.
 
 use pve_executor::ports::{ApplyRequest, Doubt};
 use pve_model::event::Operation;
@@ -7,6 +7,7 @@ use pve_model::{Path, Value};
 use super::facts::Facts;
 use super::fault::Fault;
 use super::references::short;
+use crate::limits::wrong_extension;
 use crate::values::flag;
 use crate::volumes::Volume;
 use crate::{download_file, file, oci_image};
@@ -58,6 +59,17 @@ pub(super) async fn file_in_use(
         Fault::certain(&format!("{:?}", volume.id()), summary, detail)
             .at(change, Path::attribute("file_name")),
     )
+}
+
+/// A name that the API takes for no file of its content, whatever is in it.
+pub(super) fn wrong_name(change: &ApplyRequest) -> Option<Doubt> {
+    let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Create)?;
+    let volume = volume_of(&change.address.resource.kind, planned)?;
+    let reason = wrong_extension(&volume.content, &volume.name)?;
+    let content = volume.content;
+    let summary = |name: &str| format!("{name} is no name of a file of content {content:?}");
+    let fault = Fault::certain(&format!("{:?}", volume.name), summary, reason);
+    Some(fault.at(change, Path::attribute("file_name")))
 }
 
 /// Whether a datastore that its node has lists the file.

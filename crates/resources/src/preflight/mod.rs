@@ -78,6 +78,7 @@ pub(crate) async fn doubts(
         found.extend(guests::held_by_snapshots(&mut facts, change, identity).await);
         found.extend(guests::left_behind_by_ha(&mut facts, changes, change).await);
         found.extend(files::file_in_use(&mut facts, changes, change).await);
+        found.extend(files::wrong_name(change));
     }
     found.extend(guests::ids_in_use(&mut facts, changes).await);
     found.extend(guests::at_odds_with_template(&mut facts, changes).await);
