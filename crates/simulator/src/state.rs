@@ -55,6 +55,9 @@ pub(crate) struct State {
     /// What the daemons wrote to the cluster's log about calls.
     #[serde(default)]
     pub messages: VecDeque<Message>,
+    /// Replication jobs that are marked to be removed, with when their runner does it in milliseconds since the epoch.
+    #[serde(default)]
+    pub leaving_jobs: BTreeMap<String, u64>,
     /// Nodes that have failed, with when in milliseconds since the epoch.
     #[serde(default)]
     pub down: BTreeMap<String, u64>,
@@ -267,6 +270,7 @@ impl State {
             cluster_since: 0,
             members: BTreeMap::new(),
             messages: VecDeque::new(),
+            leaving_jobs: BTreeMap::new(),
             down: BTreeMap::new(),
             node_options: BTreeMap::new(),
             node_settings: BTreeMap::new(),

@@ -156,7 +156,7 @@ fn update(request: &mut Request<'_>) -> Answer {
     Ok(Value::Null)
 }
 
-/// The runner that removes the target's volumes first is taken to have been there already.
+/// Marks the job: its runner removes it, with what the target has of the guest, as long after as a task takes.
 fn delete(request: &mut Request<'_>) -> Answer {
     let id = request.text("id");
     request.check(&format!("/vms/{}", guest_of(&id)), &["VM.Replicate"])?;
@@ -164,9 +164,25 @@ fn delete(request: &mut Request<'_>) -> Answer {
     if force && request.flag("keep") {
         return Err(Failure::parameter("keep", "conflicts with parameter 'force'"));
     }
-    match FILE.sections_mut(request.state).remove(&id) {
-        None if !force => Err(missing(&id)),
-        _ => Ok(Value::Null),
+    if force {
+        FILE.sections_mut(request.state).remove(&id);
+        return Ok(Value::Null);
+    }
+    let how = if request.flag("keep") { "local" } else { "full" };
+    let at = request.now + request.options.task_duration.as_millis() as u64;
+    let job = FILE.sections_mut(request.state).get_mut(&id).ok_or_else(|| missing(&id))?;
+    job.insert("remove_job".to_owned(), how.to_owned());
+    request.state.leaving_jobs.insert(id, at);
+    Ok(Value::Null)
+}
+
+/// Removes the jobs that are due (PVE::Replication, `run_replication`).
+pub(crate) fn settle_replication(state: &mut State, now: u64) {
+    let leaving = &mut state.leaving_jobs;
+    let due: Vec<String> = leaving.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
+    for id in due {
+        state.leaving_jobs.remove(&id);
+        FILE.sections_mut(state).remove(&id);
     }
 }
 

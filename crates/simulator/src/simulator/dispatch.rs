@@ -10,7 +10,7 @@ use crate::cluster::{self, Standing};
 use crate::failure::Failure;
 use crate::request::{Identity, Request};
 use crate::schema::{self, Errors, Raw};
-use crate::{access, ha, router, statistics, tasks};
+use crate::{access, datacenter, ha, router, statistics, tasks};
 
 impl Inner {
     pub(super) fn dispatch(
@@ -22,6 +22,7 @@ impl Inner {
         cluster::arrive(&self.state, &mut self.options, now);
         ha::settle(&mut self.state, &self.options, now);
         tasks::settle(&mut self.state, now);
+        datacenter::settle_replication(&mut self.state, now);
         statistics::settle(&mut self.state, &self.options, now);
         let changes = incoming.method != "GET";
         let identity = if access::is_open(&incoming.method, &incoming.path) {

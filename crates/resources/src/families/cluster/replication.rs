@@ -1,13 +1,22 @@
 //! Replication of guests to other nodes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
+use crate::cluster::{ApiError, Call, Step, refused};
 use crate::definition::{flag, number, text};
 use crate::guest::guest_claim_of;
 use crate::object::{Hooks, Object};
 use crate::values::text as text_of;
+
+/// How long a removal is waited for: the jobs of a node run every minute, one after the other.
+const MOST: Duration = Duration::from_secs(600);
+
+const PAUSE: Duration = Duration::from_millis(500);
 
 const PLACE: &str = "/cluster/replication/{id}";
 
@@ -51,6 +60,33 @@ impl Hooks for Replication {
         id.and_then(|(id, _)| guest_claim_of(id)).into_iter().collect()
     }
 
+    /// A deletion only marks the job. What runs the jobs, every minute, takes it out with what the target has of the guest:
+    /// until then its id is taken, and the guest is not destroyed without a purge, which would leave that behind.
+    async fn after(
+        &self,
+        call: &Call<'_>,
+        prior: Option<&Value>,
+        planned: Option<&Value>,
+    ) -> Result<(), ProviderError> {
+        let (Some(id), None) = (prior.and_then(|prior| text_of(prior, "id")), planned) else { return Ok(()) };
+        let step = Step::of("await", "its removal");
+        let until = tokio::time::Instant::now() + MOST;
+        while is_listed(call, id).await.map_err(|error| call.failed(step, &error))? {
+            if tokio::time::Instant::now() >= until {
+                let message = format!("{} is still being removed after {} s", call.object, MOST.as_secs());
+                let hint = format!(
+                    "its target may be away: `pvesr list` on the guest's node tells; `pvesr delete {id} --force` there gives up \
+                     what the target has"
+                );
+                return Err(refused(message, Some(&*hint)));
+            }
+            call.go_on(step)?;
+            call.progress.status("waiting for the node to remove what the target has");
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// A job that is being removed is listed until its next run.
     fn is_it(&self, _: &Value, job: &Json) -> bool {
         job.get("remove_job").is_none()
@@ -63,6 +99,11 @@ impl Hooks for Replication {
             read.insert("jobnum".into(), json!(number));
         }
     }
+}
+
+async fn is_listed(call: &Call<'_>, id: &str) -> Result<bool, ApiError> {
+    let jobs = call.cluster.get("/cluster/replication").await?;
+    Ok(jobs.as_array().is_some_and(|jobs| jobs.iter().any(|job| job["id"] == id)))
 }
 
 fn job_id(text: &str) -> Option<String> {

@@ -175,6 +175,24 @@ async fn the_number_of_a_replication_job_is_that_of_its_id() {
     assert_eq!(made.get("jobnum"), Some(&Value::number(2)));
 }
 
+/// A removal only marks a job: its id is free, and its guest may go, when the node has removed what the target has.
+#[tokio::test]
+async fn a_replication_job_is_removed_when_its_node_has_removed_it() {
+    let options = Options {
+        status_cycle: Duration::ZERO,
+        task_duration: Duration::from_millis(300),
+        other_nodes: vec!["pve2".into(), "pve3".into()],
+        ..Options::default()
+    };
+    let (world, _server) = world_with("proxmox_replication", options).await;
+    turns::prepare(&world).await;
+    let job = |target: &str| json!({"id": "100-0", "target": target, "type": "local"});
+    let made = world.apply(None, job("pve2")).await;
+    world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap();
+    let again = world.apply(None, job("pve3")).await;
+    assert_eq!(crate::values::text(&again, "target"), Some("pve3"));
+}
+
 /// A crash between giving the new permission and taking the old one.
 #[tokio::test]
 async fn a_permission_that_was_to_be_taken_out_is_known_after_a_crash() {
