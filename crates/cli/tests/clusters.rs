@@ -227,3 +227,17 @@ fn what_is_pending_and_cannot_be_looked_up_is_not_told_to_be_nothing() {
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(said.contains("in the cluster could not be looked up"), "{said}");
 }
+
+#[test]
+fn what_is_kept_of_a_whole_data_source_or_resource_is_no_change() {
+    let cluster = Cluster::start(Options::default());
+    let parts = "data \"proxmox_virtual_environment_datastores\" \"d\" {\n  node_name = \"pve\"\n}\n\
+        resource \"proxmox_vm\" \"v\" {\n  node_name = \"pve\"\n  id = 100\n}\n\
+        resource \"terraform_data\" \"t\" {\n  triggers_replace = data.proxmox_virtual_environment_datastores.d\n  \
+        input = proxmox_vm.v\n}\n\
+        output \"o\" {\n  value = [data.proxmox_virtual_environment_datastores.d, proxmox_vm.v]\n}\n";
+    let project = Project::of(&cluster, &format!("{PROVIDER}{parts}"));
+    project.ok(&["apply", "--auto-approve"]);
+    let (code, said) = project.ends(&["plan", "-detailed-exitcode"]);
+    assert!(code == 0 && said.contains("No changes."), "{said}");
+}

@@ -258,6 +258,7 @@ impl<'de> Deserialize<'de> for Type {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Value;
 
     #[test]
     fn types_survive_their_json_form() {
@@ -269,5 +270,17 @@ mod tests {
             let json: Json = serde_json::from_str(text).unwrap();
             assert_eq!(Type::from_json(&json).unwrap().to_json(), json);
         }
+    }
+
+    #[test]
+    fn values_do_not_know_what_a_constraint_lets_be_left_out() {
+        let json: Json = serde_json::from_str(r#"["object",{"a":"string"},["a"]]"#).unwrap();
+        let constraint = Type::from_json(&json).unwrap();
+        let plain = Type::object([("a", Type::String)]);
+        let made = |ty: &Type| {
+            [Value::null(ty.clone()), Value::unknown(ty.clone()), Value::list(ty.clone(), Vec::new())]
+        };
+        assert_ne!(constraint, plain);
+        assert_eq!(made(&constraint), made(&plain));
     }
 }

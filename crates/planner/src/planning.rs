@@ -202,6 +202,7 @@ fn plan_with(
     restoration::tell(&mut planner.changes, &revision.restored);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
+    found.extend(selection::partial(options));
     let kept = protection::enforce(&mut planner, &evaluation, &mut found);
     protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
     for (from, to) in &moved {

@@ -122,6 +122,21 @@ pub fn unmatched(graph: &Graph, options: &Options, known: &BTreeSet<&InstanceAdd
     targets.chain(excludes).chain(replace).collect()
 }
 
+/// A warning that a plan is about a part only: what it does not show need not be as configured.
+pub fn partial(options: &Options) -> Option<Diagnostic> {
+    let option = match (options.targets.is_empty(), options.excludes.is_empty()) {
+        (true, true) => return None,
+        (false, true) => "-target",
+        (true, false) => "-exclude",
+        (false, false) => "-target and -exclude",
+    };
+    let summary = format!("This plan is about a part of the configuration, by {option}");
+    let detail = "Nothing is said of the rest, which may differ from the cluster.";
+    let warning = Diagnostic::error_without_span(summary, detail);
+    let hint = "A plan without the option shows everything.";
+    Some(Diagnostic { severity: Severity::Warning, ..warning }.with_hint(hint))
+}
+
 /// Whether a target takes in any instance of a block.
 pub(crate) fn touches(target: &Target, block: &ResourceAddress) -> bool {
     let names = |path: &pve_model::ModulePath| -> Vec<String> {

@@ -60,6 +60,11 @@ pub enum ValueKind {
     Object(Arc<BTreeMap<Arc<str>, Value>>),
 }
 
+/// What may be left out is said by constraints alone: two values that differ in nothing else are equal.
+fn plain(ty: Type) -> Type {
+    if ty.has_optional() { ty.plain() } else { ty }
+}
+
 impl From<ValueKind> for Value {
     fn from(kind: ValueKind) -> Value {
         Value { kind, marks: Marks::NONE }
@@ -69,17 +74,17 @@ impl From<ValueKind> for Value {
 impl Value {
     /// Null of `ty`.
     pub fn null(ty: Type) -> Value {
-        ValueKind::Null(ty).into()
+        ValueKind::Null(plain(ty)).into()
     }
 
     /// An unknown value of `ty`.
     pub fn unknown(ty: Type) -> Value {
-        ValueKind::Unknown(ty, None).into()
+        ValueKind::Unknown(plain(ty), None).into()
     }
 
     /// An unknown value of `ty` of which `refinement` is known.
     pub fn unknown_refined(ty: Type, refinement: Refinement) -> Value {
-        ValueKind::Unknown(ty, Some(Arc::new(refinement))).into()
+        ValueKind::Unknown(plain(ty), Some(Arc::new(refinement))).into()
     }
 
     /// A bool.
@@ -99,7 +104,7 @@ impl Value {
 
     /// A list; every element must be of type `element` already.
     pub fn list(element: Type, values: Vec<Value>) -> Value {
-        ValueKind::List(element, Arc::new(values)).into()
+        ValueKind::List(plain(element), Arc::new(values)).into()
     }
 
     /// A set; sorts and removes repeated elements. Marks of elements move to the set.
@@ -115,12 +120,12 @@ impl Value {
             .collect();
         order::sort_for_set(&mut plain);
         plain.dedup_by(|a, b| a == b && a.is_wholly_known());
-        Value { kind: ValueKind::Set(element, Arc::new(plain)), marks }
+        Value { kind: ValueKind::Set(self::plain(element), Arc::new(plain)), marks }
     }
 
     /// A map; every element must be of type `element` already.
     pub fn map(element: Type, values: BTreeMap<Arc<str>, Value>) -> Value {
-        ValueKind::Map(element, Arc::new(values)).into()
+        ValueKind::Map(plain(element), Arc::new(values)).into()
     }
 
     /// A tuple.
