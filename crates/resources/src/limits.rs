@@ -21,7 +21,7 @@ pub(crate) use devices::{
     cdrom_interface, disk_interface, disk_serial, hotplug, media_interface, network_slot, pci_slot,
     serial_device,
 };
-pub(crate) use files::{absolute_path, file_id, file_mode, medium, mode, size, some_medium, wrong_extension};
+pub(crate) use files::{absolute_path, file_id, file_mode, medium, mode, size, some_medium, wrong_file_name};
 pub(crate) use keys::public_key;
 pub(crate) use names::{config_id, firewall_name, guest_name, same_tag, tags};
 pub(crate) use processors::{affinity, cpu_type, machine, numa_device, numa_range};

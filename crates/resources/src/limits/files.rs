@@ -55,10 +55,16 @@ const ENDINGS: &[(&str, &[&str])] = &[
     ("import", &[".ova", ".qcow2", ".raw", ".vmdk"]),
 ];
 
-/// What is wrong with the name of a file of a content.
-pub(crate) fn wrong_extension(content: &str, name: &str) -> Option<String> {
+/// What is wrong with the name of a file of a content. In another name Proxmox VE puts `_` for what it does not take
+/// (PVE::Storage, `normalize_content_filename`), and the file would not be where it is looked for.
+pub(crate) fn wrong_file_name(content: &str, name: &str) -> Option<String> {
     let (_, endings) = ENDINGS.iter().find(|(known, _)| *known == content)?;
     let lower = name.to_ascii_lowercase();
     let fits = |ending: &&str| lower.strip_suffix(ending).is_some_and(|rest| !rest.is_empty());
+    let is_kept = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if !name.chars().all(is_kept) {
+        let kept: String = name.chars().map(|c| if is_kept(c) { c } else { '_' }).collect();
+        return Some(format!("Proxmox VE would keep it as {kept:?}: give it that file_name"));
+    }
     (!endings.iter().any(fits)).then(|| format!("give it a file_name that ends in {}", endings.join(", ")))
 }

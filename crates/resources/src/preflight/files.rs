@@ -7,7 +7,7 @@ use pve_model::{Path, Value};
 use super::facts::Facts;
 use super::fault::Fault;
 use super::references::short;
-use crate::limits::wrong_extension;
+use crate::limits::wrong_file_name;
 use crate::values::flag;
 use crate::volumes::Volume;
 use crate::{download_file, file, oci_image};
@@ -65,7 +65,7 @@ pub(super) async fn file_in_use(
 pub(super) fn wrong_name(change: &ApplyRequest) -> Option<Doubt> {
     let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Create)?;
     let volume = volume_of(&change.address.resource.kind, planned)?;
-    let reason = wrong_extension(&volume.content, &volume.name)?;
+    let reason = wrong_file_name(&volume.content, &volume.name)?;
     let content = volume.content;
     let summary = |name: &str| format!("{name} is no name of a file of content {content:?}");
     let fault = Fault::certain(&format!("{:?}", volume.name), summary, reason);

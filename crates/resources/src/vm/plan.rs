@@ -1,22 +1,20 @@
 //! What is planned for a VM: which values only apply can tell, what a change keeps, what it costs.
 
+mod initialization;
 mod notes;
 mod replacements;
 
-use pve_model::rules::{PlanRequest, PlanResponse, Problem};
-use pve_model::{Type, Value};
+use pve_model::Value;
+use pve_model::rules::{PlanRequest, PlanResponse};
 
+use initialization::{plan_initialization, taken_by_default, without_unnamed_files};
 use notes::notes;
 use replacements::{replacements, shrinking_disks};
 
-use super::cloning::FILES;
 use super::decode::is_pinned;
-use super::drives::{
-    DEFAULT_CLOUD_INIT, device_names, encode_cdrom, following_boot_order, is_inherited, other_drive_at,
-};
+use super::drives::{device_names, encode_cdrom, following_boot_order};
 use super::encode::encode_options;
 use super::image_import::boots_from_import;
-use super::validate::used_twice;
 use crate::guest::MARKER;
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, is_unset, keep_written_defaults, kept_if_empty, same,
@@ -45,24 +43,6 @@ fn plan_create(request: PlanRequest<'_>) -> PlanResponse {
     }
     let problems = taken_by_default(&planned);
     PlanResponse { problems, planned: Some(planned), ..PlanResponse::default() }
-}
-
-/// Files that are not named are none of the configuration's, whatever a template has: they may go away with their resource.
-fn without_unnamed_files(config: &Value, planned: Value) -> Value {
-    let Some(config) = block(config, "initialization") else { return planned };
-    let unnamed = FILES.iter().filter(|name| config.get(name).is_some_and(Value::is_null));
-    unnamed.fold(planned, |planned, name| {
-        with_each_block(&planned, "initialization", |block| with(block, name, Value::null(Type::String)))
-    })
-}
-
-/// A cloud-init drive without an interface of its own would come to where another drive is. That of a clone may be
-/// elsewhere, which is for the cluster to tell (`preflight`).
-fn taken_by_default(planned: &Value) -> Vec<Problem> {
-    let initialization = block(planned, "initialization");
-    let is_open = initialization.and_then(|block| block.get("interface")).is_some_and(Value::is_null);
-    let taken = other_drive_at(planned, DEFAULT_CLOUD_INIT).filter(|_| is_open && !is_inherited(planned));
-    taken.map(|has_it| used_twice("initialization", DEFAULT_CLOUD_INIT, has_it)).into_iter().collect()
 }
 
 /// What is configured, as it will be known of the VM: an empty text stands for the default.
@@ -295,41 +275,6 @@ fn plan_network(request: PlanRequest<'_>, prior: &Value) -> Vec<Value> {
         }
     });
     planned.collect()
-}
-
-/// A cloud-init drive on another datastore may have another format.
-fn plan_initialization(request: PlanRequest<'_>, prior: &Value, planned: &Value) -> Vec<Value> {
-    let before = block(prior, "initialization");
-    let is_new_to_clone = before.is_none() && !all_blocks(prior, "clone").is_empty();
-    let planned = match before.is_some() || is_new_to_clone {
-        true => without_unnamed_files(request.config, planned.clone()),
-        false => planned.clone(),
-    };
-    let mut blocks = all_blocks(&planned, "initialization").to_vec();
-    let free = |name: &str| {
-        block(request.config, "initialization").and_then(|block| block.get(name)).is_some_and(Value::is_null)
-    };
-    // The drive stays where it is; a state of the reference names that even where the configuration does not. Where
-    // neither does, it is at the default interface, but for that of a clone.
-    let at_default =
-        |interface: &Value| interface.is_null() || interface.as_str() == Some(DEFAULT_CLOUD_INIT);
-    if let Some(first) = blocks.first_mut()
-        && let Some(interface) = before.and_then(|before| before.get("interface"))
-        && (free("interface")
-            || !is_inherited(prior)
-                && at_default(interface)
-                && first.get("interface").is_some_and(at_default))
-    {
-        *first = with(first, "interface", interface.clone());
-    }
-    let before = before.and_then(|before| text(before, "datastore_id"));
-    if let Some(first) = blocks.first_mut()
-        && text(first, "datastore_id") != before
-        && free("file_format")
-    {
-        *first = with_unknown(first, "file_format");
-    }
-    blocks
 }
 
 /// Nothing written means the same as `disconnected = false`.

@@ -1,5 +1,6 @@
 //! What is planned for VMs, by cases.
 
+use pve_model::Type;
 use pve_model::codec::decode;
 use serde_json::{Value as Json, json};
 
@@ -278,6 +279,25 @@ fn a_default_that_was_written_elsewhere_is_no_change() {
             .iter()
             .all(|name| differences(before.clone(), other.clone()).contains(&name.to_string()))
     );
+}
+
+// The reference's state has empty texts for files that are not named.
+#[test]
+fn files_that_a_state_of_the_reference_has_empty_are_no_change() {
+    let before = json!({"initialization": [{"user_data_file_id": "", "meta_data_file_id": ""}]});
+    let after = json!({"initialization": [{"user_data_file_id": null, "meta_data_file_id": null}]});
+    assert_eq!(differences(before, after), Vec::<String>::new());
+    let named = json!({"initialization": [{"user_data_file_id": "local:snippets/u.yaml"}]});
+    let unnamed = json!({"initialization": [{"user_data_file_id": null}]});
+    assert!(differences(named, unnamed).contains(&"initialization".to_string()));
+}
+
+#[test]
+fn a_cloud_init_drive_without_an_interface_of_its_own_gives_way_to_one_that_comes_to_where_it_is() {
+    let before = json!({"cdrom": [{"interface": "ide2"}], "initialization": [{"interface": "ide3"}]});
+    let after = json!({"cdrom": [{"interface": "ide3"}], "initialization": [{"interface": null}]});
+    let planned = update(before, after).1.planned.unwrap();
+    assert!(block(&planned, "initialization").unwrap().get("interface").unwrap().is_null());
 }
 
 #[test]
