@@ -241,3 +241,44 @@ fn what_is_kept_of_a_whole_data_source_or_resource_is_no_change() {
     let (code, said) = project.ends(&["plan", "-detailed-exitcode"]);
     assert!(code == 0 && said.contains("No changes."), "{said}");
 }
+
+const TWO: &str = "provider \"proxmox\" {}\nprovider \"proxmox\" {\n  alias = \"two\"\n}\n";
+
+#[test]
+fn an_id_that_a_guest_of_one_provider_block_is_to_have_is_drawn_by_no_other_block_of_the_cluster() {
+    let vm = |label: &str, lines: &str| {
+        format!(
+            "resource \"proxmox_virtual_environment_vm\" \"{label}\" {{\n  node_name = \"pve\"\n  name = \"{label}\"\n  \
+             started = false\n{lines}}}\n"
+        )
+    };
+    let cluster = Cluster::start(Options::default());
+    let guests = [vm("a", "  provider = proxmox.two\n"), vm("b", ""), vm("z", "  vm_id = 100\n")];
+    let project = Project::of(&cluster, &format!("{TWO}{}", guests.concat()));
+    project.ok(&["apply", "--auto-approve", "-parallelism=1"]);
+    assert_eq!(cluster.get("/nodes/pve/qemu/100/config")["name"], "z");
+    simulated::settled(&project);
+}
+
+#[test]
+fn a_permission_that_another_provider_block_of_the_cluster_has_given_anew_stays() {
+    let acl = |label: &str, role: &str, lines: &str| {
+        format!(
+            "resource \"proxmox_acl\" \"{label}\" {{\n  path = \"/vms\"\n  user_id = \"ann@pve\"\n  role_id = \"{role}\"\n{lines}}}\n"
+        )
+    };
+    let two = "  provider = proxmox.two\n";
+    for (own, other) in [("", two), (two, "")] {
+        let cluster = Cluster::start(Options::default());
+        cluster.send("POST", "/access/users", &[("userid", "ann@pve")]);
+        let main = |a: &str, b: &str| format!("{TWO}{}{}", acl("a", a, own), acl("b", b, other));
+        let project = Project::of(&cluster, &main("PVEAuditor", "PVEVMUser"));
+        project.ok(&["apply", "--auto-approve"]);
+        project.write("main.tf", &main("PVEVMUser", "PVEAuditor"));
+        project.ok(&["apply", "--auto-approve", "-parallelism=1"]);
+        simulated::settled(&project);
+        project.write("main.tf", &format!("{TWO}{}", acl("c", "PVEVMUser", other)));
+        project.ok(&["apply", "--auto-approve", "-parallelism=1"]);
+        simulated::settled(&project);
+    }
+}

@@ -1,6 +1,6 @@
 //! The shared view of a cluster: one list of all guests, asked for once and shared by all reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -34,6 +34,19 @@ struct Kept {
     stale: bool,
 }
 
+/// What provider blocks that lead to one server have to know of each other.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// VMIDs that were handed out, or that guests are planned to have.
+    pub(crate) reserved: std::sync::Mutex<BTreeSet<u32>>,
+    /// Entries of the access control list that were given in this run, and what gave them.
+    pub(crate) granted: Mutex<BTreeMap<crate::families::PermissionEntry, crate::families::Grantor>>,
+    /// Whether an object of a software-defined network that goes now is applied at once.
+    pub(crate) applies_sdn: AtomicBool,
+    /// Networks of nodes that are being changed.
+    pub(crate) reloads: crate::families::Reloads,
+}
+
 /// A cluster with what was read of it once.
 pub(crate) struct Cluster {
     pub(crate) api: Arc<dyn Api>,
@@ -44,12 +57,8 @@ pub(crate) struct Cluster {
     /// Held while the permissions of whoever makes requests are being changed; with what was read of them, where that still
     /// holds.
     pub(crate) permissions: Mutex<Option<crate::families::PermissionsReview>>,
-    /// Entries of the access control list that were given in this run, and what gave them.
-    pub(crate) granted: Mutex<BTreeMap<crate::families::PermissionEntry, crate::families::Grantor>>,
-    /// Whether an object of a software-defined network that goes now is applied at once.
-    pub(crate) applies_sdn: Arc<AtomicBool>,
-    /// Networks of nodes that are being changed.
-    pub(crate) reloads: Arc<crate::families::Reloads>,
+    /// What this run has done there, by whatever provider block.
+    pub(crate) shared: Arc<Shared>,
     guests: Mutex<Option<Kept>>,
     /// What guests are known by, as they were seen last. One that is made under an id has nothing of the one before.
     seen: std::sync::Mutex<BTreeMap<u32, Traits>>,
@@ -64,9 +73,7 @@ impl Cluster {
             agent_wait,
             allow_lockout,
             permissions: Mutex::default(),
-            granted: Mutex::default(),
-            applies_sdn: Default::default(),
-            reloads: Default::default(),
+            shared: Arc::default(),
             guests: Mutex::new(None),
             seen: Default::default(),
             content: Mutex::new(BTreeMap::new()),

@@ -284,7 +284,7 @@ impl Operations for Engine {
             }
             Delete::By(method, template) => {
                 // Who gives the same permission meanwhile waits.
-                let granted = call.cluster.granted.lock().await;
+                let granted = call.cluster.shared.granted.lock().await;
                 if !self.object.hooks.is_given_anew(prior, &granted) {
                     let (path, query) = fill_path(template, prior);
                     call.step(Step::DELETE, method, &path, &Params(query.into_iter().collect()), MOST)

@@ -122,7 +122,8 @@ impl Connection {
 
     /// Picks and reserves in one go, so that concurrent callers get different ones.
     fn pick(&self, first: Option<u32>, used: &BTreeSet<u32>) -> Option<u32> {
-        let mut reserved = self.reserved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut reserved =
+            self.cluster.shared.reserved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let free = |id: &u32| !used.contains(id) && !reserved.contains(id);
         let candidate = match (first, self.random_vm_ids) {
             (Some(first), _) => (first..=LAST_VMID).find(free),

@@ -15,7 +15,7 @@ mod take_over;
 mod tasks;
 mod unfinished;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,11 +61,10 @@ impl Default for ClusterSettings {
     }
 }
 
-/// One cluster with its settings and the VMIDs that this process reserved in it.
+/// One cluster with the settings of one provider block.
 pub(crate) struct Connection {
     pub(crate) cluster: Cluster,
     random_vm_ids: Option<(u32, u32)>,
-    reserved: Mutex<BTreeSet<u32>>,
 }
 
 impl Connection {
@@ -73,7 +72,6 @@ impl Connection {
         Connection {
             cluster: Cluster::new(api, settings.agent_wait, settings.allow_lockout),
             random_vm_ids: settings.random_vm_ids,
-            reserved: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -177,10 +175,8 @@ impl ProxmoxProvider {
         let mut connections: BTreeMap<String, Connection> = BTreeMap::new();
         for (name, api, settings) in clusters {
             let mut connection = Connection::new(api, &settings);
-            // What one cluster is reached by in two ways is staged and applied together.
             if let Some(other) = connections.values().find(|other| other.is_same_cluster(&connection)) {
-                connection.cluster.reloads = other.cluster.reloads.clone();
-                connection.cluster.applies_sdn = other.cluster.applies_sdn.clone();
+                connection.cluster.shared = other.cluster.shared.clone();
             }
             connections.insert(name, connection);
         }
@@ -197,7 +193,7 @@ impl ProxmoxProvider {
     pub fn keep_free(&self, provider: &str, kind: &str, planned: &Value) {
         let vmid = self.kind(kind).ok().and_then(|(kind, family)| claims::vmid_of(kind, family, planned));
         if let Some((connection, vmid)) = self.connections.get(provider).zip(vmid) {
-            connection.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(vmid);
+            connection.cluster.shared.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(vmid);
         }
     }
 

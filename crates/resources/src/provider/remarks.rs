@@ -50,7 +50,7 @@ impl ProxmoxProvider {
                 continue;
             };
             if engine.object.hooks.is_interface() {
-                connection.cluster.reloads.expect(request.prior.iter().chain(&request.planned));
+                connection.cluster.shared.reloads.expect(request.prior.iter().chain(&request.planned));
             }
         }
     }
@@ -61,7 +61,7 @@ impl ProxmoxProvider {
         let (Some(engine), Ok(connection)) = (engine, self.connection(&one.provider)) else { return };
         let is_left = is_open || families::is_unfinished(&one.prior);
         if engine.object.hooks.is_interface() && is_left {
-            connection.cluster.reloads.recall(&one.prior);
+            connection.cluster.shared.reloads.recall(&one.prior);
         }
     }
 

@@ -99,7 +99,7 @@ impl Hooks for Acl {
     /// From now on the entry is this object's, whoever had it.
     async fn before(&self, call: &Call<'_>, _: Option<&Value>, planned: &Value) -> Result<(), ProviderError> {
         if let Some((entry, _)) = entry(planned) {
-            let mut granted = call.cluster.granted.lock().await;
+            let mut granted = call.cluster.shared.granted.lock().await;
             if granted.get(&entry) == Some(&Grantor::Block) {
                 return Err(claimed_twice(&entry));
             }

@@ -113,7 +113,7 @@ pub(super) async fn bring(
             _ => continue,
         };
         // What another object of this run has set meanwhile is that one's.
-        let mut granted = call.cluster.granted.lock().await;
+        let mut granted = call.cluster.shared.granted.lock().await;
         match (propagate, granted.get(entry)) {
             (None, Some(Grantor::Object)) => continue,
             (Some(_), Some(Grantor::Object)) => return Err(claimed_twice(entry)),

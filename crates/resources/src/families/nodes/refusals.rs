@@ -45,7 +45,7 @@ pub(crate) async fn remark_on_staged(
     planned: Option<&BTreeSet<String>>,
 ) -> Option<String> {
     let changes = see(cluster, node).await.ok()??.changes;
-    let found = Foreign::among(&changes, &cluster.reloads.left(node), planned);
+    let found = Foreign::among(&changes, &cluster.shared.reloads.left(node), planned);
     if found.is_empty() {
         return None;
     }

@@ -43,7 +43,7 @@ pub(super) fn unfinished(value: Value, done: &[String]) -> Value {
 pub(super) async fn remains(cluster: &Cluster, prior: &Value) -> Result<Option<Value>, ApiError> {
     let named = (text(prior, "node_name"), text(prior, "name"));
     let (Some(node), Some(name)) = named else { return Ok(None) };
-    if !is_unfinished(prior) && !cluster.reloads.left(node).contains(name) {
+    if !is_unfinished(prior) && !cluster.shared.reloads.left(node).contains(name) {
         return Ok(None);
     }
     let changes = see(cluster, node).await?.unwrap_or_default().changes;
@@ -79,7 +79,7 @@ pub(super) async fn refuse_foreign(
     let values = planned.or(prior);
     let named = |attribute: &str| values.and_then(|value| text(value, attribute)).unwrap_or_default();
     let (node, name) = (named("node_name"), named("name"));
-    let reloads = &call.cluster.reloads;
+    let reloads = &call.cluster.shared.reloads;
     if let Some(prior) = prior.filter(|prior| is_unfinished(prior)) {
         reloads.recall(prior);
     }
@@ -126,7 +126,7 @@ pub(super) async fn stage(
     }
     let node = text(values, "node_name").unwrap_or_default();
     let seconds = int(values, "timeout_reload").filter(|seconds| *seconds != DUE).unwrap_or(TIMEOUT);
-    let number = call.cluster.reloads.of(node).stage(seconds.unsigned_abs());
+    let number = call.cluster.shared.reloads.of(node).stage(seconds.unsigned_abs());
     *call.staged.lock().unwrap_or_else(PoisonError::into_inner) = Some(number);
     if let Some(turn) = &mut turn {
         turn.keep(call, node, planned).await?;
@@ -145,7 +145,7 @@ pub(super) async fn apply(
         return Ok(());
     };
     let node = text(values, "node_name").unwrap_or_default();
-    let reload = call.cluster.reloads.of(node);
+    let reload = call.cluster.shared.reloads.of(node);
     let mut applied = reload.applied.lock().await;
     if applied.last < mine {
         tokio::time::sleep(GATHER).await;
@@ -177,7 +177,7 @@ type Failed = (ProviderError, bool);
 
 /// What others have staged of a node by now.
 async fn others(call: &Call<'_>, node: &str, staged: &mut Staged) -> Result<Foreign, ProviderError> {
-    let reloads = &call.cluster.reloads;
+    let reloads = &call.cluster.shared.reloads;
     staged.foreign(call, node, &reloads.left(node), reloads.planned(node).as_ref()).await
 }
 
@@ -186,7 +186,7 @@ async fn others_beside(call: &Call<'_>, node: &str, staged: &mut Staged) -> Resu
     match others(call, node, staged).await {
         Err(error) if staged.is_undone => {
             staged.settle(None);
-            call.cluster.reloads.forget(node);
+            call.cluster.shared.reloads.forget(node);
             Err((error, true))
         }
         found => found.map_err(|error| (error, false)),
@@ -221,7 +221,7 @@ async fn reload_node(call: &Call<'_>, node: &str, staged: &mut Staged, most: Dur
         call.progress.status(&format!("somebody changed the network of {node} while it was applied: {told}"));
     }
     staged.settle(now);
-    call.cluster.reloads.forget(node);
+    call.cluster.shared.reloads.forget(node);
     Ok(())
 }
 

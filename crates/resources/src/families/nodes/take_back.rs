@@ -61,7 +61,7 @@ pub(super) async fn take_back(
         let path = format!("/nodes/{node}/network");
         call.cluster.api.send(Method::Delete, &path, &[]).await.map_err(|error| error.message)?;
         staged.settle(None);
-        call.cluster.reloads.forget(node);
+        call.cluster.shared.reloads.forget(node);
         return Ok(Left::default());
     }
     let mut reason = None;
@@ -76,7 +76,7 @@ pub(super) async fn take_back(
     let left = Left { changes: staged.still_staged(&now), reason };
     if left.is_empty() {
         staged.take_note_of_return(&now.entries);
-        call.cluster.reloads.forget(node);
+        call.cluster.shared.reloads.forget(node);
     }
     Ok(left)
 }

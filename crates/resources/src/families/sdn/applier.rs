@@ -87,7 +87,7 @@ struct Applier;
 
 /// Applies that an object is gone which is destroyed after an applier was made or destroyed.
 pub(crate) async fn apply_leaving(call: &Call<'_>, place: &str) -> Result<(), ProviderError> {
-    if !place.starts_with(PLACES) || !call.cluster.applies_sdn.load(Ordering::SeqCst) {
+    if !place.starts_with(PLACES) || !call.cluster.shared.applies_sdn.load(Ordering::SeqCst) {
         return Ok(());
     }
     call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
@@ -116,7 +116,7 @@ impl Hooks for Applier {
             return Ok(());
         }
         // What it depends on is destroyed after it, and so is what is still used until it has applied the rest.
-        call.cluster.applies_sdn.store(true, Ordering::SeqCst);
+        call.cluster.shared.applies_sdn.store(true, Ordering::SeqCst);
         call.step(Step::APPLY, Method::Put, "/cluster/sdn", &Params::default(), MOST).await
     }
 }

@@ -1,6 +1,5 @@
 //! What is planned for VMs, by cases.
 
-use pve_model::Type;
 use pve_model::codec::decode;
 use serde_json::{Value as Json, json};
 
