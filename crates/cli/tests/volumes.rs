@@ -252,3 +252,30 @@ fn a_vm_comes_under_protection_only_after_the_disk_that_goes_with_the_same_chang
         project.ok(&["destroy", "--auto-approve"]);
     }
 }
+
+#[test]
+fn a_disk_that_cannot_be_destroyed_keeps_nobody_from_protecting_the_vm() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &vm("disk {\n    interface = \"scsi1\"\n    size = 2\n  }"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &vm("protection = true"));
+    // The last request that takes something out is the one that destroys.
+    for (number, place) in [(1, "scsi1"), (0, "unused0")] {
+        let how = How::Refuse { status: 500, reason: "volume is still in use (snapshot?)".into() };
+        let refused = FailureRule { when: When::Nth(number), ..rule("POST", VM, how) };
+        let said = project.ok(&["plan"]);
+        assert!(said.contains(&format!("destroys disk {place} and its data")), "{said}");
+        assert!(!said.contains("It is protected"), "{said}");
+        cluster.server.simulator().set_failures(vec![refused]);
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert!(said.contains("still in use"), "{said}");
+        let now = cluster.get(VM);
+        assert!(now["unused0"].is_string() && now["protection"] == 1, "{now}");
+    }
+    cluster.server.simulator().set_failures(Vec::new());
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    let now = cluster.get(VM);
+    assert!(now["unused0"].is_null() && now["protection"] == 1, "{now}");
+}

@@ -24,7 +24,7 @@ pub(crate) use migration::{files_of_node, storages_left_behind};
 pub(crate) use network::{decode_ip_config, device_mac, draws_address, encode_ip_config, surplus_devices};
 pub(crate) use options::{decode_startup, key_lines};
 pub(crate) use power::Limits;
-pub(crate) use protection::UNPROTECT_FIRST;
+pub(crate) use protection::{UNPROTECT_FIRST, is_set_aside};
 
 use crate::cluster::{Call, Method, Step, refused};
 use crate::observed::Observed;

@@ -142,15 +142,20 @@ impl Target<'_> {
         self.let_go(&observed, (prior, planned), &drives).await
     }
 
-    /// Destroys the volumes that were taken out, and only then puts on the protection that would hold them.
+    /// Destroys the volumes that were taken out, and only then puts on the protection that would hold them. One that cannot be
+    /// destroyed by now keeps nobody from it.
     async fn let_go(
         &self,
         before: &Observed,
         values: (Option<&Value>, &Value),
         drives: &DriveChanges,
     ) -> Result<(), ProviderError> {
-        self.destroy_unused(before, values, drives).await?;
-        self.put_on_protection(before, values.1, drives).await
+        let destroyed = self.destroy_unused(before, values, drives).await;
+        if destroyed.as_ref().is_err_and(|error| error.indeterminate) {
+            return destroyed;
+        }
+        let protected = self.put_on_protection(before, values.1, drives).await;
+        destroyed.and(protected)
     }
 
     /// A drive for media takes no other drive's place.

@@ -10,6 +10,7 @@ use super::drives::{
 };
 use super::image_import::ImageImport;
 use super::media::{change_cdrom, change_cloud_init};
+use crate::guest::is_set_aside;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -106,10 +107,12 @@ impl DriveChanges {
         self.delete.iter().chain(&self.media).chain(&self.renewed).chain(&self.freed)
     }
 
-    /// The options to be deleted. Where a drive for media was there may be a disk by now, which stays.
+    /// The options to be deleted. Where a drive for media was there may be a disk by now, which stays; what is set aside is
+    /// destroyed with that, and so comes last.
     pub(super) fn deletions(&self, observed: &Observed) -> impl Iterator<Item = String> {
         let is_still = |name: &&String| observed.text(name).is_some_and(|drive| is_media(&drive));
-        self.delete.iter().chain(self.media.iter().filter(is_still)).cloned()
+        let taken_out = self.delete.iter().filter(|name| !is_set_aside(name));
+        taken_out.chain(self.media.iter().filter(is_still)).cloned()
     }
 
     /// Drives for media make room for disks, and what is given to something else is set, not deleted.

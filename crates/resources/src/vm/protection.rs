@@ -9,6 +9,7 @@ use super::apply::Target;
 use super::drive_changes::DriveChanges;
 use super::drives::{cloud_init_interface, encode_cdrom};
 use crate::cluster::{Method, Step};
+use crate::guest::is_set_aside;
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::values::{all_blocks, block, flag, text};
@@ -20,6 +21,7 @@ pub(crate) fn held_by_protection(prior: &Value, planned: &Value) -> Vec<String> 
     let stays =
         |old: &Value| all_blocks(planned, "disk").iter().any(|disk| interface(disk) == interface(old));
     let disks = all_blocks(prior, "disk").iter().filter(|old| !stays(old)).filter_map(interface);
+    let disks = disks.filter(|slot| !is_set_aside(slot));
     let keys = |disk: &Value| flag(disk, "pre_enrolled_keys");
     let small = [("efi_disk", "efidisk0"), ("tpm_state", "tpmstate0")].into_iter().filter(|(name, _)| {
         let is_anew =
