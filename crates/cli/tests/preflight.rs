@@ -162,6 +162,31 @@ fn what_is_no_public_key_and_no_tag_stops_apply() {
     assert!(project.ok(&["plan"]).contains("No changes"));
 }
 
+/// A private key, or a password, that was pasted in place of a public key.
+#[test]
+fn what_stands_in_place_of_a_public_key_is_not_repeated() {
+    let cluster = Cluster::start(Options::default());
+    let guests = [
+        ("vm", ""),
+        ("container", "  operating_system {\n    template_file_id = \"local:vztmpl/t.tar.zst\"\n  }\n"),
+    ];
+    for (kind, more) in guests {
+        let main = format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_{kind}\" \"v\" {{\n  node_name = \"pve\"\n  started = false\n{more}  \
+             initialization {{\n    user_account {{\n      keys = [file(\"key\")]\n    }}\n  }}\n}}\n"
+        );
+        let project = Project::of(&cluster, &main);
+        project.write("key", "Sek-16-word");
+        let said = project.fails(&["apply", "--auto-approve"]);
+        let warning = said.split("Warning: Proxmox VE does not take this value").nth(1).unwrap();
+        assert!(warning.contains("no public key") && warning.contains("main.tf:"), "{said}");
+        assert!(!warning.contains("Sek-16-word"), "{said}");
+        let plan: serde_json::Value = serde_json::from_str(&project.ok(&["plan", "-json"])).unwrap();
+        let told = plan["diagnostics"].to_string();
+        assert!(told.contains("no public key") && !told.contains("Sek-16-word"), "{told}");
+    }
+}
+
 #[test]
 fn a_secret_that_is_refused_is_not_shown_wherever_it_stands() {
     let cluster = Cluster::start(Options::default());

@@ -11,7 +11,8 @@ use crate::object::{Engine, Field, Form, SEVERAL, plain};
 pub(super) struct Fault {
     /// What goes into it, what changes first.
     pub(super) paths: Vec<Path>,
-    pub(super) value: String,
+    /// As it is refused, unless it may be a secret.
+    pub(super) value: Option<String>,
     pub(super) reason: String,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn of_object(limits: Limits, engine: &Engine, prior: Option<&Value>, 
         feeding.sort_by_key(|path| !changed(path));
         let fault = text.split(SEVERAL).find_map(|text| limits(method.name(), path, &name, text));
         let reason = fault.map(|fault| last_line(&fault));
-        faults.extend(reason.map(|reason| Fault { paths: feeding, value: text.clone(), reason }));
+        faults.extend(reason.map(|reason| Fault { paths: feeding, value: Some(text.clone()), reason }));
     }
     faults
 }
@@ -145,7 +146,7 @@ pub(super) fn of_kind(limits: Limits, kind: &str, prior: Option<&Value>, planned
             let Some(value) = plain(value).filter(|value| !is_same && value != "0") else { continue };
             let fault = limits(method, endpoint, param, &text.replace("{}", &value));
             let reason = fault.map(|fault| last_line(&fault));
-            faults.extend(reason.map(|reason| Fault { paths: vec![path], value, reason }));
+            faults.extend(reason.map(|reason| Fault { paths: vec![path], value: Some(value), reason }));
         }
     }
     let rules = match short(kind) {
@@ -165,12 +166,8 @@ fn beyond((place, rule): &Rule, prior: Option<&Value>, planned: &Value) -> Fault
     let fault = |(path, value): (Path, &Value)| {
         let value = plain(value)?;
         let reason = rule(&value)?;
-        // A private key, pasted by mistake, stays unsaid.
-        let value = match value.split_once(char::is_whitespace) {
-            Some((first, _)) => format!("{first} ..."),
-            None => value,
-        };
-        Some(Fault { paths: vec![path], value, reason })
+        // What stands in place of a public key may be a private one, or a password.
+        Some(Fault { paths: vec![path], value: (*place != KEYS).then_some(value), reason })
     };
     new.filter_map(fault).collect()
 }

@@ -167,14 +167,17 @@ pub(crate) fn values(limits: Limits, engine: Option<&Engine>, change: &ApplyRequ
         None => limits::of_kind(limits, &change.address.resource.kind, prior, planned),
     };
     let told = |detail| Told { summary: "Proxmox VE does not take this value".into(), detail };
-    let doubt = |fault: limits::Fault| Doubt {
+    let doubt = |limits::Fault { paths, value, reason }: limits::Fault| Doubt {
         address: change.address.clone(),
-        told: told(format!("it is {:?}: {}", fault.value, fault.reason)),
-        hidden: told(match repeats(&fault.reason, &fault.value) {
-            true => format!("it is {SENSITIVE}"),
-            false => format!("it is {SENSITIVE}: {}", fault.reason),
+        told: told(match &value {
+            Some(value) => format!("it is {value:?}: {reason}"),
+            None => reason.clone(),
         }),
-        paths: fault.paths,
+        hidden: told(match value.is_some_and(|value| repeats(&reason, &value)) {
+            true => format!("it is {SENSITIVE}"),
+            false => format!("it is {SENSITIVE}: {reason}"),
+        }),
+        paths,
         is_certain: true,
         may_come: false,
     };
