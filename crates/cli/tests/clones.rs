@@ -113,6 +113,12 @@ fn what_a_clone_cannot_have_otherwise_than_its_template_is_told_before_it_is_mad
         assert!(project.fails(&["apply", "--auto-approve"]).contains(said[0]));
         assert!(cluster.get("/nodes/pve/qemu/500/config").is_null(), "nothing is made");
     }
+    // A membership is about the template, and changes nothing of it.
+    cluster.send("POST", "/pools", &[("poolid", "lab")]);
+    let member = "resource \"proxmox_pool_membership\" \"a\" {\n  pool_id = \"lab\"\n  vm_id = 9000\n}\n";
+    project.write("main.tf", &(vm("disk {\n    interface = \"scsi0\"\n    size = 2\n  }") + member));
+    let (_, plan) = project.ends(&["plan"]);
+    assert!(plan.contains("scsi0 of template 9000 is 4G"), "{plan}");
     let blocks = "efi_disk {\n    type = \"4m\"\n  }\n  tpm_state {\n    version = \"v2.0\"\n  }";
     project.write("main.tf", &vm(blocks));
     project.ok(&["apply", "--auto-approve"]);

@@ -92,6 +92,17 @@ fn a_clone_that_cannot_be_as_it_is_written_is_told_and_neither_made_nor_replaced
     }
 }
 
+/// What names a guest is no guest.
+#[test]
+fn a_template_that_comes_into_a_pool_with_the_same_plan_tells_as_well() {
+    let (cluster, project) = cluster(false);
+    cluster.send("POST", "/pools", &[("poolid", "lab")]);
+    let member = "resource \"proxmox_pool_membership\" \"a\" {\n  pool_id = \"lab\"\n  vm_id = 9100\n}\n";
+    project.write("main.tf", &(clone("unprivileged = true") + member));
+    let said = plan(&project);
+    assert!(said.contains("unprivileged of template 9100 is false"), "{said}");
+}
+
 #[test]
 fn a_template_that_the_same_plan_makes_tells_as_well() {
     let cluster = Cluster::start(Options::default());

@@ -8,8 +8,12 @@ mod privileges;
 mod snapshots;
 mod templates;
 
-use super::references::{Named, Used};
+use pve_executor::ports::ApplyRequest;
+use pve_model::Value;
+
+use super::references::{Named, Used, short};
 use super::things::Thing;
+use crate::values::int;
 
 pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
 pub(super) use container_templates::at_odds_with_container_template;
@@ -26,6 +30,12 @@ pub(super) fn made_by_guest(kind: &str) -> &'static [(Thing, &'static str)] {
         "cloned_vm" => &[(Thing::Guest, "id")],
         _ => &[],
     }
+}
+
+/// The id of a guest with these values, and the attribute that has it.
+fn id_of(change: &ApplyRequest, values: &Value) -> Option<(&'static str, i64)> {
+    let attributes = made_by_guest(short(&change.address.resource.kind)).iter();
+    attributes.map(|(_, name)| *name).find_map(|name| Some((name, int(values, name)?)))
 }
 
 /// What the attribute at this place names, if it does.

@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 
 use super::super::facts::Facts;
 use super::super::references::short;
+use super::id_of;
 use super::templates::{seen, told};
 use crate::container::unlike_template;
 use crate::observed::Observed;
@@ -35,8 +36,10 @@ pub(super) async fn template(
     change: &ApplyRequest,
 ) -> Option<Observed> {
     let (id, _) = cloned(change)?;
-    let mut planned = changes.iter().filter_map(|other| other.planned.as_ref());
-    let Some(made) = planned.find(|planned| int(planned, "vm_id") == Some(id)) else {
+    let mut planned = changes.iter().filter_map(|other| Some((other, other.planned.as_ref()?)));
+    let is_it =
+        |(other, planned): &(&&ApplyRequest, &Value)| id_of(other, planned).is_some_and(|(_, own)| own == id);
+    let Some((_, made)) = planned.find(is_it) else {
         return seen(facts, "lxc", id).await;
     };
     let is_unprivileged = u8::from(flag(made, "unprivileged")?);

@@ -1,24 +1,23 @@
 //! Whether the id that a guest is to have is free.
 
 use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_model::Path;
 use pve_model::event::Operation;
-use pve_model::{Path, Value};
 
 use super::super::facts::Facts;
 use super::super::fault::Fault;
-use super::super::references::short;
+use super::id_of;
 use crate::guest::MARKER;
-use crate::values::int;
 
 /// The ids that are not free.
 pub(in super::super) async fn ids_in_use(facts: &mut Facts<'_>, changes: &[&ApplyRequest]) -> Vec<Doubt> {
     let mut found = Vec::new();
     for change in changes {
         let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Create);
-        let Some((attribute, id)) = planned.and_then(|planned| wanted(change, planned)) else { continue };
+        let Some((attribute, id)) = planned.and_then(|planned| id_of(change, planned)) else { continue };
         let frees = |other: &&ApplyRequest| {
             let prior = other.prior.as_ref().filter(|_| other.operation == Operation::Delete);
-            prior.and_then(|prior| wanted(other, prior)).is_some_and(|(_, freed)| freed == id)
+            prior.and_then(|prior| id_of(other, prior)).is_some_and(|(_, freed)| freed == id)
         };
         if changes.iter().any(frees) {
             continue;
@@ -27,16 +26,6 @@ pub(in super::super) async fn ids_in_use(facts: &mut Facts<'_>, changes: &[&Appl
         found.extend(fault.map(|fault| fault.at(change, Path::attribute(attribute))));
     }
     found
-}
-
-/// The id of a guest, and the attribute that has it.
-fn wanted(change: &ApplyRequest, value: &Value) -> Option<(&'static str, i64)> {
-    let names: &[&'static str] = match short(&change.address.resource.kind) {
-        "vm" | "container" => &["vm_id", "id"],
-        "cloned_vm" => &["id"],
-        _ => return None,
-    };
-    names.iter().find_map(|name| Some((*name, int(value, name)?)))
 }
 
 /// The list is some seconds old: the guest itself is asked. One that some run began to make is for recovery.
