@@ -9,7 +9,8 @@ use pve_model::Value;
 use serde_json::{Map, Value as Json};
 
 use crate::cluster::{Call, Foreign, Step, refused};
-use crate::container::{match_mount_points, slot_of};
+use crate::container::slot_of;
+use crate::guest::match_mount_points;
 use crate::guest::{GuestKind, GuestType, Target};
 use crate::observed::Observed;
 use crate::property::Properties;

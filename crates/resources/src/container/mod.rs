@@ -31,7 +31,7 @@ pub(crate) use apply::Target;
 pub(crate) use cloning::{is_unprivileged, unlike_template};
 pub(crate) use decode::decode_container;
 pub(crate) use leaving::with_leaving;
-pub(crate) use mount_points::{match_mount_points, slot_of};
+pub(crate) use mount_points::slot_of;
 pub(crate) use protection::held_by_protection;
 pub(crate) use root_options::only_for_root;
 pub(crate) use schema::fields;

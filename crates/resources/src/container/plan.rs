@@ -7,8 +7,9 @@ use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_options};
 use super::leaving::leaves_by_record;
-use super::mount_points::{keeps_volume, match_mount_points, stays};
+use super::mount_points::{keeps_volume, stays};
 use crate::definition::problem;
+use crate::guest::match_mount_points;
 use crate::size::{parse_size, same_size};
 use crate::values::{
     all_blocks, block, changed, default_if_empty, flag, int, is_unset, keep_written_defaults,

@@ -3,7 +3,8 @@
 use pve_model::Value;
 
 use super::encode::{encode_mount_point, encode_root_disk};
-use super::mount_points::{keeps_volume, match_mount_points};
+use super::mount_points::keeps_volume;
+use crate::guest::match_mount_points;
 use crate::values::{all_blocks, block, text};
 
 /// The volumes of a container that a change takes away, adds or gives other options, which Proxmox VE refuses while the

@@ -4,7 +4,7 @@
 use pve_model::{Path, PathStep, Value};
 
 use super::encode::{Purpose, encode_mount_point, encode_options};
-use super::mount_points::match_mount_points;
+use crate::guest::match_mount_points;
 use crate::property::Properties;
 use crate::values::{all_blocks, flag, text};
 

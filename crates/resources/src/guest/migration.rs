@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_model::Value;
 use serde_json::Value as Json;
 
-use super::{GuestType, Target};
-use crate::container::match_mount_points;
+use super::{CLOUD_INIT_FILES, GuestType, Target, match_mount_points};
 use crate::values::{all_blocks, block, text};
 
 /// The datastores of the volumes that stay, before and after.
@@ -63,10 +62,9 @@ impl<G: GuestType> Target<'_, G> {
 
 /// The files that a guest names stay behind: Proxmox VE migrates disks, and neither snippets nor images.
 pub(crate) fn files_of_node(prior: &Value, planned: &Value, to: &str) -> Option<String> {
-    let parts = ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
     let named = |value: &Value| -> Vec<String> {
         let initialization = block(value, "initialization");
-        let cloud_init = parts.iter().filter_map(|name| text(initialization?, name));
+        let cloud_init = CLOUD_INIT_FILES.iter().filter_map(|name| text(initialization?, name));
         let cdrom = block(value, "cdrom").and_then(|cdrom| text(cdrom, "file_id"));
         let files = text(value, "hook_script_file_id").into_iter().chain(cloud_init).chain(cdrom);
         files.filter(|file| file.contains(':')).map(str::to_string).collect()

@@ -5,6 +5,7 @@ mod cloning;
 mod kind;
 mod marker;
 mod migration;
+mod mount_points;
 mod network;
 mod options;
 mod power;
@@ -21,6 +22,7 @@ pub(crate) use cloning::{Unlike, needs_shared_storage, with_inherited};
 pub(crate) use kind::GuestKind;
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
 pub(crate) use migration::{files_of_node, storages_left_behind};
+pub(crate) use mount_points::match_mount_points;
 pub(crate) use network::{decode_ip_config, device_mac, draws_address, encode_ip_config, surplus_devices};
 pub(crate) use options::{decode_startup, key_lines};
 pub(crate) use power::Limits;
@@ -31,6 +33,10 @@ use crate::observed::Observed;
 use crate::params::Params;
 use crate::registry::Kind;
 use crate::values::{blank, flag, int, text};
+
+/// The files of a cloud-init block. A container has none.
+pub(crate) const CLOUD_INIT_FILES: [&str; 4] =
+    ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
 
 /// How much of what is there is taken in.
 #[derive(Clone, Copy, PartialEq, Eq)]

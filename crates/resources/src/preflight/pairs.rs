@@ -3,7 +3,7 @@
 use pve_model::path::PathStep;
 use pve_model::{Path, Value};
 
-use crate::container::match_mount_points;
+use crate::guest::match_mount_points;
 use crate::values::{all_blocks, text};
 
 /// The place in `prior` of what is at `path` in `planned`. `None` where it is of a block that is new.

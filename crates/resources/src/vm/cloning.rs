@@ -11,7 +11,7 @@ use super::drives::encode_cloud_init;
 use super::encode::encode_options;
 use super::media::present_cloud_init;
 use crate::cluster::{Method, Step};
-use crate::guest::{Unlike, needs_shared_storage, timeout, with_inherited};
+use crate::guest::{CLOUD_INIT_FILES, Unlike, needs_shared_storage, timeout, with_inherited};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -161,17 +161,13 @@ pub(crate) fn unlike_template(template: &Observed, planned: &Value) -> Vec<Unlik
     disks.chain(firmware).collect()
 }
 
-/// The files of a cloud-init block.
-pub(super) const FILES: [&str; 4] =
-    ["meta_data_file_id", "network_data_file_id", "user_data_file_id", "vendor_data_file_id"];
-
 /// What was read of a clone, without what its template has of cloud-init and `asked` says nothing of: the user's name,
 /// password and keys, servers and domain, files, and the addresses of more devices are its business each by itself.
 pub(crate) fn without_unasked(asked: &Value, read: &Value) -> Value {
     let (Some(asked), Some(found)) = (block(asked, "initialization"), block(read, "initialization")) else {
         return read.clone();
     };
-    let mut kept = with_unset_of(asked, found, &FILES);
+    let mut kept = with_unset_of(asked, found, &CLOUD_INIT_FILES);
     for (name, parts) in
         [("dns", &["domain", "servers"][..]), ("user_account", &["keys", "password", "username"])]
     {

@@ -3,7 +3,8 @@
 use pve_model::Value;
 
 use super::super::encode::{Purpose, encode_options, encode_root_disk};
-use super::super::mount_points::{keeps_volume, match_mount_points, stays, wait_for_restart};
+use super::super::mount_points::{keeps_volume, stays, wait_for_restart};
+use crate::guest::match_mount_points;
 use crate::guest::{encode_ip_config, files_of_node};
 use crate::values::{all_blocks, block, changed, flag, text};
 

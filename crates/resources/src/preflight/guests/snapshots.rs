@@ -8,7 +8,7 @@ use pve_model::{Path, Value};
 use super::super::Identity;
 use super::super::facts::Facts;
 use super::super::fault::Fault;
-use crate::container::match_mount_points;
+use crate::guest::match_mount_points;
 use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk, volumes_of_vm};
 use crate::values::{all_blocks, block, int, text};
 use crate::{container, vm};

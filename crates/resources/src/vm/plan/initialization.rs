@@ -3,15 +3,15 @@
 use pve_model::rules::{PlanRequest, Problem};
 use pve_model::{Type, Value};
 
-use super::super::cloning::FILES;
 use super::super::drives::{DEFAULT_CLOUD_INIT, is_inherited, other_drive_at};
 use super::super::validate::used_twice;
+use crate::guest::CLOUD_INIT_FILES;
 use crate::values::{all_blocks, block, is_unset, text, with, with_each_block, with_unknown};
 
 /// Files that are not named are none of the configuration's, whatever a template has: they may go away with their resource.
 pub(super) fn without_unnamed_files(config: &Value, planned: Value) -> Value {
     let Some(config) = block(config, "initialization") else { return planned };
-    let unnamed = FILES.iter().filter(|name| config.get(name).is_some_and(Value::is_null));
+    let unnamed = CLOUD_INIT_FILES.iter().filter(|name| config.get(name).is_some_and(Value::is_null));
     unnamed.fold(planned, |planned, name| {
         with_each_block(&planned, "initialization", |block| with(block, name, Value::null(Type::String)))
     })
@@ -57,7 +57,7 @@ pub(super) fn plan_initialization(request: PlanRequest<'_>, prior: &Value, plann
         *first = with(first, "interface", interface.clone());
     }
     // A state of the reference has empty texts for files that are not named.
-    let empty = FILES.iter().filter_map(|name| {
+    let empty = CLOUD_INIT_FILES.iter().filter_map(|name| {
         let old = before?.get(name).filter(|old| is_unset(old))?;
         Some((*name, old.clone()))
     });
