@@ -4,12 +4,16 @@
 
 mod simulated;
 
-use pve_simulator::Options;
+use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, PROVIDER, Project, project_with, settled};
 
 /// A cluster with a template 9000 whose cloud-init drive is at an interface, and a template 9100 of a container.
 fn cluster(interface: &str) -> (Cluster, Project) {
-    let cluster = Cluster::start(Options::default());
+    cluster_with(Options::default(), interface)
+}
+
+fn cluster_with(options: Options, interface: &str) -> (Cluster, Project) {
+    let cluster = Cluster::start(options);
     let project = project_with(&cluster, "");
     let vm = [
         ("vmid", "9000"),
@@ -212,4 +216,34 @@ fn nothing_is_told_of_a_clone_that_is_imported() {
     quiet(&project);
     project.ok(&["apply", "--auto-approve"]);
     quiet(&project);
+}
+
+/// The disks of its template are on storage that the other node does not have.
+#[test]
+fn a_clone_for_another_node_is_made_beside_its_template_and_moved() {
+    let older = vm("").replace("node_name = \"pve\"", "node_name = \"pve2\"");
+    let newer = format!(
+        "{PROVIDER}resource \"proxmox_cloned_vm\" \"c\" {{\n  node_name = \"pve2\"\n  id = 500\n  name = \"c\"\n  started = false\n  \
+         clone = {{\n    source_vm_id = 9000\n  }}\n}}\n"
+    );
+    for main in [older, newer] {
+        let options = Options { other_nodes: vec!["pve2".into()], ..Options::default() };
+        let (cluster, project) = cluster_with(options, "ide2");
+        project.write("main.tf", &main);
+        // What is cloned and not yet moved is not made once more.
+        let how = How::FailTask("no space left".into());
+        let (method, path) = ("POST".into(), "/nodes/pve/qemu/500/migrate".into());
+        cluster.server.simulator().set_failures(vec![FailureRule { method, path, when: When::Always, how }]);
+        let said = project.fails(&["apply", "--auto-approve"]);
+        assert!(said.contains("no space left"), "{said}");
+        assert_eq!(cluster.get("/nodes/pve/qemu/500/config")["scsi0"], "local-lvm:vm-500-disk-1,size=4G");
+        cluster.server.simulator().set_failures(Vec::new());
+        project.ok(&["apply", "--auto-approve"]);
+        settled(&project);
+        assert!(cluster.get("/nodes/pve/qemu/500/config").is_null(), "it has moved");
+        assert_eq!(cluster.get("/nodes/pve2/qemu/500/config")["name"], "c");
+        project.ok(&["destroy", "--auto-approve"]);
+        project.ok(&["apply", "--auto-approve"]);
+        assert_eq!(cluster.get("/nodes/pve2/qemu/500/config")["name"], "c");
+    }
 }

@@ -4,8 +4,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::{Path, PathStep, Value};
 
 use super::apply::Target;
-use crate::cluster::{Method, Step};
-use crate::guest::{Unlike, needs_shared_storage, timeout};
+use crate::guest::{Cloning, GuestKind, Unlike, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -25,27 +24,23 @@ impl Target<'_> {
         self.refuse_unlike(planned, (source, source_node)).await?;
         let full = flag(clone, "full") != Some(false);
         let mut params = Params::default();
-        params.put("newid", Some(self.vmid));
         params.put("hostname", block(planned, "initialization").and_then(|init| text(init, "hostname")));
         params.put("pool", text(planned, "pool_id"));
         params.put("description", marker);
         params.put_flag("full", Some(full));
-        params.put("target", (source_node != self.node).then_some(&self.node));
         params.put("storage", text(clone, "datastore_id").filter(|_| full));
-        let path = format!("/nodes/{source_node}/lxc/{source}/clone");
         let most = timeout(planned, "timeout_clone");
-        match self.call.step(Step::CLONE, Method::Post, &path, &params, most).await {
-            Err(error) if needs_shared_storage(&error) => {
-                // The clone is made beside its template and then moved with its volumes.
-                params.0.remove("target");
-                self.call.step(Step::CLONE, Method::Post, &path, &params, most).await?;
-                let path = format!("/nodes/{source_node}/lxc/{}/migrate", self.vmid);
-                let mut params = Params::default();
-                params.put("target", Some(&self.node));
-                self.call.migrate("lxc", self.vmid, &path, &self.node, &params, most).await
-            }
-            done => done,
-        }
+        let cloning = Cloning {
+            kind: GuestKind::Container,
+            template: source,
+            from: source_node,
+            vmid: self.vmid,
+            to: &self.node,
+            attempts: 1,
+            most,
+            most_to_migrate: most,
+        };
+        cloning.make(&self.call, params).await
     }
 
     /// Refuses to make a clone that would not be as it is planned. Where the template does not show itself it is made.

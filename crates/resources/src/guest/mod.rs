@@ -18,7 +18,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use pve_model::schema::Block;
 
-pub(crate) use cloning::{Unlike, needs_shared_storage, with_inherited};
+pub(crate) use cloning::{Cloning, Unlike, with_inherited};
 pub(crate) use kind::GuestKind;
 pub(crate) use marker::{MARKER, TAKEN_OVER, is_put_by_a_run};
 pub(crate) use migration::{files_of_node, storages_left_behind};

@@ -1,7 +1,6 @@
 //! Making VMs from templates.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use pve_executor::ports::ProviderError;
 use pve_model::{Path, PathStep, Value};
@@ -10,8 +9,8 @@ use super::apply::Target;
 use super::drives::encode_cloud_init;
 use super::encode::encode_options;
 use super::media::present_cloud_init;
-use crate::cluster::{Method, Step};
-use crate::guest::{CLOUD_INIT_FILES, Unlike, needs_shared_storage, timeout, with_inherited};
+use crate::cluster::Step;
+use crate::guest::{CLOUD_INIT_FILES, Cloning, GuestKind, Unlike, timeout, with_inherited};
 use crate::observed::Observed;
 use crate::params::Params;
 use crate::property::Properties;
@@ -33,49 +32,22 @@ impl Target<'_> {
         };
         let full = flag(clone, "full") != Some(false);
         let mut params = Params::default();
-        params.put("newid", Some(self.vmid));
         params.put("name", text(planned, "name"));
         params.put("pool", text(planned, "pool_id"));
         params.put("description", marker);
         params.put_flag("full", Some(full));
-        params.put("target", (source_node != self.node).then_some(&self.node));
         params.put("storage", text(clone, "datastore_id").filter(|_| full));
-        let path = format!("/nodes/{source_node}/qemu/{source}/clone");
-        let most = timeout(planned, "timeout_clone");
-        match self.try_to_clone(&path, &params, most, int(clone, "retries").unwrap_or(1)).await {
-            Err(error) if needs_shared_storage(&error) => {
-                // The clone is made beside its template and then moved with its disks.
-                params.0.remove("target");
-                self.call.step(Step::CLONE, Method::Post, &path, &params, most).await?;
-                let path = format!("/nodes/{source_node}/qemu/{}/migrate", self.vmid);
-                let mut params = Params::default();
-                params.put("target", Some(&self.node));
-                params.put_flag("with-local-disks", Some(true));
-                let most = timeout(planned, "timeout_migrate");
-                self.call.migrate("qemu", self.vmid, &path, &self.node, &params, most).await
-            }
-            done => done,
-        }
-    }
-
-    /// Clones, and once more where the template was busy: as often as `retries` says.
-    async fn try_to_clone(
-        &self,
-        path: &str,
-        params: &Params,
-        most: Duration,
-        retries: i64,
-    ) -> Result<(), ProviderError> {
-        let mut left = retries.max(1);
-        loop {
-            left -= 1;
-            match self.call.step(Step::CLONE, Method::Post, path, params, most).await {
-                Err(error) if left > 0 && is_busy(&error) && self.look().await?.is_none() => {
-                    self.call.progress.status("the template is busy; cloning it once more");
-                }
-                done => return done,
-            }
-        }
+        let cloning = Cloning {
+            kind: GuestKind::Vm,
+            template: source,
+            from: &source_node,
+            vmid: self.vmid,
+            to: &self.node,
+            attempts: int(clone, "retries").unwrap_or(1),
+            most: timeout(planned, "timeout_clone"),
+            most_to_migrate: timeout(planned, "timeout_migrate"),
+        };
+        cloning.make(&self.call, params).await
     }
 
     /// The node of the template: where the list has it, else the VM's own.
@@ -209,30 +181,4 @@ pub(super) fn keep_files(
         }
     }
     set.put("cicustom", (!wanted.is_empty()).then_some(wanted));
-}
-
-/// The task failed for reasons that pass: another clone held the template or its storage.
-pub(crate) fn is_busy(error: &ProviderError) -> bool {
-    let words = ["lock", "locked", "timeout", "busy"];
-    let mut said = error.message.split(|sign: char| !sign.is_ascii_alphanumeric());
-    !error.indeterminate && said.any(|word| words.contains(&word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cluster::refused;
-
-    #[test]
-    fn a_template_is_busy_where_it_is_locked_and_not_where_a_block_device_is_missing() {
-        for (message, busy) in [
-            ("can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout", true),
-            ("VM is locked (clone)", true),
-            ("cannot clone pool/base: dataset is busy", true),
-            ("no such block device /dev/pve/base-9000-disk-0", false),
-            ("cannot unlock LUKS device: wrong key", false),
-        ] {
-            assert_eq!(is_busy(&refused(message.to_string(), None)), busy, "{message}");
-        }
-    }
 }

@@ -44,7 +44,7 @@ use crate::registry::Rules;
 
 pub(crate) use agent::{addresses, parse_duration};
 pub(crate) use apply::Target;
-pub(crate) use cloning::{is_busy, unlike_template, without_unasked};
+pub(crate) use cloning::{unlike_template, without_unasked};
 pub(crate) use decode::decode_vm;
 pub(crate) use decode_devices::is_media;
 pub(crate) use drives::{DEFAULT_CLOUD_INIT, is_inherited, other_drive_at};

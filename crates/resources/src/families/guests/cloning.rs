@@ -7,8 +7,9 @@ use serde_json::Value as Json;
 
 use super::requests::most;
 use super::{drives, slots};
-use crate::cluster::{Call, Method, Step, refused};
+use crate::cluster::{Call, Step, refused};
 use crate::definition::problem;
+use crate::guest::{Cloning, GuestKind};
 use crate::object::Planning;
 use crate::params::Params;
 use crate::values::{flag, int, reasons, text, texts, with};
@@ -134,33 +135,24 @@ pub(super) async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(),
         }
     };
     refuse_smaller_disks(call, planned, &node, source).await?;
-    let target = text(planned, "node_name").filter(|target| *target != node);
     let mut params = Params::default();
-    params.put("newid", int(planned, "id"));
     params.put("name", text(planned, "name"));
-    params.put("target", target);
     params.put_flag("full", flag(clone, "full"));
     params.put("snapname", text(clone, "snapshot_name"));
     params.put("pool", text(clone, "pool_id"));
     params.put("storage", text(clone, "target_datastore"));
     params.put("format", text(clone, "target_format"));
     params.put("bwlimit", int(clone, "bandwidth_limit"));
-    let path = format!("/nodes/{node}/qemu/{source}/clone");
     let most = most(planned, "create");
-    // The template may be busy with another clone.
-    for _ in 1..int(clone, "retries").unwrap_or(1) {
-        match call.step(Step::CLONE, Method::Post, &path, &params, most).await {
-            Err(error) if crate::vm::is_busy(&error) && !is_there(call, planned).await? => {
-                call.progress.status("the template is busy; cloning it once more");
-            }
-            done => return done,
-        }
-    }
-    call.step(Step::CLONE, Method::Post, &path, &params, most).await
-}
-
-async fn is_there(call: &Call<'_>, planned: &Value) -> Result<bool, ProviderError> {
-    let vmid = int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default();
-    let node = text(planned, "node_name").unwrap_or_default();
-    Ok(call.look_at_options("qemu", vmid, node).await?.is_some())
+    let cloning = Cloning {
+        kind: GuestKind::Vm,
+        template: source,
+        from: &node,
+        vmid: int(planned, "id").and_then(|id| u32::try_from(id).ok()).unwrap_or_default(),
+        to: text(planned, "node_name").unwrap_or(&node),
+        attempts: int(clone, "retries").unwrap_or(1),
+        most,
+        most_to_migrate: most,
+    };
+    cloning.make(call, params).await
 }
