@@ -4,16 +4,16 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use pve_model::schema::Block;
 
+use super::change::Change;
 use super::cloning::keep_files;
 use super::decode::decode_vm;
-use super::drive_changes::{DriveChanges, drive_changes, initial_drives};
+use super::drive_changes::{initial_drives, with_current_volumes};
 use super::drives::boot_order;
 use super::encode::encode_options;
 use super::image_import::{boots_from_import, without_missing};
-use super::media::{InTheWay, in_the_way};
 use super::option_changes::{changed_options, keep_addresses, keep_uuid, with_uuid};
 use super::protection::is_protected_last;
-use crate::cluster::{Method, Step, refused};
+use crate::cluster::{Method, Step};
 use crate::guest::{self, Extent, GuestKind, GuestType, Limits, MARKER, surplus_devices, timeout};
 use crate::observed::Observed;
 use crate::params::Params;
@@ -61,119 +61,10 @@ impl Target<'_> {
         self.call.step(Step::CREATE, Method::Post, &path, &params, most).await
     }
 
-    /// Brings the VM from `prior` (`None` after a create or clone) to `planned`.
-    pub(crate) async fn bring_to(
-        &self,
-        prior: Option<&Value>,
-        planned: &Value,
-        cloned: bool,
-    ) -> Result<(), ProviderError> {
-        // A guest that was just made does not run.
-        let observed = match prior {
-            Some(_) => self.look_at_existing().await?,
-            None => self.look_at_options().await?,
-        };
-        if let Some(prior) = prior {
-            self.call.refuse_other(prior, &observed)?;
-            self.refuse_other_volumes((prior, planned), &observed, &[])?;
-        }
-        self.call.refuse_taken_over(&observed)?;
-        let observed = self.wake(observed, planned).await?;
-        let mut was_running = observed.running == Some(true);
-        if prior.is_none() && cloned {
-            self.refuse_unlike(&observed, planned)?;
-        }
-        let known = self.known(prior, &observed, planned, cloned);
-        let mut drives = drive_changes(&observed, known.as_ref(), planned);
-        let taken_back = match prior {
-            Some(_) => self.take_back(&drives, &observed, planned).await?,
-            None => Vec::new(),
-        };
-        let observed = if taken_back.is_empty() { observed } else { self.look_at_existing().await? };
-        if !taken_back.is_empty() {
-            drives = drive_changes(&observed, known.as_ref(), planned);
-            drives.resend(&observed, planned, &taken_back);
-        }
-        self.refuse_in_the_way(in_the_way(&observed, prior, planned, &drives))?;
-        let lost = drives.leaving().filter(|name| observed.config.contains_key(*name));
-        let observed = match self.lift_protection(lost, &observed, planned).await? {
-            true => self.look_at_options().await?,
-            false => observed,
-        };
-        // Whatever moves goes faster, and is taken in any case, where nothing uses it.
-        let stops = !drives.moves.is_empty() && flag(planned, "started") == Some(false);
-        if was_running && (stops || drives.need_a_stop(&observed)) {
-            self.shut_down(planned).await?;
-            was_running = false;
-        }
-        let moved = self.move_disks(&drives, (prior, planned), taken_back).await?;
-        self.free_media(&drives, planned).await?;
-        self.import_images(&drives.imports, planned).await?;
-        let growing = drives.sizes_of_changed(&observed);
-        self.resize_disks(&growing, planned).await?;
-        let is_same = drives.moves.is_empty()
-            && drives.imports.is_empty()
-            && drives.freed.is_empty()
-            && growing.is_empty();
-        let observed = if is_same { observed } else { self.look_at_options().await? };
-        self.call.refuse_taken_over(&observed)?;
-        if let Some(prior) = prior {
-            self.refuse_other_volumes((prior, planned), &observed, &moved)?;
-        }
-        self.configure((prior, known.as_ref()), planned, &drives, &observed).await?;
-        self.resize_disks(&drives.sizes, planned).await?;
-        self.change_pool(prior, planned).await?;
-        if flag(planned, "template") == Some(true) {
-            self.let_go(&observed, (prior, planned), &drives).await?;
-            if observed.flag("template") != Some(true) {
-                if was_running {
-                    self.shut_down(planned).await?;
-                }
-                let most = timeout(planned, "timeout_create");
-                self.call
-                    .step(Step::TEMPLATE, Method::Post, &self.path("/template"), &Params::default(), most)
-                    .await?;
-            }
-            return Ok(());
-        }
-        self.change_power(planned, was_running, prior.is_some()).await?;
-        // What a running VM holds on to is set aside only now. Whatever else is due does not wait for volumes that a snapshot
-        // may hold.
-        self.let_go(&observed, (prior, planned), &drives).await
-    }
-
-    /// Destroys the volumes that were taken out, and only then puts on the protection that would hold them. One that cannot be
-    /// destroyed by now keeps nobody from it.
-    async fn let_go(
-        &self,
-        before: &Observed,
-        values: (Option<&Value>, &Value),
-        drives: &DriveChanges,
-    ) -> Result<(), ProviderError> {
-        let destroyed = self.destroy_unused(before, values, drives).await;
-        if destroyed.as_ref().is_err_and(|error| error.indeterminate) {
-            return destroyed;
-        }
-        let protected = self.put_on_protection(before, values.1, drives).await;
-        destroyed.and(protected)
-    }
-
-    /// A drive for media takes no other drive's place.
-    fn refuse_in_the_way(&self, found: Option<InTheWay>) -> Result<(), ProviderError> {
-        let Some(InTheWay { block, interface, has_it }) = found else { return Ok(()) };
-        let drive = if block == "cdrom" { "CD-ROM drive" } else { "cloud-init drive" };
-        let message = format!("{}: the {drive} would take {interface}, which has {has_it}", self.call.object);
-        Err(refused(message, Some(&*format!("write a free one as interface of its {block} block"))))
-    }
-
     /// Sends the options that differ. The description comes with them, in place of the marker.
-    async fn configure(
-        &self,
-        (prior, known): (Option<&Value>, Option<&Value>),
-        planned: &Value,
-        drives: &DriveChanges,
-        observed: &Observed,
-    ) -> Result<(), ProviderError> {
+    pub(super) async fn configure(&self, change: &Change<'_>) -> Result<(), ProviderError> {
+        let Change { prior, planned, known, observed, drives, .. } = change;
+        let (prior, planned, known) = (*prior, *planned, known.as_ref());
         let (mut set, mut delete) = match known {
             Some(known) => changed_options(known, planned),
             None => {
@@ -182,7 +73,7 @@ impl Target<'_> {
                 (set, Default::default())
             }
         };
-        let fresh = super::drive_changes::with_current_volumes(observed, &drives.set);
+        let fresh = with_current_volumes(observed, &drives.set);
         set.0.extend(fresh.0);
         // That of a template cannot be read: it counts as the one that is planned.
         let password = |value: &Value| encode_options(value, false).0.get("cipassword").cloned();

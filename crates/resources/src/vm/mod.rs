@@ -16,6 +16,7 @@
 
 mod agent;
 mod apply;
+mod change;
 mod cloning;
 mod decode;
 mod decode_devices;
