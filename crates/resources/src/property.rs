@@ -40,6 +40,18 @@ impl Properties {
         self.with(key, value.map(u8::from))
     }
 
+    /// Puts a key to another value where it stands, or takes it out.
+    pub(crate) fn changed(mut self, key: &str, value: Option<String>) -> Properties {
+        match (self.pairs.iter().position(|(name, _)| name == key), value) {
+            (Some(at), Some(value)) => self.pairs[at].1 = value,
+            (Some(at), None) => {
+                self.pairs.remove(at);
+            }
+            (None, value) => return self.with(key, value),
+        }
+        self
+    }
+
     /// Adds the pairs of another one.
     pub(crate) fn joined(mut self, other: &Properties) -> Properties {
         self.pairs.extend(other.pairs.iter().cloned());

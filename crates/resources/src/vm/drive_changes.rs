@@ -6,7 +6,7 @@ use pve_model::Value;
 
 use super::decode_devices::is_media;
 use super::drives::{
-    Volume, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk, encode_tpm_state,
+    Volume, encode_cdrom, encode_cloud_init, encode_disk, encode_efi_disk, encode_tpm_state, has_attribute,
 };
 use super::image_import::ImageImport;
 use super::media::{change_cdrom, change_cloud_init};
@@ -211,27 +211,25 @@ fn change_disk(
     }
 }
 
-/// Whether the options of a drive are other than those wanted, apart from its volume, size and format.
+/// Whether the options of a drive that attributes are for are other than those wanted.
 fn differs(now: &Properties, wanted: &Properties) -> bool {
     let options = |drive: &Properties| -> BTreeMap<String, String> {
-        let kept =
-            drive.pairs().iter().filter(|(key, _)| !matches!(key.as_str(), "size" | "format" | "file"));
-        kept.cloned().collect()
+        drive.pairs().iter().filter(|(key, _)| has_attribute(key)).cloned().collect()
     };
     options(now) != options(wanted)
 }
 
-/// The drives to be set, with the volumes and sizes that they have by now.
+/// The drives to be set, with the volumes, the sizes and whatever no attribute is for, as they have them by now.
 pub(super) fn with_current_volumes(observed: &Observed, set: &Params) -> Params {
     let mut fresh = Params::default();
     for (name, wanted) in &set.0 {
         let now = observed.text(name).map(|drive| Properties::parse(&drive));
-        let options = wanted.strip_prefix(PRESENT);
-        match (options, now.as_ref().and_then(|now| now.first_or("file"))) {
-            (Some(options), Some(volume)) => {
-                let size = now.as_ref().and_then(|now| now.get("size"));
-                let size = size.map(|size| format!(",size={size}")).unwrap_or_default();
-                fresh.put(name, Some(format!("{volume}{options}{size}")));
+        match (wanted.strip_prefix(PRESENT), &now) {
+            (Some(options), Some(now)) if now.first_or("file").is_some() => {
+                let volume = now.first_or("file").unwrap_or_default();
+                let kept = now.pairs().iter().filter(|(key, _)| key != "file" && !has_attribute(key));
+                let kept: String = kept.map(|(key, value)| format!(",{key}={value}")).collect();
+                fresh.put(name, Some(format!("{volume}{options}{kept}")));
             }
             _ => fresh.put(name, Some(wanted)),
         }

@@ -76,6 +76,12 @@ pub(super) const SPEEDS: &[(&str, &str)] = &[
     ("write_burstable", "mbps_wr_max"),
 ];
 
+/// Whether an attribute is for an option of a disk. Of the others, as `wwn`, nothing is known: they stay.
+pub(super) fn has_attribute(option: &str) -> bool {
+    let options = ["aio", "backup", "cache", "discard", "iothread", "queues", "replicate", "serial", "ssd"];
+    options.contains(&option) || SPEEDS.iter().any(|(_, key)| *key == option)
+}
+
 /// The EFI disk of a new VM. The API wants a size and ignores it.
 pub(super) fn encode_efi_disk(disk: &Value) -> Properties {
     Properties::starting(format!("{}:1", text(disk, "datastore_id").unwrap_or_default()))

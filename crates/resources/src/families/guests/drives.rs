@@ -38,30 +38,20 @@ const TEXTS: &[&str] = &["aio", "cache", "discard", "media", "serial"];
 /// Options that bools stand for, with what they are by their absence.
 const FLAGS: &[(&str, bool)] = &[("backup", true), ("iothread", false), ("replicate", true), ("ssd", false)];
 
-/// The option of a disk: a new volume where there is none, else the volume that is there.
+/// The option of a disk: a new volume where there is none, else the volume that is there, with whatever nobody stated.
 pub(super) fn option(disk: &Value, before: Option<&Value>, current: Option<&str>) -> Properties {
-    let current = current.map(Properties::parse);
-    let volume = match &current {
-        Some(current) => current.first_or("file").unwrap_or_default().to_string(),
-        None => new_volume(disk),
+    let option = match current {
+        Some(current) => Properties::parse(current),
+        None => Properties::starting(new_volume(disk))
+            .with("import-from", text_of(disk, "import_from"))
+            .with("format", text_of(disk, "format")),
     };
-    let mut option = Properties::starting(volume);
-    if current.is_none() {
-        option =
-            option.with("import-from", text_of(disk, "import_from")).with("format", text_of(disk, "format"));
-    }
-    let kept = |name: &str| {
+    let texts = TEXTS.iter().map(|name| (*name, text_of(disk, name).map(String::from)));
+    let flags = FLAGS.iter().map(|(name, _)| (*name, flag_of(disk, name).map(|on| u8::from(on).to_string())));
+    texts.chain(flags).fold(option, |option, (name, stated)| {
         let was_stated = before.and_then(|before| before.get(name)).is_some_and(|part| !part.is_null());
-        current.as_ref().and_then(|current| current.get(name)).filter(|_| !was_stated).map(String::from)
-    };
-    for name in TEXTS {
-        option = option.with(name, text_of(disk, name).map(String::from).or_else(|| kept(name)));
-    }
-    for (name, _) in FLAGS {
-        let stated = flag_of(disk, name).map(|value| u8::from(value).to_string());
-        option = option.with(name, stated.or_else(|| kept(name)));
-    }
-    option.with("size", current.as_ref().and_then(|current| current.get("size")))
+        if stated.is_some() || was_stated { option.changed(name, stated) } else { option }
+    })
 }
 
 fn new_volume(disk: &Value) -> String {

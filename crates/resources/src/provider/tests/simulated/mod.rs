@@ -15,6 +15,7 @@ mod lockout;
 mod meddling;
 mod media;
 mod moves;
+mod newer_drives;
 mod newer_vm_identity;
 mod newer_vms;
 mod objects;

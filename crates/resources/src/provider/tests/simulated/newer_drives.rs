@@ -1,0 +1,61 @@
+//! Drives and the life of the newer kinds of virtual machines against the simulator: options that nobody stated stay, nothing
+//! is lost to a drive of another sort, a protected machine is left running.
+
+use serde_json::{Value as Json, json};
+
+use super::super::lives::VM;
+use super::super::World;
+use super::newer_vms::{config, with_template};
+use super::turns::step;
+use crate::cluster::Method;
+
+async fn set(world: &World, vmid: i64, name: &str, option: &str) {
+    let path = format!("/nodes/pve/qemu/{vmid}/config");
+    world.api.send(Method::Put, &path, &[(name.to_string(), option.to_string())]).await.unwrap();
+}
+
+fn has(there: &Json, slot: &str, parts: &[&str]) -> bool {
+    let drive: Vec<&str> = there[slot].as_str().unwrap().split(',').collect();
+    parts.iter().all(|part| drive.contains(part))
+}
+
+fn clone(more: Json) -> Json {
+    let mut config = json!({"node_name": "pve", "id": 720, "started": false, "clone": {"source_vm_id": 900}});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+}
+
+const OTHERS: &[&str] = &["detect_zeroes=0", "mbps_rd=50", "ro=1", "wwn=0x5000c50015ea71ac"];
+
+#[tokio::test]
+async fn options_of_a_disk_that_no_attribute_is_for_outlive_its_change() {
+    let (world, _server) = with_template().await;
+    set(&world, 900, "scsi0", &format!("local-lvm:vm-900-disk-0,ssd=1,{}", OTHERS.join(","))).await;
+    let wanted = clone(json!({"disk": {"scsi0": {"size_gb": 6, "discard": "on"}}}));
+    let made = step(&world, None, &wanted).await.unwrap();
+    let there = config(&world, 720).await;
+    assert!(
+        has(&there, "scsi0", OTHERS) && has(&there, "scsi0", &["size=6G", "discard=on", "ssd=1"]),
+        "{there}"
+    );
+    let changed = step(&world, Some(&made), &clone(json!({"disk": {"scsi0": {"cache": "writeback"}}}))).await;
+    let there = config(&world, 720).await;
+    assert!(changed.is_ok() && has(&there, "scsi0", OTHERS) && has(&there, "scsi0", &["cache=writeback"]));
+    assert!(!has(&there, "scsi0", &["discard=on"]), "{there}");
+
+    let (world, _server) = super::world(VM).await;
+    let wanted = |cache: &str| {
+        json!({"node_name": "pve", "vm_id": 720, "started": false,
+               "disk": [{"interface": "scsi0", "datastore_id": "local-lvm", "size": 4, "cache": cache}]})
+    };
+    let made = world.apply(None, wanted("none")).await;
+    let others = ["detect_zeroes=0", "ro=1", "wwn=0x5000c50015ea71ac"];
+    set(&world, 720, "scsi0", &format!("local-lvm:vm-720-disk-0,{}", others.join(","))).await;
+    let read = world.read(&made).await.unwrap();
+    world.apply(Some(&read), wanted("writeback")).await;
+    let there = config(&world, 720).await;
+    assert!(
+        has(&there, "scsi0", &others) && has(&there, "scsi0", &["cache=writeback", "size=4G"]),
+        "{there}"
+    );
+}
