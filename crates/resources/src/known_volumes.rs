@@ -265,15 +265,18 @@ impl Call<'_> {
     ) -> Result<(), ProviderError> {
         let Some(noted) = volumes_known_by(self.identity.as_deref()) else { return Ok(()) };
         let Some(planned) = planned else { return self.refuse_because(added_since(&noted, observed)) };
-        let slots = |value: &Value| -> Vec<String> {
+        let disks = |value: &Value| -> Vec<(String, Option<String>)> {
             let disks = value.get("disk").filter(|disks| disks.is_known()).and_then(Value::entries);
-            disks.into_iter().flatten().map(|(slot, _)| slot.to_string()).collect()
+            let named = |disk: &Value| text(disk, "file").map(str::to_string);
+            disks.into_iter().flatten().map(|(slot, disk)| (slot.to_string(), named(disk))).collect()
         };
         let gone = planned.get("delete").filter(|gone| !gone.is_null());
         let gone = gone.map(|gone| texts(gone, "disk")).unwrap_or_default();
-        let slots =
-            slots(prior).into_iter().chain(slots(planned)).chain(gone.iter().map(ToString::to_string));
-        let places: Vec<_> = slots.map(|slot| (slot, None)).collect();
+        // What the plan names for a slot counts, not what was read of it before.
+        let mut places: BTreeMap<_, _> = disks(prior).into_iter().map(|(slot, _)| (slot, None)).collect();
+        places.extend(disks(planned));
+        places.extend(gone.iter().map(|slot| (slot.to_string(), None)));
+        let places: Vec<_> = places.into_iter().collect();
         self.refuse_because(put_since(&noted, &places, observed))
     }
 

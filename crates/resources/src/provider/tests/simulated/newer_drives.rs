@@ -1,13 +1,16 @@
 //! Drives and the life of the newer kinds of virtual machines against the simulator: options that nobody stated stay, nothing
 //! is lost to a drive of another sort, a protected machine is left running.
 
+use pve_executor::ports::Provider;
+use pve_model::Value;
 use serde_json::{Value as Json, json};
 
 use super::super::lives::VM;
-use super::super::World;
+use super::super::{Recorder, World};
 use super::newer_vms::{config, with_template};
 use super::turns::step;
 use crate::cluster::Method;
+use crate::values::int;
 
 async fn set(world: &World, vmid: i64, name: &str, option: &str) {
     let path = format!("/nodes/pve/qemu/{vmid}/config");
@@ -58,4 +61,22 @@ async fn options_of_a_disk_that_no_attribute_is_for_outlive_its_change() {
         has(&there, "scsi0", &others) && has(&there, "scsi0", &["cache=writeback", "size=4G"]),
         "{there}"
     );
+}
+
+/// Somebody attached a volume, and the configuration names it.
+#[tokio::test]
+async fn a_volume_that_the_plan_names_may_have_been_attached_since() {
+    let (world, _server) = with_template().await;
+    let made = step(&world, None, &clone(json!({}))).await.unwrap();
+    let read: Value = world.read(&made).await.unwrap();
+    let identity = world.provider.identity(&world.address);
+    set(&world, 720, "scsi1", "local-lvm:2").await;
+    let with_file = |file: &str| world.config(clone(json!({"disk": {"scsi1": {"file": file}}})));
+    for (file, is_fine) in [("local-lvm:vm-720-disk-7", false), ("local-lvm:vm-720-disk-1", true)] {
+        let mut request = world.request(Some(&read), Some(&with_file(file)));
+        request.identity.clone_from(&identity);
+        let done = world.provider.apply(request, &Recorder::default()).await;
+        assert_eq!(done.is_ok(), is_fine, "{file}: {:?}", done.err());
+    }
+    assert!(config(&world, int(&made, "id").unwrap()).await["scsi1"].as_str().unwrap().contains("disk-1"));
 }
