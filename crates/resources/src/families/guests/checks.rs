@@ -21,7 +21,18 @@ pub(super) fn validate_slots(config: &Value) -> Vec<Problem> {
             limit(&slot).map(|detail| problem(path, "No such slot", detail))
         })
     });
-    slots.collect()
+    slots.chain(two_in_a_slot(config)).collect()
+}
+
+/// A slot has one drive.
+fn two_in_a_slot(config: &Value) -> Vec<Problem> {
+    let cdroms = slots::of(config, "cdrom");
+    let both = slots::of(config, "disk").into_keys().filter(|slot| cdroms.contains_key(slot));
+    let told = both.map(|slot| {
+        let path = Path::attribute("disk").child(PathStep::Key(slot.to_string()));
+        problem(path, "Two drives in a slot", format!("cdrom has {slot}, too: give one of them another slot"))
+    });
+    told.collect()
 }
 
 /// Flags are a part of the option that begins with the type.

@@ -5,6 +5,7 @@ use pve_model::rules::Problem;
 use pve_model::{Path, PathStep, Type, Value};
 use serde_json::Value as Json;
 
+use super::in_the_way::{InTheWay, in_the_way, is_asked};
 use super::requests::most;
 use super::{drives, slots};
 use crate::cluster::{Call, Step, refused};
@@ -67,8 +68,8 @@ fn left_devices(prior: &Value, planned: &Value) -> Option<String> {
     })
 }
 
-/// Refuses a disk that is to be smaller than that of the source.
-async fn refuse_smaller_disks(
+/// Refuses a disk that is to be smaller than that of the source, and a drive where the source has something else.
+async fn refuse_unlike_source(
     call: &Call<'_>,
     planned: &Value,
     node: &str,
@@ -76,11 +77,19 @@ async fn refuse_smaller_disks(
 ) -> Result<(), ProviderError> {
     let sized = |disk: &Value| int(disk, "size_gb");
     let disks = slots::of(planned, "disk");
-    if !disks.values().any(|disk| sized(disk).is_some()) {
+    if !is_asked(None, planned) {
         return Ok(());
     }
     let vmid = u32::try_from(source).unwrap_or_default();
     let Some(found) = call.look_at_options("qemu", vmid, node).await? else { return Ok(()) };
+    let is_snapshot = planned.get("clone").is_some_and(|clone| text(clone, "snapshot_name").is_some());
+    // What a snapshot has shows when it is cloned.
+    if let Some(InTheWay { slot, has, .. }) =
+        in_the_way(None, planned, &found.config).filter(|_| !is_snapshot)
+    {
+        let message = format!("clone {}: {slot} of vm {source} has {has}", call.object);
+        return Err(refused(message, Some("nothing was made: take a slot that is free in the template")));
+    }
     for (slot, disk) in disks {
         let there = found.config.get(&*slot).and_then(Json::as_str).and_then(drives::size);
         if let (Some(old), Some(new)) = (there, sized(disk))
@@ -134,7 +143,7 @@ pub(super) async fn clone_source(call: &Call<'_>, planned: &Value) -> Result<(),
             })?
         }
     };
-    refuse_smaller_disks(call, planned, &node, source).await?;
+    refuse_unlike_source(call, planned, &node, source).await?;
     let mut params = Params::default();
     params.put("name", text(planned, "name"));
     params.put_flag("full", flag(clone, "full"));

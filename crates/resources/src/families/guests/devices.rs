@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::requests::{most, options, place};
 use super::{drives, slots};
-use crate::cluster::{Call, Method, Step, refused};
+use crate::cluster::{Call, Method, Step};
 use crate::known_volumes::volume_of;
 use crate::params::Params;
 use crate::property::Properties;
@@ -29,29 +29,6 @@ pub(super) fn cdroms(params: &mut Params, prior: Option<&Value>, planned: &Value
         let delete = params.0.get("delete").map_or(slot.to_string(), |names| format!("{names},{slot}"));
         params.put("delete", Some(delete));
     }
-}
-
-/// Refuses to put or take out a CD drive where there is a disk by now.
-pub(super) async fn refuse_disks_for_cdroms(
-    call: &Call<'_>,
-    prior: &Value,
-    planned: &Value,
-) -> Result<(), ProviderError> {
-    let (before, after) = (slots::of(prior, "cdrom"), slots::of(planned, "cdrom"));
-    let is_changed = |slot: &&Arc<str>| before.get(*slot) != after.get(*slot);
-    let changed: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).filter(is_changed).collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let config = options(call, planned).await?;
-    let is_other = |slot: &&Arc<str>| {
-        let now = config.get(&***slot).and_then(Json::as_str);
-        now.is_some_and(|now| !is_cdrom(slot, now))
-    };
-    let Some(slot) = changed.into_iter().find(is_other) else { return Ok(()) };
-    let now = config.get(&**slot).and_then(Json::as_str).and_then(volume_of).unwrap_or_default();
-    let message = format!("{}: {slot} has {now} now, which is no CD drive", call.object);
-    Err(refused(message, Some("nothing was taken out or changed: look at it in the cluster and plan again")))
 }
 
 /// What is brought about after the options: devices, sizes, deletions.
@@ -201,7 +178,8 @@ pub(super) fn read_devices(prior: &Value, answer: &Json, name: &str) -> Json {
     }
 }
 
-fn is_cdrom(_: &str, option: &str) -> bool {
+/// Whether an option is a CD drive, other than that of cloud-init.
+pub(super) fn is_cdrom(_: &str, option: &str) -> bool {
     Properties::parse(option).get("media") == Some("cdrom") && !option.contains("cloudinit")
 }
 

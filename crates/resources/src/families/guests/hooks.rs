@@ -8,7 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use super::checks::{validate_cpu, validate_slots};
 use super::cloning::{self, clone_source};
-use super::devices::{bring_devices, cdroms, keep_to, read_devices, refuse_disks_for_cdroms};
+use super::devices::{bring_devices, cdroms, keep_to, read_devices};
+use super::in_the_way::refuse_in_the_way;
 use super::requests::{make_template, migrate, power, stop};
 use crate::cluster::Call;
 use crate::object::{Hooks, Planning};
@@ -56,9 +57,12 @@ impl Hooks for Machine {
         match (self, prior) {
             (_, Some(prior)) => {
                 migrate(call, prior, planned).await?;
-                refuse_disks_for_cdroms(call, prior, planned).await
+                refuse_in_the_way(call, Some(prior), planned).await
             }
-            (Machine::Cloned, None) => clone_source(call, planned).await,
+            (Machine::Cloned, None) => {
+                clone_source(call, planned).await?;
+                refuse_in_the_way(call, None, planned).await
+            }
             (Machine::Made, None) => Ok(()),
         }
     }

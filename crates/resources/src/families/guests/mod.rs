@@ -5,6 +5,7 @@ mod cloning;
 mod devices;
 mod drives;
 mod hooks;
+mod in_the_way;
 mod requests;
 mod root_options;
 mod slots;
@@ -13,6 +14,7 @@ use crate::cluster::Method;
 use crate::definition::{Fields, Item, flag, number, object, object_map, text, text_set, texts};
 use crate::limits;
 use crate::object::{Delete, Form, Object, Read};
+pub(crate) use in_the_way::{InTheWay, in_the_way as in_the_way_of_newer};
 pub(crate) use root_options::only_for_root as newer_only_for_root;
 
 const MADE: &[&str] = &["proxmox_vm", "proxmox_virtual_environment_vm2"];

@@ -1,6 +1,8 @@
 //! Drives and the life of the newer kinds of virtual machines against the simulator: options that nobody stated stay, nothing
 //! is lost to a drive of another sort, a protected machine is left running.
 
+use std::time::Duration;
+
 use pve_executor::ports::Provider;
 use pve_model::Value;
 use serde_json::{Value as Json, json};
@@ -61,6 +63,52 @@ async fn options_of_a_disk_that_no_attribute_is_for_outlive_its_change() {
         has(&there, "scsi0", &others) && has(&there, "scsi0", &["cache=writeback", "size=4G"]),
         "{there}"
     );
+}
+
+#[tokio::test]
+async fn a_drive_of_a_clone_takes_no_other_drives_place() {
+    let (world, _server) = with_template().await;
+    set(&world, 900, "ide2", "local-lvm:cloudinit").await;
+    set(&world, 900, "sata1", "local:iso/a.iso,media=cdrom").await;
+    for (drives, told, path) in [
+        (json!({"cdrom": {"ide2": {}}}), "ide2 of vm 900 has local-lvm:vm-900-cloudinit", "cdrom[\"ide2\"]"),
+        (json!({"cdrom": {"scsi0": {}}}), "scsi0 of vm 900 has local-lvm:vm-900-disk-0", "cdrom[\"scsi0\"]"),
+        (
+            json!({"disk": {"sata1": {"size_gb": 4}}}),
+            "sata1 of vm 900 has local:iso/a.iso",
+            "disk[\"sata1\"]",
+        ),
+    ] {
+        let wanted = world.config(clone(drives));
+        let doubts = world.provider.doubts(&[world.request(None, Some(&wanted))]).await.found;
+        let paths: Vec<String> =
+            doubts.iter().flat_map(|doubt| &doubt.paths).map(ToString::to_string).collect();
+        assert_eq!(paths, [path], "{doubts:?}");
+        let error = world.try_apply(None, Some(&wanted), &Recorder::default()).await.unwrap_err();
+        assert!(error.message.contains(told), "{}", error.message);
+        assert!(error.left.is_none(), "nothing was cloned");
+    }
+    // A snapshot has drives of its own.
+    let took = world
+        .api
+        .send(Method::Post, "/nodes/pve/qemu/900/snapshot", &[("snapname".into(), "snap".into())])
+        .await;
+    world.api.wait(took.unwrap().as_str().unwrap(), Duration::from_secs(30)).await.unwrap();
+    let mut wanted = clone(json!({"cdrom": {"ide2": {}}}));
+    wanted["clone"]["snapshot_name"] = json!("snap");
+    let wanted = world.config(wanted);
+    let error = world.try_apply(None, Some(&wanted), &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("ide2 has ") && error.left.is_some(), "{}", error.message);
+    assert!(config(&world, 720).await["ide2"].as_str().unwrap().contains("cloudinit"));
+}
+
+#[tokio::test]
+async fn a_slot_has_one_drive() {
+    let (world, _server) = with_template().await;
+    let config = world.config(clone(json!({"cdrom": {"ide2": {}}, "disk": {"ide2": {"size_gb": 4}}})));
+    let problems = world.rules().validate(&config);
+    let paths: Vec<String> = problems.iter().map(|problem| problem.path.to_string()).collect();
+    assert_eq!(paths, ["disk[\"ide2\"]"]);
 }
 
 /// Somebody attached a volume, and the configuration names it.

@@ -1,0 +1,46 @@
+//! What a newer machine cannot be cloned over: its values do not tell.
+
+use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_model::Value;
+use pve_model::event::Operation;
+
+use super::super::facts::Facts;
+use super::super::fault::Fault;
+use super::templates::seen;
+use crate::families::guests::{InTheWay, in_the_way_of_newer, is_newer_vm};
+use crate::values::{int, text};
+
+/// Drives of a new clone where its template has something else.
+pub(in super::super) async fn over_drives_of_template(
+    facts: &mut Facts<'_>,
+    changes: &[&ApplyRequest],
+) -> Vec<Doubt> {
+    let mut found = Vec::new();
+    for change in newer(changes, Operation::Create) {
+        let Some(planned) = &change.planned else { continue };
+        let clone = planned.get("clone").filter(|clone| text(clone, "snapshot_name").is_none());
+        let Some(id) = clone.and_then(|clone| int(clone, "source_vm_id")) else { continue };
+        // One that this plan changes or makes may be another one by then.
+        let is_it = |value: &Option<Value>| {
+            let value = value.as_ref();
+            value.is_some_and(|value| int(value, "vm_id").or(int(value, "id")) == Some(id))
+        };
+        if changes.iter().any(|other| is_it(&other.prior) || is_it(&other.planned)) {
+            continue;
+        }
+        let Some(seen) = seen(facts, "qemu", id).await else { continue };
+        let in_the_way = in_the_way_of_newer(None, planned, &seen.config);
+        found.extend(in_the_way.map(|InTheWay { path, slot, has }| {
+            let summary = |slot: &str| format!("{slot} of template {id} has {has}");
+            Fault::certain(&slot, summary, "take a slot that is free in the template").at(change, path)
+        }));
+    }
+    found
+}
+
+fn newer<'a>(changes: &[&'a ApplyRequest], operation: Operation) -> impl Iterator<Item = &'a ApplyRequest> {
+    changes
+        .iter()
+        .copied()
+        .filter(move |change| change.operation == operation && is_newer_vm(&change.address.resource.kind))
+}
