@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::Removal;
 use super::encode::{SEVERAL, encode};
-use super::engine::{Engine, MOST};
+use super::engine::Engine;
 use super::template::{fill, fill_path, names};
 use super::wire::{Field, Form};
 use crate::cluster::{ApiError, Call, Method, Step, refused};
@@ -31,7 +31,8 @@ impl Engine {
         let is_made = self.is_made_before() && params.0.is_empty()
             || self.object.hooks.is_made(call.cluster, planned).await;
         if !path.is_empty() && !is_made {
-            let made = call.ask(Step::CREATE, method, &path, &params, MOST).await;
+            let most = self.object.hooks.limit("create", planned);
+            let made = call.ask(Step::CREATE, method, &path, &params, most).await;
             answer = made.map_err(|error| match self.is_made_before() {
                 true => error,
                 false => self.taken(error, planned),
@@ -62,7 +63,7 @@ impl Engine {
         let mut params = self.sent(Some(prior).filter(|_| !is_leaving), planned);
         if !template.is_empty() && !params.0.is_empty() {
             params.0.extend(query);
-            self.send_change(call, prior, method, &path, params).await?;
+            self.send_change(call, (prior, planned), (method, &path), params).await?;
         }
         Ok(())
     }
@@ -81,13 +82,13 @@ impl Engine {
     async fn send_change(
         &self,
         call: &Call<'_>,
-        prior: &Value,
-        method: Method,
-        path: &str,
+        (prior, planned): (&Value, &Value),
+        (method, path): (Method, &str),
         mut params: Params,
     ) -> Result<(), ProviderError> {
+        let most = self.object.hooks.limit("update", planned);
         for _ in 0..COLLISIONS {
-            let error = match call.step(Step::CHANGE, method, path, &params, MOST).await {
+            let error = match call.step(Step::CHANGE, method, path, &params, most).await {
                 Err(error) if error.message.contains("detected modified configuration") => error,
                 done => return done,
             };
@@ -103,7 +104,7 @@ impl Engine {
             }
             params.put("digest", digest);
         }
-        call.step(Step::CHANGE, method, path, &params, MOST).await
+        call.step(Step::CHANGE, method, path, &params, most).await
     }
 
     /// What stands after the request.

@@ -9,6 +9,7 @@ use pve_model::schema::Block;
 use pve_model::{Path, Type, Value};
 use serde_json::Value as Json;
 use tokio::sync::MutexGuard;
+use tokio::time::Instant;
 
 use super::encode::encode;
 use super::template::{fill, fill_path, parse, plain};
@@ -22,7 +23,7 @@ use crate::operations::{Broken, Operations, Proof, broken_off, read_left};
 use crate::params::Params;
 use crate::values::{blank, complete, flag, int, same, text, with};
 
-/// The longest wait for a task.
+/// The longest wait for a task, where a kind has no limit of its own.
 pub(super) const MOST: Duration = Duration::from_secs(600);
 
 /// One kind that is described as data.
@@ -277,10 +278,12 @@ impl Operations for Engine {
         let Some(prior) = &located else { return Ok(()) };
         match self.object.delete {
             Delete::At(template) => {
+                let began = Instant::now();
                 self.object.hooks.before_delete(call, prior).await?;
+                let most = self.object.hooks.limit("delete", prior).saturating_sub(began.elapsed());
                 let (path, query) = fill_path(template, prior);
                 let is_there = async { Ok(self.look(call.cluster, prior).await?.is_some()) };
-                call.remove(&path, &Params(query.into_iter().collect()), MOST, is_there).await?;
+                call.remove(&path, &Params(query.into_iter().collect()), most, is_there).await?;
             }
             Delete::By(method, template) => {
                 // Who gives the same permission meanwhile waits.

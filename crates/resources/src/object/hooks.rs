@@ -1,6 +1,7 @@
 //! What a kind does beyond its description.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
@@ -8,6 +9,7 @@ use pve_model::Value;
 use pve_model::rules::{Problem, ReplaceReason};
 use serde_json::{Map, Value as Json};
 
+use super::engine::MOST;
 use crate::cluster::{ApiError, Call, Cluster};
 use crate::families::{Grantor, PermissionChange, PermissionEntry};
 use crate::params::Params;
@@ -86,6 +88,12 @@ pub(crate) trait Hooks: Send + Sync {
     ) -> Result<(), ProviderError> {
         let _ = (call, prior, planned);
         Ok(())
+    }
+
+    /// The longest wait for the task of an operation: `create`, `update` or `delete`.
+    fn limit(&self, operation: &str, value: &Value) -> Duration {
+        let _ = (operation, value);
+        MOST
     }
 
     /// What precedes a deletion.

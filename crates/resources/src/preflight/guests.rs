@@ -20,7 +20,7 @@ pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
 pub(super) use container_templates::at_odds_with_container_template;
 pub(super) use ids::ids_in_use;
 pub(super) use migrations::left_behind_by_ha;
-pub(super) use newer::over_drives_of_template;
+pub(super) use newer::{kept_by_protection, over_drives_of_template};
 pub(super) use privileges::{held_by_protection, only_for_root};
 pub(super) use snapshots::held_by_snapshots;
 pub(super) use templates::at_odds_with_template;

@@ -83,6 +83,7 @@ pub(crate) async fn doubts(
     found.extend(guests::ids_in_use(&mut facts, changes).await);
     found.extend(guests::at_odds_with_template(&mut facts, changes).await);
     found.extend(guests::over_drives_of_template(&mut facts, changes).await);
+    found.extend(guests::kept_by_protection(&mut facts, changes).await);
     found.extend(objects::conflicts(&mut facts, changes, &made).await);
     Doubts { found, unseen: facts.unseen() }
 }

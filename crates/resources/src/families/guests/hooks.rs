@@ -1,5 +1,7 @@
 //! What virtual machines do beyond their options, however they were made.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pve_executor::ports::ProviderError;
 use pve_model::Value;
@@ -10,7 +12,7 @@ use super::checks::{validate_cpu, validate_slots};
 use super::cloning::{self, clone_source};
 use super::devices::{bring_devices, cdroms, keep_to, read_devices};
 use super::in_the_way::refuse_in_the_way;
-use super::requests::{make_template, migrate, power, stop};
+use super::requests::{make_template, migrate, most, power, refuse_protected, stop};
 use crate::cluster::Call;
 use crate::object::{Hooks, Planning};
 use crate::params::Params;
@@ -68,7 +70,12 @@ impl Hooks for Machine {
     }
 
     async fn before_delete(&self, call: &Call<'_>, prior: &Value) -> Result<(), ProviderError> {
+        refuse_protected(call, prior).await?;
         stop(call, prior).await
+    }
+
+    fn limit(&self, operation: &str, value: &Value) -> Duration {
+        most(value, operation)
     }
 
     fn params(&self, params: &mut Params, prior: Option<&Value>, planned: &Value) {

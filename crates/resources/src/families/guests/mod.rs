@@ -15,6 +15,7 @@ use crate::definition::{Fields, Item, flag, number, object, object_map, text, te
 use crate::limits;
 use crate::object::{Delete, Form, Object, Read};
 pub(crate) use in_the_way::{InTheWay, in_the_way as in_the_way_of_newer};
+pub(crate) use requests::UNPROTECT_BY_HAND;
 pub(crate) use root_options::only_for_root as newer_only_for_root;
 
 const MADE: &[&str] = &["proxmox_vm", "proxmox_virtual_environment_vm2"];

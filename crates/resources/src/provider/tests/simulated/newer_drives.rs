@@ -111,6 +111,34 @@ async fn a_slot_has_one_drive() {
     assert_eq!(paths, ["disk[\"ide2\"]"]);
 }
 
+#[tokio::test]
+async fn a_protected_machine_is_not_stopped_for_a_destroy_that_must_fail() {
+    let (world, _server) = with_template().await;
+    set(&world, 900, "protection", "1").await;
+    let made = step(&world, None, &clone(json!({"started": true}))).await.unwrap();
+    let doubts = world.provider.doubts(&[world.request(Some(&made), None)]).await.found;
+    assert!(doubts.len() == 1 && doubts[0].is_certain, "{doubts:?}");
+    let error = world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap_err();
+    assert!(error.message.contains("is protected"), "{}", error.message);
+    assert!(error.hint.unwrap().contains("--protection 0"));
+    let status = world.api.send(Method::Get, "/nodes/pve/qemu/720/status/current", &[]).await.unwrap();
+    assert_eq!(status["status"], "running");
+    set(&world, 720, "protection", "0").await;
+    assert_eq!(world.provider.doubts(&[world.request(Some(&made), None)]).await.found, []);
+    world.destroy(&made).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroy_ends_with_its_configured_time() {
+    let task_durations = [("qmdestroy".to_string(), Duration::from_secs(60))].into();
+    let options = pve_simulator::Options { task_durations, ..Default::default() };
+    let (world, _server) = super::world_with("proxmox_vm", options).await;
+    let wanted = json!({"node_name": "pve", "id": 720, "timeouts": {"delete": "1s"}});
+    let made = step(&world, None, &wanted).await.unwrap();
+    let error = world.try_apply(Some(&made), None, &Recorder::default()).await.unwrap_err();
+    assert!(error.indeterminate, "{error:?}");
+}
+
 /// Somebody attached a volume, and the configuration names it.
 #[tokio::test]
 async fn a_volume_that_the_plan_names_may_have_been_attached_since() {
