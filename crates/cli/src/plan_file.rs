@@ -18,13 +18,17 @@ use crate::project::Project;
 use crate::replace_file::replace_file;
 use crate::workspace::Workspace;
 
-/// The first bytes of every saved plan; the last one is the format.
-const HEADER: &[u8] = b"pve plan 1\n";
+/// The first bytes of every saved plan. The format follows, and the end of the line.
+const HEADER: &str = "pve plan ";
+/// Raise it with every change of [`SavedPlan`] and what it holds: a build that does not know of something would apply the
+/// plan without it.
+const FORMAT: u32 = 2;
 /// What a sealed plan is bound to.
 const PLACE: &str = "saved plan";
 
 /// A saved plan.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SavedPlan {
     /// The environment.
     pub environment: String,
@@ -39,21 +43,24 @@ pub struct SavedPlan {
     /// Moves, from and to.
     pub moves: Vec<(InstanceAddress, InstanceAddress)>,
     /// Deposed objects that it takes back, by their instances.
-    #[serde(default)]
     pub restored: BTreeMap<InstanceAddress, String>,
     /// What tells the objects that it changes from others with their ids.
-    #[serde(default)]
     pub identities: BTreeMap<InstanceAddress, String>,
     /// Values of root variables.
     pub variables: BTreeMap<String, Value>,
     /// Files of the configuration, Base64 by path.
     pub files: BTreeMap<String, String>,
     /// Whether there were files that were looked for, by path.
-    #[serde(default)]
     pub existing: BTreeMap<PathBuf, bool>,
     /// Files below the folders that were listed, by path.
-    #[serde(default)]
     pub listings: BTreeMap<PathBuf, Vec<String>>,
+}
+
+/// The format that a saved plan says that it has, and what follows.
+fn format_of(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let rest = bytes.strip_prefix(HEADER.as_bytes())?;
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    Some((str::from_utf8(&rest[..end]).ok()?.parse().ok()?, &rest[end + 1..]))
 }
 
 impl SavedPlan {
@@ -90,20 +97,28 @@ impl SavedPlan {
     pub fn write(&self, path: &Path, key: &Key) -> Result<(), Failure> {
         let json = serde_json::to_vec(self).map_err(|error| Failure::plain(error.to_string()))?;
         let sealed = key.seal(&json, PLACE)?;
-        replace_file(path, &[HEADER, &sealed].concat()).map_err(Failure::writing(path))
+        let header = format!("{HEADER}{FORMAT}\n");
+        replace_file(path, &[header.as_bytes(), &sealed].concat()).map_err(Failure::writing(path))
     }
 
     /// Reads a saved plan.
     ///
     /// # Errors
-    /// When it is no plan, or was sealed with another key.
+    /// When it is no plan, one of another format, or was sealed with another key.
     pub fn read(path: &Path, key: &Key) -> Result<SavedPlan, Failure> {
         let shown = path.display();
         let bytes = std::fs::read(path).map_err(Failure::reading(path))?;
-        let Some(sealed) = bytes.strip_prefix(HEADER) else {
+        let Some((format, sealed)) = format_of(&bytes) else {
             let hint = "Make one with `pve plan -out FILE`.";
-            return Err(Failure::hinted(format!("{shown} is no plan of this version of pve"), hint));
+            return Err(Failure::hinted(format!("{shown} is no plan of pve"), hint));
         };
+        if format != FORMAT {
+            let age = if format < FORMAT { "an older" } else { "a newer" };
+            let said =
+                format!("{shown} is a plan of {age} version of pve, in format {format} instead of {FORMAT}");
+            let hint = "Plan again with `pve plan -out FILE`, or apply it with the version that made it.";
+            return Err(Failure::hinted(said, hint));
+        }
         let json = key.open(sealed, PLACE, &shown.to_string())?;
         serde_json::from_slice(&json).map_err(|error| {
             let hint = "It is of another version of pve, or damaged. Plan again with `pve plan -out FILE`.";

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::{Project, TWO};
 
 #[test]
@@ -53,4 +55,25 @@ fn a_saved_plan_is_not_applied_in_another_environment() {
     project.ok(&["apply", "dev.plan"]);
     assert_eq!(project.state().len(), 0);
     assert_eq!(project.ok(&["-e", "dev", "state", "list"]).lines().count(), 2);
+}
+
+/// Something that it says might not be known here, or be said otherwise.
+#[test]
+fn a_plan_that_another_version_has_saved_is_refused_with_what_to_do() {
+    let project = Project::new(TWO);
+    project.ok(&["plan", "-out", "saved.plan"]);
+    let saved = fs::read(project.path().join("saved.plan")).unwrap();
+    let end = saved.iter().position(|byte| *byte == b'\n').unwrap();
+    for (format, age) in [("1", "an older"), ("99", "a newer")] {
+        let other = [format!("pve plan {format}").as_bytes(), &saved[end..]].concat();
+        fs::write(project.path().join("saved.plan"), other).unwrap();
+        let said = project.fails(&["apply", "saved.plan"]);
+        assert!(said.contains(&format!("saved.plan is a plan of {age} version of pve")), "{said}");
+        assert!(said.contains("Plan again with"), "{said}");
+    }
+    for other in ["", "pve plan", "pve plan two\n", "pve plan 2"] {
+        project.write("saved.plan", other);
+        assert!(project.fails(&["apply", "saved.plan"]).contains("saved.plan is no plan of pve"));
+    }
+    assert!(project.state().is_empty());
 }

@@ -69,6 +69,7 @@ pub enum ActionReason {
 
 /// The change of one instance (or of one deposed object of it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Change {
     /// The instance.
     pub address: InstanceAddress,
@@ -80,7 +81,6 @@ pub struct Change {
     pub provider: String,
     /// The first provider configuration that leads to the same cluster: what two changes name alike is one thing where
     /// this is the same.
-    #[serde(default)]
     pub cluster: String,
     /// What happens.
     pub action: Action,
@@ -115,6 +115,7 @@ pub struct OutputChange {
 
 /// One thing to do. A replacement is two steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// Which change, by its place in [`Plan::changes`].
     pub change: usize,
@@ -176,8 +177,9 @@ pub struct Note {
     pub text: String,
 }
 
-/// A whole plan.
+/// A whole plan. What a saved one has that is not known here is refused: it would not be done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// What was asked for.
     pub mode: PlanMode,
