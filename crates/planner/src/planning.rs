@@ -45,8 +45,9 @@ pub struct Options {
 pub struct Observed {
     /// Managed instances that were read: their values, `None` when they are gone.
     pub instances: BTreeMap<InstanceAddress, Option<Value>>,
-    /// Deposed objects that a plan may take back, by their names: their values, `None` when they are gone.
-    pub deposed: BTreeMap<(InstanceAddress, String), Option<Value>>,
+    /// Deposed objects that a plan may take back, by their names: their values, `None` when they are gone, or why that
+    /// cannot be told.
+    pub deposed: BTreeMap<(InstanceAddress, String), Result<Option<Value>, String>>,
     /// Those of the instances whose earlier changes still wait for a reboot: they were read as they run.
     pub waiting: BTreeSet<InstanceAddress>,
     /// What was seen of managed instances beside their values.
@@ -142,6 +143,17 @@ pub struct Planning {
     pub kept: Vec<InstanceAddress>,
 }
 
+/// How often a plan is made anew with what showed when everything else was planned. Each time there is more of that, so that
+/// it ends by itself; more rounds are a fault of ours.
+const MOST_ROUNDS: usize = 256;
+
+/// What planning once leads to.
+enum Round {
+    Done(Outcome),
+    /// To be planned again, with this.
+    Again(Revision),
+}
+
 /// Plans.
 ///
 /// # Errors
@@ -153,7 +165,15 @@ pub fn plan(
     observed: &Observed,
     options: &Options,
 ) -> Result<Outcome, Vec<Diagnostic>> {
-    plan_with(inputs, graph, state, observed, options, &Revision::default()).map_err(once)
+    let mut revision = Revision::default();
+    for _ in 0..MOST_ROUNDS {
+        match plan_with(inputs, graph, state, observed, options, &revision).map_err(once)? {
+            Round::Done(outcome) => return Ok(outcome),
+            Round::Again(more) => revision = more,
+        }
+    }
+    let detail = "What is replaced leads to more that is replaced, over and over. Please report this.";
+    Err(vec![Diagnostic::error_without_span("The plan comes to no end", detail)])
 }
 
 /// As [`plan`], with what is planned otherwise than it asks for: that shows when everything else is planned.
@@ -164,9 +184,9 @@ fn plan_with(
     observed: &Observed,
     options: &Options,
     revision: &Revision,
-) -> Result<Outcome, Vec<Diagnostic>> {
+) -> Result<Round, Vec<Diagnostic>> {
     let (mut state, moved, mut found) = moves::apply(inputs.configuration, present);
-    restoration::apply(&mut state, &revision.restored);
+    found.extend(restoration::apply(&mut state, &revision.restored).err());
     if !options.targets.is_empty() && !options.excludes.is_empty() {
         let detail = "-target names what a plan is about, -exclude what it is not about: give one of them.";
         found.push(Diagnostic::error_without_span("-target and -exclude exclude each other", detail));
@@ -187,7 +207,7 @@ fn plan_with(
         return Err(found);
     }
     if !planner.data_requests.is_empty() || !planner.import_requests.is_empty() {
-        return Ok(Outcome::Needs(planner.data_requests, planner.import_requests));
+        return Ok(Round::Done(Outcome::Needs(planner.data_requests, planner.import_requests)));
     }
     if !evaluation.undetermined.is_empty() {
         found.append(&mut evaluation.undetermined);
@@ -196,10 +216,10 @@ fn plan_with(
     leftovers::plan(&mut planner, &evaluation);
     parts::keep_stated(&mut planner, registry);
     if let Some(revision) = revised(revision, &planner, &evaluation) {
-        return plan_with(inputs, graph, present, observed, options, &revision);
+        return Ok(Round::Again(revision));
     }
     staging::tell_due(&mut planner, &revision.due, registry);
-    restoration::tell(&mut planner.changes, &revision.restored);
+    restoration::tell(&mut planner.changes, &revision.restored, planner.observed);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
     found.extend(selection::unmatched(graph, options, &known));
     found.extend(selection::partial(options));
@@ -224,7 +244,8 @@ fn plan_with(
     let doubts = obstacles::obstacles(&plan, registry);
     let restored = revision.restored.clone();
     let warnings = once(found);
-    Ok(Outcome::Planned(Box::new(Planning { plan, warnings, doubts, moves: moved, restored, kept })))
+    let planning = Planning { plan, warnings, doubts, moves: moved, restored, kept };
+    Ok(Round::Done(Outcome::Planned(Box::new(planning))))
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown

@@ -42,7 +42,7 @@ pub fn revised(present: &Revision, planner: &Planner<'_>, evaluation: &Evaluatio
     }
     let mut revision = present.clone();
     let registry = evaluation.inputs.registry;
-    revision.restored.extend(restorable(planner, registry));
+    revision.restored.extend(restorable(planner, evaluation));
     // Of what those are, everything else is planned otherwise.
     if revision != *present {
         return Some(revision);

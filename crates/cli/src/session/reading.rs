@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
 use pve_executor::ports::{Provider, ProviderError, ReadRequest};
-use pve_model::rules::RulesRegistry as _;
+use pve_model::rules::{KindRules, RulesRegistry as _};
 use pve_model::state::{InstanceRecord, InstanceState, State};
 use pve_model::{InstanceAddress, ResourceAddress, Value};
 use pve_planner::planning::{DataRequest, ImportRequest, Observed, Options, Outcome as Planned, plan};
@@ -40,29 +40,38 @@ pub async fn observe(
     parallelism: usize,
 ) -> Result<Observed, Failure> {
     let selection = Selection::new(&workspace.graph, options);
-    let requests: Vec<(Seen, ReadRequest)> = state
-        .instances
-        .iter()
-        .filter(|(address, _)| selection.looks_at(&workspace.graph, address))
-        .flat_map(|(address, instance)| read_requests(workspace, address, instance))
-        .collect();
-    let _waiting = Waiting::on(format!("Reading {} objects from the cluster", requests.len()));
-    let read = |(seen, request): (Seen, ReadRequest)| async move { (seen, provider.read(request).await) };
-    let read: BTreeMap<_, _> =
-        futures::stream::iter(requests).map(read).buffer_unordered(parallelism.max(1)).collect().await;
-    let (mut instances, mut deposed) = (BTreeMap::new(), BTreeMap::new());
+    let about = || {
+        let all = state.instances.iter();
+        all.filter(|(address, _)| selection.looks_at(&workspace.graph, address))
+    };
+    let present: Vec<_> = about().filter_map(|instance| present_request(workspace, instance)).collect();
+    let deposed: Vec<_> = about().flat_map(|instance| deposed_requests(workspace, instance)).collect();
+    let count = present.len() + deposed.len();
+    let _waiting = Waiting::on(format!("Reading {count} objects from the cluster"));
+    // What a provider saw last at an address is to be of the present object.
+    let deposed = read_all(deposed, provider, parallelism).await.into_iter();
+    let deposed = deposed.map(|((address, name), value)| {
+        // A plan can be made without it: no more follows than that it is not taken back.
+        let value = value.map_err(|error| {
+            let known = state.instances.get(&address).and_then(|instance| instance.deposed.get(&name));
+            let known = known.and_then(|record| marked(workspace, &address, record));
+            workspace.redaction().with(&known).redact(&unread(&address, &error))
+        });
+        ((address, name), value)
+    });
+    let deposed = deposed.collect();
+    let mut instances = BTreeMap::new();
     let mut faults = Vec::new();
-    for ((address, name), value) in read {
-        match (value, name) {
-            (Ok(value), None) => drop(instances.insert(address, value)),
-            (Ok(value), Some(name)) => drop(deposed.insert((address, name), value)),
-            (Err(error), _) => faults.push((address, error)),
+    for (address, value) in read_all(present, provider, parallelism).await {
+        match value {
+            Ok(value) => drop(instances.insert(address, value)),
+            Err(error) => faults.push((address, error)),
         }
     }
     if !faults.is_empty() {
         let hint = faults.iter().find_map(|(_, error)| error.hint.clone());
-        let recorded = faults.iter().filter_map(|(address, _)| recorded_at(workspace, state, address));
-        let recorded: Vec<Value> = recorded.collect();
+        let known = |address| marked(workspace, address, state.current(address)?);
+        let recorded: Vec<Value> = faults.iter().filter_map(|(address, _)| known(address)).collect();
         let faults = faults.iter().map(|(address, error)| (address.clone(), unread(address, error)));
         return Err(workspace.failure_about(faults, hint, &recorded));
     }
@@ -72,35 +81,48 @@ pub async fn observe(
     Ok(Observed { instances, deposed, waiting, beside, ..Observed::default() })
 }
 
-/// An object that is read: an instance, or a deposed one of it by its name.
-type Seen = (InstanceAddress, Option<String>);
-
-/// What is read of an instance. Of its deposed objects those that a plan may take back.
-fn read_requests(
-    workspace: &Workspace,
-    address: &InstanceAddress,
-    instance: &InstanceState,
-) -> Vec<(Seen, ReadRequest)> {
-    let Some(rules) = workspace.registry.resource(&address.resource.kind) else { return Vec::new() };
-    let current = instance.current.iter().map(|record| (None, record));
-    let deposed = instance.deposed.iter().filter(|_| rules.makes_room_first());
-    let all = current.chain(deposed.map(|(name, record)| (Some(name.clone()), record)));
-    let request = |(name, record): (Option<String>, &InstanceRecord)| {
-        let request = ReadRequest {
-            address: address.clone(),
-            provider: record.provider.clone(),
-            prior: recorded_value(record, rules).unmark_deep().0,
-            identity: record.identity.clone(),
-        };
-        ((address.clone(), name), request)
-    };
-    all.map(request).collect()
+/// Reads objects, as many at once as there may be.
+async fn read_all<K: Ord>(
+    requests: Vec<(K, ReadRequest)>,
+    provider: &dyn Provider,
+    parallelism: usize,
+) -> BTreeMap<K, Result<Option<Value>, ProviderError>> {
+    let read = |(key, request)| async move { (key, provider.read(request).await) };
+    futures::stream::iter(requests).map(read).buffer_unordered(parallelism.max(1)).collect().await
 }
 
-/// What the state has of an instance, marked.
-fn recorded_at(workspace: &Workspace, state: &State, address: &InstanceAddress) -> Option<Value> {
+/// What is read of the present object of an instance.
+fn present_request(
+    workspace: &Workspace,
+    (address, instance): (&InstanceAddress, &InstanceState),
+) -> Option<(InstanceAddress, ReadRequest)> {
     let rules = workspace.registry.resource(&address.resource.kind)?;
-    Some(recorded_value(state.current(address)?, rules))
+    Some((address.clone(), request(address, instance.current.as_ref()?, rules)))
+}
+
+/// What is read of the deposed objects of an instance: of those that a plan may take back.
+fn deposed_requests(
+    workspace: &Workspace,
+    (address, instance): (&InstanceAddress, &InstanceState),
+) -> Vec<((InstanceAddress, String), ReadRequest)> {
+    let rules = workspace.registry.resource(&address.resource.kind);
+    let Some(rules) = rules.filter(|rules| rules.makes_room_first()) else { return Vec::new() };
+    let deposed = instance.deposed.iter();
+    deposed.map(|(name, record)| ((address.clone(), name.clone()), request(address, record, rules))).collect()
+}
+
+fn request(address: &InstanceAddress, record: &InstanceRecord, rules: &dyn KindRules) -> ReadRequest {
+    ReadRequest {
+        address: address.clone(),
+        provider: record.provider.clone(),
+        prior: recorded_value(record, rules).unmark_deep().0,
+        identity: record.identity.clone(),
+    }
+}
+
+/// What was recorded of an object, marked.
+fn marked(workspace: &Workspace, address: &InstanceAddress, record: &InstanceRecord) -> Option<Value> {
+    Some(recorded_value(record, workspace.registry.resource(&address.resource.kind)?))
 }
 
 fn unread(address: &InstanceAddress, error: &ProviderError) -> String {

@@ -2,7 +2,7 @@
 
 use pve_simulator::{FailureRule, How, Options, When};
 
-use super::simulated::{Cluster, PROVIDER, project_with, settled};
+use super::simulated::{Cluster, PROVIDER, Project, project_with, settled};
 use super::{changed, is_refused, one_apply};
 
 fn guests() -> &'static str {
@@ -236,4 +236,73 @@ fn a_pool_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back()
             assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 1);
         }
     }
+}
+
+const POOL: &str = "resource \"proxmox_virtual_environment_pool\" \"p\" {\n  pool_id = \"pp\"\n}\n";
+
+/// A run that renames the pool breaks off when the new one is made: the old one is there still.
+fn renamed_half(main: &str) -> (Cluster, Project) {
+    let refused = FailureRule {
+        method: "DELETE".into(),
+        path: "/pools*".into(),
+        when: When::Nth(0),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = project_with(&cluster, main);
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{PROVIDER}{}", POOL.replace("\"pp\"", "\"p2\"")));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("no quorum"), "{said}");
+    (cluster, project)
+}
+
+/// What would go for it is protected by now.
+#[test]
+fn a_pool_is_not_taken_back_for_one_that_is_protected() {
+    let (cluster, project) = renamed_half(POOL);
+    let protected = POOL.replace("}\n", "  lifecycle {\n    prevent_destroy = true\n  }\n}\n");
+    project.write("main.tf", &format!("{PROVIDER}{protected}"));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("proxmox_virtual_environment_pool.p is protected"), "{said}");
+    assert!(said.contains("would be replaced, which destroys it (changed: pool_id)"), "{said}");
+    assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 2);
+    // One that is gone already protects nothing.
+    cluster.send("DELETE", "/pools?poolid=p2", &[]);
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    assert_eq!(cluster.get("/pools")[0]["poolid"], "pp");
+    // What is left of a run that broke off protects nothing either.
+    let (cluster, project) = renamed_half(POOL);
+    project.write("main.tf", &format!("{PROVIDER}{}", protected.replace("\"pp\"", "\"p2\"")));
+    project.ok(&["destroy", "--auto-approve", "--keep-protected"]);
+    assert_eq!(cluster.get("/pools").as_array().unwrap().len(), 1);
+    assert_eq!(cluster.get("/pools")[0]["poolid"], "p2");
+}
+
+/// A plan does without it: it is to go, unless it can be told that it is wanted again. Its secrets are its own.
+#[test]
+fn a_pool_that_was_replaced_and_cannot_be_read_is_not_taken_back_and_keeps_no_plan_from_being_made() {
+    let (cluster, project) =
+        renamed_half(&POOL.replace("}\n", "  comment = sensitive(\"old-password\")\n}\n"));
+    // It is read first.
+    let unreadable = FailureRule {
+        method: "GET".into(),
+        path: "/pools".into(),
+        when: When::Nth(0),
+        how: How::Refuse { status: 500, reason: "no right to old-password".into() },
+    };
+    cluster.server.simulator().set_failures(vec![unreadable.clone()]);
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("whether it is wanted again cannot be told"), "{said}");
+    assert!(said.contains("no right to (sensitive"), "{said}");
+    assert!(said.contains("1 to destroy"), "{said}");
+    // It is not guessed to be the one that is asked for.
+    project.write("main.tf", &format!("{PROVIDER}{POOL}"));
+    cluster.server.simulator().set_failures(vec![unreadable]);
+    let said = project.ok(&["plan"]);
+    assert!(said.contains("whether it is wanted again") && !said.contains("taken back"), "{said}");
+    cluster.server.simulator().set_failures(Vec::new());
+    assert!(project.ok(&["apply", "--auto-approve"]).contains("is there still, and is taken back"));
+    settled(&project);
 }

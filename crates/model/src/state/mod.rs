@@ -278,6 +278,7 @@ impl State {
 
     /// Makes a deposed object the present one, and the present one deposed under the same name. Whether there is such an
     /// object.
+    #[must_use]
     pub fn restore(&mut self, address: &InstanceAddress, deposed: &str) -> bool {
         let Some(instance) = self.instances.get_mut(address) else { return false };
         let Some(restored) = instance.deposed.remove(deposed) else { return false };
