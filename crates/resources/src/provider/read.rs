@@ -38,28 +38,28 @@ impl ProxmoxProvider {
                 self.take_in(request.address, seen);
                 return Ok(value);
             }
-            Family::Plain if kind.engine().is_some() => {
-                let found = match kind.engine() {
-                    Some(engine) => engine.see(cluster, &prior).await,
-                    None => Ok(None),
-                };
-                found.map(|found| {
-                    let (value, waits) =
-                        found.map_or((None, Vec::new()), |(value, waits)| (Some(value), waits));
-                    let seen =
-                        SeenGuest { beside: Beside { waits, ..Beside::default() }, ..SeenGuest::default() };
-                    self.take_in(request.address.clone(), seen);
-                    value
-                })
-            }
             Family::DownloadFile => download_file::read(cluster, &prior).await,
             Family::File => file::read(cluster, &prior).await,
-            Family::Plain | Family::TerraformData | Family::NullResource => match kind.operations() {
-                Some(operations) => operations.read(block, cluster, &prior).await,
-                None => Ok(None),
-            },
+            Family::Plain | Family::TerraformData | Family::NullResource => {
+                match (kind.engine(), kind.operations()) {
+                    (Some(engine), _) => {
+                        let found = engine.see(cluster, &prior).await;
+                        found.map(|found| self.noted(&request.address, found))
+                    }
+                    (None, Some(operations)) => operations.read(block, cluster, &prior).await,
+                    (None, None) => Ok(None),
+                }
+            }
         };
         read.map_err(|error| failed(read_of(&request.address, &prior, &error), &error))
+    }
+
+    /// The object that was found, once it is taken note of what of it waits for something.
+    fn noted(&self, address: &InstanceAddress, found: Option<(Value, Vec<String>)>) -> Option<Value> {
+        let (value, waits) = found.map_or((None, Vec::new()), |(value, waits)| (Some(value), waits));
+        let beside = Beside { waits, ..Beside::default() };
+        self.take_in(address.clone(), SeenGuest { beside, ..SeenGuest::default() });
+        value
     }
 
     /// What is left of an object that cannot be read, and whose destruction broke off.
