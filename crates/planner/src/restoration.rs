@@ -18,20 +18,20 @@ use crate::protection::is_protected;
 /// What is taken back: deposed objects, by their instances.
 pub type Restored = BTreeMap<InstanceAddress, String>;
 
-/// The deposed objects that are what the configuration asks for, where an object under another name is made first. Not where
+/// The deposed objects that are what the configuration asks for, and that are there. Not where
 /// the present object is protected: it would go, and planned without that it is refused as every replacement is.
 pub fn restorable(planner: &Planner<'_>, evaluation: &Evaluation<'_>) -> Restored {
     let registry = evaluation.inputs.registry;
     let of = |change: &Change| {
-        let rules = registry.resource(&change.address.resource.kind).filter(|it| it.makes_room_first())?;
+        let rules = registry.resource(&change.address.resource.kind)?;
         let wanted = claim(rules, change.after.as_ref().filter(|_| change.deposed.is_none())?)?;
         let instance = planner.state.instances.get(&change.address)?;
         let current = instance.current.as_ref().and_then(|record| claim(rules, &recorded(record, rules)));
         let is_it = |(name, record): &(&String, &InstanceRecord)| {
             let present = match planner.observed.deposed.get(&(change.address.clone(), (*name).clone())) {
                 Some(Ok(read)) => read.clone(),
-                Some(Err(_)) => None,
-                None => Some(recorded(record, rules)),
+                // What was not looked at may be gone.
+                Some(Err(_)) | None => None,
             };
             record.provider == change.provider
                 && present.and_then(|present| claim(rules, &present)).as_ref() == Some(&wanted)

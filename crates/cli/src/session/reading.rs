@@ -105,10 +105,13 @@ fn deposed_requests(
     workspace: &Workspace,
     (address, instance): (&InstanceAddress, &InstanceState),
 ) -> Vec<((InstanceAddress, String), ReadRequest)> {
-    let rules = workspace.registry.resource(&address.resource.kind);
-    let Some(rules) = rules.filter(|rules| rules.makes_room_first()) else { return Vec::new() };
-    let deposed = instance.deposed.iter();
-    deposed.map(|(name, record)| ((address.clone(), name.clone()), request(address, record, rules))).collect()
+    let Some(rules) = workspace.registry.resource(&address.resource.kind) else { return Vec::new() };
+    let deposed = instance
+        .deposed
+        .iter()
+        .map(|(name, record)| ((address.clone(), name.clone()), request(address, record, rules)));
+    // What nobody else can have is what it is known again by.
+    deposed.filter(|(_, request)| rules.claim(&request.prior).is_some()).collect()
 }
 
 fn request(address: &InstanceAddress, record: &InstanceRecord, rules: &dyn KindRules) -> ReadRequest {

@@ -238,6 +238,40 @@ fn a_pool_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back()
     }
 }
 
+/// The guest that was to be replaced is there still, with what is on its disks: it is taken back.
+#[test]
+fn a_guest_is_taken_back_that_a_run_which_broke_off_has_not_destroyed() {
+    let vm = |id: u32| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  vm_id = {id}\n  started = \
+             false\n  disk {{\n    interface = \"scsi0\"\n    size = 1\n  }}\n  lifecycle {{\n    create_before_destroy = \
+             true\n  }}\n}}\n"
+        )
+    };
+    let refused = FailureRule {
+        method: "DELETE".into(),
+        path: "/nodes/pve/qemu/530".into(),
+        when: When::Nth(0),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &vm(530));
+    project.ok(&["apply", "--auto-approve"]);
+    let made = cluster.get("/nodes/pve/qemu/530/config");
+    project.write("main.tf", &vm(531));
+    assert!(project.fails(&["apply", "--auto-approve"]).contains("no quorum"));
+    project.write("main.tf", &vm(530));
+    // What cannot be looked at is not taken for what it was.
+    let plan = project.ok(&["plan", "-refresh=false"]);
+    assert!(!plan.contains("is taken back"), "{plan}");
+    let said = project.ok(&["apply", "--auto-approve"]);
+    assert!(said.contains("is there still, and is taken back"), "{said}");
+    settled(&project);
+    assert_eq!(cluster.get("/nodes/pve/qemu/530/config"), made);
+    assert!(cluster.get("/nodes/pve/qemu/531/config").is_null());
+}
+
 const POOL: &str = "resource \"proxmox_virtual_environment_pool\" \"p\" {\n  pool_id = \"pp\"\n}\n";
 
 /// A run that renames the pool breaks off when the new one is made: the old one is there still.
