@@ -226,22 +226,24 @@ fn a_clone_for_another_node_is_made_beside_its_template_and_moved() {
         "{PROVIDER}resource \"proxmox_cloned_vm\" \"c\" {{\n  node_name = \"pve2\"\n  id = 500\n  name = \"c\"\n  started = false\n  \
          clone = {{\n    source_vm_id = 9000\n  }}\n}}\n"
     );
-    for main in [older, newer] {
+    let hows = || [How::FailTask("no space left".into()), How::Disconnect, How::ApplyThenDisconnect];
+    for (main, how) in [older, newer].iter().flat_map(|main| hows().map(|how| (main, how))) {
         let options = Options { other_nodes: vec!["pve2".into()], ..Options::default() };
         let (cluster, project) = cluster_with(options, "ide2");
-        project.write("main.tf", &main);
-        // What is cloned and not yet moved is not made once more.
-        let how = How::FailTask("no space left".into());
+        project.write("main.tf", main);
+        // What is cloned and not known to have moved is not made once more.
         let (method, path) = ("POST".into(), "/nodes/pve/qemu/500/migrate".into());
         cluster.server.simulator().set_failures(vec![FailureRule { method, path, when: When::Always, how }]);
-        let said = project.fails(&["apply", "--auto-approve"]);
-        assert!(said.contains("no space left"), "{said}");
-        assert_eq!(cluster.get("/nodes/pve/qemu/500/config")["scsi0"], "local-lvm:vm-500-disk-1,size=4G");
+        project.fails(&["apply", "--auto-approve"]);
+        let nodes = ["pve", "pve2"].map(|node| cluster.get(&format!("/nodes/{node}/qemu/500/config")));
+        assert_eq!(nodes.iter().filter(|config| config["scsi0"].is_string()).count(), 1, "{nodes:?}");
         cluster.server.simulator().set_failures(Vec::new());
         project.ok(&["apply", "--auto-approve"]);
         settled(&project);
         assert!(cluster.get("/nodes/pve/qemu/500/config").is_null(), "it has moved");
         assert_eq!(cluster.get("/nodes/pve2/qemu/500/config")["name"], "c");
+        let clones = cluster.requests().into_iter().filter(|request| request.path.ends_with("/clone"));
+        assert_eq!(clones.count(), 2, "one was refused");
         project.ok(&["destroy", "--auto-approve"]);
         project.ok(&["apply", "--auto-approve"]);
         assert_eq!(cluster.get("/nodes/pve2/qemu/500/config")["name"], "c");
