@@ -331,6 +331,8 @@ pub(super) fn elsewhere(kind: &str, method: Method, path: &str) -> Option<Json> 
             Some(json!("UPID:pve:00000001:00000002:00000003:srvreload:networking:root@pam:"))
         }
         (Method::Get | Method::Delete, "/nodes/pve/network") => Some(Json::Null),
+        // Whether a job that was deleted is still being removed.
+        (Method::Get, "/cluster/replication") => Some(json!([])),
         (Method::Get, "/access/acl") if kind != "proxmox_acl" => Some(json!([])),
         _ => None,
     }
