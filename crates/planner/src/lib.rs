@@ -18,6 +18,7 @@ mod moves;
 mod naming;
 pub mod obstacles;
 pub mod order;
+mod outputs;
 mod parts;
 mod planner;
 pub mod planning;

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_config::syntax::Diagnostic;
-use pve_model::codec::decode;
 use pve_model::plan::{Action, Change, CheckResult, OutputChange, Plan, PlanMode, Step};
 use pve_model::rules::{Beside, RulesRegistry};
 use pve_model::state::State;
@@ -13,14 +12,15 @@ use pve_model::{InstanceAddress, ResourceAddress, Value};
 
 use crate::evaluation::{Evaluation, Inputs};
 use crate::findings::once;
-use crate::graph::{Graph, Item};
+use crate::graph::Graph;
 use crate::order::{Ordered, steps};
 use crate::planner::Planner;
 use crate::restoration::Restored;
 use crate::revision::{Revision, revised};
 use crate::selection;
 use crate::{
-    leftovers, moves, naming, obstacles, parts, protection, remarks, restoration, staging, succession,
+    leftovers, moves, naming, obstacles, outputs, parts, protection, remarks, restoration, staging,
+    succession,
 };
 
 /// What was asked for, beside the mode.
@@ -218,14 +218,26 @@ fn plan_with(
     if let Some(revision) = revised(revision, &planner, &evaluation) {
         return Ok(Round::Again(revision));
     }
+    let planning = planned(planner, &evaluation, moved, found)?;
+    Ok(Round::Done(Outcome::Planned(Box::new(planning))))
+}
+
+/// A plan of changes that are settled.
+fn planned(
+    mut planner: Planner<'_>,
+    evaluation: &Evaluation<'_>,
+    moves: moves::Moves,
+    mut found: Vec<Diagnostic>,
+) -> Result<Planning, Vec<Diagnostic>> {
+    let (state, revision, registry) = (planner.state, planner.revision, evaluation.inputs.registry);
     staging::tell_due(&mut planner, &revision.due, registry);
     restoration::tell(&mut planner.changes, &revision.restored, planner.observed);
     let known = planner.seen.iter().chain(state.instances.keys()).collect();
-    found.extend(selection::unmatched(graph, options, &known));
-    found.extend(selection::partial(options));
-    let kept = protection::enforce(&mut planner, &evaluation, &mut found);
-    protection::refuse_duplicates(&planner.changes, registry, &evaluation, &mut found);
-    for (from, to) in &moved {
+    found.extend(selection::unmatched(planner.graph, planner.options, &known));
+    found.extend(selection::partial(planner.options));
+    let kept = protection::enforce(&mut planner, evaluation, &mut found);
+    protection::refuse_duplicates(&planner.changes, registry, evaluation, &mut found);
+    for (from, to) in &moves {
         if let Some(change) = planner.changes.iter_mut().find(|c| c.address == *to && c.deposed.is_none()) {
             change.previous_address = Some(from.clone());
         }
@@ -233,19 +245,16 @@ fn plan_with(
     remarks::attach(&mut planner, registry);
     parts::tell(&mut planner, registry);
     found.extend(warnings(&mut planner));
-    let checks = checks(&evaluation, &mut found);
-    let outputs = outputs(&evaluation, &state, &planner, !kept.is_empty());
+    let checks = checks(evaluation, &mut found);
+    let outputs = outputs::changes(evaluation, state, &planner, !kept.is_empty());
     let mut plan = assemble(planner, registry, outputs, checks, &mut found);
-    crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, &state);
+    crate::provisioning::attach(&mut plan, evaluation.inputs.configuration, state);
     crate::batches::assign(&mut plan, registry);
     if found.iter().any(Diagnostic::is_error) {
         return Err(found);
     }
     let doubts = obstacles::obstacles(&plan, registry);
-    let restored = revision.restored.clone();
-    let warnings = once(found);
-    let planning = Planning { plan, warnings, doubts, moves: moved, restored, kept };
-    Ok(Round::Done(Outcome::Planned(Box::new(planning))))
+    Ok(Planning { plan, warnings: once(found), doubts, moves, restored: revision.restored.clone(), kept })
 }
 
 /// What is wrong with a configuration, as far as that can be told without a state or a cluster. Values that are unknown
@@ -276,61 +285,6 @@ fn warnings(planner: &mut Planner<'_>) -> Vec<Diagnostic> {
         changes.any(|change| change.after.is_some() && change.action != Action::NoOp)
     };
     all.into_iter().filter(|(address, _)| makes(address)).map(|(_, warning)| warning).collect()
-}
-
-/// What becomes of the outputs. When all is destroyed they go too; where something is kept, those stay as they are that
-/// need nothing that is destroyed.
-fn outputs(
-    evaluation: &Evaluation<'_>,
-    state: &State,
-    planner: &Planner<'_>,
-    something_is_kept: bool,
-) -> BTreeMap<String, OutputChange> {
-    let destroying = planner.options.mode == PlanMode::Destroy;
-    let stays = |place: usize| {
-        let needed = evaluation.graph.closure([place]);
-        !needed.into_iter().filter_map(|needed| evaluation.graph.nodes[needed].resource_address()).any(
-            |block| {
-                planner.changes.iter().any(|change| {
-                    selection::touches(
-                        &pve_model::address::Target::Resource(change.address.resource.clone()),
-                        &block,
-                    )
-                })
-            },
-        )
-    };
-    let before = |name: &str| {
-        let record = state.outputs.get(name)?;
-        let value = decode(&record.value, &record.ty).ok()?;
-        Some(if record.sensitive { value.sensitive() } else { value })
-    };
-    let mut changes = BTreeMap::new();
-    let root = evaluation.modules.get(&pve_model::ModulePath::root());
-    for (name, value) in root.map(|root| root.outputs.clone()).unwrap_or_default() {
-        let output = evaluation.inputs.configuration.root.outputs.get(&*name);
-        let sensitive = output.is_some_and(|output| output.sensitive);
-        let place = evaluation
-            .graph
-            .place(&crate::graph::Node { module: Vec::new(), item: Item::Output(name.to_string()) });
-        if place.is_some_and(|place| !planner.selection.includes_all_needed(evaluation.graph, place)) {
-            continue;
-        }
-        if destroying && something_is_kept && place.is_some_and(stays) {
-            continue;
-        }
-        // An output that is null is none; one that becomes null is a change.
-        let is_none = destroying || value.is_null() && before(&name).is_none();
-        let after = if is_none { None } else { Some(value) };
-        changes.insert(name.to_string(), OutputChange { before: before(&name), after, sensitive });
-    }
-    for (name, record) in &state.outputs {
-        if !evaluation.inputs.configuration.root.outputs.contains_key(name) {
-            let gone = OutputChange { before: before(name), after: None, sensitive: record.sensitive };
-            changes.insert(name.clone(), gone);
-        }
-    }
-    changes
 }
 
 /// What the checks of every instance of every module say. A check never stops a run.
