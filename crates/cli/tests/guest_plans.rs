@@ -236,3 +236,32 @@ fn what_only_root_may_set_of_the_newer_machines_is_told_to_a_token_before_anythi
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);
 }
+
+#[test]
+fn a_newer_machine_that_its_template_made_protected_is_told_and_left_running() {
+    let cluster = Cluster::start(Options::default());
+    let project = project_with(&cluster, "");
+    let params =
+        [("vmid", "9000"), ("scsi0", "local-lvm:1"), ("ide2", "local-lvm:cloudinit"), ("protection", "1")];
+    cluster.send("POST", "/nodes/pve/qemu", &params);
+    let cloned = |lines: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_cloned_vm\" \"k\" {{\n  node_name = \"pve\"\n  id = 310\n  name = \"k\"\n  \
+             clone = {{\n    source_vm_id = 9000\n  }}\n{lines}\n}}\n"
+        )
+    };
+    let refused = |words: &[&str], told: &str| {
+        cluster.forget_requests();
+        let said = project.fails(words);
+        assert!(said.contains(told) && said.contains("Nothing was changed"), "{said}");
+        assert!(cluster.requests().iter().all(|request| request.method == "GET"));
+    };
+    project.write("main.tf", &cloned("  cdrom = {\n    ide2 = {}\n  }"));
+    refused(&["apply", "--auto-approve"], "ide2 of template 9000 has local-lvm:vm-9000-cloudinit");
+    project.write("main.tf", &cloned(""));
+    project.ok(&["apply", "--auto-approve"]);
+    refused(&["destroy", "--auto-approve"], "Guest 310 is protected and cannot be destroyed");
+    assert_eq!(cluster.get("/nodes/pve/qemu/310/status/current")["status"], "running");
+    cluster.send("PUT", "/nodes/pve/qemu/310/config", &[("protection", "0")]);
+    project.ok(&["destroy", "--auto-approve"]);
+}
