@@ -194,3 +194,29 @@ fn a_reboot_is_not_promised_where_a_clone_may_have_the_drive_of_its_template() {
     assert!(!cluster.requests().iter().any(|request| request.path.ends_with("/status/reboot")));
     settled(&project);
 }
+
+#[test]
+fn a_guest_that_ha_is_to_keep_otherwise_than_it_is_configured_is_told() {
+    let cluster = Cluster::start(Options::default());
+    let main = |started: bool, state: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"g\" {{\n  node_name = \"pve\"\n  vm_id = 500\n  started = \
+             {started}\n}}\nresource \"proxmox_haresource\" \"h\" {{\n  resource_id = \"vm:500\"\n{state}  depends_on = \
+             [proxmox_virtual_environment_vm.g]\n}}\n"
+        )
+    };
+    let told = "HA is to keep \"vm:500\"";
+    for (started, state, keeps) in [
+        (false, "", Some("running")),
+        (true, "  state = \"stopped\"\n", Some("stopped")),
+        (true, "", None),
+        (false, "  state = \"stopped\"\n", None),
+        (false, "  state = \"ignored\"\n", None),
+    ] {
+        let project = project_with(&cluster, "");
+        project.write("main.tf", &main(started, state));
+        let (_, plan) = project.ends(&["plan"]);
+        assert_eq!(plan.contains(told), keeps.is_some(), "{started} {state}: {plan}");
+        assert!(keeps.is_none_or(|keeps| plan.contains(&format!("{told} {keeps}"))), "{plan}");
+    }
+}

@@ -77,6 +77,7 @@ pub(crate) async fn doubts(
         found.extend(guests::held_by_protection(change));
         found.extend(guests::held_by_snapshots(&mut facts, change, identity).await);
         found.extend(guests::left_behind_by_ha(&mut facts, changes, change).await);
+        found.extend(guests::at_odds_with_ha(&mut facts, changes, change).await);
         found.extend(files::file_in_use(&mut facts, changes, change).await);
         found.extend(files::wrong_name(change));
     }
