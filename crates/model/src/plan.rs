@@ -216,6 +216,13 @@ impl Action {
     }
 }
 
+impl Change {
+    /// Whether it is about the present object of an instance.
+    pub fn is_of(&self, address: &InstanceAddress) -> bool {
+        self.deposed.is_none() && self.address == *address
+    }
+}
+
 impl Plan {
     /// Whether nothing would be done: no step, no moved instance, no changed output.
     pub fn is_empty(&self) -> bool {

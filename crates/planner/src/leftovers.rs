@@ -20,6 +20,12 @@ pub fn plan(planner: &mut Planner<'_>, evaluation: &Evaluation<'_>) {
         if planner.options.mode != PlanMode::RefreshOnly {
             for (name, record) in &instance.deposed {
                 let before = value_of(planner, evaluation, address, record, true);
+                if is_gone(planner, address, name) {
+                    let mut drift = bare_change(address, record.provider.clone(), Action::Delete);
+                    (drift.before, drift.deposed) = (before, Some(name.clone()));
+                    planner.drift.push(drift);
+                    continue;
+                }
                 remove(planner, address, record, before, None, Some(name.clone()));
             }
         }
@@ -44,6 +50,11 @@ pub fn plan(planner: &mut Planner<'_>, evaluation: &Evaluation<'_>) {
             (planner.options.mode == PlanMode::Normal).then(|| reason(evaluation, address)).flatten();
         remove(planner, address, record, Some(before), reason, None);
     }
+}
+
+/// Whether a deposed object was found to be gone. It holds nothing that another may want.
+fn is_gone(planner: &Planner<'_>, address: &InstanceAddress, name: &str) -> bool {
+    matches!(planner.observed.deposed.get(&(address.clone(), name.to_string())), Some(Ok(None)))
 }
 
 /// The values before; `None` when the object was found to be gone.

@@ -78,7 +78,7 @@ fn record(planner: &mut Planner<'_>, address: &InstanceAddress, registry: &dyn R
     let Some(record) = planner.state.current(address) else { return };
     let Some(rules) = registry.resource(&address.resource.kind) else { return };
     let (before, after) = (recorded(record, rules), planner.present(address, record, rules));
-    let told = planner.drift.iter().chain(&planner.followed).any(|drift| drift.address == *address);
+    let told = planner.drift.iter().chain(&planner.followed).any(|drift| drift.is_of(address));
     if told || after.as_ref().is_none_or(|after| same(&before, after)) {
         return;
     }

@@ -89,7 +89,9 @@ fn render_drift(plan: &Plan, find_schema: FindSchema<'_>, paint: Paint, text: &m
         let schema = find_schema(change.address.resource.mode, &change.address.resource.kind);
         text.push('\n');
         let what = if change.after.is_none() { "is gone" } else { "has changed" };
-        let _ = writeln!(text, "{}", paint.prose(&format!("  # {} {what}", change.address)));
+        let deposed = change.deposed.as_ref().map(|name| format!(" (deposed object {name})"));
+        let object = format!("{}{}", change.address, deposed.unwrap_or_default());
+        let _ = writeln!(text, "{}", paint.prose(&format!("  # {object} {what}")));
         render_body(change, schema.map(|schema| &schema.block), paint, text);
     }
     text.push('\n');

@@ -258,7 +258,8 @@ impl Application<'_> {
         for drift in plan.drift.iter().chain(&plan.followed) {
             let address = drift.address.clone();
             let Some(value) = &drift.after else {
-                payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed: None }));
+                let deposed = drift.deposed.clone();
+                payloads.push(Payload::InstanceGone(InstanceRemoved { address, deposed }));
                 continue;
             };
             let Some(known) = known_of(self.planning, state, &address) else { continue };

@@ -58,7 +58,7 @@ pub fn identified(
     let news = state.instances.iter().filter_map(|(from, instance)| {
         let (known, address) = (instance.current.as_ref()?, after_moves(from));
         // What was seen is what another object had.
-        if planning.restored.contains_key(&address) || drift().any(|drift| drift.address == address) {
+        if planning.restored.contains_key(&address) || drift().any(|drift| drift.is_of(&address)) {
             return None;
         }
         let identity = identities.get(&address).cloned().or_else(|| known.identity.clone());

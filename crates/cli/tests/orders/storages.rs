@@ -80,6 +80,38 @@ fn a_storage_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_bac
     assert_eq!(changes, ["DELETE /storage/d2"]);
 }
 
+/// The answer to the deletion of the old storage is lost. By the next plan it is known to be gone, and holds nothing.
+#[test]
+fn a_storage_that_was_replaced_and_is_gone_is_in_nobodys_way() {
+    let main = |id: &str| {
+        format!(
+            "{PROVIDER}resource \"proxmox_storage_directory\" \"d\" {{\n  id = \"{id}\"\n  path = \"/{id}\"\n}}\nresource \
+             \"proxmox_acl\" \"a\" {{\n  path = \"/storage/${{proxmox_storage_directory.d.id}}\"\n  user_id = \"ann@pve\"\n  \
+             role_id = \"PVEAuditor\"\n  lifecycle {{\n    create_before_destroy = true\n  }}\n}}\n"
+        )
+    };
+    let lost = FailureRule {
+        method: "DELETE".into(),
+        path: "/storage/dd".into(),
+        when: When::Nth(0),
+        how: How::ApplyThenDisconnect,
+    };
+    let cluster = Cluster::start(Options { failures: vec![lost], ..Options::default() });
+    cluster.send("POST", "/access/users", &[("userid", "ann@pve")]);
+    let project = project_with(&cluster, "");
+    project.write("main.tf", &main("dd"));
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &main("d2"));
+    project.ends(&["apply", "--auto-approve"]);
+    assert!(cluster.get("/storage/dd").is_null());
+    project.write("main.tf", &main("dd"));
+    project.ok(&["apply", "--auto-approve"]);
+    settled(&project);
+    let names = cluster.get("/storage");
+    let names: Vec<&str> = names.as_array().unwrap().iter().filter_map(|it| it["storage"].as_str()).collect();
+    assert!(names.contains(&"dd") && !names.contains(&"d2"), "{names:?}");
+}
+
 #[test]
 fn a_storage_does_not_go_while_a_guest_has_a_disk_on_it() {
     let by_reference = "proxmox_storage_directory.d.id";
