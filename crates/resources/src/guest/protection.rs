@@ -12,7 +12,7 @@ use crate::params::Params;
 use crate::values::flag;
 
 /// What keeps a protected guest as it is, and how that is lifted.
-pub(crate) const UNPROTECT_FIRST: &str = "Set protection = false and apply that first.";
+pub(crate) const UNPROTECT_FIRST: &str = "set protection = false and apply that first";
 
 /// Whether a volume is in no drive of the guest any more: an earlier change took it out and could not destroy it.
 pub(crate) fn is_set_aside(slot: &str) -> bool {
