@@ -155,10 +155,11 @@ pub(crate) fn lookup<'a>(keys: &'a Keys, name: &str) -> Option<&'a Property> {
     (index < count_of(stem, container)).then(|| keys.get(&format!("{stem}[n]"))).flatten()
 }
 
-/// Whether an endpoint passes over parameters that it does not define: those of fabrics do not say
-/// `additionalProperties => 0` (PVE::API2::Network::SDN::Fabrics).
-pub(crate) fn takes_more(template: &str) -> bool {
+/// Whether an endpoint passes over parameters that it does not define: those of fabrics and the list of the agent's commands
+/// do not say `additionalProperties => 0` (PVE::API2::Network::SDN::Fabrics, PVE::API2::Qemu::Agent).
+pub(crate) fn takes_more(method: &str, template: &str) -> bool {
     template.starts_with("/cluster/sdn/fabrics")
+        || (method, template) == ("GET", "/nodes/{node}/qemu/{vmid}/agent")
 }
 
 /// The parameters of an endpoint: `endpoint("POST", "/nodes/{node}/qemu")`.

@@ -56,7 +56,7 @@ impl Inner {
         let keys = schema::endpoint(&incoming.method, found.template).unwrap_or(&empty);
         let (keys, mut errors) = schema::for_type(&incoming.method, found.template, keys, &raw)
             .map_or((Cow::Borrowed(keys), Errors::new()), |(keys, errors)| (Cow::Owned(keys), errors));
-        if schema::takes_more(found.template) {
+        if schema::takes_more(&incoming.method, found.template) {
             raw.retain(|name, _| schema::lookup(&keys, name).is_some());
         }
         let parameters = schema::normalise(&keys, &raw).unwrap_or_else(|found| {
