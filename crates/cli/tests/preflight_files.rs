@@ -138,7 +138,7 @@ fn a_name_that_no_file_of_its_content_may_have_stops_apply() {
         ("file", "import", "disk.img", false),
         ("download_file", "vztmpl", "root.zip", false),
         ("download_file", "iso", "a b.iso", false),
-        ("file", "iso", "a+b.iso", false),
+        ("file", "iso", "c+d.iso", false),
         ("download_file", "import", "disk.qcow2", true),
         ("file", "iso", "DISK.IMG", true),
         ("download_file", "vztmpl", "root.tar.zst", true),
