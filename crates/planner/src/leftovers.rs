@@ -17,15 +17,13 @@ pub fn plan(planner: &mut Planner<'_>, evaluation: &Evaluation<'_>) {
         if !planner.selection.includes_leftover(address, place) {
             continue;
         }
-        if planner.options.mode != PlanMode::RefreshOnly {
-            for (name, record) in &instance.deposed {
-                let before = value_of(planner, evaluation, address, record, true);
-                if is_gone(planner, address, name) {
-                    let mut drift = bare_change(address, record.provider.clone(), Action::Delete);
-                    (drift.before, drift.deposed) = (before, Some(name.clone()));
-                    planner.drift.push(drift);
-                    continue;
-                }
+        for (name, record) in &instance.deposed {
+            let before = value_of(planner, evaluation, address, record, true);
+            if is_gone(planner, address, name) {
+                let mut drift = bare_change(address, record.provider.clone(), Action::Delete);
+                (drift.before, drift.deposed) = (before, Some(name.clone()));
+                planner.drift.push(drift);
+            } else if planner.options.mode != PlanMode::RefreshOnly {
                 remove(planner, address, record, before, None, Some(name.clone()));
             }
         }

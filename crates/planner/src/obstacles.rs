@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pve_config::syntax::{Diagnostic, Severity};
+use pve_config::syntax::Diagnostic;
 use pve_model::InstanceAddress;
 use pve_model::event::Operation;
 use pve_model::plan::{Action, Change, Plan};
@@ -105,8 +105,7 @@ fn replacing(address: &InstanceAddress) -> String {
 
 fn obstacle(summary: String, detail: &str, hint: &str) -> Diagnostic {
     let detail = format!("{detail}; apply does not begin with it.");
-    let found = Diagnostic::error_without_span(summary, detail).with_hint(hint);
-    Diagnostic { severity: Severity::Warning, ..found }
+    Diagnostic::warning_without_span(summary, detail).with_hint(hint)
 }
 
 /// What is destroyed while something has it that keeps it from that.

@@ -10,7 +10,7 @@ use pve_model::rules::{KindRules, RulesRegistry};
 use pve_model::{InstanceAddress, ResourceMode, Type, Value};
 
 use crate::evaluation::{Evaluation, Instance};
-use crate::naming::identity;
+use crate::naming::{identity, wholes};
 use crate::planner::Planner;
 use crate::scope::Repetition;
 
@@ -128,17 +128,10 @@ fn keep(
     let mut kept: BTreeSet<InstanceAddress> = BTreeSet::new();
     let mut open: Vec<InstanceAddress> =
         protected.iter().map(|at| planner.changes[*at].address.clone()).collect();
-    let wholes: BTreeSet<(String, String)> = protected
-        .iter()
-        .map(|at| &planner.changes[*at])
-        .flat_map(|change| identity(change, change.before.as_ref(), registry))
-        .map(|(cluster, word)| (cluster.to_string(), word))
-        .collect();
-    let is_part = |change: &&Change| {
-        let rules = registry.resource(&change.address.resource.kind).zip(change.before.as_ref());
-        let parts = rules.map(|(rules, before)| rules.part_of(&before.unmark_deep().0)).unwrap_or_default();
-        parts.into_iter().any(|whole| wholes.contains(&(change.cluster.clone(), whole)))
-    };
+    let protected = protected.iter().map(|at| &planner.changes[*at]);
+    let own: BTreeSet<_> =
+        protected.flat_map(|change| identity(change, change.before.as_ref(), registry)).collect();
+    let is_part = |change: &&Change| !wholes(change, change.before.as_ref(), registry).is_disjoint(&own);
     let parts = planner.changes.iter().filter(is_part);
     open.extend(parts.map(|change| change.address.clone()));
     while let Some(address) = open.pop() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pve_config::syntax::{Diagnostic, Severity};
+use pve_config::syntax::Diagnostic;
 use pve_model::address::Target;
 use pve_model::plan::PlanMode;
 use pve_model::{InstanceAddress, ResourceAddress, ResourceMode};
@@ -110,9 +110,8 @@ pub fn unmatched(graph: &Graph, options: &Options, known: &BTreeSet<&InstanceAdd
     let named = |option: &str, target: &Target| {
         (!exists(target)).then(|| {
             let detail = format!("Nothing in the configuration or the state has the address {target}.");
-            let warning = Diagnostic::error_without_span(format!("{option} matches nothing"), detail);
             let hint = "`pve state list` shows the addresses that exist.";
-            Diagnostic { severity: Severity::Warning, ..warning }.with_hint(hint)
+            Diagnostic::warning_without_span(format!("{option} matches nothing"), detail).with_hint(hint)
         })
     };
     let targets = options.targets.iter().filter_map(|target| named("-target", target));
@@ -124,17 +123,15 @@ pub fn unmatched(graph: &Graph, options: &Options, known: &BTreeSet<&InstanceAdd
 
 /// A warning that a plan is about a part only: what it does not show need not be as configured.
 pub fn partial(options: &Options) -> Option<Diagnostic> {
-    let option = match (options.targets.is_empty(), options.excludes.is_empty()) {
-        (true, true) => return None,
-        (false, true) => "-target",
-        (true, false) => "-exclude",
-        (false, false) => "-target and -exclude",
+    let option = match () {
+        () if !options.targets.is_empty() => "-target",
+        () if !options.excludes.is_empty() => "-exclude",
+        () => return None,
     };
     let summary = format!("This plan is about a part of the configuration, by {option}");
     let detail = "Nothing is said of the rest, which may differ from the cluster.";
-    let warning = Diagnostic::error_without_span(summary, detail);
     let hint = "A plan without the option shows everything.";
-    Some(Diagnostic { severity: Severity::Warning, ..warning }.with_hint(hint))
+    Some(Diagnostic::warning_without_span(summary, detail).with_hint(hint))
 }
 
 /// Whether a target takes in any instance of a block.

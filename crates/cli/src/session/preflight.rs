@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_config::configuration::span_of;
-use pve_config::syntax::{Diagnostic, Severity};
+use pve_config::syntax::Diagnostic;
 use pve_executor::ports::{ApplyRequest, Doubt, Doubts, Provider, Remark, Told};
 use pve_model::event::{Claim, Operation};
 use pve_model::plan::{Action, Change, Plan, Step};
@@ -102,12 +102,8 @@ pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider
                 format!("{address} finds something else staged in the cluster than when the plan was made")
             }
         };
-        planning.warnings.push(warning_without_place(summary, text));
+        planning.warnings.push(Diagnostic::warning_without_span(summary, text));
     }
-}
-
-fn warning_without_place(summary: String, detail: String) -> Diagnostic {
-    Diagnostic { severity: Severity::Warning, ..Diagnostic::error_without_span(summary, detail) }
 }
 
 /// That something could not be looked up, in one warning.
@@ -118,7 +114,7 @@ fn not_looked_up(unseen: &[String]) -> Option<Diagnostic> {
         0 => first.clone(),
         more => format!("{first} (and {more} more)"),
     };
-    Some(warning_without_place(summary, detail))
+    Some(Diagnostic::warning_without_span(summary, detail))
 }
 
 /// How many reasons are repeated.
@@ -166,7 +162,7 @@ fn warning(workspace: &Workspace, plan: &Plan, doubt: Doubt) -> Diagnostic {
     let span = declared.map(|resource| span_of(&resource.body, &place).unwrap_or(resource.span));
     match span {
         Some(span) => Diagnostic::warning(span, summary, detail),
-        None => warning_without_place(summary, detail),
+        None => Diagnostic::warning_without_span(summary, detail),
     }
 }
 

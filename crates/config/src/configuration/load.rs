@@ -10,7 +10,7 @@ use super::installed::{InstalledModules, MODULES_FOLDER, MissingModule, Wanted, 
 use super::overrides::{is_override, merge};
 use super::version::VersionConstraint;
 use super::{Configuration, Module, located};
-use crate::syntax::{Body, Diagnostic, Severity, SourceMap, Span, json, parse_body};
+use crate::syntax::{Body, Diagnostic, SourceMap, Span, json, parse_body};
 
 /// A configuration with its sources and what was found wrong.
 #[derive(Debug, Default)]
@@ -107,10 +107,7 @@ impl Loader<'_> {
         let wanted: Vec<&String> = names.iter().filter(|name| is_configuration(name, &names)).collect();
         if wanted.is_empty() && !directory.as_os_str().is_empty() {
             let detail = format!("The folder {} has no .tf or .tofu file.", display(directory));
-            self.loaded.diagnostics.push(Diagnostic {
-                severity: Severity::Warning,
-                ..Diagnostic::error_without_span("A module is empty", detail)
-            });
+            self.loaded.diagnostics.push(Diagnostic::warning_without_span("A module is empty", detail));
         }
         let (over, primary): (Vec<&String>, Vec<&String>) =
             wanted.into_iter().partition(|name| is_override(name));

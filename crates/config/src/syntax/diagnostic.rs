@@ -51,6 +51,11 @@ impl Diagnostic {
         Self { span: None, ..Self::error(Span::default(), summary, detail) }
     }
 
+    /// A warning about no text in particular.
+    pub fn warning_without_span(summary: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error_without_span(summary, detail) }
+    }
+
     /// Adds another place that matters.
     #[must_use]
     pub fn with_related(mut self, span: Span, what: impl Into<String>) -> Self {

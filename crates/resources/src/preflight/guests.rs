@@ -1,11 +1,10 @@
 //! What guests, files and images name, and what must be so of guests.
 
+mod availability;
 mod clones;
 mod container_templates;
 mod ids;
-mod migrations;
 mod newer;
-mod power;
 mod privileges;
 mod snapshots;
 mod templates;
@@ -15,14 +14,15 @@ use pve_model::Value;
 
 use super::references::{Named, Used, short};
 use super::things::Thing;
+use crate::guest::GuestKind;
 use crate::values::int;
+use crate::{container, vm};
 
+pub(super) use availability::{at_odds_with_ha, left_behind_by_ha};
 pub(super) use clones::{not_where_its_clone_is_made, unfit_template};
 pub(super) use container_templates::at_odds_with_container_template;
 pub(super) use ids::ids_in_use;
-pub(super) use migrations::left_behind_by_ha;
 pub(super) use newer::{kept_by_protection, over_drives_of_template};
-pub(super) use power::at_odds_with_ha;
 pub(super) use privileges::{held_by_protection, only_for_root};
 pub(super) use snapshots::held_by_snapshots;
 pub(super) use templates::at_odds_with_template;
@@ -36,10 +36,26 @@ pub(super) fn made_by_guest(kind: &str) -> &'static [(Thing, &'static str)] {
     }
 }
 
+/// Whether a change is of a VM or container as this crate writes them by hand.
+fn kind_of(change: &ApplyRequest) -> Option<GuestKind> {
+    let kind = change.address.resource.kind.as_str();
+    match () {
+        () if vm::NAMES.contains(&kind) => Some(GuestKind::Vm),
+        () if container::NAMES.contains(&kind) => Some(GuestKind::Container),
+        () => None,
+    }
+}
+
 /// The id of a guest with these values, and the attribute that has it.
 fn id_of(change: &ApplyRequest, values: &Value) -> Option<(&'static str, i64)> {
     let attributes = made_by_guest(short(&change.address.resource.kind)).iter();
     attributes.map(|(_, name)| *name).find_map(|name| Some((name, int(values, name)?)))
+}
+
+/// Whether a change is of the guest with this id, or of one that is to have it.
+fn is_of(change: &ApplyRequest, id: i64) -> bool {
+    let mut values = [&change.prior, &change.planned].into_iter().flatten();
+    values.any(|value| id_of(change, value).is_some_and(|(_, own)| own == id))
 }
 
 /// What the attribute at this place names, if it does.

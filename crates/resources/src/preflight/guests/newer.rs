@@ -1,11 +1,12 @@
 //! What a newer machine cannot be cloned over, and that it is protected: its values tell neither.
 
 use pve_executor::ports::{ApplyRequest, Doubt};
+use pve_model::Path;
 use pve_model::event::Operation;
-use pve_model::{Path, Value};
 
 use super::super::facts::Facts;
 use super::super::fault::Fault;
+use super::is_of;
 use super::templates::seen;
 use crate::families::guests::{InTheWay, UNPROTECT_BY_HAND, in_the_way_of_newer, is_newer_vm};
 use crate::values::{int, text};
@@ -21,11 +22,7 @@ pub(in super::super) async fn over_drives_of_template(
         let clone = planned.get("clone").filter(|clone| text(clone, "snapshot_name").is_none());
         let Some(id) = clone.and_then(|clone| int(clone, "source_vm_id")) else { continue };
         // One that this plan changes or makes may be another one by then.
-        let is_it = |value: &Option<Value>| {
-            let value = value.as_ref();
-            value.is_some_and(|value| int(value, "vm_id").or(int(value, "id")) == Some(id))
-        };
-        if changes.iter().any(|other| is_it(&other.prior) || is_it(&other.planned)) {
+        if changes.iter().any(|other| is_of(other, id)) {
             continue;
         }
         let Some(seen) = seen(facts, "qemu", id).await else { continue };

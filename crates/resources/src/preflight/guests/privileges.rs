@@ -7,15 +7,11 @@ use pve_model::{Path, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::container_templates::template;
+use super::kind_of;
 use crate::families::guests::{is_newer_vm, newer_only_for_root};
-use crate::guest::UNPROTECT_FIRST;
+use crate::guest::{GuestKind, UNPROTECT_FIRST};
 use crate::values::{block, flag, with};
 use crate::{container, vm};
-
-/// Whether a kind is the VMs, or the containers, as this crate writes them by hand.
-fn is_one_of(change: &ApplyRequest, names: &[&str]) -> bool {
-    names.contains(&change.address.resource.kind.as_str())
-}
 
 /// Attributes that whoever asks may not set. A clone has the values of its template, which need not be set.
 pub(in super::super) async fn only_for_root(
@@ -29,9 +25,9 @@ pub(in super::super) async fn only_for_root(
         return Vec::new();
     };
     let prior = change.prior.as_ref();
-    let paths = match () {
-        () if is_one_of(change, vm::NAMES) => vm::only_for_root(prior, planned),
-        () if is_one_of(change, container::NAMES) => {
+    let paths = match kind_of(change) {
+        Some(GuestKind::Vm) => vm::only_for_root(prior, planned),
+        Some(GuestKind::Container) => {
             let told = match flag(planned, "unprivileged") {
                 // Of the rest of it nothing depends on the template.
                 None if block(planned, "features").is_some() => {
@@ -42,8 +38,8 @@ pub(in super::super) async fn only_for_root(
             let whole = told.map(|told| with(planned, "unprivileged", Value::bool(told)));
             container::only_for_root(prior, whole.as_ref().unwrap_or(planned))
         }
-        () if is_newer_vm(&change.address.resource.kind) => newer_only_for_root(prior, planned),
-        () => Vec::new(),
+        None if is_newer_vm(&change.address.resource.kind) => newer_only_for_root(prior, planned),
+        None => Vec::new(),
     };
     // The newer clones set whatever is configured, be it as the template has it or not.
     let is_clone = prior.is_none() && block(planned, "clone").is_some();
@@ -66,10 +62,9 @@ pub(in super::super) fn held_by_protection(change: &ApplyRequest) -> Option<Doub
     if !is_protected(prior) || !is_protected(planned) {
         return None;
     }
-    let held = match () {
-        () if is_one_of(change, vm::NAMES) => vm::held_by_protection(prior, planned),
-        () if is_one_of(change, container::NAMES) => container::held_by_protection(prior, planned),
-        () => Vec::new(),
+    let held = match kind_of(change)? {
+        GuestKind::Vm => vm::held_by_protection(prior, planned),
+        GuestKind::Container => container::held_by_protection(prior, planned),
     };
     if held.is_empty() {
         return None;

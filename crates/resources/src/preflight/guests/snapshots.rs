@@ -8,10 +8,10 @@ use pve_model::{Path, Value};
 use super::super::Identity;
 use super::super::facts::Facts;
 use super::super::fault::Fault;
-use crate::guest::match_mount_points;
+use super::kind_of;
+use crate::guest::{GuestKind, match_mount_points};
 use crate::known_volumes::{SMALL_DRIVES, volume_of, volume_of_disk, volumes_of_vm};
 use crate::values::{all_blocks, block, int, text};
-use crate::{container, vm};
 
 /// A volume that is taken out or goes to another datastore.
 struct Leaving {
@@ -28,19 +28,16 @@ pub(in super::super) async fn held_by_snapshots(
 ) -> Vec<Doubt> {
     let planned = change.planned.as_ref().filter(|_| change.operation == Operation::Update);
     let Some((prior, planned)) = change.prior.as_ref().zip(planned) else { return Vec::new() };
-    let kind = change.address.resource.kind.as_str();
-    let (api, command, leaving) = match () {
-        () if vm::NAMES.contains(&kind) => {
-            ("qemu", "qm", of_vm(prior, planned, identity(&change.address).as_deref()))
-        }
-        () if container::NAMES.contains(&kind) => ("lxc", "pct", of_container(prior, planned)),
-        () => return Vec::new(),
+    let Some(kind) = kind_of(change) else { return Vec::new() };
+    let (command, leaving) = match kind {
+        GuestKind::Vm => ("qm", of_vm(prior, planned, identity(&change.address).as_deref())),
+        GuestKind::Container => ("pct", of_container(prior, planned)),
     };
     let (Some(node), Some(id)) = (text(prior, "node_name"), int(prior, "vm_id")) else { return Vec::new() };
     if leaving.is_empty() {
         return Vec::new();
     }
-    let path = format!("/nodes/{node}/{api}/{id}/snapshot");
+    let path = format!("/nodes/{node}/{}/{id}/snapshot", kind.api());
     let Some(list) = facts.list(&path, "").await else { return Vec::new() };
     let names = list.iter().filter_map(|entry| entry["name"].as_str()).filter(|name| *name != "current");
     let mut found = Vec::new();

@@ -7,7 +7,7 @@ use pve_model::{Path, PathStep, Value};
 use super::super::facts::Facts;
 use super::super::fault::Fault;
 use super::super::references::short;
-use super::id_of;
+use super::is_of;
 use crate::guest::Unlike;
 use crate::observed::Observed;
 use crate::values::{all_blocks, block, changed, int, text};
@@ -31,11 +31,7 @@ pub(in super::super) async fn at_odds_with_template(
         });
         let is_asked = is_inherited(planned) && is_moved || is_new && has_parts;
         // One that this plan changes or makes may be another one by then.
-        let is_changed = |other: &&ApplyRequest| {
-            let mut values = [&other.planned, &other.prior].into_iter().flatten();
-            let has_it = |value: &Value| id_of(other, value).is_some_and(|(_, own)| own == id);
-            other.address != change.address && values.any(has_it)
-        };
+        let is_changed = |other: &&ApplyRequest| other.address != change.address && is_of(other, id);
         if !is_asked || changes.iter().any(is_changed) {
             continue;
         }
