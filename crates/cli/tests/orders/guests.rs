@@ -1,9 +1,9 @@
 //! Guests with their firewalls, pools and memberships.
 
-use pve_simulator::{FailureRule, How, Options, When};
+use pve_simulator::{FailureRule, How, When};
 
-use super::simulated::{Cluster, PROVIDER, Project, project_with, settled};
-use super::{changed, is_refused, one_apply};
+use super::simulated::{Cluster, PROVIDER, Project, settled};
+use super::{broken_off, changed, is_refused, one_apply};
 
 fn guests() -> &'static str {
     r#"
@@ -165,19 +165,7 @@ fn the_membership_of_a_guest_is_made_anew_with_its_pool() {
 #[test]
 fn a_membership_goes_over_to_the_pool_that_a_run_which_broke_off_has_made() {
     let main = pool("p", "") + membership();
-    let refused = FailureRule {
-        method: "PUT".into(),
-        path: "/pools".into(),
-        when: When::Nth(1),
-        how: How::Refuse { status: 500, reason: "no quorum".into() },
-    };
-    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
-    let project = project_with(&cluster, &main);
-    project.ok(&["apply", "--auto-approve"]);
-    settled(&project);
-    project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"pp\"", "\"p2\"")));
-    let said = project.fails(&["apply", "--auto-approve"]);
-    assert!(said.contains("no quorum"), "{said}");
+    let (cluster, project) = broken_off(&main, &main.replace("\"pp\"", "\"p2\""), ("PUT", "/pools", 1));
     assert_eq!(cluster.get("/pools/pp")["members"][0]["vmid"], 530);
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);
@@ -213,20 +201,8 @@ fn a_pool_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back()
     let by_text = pool("p", "pool_id = \"pp\"");
     // The run goes no further than the new pool, or than the old one without the guest.
     for (main, joined) in [(pool("p", "") + membership(), 1), (own, 0), (by_text, 0)] {
-        for (method, path, at) in [("PUT", "/pools", joined), ("DELETE", "/pools*", 0)] {
-            let refused = FailureRule {
-                method: method.into(),
-                path: path.into(),
-                when: When::Nth(at),
-                how: How::Refuse { status: 500, reason: "no quorum".into() },
-            };
-            let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
-            let project = project_with(&cluster, &main);
-            project.ok(&["apply", "--auto-approve"]);
-            settled(&project);
-            project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"pp\"", "\"p2\"")));
-            let said = project.fails(&["apply", "--auto-approve"]);
-            assert!(said.contains("no quorum"), "{said}");
+        for request in [("PUT", "/pools", joined), ("DELETE", "/pools*", 0)] {
+            let (cluster, project) = broken_off(&main, &main.replace("\"pp\"", "\"p2\""), request);
             project.write("main.tf", &format!("{PROVIDER}{main}"));
             let said = project.ok(&["apply", "--auto-approve"]);
             assert!(said.contains("is there still, and is taken back"), "{said}");
@@ -243,25 +219,15 @@ fn a_pool_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back()
 fn a_guest_is_taken_back_that_a_run_which_broke_off_has_not_destroyed() {
     let vm = |id: u32| {
         format!(
-            "{PROVIDER}resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  vm_id = {id}\n  started = \
+            "resource \"proxmox_virtual_environment_vm\" \"v\" {{\n  node_name = \"pve\"\n  vm_id = {id}\n  started = \
              false\n  disk {{\n    interface = \"scsi0\"\n    size = 1\n  }}\n  lifecycle {{\n    create_before_destroy = \
              true\n  }}\n}}\n"
         )
     };
-    let refused = FailureRule {
-        method: "DELETE".into(),
-        path: "/nodes/pve/qemu/530".into(),
-        when: When::Nth(0),
-        how: How::Refuse { status: 500, reason: "no quorum".into() },
-    };
-    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
-    let project = project_with(&cluster, "");
-    project.write("main.tf", &vm(530));
-    project.ok(&["apply", "--auto-approve"]);
+    let (cluster, project) = broken_off(&vm(530), &vm(531), ("DELETE", "/nodes/pve/qemu/530", 0));
     let made = cluster.get("/nodes/pve/qemu/530/config");
-    project.write("main.tf", &vm(531));
-    assert!(project.fails(&["apply", "--auto-approve"]).contains("no quorum"));
-    project.write("main.tf", &vm(530));
+    assert!(made["scsi0"].is_string(), "{made}");
+    project.write("main.tf", &format!("{PROVIDER}{}", vm(530)));
     // What cannot be looked at is not taken for what it was.
     let plan = project.ok(&["plan", "-refresh=false"]);
     assert!(!plan.contains("is taken back"), "{plan}");
@@ -276,19 +242,7 @@ const POOL: &str = "resource \"proxmox_virtual_environment_pool\" \"p\" {\n  poo
 
 /// A run that renames the pool breaks off when the new one is made: the old one is there still.
 fn renamed_half(main: &str) -> (Cluster, Project) {
-    let refused = FailureRule {
-        method: "DELETE".into(),
-        path: "/pools*".into(),
-        when: When::Nth(0),
-        how: How::Refuse { status: 500, reason: "no quorum".into() },
-    };
-    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
-    let project = project_with(&cluster, main);
-    project.ok(&["apply", "--auto-approve"]);
-    project.write("main.tf", &format!("{PROVIDER}{}", POOL.replace("\"pp\"", "\"p2\"")));
-    let said = project.fails(&["apply", "--auto-approve"]);
-    assert!(said.contains("no quorum"), "{said}");
-    (cluster, project)
+    broken_off(main, &POOL.replace("\"pp\"", "\"p2\""), ("DELETE", "/pools*", 0))
 }
 
 /// What would go for it is protected by now.

@@ -10,7 +10,7 @@ mod networks;
 mod simulated;
 mod storages;
 
-use pve_simulator::Options;
+use pve_simulator::{FailureRule, How, Options, When};
 use simulated::{Cluster, PROVIDER, Project, project_with, settled};
 
 /// The second configuration is applied over the first one by one apply, and nothing is left to do.
@@ -28,6 +28,25 @@ fn changed(first: &str, second: &str) -> (Cluster, Project) {
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);
     project.write("main.tf", &format!("{PROVIDER}{second}"));
+    cluster.forget_requests();
+    (cluster, project)
+}
+
+/// The first configuration is applied, and the second one as far as the request with this method and path that is the nth:
+/// it is refused.
+fn broken_off(first: &str, second: &str, (method, path, nth): (&str, &str, u32)) -> (Cluster, Project) {
+    let refused = FailureRule {
+        method: method.into(),
+        path: path.into(),
+        when: When::Nth(nth),
+        how: How::Refuse { status: 500, reason: "no quorum".into() },
+    };
+    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
+    let project = project_with(&cluster, first);
+    project.ok(&["apply", "--auto-approve"]);
+    project.write("main.tf", &format!("{PROVIDER}{second}"));
+    let said = project.fails(&["apply", "--auto-approve"]);
+    assert!(said.contains("no quorum"), "{said}");
     cluster.forget_requests();
     (cluster, project)
 }

@@ -3,7 +3,7 @@
 use pve_simulator::{FailureRule, How, Options, When};
 
 use super::simulated::{Cluster, PROVIDER, project_with, settled};
-use super::{changed, is_refused, one_apply};
+use super::{broken_off, changed, is_refused, one_apply};
 
 fn storage(id: &str, path: &str, datastore: &str) -> String {
     format!(
@@ -56,20 +56,9 @@ fn a_storage_under_another_name_is_there_before_the_disks_go_and_the_old_one_goe
 /// The run goes no further than the new storage: the disk is on the old one.
 #[test]
 fn a_storage_is_taken_back_when_a_run_broke_off_and_the_configuration_is_put_back() {
-    let refused = FailureRule {
-        method: "POST".into(),
-        path: "/nodes/pve/qemu/540/move_disk".into(),
-        when: When::Nth(0),
-        how: How::Refuse { status: 500, reason: "no quorum".into() },
-    };
     let main = storage("dd", "/x", "proxmox_storage_directory.d.id");
-    let cluster = Cluster::start(Options { failures: vec![refused], ..Options::default() });
-    let project = project_with(&cluster, &main);
-    project.ok(&["apply", "--auto-approve"]);
-    project.write("main.tf", &format!("{PROVIDER}{}", main.replace("\"dd\"", "\"d2\"").replace("/x", "/y")));
-    let said = project.fails(&["apply", "--auto-approve"]);
-    assert!(said.contains("no quorum"), "{said}");
-    cluster.forget_requests();
+    let second = main.replace("\"dd\"", "\"d2\"").replace("/x", "/y");
+    let (cluster, project) = broken_off(&main, &second, ("POST", "/nodes/pve/qemu/540/move_disk", 0));
     project.write("main.tf", &format!("{PROVIDER}{main}"));
     // A plan that is saved takes it back, too.
     project.ok(&["plan", "-out", "saved"]);
