@@ -93,6 +93,8 @@ fn a_storage_that_was_replaced_and_is_gone_is_in_nobodys_way() {
     project.write("main.tf", &main("d2"));
     project.ends(&["apply", "--auto-approve"]);
     assert!(cluster.get("/storage/dd").is_null());
+    let plan = project.ok(&["plan", "-refresh-only"]);
+    assert!(plan.contains("(deposed object ") && plan.contains(") is gone"), "{plan}");
     project.write("main.tf", &main("dd"));
     project.ok(&["apply", "--auto-approve"]);
     settled(&project);

@@ -17,6 +17,9 @@ use crate::observed::Observed;
 use crate::params::Params;
 use crate::provider::identity::Traits;
 
+/// How often it is looked whether something has come about.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often a request is repeated that met a lock of somebody else.
 const LOCK_TRIES: u32 = 8;
 
@@ -227,6 +230,28 @@ impl Call<'_> {
             return Err(ApiError { hint: Some(hint.to_string()), ..error });
         }
         Ok(())
+    }
+
+    /// Waits for something that comes about by itself, and says so; whether it has by then. Not after an interrupt.
+    pub(crate) async fn has_come<F>(
+        &self,
+        (step, status): (Step<'_>, &str),
+        most: Duration,
+        is_there: impl Fn() -> F,
+    ) -> Result<bool, ProviderError>
+    where
+        F: Future<Output = Result<bool, ProviderError>> + Send,
+    {
+        let until = tokio::time::Instant::now() + most;
+        while !is_there().await? {
+            if tokio::time::Instant::now() >= until {
+                return Ok(false);
+            }
+            self.go_on(step)?;
+            self.progress.status(status);
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(true)
     }
 
     /// An error that names the step and the object.

@@ -8,9 +8,6 @@ use super::refused;
 use super::{Call, Method, Step};
 use crate::params::Params;
 
-/// How often it is looked whether a guest has arrived.
-const PAUSE: Duration = Duration::from_secs(1);
-
 impl Call<'_> {
     /// Asks for a migration and waits until the guest is on its new node.
     pub(crate) async fn migrate(
@@ -25,14 +22,9 @@ impl Call<'_> {
         let asked = self.step(Step::MIGRATE, Method::Post, path, params, most).await;
         self.cluster.forget_guests().await;
         asked?;
-        let until = tokio::time::Instant::now() + most;
-        while !self.has_arrived(kind, vmid, target).await? {
-            if tokio::time::Instant::now() >= until {
-                return Err(self.still_moving(target, most));
-            }
-            self.go_on(Step::of("await", "the end of the migration"))?;
-            self.progress.status("waiting for HA to migrate it");
-            tokio::time::sleep(PAUSE).await;
+        let waiting = (Step::of("await", "the end of the migration"), "waiting for HA to migrate it");
+        if !self.has_come(waiting, most, || self.has_arrived(kind, vmid, target)).await? {
+            return Err(self.still_moving(target, most));
         }
         self.cluster.forget_guests().await;
         Ok(())

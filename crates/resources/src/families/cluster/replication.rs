@@ -7,7 +7,7 @@ use pve_executor::ports::ProviderError;
 use pve_model::Value;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cluster::{ApiError, Call, Step, refused};
+use crate::cluster::{Call, Step, refused};
 use crate::definition::{flag, number, text};
 use crate::guest::guest_claim_of;
 use crate::object::{Hooks, Object};
@@ -15,8 +15,6 @@ use crate::values::text as text_of;
 
 /// How long a removal is waited for: the jobs of a node run every minute, one after the other.
 const MOST: Duration = Duration::from_secs(600);
-
-const PAUSE: Duration = Duration::from_millis(500);
 
 const PLACE: &str = "/cluster/replication/{id}";
 
@@ -69,22 +67,17 @@ impl Hooks for Replication {
         planned: Option<&Value>,
     ) -> Result<(), ProviderError> {
         let (Some(id), None) = (prior.and_then(|prior| text_of(prior, "id")), planned) else { return Ok(()) };
-        let step = Step::of("await", "its removal");
-        let until = tokio::time::Instant::now() + MOST;
-        while is_listed(call, id).await.map_err(|error| call.failed(step, &error))? {
-            if tokio::time::Instant::now() >= until {
-                let message = format!("{} is still being removed after {} s", call.object, MOST.as_secs());
-                let hint = format!(
-                    "its target may be away: `pvesr list` on the guest's node tells; `pvesr delete {id} --force` there gives up \
-                     what the target has"
-                );
-                return Err(refused(message, Some(&*hint)));
-            }
-            call.go_on(step)?;
-            call.progress.status("waiting for the node to remove what the target has");
-            tokio::time::sleep(PAUSE).await;
+        let waiting =
+            (Step::of("await", "its removal"), "waiting for the node to remove what the target has");
+        if call.has_come(waiting, MOST, || is_removed(call, id)).await? {
+            return Ok(());
         }
-        Ok(())
+        let message = format!("{} is still being removed after {} s", call.object, MOST.as_secs());
+        let hint = format!(
+            "its target may be away: `pvesr list` on the guest's node tells; `pvesr delete {id} --force` there gives up what \
+             the target has"
+        );
+        Err(refused(message, Some(&*hint)))
     }
 
     /// A job that is being removed is listed until its next run.
@@ -101,9 +94,10 @@ impl Hooks for Replication {
     }
 }
 
-async fn is_listed(call: &Call<'_>, id: &str) -> Result<bool, ApiError> {
-    let jobs = call.cluster.get("/cluster/replication").await?;
-    Ok(jobs.as_array().is_some_and(|jobs| jobs.iter().any(|job| job["id"] == id)))
+async fn is_removed(call: &Call<'_>, id: &str) -> Result<bool, ProviderError> {
+    let jobs =
+        call.cluster.get("/cluster/replication").await.map_err(|error| call.failed(Step::FIND, &error))?;
+    Ok(!jobs.as_array().is_some_and(|jobs| jobs.iter().any(|job| job["id"] == id)))
 }
 
 fn job_id(text: &str) -> Option<String> {

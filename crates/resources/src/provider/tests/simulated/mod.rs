@@ -133,8 +133,12 @@ pub(super) async fn world(kind: &'static str) -> (World, Server) {
 }
 
 async fn world_with(kind: &'static str, options: Options) -> (World, Server) {
+    world_in_time(kind, Options { task_duration: Duration::ZERO, ..options }).await
+}
+
+/// The same where tasks take the time that the options give them.
+async fn world_in_time(kind: &'static str, options: Options) -> (World, Server) {
     pve_api_client::install_crypto_provider();
-    let options = Options { task_duration: Duration::ZERO, ..options };
     let password = options.password.clone();
     let simulator = Simulator::new(options);
     for file in

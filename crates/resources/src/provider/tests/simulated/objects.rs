@@ -14,7 +14,7 @@ use super::super::{Recorder, World};
 use super::refused::Refusing;
 use super::removals::known_after;
 use super::turns::step;
-use super::{world, world_with};
+use super::{world, world_in_time, world_with};
 use crate::cluster::Method;
 use crate::families;
 
@@ -184,7 +184,7 @@ async fn a_replication_job_is_removed_when_its_node_has_removed_it() {
         other_nodes: vec!["pve2".into(), "pve3".into()],
         ..Options::default()
     };
-    let (world, _server) = world_with("proxmox_replication", options).await;
+    let (world, _server) = world_in_time("proxmox_replication", options).await;
     turns::prepare(&world).await;
     let job = |target: &str| json!({"id": "100-0", "target": target, "type": "local"});
     let made = world.apply(None, job("pve2")).await;
