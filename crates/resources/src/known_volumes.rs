@@ -10,8 +10,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::cluster::{Call, Foreign, Step, refused};
 use crate::container::slot_of;
-use crate::guest::match_mount_points;
-use crate::guest::{GuestKind, GuestType, Target};
+use crate::guest::{GuestKind, GuestType, Target, match_mount_points};
 use crate::observed::Observed;
 use crate::property::Properties;
 use crate::values::{all_blocks, block, text, texts};

@@ -6,8 +6,7 @@ use pve_model::Value;
 use pve_model::rules::{Beside, Extra};
 
 use crate::beside::named_parts;
-use crate::guest::GuestKind;
-use crate::guest::match_mount_points;
+use crate::guest::{GuestKind, match_mount_points};
 use crate::known_volumes::volume_of_disk;
 use crate::observed::Observed;
 use crate::values::{all_blocks, text};

@@ -109,7 +109,7 @@ pub async fn look_again(workspace: &Workspace, planning: &mut Planning, provider
 /// That something could not be looked up, in one warning.
 fn not_looked_up(unseen: &[String]) -> Option<Diagnostic> {
     let (first, more) = unseen.split_first()?;
-    let summary = "Not all of this plan was compared with what the cluster has".to_string();
+    let summary = "Not all of this plan was compared with what the cluster has";
     let detail = match more.len() {
         0 => first.clone(),
         more => format!("{first} (and {more} more)"),

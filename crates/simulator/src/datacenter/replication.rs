@@ -176,13 +176,13 @@ fn delete(request: &mut Request<'_>) -> Answer {
     Ok(Value::Null)
 }
 
-/// Removes the jobs that are due (PVE::Replication, `run_replication`).
+/// Removes the jobs that are due (PVE::Replication, `run_replication`). One that was made anew meanwhile is not marked.
 pub(crate) fn settle_replication(state: &mut State, now: u64) {
     let leaving = &mut state.leaving_jobs;
     let due: Vec<String> = leaving.iter().filter(|(_, at)| **at <= now).map(|(id, _)| id.clone()).collect();
-    for id in due {
-        state.leaving_jobs.remove(&id);
-        FILE.sections_mut(state).remove(&id);
+    leaving.retain(|_, at| *at > now);
+    if !due.is_empty() {
+        FILE.sections_mut(state).retain(|id, job| !due.contains(id) || !job.contains_key("remove_job"));
     }
 }
 
